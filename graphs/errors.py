@@ -1,0 +1,227 @@
+"""Every error graphferry raises on purpose.
+
+    GraphferryError
+    ├── ValueUnsupported      a Python object that is not data
+    ├── GraphInvalid          a graph with problems; all of them, each with its line
+    ├── UsageError            a command or a call that cannot be carried out as written
+    ├── NodeError             an attempt of a node failed: the agent's own doing; counts against `retry`
+    │   ├── NodeTimeout       the attempt used up its `timeout`
+    │   ├── ModelRefused      the model or its backend refused the request
+    │   └── ContextTooLong    prompt and answer do not fit the model's context
+    ├── LinkCondition         nothing the node did: busy, crashed, unknown there, link lost; never counts as an attempt
+    │   ├── ModelCrashed      the process of a model ended in the middle of a generation
+    │   ├── ModelMissing      no such model here
+    │   └── WorkerUnreachable no connection to the worker, or it was lost
+    ├── RunSuspended          a run stopped early and can be resumed
+    ├── RunAborted            a run was aborted; carries the results so far
+    ├── RunFailed             a run whose node failed; carries the first error in graph order and all others
+    └── JournalError          the journal cannot be read or written
+
+Errors say what happened, where, and what to do next. `code` is the stable word a program may test (docs/protocol.md §17);
+`retryable` says whether the same order may succeed later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+__all__ = [
+    "ContextTooLong",
+    "GraphInvalid",
+    "GraphferryError",
+    "JournalError",
+    "LinkCondition",
+    "ModelCrashed",
+    "ModelMissing",
+    "ModelRefused",
+    "NodeError",
+    "NodeTimeout",
+    "Problem",
+    "RunAborted",
+    "RunFailed",
+    "RunSuspended",
+    "UsageError",
+    "ValueUnsupported",
+    "WorkerUnreachable",
+]
+
+
+class GraphferryError(Exception):
+    """Base of all errors of this package.
+
+    `message` is one or more sentences for a person; `hint`, if any, is the command or change that helps.
+    """
+
+    code: ClassVar[str] = "INTERNAL"
+    retryable: bool = False
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class ValueUnsupported(GraphferryError):
+    """An object that is not data: it cannot be recorded, shipped or shown."""
+
+    code = "VALUE_UNSUPPORTED"
+
+
+class UsageError(GraphferryError):
+    """A command or a call that cannot be carried out as written."""
+
+    code = "USAGE"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a graph.
+
+    `code` is `GF1xx`; `path` names the place in the document, keys and positions from the root; `line` and `column` count
+    from 1 and are 0 where the graph had no text; `length` is the width of the caret; `warning` problems do not refuse a graph.
+    """
+
+    code: str
+    message: str
+    path: tuple[str | int, ...] = ()
+    file: str | None = None
+    line: int = 0
+    column: int = 0
+    length: int = 1
+    suggestion: str | None = None
+    warning: bool = False
+
+
+class GraphInvalid(GraphferryError):
+    """A graph that is refused before anything runs. `problems` has all of them, in document order."""
+
+    code = "GRAPH_INVALID"
+
+    def __init__(self, problems: Sequence[Problem], *, file: str | None = None) -> None:
+        self.problems = tuple(problems)
+        self.file = file
+        super().__init__("; ".join(problem.message for problem in self.problems if not problem.warning) or "invalid graph")
+
+
+class NodeError(GraphferryError):
+    """An attempt of a node failed. Counts against the node's `retry`. Raise it from an agent for a typed failure."""
+
+    code = "NODE_FAILED"
+
+    def __init__(
+        self, message: str, *, retryable: bool = True, hint: str | None = None, detail: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.retryable = retryable
+        self.detail = dict(detail) if detail else None
+
+
+class NodeTimeout(NodeError):
+    """An attempt used up the node's `timeout`."""
+
+    code = "NODE_TIMEOUT"
+
+
+class ModelRefused(NodeError):
+    """The model or its backend refused the request; the same request will be refused again."""
+
+    code = "MODEL_REFUSED"
+
+    def __init__(self, message: str, *, hint: str | None = None, detail: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message, retryable=False, hint=hint, detail=detail)
+
+
+class ContextTooLong(NodeError):
+    """Prompt and answer do not fit the model's context."""
+
+    code = "CONTEXT_TOO_LONG"
+
+    def __init__(self, message: str, *, hint: str | None = None, detail: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message, retryable=False, hint=hint, detail=detail)
+
+
+class LinkCondition(GraphferryError):
+    """Nothing the node did: it is placed elsewhere, waits, or the run is suspended. Never counts as an attempt.
+
+    `condition` is the stable code (docs/protocol.md §17), for instance BUSY or GRAPH_MISSING.
+    """
+
+    code = "LINK"
+
+    def __init__(
+        self, condition: str, message: str, *, retryable: bool = True, retry_ms: int | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.condition = condition
+        self.retryable = retryable
+        self.retry_ms = retry_ms
+
+
+class ModelCrashed(LinkCondition):
+    """The process of a model ended in the middle of a request. The node is executed again, without using up `retry`."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__("MODEL_CRASHED", message, hint=hint)
+
+
+class ModelMissing(LinkCondition):
+    """No such model here. The message says where it was looked for, the hint which command gets it."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__("MODEL_UNKNOWN", message, retryable=False, hint=hint)
+
+
+class WorkerUnreachable(LinkCondition):
+    """No connection to the worker, or it was lost. `url` is the worker's link URL."""
+
+    def __init__(self, url: str, message: str, *, hint: str | None = None) -> None:
+        super().__init__("UNREACHABLE", message, hint=hint)
+        self.url = url
+
+
+class RunFailed(GraphferryError):
+    """A run ended because a node failed.
+
+    `node` and `error` are the failed node first in graph order and its error, `errors` those of all failed nodes by path.
+    """
+
+    code = "RUN_FAILED"
+
+    def __init__(self, node: str, error: BaseException, errors: Mapping[str, BaseException]) -> None:
+        super().__init__(str(error) or type(error).__name__)
+        self.node = node
+        self.error = error
+        self.errors = dict(errors)
+
+
+class RunSuspended(GraphferryError):
+    """A run stopped before its end; everything finished is kept. `reason` is a link condition's code or `interrupted`."""
+
+    code = "RUN_SUSPENDED"
+    retryable = True
+
+    def __init__(self, run: str, reason: str, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.run = run
+        self.reason = reason
+
+
+class RunAborted(GraphferryError):
+    """A run was aborted. `results` are the values of the nodes that had finished, by node id."""
+
+    code = "CANCELLED"
+
+    def __init__(self, message: str, results: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.results = dict(results)
+
+
+class JournalError(GraphferryError):
+    """The journal cannot be read or written: disk full, damaged, newer version, or in use."""
+
+    code = "JOURNAL"

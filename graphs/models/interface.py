@@ -1,0 +1,114 @@
+"""What a language model is to the rest of graphferry: the one interface every backend implements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
+
+__all__ = ["FinishReason", "Generation", "GenerationRequest", "Message", "Model", "ModelInfo", "Models", "OnToken", "Usage"]
+
+Message: TypeAlias = Mapping[str, Any]
+"""{role: system | user | assistant | tool, content: text, ...} as chat APIs write it."""
+
+OnToken: TypeAlias = Callable[[str], None]
+"""Called in the event loop with each piece of text, in order; the pieces joined are the generation's text."""
+
+FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One chat completion.
+
+    `max_tokens` None means up to the model's context. `temperature` 0 is greedy. `seed` None means any. `deadline_ms` is a duration
+    from the moment the request is handed over; it includes the model's queue.
+    """
+
+    messages: Sequence[Message]
+    max_tokens: int | None = None
+    temperature: float = 0.7
+    top_p: float = 0.95
+    seed: int | None = None
+    stop: Sequence[str] = ()
+    tools: Sequence[Mapping[str, Any]] = ()
+    tool_choice: Any = None
+    response_format: Mapping[str, Any] | None = None
+    deadline_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one generation."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What identifies a model and what it can do. `digest` is the SHA-256 (hex) of the file that is loaded, or None for a model
+    behind a server that does not say. `context` is in tokens."""
+
+    name: str
+    backend: str
+    digest: str | None = None
+    context: int | None = None
+    size: int | None = None
+    quantisation: str | None = None
+    licence: str | None = None
+    tokens_per_second: float | None = None
+    loaded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What a model answered.
+
+    `first_token_ms` and `total_ms` are durations from the hand-over of the request. `message` is the assistant's message as chat APIs
+    write it, with `tool_calls` where there are any.
+    """
+
+    text: str
+    finish_reason: FinishReason
+    usage: Usage
+    model: ModelInfo
+    first_token_ms: float | None = None
+    total_ms: float = 0.0
+    tool_calls: Sequence[Mapping[str, Any]] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Model(Protocol):
+    """One model that can be asked.
+
+    Cancelling the task that awaits `generate` stops the generation. Raises ModelCrashed (executed again without counting), ModelMissing,
+    ModelRefused, ContextTooLong, NodeTimeout (the deadline passed), LinkCondition BUSY.
+    """
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    async def generate(self, request: GenerationRequest, on_token: OnToken | None = None) -> Generation: ...
+
+    async def close(self) -> None: ...
+
+
+class Models(Protocol):
+    """The models of one side, by name."""
+
+    async def get(self, name: str) -> Model:
+        """The model of that name, ready to be asked. Raises ModelMissing: which, where it was looked for, the command that gets it."""
+
+    def names(self) -> Sequence[str]:
+        """The names `get` knows."""
+
+    def describe(self, name: str) -> ModelInfo:
+        """What is known of a model without loading it. Raises ModelMissing."""
+
+    async def close(self) -> None:
+        """Ends all model processes."""

@@ -1,0 +1,270 @@
+"""Records: the durable entries of a run's logs, and their bytes.
+
+The journal stores these bytes and the link sends them unchanged: a record is encoded once. A log belongs to one run and one writer; its
+sequence numbers are gap-free from 1. The *tail* of a record is the concatenated msgpack of its fields, the bytes that follow `seq` on the
+wire; `chk` chains a CRC-32 over (type byte, tail) of all records of the log (docs/protocol.md §5, §10).
+
+Each record type is a class whose fields stand in wire order. `encode` gives an `Encoded`, `decode` a record again; a type that this version does
+not know decodes to `Unknown` with its bytes kept. Fields that a newer peer appended are ignored when read and kept in the bytes.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from typing import Any, ClassVar, NamedTuple, TypeAlias
+
+import msgpack
+
+from graphs.errors import ValueUnsupported
+from graphs.values import MISSING, Value, canonical, decode as decode_value
+
+__all__ = [
+    "RECORDS",
+    "Answer",
+    "Cancel",
+    "Close",
+    "Encoded",
+    "End",
+    "EndStatus",
+    "Error",
+    "Event",
+    "Frame",
+    "Handover",
+    "Input",
+    "Record",
+    "Result",
+    "Start",
+    "State",
+    "Submit",
+    "Unknown",
+    "chain",
+    "decode",
+    "encode",
+]
+
+
+class State(IntEnum):
+    """States of a node, as on the wire (docs/protocol.md §5)."""
+
+    WAITING = 0
+    QUEUED = 1
+    EXECUTING = 2
+    COMPLETED = 4
+    FAILED = 5
+    TIMED_OUT = 6
+    ABORTED = 7
+    SKIPPED = 8
+    INJECTED = 9
+    SUSPENDED = 10
+
+
+class EndStatus(IntEnum):
+    """How a run ended."""
+
+    COMPLETED = 0
+    FAILED = 1
+    CANCELLED = 2
+    EXPIRED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Opens the run and its first frame; seq is always 1. `graph` is the 32-byte hash of the graph or cut graph."""
+
+    TYPE: ClassVar[int] = 0x20
+    frame: str
+    graph: bytes
+    inputs: Mapping[str, Value]
+    opts: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """The outcome of a node that the cut names: state COMPLETED or INJECTED; `value` MISSING means completed without a value."""
+
+    TYPE: ClassVar[int] = 0x21
+    path: str
+    state: int
+    value: Value = MISSING
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Cancels these paths, or the run (None)."""
+
+    TYPE: ClassVar[int] = 0x22
+    paths: Sequence[str] | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Starts an on-demand node."""
+
+    TYPE: ClassVar[int] = 0x23
+    path: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """No further INPUT or START for that frame and those inside it; None: for all, and no further FRAME either."""
+
+    TYPE: ClassVar[int] = 0x24
+    frame: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Opens a further frame."""
+
+    TYPE: ClassVar[int] = 0x25
+    frame: str
+    graph: bytes
+    inputs: Mapping[str, Value]
+    opts: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A person's answer, as a request to the holder."""
+
+    TYPE: ClassVar[int] = 0x26
+    path: str
+    at: int
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """The holder's last executing record: store `to` (8 bytes) holds the run from `epoch` on."""
+
+    TYPE: ClassVar[int] = 0x27
+    to: bytes
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Executing (of nodes with effects and streaming ones), suspended (the run, path None), skipped (anyInput nodes only). `t`: ms since 1970."""
+
+    TYPE: ClassVar[int] = 0x30
+    path: str | None
+    at: int
+    state: int
+    t: int
+    info: Mapping[str, Value] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A node completed. `by`: model, digest, backend, agent, version, ...; `usage`: tokens and milliseconds. `t`: ms since 1970."""
+
+    TYPE: ClassVar[int] = 0x31
+    path: str
+    at: int
+    retry: int
+    value: Value
+    t: int
+    by: Mapping[str, Value]
+    usage: Mapping[str, Value] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """An attempt failed; `final` when the node will not be tried again here. `path` None is the run itself."""
+
+    TYPE: ClassVar[int] = 0x33
+    path: str | None
+    at: int
+    retry: int
+    code: str
+    text: Value
+    final: bool
+    retryable: bool
+    retry_ms: int | None = None
+    detail: Value = None
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The executor's last record. `summary`: tokens, cost, ms."""
+
+    TYPE: ClassVar[int] = 0x34
+    status: int
+    t: int
+    summary: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A record of a type this version does not know: kept byte-identical, shown as unknown."""
+
+    type: int
+    tail: bytes
+
+
+Record: TypeAlias = Submit | Input | Cancel | Start | Close | Frame | Answer | Handover | Event | Result | Error | End | Unknown
+
+_CLASSES: tuple[Any, ...] = (Submit, Input, Cancel, Start, Close, Frame, Answer, Handover, Event, Result, Error, End)
+RECORDS: Mapping[int, Any] = {each.TYPE: each for each in _CLASSES}
+_NAMES: Mapping[Any, tuple[str, ...]] = {each: tuple(field.name for field in fields(each)) for each in _CLASSES}
+_REQUIRED: Mapping[int, int] = {
+    each.TYPE: sum(1 for field in fields(each) if field.default is field.default_factory) for each in _CLASSES
+}
+
+
+class Encoded(NamedTuple):
+    """A record as it is stored and sent."""
+
+    type: int
+    fields: int
+    """How many msgpack objects the tail holds."""
+    tail: bytes
+
+
+def encode(record: Record) -> Encoded:
+    """The bytes of a record. Raises ValueUnsupported if a value in it is not data."""
+    if isinstance(record, Unknown):
+        return Encoded(record.type, _count(record.tail), record.tail)
+    names = _NAMES[type(record)]
+    return Encoded(record.TYPE, len(names), b"".join([canonical(getattr(record, name)) for name in names]))
+
+
+def decode(type_: int, tail: bytes) -> Record:
+    """The record whose bytes are `tail`. Raises ValueUnsupported if they are not a record of that type."""
+    known = RECORDS.get(type_)
+    if known is None:
+        return Unknown(type_, tail)
+    items = _split(tail)
+    if len(items) < _REQUIRED[type_]:
+        raise ValueUnsupported(f"a record of type {type_:#x} has at least {_REQUIRED[type_]} fields, got {len(items)}")
+    return known(*[decode_value(item) for item in items[: len(_NAMES[known])]])  # type: ignore[no-any-return]
+
+
+def chain(chk: int, type_: int, tail: bytes) -> int:
+    """The log's checksum after this record, given the one before it (0 for an empty log)."""
+    return zlib.crc32(tail, zlib.crc32(bytes((type_,)), chk))
+
+
+def _split(tail: bytes) -> list[bytes]:
+    unpacker = msgpack.Unpacker(max_buffer_size=max(len(tail), 1), strict_map_key=True)
+    unpacker.feed(tail)
+    items = []
+    start = 0
+    try:
+        while start < len(tail):
+            unpacker.skip()
+            end = unpacker.tell()
+            items.append(tail[start:end])
+            start = end
+    except Exception as error:  # msgpack raises many kinds; all mean the same here
+        raise ValueUnsupported(f"not a record: {error}") from error
+    return items
+
+
+def _count(tail: bytes) -> int:
+    return len(_split(tail))

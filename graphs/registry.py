@@ -1,0 +1,184 @@
+"""Agents: what they are, what they are handed, and the table of those known here.
+
+An agent is a function `(context) -> value`, plain or async. Plain agents run inline in the event loop and must be quick; one
+that blocks is registered with `blocking=True` and runs in a thread.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
+
+from graphs.values import Value
+
+__all__ = ["Agent", "AgentContext", "AgentFunction", "Effect", "Need", "Registry", "Sample", "agent"]
+
+Effect: TypeAlias = Literal["none", "idempotent", "once"]
+"""What a repetition after a crash may do: nothing bad; nothing bad with the same key; harm, so it is never repeated by itself."""
+
+Need: TypeAlias = Literal["model", "network", "files", "people"]
+
+
+class AgentContext(Protocol):
+    """What an agent is handed for one attempt. Everything in it is read-only and belongs to others: never change a value.
+
+    `inputs` are the resolved named inputs (an entry may be MISSING), `params` the node's literals overlaid by the input named
+    `params`. `retry` counts the failed attempts before this one. `key` is 16 bytes, the same for every attempt, re-execution and
+    re-placement of this node in this run: hand it to outside services as idempotency key.
+    """
+
+    @property
+    def inputs(self) -> dict[str, Value]: ...
+    @property
+    def params(self) -> dict[str, Value]: ...
+    @property
+    def config(self) -> Mapping[str, Value]: ...
+    @property
+    def filter_params(self) -> Mapping[str, Value]: ...
+    @property
+    def node(self) -> str:
+        """The node's id."""
+    @property
+    def agent(self) -> str:
+        """The name the agent was called by."""
+    @property
+    def model(self) -> str | None:
+        """The node's `model` attribute: a tier or a model's name."""
+    @property
+    def path(self) -> str: ...
+    @property
+    def retry(self) -> int: ...
+    @property
+    def is_result(self) -> bool: ...
+    @property
+    def key(self) -> bytes: ...
+    @property
+    def services(self) -> Any:
+        """What this side offers its agents: `models` (graphs.models.interface.Models) and `files` (a granted folder or None)."""
+
+    def stream(self, token: Value) -> None:
+        """Hand on a piece of the answer while it is made; dropped if nobody listens or the attempt is over."""
+
+    def made_by(self, **facts: Value) -> None:
+        """State by what the value was made (`model`, `digest`, `backend`, ...): goes into the result's provenance."""
+
+    def used(self, **counts: Value) -> None:
+        """State what it cost (`prompt_tokens`, `completion_tokens`, ...): goes into the result's usage."""
+
+
+AgentFunction: TypeAlias = Callable[[Any], Value | Awaitable[Value]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """An example of an agent's work: documentation and test in one. `graph` is the nested graph, where the agent has one."""
+
+    inputs: Value
+    params: Mapping[str, Value]
+    result: Value
+    graph: Mapping[str, Value] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """An agent with what a reader, the checker, placement and crash recovery need to know about it."""
+
+    name: str
+    run: AgentFunction
+    description: str = ""
+    category: str = "custom"
+    version: str = "1"
+    effect: Effect = "once"
+    needs: frozenset[Need] = frozenset()
+    cheap: bool = False
+    """Pure and quick: its result is computed again rather than recorded."""
+    blocking: bool = False
+    """Runs in a thread."""
+    is_async: bool = False
+    nests: Literal["nested", "map"] | None = None
+    """Opens a nested graph; the engine does its work and `run` is never called."""
+    inputs: Mapping[str, Value] | None = None
+    params: Mapping[str, Value] | None = None
+    output: Mapping[str, Value] | None = None
+    samples: tuple[Sample, ...] = ()
+    stream: bool = False
+    aliases: tuple[str, ...] = field(default=())
+
+
+def agent(
+    name: str,
+    *,
+    effect: Effect = "once",
+    needs: Iterable[Need] = (),
+    cheap: bool = False,
+    blocking: bool = False,
+    samples: Iterable[Sample] = (),
+    aliases: Iterable[str] = (),
+    category: str = "custom",
+    version: str = "1",
+    stream: bool = False,
+    nests: Literal["nested", "map"] | None = None,
+    inputs: Mapping[str, Value] | None = None,
+    params: Mapping[str, Value] | None = None,
+    output: Mapping[str, Value] | None = None,
+) -> Callable[[AgentFunction], Agent]:
+    """Make an agent of a function; its docstring's first paragraph becomes the description.
+
+    An `effect` left out counts as `once`: after a crash in the middle of it, a person is asked before it runs again.
+    """
+
+    def make(function: AgentFunction) -> Agent:
+        return Agent(
+            name=name,
+            run=function,
+            description=(inspect.getdoc(function) or "").split("\n\n")[0].replace("\n", " "),
+            category=category,
+            version=version,
+            effect=effect,
+            needs=frozenset(needs),
+            cheap=cheap,
+            blocking=blocking,
+            is_async=inspect.iscoroutinefunction(function),
+            nests=nests,
+            inputs=inputs,
+            params=params,
+            output=output,
+            samples=tuple(samples),
+            stream=stream,
+            aliases=tuple(aliases),
+        )
+
+    return make
+
+
+class Registry(Mapping[str, Agent]):
+    """Agents by name, aliases included."""
+
+    def __init__(self, agents: Iterable[Agent] = ()) -> None:
+        self._by_name: dict[str, Agent] = {}
+        for each in agents:
+            self.add(each)
+
+    def add(self, each: Agent) -> None:
+        """Register an agent under its name and aliases; a later one replaces an earlier one."""
+        for name in (each.name, *each.aliases):
+            self._by_name[name] = each
+
+    def with_agents(self, agents: Iterable[Agent]) -> Registry:
+        """A copy that also has these."""
+        copy = Registry()
+        copy._by_name = {**self._by_name}
+        for each in agents:
+            copy.add(each)
+        return copy
+
+    def __getitem__(self, name: str) -> Agent:
+        return self._by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_name)
+
+    def __len__(self) -> int:
+        return len(self._by_name)
