@@ -1,0 +1,120 @@
+"""The command `graphferry`: finds the module of a command, hands it its arguments, and turns errors into an exit status.
+
+Only the table of commands is known here. A command's module is imported when it runs and defines
+`add_arguments(parser: ArgumentParser) -> None` and `main(args: Namespace, env: Environment) -> int`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from graphferry import __version__
+
+if TYPE_CHECKING:
+    from graphs.environment import Environment
+
+__all__ = ["COMMANDS", "PLANNED", "Command", "main"]
+
+
+class Command(NamedTuple):
+    """Where a command lives, and what it does in one line."""
+
+    module: str
+    help: str
+
+
+COMMANDS = {
+    "demo": Command("edge.commands.demo", "run a small graph on a real model, with a worker beside it"),
+    "run": Command("edge.commands.run", "run a graph"),
+    "check": Command("edge.commands.check", "report every problem of a graph, each with its line; run nothing"),
+    "runs": Command("edge.commands.runs", "list the runs of this device, show or remove one"),
+    "resume": Command("edge.commands.resume", "go on with a run that was suspended, interrupted or cut off"),
+    "models": Command("edge.commands.models", "list the models of this device, get one"),
+    "serve": Command("cloud.commands.serve", "start a worker that devices can ferry work to"),
+}
+
+PLANNED = frozenset(
+    {"answer", "audit", "calibrate", "doctor", "graph", "new", "pair", "plan", "replay", "schema", "sync", "ui", "vectors"}
+)
+"""Commands that are designed but not built: naming one deserves a better answer than "unknown"."""
+
+
+def main(argv: Sequence[str] | None = None, env: Environment | None = None) -> int:
+    """Runs one command and returns its exit status.
+
+    `argv` are the words after `graphferry`, by default those of this process, and `env` what the command sees of the world.
+    """
+    words = sys.argv[1:] if argv is None else list(argv)
+    if env is None and words == ["--version"]:  # asked by scripts, often: it waits for no other import
+        sys.stdout.write(f"graphferry {__version__}\n")
+        return 0
+    from graphferry.layers import require_own_layers
+
+    try:
+        require_own_layers()
+    except ImportError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    from graphferry.failures import report
+    from graphs.environment import Environment
+
+    env = env or Environment.current()
+    words, debug = _without_debug(words)
+    try:
+        status = _dispatch(words, env)
+        env.stdout.flush()
+    except (Exception, KeyboardInterrupt) as error:
+        status = report(error, env, debug=debug or env.debug)
+    return int(status)
+
+
+def _without_debug(words: list[str]) -> tuple[list[str], bool]:
+    """The words without `--debug`, which may stand anywhere before `--`, and whether it was there."""
+    end = words.index("--") if "--" in words else len(words)
+    kept = [word for word in words[:end] if word != "--debug"]
+    return kept + words[end:], len(kept) < end
+
+
+def _dispatch(words: list[str], env: Environment) -> int:
+    from graphferry.usage import UNKNOWN_OPTION_HINT, overview, unknown_command
+    from graphs.environment import ExitStatus
+    from graphs.errors import UsageError
+
+    if not words:
+        env.stderr.write(overview(COMMANDS))
+        return ExitStatus.USAGE
+    name, *rest = words
+    if name == "help" and rest:
+        name, rest = rest[0], ["--help"]
+    if name in ("-h", "--help", "help"):
+        env.stdout.write(overview(COMMANDS))
+        return ExitStatus.COMPLETED
+    if name == "--version":
+        env.stdout.write(f"graphferry {__version__}\n")
+        return ExitStatus.COMPLETED
+    if name in COMMANDS:
+        return _run_command(name, rest, env)
+    if name in PLANNED:
+        raise UsageError(f"`graphferry {name}` is not yet in this version ({__version__})")
+    if name.startswith("-"):
+        raise UsageError(f"unknown option {name}", hint=UNKNOWN_OPTION_HINT)
+    raise unknown_command(name, [*COMMANDS, *PLANNED])
+
+
+def _run_command(name: str, words: list[str], env: Environment) -> int:
+    import argparse
+    from contextlib import redirect_stderr, redirect_stdout
+    from importlib import import_module
+
+    command = COMMANDS[name]
+    module = import_module(command.module)
+    parser = argparse.ArgumentParser(prog=f"graphferry {name}", description=command.help[0].upper() + command.help[1:] + ".")
+    module.add_arguments(parser)
+    try:
+        with redirect_stdout(env.stdout), redirect_stderr(env.stderr):  # argparse writes to sys.stdout and sys.stderr
+            args = parser.parse_args(words)
+    except SystemExit as done:  # argparse's way to say that `--help` was answered, or that the words were wrong
+        return done.code if isinstance(done.code, int) else 0
+    return int(module.main(args, env))

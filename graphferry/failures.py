@@ -1,0 +1,101 @@
+"""Turns what a command raised into one clear message on stderr and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from graphs.environment import ExitStatus
+from graphs.errors import (
+    GraphferryError,
+    GraphInvalid,
+    Problem,
+    RunSuspended,
+    UsageError,
+    WorkerUnreachable,
+)
+
+if TYPE_CHECKING:
+    from graphs.environment import Environment
+
+__all__ = ["report", "status_of"]
+
+
+def report(error: BaseException, env: Environment, *, debug: bool) -> ExitStatus:
+    """Says on stderr what happened and what to do next; with `debug` where it was raised, too. Returns the exit status."""
+    error = _only_one(error)
+    if isinstance(error, BrokenPipeError) and _stdout_closed(env):
+        return ExitStatus.PIPE_CLOSED
+    if debug:
+        import traceback
+
+        env.stderr.write("".join(traceback.format_exception(error)))
+    for line in _message(error, debug):
+        print(line, file=env.stderr)
+    return status_of(error)
+
+
+def status_of(error: BaseException) -> ExitStatus:
+    """The exit status that an error of a command stands for."""
+    if isinstance(error, (UsageError, GraphInvalid)):
+        return ExitStatus.USAGE
+    if isinstance(error, WorkerUnreachable):
+        return ExitStatus.UNREACHABLE
+    if isinstance(error, RunSuspended):
+        return ExitStatus.INTERRUPTED if error.reason == "interrupted" else ExitStatus.SUSPENDED
+    if isinstance(error, KeyboardInterrupt):
+        return ExitStatus.INTERRUPTED
+    return ExitStatus.FAILED
+
+
+def _message(error: BaseException, debug: bool) -> Iterator[str]:
+    if isinstance(error, KeyboardInterrupt):
+        yield "interrupted"
+    elif isinstance(error, GraphInvalid):
+        yield from _problems(error)
+    elif isinstance(error, GraphferryError):
+        yield f"error: {error.message}"
+        if error.hint:
+            yield f"  {error.hint}"
+    elif isinstance(error, OSError) and error.strerror:
+        yield f"error: {error.strerror}" + (f": {error.filename}" if error.filename else "")
+    else:
+        yield f"internal error: {type(error).__name__}: {error}"
+        if not debug:
+            yield "  this is a fault in graphferry; the same command with --debug shows where"
+
+
+def _problems(error: GraphInvalid) -> Iterator[str]:
+    for problem in error.problems:
+        yield _problem(problem, error.file)
+    count = sum(not problem.warning for problem in error.problems)
+    yield f"{count} problem{'' if count == 1 else 's'}. Nothing was run."
+
+
+def _problem(problem: Problem, file: str | None) -> str:
+    place = problem.file or file or "graph"
+    if problem.line:
+        place += f":{problem.line}:{problem.column}"
+    kind = "warning" if problem.warning else "error"
+    meant = f"; did you mean {problem.suggestion!r}?" if problem.suggestion else ""
+    return f"{place}: {kind}[{problem.code}]: {problem.message}{meant}"
+
+
+def _only_one(error: BaseException) -> BaseException:
+    """What a task group wraps, where that is a single error: its text says more than that of the group."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def _stdout_closed(env: Environment) -> bool:
+    """Whether it is our own output that nobody reads, and not the pipe of a process we talk to."""
+    try:
+        env.stdout.flush()
+    except BrokenPipeError:
+        if env.stdout is sys.stdout:  # the interpreter flushes once more at its end, and would complain
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
