@@ -1,0 +1,229 @@
+"""Properties: one part of a path applied to a value, and the functions that can stand there (graph-spec §4.2, §4.3).
+
+`compile_property` does all reading of the part's text once; what it returns only looks at the value's type. A function that does
+not know the type it meets gives nothing: that is no error, the value is just missing.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
+
+from graphs.errors import NodeError
+from graphs.jstext import (
+    WHITE_SPACE,
+    Number,
+    entries,
+    join,
+    js_add,
+    json_text,
+    number_text,
+    parse_json,
+    tidy,
+    to_number,
+)
+from graphs.values import MISSING, Missing, Value
+
+__all__ = ["Property", "code_block", "compile_property", "is_plain_key"]
+
+Property: TypeAlias = Callable[[Value], Value]
+"""Gives the property's value, or MISSING."""
+
+_ByType: TypeAlias = Mapping[type, Property]
+
+_CALL = re.compile(r"[a-zA-Z]+\([^)]*\)")
+_POSITION = re.compile(r"\$(?:([0-9]+)|last)")
+_FENCE = re.compile(r"\n```[a-zA-Z]*(.*?)\n```", re.DOTALL)
+
+_SPACE = f"[{WHITE_SPACE}]"
+_WORD = r"[A-Za-z0-9!#$%&(*+,\-/:;<=>?@]+"
+_JOIN = re.compile(rf"join\(((?:[,\-]|{_SPACE})?)\)")
+_SPLIT = re.compile(rf"split\(((?:[\-_:;.,]|{_SPACE})+)\)")
+_SLICE = re.compile(rf"slice\((-?[0-9]+)(?:,{_SPACE}*(-?[0-9]+))?\)")
+_ADD = re.compile(r"add\((-?[0-9]+)\)")
+_EQUAL_TEXT = re.compile(r"equal\(([A-Za-z0-9!#$%&(*+,\-./:;<=>?@]+)\)")
+_EQUAL_NUMBER = re.compile(rf"equal\(({_WORD})\)")
+_DEFAULT = re.compile(rf"default\(({_WORD})\)")
+_DIGITS_AND_DASHES = re.compile(r"[0-9-]+")
+
+
+def compile_property(part: str) -> Property:
+    """The function that applies one property to a value.
+
+    Tried in this order: a function that knows the value's type, a list's position `$0` or `$last`, a map's key; else MISSING.
+    `jsonParse()` raises NodeError for text that is not JSON; nothing else raises.
+    """
+    functions = _functions(part) if _CALL.fullmatch(part) else None
+    if functions:
+        return _call(part, functions)
+    position = _POSITION.fullmatch(part)
+    if position:
+        return _at(part, int(position[1]) if position[1] else -1)
+    return _key(part)
+
+
+def is_plain_key(part: str) -> bool:
+    """Whether the part can only be a map's key, so that a caller may look it up itself."""
+    return not _POSITION.fullmatch(part) and not (_CALL.fullmatch(part) and _functions(part))
+
+
+def _key(part: str) -> Property:
+    def key(value: Value) -> Value:
+        return value.get(part, MISSING) if type(value) is dict else MISSING
+
+    return key
+
+
+def _at(part: str, index: int) -> Property:
+    def at(value: Value) -> Value:
+        if type(value) is list:
+            return value[index] if -1 <= index < len(value) and value else MISSING
+        return value.get(part, MISSING) if type(value) is dict else MISSING
+
+    return at
+
+
+def _call(part: str, functions: _ByType) -> Property:
+    def call(value: Value) -> Value:
+        kind = type(value)
+        function = functions.get(kind)
+        if function is not None:
+            answer = function(value)
+            if answer is not None and answer is not MISSING:
+                return answer
+        return value.get(part, MISSING) if kind is dict else MISSING
+
+    return call
+
+
+def _functions(part: str) -> _ByType:
+    """The functions of that text by type of value; empty if there are none."""
+    fixed = _FIXED.get(part)
+    if fixed is not None:
+        return fixed
+    by_type: dict[type, Property] = {}
+    for reader in (_read_list, _read_text, _read_number, _read_missing):
+        by_type.update(reader(part))
+    return by_type
+
+
+def _read_list(part: str) -> _ByType:
+    match = _JOIN.fullmatch(part)
+    if not match:
+        return {}
+    separator = match[1]
+    return {list: lambda value: join(value, separator)}
+
+
+def _read_text(part: str) -> _ByType:
+    if match := _EQUAL_TEXT.fullmatch(part):
+        word = match[1]
+        return {str: lambda value: value == word}
+    if match := _SLICE.fullmatch(part):
+        cut = slice(int(match[1]), int(match[2]) if match[2] is not None else None)
+        return {str: lambda value: value[cut]}
+    if match := _SPLIT.fullmatch(part):
+        separator = match[1]
+        return {str: lambda value: value.split(separator)}
+    return {}
+
+
+def _read_number(part: str) -> _ByType:
+    if match := _ADD.fullmatch(part):
+        amount = to_number(match[1])
+        return _on_numbers(lambda value: tidy(value + amount))
+    if match := _EQUAL_NUMBER.fullmatch(part):
+        wanted = to_number(match[1])
+        return _on_numbers(lambda value: value == wanted)
+    return {}
+
+
+def _read_missing(part: str) -> _ByType:
+    match = _DEFAULT.fullmatch(part)
+    if not match:
+        return {}
+    word = match[1]
+    spare = to_number(word) if _DIGITS_AND_DASHES.fullmatch(word) else word
+    return {Missing: lambda _: spare}
+
+
+def _on_numbers(function: Property) -> _ByType:
+    return {int: function, float: lambda value: function(value) if math.isfinite(value) else MISSING}
+
+
+def code_block(source: str) -> str | None:
+    """The inside of the first ``` fence that starts a line, with the line break that ends the fence's own line; None without one."""
+    match = _FENCE.search("\n" + source)
+    return match[1] if match else None
+
+
+def _parsed(value: Value) -> Value:
+    try:
+        return parse_json(value)
+    except NodeError as error:
+        raise NodeError(f"jsonParse(): {error.message}") from error
+
+
+def _number(value: Value) -> Value:
+    number = to_number(value)
+    return number if number == number else MISSING
+
+
+def _sum(values: list[Value]) -> Value:
+    total: Value = 0
+    for value in values:
+        total = js_add(total, value)
+    return total
+
+
+def _average(values: list[Value]) -> Value:
+    return tidy(to_number(_sum(values)) / len(values)) if values else 0
+
+
+def _greatest(values: list[Value]) -> Value:
+    return _extreme(values, max)
+
+
+def _smallest(values: list[Value]) -> Value:
+    return _extreme(values, min)
+
+
+def _extreme(values: list[Value], pick: Callable[[list[Number]], Number]) -> Number:
+    numbers = [to_number(value) for value in values]
+    if any(number != number for number in numbers):
+        return math.nan
+    return pick(numbers) if numbers else 0
+
+
+def _flat(values: list[Value]) -> Value:
+    return [inner for item in values for inner in (item if type(item) is list else (item,))]
+
+
+_KEYS: Final[Property] = lambda value: [key for key, _ in entries(value)]  # noqa: E731 - a table of one-liners reads best
+_VALUES: Final[Property] = lambda value: [item for _, item in entries(value)]  # noqa: E731
+_JSON: Final[Property] = lambda value: json_text(value, 2)  # noqa: E731
+
+_FIXED: Final[Mapping[str, _ByType]] = {
+    "length()": {list: len},
+    "flat()": {list: _flat},
+    "isEmpty()": {list: lambda value: not value},
+    "sum()": {list: _sum},
+    "average()": {list: _average},
+    "mean()": {list: _average},
+    "max()": {list: _greatest},
+    "min()": {list: _smallest},
+    "keys()": {dict: _KEYS, list: _KEYS},
+    "values()": {dict: _VALUES, list: _VALUES},
+    "toJSON()": {dict: _JSON, list: _JSON},
+    "codeBlock()": {str: code_block},
+    "codeBlockOrRaw()": {str: lambda value: value if (block := code_block(value)) is None else block},
+    "jsonParse()": {str: _parsed},
+    "toNumber()": {str: _number},
+    "trim()": {str: lambda value: value.strip(WHITE_SPACE)},
+    "toLowerCase()": {str: str.lower},
+    "toUpperCase()": {str: str.upper},
+    "toString()": _on_numbers(number_text),
+    "not()": {bool: lambda value: not value},
+}
