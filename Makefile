@@ -94,7 +94,7 @@ $(PROJECT_STAMP): pyproject.toml | $(BIN)/python
 
 # A step of its own: nothing that changes in this project may build llama.cpp again. By name, so that pip keeps the wheel.
 $(LLAMA_STAMP): | $(BIN)/python
-	@if [ -z "$$($(PIP) cache list llama_cpp_python 2>/dev/null | grep '$(subst llama-cpp-python==,-,$(LLAMA))-' || true)" ]; then \
+	@if [ -z "$$($(PIP) cache list llama_cpp_python 2>/dev/null | grep -F -- '$(subst llama-cpp-python==,-,$(LLAMA))-' || true)" ]; then \
 		command -v c++ >/dev/null || command -v "$${CXX:-g++}" >/dev/null || { \
 			echo "llama.cpp is built here, and there is no C++ compiler:" >&2; \
 			echo "  sudo apt-get install g++          (macOS: xcode-select --install)" >&2; exit 1; }; \

@@ -93,19 +93,20 @@ _EXPORTS = {
     "agent": "graphs.registry",
 }
 
+if not TYPE_CHECKING:  # a type checker that saw this would take every misspelt name for an export
 
-def __getattr__(name: str) -> object:
-    module = _EXPORTS.get(name)
-    if module is None:
-        raise AttributeError(f"module 'graphferry' has no attribute {name!r}")
-    from importlib import import_module
+    def __getattr__(name: str) -> object:
+        module = _EXPORTS.get(name)
+        if module is None:
+            raise AttributeError(f"module 'graphferry' has no attribute {name!r}")
+        from importlib import import_module
 
-    from graphferry.layers import require_own_layers
+        from graphferry.layers import require_own_layers
 
-    require_own_layers()
-    value: object = getattr(import_module(module), name)
-    globals()[name] = value
-    return value
+        require_own_layers()
+        value = getattr(import_module(module), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

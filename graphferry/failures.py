@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from graphs.environment import ExitStatus
 from graphs.errors import (
@@ -94,8 +94,21 @@ def _stdout_closed(env: Environment) -> bool:
     """Whether it is our own output that nobody reads, and not the pipe of a process we talk to."""
     try:
         env.stdout.flush()
+        closed = _reader_gone(env.stdout)
     except BrokenPipeError:
-        if env.stdout is sys.stdout:  # the interpreter flushes once more at its end, and would complain
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
+        closed = True
+    if closed and env.stdout is sys.stdout:  # the interpreter flushes once more at its end, and would complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return closed
+
+
+def _reader_gone(stream: TextIO) -> bool:
+    """Whether the other end of the pipe is closed; an unbuffered stream has nothing left that a flush could fail on."""
+    import select
+
+    try:
+        poll = select.poll()
+        poll.register(stream.fileno(), 0)
+    except (AttributeError, OSError):  # no such call on Windows; no file behind a test's stream
+        return False
+    return bool(poll.poll(0))

@@ -1,0 +1,85 @@
+"""What all tests share: files of their own, a model where one is asked for, and a run of a command in this process."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from graphferry.cli import main
+from graphs.environment import Environment
+
+MODELS = Environment.current().home("models")
+"""Where this machine keeps its models: looked up before any test moves its files elsewhere."""
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A GRAPHFERRY_HOME of each test's own, so that no test sees the files of another or of the person who runs it."""
+    home = tmp_path_factory.mktemp("home")
+    for name in [name for name in os.environ if name.startswith("GRAPHFERRY_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GRAPHFERRY_HOME", str(home))
+    return home
+
+
+REQUIRED = os.environ.get("GRAPHFERRY_REQUIRE_MODEL") == "1"
+"""Set by `make test`: a missing model is then a failure and not a reason to skip."""
+
+
+@pytest.fixture
+def home_with_model(own_home: Path) -> Path:
+    """The test's own home, with this machine's models in it; for tests marked `real_model`."""
+    missing = None
+    if importlib.util.find_spec("llama_cpp") is None:
+        missing = "llama.cpp is not installed: make llama"
+    elif not any(MODELS.rglob("*.gguf")):
+        missing = f"there is no model in {MODELS}: make model"
+    if missing and REQUIRED:
+        pytest.fail(missing)
+    if missing:
+        pytest.skip(missing)
+    (own_home / "models").symlink_to(MODELS, target_is_directory=True)
+    return own_home
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one call of the command line left behind."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandLine:
+    """Runs commands in this process. `environ` is all that they see of the variables."""
+
+    environ: Mapping[str, str]
+    cwd: Path
+    streams: Callable[[], io.StringIO] = field(default=io.StringIO)
+
+    def __call__(self, *words: str, stdin: str = "", **environ: str) -> Outcome:
+        out, err = io.StringIO(), self.streams()
+        env = Environment(io.StringIO(stdin), out, err, {**self.environ, **environ}, self.cwd)
+        status = main(words, env)
+        return Outcome(status, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture
+def cli(own_home: Path, tmp_path: Path) -> CommandLine:
+    """`cli("run", "g.yaml")` runs that command in this process, in `tmp_path` and the test's own home."""
+    return CommandLine({"GRAPHFERRY_HOME": str(own_home)}, tmp_path)
