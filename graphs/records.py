@@ -5,21 +5,25 @@ sequence numbers are gap-free from 1. The *tail* of a record is the concatenated
 wire; `chk` chains a CRC-32 over (type byte, tail) of all records of the log (docs/protocol.md §5, §10).
 
 Each record type is a class whose fields stand in wire order. `encode` gives an `Encoded`, `decode` a record again; a type that this version does
-not know decodes to `Unknown` with its bytes kept. Fields that a newer peer appended are ignored when read and kept in the bytes.
+not know decodes to `Unknown` with its bytes kept. Fields that a newer peer appended are ignored when read and kept in the bytes; fields
+left out at the end are nil. Both directions check the type of every field, so that neither a bug here nor a hostile peer makes a record that
+fails later, somewhere else.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
+from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import msgpack
 
 from graphs.errors import ValueUnsupported
-from graphs.values import MISSING, Value, canonical, decode as decode_value
+from graphs.fields import RULES, check, depth, types_of
+from graphs.values import EXT_UNDEFINED, MAX_DEPTH, MISSING, Value, canonical
 
 __all__ = [
     "RECORDS",
@@ -34,6 +38,7 @@ __all__ = [
     "Frame",
     "Handover",
     "Input",
+    "Known",
     "Record",
     "Result",
     "Start",
@@ -43,6 +48,9 @@ __all__ = [
     "chain",
     "decode",
     "encode",
+    "ext",
+    "from_fields",
+    "to_fields",
 ]
 
 
@@ -207,14 +215,14 @@ class Unknown:
     tail: bytes
 
 
-Record: TypeAlias = Submit | Input | Cancel | Start | Close | Frame | Answer | Handover | Event | Result | Error | End | Unknown
+Known: TypeAlias = Submit | Input | Cancel | Start | Close | Frame | Answer | Handover | Event | Result | Error | End
+Record: TypeAlias = Known | Unknown
 
 _CLASSES: tuple[Any, ...] = (Submit, Input, Cancel, Start, Close, Frame, Answer, Handover, Event, Result, Error, End)
 RECORDS: Mapping[int, Any] = {each.TYPE: each for each in _CLASSES}
-_NAMES: Mapping[Any, tuple[str, ...]] = {each: tuple(field.name for field in fields(each)) for each in _CLASSES}
-_REQUIRED: Mapping[int, int] = {
-    each.TYPE: sum(1 for field in fields(each) if field.default is field.default_factory) for each in _CLASSES
-}
+_FIELD_TYPES = {each.TYPE: types_of([str(field.type) for field in fields(each)]) for each in _CLASSES}
+_COUNT = {each.TYPE: len(fields(each)) for each in _CLASSES}
+_READ: Mapping[int, Callable[[Any], Any]] = {each.TYPE: attrgetter(*(field.name for field in fields(each))) for each in _CLASSES}
 
 
 class Encoded(NamedTuple):
@@ -227,44 +235,108 @@ class Encoded(NamedTuple):
 
 
 def encode(record: Record) -> Encoded:
-    """The bytes of a record. Raises ValueUnsupported if a value in it is not data."""
+    """The bytes of a record; nil fields at the end are left out.
+
+    Raises ValueUnsupported if a value in it is not data, or a field is not of the field's type.
+    """
     if isinstance(record, Unknown):
-        return Encoded(record.type, _count(record.tail), record.tail)
-    names = _NAMES[type(record)]
-    return Encoded(record.TYPE, len(names), b"".join([canonical(getattr(record, name)) for name in names]))
+        return Encoded(record.type, len(_split(record.tail)), record.tail)
+    items = to_fields(record)
+    _check(record.TYPE, items)
+    while items and items[-1] is None:
+        items.pop()
+    count = len(items)
+    try:
+        packed = msgpack.packb(items) if _packs_as_it_is(items, 0) else canonical(items)
+    except (OverflowError, UnicodeEncodeError, RecursionError) as error:
+        raise ValueUnsupported(str(error)) from error
+    return Encoded(record.TYPE, count, packed[1:])  # the header of an array of at most 15 entries is one byte
+
+
+def to_fields(record: Known) -> list[Value]:
+    """The fields of a record in wire order."""
+    type_ = record.TYPE
+    items = _READ[type_](record)
+    return list(items) if _COUNT[type_] > 1 else [items]
+
+
+def _check(type_: int, items: Sequence[Value]) -> None:
+    if problem := check(_FIELD_TYPES[type_], RULES.get(type_), items):
+        raise ValueUnsupported(f"not a {RECORDS[type_].__name__.upper()} record: {problem}")
 
 
 def decode(type_: int, tail: bytes) -> Record:
     """The record whose bytes are `tail`. Raises ValueUnsupported if they are not a record of that type."""
+    if type_ not in RECORDS:
+        return Unknown(type_, tail)
+    items = _split(tail)
+    if depth(items, MAX_DEPTH) > MAX_DEPTH:
+        raise ValueUnsupported(f"a record nested deeper than {MAX_DEPTH} levels")
+    return from_fields(type_, items, tail)
+
+
+def from_fields(type_: int, items: list[Value], tail: bytes) -> Record:
+    """The record whose decoded fields are `items` (and whose bytes are `tail`).
+
+    Raises ValueUnsupported if a field is missing or is not of its type. Fields beyond the known ones are ignored.
+    """
     known = RECORDS.get(type_)
     if known is None:
         return Unknown(type_, tail)
-    items = _split(tail)
-    if len(items) < _REQUIRED[type_]:
-        raise ValueUnsupported(f"a record of type {type_:#x} has at least {_REQUIRED[type_]} fields, got {len(items)}")
-    return known(*[decode_value(item) for item in items[: len(_NAMES[known])]])  # type: ignore[no-any-return]
+    count = _COUNT[type_]
+    if len(items) != count:
+        items = items[:count] + [None] * (count - len(items))
+    _check(type_, items)
+    return known(*items)  # type: ignore[no-any-return]
 
 
 def chain(chk: int, type_: int, tail: bytes) -> int:
     """The log's checksum after this record, given the one before it (0 for an empty log)."""
-    return zlib.crc32(tail, zlib.crc32(bytes((type_,)), chk))
+    return zlib.crc32(tail, zlib.crc32(_BYTE[type_], chk))
 
 
-def _split(tail: bytes) -> list[bytes]:
-    unpacker = msgpack.Unpacker(max_buffer_size=max(len(tail), 1), strict_map_key=True)
+_BYTE = tuple(bytes((each,)) for each in range(256))
+
+
+def ext(code: int, data: bytes) -> Value:
+    """What an extension of msgpack means inside a value: `MISSING`, or itself."""
+    return MISSING if code == EXT_UNDEFINED and not data else msgpack.ExtType(code, data)
+
+
+def _split(tail: bytes) -> list[Value]:
+    unpacker = msgpack.Unpacker(max_buffer_size=max(len(tail), 1), strict_map_key=True, ext_hook=ext)
     unpacker.feed(tail)
     items = []
-    start = 0
     try:
-        while start < len(tail):
-            unpacker.skip()
-            end = unpacker.tell()
-            items.append(tail[start:end])
-            start = end
+        while unpacker.tell() < len(tail):
+            items.append(unpacker.unpack())
     except Exception as error:  # msgpack raises many kinds; all mean the same here
-        raise ValueUnsupported(f"not a record: {error}") from error
+        raise ValueUnsupported(f"not the fields of a record: {error}") from error
     return items
 
 
-def _count(tail: bytes) -> int:
-    return len(_split(tail))
+# -- packing: what msgpack writes canonically by itself needs no second look
+
+_PLAIN = frozenset({str, int, bool, bytes, type(None), State, EndStatus})
+_USUAL_DEPTH = 32
+
+
+def _packs_as_it_is(items: Iterable[Value], depth: int) -> bool:
+    if depth > _USUAL_DEPTH:
+        return False
+    for item in items:
+        kind = type(item)
+        if kind in _PLAIN:
+            continue
+        if kind is dict:
+            for key in item:
+                if type(key) is not str:
+                    return False
+            item = item.values()
+        elif kind is float and item % 1:
+            continue
+        elif kind is not list:
+            return False
+        if not _packs_as_it_is(item, depth + 1):
+            return False
+    return True
