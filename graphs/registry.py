@@ -38,11 +38,10 @@ class AgentContext(Protocol):
     @property
     def filter_params(self) -> Mapping[str, Value]: ...
     @property
-    def node(self) -> str:
-        """The node's id."""
+    def node_id(self) -> str: ...
     @property
-    def agent(self) -> str:
-        """The name the agent was called by."""
+    def agent_name(self) -> str:
+        """The name the node calls its agent by, an alias perhaps."""
     @property
     def model(self) -> str | None:
         """The node's `model` attribute: a tier or a model's name."""

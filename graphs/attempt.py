@@ -1,0 +1,105 @@
+"""An attempt: the engine's Start with what its agent is handed besides the inputs. It is the agent's context (graphs.registry.AgentContext)."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from graphs.events import Start
+from graphs.registry import Effect
+from graphs.values import Value
+
+if TYPE_CHECKING:
+    from graphs.runtime import Runtime
+
+__all__ = ["Attempt", "execution_key"]
+
+
+def execution_key(run: bytes, path: str) -> bytes:
+    """The idempotency key of a node: the same for every attempt, re-execution and place (docs/protocol.md §2)."""
+    return hashlib.sha256(run + path.encode()).digest()[:16]
+
+
+class Attempt(Start):
+    """One attempt while it is carried out in this process."""
+
+    __slots__ = ("_by", "_usage", "over", "runtime", "task", "timer")
+
+    runtime: Runtime
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.over = False
+        self.task: asyncio.Task[Any] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self._by: dict[str, Value] | None = None
+        self._usage: dict[str, Value] | None = None
+
+    # -- what agents see
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """`config.global` overlaid by the entry of the agent's name."""
+        config = self.runtime.config
+        return {**(config.get("global") or {}), **(config.get(self.agent_name) or {})}
+
+    @property
+    def filter_params(self) -> Mapping[str, Value]:
+        return self.node.filter_params
+
+    @property
+    def node_id(self) -> str:
+        return self.node.id
+
+    @property
+    def agent_name(self) -> str:
+        """The name the node calls its agent by, an alias perhaps."""
+        written = self.node.spec["agent"]
+        return written if self.node.agent_source is None else (self.agent.name if self.agent else str(written))
+
+    @property
+    def model(self) -> str | None:
+        return self.node.model
+
+    @property
+    def is_result(self) -> bool:
+        return self.node.is_result
+
+    @property
+    def key(self) -> bytes:
+        return execution_key(self.runtime.run_id, self.path)
+
+    @property
+    def services(self) -> Any:
+        return self.runtime.services
+
+    def stream(self, token: Value) -> None:
+        self.runtime.token(self, token)
+
+    def made_by(self, **facts: Value) -> None:
+        self._by = {**(self._by or {}), **facts}
+
+    def used(self, **counts: Value) -> None:
+        self._usage = {**(self._usage or {}), **counts}
+
+    # -- what the runtime and its recorder see
+
+    @property
+    def effect(self) -> Effect:
+        """What a repetition may do: the node's word, else the agent's."""
+        said: Any = self.node.spec.get("effect")
+        return said or (self.agent.effect if self.agent else "none")
+
+    @property
+    def streams(self) -> bool:
+        """Whether its tokens are of interest: the node is a result and the agent can stream."""
+        return self.node.is_result and self.agent is not None and self.agent.stream
+
+    def provenance(self) -> tuple[dict[str, Value], dict[str, Value] | None]:
+        """By what the value was made, and what it cost."""
+        by: dict[str, Value] = {"agent": self.agent.name, "version": self.agent.version} if self.agent else {}
+        if self._by:
+            by.update(self._by)
+        return by, self._usage

@@ -1,0 +1,476 @@
+"""The engine: decides what runs when. Pure: no clock, no I/O, no asyncio, no randomness; events carry their time.
+
+`Engine(plan, ...).handle(event) -> list[Command]` is all there is. Device, worker, tests and simulator run this one engine. It owns the
+states of all nodes in all frames, the queue, retries, conditions, loops, nested graphs and maps, and the end of the run. It never runs an agent:
+the shell carries out `Start` commands and answers each with one `Completed`, `Failed`, `Interrupted` or `Suspend` event.
+
+`known` is a table of outcomes by path: a node that becomes ready and has a known outcome completes at once, without a start. That one table
+serves resume, values from the other side of a cut, replay and kept results, in any order.
+
+How it works: counters instead of scans. Each frame (one turn of one graph instance) counts for every node how many awaited nodes have no value yet;
+a finished node counts its followers down and those that reach zero are queued. Completions that need nobody outside (known outcomes, default
+values, nested graphs that end) go through `_todo`, so nothing recurses with the length of a graph.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from graphs import nesting
+from graphs.errors import GraphferryError, NodeError, NodeTimeout
+from graphs.events import (
+    Abort, Begin, Close, Command, Completed, Ended, Erred, Event, Failed, Interrupted, Outcome, Settled, Start, Stop, Suspend, Told,
+)  # fmt: skip
+from graphs.frames import Frame
+from graphs.limits import Queue
+from graphs.paths import escape
+from graphs.plan import Compiler, Plan, PlanNode
+from graphs.records import State
+from graphs.values import MISSING, Value, is_true
+
+__all__ = ["Engine", "Frame"]
+
+MAX_EXECUTIONS: Final = 3
+"""How often a path is begun again when its model's process dies, before the node fails."""
+
+WAITING, QUEUED, EXECUTING = State.WAITING.value, State.QUEUED.value, State.EXECUTING.value
+COMPLETED, FAILED, TIMED_OUT = State.COMPLETED.value, State.FAILED.value, State.TIMED_OUT.value
+ABORTED, SKIPPED, INJECTED, SUSPENDED = State.ABORTED.value, State.SKIPPED.value, State.INJECTED.value, State.SUSPENDED.value
+
+
+class Engine:
+    """One run.
+
+    `known` are outcomes by path. `open` keeps the run from ending before a Close event: more outcomes of boundary nodes may come. `report` asks for
+    Erred and Settled commands. `begun` says how often a path was begun before (resume). `force_loop` goes on with loops after failures.
+    `epoch_ms` is the wall clock's milliseconds at time 0 of the events' clock, for `@now`.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        compiler: Compiler,
+        *,
+        known: Mapping[str, Outcome] | None = None,
+        open: bool = False,
+        report: bool = False,
+        begun: Mapping[str, int] | None = None,
+        force_loop: bool = False,
+        max_turns: int | None = None,
+        epoch_ms: float = 0,
+        start: Callable[..., Start] = Start,
+    ) -> None:
+        self.compiler = compiler
+        self.known: dict[str, Outcome] = dict(known or {})
+        self.queue = Queue(plan.limit, plan.labels)
+        self.root = Frame(self, plan)
+        self.log: list[tuple[Start | None, Frame, PlanNode, int, int, Value, float]] = []
+        """One entry a node and turn: (start, frame, node, turn, state, value or error, end)."""
+        self.now: float = 0.0
+        self.ended: State | None = None
+        self.epoch_ms = epoch_ms
+        self.force_loop = force_loop
+        self.max_turns = max_turns
+        self.suspended: dict[str, BaseException] = {}
+        self.start_class = start
+        self.commands: list[Command] = []
+        self._open = open
+        self._report = report
+        self._begun = dict(begun or {})
+        self._by_path = open or bool(known)  # whether outcomes are looked up by path at all
+        self._expected: dict[str, Start] = {}
+        self._todo: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        self._handlers: Mapping[type, Callable[[Any], None]] = {
+            Begin: self._on_begin,
+            Completed: self._on_completed,
+            Failed: self._on_failed,
+            Interrupted: self._on_interrupted,
+            Suspend: self._on_suspend,
+            Told: self._on_told,
+            Close: self._on_close,
+            Abort: self._on_abort,
+        }
+
+    # -- events in, commands out
+
+    def handle(self, event: Event) -> list[Command]:
+        """Take one event in and give what is to be done now, in order. An event about an attempt that is over is ignored."""
+        commands: list[Command] = []
+        self.commands = commands
+        self.now = event.t
+        self._handlers[event.__class__](event)
+        todo = self._todo
+        while todo:
+            call, arguments = todo.popleft()
+            call(*arguments)
+            todo = self._todo
+        if self.suspended and self.ended is None:
+            self._end_if_suspended()
+        return commands
+
+    def _on_begin(self, event: Begin) -> None:
+        root = self.root
+        root.inject(event.inject)
+        self.begin(root)
+
+    def _on_completed(self, event: Completed) -> None:
+        start = event.start
+        frame, node = start.frame, start.node
+        if frame.starts.get(node.index) is not start:
+            return
+        if node.plain:
+            self._finish(frame, node, event.value, start)
+        else:
+            self.shape(start, event.value)
+
+    def _on_failed(self, event: Failed) -> None:
+        start = event.start
+        if start.frame.starts.get(start.node.index) is start:
+            if isinstance(event.error, NodeTimeout):
+                self.commands.append(Stop(start))
+            self.fail(start, event.error)
+
+    def _on_interrupted(self, event: Interrupted) -> None:
+        start = event.start
+        frame, node = start.frame, start.node
+        if frame.starts.get(node.index) is not start:
+            return
+        executions = start.at - start.retry
+        if executions >= MAX_EXECUTIONS:
+            message = f"{event.error} (begun {executions} times; not tried again)"
+            self.fail(start, NodeError(message, retryable=False), last=True)
+            return
+        if self._report:
+            self.commands.append(Erred(start, event.error, False))
+        self._attempt(frame, node, start.retry, start.at + 1)
+
+    def _on_suspend(self, event: Suspend) -> None:
+        start = event.start
+        frame, node = start.frame, start.node
+        if frame.starts.get(node.index) is not start:
+            return
+        del frame.starts[node.index]
+        frame.states[node.index] = SUSPENDED
+        frame.held += 1
+        self.suspended[start.path] = event.error
+        self._settled(frame, node, SUSPENDED, event.error, start, False)
+        self._leave(frame, node)
+
+    def _on_told(self, event: Told) -> None:
+        path, outcome = event.path, event.outcome
+        start = self._expected.pop(path, None)
+        if start is not None and start.frame.starts.get(start.node.index) is start:
+            self._take(start.frame, start.node, outcome, start)
+            return
+        self.known[path] = outcome
+        if "/" not in path and "#" not in path:
+            self._todo.append((self.root.told, (path,)))
+
+    def _on_close(self, _event: Close) -> None:
+        self._open = False
+        self.root.check_end()
+
+    def _on_abort(self, _event: Abort) -> None:
+        if self.ended is not None:
+            return
+        self._end(State.ABORTED)
+
+    # -- frames
+
+    def begin(self, frame: Frame) -> None:
+        """Start a turn of a frame: whatever is ready at once is queued, in written order (§6.1)."""
+        plan = frame.plan
+        frame.active += 1  # held until all roots are looked at, so that a node that completes at once cannot end the turn (D10)
+        complaint = frame.complaint()
+        if complaint:
+            frame.broken = NodeError(complaint, retryable=False)
+        else:
+            if plan.boundaries:
+                self._take_boundaries(frame)
+            for number in frame.roots():
+                if frame.states[number] == WAITING:
+                    self.ready(frame, number)
+            frame.idle = frame.active == 1 and not self._todo
+        self._todo.append((self._release, (frame,)))
+
+    def _release(self, frame: Frame) -> None:
+        frame.active -= 1
+        frame.check_end()
+
+    def _take_boundaries(self, frame: Frame) -> None:
+        for number in frame.plan.boundaries:
+            frame.told(escape(frame.plan.ids[number]))
+
+    def ready(self, frame: Frame, number: int) -> None:
+        """Node `number` has all it waits for: complete it from what is known, skip it, or queue it."""
+        node = frame.plan.nodes[number]
+        assert node is not None
+        frame.active += 1
+        if self.known and (outcome := self.known.pop(frame.path_of(node), None)) is not None:
+            self._todo.append((self._take, (frame, node, outcome, None)))
+            return
+        if node.condition is not None:
+            try:
+                holds = node.condition(frame.results)
+            except Exception as error:  # noqa: BLE001 - whatever a property function raises is the node's failure (D2)
+                self._todo.append((self._break, (frame, node, error)))
+                return
+            if not holds and node.default is MISSING:
+                frame.active -= 1
+                frame.states[number] = SKIPPED
+                self._settled(frame, node, SKIPPED, MISSING, None, False)
+                return
+            if not holds:
+                frame.defaulted.add(number)
+        queue = self.queue
+        if queue.enter(frame, node):
+            self._begin_node(frame, node)
+            return
+        frame.states[number] = QUEUED
+        queue.push(frame, node)
+        if queue.running < queue.limit:  # whatever stands before it is held back by its label
+            self._drain()
+
+    def _begin_node(self, frame: Frame, node: PlanNode) -> None:
+        frame.states[node.index] = EXECUTING
+        if frame.defaulted and node.index in frame.defaulted:
+            frame.defaulted.discard(node.index)
+            self._todo.append((self._default, (frame, node)))
+            return
+        begun = self._begun.get(frame.path_of(node), 0) if self._begun else 0
+        self._attempt(frame, node, 0, begun + 1)
+
+    def _default(self, frame: Frame, node: PlanNode) -> None:
+        start = self.start_class(frame, node, None, {}, {}, 0, 0, self.now)
+        frame.starts[node.index] = start
+        self.shape(start, node.default, exists=False)
+
+    def _attempt(self, frame: Frame, node: PlanNode, retry: int, at: int) -> None:
+        """Resolve the inputs and start; a failure to do so is a failure of the attempt (D2)."""
+        results = frame.results
+        try:
+            inputs = node.inputs(results) if node.inputs is not None else dict(node.literal_inputs)
+            params: Any = node.params
+            if node.any_input:
+                inputs = _without_missing(inputs)
+            if node.overlays:
+                over = inputs.get("params")
+                if isinstance(over, Mapping) and over:
+                    params = {**params, **over}
+            agent = node.agent if node.agent_source is None else self._dynamic_agent(node, results)
+        except Exception as error:  # noqa: BLE001 - whatever a property function raises is the node's failure (D2)
+            start = self.start_class(frame, node, None, {}, {}, retry, at, self.now)
+            frame.starts[node.index] = start
+            self._todo.append((self.fail, (start, error)))
+            return
+        start = self.start_class(frame, node, agent, inputs, params, retry, at, self.now)
+        frame.starts[node.index] = start
+        if agent is None:
+            self._todo.append((self._finish, (frame, node, None, start)))  # a bypassed agent gives null
+        elif agent.nests is not None and node.place is None:
+            self._todo.append((nesting.open_node, (self, start)))
+        else:
+            if node.place is not None:
+                self._expected[start.path] = start
+            self.commands.append(start)
+
+    def _dynamic_agent(self, node: PlanNode, results: list[Any]) -> Any:
+        name = node.agent_source(results)  # type: ignore[misc]
+        agent = self.compiler.agents.get(name) if isinstance(name, str) else None
+        if agent is None and name not in self.compiler.bypass:
+            raise NodeError(f"agent must be either string or function: {name!r} names no agent known here", retryable=False)
+        return agent
+
+    # -- what becomes of an attempt
+
+    def shape(self, start: Start, value: Value, *, exists: bool = True) -> None:
+        """An attempt's raw value: `passThrough`, `repeatUntil`, `output` (§6.4 to 6.6)."""
+        frame, node = start.frame, start.node
+        try:
+            passed = node.pass_through(frame.results) if node.pass_through is not None else None
+            if passed and value:
+                value = _lay_over(value, passed)
+            if exists and node.exists is not None:
+                found = node.exists(value)
+                if found is None or found is MISSING:
+                    raise NodeError("Repeat Until")
+            if node.output is not None:
+                value = node.output(value)
+                if passed:
+                    value = _lay_over(value, passed)
+        except Exception as error:  # noqa: BLE001 - as above
+            self.fail(start, error)
+            return
+        self._finish(frame, node, value, start)
+
+    def fail(self, start: Start, error: BaseException, *, last: bool = False) -> None:
+        """An attempt failed: again at once in the same place while retries are left, else the node has failed (§6.5)."""
+        frame, node = start.frame, start.node
+        if frame.starts.get(node.index) is not start:
+            return
+        if start.nesting is not None:
+            nesting.abandon(self, start)
+        final = last or start.retry >= node.retry
+        if self._report:
+            self.commands.append(Erred(start, error, final))
+        if not final:
+            self._expected.pop(start.path, None) if node.place is not None else None
+            self._attempt(frame, node, start.retry + 1, start.at + 1)
+            return
+        del frame.starts[node.index]
+        state = TIMED_OUT if isinstance(error, NodeTimeout) else FAILED
+        frame.states[node.index] = state
+        frame.errors[node.index] = error
+        self._settled(frame, node, state, error, start, False)
+        self._leave(frame, node)
+
+    def _break(self, frame: Frame, node: PlanNode, error: BaseException) -> None:
+        frame.states[node.index] = FAILED
+        frame.errors[node.index] = error
+        self._settled(frame, node, FAILED, error, None, False)
+        frame.active -= 1
+        frame.check_end()
+
+    def _take(self, frame: Frame, node: PlanNode, outcome: Outcome, start: Start | None) -> None:
+        """Complete a node with an outcome that somebody else found; with a start it holds a place in the queue, else none."""
+        state, value, error = outcome
+        number = node.index
+        if start is not None:
+            del frame.starts[number]
+        if error is not None:
+            frame.states[number] = state
+            frame.errors[number] = error
+            self._settled(frame, node, state, error, start, True)
+        else:
+            frame.states[number] = COMPLETED
+            frame.results[number] = value
+            self._settled(frame, node, COMPLETED, value, start, True)
+            self.tell(frame, number)
+        if start is not None:
+            self._leave(frame, node)
+        else:
+            frame.active -= 1
+            frame.check_end()
+
+    def _finish(self, frame: Frame, node: PlanNode, value: Value, start: Start) -> None:
+        number = node.index
+        del frame.starts[number]
+        frame.results[number] = value
+        frame.states[number] = COMPLETED
+        self.log.append((start, frame, node, start.turn, COMPLETED, value, self.now))
+        if self._report:
+            self.commands.append(Settled(frame, node, start.turn, COMPLETED, value, start, False))
+        self.tell(frame, number)
+        self._leave(frame, node)
+
+    def tell(self, frame: Frame, number: int) -> None:
+        """Node `number` has a value (or completed without one): its followers, in written order, may have become ready."""
+        waits = frame.waits
+        for follower in frame.plan.followers[number]:
+            left = waits[follower] - 1
+            if left > 0:
+                waits[follower] = left
+            elif left == 0:
+                waits[follower] = 0
+                self.ready(frame, follower)
+            else:
+                frame.look_at_any(follower)
+
+    def _leave(self, frame: Frame, node: PlanNode) -> None:
+        queue = self.queue
+        queue.leave(node)
+        if queue.waiting:
+            self._drain()
+        frame.active -= 1
+        if not frame.active:
+            frame.check_end()
+
+    def _drain(self) -> None:
+        take = self.queue.take
+        while (entry := take()) is not None:
+            self._begin_node(*entry)
+
+    def _settled(self, frame: Frame, node: PlanNode, state: int, value: Any, start: Start | None, known: bool) -> None:
+        self.log.append((start, frame, node, frame.turn, state, value, self.now))
+        if self._report:
+            self.commands.append(Settled(frame, node, frame.turn, state, value, start, known))
+
+    # -- the end
+
+    def close_turn(self, frame: Frame) -> None:
+        """Nothing of this frame is queued or running: another turn, or its end (§6.7, §8)."""
+        if frame.held or self.ended is not None:
+            return
+        if frame is self.root and self._open and frame.plan.boundaries:
+            return
+        if frame.next_turn():
+            self._todo.append((self.begin, (frame,)))
+        elif frame is self.root:
+            self._end(State.FAILED if frame.failed else State.COMPLETED)
+        else:
+            self._todo.append((nesting.frame_over, (self, frame)))
+
+    def _end_if_suspended(self) -> None:
+        if not self.queue.waiting and not self._open and not nesting.busy(self.root):
+            self._end(State.SUSPENDED)
+
+    def _end(self, state: State) -> None:
+        self._open = False
+        self.ended = state
+        self.kill(self.root)
+        self.commands.append(Ended(state))
+
+    def kill(self, frame: Frame) -> None:
+        """Cancel everything of a frame and of the frames inside it, for good."""
+        frame.dead = True
+        starts, frame.starts = frame.starts, {}
+        for number, start in starts.items():
+            frame.states[number] = ABORTED
+            self.queue.leave(start.node)
+            if start.nesting is not None:
+                nesting.abandon(self, start)
+            elif start.agent is not None:
+                self.commands.append(Stop(start))
+        self.queue.drop(frame)
+        for inner in frame.strays:
+            self.kill(inner)
+        self._todo = deque(entry for entry in self._todo if not _of_dead_frame(entry[1]))
+
+    # -- what to ask it
+
+    def results(self, *, all: bool = True) -> dict[str, Value]:
+        """The root graph's values by node, in written order; without `all` only those of `isResult` nodes. Nodes without a value are left out."""
+        return self.root.values(all=all)
+
+    def errors(self) -> dict[str, BaseException]:
+        """The errors of the root graph's failed nodes, in written order."""
+        return self.root.errors_by_id()
+
+    def first_error(self) -> tuple[str, BaseException] | None:
+        """The failed node that comes first in written order, and its error; ("", error) if the graph could not start."""
+        return self.root.first_error()
+
+
+def _of_dead_frame(arguments: tuple[Any, ...]) -> bool:
+    first = arguments[1] if isinstance(arguments[0], Engine) else arguments[0]
+    frame = first.frame if isinstance(first, Start) else first
+    return isinstance(frame, Frame) and frame.dead
+
+
+def _without_missing(value: Value) -> Value:
+    """An anyInput node's inputs: null and missing entries are dropped at every depth (§6.2)."""
+    if isinstance(value, dict):
+        return {key: _without_missing(item) for key, item in value.items() if item is not None and item is not MISSING}
+    if isinstance(value, list):
+        return [_without_missing(item) for item in value if item is not None and item is not MISSING]
+    return value
+
+
+def _lay_over(value: Value, entries: Mapping[str, Value]) -> Value:
+    if isinstance(value, dict):
+        return {**value, **entries}
+    if isinstance(value, list):
+        return [{**item, **entries} if isinstance(item, dict) else item for item in value]
+    return value

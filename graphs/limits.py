@@ -1,0 +1,117 @@
+"""The queue: which ready node starts next under the global and the label limits (graph-spec §7).
+
+One queue serves a run's outermost graph and everything nested in it. An entry stands behind all entries of the same or higher priority.
+An entry whose label is at its limit is passed over, those behind it may start.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["Queue"]
+
+
+class Queue:
+    """Ready nodes that wait for a place, and the count of those that run.
+
+    `limit` is the global limit, raised by one while a node with a nested graph runs, so that a waiting parent does not count against its children.
+    """
+
+    __slots__ = ("_labels", "_lanes", "_order", "_parents", "_running", "limit", "running", "waiting")
+
+    def __init__(self, limit: int, labels: Mapping[str, int]) -> None:
+        self.limit = limit
+        self.running = 0
+        self.waiting = 0
+        self._labels = labels
+        self._running: dict[str, int] = dict.fromkeys(labels, 0)
+        self._parents: dict[str, list[Any]] = {label: [] for label in labels}
+        self._lanes: dict[float, deque[tuple[Any, Any]]] = {}
+        self._order: list[float] = []  # the lanes' priorities, highest first
+
+    def push(self, frame: Any, node: Any) -> None:
+        """Put a node behind all of the same or higher priority."""
+        lane = self._lanes.get(node.priority)
+        if lane is None:
+            lane = self._lanes[node.priority] = deque()
+            self._order = sorted(self._lanes, reverse=True)
+        lane.append((frame, node))
+        self.waiting += 1
+
+    def take(self) -> tuple[Any, Any] | None:
+        """The first entry that may start now, counted as running; None if there is none."""
+        if self.running >= self.limit or not self.waiting:
+            return None
+        for priority in self._order:
+            lane = self._lanes[priority]
+            if not lane:
+                continue
+            if not self._labels:
+                return self._taken(lane.popleft())
+            for place, (frame, node) in enumerate(lane):
+                if self._fits(frame, node.label):
+                    entry = lane[place]
+                    del lane[place]
+                    return self._taken(entry)
+        return None
+
+    def enter(self, frame: Any, node: Any) -> bool:
+        """Whether the node may start at once, without queueing: counted as running then."""
+        if self.waiting or self.running >= self.limit:
+            return False
+        if self._labels:
+            if not self._fits(frame, node.label):
+                return False
+            if node.label in self._running:
+                self._running[node.label] += 1
+        self.running += 1
+        return True
+
+    def leave(self, node: Any) -> None:
+        """A running node gives its place back."""
+        self.running -= 1
+        if node.label in self._running:
+            self._running[node.label] -= 1
+
+    def open(self, frame: Any, node: Any) -> None:
+        """A running node opened a nested graph."""
+        self.limit += 1
+        if node.label in self._parents:
+            self._parents[node.label].append(frame)
+
+    def close(self, frame: Any, node: Any) -> None:
+        """Its nested graph is over."""
+        self.limit -= 1
+        if node.label in self._parents:
+            self._parents[node.label].remove(frame)
+
+    def clear(self) -> None:
+        """Drop all that waits."""
+        self._lanes.clear()
+        self._order = []
+        self.waiting = 0
+
+    def drop(self, frame: Any) -> None:
+        """Drop what waits of one frame."""
+        for lane in self._lanes.values():
+            for entry in [entry for entry in lane if entry[0] is frame]:
+                lane.remove(entry)
+                self.waiting -= 1
+
+    def _taken(self, entry: tuple[Any, Any]) -> tuple[Any, Any]:
+        self.running += 1
+        self.waiting -= 1
+        label = entry[1].label
+        if label in self._running:
+            self._running[label] += 1
+        return entry
+
+    def _fits(self, frame: Any, label: str | None) -> bool:
+        limit = self._labels.get(label) if label is not None else None
+        if limit is None:
+            return True
+        # Children of a running parent with this label may exceed it by one each; the parent's own siblings may not.
+        lent = sum(1 for parent in self._parents[label] if parent is not frame)  # type: ignore[index]
+        return self._running[label] < limit + lent  # type: ignore[index]

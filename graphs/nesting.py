@@ -1,0 +1,177 @@
+"""Nested graphs and maps: what `nestedAgent` and `mapAgent` do. Part of the engine, and as pure: their frames share its one queue (graph-spec §9)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from graphs.errors import GraphInvalid, NodeError
+from graphs.events import Arm, Start
+from graphs.frames import Frame
+from graphs.paths import child_frame
+from graphs.values import MISSING, Value
+
+if TYPE_CHECKING:
+    from graphs.engine import Engine
+    from graphs.plan import Plan
+
+__all__ = ["Nesting", "abandon", "busy", "frame_over", "open_node"]
+
+
+class Nesting:
+    """The nested graph of one attempt: its frames, one or a row each, and what they gave so far."""
+
+    __slots__ = ("frames", "is_map", "left", "start", "values")
+
+    def __init__(self, start: Start, *, is_map: bool) -> None:
+        self.start = start
+        self.is_map = is_map
+        self.frames: list[Frame] = []
+        self.values: list[Value] = []
+        self.left = 0
+
+
+def open_node(engine: Engine, start: Start) -> None:
+    """Begin the nested graph of an attempt; a graph that cannot begin fails the attempt."""
+    if start.frame.starts.get(start.node.index) is not start or start.agent is None:
+        return
+    is_map = start.agent.nests == "map"
+    nesting = Nesting(start, is_map=is_map)
+    try:
+        rows = _rows(start) if is_map else [dict(start.inputs)]
+        if rows:
+            _make_frames(engine, nesting, rows)
+    except GraphInvalid as error:
+        _failed(engine, start, NodeError(str(error), retryable=False, detail={"problems": [each.message for each in error.problems]}))
+        return
+    except NodeError as error:
+        _failed(engine, start, error)
+        return
+    if not rows:
+        engine.shape(start, _compose(start, []))
+        return
+    start.nesting = nesting
+    nesting.left = len(rows)
+    nesting.values = [MISSING] * len(rows)
+    engine.queue.open(start.frame, start.node)
+    if start.node.timeout:
+        engine.commands.append(Arm(start))
+    for frame in nesting.frames:
+        engine.begin(frame)
+
+
+def frame_over(engine: Engine, frame: Frame) -> None:
+    """A nested frame ended: its values go to the node that opened it, once all rows are in; the first failure decides at once."""
+    nesting = frame.nesting
+    assert nesting is not None
+    start = nesting.start
+    if start.nesting is not nesting:
+        return  # another row failed first, or the attempt is over: this one went on in the background
+    first = frame.first_error()
+    if first is not None:
+        _close(engine, start)
+        start.frame.strays.extend(each for each in nesting.frames if each is not frame)
+        _failed(engine, start, first[1])
+        return
+    everything = bool(start.params.get("resultAll")) and nesting.is_map
+    nesting.values[frame.row] = {} if frame.idle and not frame.turn else frame.values(all=everything)
+    nesting.left -= 1
+    if not nesting.left:
+        _close(engine, start)
+        engine.shape(start, _compose(start, nesting.values) if nesting.is_map else _nested_value(start, nesting.values[0]))
+
+
+def abandon(engine: Engine, start: Start) -> None:
+    """The attempt is over (failed, timed out, aborted): cancel what still runs of its nested graph."""
+    nesting = start.nesting
+    _close(engine, start)
+    for frame in nesting.frames:
+        engine.kill(frame)
+
+
+def busy(frame: Frame) -> bool:
+    """Whether anything really runs in a frame or inside it; a parent that waits for suspended children does not count."""
+    return any(start.nesting is None or any(busy(inner) for inner in start.nesting.frames) for start in frame.starts.values())
+
+
+def _close(engine: Engine, start: Start) -> None:
+    start.nesting = None
+    engine.queue.close(start.frame, start.node)
+
+
+def _rows(start: Start) -> list[dict[str, Value]]:
+    inputs, params = start.inputs, start.params
+    rows = inputs.get("rows")
+    if not isinstance(rows, list):
+        raise NodeError("mapAgent: rows property is required in namedInput", retryable=False)
+    limit = params.get("limit")
+    if isinstance(limit, int) and limit > 0:
+        rows = rows[:limit]
+    row_key = params.get("rowKey") or "row"
+    expand = params.get("expandKeys") or []
+    others = {name: value for name, value in inputs.items() if name != "rows"}
+    made = []
+    for number, row in enumerate(rows):
+        values = {**others, row_key: row, "__mapIndex": number}
+        for name in expand:
+            column = others.get(name)
+            values[name] = column[number] if isinstance(column, list) and number < len(column) else MISSING
+        made.append(values)
+    return made
+
+
+def _make_frames(engine: Engine, nesting: Nesting, rows: list[dict[str, Value]]) -> None:
+    start = nesting.start
+    node = start.node
+    agent_name = "mapAgent" if nesting.is_map else "nestedAgent"
+    if node.graph is None:
+        raise NodeError(f"{agent_name}: Please update graphai to 0.5.19 or higher: the node has no `graph`", retryable=False)
+    document = node.graph if node.graph_source is None else node.graph_source(start.frame.results)
+    own_nodes = document.get("nodes") if isinstance(document, Mapping) else None
+    own_nodes = own_nodes if isinstance(own_nodes, Mapping) else {}
+    path = start.path
+    plan: Plan | None = None
+    names: tuple[str, ...] = ()
+    for number, values in enumerate(rows):
+        given = values if nesting.is_map else {key: value for key, value in values.items() if value is not MISSING or key not in own_nodes}
+        if plan is None or tuple(given) != names:
+            names = tuple(given)
+            plan = engine.compiler.nested(node, document, names, mode=start.agent.nests, shared=node.graph_source is None)  # type: ignore[union-attr]
+        base = child_frame(path, row=number if nesting.is_map else None, tries=start.retry)
+        frame = Frame(engine, plan, base=base, nesting=nesting, row=number)
+        numbers, nodes = plan.numbers, plan.nodes
+        for name, value in given.items():
+            place = numbers[name]
+            if nodes[place] is None:  # a computed node of that name wins in a map
+                frame.give(place, value)
+        if not nesting.is_map and given.get("loopCount"):
+            frame.loop_count = given["loopCount"]
+        nesting.frames.append(frame)
+
+
+def _failed(engine: Engine, start: Start, error: BaseException) -> None:
+    params = start.params
+    if params.get("supressError") or params.get("suppressError"):
+        message = str(error) or type(error).__name__
+        engine.shape(start, {"onError": {"message": message, "error": {"name": "Error", "message": message}}})
+    else:
+        engine.fail(start, error)
+
+
+def _nested_value(start: Start, values: dict[str, Value]) -> Value:
+    only = start.params.get("resultNodeId")
+    return values.get(only, MISSING) if only else values
+
+
+def _compose(start: Start, rows: list[Any]) -> Value:
+    params = start.params
+    only = params.get("compositeResultKey")
+    if only:
+        return _column(rows, only) if not rows or only in rows[0] else MISSING
+    if params.get("compositeResult"):
+        return {name: _column(rows, name) for name in (rows[0] if rows else ())}
+    return list(rows)
+
+
+def _column(rows: list[Any], name: str) -> list[Value]:
+    return [row.get(name) for row in rows]

@@ -1,0 +1,85 @@
+"""Ports: what the runtime asks of the world around it. Device, worker and simulator each fit their own."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+from graphs.events import Settled, Start
+from graphs.values import Value
+
+__all__ = ["AgentFilter", "Observer", "Recorder", "Remote", "Services"]
+
+
+class Recorder(Protocol):
+    """Where a run's records go: a journal, or the log of a child run. Called in the event loop, in the order things happen."""
+
+    def begun(self, start: Start, t: float) -> None:
+        """An attempt whose begin must be durable (effect `once`) or that streams is about to run."""
+
+    def settled(self, event: Settled, by: Mapping[str, Value], usage: Mapping[str, Value] | None, t: float) -> None:
+        """A node reached its final state for this turn."""
+
+    def erred(self, start: Start, error: BaseException, final: bool, t: float) -> None:
+        """An attempt failed."""
+
+    def token(self, start: Start, token: Value) -> None:
+        """A piece of an answer that is being made: volatile, nothing may depend on it."""
+
+    async def durable(self) -> None:
+        """Returns when everything recorded so far would survive a loss of power. Raises JournalError if it cannot."""
+
+
+class Remote(Protocol):
+    """Who runs the nodes that are placed elsewhere. Outcomes come back as events of the runtime."""
+
+    def expect(self, start: Start) -> None:
+        """The engine finds this node ready; the other side starts it by itself or is told to."""
+
+    def settled(self, event: Settled) -> None:
+        """A node settled here: its outcome may be a boundary value of a shipped fragment."""
+
+    def stop(self, start: Start) -> None:
+        """The engine gives this node up."""
+
+
+class Observer(Protocol):
+    """Whoever watches a run. Must return at once: observers never slow a run down."""
+
+    def __call__(self, event: Mapping[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFilter:
+    """Code around agents (graph-spec §10.2): applied if the agent or the node is listed, always without both lists."""
+
+    name: str
+    run: Callable[[Any, Callable[[Any], Any]], Value | Awaitable[Value]]
+    agents: frozenset[str] | None = None
+    nodes: frozenset[str] | None = None
+    params: Mapping[str, Value] = field(default_factory=dict)
+
+    def applies(self, agent: str, node: str) -> bool:
+        """Whether this filter wraps that agent in that node."""
+        if self.agents is None and self.nodes is None:
+            return True
+        return bool(self.agents and agent in self.agents) or bool(self.nodes and node in self.nodes)
+
+
+AskPerson: TypeAlias = Callable[[str], Awaitable[str]]
+
+
+@dataclass(slots=True)
+class Services:
+    """What a side offers its agents. What is None is not granted."""
+
+    models: Any = None
+    """graphs.models.interface.Models"""
+    default_model: str | None = None
+    files: str | None = None
+    """The folder files may be read from and written to."""
+    network: bool = True
+    ask: AskPerson | None = None
+    events: Any = None
+    call_agent: Any = None

@@ -1,0 +1,249 @@
+"""References: the strings in a graph that name other nodes' values, and the functions they compile to.
+
+`:node.a.b` is a *source*, `"text ${:node.a} ${@now}"` a *template*, `@now` a *helper*; everything else is a literal (graph-spec §4).
+A source compiles to a *getter*, a function from a frame's result list to a value. The list has one entry a node, MISSING where
+there is none, and the frame itself as its last entry, which is where helpers read the turn and the time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+from graphs.functions import compile_property, is_plain_key
+from graphs.jstext import text as as_text
+from graphs.values import MISSING, Value
+
+__all__ = ["LOOP_INDEX", "Getter", "compile_output", "compile_source", "compile_value", "helper_known", "is_source", "names", "split_path"]
+
+Getter: TypeAlias = Callable[[list[Any]], Value]
+
+LOOP_INDEX = "__loopIndex"
+"""A static node every graph has: the number of the turn, from 0."""
+
+_TEMPLATE = re.compile(r"\$\{([:@][^}]+)\}")
+_DOT = re.compile(r"(?<!\()\.(?!\))")
+
+
+def is_source(text: Value) -> bool:
+    """Whether this is text that starts with a colon."""
+    return isinstance(text, str) and text.startswith(":")
+
+
+def split_path(source: str) -> tuple[str, list[str]]:
+    """The node's name and the properties of `:node.prop.prop`; dots beside a bracket do not separate (§4.2)."""
+    if "(" not in source:
+        name, *properties = source[1:].split(".")
+    else:
+        name, *properties = _DOT.split(source[1:])
+    return name, properties
+
+
+def names(text: str) -> tuple[str, ...]:
+    """The nodes that a string standing in `inputs` names, in order, the loop counter left out."""
+    if "${" in text:
+        found = _TEMPLATE.findall(text)
+        if found:
+            return tuple(name for item in found if item[0] == ":" and (name := split_path(item)[0]) and name != LOOP_INDEX)
+    if text[:1] == ":":
+        name = split_path(text)[0]
+        return (name,) if name and name != LOOP_INDEX else ()
+    return ()
+
+
+def names_in(value: Value) -> Iterator[str]:
+    """The nodes named anywhere in `inputs` or `passThrough`, maps and lists included."""
+    if isinstance(value, str):
+        yield from names(value)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from names_in(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from names_in(item)
+
+
+def helper_known(text: str) -> bool:
+    """Whether `@name` is a helper; others give empty text (D6)."""
+    return text in _HELPERS
+
+
+def compile_source(source: str, index: Mapping[str, int]) -> Getter:
+    """The getter of `:node.prop...`. `index` gives each node's place in the result list; an unknown node is missing."""
+    name, properties = split_path(source)
+    place = index.get(name)
+    if place is None:
+        base: Getter = _turn if name == LOOP_INDEX else _missing
+        return _chain(base, properties) if properties else base
+    if not properties:
+        return lambda results: results[place]
+    if len(properties) == 1 and is_plain_key(properties[0]):
+        key = properties[0]
+
+        def get_key(results: list[Any]) -> Value:
+            value = results[place]
+            return value.get(key, MISSING) if value.__class__ is dict else MISSING
+
+        return get_key
+    return _chain(lambda results: results[place], properties)
+
+
+def compile_value(value: Value, index: Mapping[str, int]) -> Getter | None:
+    """The getter of anything that stands in `inputs` or `passThrough`; None for a literal, which stands for itself."""
+    if isinstance(value, str):
+        return _compile_text(value, index)
+    if isinstance(value, Mapping):
+        return _compile_map(value, index)
+    if isinstance(value, (list, tuple)):
+        return _compile_list(value, index)
+    return None
+
+
+def compile_output(output: Mapping[str, Value]) -> Callable[[Value], Value]:
+    """The function that reshapes a node's value by its `output` map (§6.6): texts that start with a dot are paths into it."""
+
+    def shape(item: Value) -> Callable[[Value], Value]:
+        if isinstance(item, str) and item.startswith("."):
+            if item == ".":
+                return lambda _: MISSING
+            return _chain_value(split_path(":" + item)[1])
+        if isinstance(item, Mapping):
+            parts = [(key, shape(each)) for key, each in item.items()]
+            return lambda value: {key: get(value) for key, get in parts}
+        if isinstance(item, (list, tuple)):
+            members = [shape(each) for each in item]
+            return lambda value: [get(value) for get in members]
+        return lambda _: item
+
+    return shape(output)
+
+
+def compile_path(path: str) -> Callable[[Value], Value]:
+    """The function for `.a.b`, a path into a value without property functions (`repeatUntil.exists`, §6.5)."""
+    keys = path.lstrip(".").split(".")
+
+    def get(value: Value) -> Value:
+        for key in keys:
+            if isinstance(value, Mapping):
+                value = value.get(key, MISSING)
+            elif isinstance(value, list) and key.startswith("$") and key[1:].isdigit():
+                value = value[int(key[1:])] if int(key[1:]) < len(value) else MISSING
+            else:
+                return MISSING
+        return value
+
+    return get
+
+
+def _compile_text(text: str, index: Mapping[str, int]) -> Getter | None:
+    if "${" in text:
+        parts = _TEMPLATE.split(text)
+        if len(parts) > 1:
+            return _template([_reference(part, index) if place % 2 else part for place, part in enumerate(parts)])
+    if text[:1] in (":", "@"):
+        return _reference(text, index)
+    return None
+
+
+def _reference(text: str, index: Mapping[str, int]) -> Getter:
+    if text[0] == ":":
+        return compile_source(text, index)
+    return _HELPERS.get(text, _unknown_helper)
+
+
+def _template(parts: list[str | Getter]) -> Getter:
+    def fill(results: list[Any]) -> str:
+        return "".join([part if isinstance(part, str) else as_text(part(results)) for part in parts])
+
+    return fill
+
+
+def _compile_list(items: list[Value] | tuple[Value, ...], index: Mapping[str, int]) -> Getter | None:
+    getters = [compile_value(item, index) for item in items]
+    if not any(getters):
+        return None
+    if all(getters):
+        pairs = [_place_and_key(item, index) for item in items]
+        if all(pairs):
+            keyed = [pair for pair in pairs if pair is not None]
+
+            def get_keys(results: list[Any]) -> list[Value]:
+                return [
+                    value.get(key, MISSING) if (value := results[place]).__class__ is dict else MISSING for place, key in keyed
+                ]
+
+            return get_keys
+        every = [getter for getter in getters if getter is not None]
+        return lambda results: [get(results) for get in every]
+    mixed = [(getter, item) for getter, item in zip(getters, items, strict=True)]
+    return lambda results: [item if get is None else get(results) for get, item in mixed]
+
+
+def _place_and_key(item: Value, index: Mapping[str, int]) -> tuple[int, str] | None:
+    """(place, key) of `:node.key`, the commonest reference, which long lists read without a call each."""
+    if not is_source(item) or "${" in item:
+        return None
+    name, properties = split_path(item)
+    if len(properties) == 1 and is_plain_key(properties[0]) and name in index:
+        return index[name], properties[0]
+    return None
+
+
+def _compile_map(items: Mapping[str, Value], index: Mapping[str, int]) -> Getter | None:
+    getters = {key: compile_value(item, index) for key, item in items.items()}
+    dynamic = [(key, getter) for key, getter in getters.items() if getter is not None]
+    if not dynamic:
+        return None
+    if len(dynamic) == len(items):
+        if len(dynamic) == 1:
+            only, get_only = dynamic[0]
+            return lambda results: {only: get_only(results)}
+        return lambda results: {key: get(results) for key, get in dynamic}
+    literals = dict(items)
+
+    def fill(results: list[Any]) -> dict[str, Value]:
+        filled = literals.copy()  # keeps the written order
+        for key, get in dynamic:
+            filled[key] = get(results)
+        return filled
+
+    return fill
+
+
+def _chain(base: Getter, properties: list[str]) -> Getter:
+    apply = _chain_value(properties)
+    return lambda results: apply(base(results))
+
+
+def _chain_value(properties: list[str]) -> Callable[[Value], Value]:
+    steps = [compile_property(each) for each in properties]
+    if len(steps) == 1:
+        return steps[0]
+
+    def follow(value: Value) -> Value:
+        for step in steps:
+            value = step(value)
+        return value
+
+    return follow
+
+
+def _missing(_results: list[Any]) -> Value:
+    return MISSING
+
+
+def _turn(results: list[Any]) -> Value:
+    return results[-1].turn
+
+
+def _unknown_helper(_results: list[Any]) -> Value:
+    return ""
+
+
+_HELPERS: Mapping[str, Getter] = {
+    "@now": lambda results: results[-1].now_ms(),
+    "@now_ms": lambda results: results[-1].now_ms(),
+    "@now_s": lambda results: results[-1].now_ms() // 1000,
+    "@loop": _turn,
+}

@@ -1,0 +1,387 @@
+"""The runtime: the one thin asyncio shell around the engine. It owns tasks and timers, runs agents, and decides nothing.
+
+Plain agents run inline. Async ones are awaited inside worker tasks that already exist: another worker starts only when one really suspends while
+work is ready, so there are as many tasks as nodes that really wait, not one a node. A coroutine is never stepped outside a task, so time-outs,
+cancellation and context variables work as their users know them. Each node sees fresh context variables: a worker whose context an agent changed
+retires, and a new one takes over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import Context, copy_context
+from typing import Any, Final
+
+from graphs.attempt import Attempt
+from graphs.engine import Engine
+from graphs.errors import LinkCondition, ModelCrashed, NodeTimeout, UsageError
+from graphs.events import (
+    Abort, Arm, Begin, Command, Completed, Ended, Erred, Event, Failed, Interrupted, Outcome, Settled, Start, Stop, Suspend,
+)  # fmt: skip
+from graphs.plan import Compiler, Plan
+from graphs.ports import AgentFilter, Observer, Recorder, Remote, Services
+from graphs.records import State
+from graphs.values import Value
+
+__all__ = ["Runtime"]
+
+_SLICE: Final = 0.005
+"""Seconds of inline work after which the event loop gets a turn, so that sockets and timers live."""
+
+_CROWD: Final = 256
+"""Workers started at most at once."""
+
+
+class Runtime:
+    """One run in this process: `await Runtime(...).run()`.
+
+    `remote` runs the nodes that the plan places elsewhere, `recorder` writes down what must not be lost, `observers` watch.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        compiler: Compiler,
+        *,
+        known: Mapping[str, Outcome] | None = None,
+        begun: Mapping[str, int] | None = None,
+        open: bool = False,
+        force_loop: bool = False,
+        max_turns: int | None = None,
+        services: Services | None = None,
+        config: Mapping[str, Any] | None = None,
+        filters: Sequence[AgentFilter] = (),
+        recorder: Recorder | None = None,
+        remote: Remote | None = None,
+        observers: Sequence[Observer] = (),
+        run_id: bytes = b"",
+        on_token: Callable[[Start, Value], None] | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.clock = clock
+        self.services = services or Services()
+        self.config: Mapping[str, Any] = config or {}
+        self.filters = tuple(filters)
+        self.run_id = run_id
+        self.on_token = on_token
+        self.engine = Engine(
+            plan,
+            compiler,
+            known=known,
+            begun=begun,
+            open=open,
+            report=bool(recorder or remote or observers),
+            force_loop=force_loop,
+            max_turns=max_turns,
+            epoch_ms=time.time() * 1000 - clock() * 1000,
+            start=self._make_attempt,
+        )
+        self._recorder = recorder
+        self._remote = remote
+        self._observers = observers
+        self._ready: deque[Attempt] = deque()
+        self._workers: set[asyncio.Task[None]] = set()
+        self._awake = 0
+        self._armed = False
+        self._context: Context = copy_context()
+        self._over: asyncio.Future[State] | None = None
+
+    # -- what callers use
+
+    async def run(self, inject: Mapping[str, Value] | None = None) -> State:
+        """Run to the end and give how it ended. Cancelling the caller's task aborts the run.
+
+        Raises UsageError when called twice, whatever the recorder raises, and programming errors of this package; never an agent's error, those are in
+        `engine.errors()`.
+        """
+        if self._over is not None:
+            raise UsageError("this run was started before; make a new one")
+        self._over = asyncio.get_running_loop().create_future()
+        try:
+            self.feed(Begin(self.clock(), inject or {}))
+            state = await self._over
+        except asyncio.CancelledError:
+            self.abort("cancelled")
+            raise
+        finally:
+            await self._finish()
+        return state
+
+    def feed(self, event: Event) -> None:
+        """Hand an event to the engine and carry out what it says; from the event loop's thread only."""
+        self._apply(self.engine.handle(event))
+        if self._ready and not self._awake:
+            self._spawn(1)
+
+    def abort(self, why: str = "aborted") -> None:
+        """Stop the run now: running agents are cancelled, results so far stay."""
+        if self.engine.ended is None:
+            self.feed(Abort(self.clock(), why))
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run is over."""
+        return self.engine.ended is not None
+
+    # -- commands
+
+    def _apply(self, commands: Sequence[Command]) -> None:
+        for command in commands:
+            kind = command.__class__
+            if kind is Attempt:
+                if command.node.place is None:
+                    self._ready.append(command)  # type: ignore[arg-type]
+                else:
+                    self._expect(command)  # type: ignore[arg-type]
+            elif kind is Settled:
+                self._settled(command)  # type: ignore[arg-type]
+            elif kind is Erred:
+                self._erred(command)  # type: ignore[arg-type]
+            elif kind is Stop:
+                self._stop(command.start)  # type: ignore[union-attr]
+            elif kind is Arm:
+                self._arm(command.start)  # type: ignore[union-attr]
+            elif kind is Ended and self._over is not None and not self._over.done():
+                self._over.set_result(command.state)  # type: ignore[union-attr]
+
+    def _make_attempt(self, *arguments: Any) -> Attempt:
+        attempt = Attempt(*arguments)
+        attempt.runtime = self
+        return attempt
+
+    def _expect(self, start: Attempt) -> None:
+        assert self._remote is not None, "a node is placed elsewhere but nobody runs it there"
+        self._observe("started", start)
+        self._remote.expect(start)
+
+    def _settled(self, event: Settled) -> None:
+        start = event.start
+        if start is not None:
+            self._disarm(start)  # type: ignore[arg-type]
+        if self._recorder is not None:
+            by, usage = start.provenance() if start is not None and not event.known else ({}, None)  # type: ignore[attr-defined]
+            self._recorder.settled(event, by, usage, self.clock())
+        if self._remote is not None:
+            self._remote.settled(event)
+        if self._observers:
+            self._tell({"event": State(event.state).name.lower(), "path": event.path, "place": event.node.place or "here"}, event)
+
+    def _erred(self, command: Erred) -> None:
+        self._disarm(command.start)  # type: ignore[arg-type]
+        if self._recorder is not None:
+            self._recorder.erred(command.start, command.error, command.final, self.clock())
+        if self._observers and not command.final:
+            self._observe("retry", command.start, error=str(command.error))
+
+    def _stop(self, start: Start) -> None:
+        assert isinstance(start, Attempt)
+        self._disarm(start)
+        start.over = True
+        if start.node.place is not None:
+            if self._remote is not None:
+                self._remote.stop(start)
+        elif start.task is not None:
+            start.task.cancel()
+
+    def _arm(self, start: Start) -> None:
+        assert isinstance(start, Attempt)
+        loop = asyncio.get_running_loop()
+        start.timer = loop.call_later(start.node.timeout / 1000, self._timed_out, start)
+
+    def _disarm(self, start: Attempt) -> None:
+        if start.timer is not None:
+            start.timer.cancel()
+            start.timer = None
+
+    def _timed_out(self, start: Attempt) -> None:
+        start.timer = None
+        start.over = True
+        self.feed(Failed(start, NodeTimeout("Timeout"), self.clock()))
+
+    # -- workers
+
+    def _spawn(self, count: int) -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(count):
+            task = loop.create_task(self._work(), context=self._context.copy())
+            self._awake += 1
+            self._workers.add(task)
+            task.add_done_callback(self._worker_done)
+
+    def _worker_done(self, task: asyncio.Task[None]) -> None:
+        self._workers.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None and self._over is not None and not self._over.done():
+            self._over.set_exception(error)
+
+    def _help(self) -> None:
+        """Runs only if a worker really suspended while work was ready."""
+        self._armed = False
+        if self._ready:
+            self._spawn(min(len(self._ready), _CROWD))
+
+    async def _work(self) -> None:
+        ready, engine, clock, base = self._ready, self.engine, self.clock, self._context
+        pop = ready.popleft
+        handle, apply = engine.handle, self._apply
+        observed = bool(self._observers)
+        turn_ends = clock() + _SLICE
+        try:
+            while ready:
+                start = pop()
+                if start.over:
+                    continue
+                agent = start.agent
+                if observed:
+                    self._observe("started", start)
+                if agent.is_async or agent.blocking or start.node.timeout or self._guarded(start):
+                    start.t = clock()
+                    event = await self._suspending(start)
+                    if event is None:
+                        continue
+                else:
+                    start.t = clock()
+                    try:
+                        value = agent.run(start)
+                        if value.__class__ is _COROUTINE or inspect.isawaitable(value):
+                            value = await self._awaited(start, value)
+                        event = Completed(start, value, clock())
+                    except Exception as error:  # noqa: BLE001 - an agent may raise anything; it is the node's failure
+                        event = self._failure(start, error)
+                apply(handle(event))
+                if copy_context() != base:  # an agent changed a context variable: the next node starts with a fresh context
+                    if ready:
+                        self._spawn(1)
+                    return
+                if event.t > turn_ends:
+                    await asyncio.sleep(0)
+                    turn_ends = clock() + _SLICE
+        finally:
+            self._awake -= 1
+
+    def _guarded(self, start: Attempt) -> bool:
+        """Whether something has to be awaited before the agent may begin: a filter, or durability of what it will leave the process with."""
+        if self.filters:
+            return True
+        return self._recorder is not None and start.agent is not None and (start.agent.effect == "once" or bool(start.agent.needs))
+
+    async def _suspending(self, start: Attempt) -> Event | None:
+        """Run an attempt that may suspend; None if it was stopped meanwhile."""
+        loop = asyncio.get_running_loop()
+        start.task = asyncio.current_task()
+        if self._ready and not self._armed:
+            self._armed = True
+            loop.call_soon(self._help)
+        self._awake -= 1
+        try:
+            if self._recorder is not None and start.agent is not None:
+                await self._record_begin(start)
+            if start.node.timeout:
+                self._arm(start)
+            value = await self._call(start)
+            return Completed(start, value, self.clock())
+        except asyncio.CancelledError:
+            if not start.over or start.task is None:
+                raise
+            start.task.uncancel()
+            return None
+        except Exception as error:  # noqa: BLE001 - an agent may raise anything; it is the node's failure
+            return self._failure(start, error)
+        finally:
+            start.task = None
+            self._awake += 1
+
+    async def _awaited(self, start: Attempt, awaitable: Any) -> Value:
+        """A plain agent returned an awaitable after all: await it like an async one's."""
+        if self._ready and not self._armed:
+            self._armed = True
+            asyncio.get_running_loop().call_soon(self._help)
+        start.task = asyncio.current_task()
+        self._awake -= 1
+        try:
+            return await awaitable
+        finally:
+            start.task = None
+            self._awake += 1
+
+    async def _record_begin(self, start: Attempt) -> None:
+        assert self._recorder is not None
+        agent = start.agent
+        assert agent is not None
+        once = start.effect == "once"
+        if once or start.streams:
+            self._recorder.begun(start, self.clock())
+        if once or "network" in agent.needs or "people" in agent.needs or "files" in agent.needs:
+            await self._recorder.durable()
+
+    async def _call(self, start: Attempt) -> Value:
+        agent = start.agent
+        assert agent is not None
+        call: Callable[[Any], Any] = agent.run
+        if agent.blocking:
+            call = _in_thread(agent.run)
+        for each in reversed(self.filters):
+            if each.applies(agent.name, start.node.id):
+                call = _wrapped(each, call)
+        value = call(start)
+        return await value if inspect.isawaitable(value) else value
+
+    def _failure(self, start: Attempt, error: Exception) -> Event:
+        if isinstance(error, ModelCrashed):
+            return Interrupted(start, error, self.clock())
+        if isinstance(error, LinkCondition):
+            return Suspend(start, error, self.clock())
+        return Failed(start, error, self.clock())
+
+    # -- observers, tokens, the end
+
+    def token(self, start: Attempt, token: Value) -> None:
+        """An agent handed on a piece of its answer."""
+        if start.over or start.frame.starts.get(start.node.index) is not start:
+            return  # too late: the attempt is over
+        if self._recorder is not None:
+            self._recorder.token(start, token)
+        if self.on_token is not None:
+            self.on_token(start, token)
+        if self._observers:
+            self._observe("token", start, token=token)
+
+    def _observe(self, what: str, start: Start, **more: Any) -> None:
+        self._tell({"event": what, "path": start.path, "place": start.node.place or "here", "retry": start.retry, **more}, None)
+
+    def _tell(self, event: dict[str, Any], settled: Settled | None) -> None:
+        event["t"] = self.clock()
+        if settled is not None:
+            event["settled"] = settled
+        for observer in self._observers:
+            observer(event)
+
+    async def _finish(self) -> None:
+        for task in list(self._workers):
+            task.cancel()
+        if self._workers:
+            await asyncio.gather(*self._workers, return_exceptions=True)
+        if self._recorder is not None and self.engine.ended is not None:
+            await self._recorder.durable()
+
+
+async def _nothing() -> None: ...
+
+
+_COROUTINE: Final = type(_coroutine := _nothing())
+_coroutine.close()
+
+
+def _in_thread(run: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda context: asyncio.get_running_loop().run_in_executor(None, copy_context().run, run, context)
+
+
+def _wrapped(each: AgentFilter, call: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    async def next_(context: Any) -> Any:
+        value = call(context)
+        return await value if inspect.isawaitable(value) else value
+
+    return lambda context: each.run(context, next_)

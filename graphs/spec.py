@@ -1,0 +1,84 @@
+"""A graph: the frozen, checked, addressed document everything else works from."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+from graphs.check import check
+from graphs.errors import GraphInvalid, Problem
+from graphs.refs import is_source, names_in
+from graphs.values import Value, canonical, graph_hash
+
+__all__ = ["Graph", "is_boundary", "is_computed", "reads"]
+
+
+class Graph:
+    """A checked graph. Its document must not be changed any more; the written order of its nodes is part of its meaning.
+
+    `hash` is its address (32 bytes), `warnings` what the checker noticed without refusing it.
+    """
+
+    def __init__(self, document: Mapping[str, Value], *, warnings: tuple[Problem, ...] = ()) -> None:
+        self.document = document
+        self.nodes: Mapping[str, Mapping[str, Value]] = document["nodes"]
+        self.warnings = warnings
+
+    @classmethod
+    def of(
+        cls,
+        document: Any,
+        agents: Collection[str],
+        *,
+        marks: Any = None,
+        file: str | None = None,
+        bypass: Collection[str] = (),
+        strict: bool = False,
+        allow_cut: bool = False,
+    ) -> Graph:
+        """Check a document and make it a graph. `agents` are the names known here.
+
+        Raises GraphInvalid with all problems, in document order.
+        """
+        problems = check(document, agents, marks=marks, file=file, bypass=bypass, strict=strict, allow_cut=allow_cut)
+        if any(not problem.warning for problem in problems):
+            raise GraphInvalid(problems, file=file)
+        return cls(document, warnings=tuple(problems))
+
+    @cached_property
+    def canonical(self) -> bytes:
+        """The graph's canonical bytes: what is hashed, stored and shipped."""
+        return canonical(self.document, strict=True)
+
+    @cached_property
+    def hash(self) -> bytes:
+        return graph_hash(self.document)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Graph) and self.hash == other.hash
+
+    def __hash__(self) -> int:
+        return hash(self.hash)
+
+    def __repr__(self) -> str:
+        return f"<Graph {self.hash.hex()[:8]} with {len(self.nodes)} nodes>"
+
+
+def is_computed(node: Mapping[str, Value]) -> bool:
+    """Whether the node has an agent (graph-spec §1: the key counts, not its value)."""
+    return "agent" in node
+
+
+def is_boundary(node: Mapping[str, Value]) -> bool:
+    """Whether the node stands in a cut graph for one that is elsewhere."""
+    return node.get("boundary") is True
+
+
+def reads(node: Mapping[str, Value]) -> Iterator[str]:
+    """The nodes a node names, as often as it names them: it waits for these (§6.2), a static node takes its `update` from one."""
+    yield from names_in(node.get("inputs"))
+    yield from names_in(node.get("passThrough"))
+    for key in ("agent", "graph", "if", "unless", "update"):
+        if is_source(node.get(key)):
+            yield from names_in(node[key])
