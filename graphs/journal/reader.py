@@ -1,0 +1,206 @@
+"""Reading a journal: runs, graphs, and records whose integrity was checked.
+
+Everything here sees what is committed, never what is queued, on a connection of its own that does not disturb the writer.
+A record is handed out only if its log has no gap before it and its checksum holds (docs/protocol.md §10).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from graphs.errors import JournalError, UsageError, ValueUnsupported
+from graphs.journal.ids import id_prefix_range, run_id_short, run_id_text
+from graphs.journal.schema import connect_reader, unreadable
+from graphs.records import Record, chain, decode
+from graphs.values import Value, digest
+
+__all__ = ["Entry", "Head", "Logged", "Reader", "RunRow", "StoredGraph", "graph_address"]
+
+_PAGE: Final = 512
+_SELECT_RUNS: Final = "SELECT run, parent, role, graph, name, status, started, ended, exit_info FROM runs"
+_SELECT_HEADS: Final = (
+    "SELECT logs.run, writer, seq, chk FROM logs"
+    " JOIN records ON log = logs.id AND seq = (SELECT max(seq) FROM records WHERE log = logs.id)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run as lists show it. Times are ms since 1970; `exit_info` says how it ended, for people and for resume."""
+
+    run: bytes
+    parent: bytes | None
+    role: str
+    graph: bytes
+    name: str
+    status: str
+    started: int
+    ended: int | None
+    exit_info: Mapping[str, Value] | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredGraph:
+    """A graph by its hash: canonical bytes and, for graphs of root runs, the document's text and file name as first seen."""
+
+    hash: bytes
+    body: bytes
+    source: str | None
+    file: str | None
+
+
+class Head(NamedTuple):
+    """How far a log goes here: its last sequence number and the checksum up to there."""
+
+    run: bytes
+    writer: bytes
+    last: int
+    chk: int
+
+
+class Entry(NamedTuple):
+    """A record as it is stored and sent."""
+
+    writer: bytes
+    seq: int
+    type: int
+    fields: int
+    tail: bytes
+    chk: int
+
+
+class Logged(NamedTuple):
+    """A decoded record and its place."""
+
+    writer: bytes
+    seq: int
+    type: int
+    record: Record
+
+
+class Reader:
+    """The reading half of a `Journal`. Safe in any thread; raises JournalError where the file is damaged."""
+
+    path: Path
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._reading = threading.Lock()
+        self._reader = connect_reader(path)
+
+    def runs(self, limit: int | None = None, *, role: str | None = None, status: str | None = None) -> list[RunRow]:
+        """Runs, newest first, of this role and status where given."""
+        query = _SELECT_RUNS + " WHERE (?1 IS NULL OR role = ?1) AND (?2 IS NULL OR status = ?2) ORDER BY run DESC LIMIT ?3"
+        return [_run_row(row) for row in self._query(query, (role, status, -1 if limit is None else limit))]
+
+    def children(self, parent: bytes) -> list[RunRow]:
+        """The child runs of a root run, oldest first."""
+        return [_run_row(row) for row in self._query(_SELECT_RUNS + " WHERE parent = ? ORDER BY run", (parent,))]
+
+    def run(self, run: bytes | str) -> RunRow:
+        """The run with this id, or whose id is the only one to begin so. Raises UsageError for none or several."""
+        least, greatest = (run, run) if isinstance(run, bytes) else id_prefix_range(run)
+        name = run_id_text(run) if isinstance(run, bytes) else run
+        rows = self._query(_SELECT_RUNS + " WHERE run BETWEEN ? AND ? ORDER BY run DESC LIMIT 9", (least, greatest))
+        if not rows:
+            raise UsageError(f"there is no run {name} in {self.path}.", hint="graphferry runs lists them.")
+        if len(rows) > 1:
+            some = ", ".join(run_id_text(row[0]) for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
+            raise UsageError(f"several runs begin with {name}: {some}.", hint="Give more digits.")
+        return _run_row(rows[0])
+
+    def graph(self, graph_hash: bytes) -> StoredGraph | None:
+        """The graph with this hash, or None if it is not here."""
+        rows = self._query("SELECT body, source, file FROM graphs WHERE hash = ?", (graph_hash,))
+        if not rows:
+            return None
+        body, source, file = rows[0]
+        if graph_address(body) != graph_hash:
+            raise JournalError(
+                f"the journal {self.path} is damaged: graph {graph_hash.hex()} has another content than was stored."
+            )
+        return StoredGraph(graph_hash, body, source, file)
+
+    def meta(self, key: str) -> bytes | None:
+        """What `set_meta` stored under `key`."""
+        rows = self._query("SELECT value FROM meta WHERE key = ?", (key,))
+        return rows[0][0] if rows else None
+
+    def heads(self, run: bytes | None = None) -> list[Head]:
+        """The heads of all logs, or of a run's, by run and writer: what is durable here (docs/protocol.md §6, §11)."""
+        rows = self._query(_SELECT_HEADS + " WHERE ?1 IS NULL OR logs.run = ?1 ORDER BY logs.run, writer", (run,))
+        return [Head(*row) for row in rows]
+
+    def chk(self, run: bytes, writer: bytes, seq: int) -> int:
+        """The checksum of a log up to `seq`; 0 for seq 0. Raises JournalError if the log does not go that far."""
+        if seq == 0:
+            return 0
+        query = "SELECT chk FROM records WHERE log = (SELECT id FROM logs WHERE run = ? AND writer = ?) AND seq = ?"
+        rows = self._query(query, (run, writer, seq))
+        if not rows:
+            raise self._damaged(run, writer, seq, "it is not there")
+        return int(rows[0][0])
+
+    def entries(self, run: bytes, writer: bytes, after: int = 0) -> Iterator[Entry]:
+        """The records of a log that follow `after`, as stored, each checked before it is handed out."""
+        rows = self._query("SELECT id, noted FROM logs WHERE run = ? AND writer = ?", (run, writer))
+        if not rows:
+            return
+        log, noted = rows[0]
+        seq, chk = after, self.chk(run, writer, after)
+        while page := self._page(log, seq):
+            for found, type_, count, tail, stored in page:
+                seq += 1
+                if found != seq:
+                    raise self._damaged(run, writer, seq, "it is not there, but later ones are")
+                chk = chain(chk, type_, tail)
+                if chk != stored:
+                    raise self._damaged(run, writer, seq, "its checksum does not hold")
+                yield Entry(writer, seq, type_, count, tail, chk)
+        if seq < noted:
+            raise self._damaged(run, writer, seq + 1, f"it is not there, but the log once had {noted} records")
+
+    def records(self, run: bytes, writer: bytes | None = None) -> Iterator[Logged]:
+        """The decoded records of a run, log by log in the order in which the logs began here, or of one writer's log."""
+        writers = [row[0] for row in self._query("SELECT writer FROM logs WHERE run = ? ORDER BY id", (run,))]
+        for each in writers if writer is None else [writer]:
+            for entry in self.entries(run, each):
+                try:
+                    record = decode(entry.type, entry.tail)
+                except ValueUnsupported as error:
+                    raise self._damaged(run, each, entry.seq, error.message) from error
+                yield Logged(each, entry.seq, entry.type, record)
+
+    def _page(self, log: int, after: int) -> list[tuple[Any, ...]]:
+        # Page by page, so that a long log neither fills memory nor keeps the write-ahead log from being folded in.
+        query = "SELECT seq, type, fields, tail, chk FROM records WHERE log = ? AND seq > ? ORDER BY seq LIMIT ?"
+        return self._query(query, (log, after, _PAGE))
+
+    def _query(self, query: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
+        try:
+            with self._reading:
+                return self._reader.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise unreadable(self.path, error) from error
+
+    def _damaged(self, run: bytes, writer: bytes, seq: int, what: str) -> JournalError:
+        place = f"record {seq} of writer {writer.hex()} in run {run_id_text(run)}"
+        hint = f"graphferry runs show {run_id_short(run)} shows what is readable; restore the file from a backup, or run the graph again."
+        return JournalError(f"the journal {self.path} is damaged: {place}: {what}.", hint=hint)
+
+
+def graph_address(body: bytes) -> bytes:
+    """The hash by which a graph with these canonical bytes is known (docs/protocol.md §7)."""
+    return digest(b"graphferry.graph.1\n" + body)
+
+
+def _run_row(row: tuple[Any, ...]) -> RunRow:
+    run, parent, role, graph, name, status, started, ended, exit_info = row
+    info = None if exit_info is None else json.loads(exit_info)
+    return RunRow(run, parent, role, graph, name, status, started, ended, info)

@@ -1,0 +1,147 @@
+"""The journal's tables, how they came to be, and how a connection to them is opened.
+
+A migration is a function that takes the write connection; they run in order, all in one transaction, and `PRAGMA user_version`
+counts those that ran. A migration that has been released is never changed, only followed by another.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, Literal
+
+from graphs.errors import JournalError
+
+__all__ = ["APPLICATION_ID", "BUSY_MS", "MIGRATIONS", "Synchronous", "connect", "connect_reader", "unreadable"]
+
+Synchronous = Literal["full", "normal"]
+"""What a commit survives: `full` loss of power, `normal` a crash of the process (docs/protocol.md §10)."""
+
+APPLICATION_ID: Final = 0x6766_6A31
+"""`gfj1`: tells a journal from other SQLite files."""
+
+BUSY_MS: Final = 30_000
+"""How long a writer waits for another process to finish its commit."""
+
+
+def m001_first(db: sqlite3.Connection) -> None:
+    for statement in (
+        # One row. `conn` is the device's connection counter (docs/protocol.md §6).
+        "CREATE TABLE store (one INTEGER PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL, conn INTEGER NOT NULL DEFAULT 0)",
+        "CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
+        # A run may come before its graph and a child run lives without its parent, so neither is a foreign key.
+        """CREATE TABLE runs (
+            run BLOB PRIMARY KEY CHECK (length(run) = 16),
+            parent BLOB,
+            role TEXT NOT NULL,
+            graph BLOB NOT NULL,
+            name TEXT NOT NULL,
+            status TEXT NOT NULL,
+            started INTEGER NOT NULL,
+            ended INTEGER,
+            exit_info TEXT
+        ) WITHOUT ROWID""",
+        "CREATE INDEX runs_parent ON runs (parent) WHERE parent IS NOT NULL",
+        "CREATE TABLE graphs (hash BLOB PRIMARY KEY, body BLOB NOT NULL, source TEXT, file TEXT)",
+        # `noted` is the head when the run last ended: a log that is shorter has lost records.
+        """CREATE TABLE logs (
+            id INTEGER PRIMARY KEY,
+            run BLOB NOT NULL REFERENCES runs (run) ON DELETE CASCADE,
+            writer BLOB NOT NULL CHECK (length(writer) = 8),
+            noted INTEGER NOT NULL DEFAULT 0,
+            UNIQUE (run, writer)
+        )""",
+        # WITHOUT ROWID: one b-tree instead of two, a fifth less time a commit.
+        """CREATE TABLE records (
+            log INTEGER NOT NULL REFERENCES logs (id) ON DELETE CASCADE,
+            seq INTEGER NOT NULL,
+            type INTEGER NOT NULL,
+            fields INTEGER NOT NULL,
+            tail BLOB NOT NULL,
+            chk INTEGER NOT NULL,
+            PRIMARY KEY (log, seq)
+        ) WITHOUT ROWID""",
+    ):
+        db.execute(statement)
+    db.execute("INSERT INTO store (one, id) VALUES (1, ?)", (secrets.token_bytes(8),))
+
+
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (m001_first,)
+
+
+def connect(path: Path, synchronous: Synchronous) -> sqlite3.Connection:
+    """The write connection; makes the file, readable by its owner only, and brings its tables up to date.
+
+    Raises JournalError if it cannot be opened, is no journal, or was written by a newer version.
+    """
+    try:
+        _create(path)
+        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1000)
+    except (OSError, sqlite3.Error) as error:
+        raise unreadable(path, error) from error
+    try:
+        version = _version(db, path)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute(f"PRAGMA synchronous = {synchronous}")
+        db.execute("PRAGMA foreign_keys = ON")
+        if version < len(MIGRATIONS):
+            _migrate(db, path)
+    except sqlite3.Error as error:
+        db.close()
+        raise unreadable(path, error) from error
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write, for an existing journal; it reads while others write."""
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1000)
+    db.execute("PRAGMA query_only = ON")
+    return db
+
+
+def unreadable(path: Path, error: BaseException) -> JournalError:
+    """What to tell a person when the file cannot be read."""
+    return JournalError(
+        f"the journal {path} cannot be read: {error}.",
+        hint="If the file is damaged, restore it from a backup or move it away: a new one is made.",
+    )
+
+
+def _create(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def _version(db: sqlite3.Connection, path: Path) -> int:
+    """How many migrations the file has seen; 0 for an empty one."""
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    application = db.execute("PRAGMA application_id").fetchone()[0]
+    if application != APPLICATION_ID and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise JournalError(f"{path} is not a journal of graphferry; it was not touched.", hint="Name another file.")
+    if version > len(MIGRATIONS):
+        raise JournalError(
+            f"the journal {path} was written by a newer graphferry (format {version}, this one knows {len(MIGRATIONS)}); "
+            "it was not touched.",
+            hint="Update graphferry, or set GRAPHFERRY_HOME to another folder.",
+        )
+    return version
+
+
+def _migrate(db: sqlite3.Connection, path: Path) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for migration in MIGRATIONS[_version(db, path) :]:  # asked again: another process may have been first
+            migration(db)
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise

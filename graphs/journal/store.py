@@ -1,0 +1,282 @@
+"""The journal: runs, graphs and records of one store, in one SQLite file.
+
+A `Journal` reads (`reader`) and writes through one group-committing `writer`. Here is what may be said to it: which run, which log, which
+number comes next. `append` is called from the event loop for each record and does not touch the disk.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from graphs.errors import JournalError
+from graphs.journal.ids import run_id_text
+from graphs.journal.reader import Reader, graph_address
+from graphs.journal.schema import Synchronous, connect
+from graphs.journal.writer import DurableHook, Log, Statement, Writer
+from graphs.records import Encoded
+from graphs.values import Value
+
+__all__ = ["ENDINGS", "Journal", "OutOfOrder"]
+
+ENDINGS: Final = frozenset({"completed", "failed", "suspended", "cancelled", "expired", "diverged"})
+"""What a run may come to, for now (suspended) or for good."""
+
+
+class OutOfOrder(JournalError):
+    """A record of another writer that does not follow the last one held here. `have` is that one's number."""
+
+    code = "GAP"
+
+    def __init__(self, run: bytes, writer: bytes, seq: int, have: int) -> None:
+        self.run = run
+        self.writer = writer
+        self.seq = seq
+        self.have = have
+        super().__init__(
+            f"record {seq} of writer {writer.hex()} in run {run_id_text(run)} does not follow record {have}, the last one held here."
+        )
+
+
+class Journal(Reader):
+    """A store's journal, open for reading and writing. Make one with `open`; close it, or use it in `with`.
+
+    Writing methods return at once unless they say that they block; what they queued is durable when a later `barrier`, `durable`,
+    `flush` or `write` returns. All methods are safe in any thread, and the same file may be open in several processes, as long
+    as each run is appended to by one of them.
+
+    After a write failed, every writing method raises the same JournalError until the file is opened anew.
+    """
+
+    store_id: bytes
+    """This store's name as a writer, 8 bytes, made with the file."""
+
+    def __init__(self, path: Path, db: sqlite3.Connection, synchronous: Synchronous) -> None:
+        """Not for callers; see `open`."""
+        super().__init__(path)
+        self.store_id = db.execute("SELECT id FROM store").fetchone()[0]
+        self._writer = Writer(path, db, synchronous)
+        self._mutex = self._writer.mutex
+        self._logs: dict[tuple[bytes, bytes], Log] = {}
+        self._own: dict[bytes, Log] = {}
+        self._creating: set[bytes] = set()
+
+    @classmethod
+    def open(cls, path: str | Path, *, synchronous: Synchronous = "full") -> Self:
+        """Opens the journal at `path`, making it if there is none.
+
+        `synchronous` is what a commit survives: "full" loss of power, "normal" only a crash of this process; before anything is
+        sent or done that cannot be undone, a "normal" journal needs `barrier(full=True)`. Raises JournalError.
+        """
+        place = Path(path)
+        return cls(place, connect(place, synchronous), synchronous)
+
+    @property
+    def commits(self) -> int:
+        """How many transactions were committed since the journal was opened."""
+        return self._writer.commits
+
+    @property
+    def on_durable(self) -> list[DurableHook]:
+        """Hooks to add to and remove from.
+
+        Each is called after a commit, in the thread that committed, with {(run, writer): last durable seq} of the logs that grew.
+        """
+        return self._writer.hooks
+
+    # Runs and graphs
+
+    def create_run(
+        self,
+        run: bytes,
+        *,
+        role: str,
+        graph_hash: bytes,
+        name: str,
+        started: int,
+        graph: bytes | None = None,
+        source: str | None = None,
+        parent: bytes | None = None,
+    ) -> None:
+        """Queues a new run of role "root" or "child", and its graph where given, in state "running".
+
+        `name` is the graph's name or file for display, `source` the document's text, `started` ms since 1970.
+        Raises JournalError if there is such a run or the graph's bytes do not have its hash.
+        """
+        if graph is not None:
+            self.put_graph(graph_hash, graph, source=source, file=name if source is not None else None)
+        sql = "INSERT INTO runs (run, parent, role, graph, name, status, started) VALUES (?, ?, ?, ?, ?, 'running', ?)"
+        with self._mutex:
+            if self._knows(run):
+                raise JournalError(f"run {run_id_text(run)} is in {self.path} already.")
+            self._writer.push(Statement(sql, (run, parent, role, graph_hash, name, started), lambda: self._creating.discard(run)))
+            self._creating.add(run)
+
+    def finish_run(self, run: bytes, status: str, *, ended: int, exit_info: Mapping[str, Value] | None = None) -> None:
+        """Queues how a run ended or stopped: one of `ENDINGS`, when (ms since 1970), and details as JSON."""
+        if status not in ENDINGS:
+            raise JournalError(f"{status!r} is not how a run ends; that is one of {', '.join(sorted(ENDINGS))}.")
+        info = None if exit_info is None else json.dumps(exit_info, ensure_ascii=False)
+        noted = "UPDATE logs SET noted = (SELECT coalesce(max(seq), 0) FROM records WHERE log = id) WHERE run = ?"
+        with self._mutex:
+            self._require(run)
+            self._writer.push(
+                Statement("UPDATE runs SET status = ?, ended = ?, exit_info = ? WHERE run = ?", (status, ended, info, run))
+            )
+            self._writer.push(Statement(noted, (run,), lambda: self._forget(run)))
+
+    def reopen_run(self, run: bytes) -> None:
+        """Queues that a suspended run goes on."""
+        with self._mutex:
+            self._require(run)
+            self._writer.push(
+                Statement("UPDATE runs SET status = 'running', ended = NULL, exit_info = NULL WHERE run = ?", (run,))
+            )
+
+    def put_graph(self, graph_hash: bytes, body: bytes, *, source: str | None = None, file: str | None = None) -> None:
+        """Queues a graph or cut graph under its hash; a source text is kept with the first one that has it."""
+        if graph_address(body) != graph_hash:
+            raise JournalError(f"a graph was to be stored as {graph_hash.hex()}, but its bytes have another hash.")
+        sql = (
+            "INSERT INTO graphs (hash, body, source, file) VALUES (?, ?, ?, ?) ON CONFLICT (hash)"
+            " DO UPDATE SET source = excluded.source, file = excluded.file WHERE source IS NULL AND excluded.source IS NOT NULL"
+        )
+        with self._mutex:
+            self._writer.push(Statement(sql, (graph_hash, body, source, file)))
+
+    def set_meta(self, key: str, value: bytes) -> None:
+        """Queues a small fact about this store, for instance a worker's last offer, to be read with `meta`."""
+        with self._mutex:
+            self._writer.push(Statement("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value)))
+
+    def knows(self, run: bytes) -> bool:
+        """Whether the run is here, queued or committed."""
+        with self._mutex:
+            return self._knows(run)
+
+    # Records
+
+    def append(self, run: bytes, encoded: Encoded) -> int:
+        """Queues a record of this store's own log of the run; returns its sequence number at once."""
+        with self._mutex:
+            log = self._own.get(run) or self._load(run, self.store_id)
+            return self._writer.record(log, encoded)
+
+    def accept(self, run: bytes, writer: bytes, seq: int, encoded: Encoded) -> None:
+        """Queues a copy of another writer's record. Raises OutOfOrder unless it follows the last one."""
+        if writer == self.store_id:
+            raise JournalError(
+                f"record {seq} of run {run_id_text(run)} bears this store's own id; a store only appends to its own log."
+            )
+        with self._mutex:
+            log = self._logs.get((run, writer)) or self._load(run, writer)
+            if seq != log.last + 1:
+                raise OutOfOrder(run, writer, seq, log.last)
+            self._writer.record(log, encoded)
+
+    def have(self, run: bytes, writer: bytes | None = None) -> int:
+        """The last sequence number of a log, queued ones included; `writer` None is this store."""
+        with self._mutex:
+            return self._log(run, writer).last
+
+    def durable_seq(self, run: bytes, writer: bytes | None = None) -> int:
+        """The last sequence number that this journal made durable; `writer` None is this store. 0 for no record."""
+        with self._mutex:
+            return self._log(run, writer).durable
+
+    # Durability
+
+    async def barrier(self, *, full: bool = False) -> None:
+        """Waits until all that is queued now is durable, without blocking the loop; `full`: with full sync in a "normal" journal too.
+
+        Raises JournalError if it could not be written.
+        """
+        await self._writer.barrier(full=full)
+
+    async def durable(self, run: bytes, seq: int, writer: bytes | None = None) -> None:
+        """Waits until the log's record `seq` is durable. Raises JournalError if it could not be written."""
+        if self.durable_seq(run, writer) < seq:
+            await self.barrier()
+
+    def flush(self, *, full: bool = False) -> None:
+        """Commits all that is queued, in this thread; `full` as in `barrier`. Blocks. Raises JournalError if it could not be written."""
+        self._writer.flush(full=full)
+
+    def write(self, run: bytes, encoded: Encoded) -> int:
+        """`append` and `flush` in one, at half the cost: the writer thread is not woken. Blocks. For durability node by node."""
+        with self._mutex:
+            seq = self._writer.record(self._own.get(run) or self._load(run, self.store_id), encoded, ring=False)
+        self._writer.flush()
+        return seq
+
+    def next_conn(self, above: int = 0) -> int:
+        """A connection number greater than all before it and than `above`. Blocks.
+
+        It and everything queued before it are committed with full sync, as must be before HELLO says what is held
+        (docs/protocol.md §6, §10).
+        """
+        statement = Statement("UPDATE store SET conn = max(conn, ?) + 1 RETURNING conn", (above,))
+        with self._mutex:
+            self._writer.push(statement, ring=False)
+        self._writer.flush(full=True)
+        assert statement.row is not None
+        return int(statement.row[0])
+
+    def close(self) -> None:
+        """Commits what is queued and closes the file. Idempotent. Raises JournalError if something could not be written."""
+        try:
+            self._writer.close()
+        finally:
+            self._reader.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            self.close()
+        except JournalError:
+            if error is None:  # whatever is on its way out says more
+                raise
+
+    # Heads in memory; `_mutex` is held
+
+    def _knows(self, run: bytes) -> bool:
+        return run in self._creating or bool(self._query("SELECT 1 FROM runs WHERE run = ?", (run,)))
+
+    def _require(self, run: bytes) -> None:
+        if not self._knows(run):
+            raise JournalError(
+                f"there is no run {run_id_text(run)} in {self.path}: a run is created before anything is said about it."
+            )
+
+    def _log(self, run: bytes, writer: bytes | None) -> Log:
+        key = (run, self.store_id if writer is None else writer)
+        return self._logs.get(key) or self._load(*key)
+
+    def _load(self, run: bytes, writer: bytes) -> Log:
+        """The head of a log that this process has not used yet."""
+        self._writer.check()
+        rows = self._query("SELECT id FROM logs WHERE run = ? AND writer = ?", (run, writer))
+        if rows:
+            heads = self._query("SELECT seq, chk FROM records WHERE log = ? ORDER BY seq DESC LIMIT 1", rows[0])
+            last, chk = heads[0] if heads else (0, 0)
+            log = Log(run, writer, rows[0][0], last, chk, last)
+        else:
+            self._require(run)
+            log = Log(run, writer, None, 0, 0, 0)
+        self._logs[run, writer] = log
+        if writer == self.store_id:
+            self._own[run] = log
+        return log
+
+    def _forget(self, run: bytes) -> None:
+        """Drops the heads of a run that ended, so that a worker which serves for months does not keep them all."""
+        for log in [log for log in self._logs.values() if log.run == run and log.last == log.durable]:
+            del self._logs[run, log.writer]
+            if log.writer == self.store_id:
+                del self._own[run]

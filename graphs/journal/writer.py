@@ -1,0 +1,322 @@
+"""Group commit: many callers queue, one transaction writes.
+
+A *drain* takes all that is queued and commits it at once. The writer thread drains whenever there is something, so what is queued
+while one commit runs makes up the next one; a caller who needs each record durable before the next step drains in its own thread,
+which saves two thread switches.
+
+Two locks: `mutex` guards memory and is never held across a commit; `_draining` is held by the one drain that runs.
+After a write failed the writer stays failed: every later call raises that JournalError, nothing is pretended.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from zlib import crc32
+
+from graphs.errors import JournalError
+from graphs.journal.schema import BUSY_MS, Synchronous
+from graphs.records import Encoded
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["DurableHook", "Item", "Log", "Statement", "Writer"]
+
+DurableHook: TypeAlias = Callable[[Mapping[tuple[bytes, bytes], int]], None]
+
+_TYPE_BYTES: Final = tuple(bytes((number,)) for number in range(256))
+
+# sqlite3 gives up the interpreter lock for each statement and, when the loop is busy, gets it back only after 5 ms; so a
+# commit inserts many rows a statement, in a few fixed sizes that stay in the statement cache.
+_INSERT: Final = "INSERT INTO records (log, seq, type, fields, tail, chk) VALUES "
+_INSERTS: Final = tuple((size, _INSERT + ", ".join(["(?, ?, ?, ?, ?, ?)"] * size)) for size in (256, 64, 16, 4, 1))
+
+
+@dataclass(slots=True)
+class Log:
+    """A log's head in memory: `last` and `chk` count what is queued, `durable` what is committed; `id` is None until then."""
+
+    run: bytes
+    writer: bytes
+    id: int | None
+    last: int
+    chk: int
+    durable: int
+
+
+@dataclass(slots=True)
+class Statement:
+    """A change other than a record. `row` is what it returned; `done` is called with `mutex` held once it is committed."""
+
+    sql: str
+    values: Sequence[Any]
+    done: Callable[[], None] | None = None
+    row: tuple[Any, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiter:
+    """Somebody in `barrier`."""
+
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[None]
+    full: bool
+
+
+_Row: TypeAlias = tuple[Log, int, int, int, bytes, int]
+Item: TypeAlias = _Row | Statement | _Waiter
+
+
+class Writer:
+    """Owns the write connection, the queue before it, and the writer thread. `close` ends all three."""
+
+    def __init__(self, path: Path, db: sqlite3.Connection, synchronous: Synchronous) -> None:
+        self.path = path
+        self.mutex = threading.Lock()
+        self.commits = 0
+        self.hooks: list[DurableHook] = []
+        self._db = db
+        self._synchronous = synchronous
+        self._queue: list[Item] = []
+        self._draining = threading.Lock()
+        self._in_flight = False
+        self._failure: JournalError | None = None
+        self._closing = False
+        self._asleep = False
+        self._bell = threading.Lock()
+        self._bell.acquire()
+        self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
+        self._thread.start()
+
+    # Queueing; the caller holds `mutex`
+
+    def record(self, log: Log, encoded: Encoded, *, ring: bool = True) -> int:
+        """Queues the log's next record; returns its sequence number."""
+        type_, count, tail = encoded
+        if self._failure is not None or self._closing:
+            self.check()
+        seq = log.last + 1
+        chk = crc32(tail, crc32(_TYPE_BYTES[type_], log.chk))  # records.chain, inlined: the event loop waits for this line
+        # Queued before it is counted: if Ctrl-C comes in between, the next record collides and fails aloud instead of leaving a gap.
+        self._queue.append((log, seq, type_, count, tail, chk))
+        log.last = seq
+        log.chk = chk
+        if ring and self._asleep:
+            self._ring()
+        return seq
+
+    def push(self, item: Statement | _Waiter, *, ring: bool = True) -> None:
+        """Queues a change other than a record."""
+        self.check()
+        self._queue.append(item)
+        if ring and self._asleep:
+            self._ring()
+
+    def check(self) -> None:
+        """Raises JournalError if the writer is closed or failed."""
+        if self._failure is not None:
+            raise _again(self._failure)
+        if self._closing:
+            raise JournalError(f"the journal {self.path} is closed.")
+
+    def _ring(self) -> None:
+        self._asleep = False
+        self._bell.release()
+
+    # Waiting; the caller does not hold `mutex`
+
+    async def barrier(self, *, full: bool) -> None:
+        """Waits until all that is queued now is durable."""
+        from asyncio import get_running_loop
+
+        full = full and self._synchronous != "full"
+        loop = get_running_loop()
+        with self.mutex:
+            self.check()
+            if not (self._queue or self._in_flight or full):
+                return
+            waiter = _Waiter(loop, loop.create_future(), full)
+            self.push(waiter)
+        await waiter.future
+
+    def flush(self, *, full: bool = False) -> None:
+        """Commits all that is queued, in this thread."""
+        self._drain(full=full and self._synchronous != "full")
+        with self.mutex:
+            self.check()
+
+    def close(self) -> None:
+        """Commits what is queued, ends the thread and closes the connection. Idempotent. Raises JournalError if a write failed."""
+        with self.mutex:
+            if self._closing:
+                return
+            self._closing = True
+            if self._asleep:
+                self._ring()
+        self._thread.join()
+        self._db.close()
+        if self._failure is not None:
+            raise _again(self._failure)
+
+    # Committing
+
+    def _work(self) -> None:
+        """The writer thread."""
+        while True:
+            self._drain()
+            with self.mutex:
+                if self._queue:
+                    continue
+                if self._closing:
+                    return
+                self._asleep = True
+            self._bell.acquire()
+
+    def _drain(self, *, full: bool = False) -> None:
+        """Commits all that is queued and tells who waits for it; a failure is kept for `check`."""
+        with self._draining:
+            batch: list[Item] = []
+            try:
+                with self.mutex:
+                    batch, self._queue = self._queue, []
+                    if not (batch or full) or self._failure is not None:
+                        return
+                    self._in_flight = True
+                self._commit(batch, full)
+            except Exception as error:
+                self._fail(error)
+            except BaseException as error:  # Ctrl-C in the caller's thread: whether it was committed is anybody's guess
+                self._fail(error)
+                raise
+            finally:
+                self._settle(batch)
+
+    def _commit(self, batch: Sequence[Item], full: bool) -> None:
+        db = self._db
+        first = batch[0] if batch else None
+        if len(batch) == 1 and isinstance(first, tuple) and first[0].id is not None and not full:
+            self._insert([first])  # one statement is a transaction of its own, a fifth faster
+            self.commits += 1
+            return
+        full = full or any(type(item) is _Waiter and item.full for item in batch)
+        if full:
+            db.execute("PRAGMA synchronous = full")
+        db.execute("BEGIN IMMEDIATE")
+        if full:
+            db.execute("UPDATE store SET conn = conn")  # a commit that changes nothing is not written, let alone synced
+        self._apply(batch)
+        db.execute("COMMIT")
+        self.commits += 1
+        if full:
+            db.execute(f"PRAGMA synchronous = {self._synchronous}")
+
+    def _apply(self, batch: Sequence[Item]) -> None:
+        rows: list[_Row] = []
+        for item in batch:
+            if isinstance(item, tuple):
+                rows.append(item)
+            elif isinstance(item, Statement):
+                self._insert(rows)
+                rows.clear()
+                item.row = self._db.execute(item.sql, item.values).fetchone()
+        self._insert(rows)
+
+    def _insert(self, rows: Sequence[_Row]) -> None:
+        start = 0
+        for size, sql in _INSERTS:
+            while len(rows) - start >= size:
+                values: list[Any] = []
+                for log, seq, type_, count, tail, chk in rows[start : start + size]:
+                    values += (log.id or self._begin_log(log), seq, type_, count, tail, chk)
+                self._db.execute(sql, values)
+                start += size
+
+    def _begin_log(self, log: Log) -> int:
+        log.id = self._db.execute("INSERT INTO logs (run, writer) VALUES (?, ?)", (log.run, log.writer)).lastrowid
+        assert log.id is not None
+        return log.id
+
+    def _settle(self, batch: Sequence[Item]) -> None:
+        """Notes what a drain made durable, or that it failed, and wakes those who wait for it."""
+        grown: dict[tuple[bytes, bytes], int] = {}
+        waiters: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+        with self.mutex:
+            self._in_flight = False
+            failure = self._failure
+            for item in batch:
+                if isinstance(item, _Waiter):
+                    waiters.setdefault(item.loop, []).append(item.future)
+                elif failure is not None:
+                    continue
+                elif isinstance(item, Statement):
+                    if item.done is not None:
+                        item.done()
+                else:
+                    log, seq = item[0], item[1]
+                    log.durable = seq
+                    grown[log.run, log.writer] = seq
+        for loop, futures in waiters.items():
+            try:
+                loop.call_soon_threadsafe(_wake, futures, failure)
+            except RuntimeError:  # that loop is closed: nobody waits there any more
+                continue
+        if grown:
+            self._tell(grown)
+
+    def _tell(self, grown: Mapping[tuple[bytes, bytes], int]) -> None:
+        for hook in tuple(self.hooks):
+            try:
+                hook(grown)
+            except Exception:  # an observer's mistake must neither stop the writer nor look like a failed write
+                logging.getLogger(__name__).exception("a hook of the journal failed")
+
+    def _fail(self, error: BaseException) -> None:
+        try:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        except sqlite3.Error:
+            pass  # the connection is of no use any more; what was not committed is gone with it
+        failure = _write_failed(self.path, error)
+        failure.__cause__ = error
+        with self.mutex:
+            self._failure = failure
+
+
+def _wake(futures: Sequence[asyncio.Future[None]], failure: JournalError | None) -> None:
+    """In the loop of those who wait; some may have been cancelled."""
+    for future in futures:
+        if future.done():
+            continue
+        if failure is None:
+            future.set_result(None)
+        else:
+            future.set_exception(_again(failure))
+
+
+def _again(failure: JournalError) -> JournalError:
+    """A copy to raise: one exception raised in several places would collect all their tracebacks."""
+    error = JournalError(failure.message, hint=failure.hint)
+    error.__cause__ = failure.__cause__
+    return error
+
+
+def _write_failed(path: Path, error: BaseException) -> JournalError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    what, hint = {
+        sqlite3.SQLITE_FULL: ("the disk is full", "Free some space, then resume the run."),
+        sqlite3.SQLITE_BUSY: (
+            f"another process kept it locked for {BUSY_MS // 1000} s",
+            "End that process, then resume the run.",
+        ),
+        sqlite3.SQLITE_CONSTRAINT: ("another process works on the same run", "Let one of them finish the run."),
+    }.get(code, (str(error) or type(error).__name__, "Check the disk, then resume the run."))
+    return JournalError(
+        f"the journal {path} could not be written: {what}. What was durable before is kept; nothing of this commit counts.",
+        hint=hint,
+    )
