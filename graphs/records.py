@@ -22,10 +22,11 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 import msgpack
 
 from graphs.errors import ValueUnsupported
-from graphs.fields import RULES, check, depth, types_of
+from graphs.record_fields import MAX_UINT, RULES, check, depth, types_of
 from graphs.values import EXT_UNDEFINED, MAX_DEPTH, MISSING, Value, canonical
 
 __all__ = [
+    "MAX_UINT",
     "RECORDS",
     "Answer",
     "Cancel",
@@ -47,6 +48,7 @@ __all__ = [
     "Unknown",
     "chain",
     "decode",
+    "depth",
     "encode",
     "ext",
     "from_fields",
