@@ -22,20 +22,35 @@ def execution_key(run: bytes, path: str) -> bytes:
     return hashlib.sha256(run + path.encode()).digest()[:16]
 
 
+class Live:
+    """What an attempt needs once it suspends, streams or says something about itself; most never do."""
+
+    __slots__ = ("by", "task", "timer", "usage")
+
+    def __init__(self) -> None:
+        self.task: asyncio.Task[Any] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.by: dict[str, Value] = {}
+        self.usage: dict[str, Value] = {}
+
+
 class Attempt(Start):
     """One attempt while it is carried out in this process."""
 
-    __slots__ = ("_by", "_usage", "over", "runtime", "task", "timer")
+    __slots__ = ()
 
-    runtime: Runtime
+    @property
+    def runtime(self) -> Runtime:
+        shell: Runtime = self.frame.engine.shell
+        return shell
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.over = False
-        self.task: asyncio.Task[Any] | None = None
-        self.timer: asyncio.TimerHandle | None = None
-        self._by: dict[str, Value] | None = None
-        self._usage: dict[str, Value] | None = None
+    @property
+    def alive(self) -> Live:
+        """Its live part, made at first use."""
+        if self.live is None:
+            self.live = Live()
+        live: Live = self.live
+        return live
 
     # -- what agents see
 
@@ -79,10 +94,10 @@ class Attempt(Start):
         self.runtime.token(self, token)
 
     def made_by(self, **facts: Value) -> None:
-        self._by = {**(self._by or {}), **facts}
+        self.alive.by.update(facts)
 
     def used(self, **counts: Value) -> None:
-        self._usage = {**(self._usage or {}), **counts}
+        self.alive.usage.update(counts)
 
     # -- what the runtime and its recorder see
 
@@ -100,6 +115,6 @@ class Attempt(Start):
     def provenance(self) -> tuple[dict[str, Value], dict[str, Value] | None]:
         """By what the value was made, and what it cost."""
         by: dict[str, Value] = {"agent": self.agent.name, "version": self.agent.version} if self.agent else {}
-        if self._by:
-            by.update(self._by)
-        return by, self._usage
+        if self.live is None:
+            return by, None
+        return {**by, **self.live.by}, self.live.usage or None

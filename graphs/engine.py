@@ -45,7 +45,8 @@ class Engine:
 
     `known` are outcomes by path. `open` keeps the run from ending before a Close event: more outcomes of boundary nodes may come. `report` asks for
     Erred and Settled commands. `begun` says how often a path was begun before (resume). `force_loop` goes on with loops after failures.
-    `epoch_ms` is the wall clock's milliseconds at time 0 of the events' clock, for `@now`.
+    `epoch_ms` is the wall clock's milliseconds at time 0 of the events' clock, for `@now`. `start` is the class of Start commands and `shell` what they can
+    reach through their frame; the engine uses neither.
     """
 
     def __init__(
@@ -60,7 +61,8 @@ class Engine:
         force_loop: bool = False,
         max_turns: int | None = None,
         epoch_ms: float = 0,
-        start: Callable[..., Start] = Start,
+        start: type[Start] = Start,
+        shell: Any = None,
     ) -> None:
         self.compiler = compiler
         self.known: dict[str, Outcome] = dict(known or {})
@@ -75,6 +77,7 @@ class Engine:
         self.max_turns = max_turns
         self.suspended: dict[str, BaseException] = {}
         self.start_class = start
+        self.shell = shell
         self.commands: list[Command] = []
         self._open = open
         self._report = report

@@ -26,10 +26,11 @@ __all__ = [
 class Start:
     """Command: begin an attempt of a node. The object itself is the attempt's identity: events name it.
 
-    `retry` counts the failed attempts before this one, `at` the executions of this path begun anywhere, this one included.
+    `retry` counts the failed attempts before this one, `at` the executions of this path begun anywhere, this one included. `nesting` belongs to the
+    engine, `over` (stopped: say nothing more) and `live` to the shell that carries the attempt out.
     """
 
-    __slots__ = ("agent", "at", "frame", "inputs", "name", "nesting", "node", "params", "retry", "t", "turn")
+    __slots__ = ("agent", "at", "frame", "inputs", "live", "nesting", "node", "over", "params", "retry", "t", "turn")
 
     def __init__(
         self,
@@ -52,6 +53,8 @@ class Start:
         self.turn = frame.turn
         self.t = t
         self.nesting: Any = None
+        self.over = False
+        self.live: Any = None
 
     @property
     def path(self) -> str:

@@ -78,7 +78,8 @@ class Runtime:
             force_loop=force_loop,
             max_turns=max_turns,
             epoch_ms=time.time() * 1000 - clock() * 1000,
-            start=self._make_attempt,
+            start=Attempt,
+            shell=self,
         )
         self._recorder = recorder
         self._remote = remote
@@ -148,11 +149,6 @@ class Runtime:
             elif kind is Ended and self._over is not None and not self._over.done():
                 self._over.set_result(command.state)  # type: ignore[union-attr]
 
-    def _make_attempt(self, *arguments: Any) -> Attempt:
-        attempt = Attempt(*arguments)
-        attempt.runtime = self
-        return attempt
-
     def _expect(self, start: Attempt) -> None:
         assert self._remote is not None, "a node is placed elsewhere but nobody runs it there"
         self._observe("started", start)
@@ -184,21 +180,21 @@ class Runtime:
         if start.node.place is not None:
             if self._remote is not None:
                 self._remote.stop(start)
-        elif start.task is not None:
-            start.task.cancel()
+        elif start.live is not None and start.live.task is not None:
+            start.live.task.cancel()
 
     def _arm(self, start: Start) -> None:
         assert isinstance(start, Attempt)
         loop = asyncio.get_running_loop()
-        start.timer = loop.call_later(start.node.timeout / 1000, self._timed_out, start)
+        start.alive.timer = loop.call_later(start.node.timeout / 1000, self._timed_out, start)
 
     def _disarm(self, start: Attempt) -> None:
-        if start.timer is not None:
-            start.timer.cancel()
-            start.timer = None
+        if start.live is not None and start.live.timer is not None:
+            start.live.timer.cancel()
+            start.live.timer = None
 
     def _timed_out(self, start: Attempt) -> None:
-        start.timer = None
+        start.alive.timer = None
         start.over = True
         self.feed(Failed(start, NodeTimeout("Timeout"), self.clock()))
 
@@ -246,7 +242,7 @@ class Runtime:
                     start.t = clock()
                     try:
                         value = agent.run(start)
-                        if value.__class__ is _COROUTINE or inspect.isawaitable(value):
+                        if value.__class__ is not dict and hasattr(value, "__await__"):
                             value = await self._awaited(start, value)
                         event = Completed(start, value, clock())
                     except Exception as error:  # noqa: BLE001 - an agent may raise anything; it is the node's failure
@@ -271,7 +267,7 @@ class Runtime:
     async def _suspending(self, start: Attempt) -> Event | None:
         """Run an attempt that may suspend; None if it was stopped meanwhile."""
         loop = asyncio.get_running_loop()
-        start.task = asyncio.current_task()
+        start.alive.task = task = asyncio.current_task()
         if self._ready and not self._armed:
             self._armed = True
             loop.call_soon(self._help)
@@ -284,14 +280,14 @@ class Runtime:
             value = await self._call(start)
             return Completed(start, value, self.clock())
         except asyncio.CancelledError:
-            if not start.over or start.task is None:
+            if not start.over or task is None:
                 raise
-            start.task.uncancel()
+            task.uncancel()
             return None
         except Exception as error:  # noqa: BLE001 - an agent may raise anything; it is the node's failure
             return self._failure(start, error)
         finally:
-            start.task = None
+            start.alive.task = None
             self._awake += 1
 
     async def _awaited(self, start: Attempt, awaitable: Any) -> Value:
@@ -299,12 +295,12 @@ class Runtime:
         if self._ready and not self._armed:
             self._armed = True
             asyncio.get_running_loop().call_soon(self._help)
-        start.task = asyncio.current_task()
+        start.alive.task = asyncio.current_task()
         self._awake -= 1
         try:
             return await awaitable
         finally:
-            start.task = None
+            start.alive.task = None
             self._awake += 1
 
     async def _record_begin(self, start: Attempt) -> None:
@@ -366,13 +362,6 @@ class Runtime:
             await asyncio.gather(*self._workers, return_exceptions=True)
         if self._recorder is not None and self.engine.ended is not None:
             await self._recorder.durable()
-
-
-async def _nothing() -> None: ...
-
-
-_COROUTINE: Final = type(_coroutine := _nothing())
-_coroutine.close()
 
 
 def _in_thread(run: Callable[[Any], Any]) -> Callable[[Any], Any]:

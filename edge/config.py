@@ -1,0 +1,73 @@
+"""The device's configuration: `edge/config.yaml` in the home folder, and where its files are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from graphs.environment import Environment
+from graphs.errors import UsageError
+
+__all__ = ["EdgeConfig", "load_config"]
+
+_KEYS: Final = {"cloud": "map with `url`", "models": "map of tier or name to a model's name", "offline": "true or false"}
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeConfig:
+    """What the user of a device decided once.
+
+    `url` is the worker's link URL, `models` maps tiers and other names to names of models, `offline` forbids the network, `token` is what the worker wants to see.
+    """
+
+    home: Path
+    url: str | None = None
+    models: Mapping[str, str] = field(default_factory=dict)
+    offline: bool = False
+    token: str | None = field(default=None, repr=False)
+
+    @property
+    def journal(self) -> Path:
+        """The device's journal."""
+        return self.home / "journal.db"
+
+    def model_name(self, name: str) -> str:
+        """The model that a tier or a name stands for; itself without an entry."""
+        return self.models.get(name, name)
+
+
+def load_config(env: Environment) -> EdgeConfig:
+    """The configuration of this device; defaults where there is no file. Raises UsageError naming the file and the entry that is wrong."""
+    home = env.home("edge")
+    path = home / "config.yaml"
+    data = _read(path) if path.is_file() else {}
+    for key in data:
+        if key not in _KEYS:
+            raise UsageError(f"{path}: unknown entry {key!r}; known are {', '.join(sorted(_KEYS))}")
+    cloud = data.get("cloud") or {}
+    models = data.get("models") or {}
+    if not isinstance(cloud, Mapping) or not isinstance(cloud.get("url", ""), str):
+        raise UsageError(f"{path}: `cloud` is a {_KEYS['cloud']}, for instance\ncloud: {{url: ws://127.0.0.1:8765/v1/link}}")
+    if not isinstance(models, Mapping) or not all(isinstance(each, str) for pair in models.items() for each in pair):
+        raise UsageError(f"{path}: `models` is a {_KEYS['models']}, for instance\nmodels: {{small: smollm2-135m}}")
+    return EdgeConfig(
+        home=home,
+        url=env.environ.get("GRAPHFERRY_CLOUD") or cloud.get("url"),
+        models=models,
+        offline=bool(data.get("offline", False)),
+        token=env.environ.get("GRAPHFERRY_TOKEN"),
+    )
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    import yaml
+
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error
+    if not isinstance(data, Mapping):
+        raise UsageError(f"{path}: expected a map of entries, got {type(data).__name__}")
+    return data

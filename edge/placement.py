@@ -1,0 +1,206 @@
+"""Placement: where each node of a graph runs, and why. Pure.
+
+Placement is per node of the document, the same for all rows and turns. Users write what a node needs; this decides, and says the reason in a sentence.
+Rules, the first that applies decides:
+
+1. a value that carries a sensitivity label stays on the device, and so does everything made from it;
+2. what the command line or the graph says (`--place`, `place:`);
+3. an agent or a model that only one side has;
+4. an agent that needs the device's files or its user stays on the device;
+5. a cheap node whose sources and readers are all at the worker goes with them, which saves a round trip;
+6. everything else runs on the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from graphs.labels import labels_by_node
+from graphs.registry import Agent
+from graphs.spec import Graph, is_computed, reads
+from graphs.values import Value
+
+__all__ = ["Facts", "NoPlace", "Place", "Placement", "place_nodes"]
+
+Place: TypeAlias = Literal["edge", "cloud"]
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a node runs, and why. `model` is the name of the model it will ask, if it asks one."""
+
+    place: Place
+    reason: str
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What placement knows. `models` are those on this device; `offer` is what the worker said last (docs/protocol.md §6), None if none was ever reached."""
+
+    agents: Mapping[str, Agent]
+    models: Collection[str]
+    tiers: Mapping[str, str] = field(default_factory=dict)
+    default_model: str | None = None
+    offer: Mapping[str, Any] | None = None
+    pinned: Mapping[str, Place] = field(default_factory=dict)
+    local_only: bool = False
+
+
+class NoPlace(Exception):
+    """No place satisfies a node: which node, which rule, and what would resolve it."""
+
+    def __init__(self, node: str, reason: str, remedy: str) -> None:
+        super().__init__(f"node {node!r} {reason}")
+        self.node = node
+        self.remedy = remedy
+
+
+@dataclass(frozen=True, slots=True)
+class _Needs:
+    """What a node and everything nested in it asks for."""
+
+    agents: frozenset[str]
+    models: frozenset[str]
+    pins: frozenset[str]
+    here: frozenset[str]
+    dynamic: bool
+    """Whether its agent or its graph is known only when it runs."""
+
+
+def place_nodes(graph: Graph, facts: Facts) -> dict[str, Placement]:
+    """A placement for each computed node of the graph. Raises NoPlace where none is possible."""
+    labels = labels_by_node(graph)
+    default = graph.document.get("place")
+    placed: dict[str, Placement] = {}
+    free: list[str] = []
+    for name, spec in graph.nodes.items():
+        if not is_computed(spec):
+            continue
+        found = _decide(name, spec, labels.get(name, frozenset()), default, facts)
+        if found is None:
+            free.append(name)
+            found = Placement("edge", "nothing calls it elsewhere")
+        placed[name] = found
+    if not facts.local_only:
+        _follow(graph, free, placed, facts)
+    return {name: placed[name] for name in graph.nodes if name in placed}
+
+
+def _decide(name: str, spec: Mapping[str, Value], labels: frozenset[str], default: Value, facts: Facts) -> Placement | None:
+    needs = _needs(spec, facts)
+    models = sorted({facts.tiers.get(each, each) for each in needs.models})
+    model = models[0] if models else None
+    pin, who = _pin(name, spec, default, needs, facts)
+    if pin is not None and len(needs.pins | {pin}) > 1:
+        raise NoPlace(
+            name, f"is placed at {pin}, but nodes inside it at {', '.join(sorted(needs.pins - {pin}))}", "Give them one place: splitting a nested graph is not yet possible."
+        )
+    missing_here = [each for each in models if each not in facts.models]
+    strangers = sorted(each for each in needs.agents if each not in facts.agents)
+    if labels:
+        words = ", ".join(sorted(labels))
+        if pin == "cloud":
+            raise NoPlace(name, f"is placed at cloud, but its inputs carry the label {words}, which is not cleared to leave this device", "Place it at edge, or remove the label from its source.")
+        if missing_here or strangers:
+            raise NoPlace(name, f"carries the label {words} and so must stay on this device, which has no {(missing_here + strangers)[0]!r}", _get(missing_here))
+        return Placement("edge", f"carries the label {words}: stays on this device", model)
+    if facts.local_only and pin == "cloud":
+        raise NoPlace(name, "is placed at cloud, but --local-only forbids the link", "Run without --local-only, or place it at edge.")
+    if pin is not None:
+        return Placement(pin, who, model)
+    if missing_here or strangers:
+        lacking = (missing_here + strangers)[0]
+        if facts.local_only:
+            raise NoPlace(name, f"needs {lacking!r}, which this device does not have, and --local-only forbids the link", _get(missing_here))
+        return Placement("cloud", f"needs {lacking}: not on this device", model)
+    if needs.here:
+        return Placement("edge", f"needs this device's {', '.join(sorted(needs.here))}", model)
+    if model is not None:
+        return Placement("edge", f"{model} is here", model)
+    if needs.dynamic:
+        return Placement("edge", "decided at run time, here by default")
+    return None
+
+
+def _pin(name: str, spec: Mapping[str, Value], default: Value, needs: _Needs, facts: Facts) -> tuple[Place | None, str]:
+    if name in facts.pinned:
+        return facts.pinned[name], "placed on the command line"
+    said = _place_of(spec.get("place"))
+    if said is not None:
+        return said, "placed in the graph"
+    if len(needs.pins) == 1:
+        return ("edge" if "edge" in needs.pins else "cloud"), "a node inside it is placed there"
+    if len(needs.pins) > 1:
+        raise NoPlace(name, "holds nodes placed at edge and at cloud", "Give them one place: splitting a nested graph is not yet possible.")
+    said = _place_of(default)
+    return said, "the graph's place" if said else ""
+
+
+def _place_of(said: Value) -> Place | None:
+    if isinstance(said, Mapping):
+        said = said.get("at")
+    if said == "edge":
+        return "edge"
+    return "cloud" if said == "cloud" else None
+
+
+def _needs(spec: Mapping[str, Value], facts: Facts) -> _Needs:
+    agents, models, pins, here = set[str](), set[str](), set[str](), set[str]()
+    dynamic = False
+    for each in _with_inner(spec):
+        agent = each["agent"]
+        if not isinstance(agent, str) or agent.startswith(":"):
+            dynamic = True
+            continue
+        agents.add(agent)
+        known = facts.agents.get(agent)
+        asked = (each.get("params") or {}).get("model") or (each.get("inputs") or {}).get("model") or each.get("model")
+        if isinstance(asked, str) and not asked.startswith(":"):
+            models.add(asked)
+        elif known is not None and "model" in known.needs and facts.default_model is not None:
+            models.add(facts.default_model)
+        if known is not None:
+            here |= known.needs & {"files", "people"}
+        if isinstance(each.get("graph"), str):
+            dynamic = True
+        if each is not spec and (inner := _place_of(each.get("place"))) is not None:
+            pins.add(inner)
+    return _Needs(frozenset(agents), frozenset(models), frozenset(pins), frozenset(here), dynamic)
+
+
+def _with_inner(spec: Mapping[str, Value]) -> Iterator[Mapping[str, Value]]:
+    """A computed node and all computed nodes of the graphs written inside it."""
+    yield spec
+    graph = spec.get("graph")
+    if isinstance(graph, Mapping):
+        for inner in (graph.get("nodes") or {}).values():
+            if isinstance(inner, Mapping) and is_computed(inner):
+                yield from _with_inner(inner)
+
+
+def _follow(graph: Graph, free: list[str], placed: dict[str, Placement], facts: Facts) -> None:
+    """Rule 5, until nothing changes: a cheap node between nodes of the worker goes there too."""
+    readers: dict[str, list[str]] = {}
+    for name, spec in graph.nodes.items():
+        for source in reads(spec):
+            readers.setdefault(source, []).append(name)
+    offered = set((facts.offer or {}).get("agents") or ())
+    changed = True
+    while changed:
+        changed = False
+        for name in free:
+            spec = graph.nodes[name]
+            agent = facts.agents.get(spec["agent"])
+            if placed[name].place == "cloud" or agent is None or not agent.cheap or agent.name not in offered or not readers.get(name):
+                continue
+            sources = [each for each in reads(spec) if each in placed]
+            if sources and all(placed.get(each, placed[name]).place == "cloud" for each in [*sources, *readers[name]]):
+                placed[name] = Placement("cloud", f"follows {sources[0]}, saves a round trip")
+                changed = True
+
+
+def _get(models: list[str]) -> str:
+    return f"Get the model: graphferry models get {models[0]}" if models else "Register the agent with --agents."

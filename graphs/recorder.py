@@ -1,0 +1,99 @@
+"""Writes a run's events down as records: the same on the device (into the journal) and on a worker (into the child run's log)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+from graphs.attempt import Attempt
+from graphs.errors import GraphferryError, LinkCondition, NodeError
+from graphs.events import Settled, Start
+from graphs.records import Error, Event, Record, Result, State
+from graphs.values import Value, clean
+
+__all__ = ["LogRecorder", "error_code"]
+
+
+def error_code(error: BaseException) -> str:
+    """The stable word for an error: its own `code`, NODE_FAILED for anything an agent raised that is not ours."""
+    if isinstance(error, LinkCondition):
+        return error.condition
+    return error.code if isinstance(error, GraphferryError) else NodeError.code
+
+
+class LogRecorder:
+    """A `graphs.ports.Recorder` over one log.
+
+    `append` takes a record and gives its sequence number; `durable` returns once all that was appended is. With `everything` results of cheap pure
+    agents are recorded too, as a reader elsewhere needs them; without, they are left out, since computing them again costs nothing.
+    `delta(seq, token)` gets the tokens of an attempt whose begin is the record `seq`.
+    """
+
+    def __init__(
+        self,
+        append: Callable[[Record], int],
+        durable: Callable[[], Awaitable[None]],
+        *,
+        everything: bool = False,
+        delta: Callable[[int, Value], None] | None = None,
+    ) -> None:
+        self._append = append
+        self._durable = durable
+        self._everything = everything
+        self._delta = delta
+        self._begun: dict[Start, int] = {}
+
+    def begun(self, start: Start, t: float) -> None:
+        info: dict[str, Value] = {"retry": start.retry}
+        if isinstance(start, Attempt) and start.effect == "once":
+            info["effect"] = "once"
+        self._begun[start] = self._append(Event(start.path, start.at, State.EXECUTING, _now(), info))
+
+    def settled(self, event: Settled, by: Mapping[str, Value], usage: Mapping[str, Value] | None, t: float) -> None:
+        if event.start is not None:
+            self._begun.pop(event.start, None)
+        if event.known:
+            return
+        if event.state == State.SKIPPED and event.node.any_input:
+            # Decided by order of arrival, so nobody can derive it again.
+            self._append(Event(event.path, 0, State.SKIPPED, _now()))
+        if event.state != State.COMPLETED:
+            return
+        start = event.start
+        agent = start.agent if start is not None else None
+        if not self._everything and (agent is None or agent.cheap or agent.nests is not None):
+            return
+        retry, at = (start.retry, start.at) if start is not None else (0, 0)
+        made = dict(by)
+        if start is not None and event.node.any_input:
+            made["seen"] = clean(start.inputs)
+        if start is not None:
+            usage = {**(usage or {}), "ms": max(0, round((t - start.t) * 1000))}
+        self._append(Result(event.path, at, retry, event.value, _now(), made, usage))
+
+    def erred(self, start: Start, error: BaseException, final: bool, t: float) -> None:
+        retryable = bool(getattr(error, "retryable", True))
+        self._append(
+            Error(
+                path=start.path,
+                at=start.at,
+                retry=start.retry,
+                code=error_code(error),
+                text=str(error) or type(error).__name__,
+                final=final,
+                retryable=retryable,
+                retry_ms=getattr(error, "retry_ms", None),
+                detail=getattr(error, "detail", None),
+            )
+        )
+
+    def token(self, start: Start, token: Value) -> None:
+        if self._delta is not None and (seq := self._begun.get(start)) is not None:
+            self._delta(seq, token)
+
+    async def durable(self) -> None:
+        await self._durable()
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
