@@ -1,0 +1,140 @@
+"""Opening a journal: new, old, newer, foreign, damaged."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from graphs.errors import JournalError
+from graphs.journal import Journal, schema
+
+
+def test_a_new_file_is_private_and_says_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "edge" / "journal.db"
+    with Journal.open(path) as journal:
+        store = journal.store_id
+        for name in os.listdir(path.parent):
+            assert stat.S_IMODE((path.parent / name).stat().st_mode) == 0o600, name
+    assert len(store) == 8
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    db = sqlite3.connect(path)
+    assert db.execute("PRAGMA application_id").fetchone() == (schema.APPLICATION_ID,)
+    assert db.execute("PRAGMA user_version").fetchone() == (len(schema.MIGRATIONS),)
+    assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    db.close()
+    with Journal.open(path) as journal:
+        assert journal.store_id == store
+
+
+def test_two_stores_have_two_ids(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "a.db") as one, Journal.open(tmp_path / "b.db") as other:
+        assert one.store_id != other.store_id
+
+
+def test_a_newer_journal_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    Journal.open(path).close()
+    db = sqlite3.connect(path)
+    db.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(JournalError, match="was written by a newer graphferry") as caught:
+        Journal.open(path)
+    assert "Update graphferry" in str(caught.value)
+    assert path.read_bytes() == before
+
+
+def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "notes.db"
+    db = sqlite3.connect(path)
+    db.execute("CREATE TABLE notes (text)")
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(JournalError, match="is not a journal of graphferry; it was not touched"):
+        Journal.open(path)
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("Remember the milk. " * 100)
+    with pytest.raises(JournalError, match=r"notes\.txt cannot be read: file is not a database"):
+        Journal.open(path)
+    assert path.read_text() == "Remember the milk. " * 100
+
+
+def test_a_place_that_cannot_be_written_is_an_error_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JournalError, match=r"file/journal\.db cannot be read"):
+        Journal.open(tmp_path / "file" / "journal.db")
+
+
+def test_migrations_run_once_and_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "journal.db"
+    with Journal.open(path) as journal:
+        store = journal.store_id
+    steps = (
+        *schema.MIGRATIONS,
+        lambda db: db.execute("CREATE TABLE colours (name TEXT)"),
+        lambda db: db.execute("INSERT INTO colours VALUES ('blue')"),
+    )
+    monkeypatch.setattr(schema, "MIGRATIONS", steps)
+    for _ in range(2):
+        with Journal.open(path) as journal:
+            assert journal.store_id == store
+    db = sqlite3.connect(path)
+    assert db.execute("SELECT name FROM colours").fetchall() == [("blue",)]
+    assert db.execute("PRAGMA user_version").fetchone() == (len(steps),)
+    db.close()
+
+
+def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "journal.db"
+    Journal.open(path).close()
+    before = _dump(path)
+
+    def m002_broken(db: sqlite3.Connection) -> None:
+        db.execute("CREATE TABLE colours (name TEXT)")
+        db.execute("INSERT INTO colors VALUES ('blue')")
+
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, m002_broken))
+    with pytest.raises(JournalError, match="no such table: colors"):
+        Journal.open(path)
+    assert _dump(path) == before
+
+
+def test_many_may_open_a_new_file_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    stores: list[bytes] = []
+    failures: list[BaseException] = []
+    start = threading.Barrier(4)
+
+    def open_one() -> None:
+        start.wait()
+        try:
+            with Journal.open(path) as journal:
+                stores.append(journal.store_id)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=open_one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert len(stores) == 4
+    assert len(set(stores)) == 1
+
+
+def _dump(path: Path) -> list[str]:
+    db = sqlite3.connect(path)
+    try:
+        return [*db.iterdump(), str(db.execute("PRAGMA user_version").fetchone())]
+    finally:
+        db.close()
