@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None, env: Environment | None = None) -> i
     try:
         status = _dispatch(words, env)
         env.stdout.flush()
-    except (Exception, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever a command raises becomes one message
         status = report(error, env, debug=debug or env.debug)
     return int(status)
 
