@@ -1,0 +1,247 @@
+"""Agents that talk to servers over HTTP."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+from graphs.agents.common import given, option, refuse, service
+from graphs.errors import NodeError
+from graphs.jstext import json_text, parse_json, text, truthy
+from graphs.registry import AgentContext, Sample, agent
+from graphs.values import MISSING, Value
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["AGENTS"]
+
+_METHODS: Final = ("GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH")
+_METHODS_WITH_BODY: Final = ("POST", "PUT", "PATCH")
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_CONNECT_SECONDS: Final = 30.0
+_MAX_REDIRECTS: Final = 20
+
+_EMBEDDINGS_URL: Final = "https://api.openai.com/v1/embeddings"
+_EMBEDDINGS_MODEL: Final = "text-embedding-3-small"
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What is sent. `secret` is the authorization from the configuration: never part of a value."""
+
+    url: str
+    method: str
+    headers: Mapping[str, Value]
+    body: str | None
+    secret: str | None
+
+    def all_headers(self) -> dict[str, str]:
+        headers = {name: text(value) for name, value in self.headers.items()}
+        return {**headers, "Authorization": self.secret} if self.secret else headers
+
+
+@agent(
+    "vanillaFetchAgent",
+    category="service",
+    effect="once",
+    needs=["network"],
+    samples=[
+        Sample(
+            {"url": "http://127.0.0.1:9/p", "queryParams": {"q": "a b", "n": 1}, "headers": {"B": "3"}},
+            {"debug": True, "headers": {"A": "1", "B": "2"}},
+            {"url": "http://127.0.0.1:9/p?q=a+b&n=1", "method": "GET", "headers": {"A": "1", "B": "3"}},
+        ),
+        Sample(
+            {"body": {"k": [1]}},
+            {"debug": True, "url": "http://127.0.0.1:9"},
+            {
+                "url": "http://127.0.0.1:9/",
+                "method": "POST",
+                "headers": {"Content-Type": "application/json"},
+                "body": '{"k":[1]}',
+            },
+        ),
+    ],
+)
+async def vanilla_fetch_agent(context: AgentContext) -> Value:
+    """Sends an HTTP request {url, method, queryParams, headers, body} (inputs over params) and gives the answer's JSON.
+
+    params.type "text" gives text, flatResponse: false wraps it in {data}, supressError makes a value of an HTTP error, and with
+    debug the request is given back and nothing is sent.
+    """
+    request = _request(context)
+    if truthy(context.params.get("debug")):
+        shown = {**request.headers, "Authorization": "***"} if request.secret else request.headers
+        return {"url": request.url, "method": request.method, "headers": shown, "body": request.body or MISSING}
+    kind = given(context.params, "type")
+    if kind not in (MISSING, "json", "text"):
+        raise refuse(f"Unknown Type! {text(kind)}")
+    response = await _sent(context, "fetchAgent", request)
+    if not response.is_success:
+        return _http_error(context, response, kind)
+    data = response.text if kind == "text" else _json(response.text, "fetchAgent")
+    return {"data": data} if context.params.get("flatResponse") is False else data
+
+
+def _request(context: AgentContext) -> _Request:
+    url, method, body = (option(context, name) for name in ("url", "method", "body"))
+    if not truthy(url):
+        raise refuse("fetchAgent: no url")
+    has_body = truthy(body)
+    verb = text(method).upper() if truthy(method) else "POST" if has_body else "GET"
+    if verb not in _METHODS:
+        raise refuse(f"fetchAgent: invalid method: {verb}")
+    if verb in _METHODS_WITH_BODY and not has_body:
+        raise refuse(f"fetchAgent: The request body is required for this method: {verb}")
+    secret = context.config.get("authorization")
+    return _Request(
+        url=_url(text(url), option(context, "queryParams")),
+        method=verb,
+        headers=_headers(context) | ({"Content-Type": "application/json"} if has_body else {}),
+        body=json_text(body) if has_body else None,
+        secret=text(secret) if truthy(secret) else None,
+    )
+
+
+def _headers(context: AgentContext) -> dict[str, Value]:
+    merged: dict[str, Value] = {}
+    for headers in (context.params.get("headers"), context.inputs.get("headers")):
+        if isinstance(headers, dict):
+            merged |= {name: value for name, value in headers.items() if value is not MISSING}
+    return merged
+
+
+def _url(url: str, query: Value) -> str:
+    """The URL as a browser would write it, its query replaced where queryParams are given."""
+    try:
+        parts = urlsplit(url.strip())
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise refuse(f"fetchAgent: Invalid URL: {error}") from error
+    if parts.scheme not in _DEFAULT_PORTS or not host:
+        raise refuse("fetchAgent: Invalid URL: it must begin with http:// or https:// and name a host")
+    user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+    place = f"[{host}]" if ":" in host else host
+    place += f":{port}" if port is not None and port != _DEFAULT_PORTS[parts.scheme] else ""
+    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._[]|^\\")
+    asked = _query(query) if truthy(query) else quote(parts.query, safe="/%:@!$&()*+,;=~-._?[]{}|^\\`")
+    return urlunsplit((parts.scheme, user + place, path, asked, parts.fragment))
+
+
+def _query(query: Value) -> str:
+    """Names and values as forms are sent: a space is a plus sign, `*` stays and `~` does not."""
+    if isinstance(query, str):
+        pairs: list[tuple[str, str]] = parse_qsl(query.removeprefix("?"), keep_blank_values=True)
+    elif isinstance(query, dict):
+        pairs = [(name, text(value)) for name, value in query.items()]
+    elif isinstance(query, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in query):
+        pairs = [(text(name), text(value)) for name, value in query]
+    else:
+        raise refuse("fetchAgent: queryParams is a map of names and values")
+    return urlencode(pairs, safe="*").replace("~", "%7E")
+
+
+async def _sent(context: AgentContext, name: str, request: _Request) -> httpx.Response:
+    import httpx
+
+    if service(context, "network") is False:
+        raise refuse(
+            f"{name}: the network is not granted here", hint="Run this node where it is, or grant it in the configuration."
+        )
+    client = httpx.AsyncClient(
+        transport=service(context, "http"),  # None: httpx's own
+        timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS),  # an attempt's time is the node's `timeout`
+        follow_redirects=True,
+        max_redirects=_MAX_REDIRECTS,
+    )
+    try:
+        async with client:
+            return await client.request(request.method, request.url, headers=request.all_headers(), content=request.body)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise NodeError(f"{name}: fetch failed: {str(error) or type(error).__name__}") from error
+
+
+def _http_error(context: AgentContext, response: httpx.Response, kind: Value) -> Value:
+    message = f"HTTP error: {response.status_code}"
+    if not truthy(given(context.params, "supressError", "suppressError")):
+        raise NodeError(message, detail={"status": response.status_code})
+    return {"onError": {"message": message, "status": response.status_code, "error": _error_body(response.text, kind)}}
+
+
+def _error_body(body: str, kind: Value) -> Value:
+    if kind == "text":
+        return body
+    try:
+        return parse_json(body)
+    except NodeError:
+        return body  # servers explain their errors in HTML, too; that must not hide the error itself
+
+
+def _json(body: str, name: str) -> Value:
+    try:
+        return parse_json(body)
+    except NodeError as error:
+        raise NodeError(
+            f"{name}: the answer is not JSON: {error.message}", hint='params.type: "text" takes any answer.'
+        ) from error
+
+
+@agent(
+    "stringEmbeddingsAgent",
+    category="embedding",
+    effect="none",
+    needs=["network"],
+    samples=[
+        Sample(
+            {"array": ["a", "b"]}, {"baseURL": "http://localhost:11434/api/embed", "model": "minilm"}, [[0.1, 0.2], [0.3, 0.4]]
+        )
+    ],
+)
+async def string_embeddings_agent(context: AgentContext) -> Value:
+    """Asks the server at params.baseURL (OpenAI's) for the embedding vectors of the texts in array, or of item."""
+    settings: dict[str, Value] = {**context.config, **context.params}
+    array = given(context.inputs, "array")
+    sources = [context.inputs.get("item")] if array is MISSING else array
+    if not isinstance(sources, list) or not all(isinstance(each, str) for each in sources):
+        raise refuse("stringEmbeddingsAgent: namedInputs.array is a list of texts, or namedInputs.item a text")
+    base, model = given(settings, "baseURL"), given(settings, "model")
+    base = _EMBEDDINGS_URL if base is MISSING else text(base)
+    model = _EMBEDDINGS_MODEL if model is MISSING else text(model)
+    key = _api_key(settings, base)
+    request = _Request(
+        url=_url(base, MISSING),
+        method="POST",
+        headers={"Content-Type": "application/json"},
+        body=json_text({"input": sources, "model": model}),
+        secret=f"Bearer {key}" if key else None,
+    )
+    response = await _sent(context, "stringEmbeddingsAgent", request)
+    if not response.is_success:
+        raise NodeError(f"HTTP error! status: {response.status_code}", detail={"status": response.status_code})
+    vectors = _vectors(_json(response.text, "stringEmbeddingsAgent"))
+    context.made_by(model=model, backend=base)
+    return vectors
+
+
+def _api_key(settings: Mapping[str, Value], base: str) -> str | None:
+    key = given(settings, "apiKey")
+    if truthy(key):
+        return text(key)
+    # The key in the environment is OpenAI's: no other server may see it.
+    return os.environ.get("OPENAI_API_KEY") if base == _EMBEDDINGS_URL else None
+
+
+def _vectors(answer: Any) -> Value:
+    if isinstance(answer, dict):
+        if isinstance(answer.get("data"), list):  # OpenAI and those that follow it
+            return [each.get("embedding") if isinstance(each, dict) else None for each in answer["data"]]
+        if isinstance(answer.get("embeddings"), list):  # Ollama
+            return answer["embeddings"]
+    raise NodeError("stringEmbeddingsAgent: the answer holds no embeddings", hint="Is params.baseURL the embeddings address?")
+
+
+AGENTS: Final = (vanilla_fetch_agent, string_embeddings_agent)
