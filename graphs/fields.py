@@ -1,178 +1,153 @@
-"""Fields: what each field of a record may hold, checked whenever a record is written or read.
+"""Fields: every attribute a graph or node may have, in one table.
 
-Bytes from a peer decide nothing before they passed here: a field of the wrong type raises ValueUnsupported at once, never a TypeError later.
+The checker, the JSON schema, the documentation and editor help read it; nothing about an attribute is said twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType, NoneType
-from typing import Any, Final, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal, TypeAlias
 
-import msgpack
-
-from graphs.errors import ValueUnsupported
-from graphs.paths import MAX_PATH
 from graphs.values import Value
 
-__all__ = ["MAX_UINT", "RULES", "Rule", "check", "depth", "is_uint", "types_of"]
+__all__ = ["COMPUTED", "FIELDS", "GRAPH", "PLACES", "STATIC", "Field", "JsonType", "Owner", "described", "python_types", "word_for"]
 
-MAX_UINT: Final = 2**53 - 1
-"""The largest unsigned number of a field: JavaScript clients hold it exactly."""
+JsonType: TypeAlias = Literal["string", "number", "integer", "boolean", "object", "array", "source", "any"]
+"""JSON Schema's words; `source` is a string that begins with a colon and names a node."""
 
-Rule: TypeAlias = Callable[[Sequence[Value]], str | None]
-"""Looks at a record's fields, in wire order, and says what is wrong with them or None."""
-
-_MAP = frozenset({dict, MappingProxyType})
-_LIST = frozenset({list, tuple})
-_NIL = frozenset({NoneType})
-_TYPES: Mapping[str, frozenset[type]] = {
-    "str": frozenset({str}),
-    "str | None": frozenset({str}) | _NIL,
-    "bytes": frozenset({bytes}),
-    "int": frozenset({int}),
-    "int | None": frozenset({int}) | _NIL,
-    "bool": frozenset({bool}),
-    "Mapping[str, Value]": _MAP,
-    "Mapping[str, Value] | None": _MAP | _NIL,
-    "Sequence[str] | None": _LIST | _NIL,
-}
+Owner: TypeAlias = Literal["graph", "static", "computed"]
 
 
-def types_of(annotations: Sequence[str]) -> tuple[tuple[int, frozenset[type]], ...]:
-    """For each field that cannot hold every value: its position and the types it may have."""
-    return tuple((index, _TYPES[each]) for index, each in enumerate(annotations) if each != "Value")
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One attribute.
 
-
-def check(types: Sequence[tuple[int, frozenset[type]]], rule: Rule | None, items: Sequence[Value]) -> str | None:
-    """What is wrong with the fields of a record, or None."""
-    for index, allowed in types:
-        item = items[index]
-        kind = type(item)
-        if kind not in allowed and not _is_enum(kind, allowed):
-            return f"field {index + 1} cannot be a {kind.__name__}"
-        if kind is int and not 0 <= item <= MAX_UINT:
-            return f"field {index + 1} cannot be {item}"
-    return rule(items) if rule is not None else None
-
-
-def _is_enum(kind: type, allowed: frozenset[type]) -> bool:
-    return kind is not bool and issubclass(kind, int) and int in allowed
-
-
-def depth(items: Sequence[Value], limit: int) -> int:
-    """How deep lists and maps are nested in `items`; `limit` + 1 if deeper than that.
-
-    Raises ValueUnsupported for a key that is not text and for what msgpack knows but a value cannot be. Without recursion: the nesting is
-    the peer's choice.
+    `types` are the JSON types it may have; null counts as left out, except where a null is a value like others. `choices` are the
+    words it may be, if it is text. `ours` marks what GraphAI's own checker refuses. `status`: `works`; `reserved` for a word kept for
+    later; `cut` for what exists in cut graphs only.
     """
-    level: list[Any] = [item for item in items if type(item) is dict or type(item) is list]
-    found = 0
-    while level:
-        found += 1
-        if found > limit:
-            return found
-        inner: list[Value] = []
-        for container in level:
-            if type(container) is dict:
-                for key in container:
-                    if type(key) is not str:
-                        raise ValueUnsupported(f"a map's keys are text, got a {type(key).__name__}")
-            for item in container.values() if type(container) is dict else container:
-                kind = type(item)
-                if kind is dict or kind is list:
-                    inner.append(item)
-                elif kind is msgpack.Timestamp:
-                    raise ValueUnsupported("a time stamp is no value: write it as text or a number")
-        level = inner
-    return found
+
+    name: str
+    where: Owner
+    types: tuple[JsonType, ...]
+    meaning: str
+    default: Value = None
+    choices: tuple[str, ...] = ()
+    ours: bool = False
+    status: Literal["works", "reserved", "cut"] = "works"
 
 
-# -- rules of single types, where the types of the fields say too little
+PLACES: Final = ("edge", "cloud", "auto")
+
+FIELDS: Final[tuple[Field, ...]] = (
+    Field("version", "graph", ("number", "string"), "Version of the graph language; 0.5 is the only one.", 0.5),
+    Field("nodes", "graph", ("object",), "The nodes by name, in order; the order decides queueing and which error wins."),
+    Field("concurrency", "graph", ("integer", "object"), "How many nodes run at once, or {global, labels: {LABEL: limit}}.", 8),
+    Field("loop", "graph", ("object",), "Runs the graph in turns: {count: N} or {while: :source}."),
+    Field("retry", "graph", ("number",), "Default `retry` of this graph's nodes; nested graphs have their own.", 0, ours=True),
+    Field("verbose", "graph", ("boolean",), "Names the nodes that never ran.", False),
+    Field("metadata", "graph", ("any",), "Notes for people and tools; ignored."),
+    Field("agentId", "graph", ("any",), "Accepted and unused."),
+    Field("inputs", "graph", ("object",), "Declares static nodes by name: {type, default, description, sensitivity}.", ours=True),
+    Field("place", "graph", ("string", "object"), "Default `place` of this graph's nodes.", "auto", PLACES, ours=True),
+    Field("budget", "graph", ("object",), "Limits of tokens, money, seconds, bytes.", ours=True, status="reserved"),
+    Field("sync", "graph", ("boolean",), "The run may be replicated even if it used no worker.", False, ours=True, status="reserved"),
+    Field("filters", "graph", ("object", "array"), "The built-in filters of a cut graph's nodes.", ours=True, status="cut"),
+    Field("salt", "graph", ("string",), "Keeps a cut graph's hash from giving its text away.", ours=True, status="cut"),
+    Field("value", "static", ("any",), "The node's value; null is a value, left out there is none."),
+    Field("update", "static", ("source",), "In a loop: the value for the next turn."),
+    Field("isResult", "static", ("boolean",), "Part of the graph's result.", False),
+    Field("console", "static", ("any",), "Prints the value: true, or {after: true}."),
+    Field("sensitivity", "static", ("array",), "Words on the value that limit where it may go, for instance private.", ours=True),
+    Field("boundary", "static", ("boolean",), "Stands in a cut graph for a node that is elsewhere.", False, ours=True, status="cut"),
+    Field("agent", "computed", ("string",), "The agent's name, or a source that gives it when the node starts."),
+    Field("inputs", "computed", ("object",), "What the agent is handed: sources, templates and literals at any depth.", {}),
+    Field("params", "computed", ("object",), "Literals for the agent; never searched for sources.", {}),
+    Field("graph", "computed", ("object", "source"), "The nested graph of nestedAgent and mapAgent, or a source that gives it."),
+    Field("graphLoader", "computed", ("object",), "A nested graph fetched by the program that runs this one: {fileName, option}."),
+    Field("if", "computed", ("source",), "The node is skipped unless this is true."),
+    Field("unless", "computed", ("source",), "The node is skipped if this is true."),
+    Field("defaultValue", "computed", ("any",), "The value instead of being skipped; false, 0, empty text and null count as none."),
+    Field("anyInput", "computed", ("boolean",), "Ready as soon as one input has a value.", False),
+    Field("retry", "computed", ("number",), "Further attempts after a failed one.", 0),
+    Field("repeatUntil", "computed", ("object",), "{exists: .path}: an attempt has failed while the path is null or missing."),
+    Field("timeout", "computed", ("number",), "Milliseconds an attempt may take; 0 is no limit."),
+    Field("priority", "computed", ("number",), "Higher starts first when nodes queue.", 0),
+    Field("label", "computed", ("string",), "The bucket whose limit in `concurrency.labels` counts for the node."),
+    Field("output", "computed", ("object",), "Reshapes the value: text that begins with a dot is a path into it."),
+    Field("passThrough", "computed", ("object",), "Entries added to the value; sources are waited for."),
+    Field("isResult", "computed", ("boolean",), "Part of the graph's result.", False),
+    Field("filterParams", "computed", ("object",), "Settings for agent filters.", {}),
+    Field("console", "computed", ("any",), "Prints: true, or {before, after}."),
+    Field("place", "computed", ("string", "object"), "Where it may run, or {at, offline: wait|local|fail, local}.", "auto", PLACES, ours=True),
+    Field("model", "computed", ("string",), "The model the node requires: a tier such as large, or a model's name.", ours=True),
+    Field("sensitivity", "computed", ("array",), "Words added to those its inputs have; a node never removes any.", ours=True),
+    Field("effect", "computed", ("string",), "What repeating the agent does; decides after a crash.", "once",
+          ("none", "idempotent", "once"), ours=True),
+    Field("any", "computed", ("array",), "Several implementations, chosen as late as possible.", ours=True, status="reserved"),
+    Field("escalate", "computed", ("object",), "Asks a larger model below a confidence.", ours=True, status="reserved"),
+    Field("hedge", "computed", ("object",), "Races two models.", ours=True, status="reserved"),
+    Field("budget", "computed", ("object",), "Limits of tokens, money, seconds, bytes.", ours=True, status="reserved"),
+    Field("fit", "computed", ("boolean",), "Shortens the history to the model's context.", False, ours=True, status="reserved"),
+)  # fmt: skip
 
 
-def _path(items: Sequence[Value]) -> str | None:
-    path = items[0]
-    if path is not None and not (0 < len(path) <= MAX_PATH and (path.isascii() or len(path.encode("utf-8", "replace")) <= MAX_PATH)):
-        return f"a path has 1 to {MAX_PATH} bytes, got {len(path)} characters"
-    return None
+def _named(where: Owner) -> Mapping[str, Field]:
+    return MappingProxyType({field.name: field for field in FIELDS if field.where == where})
 
 
-def _paths(items: Sequence[Value]) -> str | None:
-    for path in items[0] or ():
-        if type(path) is not str:
-            return f"paths are text, got a {type(path).__name__}"
-        if problem := _path((path,)):
-            return problem
-    return None
+GRAPH: Final = _named("graph")
+STATIC: Final = _named("static")
+COMPUTED: Final = _named("computed")
+
+_NULL = type(None)
+_ANY = frozenset({str, int, float, bool, dict, list, _NULL})
+_TYPES: Final[Mapping[JsonType, frozenset[type]]] = MappingProxyType(
+    {
+        "string": frozenset({str}),
+        "number": frozenset({int, float}),
+        "integer": frozenset({int, float}),
+        "boolean": frozenset({bool}),
+        "object": frozenset({dict}),
+        "array": frozenset({list}),
+        "source": frozenset({str}),
+        "any": _ANY,
+    }
+)
+_WORDS: Final[Mapping[JsonType, str]] = MappingProxyType(
+    {
+        "string": "text",
+        "number": "a number",
+        "integer": "a whole number",
+        "boolean": "true or false",
+        "object": "a map",
+        "array": "a list",
+        "source": "a source such as :node.part",
+        "any": "anything",
+    }
+)
 
 
-def _opening(items: Sequence[Value]) -> str | None:
-    frame, graph, inputs, opts = items
-    if len(frame.encode("utf-8", "replace")) > MAX_PATH:
-        return f"a frame's name has at most {MAX_PATH} bytes"
-    if len(graph) != 32:
-        return f"the graph's hash has 32 bytes, got {len(graph)}"
-    for node, pair in inputs.items():
-        if type(pair) not in _LIST or len(pair) != 2 or not is_uint(pair[0]):
-            return f"input {node!r} is [state, value]"
-    for name, fits in _OPTIONS.items():
-        value = opts.get(name)
-        if value is not None and not fits(value):
-            return f"option {name!r} cannot be {value!r}"
-    return None
+def python_types(field: Field) -> frozenset[type]:
+    """The Python types a value of this attribute may have; null counts as left out."""
+    return frozenset({_NULL}).union(*(_TYPES[each] for each in field.types))
 
 
-def _handover(items: Sequence[Value]) -> str | None:
-    return None if len(items[0]) == 8 else f"a store id has 8 bytes, got {len(items[0])}"
+def described(types: tuple[JsonType, ...]) -> str:
+    """The types in words: `a map or a source such as :node.part`."""
+    return " or ".join(_WORDS[each] for each in types)
 
 
-def is_uint(value: Value) -> bool:
-    """Whether `value` is a number that the unsigned fields of the link can hold."""
-    return type(value) is not bool and isinstance(value, int) and 0 <= value <= MAX_UINT
-
-
-def _is_parent(value: Value) -> bool:
-    return type(value) in _LIST and len(value) == 2 and type(value[0]) is bytes and is_uint(value[1])
-
-
-def _is_gone(value: Value) -> bool:
-    return value == "keep" or (type(value) in _LIST and len(value) == 2 and value[0] == "cancel" and is_uint(value[1]))
-
-
-def _is_demand(value: Value) -> bool:
-    return value is True or (type(value) in _LIST and all(type(node) is str for node in value))
-
-
-def _is_begun(value: Value) -> bool:
-    return type(value) in _MAP and all(is_uint(count) for count in value.values())
-
-
-def _is_map(value: Value) -> bool:
-    return type(value) in _MAP
-
-
-_OPTIONS: Mapping[str, Callable[[Value], bool]] = {
-    "parent": _is_parent,
-    "options": _is_map,
-    "budget_ms": is_uint,
-    "expires_ms": is_uint,
-    "gone": _is_gone,
-    "limits": _is_map,
-    "demand": _is_demand,
-    "begun": _is_begun,
-}
-
-RULES: Mapping[int, Rule] = {
-    0x20: _opening,
-    0x21: _path,
-    0x22: _paths,
-    0x23: _path,
-    0x25: _opening,
-    0x26: _path,
-    0x27: _handover,
-    0x30: _path,
-    0x31: _path,
-    0x33: _path,
-}
-"""By the record's type number."""
+def word_for(value: Value) -> str:
+    """What kind of value this is, in words."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f'the text "{value[:30]}{"..." if len(value) > 30 else ""}"'
+    if isinstance(value, (int, float)):
+        return f"the number {value}"
+    return "a map" if isinstance(value, dict) else "a list" if isinstance(value, list) else type(value).__name__

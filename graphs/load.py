@@ -15,10 +15,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
-from graphs.builder import MAX_DEPTH, MAX_VALUES, Builder, key_text, unfit
+from graphs.builder import MAX_DEPTH, Builder
 from graphs.errors import GraphInvalid, Problem
 from graphs.marks import Mark, Marks
-from graphs.marks import Path as Steps
+from graphs.plain import copy_plain
 from graphs.values import Value
 from graphs.yaml12 import read_yaml
 
@@ -98,13 +98,9 @@ def load_text(text: str | bytes, *, file: str | None = None) -> Document:
 def load_data(data: Any, *, file: str | None = None) -> Document:
     """The document that Python data describes: tuples count as lists, keys that are numbers, booleans or None as their text.
 
-    Raises GraphInvalid for what is not data, for nesting deeper than `MAX_DEPTH` and for more than `MAX_VALUES` values.
+    Raises GraphInvalid for what is not data, for for what exceeds the limits of depth and size.
     """
-    reader = _DataReader(file)
-    plain = reader.read(data, ())
-    if reader.problems:
-        raise GraphInvalid(reader.problems, file=file)
-    return Document(plain, None, file)
+    return Document(copy_plain(data, file), None, file)
 
 
 def _read_yaml(text: str, builder: Builder, json_error: Problem | None, file: str | None) -> None:
@@ -178,58 +174,3 @@ def _similar_file(path: Path) -> str | None:
         return None
     close = get_close_matches(path.name, names, n=1)
     return f'did you mean "{path.with_name(close[0])}"?' if close else None
-
-
-class _DataReader:
-    """Copies Python data into plain values."""
-
-    def __init__(self, file: str | None) -> None:
-        self.file = file
-        self.problems: list[Problem] = []
-        self._count = 0
-
-    def read(self, value: Any, path: Steps) -> Value:
-        self._count += 1
-        if self._count > MAX_VALUES:
-            self._fatal(f"the graph has more than {MAX_VALUES:,} values", path)
-        if isinstance(value, (Mapping, list, tuple)):
-            if len(path) >= MAX_DEPTH:
-                self._fatal(f"nested deeper than {MAX_DEPTH} levels", path[:3])
-            return self._map(value, path) if isinstance(value, Mapping) else [
-                self.read(item, (*path, place)) for place, item in enumerate(value)
-            ]
-        return self._scalar(value, path)
-
-    def _map(self, value: Mapping[Any, Any], path: Steps) -> Value:
-        plain: dict[str, Value] = {}
-        for key, item in value.items():
-            name = key if isinstance(key, str) else key_text(key) if _is_scalar(key) else None
-            if name is None:
-                self._problem("GF109", f"a key has to be text, this is {type(key).__name__}", path)
-            elif name in plain:
-                self._problem("GF107", f'duplicate key "{name}"', (*path, name))
-            else:
-                plain[str(name)] = self.read(item, (*path, name))
-        return plain
-
-    def _scalar(self, value: Any, path: Steps) -> Value:
-        if not _is_scalar(value):
-            self._problem("GF123", f"{type(value).__name__} is not data: use text, numbers, booleans, null, lists and maps", path)
-            return None
-        kind = type(value)
-        if not (value is None or kind is bool or kind is str or kind is int or kind is float):
-            value = str.__str__(value) if isinstance(value, str) else float(value) if isinstance(value, float) else int(value)
-        if reason := unfit(value):
-            self._problem("GF110", reason, path)
-        return value
-
-    def _problem(self, code: str, message: str, path: Steps) -> None:
-        self.problems.append(Problem(code, message, path, self.file))
-
-    def _fatal(self, message: str, path: Steps) -> None:
-        self._problem("GF108", message, path)
-        raise GraphInvalid(self.problems, file=self.file)
-
-
-def _is_scalar(value: Any) -> bool:
-    return value is None or isinstance(value, (str, bool, int, float))

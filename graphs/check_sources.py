@@ -1,0 +1,215 @@
+"""Checking sources: whether the nodes that a graph's texts name exist, and whether helpers and functions will give anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Final
+
+from graphs.fields import described, word_for
+from graphs.marks import Path
+from graphs.refs import helper_known, names, split_path
+from graphs.report import Report
+from graphs.values import Value
+
+__all__ = ["Sources"]
+
+_PATTERN = re.compile(r"\$\{([:@][^}]+)\}")
+_CALL = re.compile(r"([A-Za-z]+)\((.*)\)", re.DOTALL)
+
+_WITHOUT_ARGUMENT: Final = frozenset(
+    "length flat toJSON isEmpty sum average mean max min keys values codeBlock codeBlockOrRaw jsonParse toNumber trim toLowerCase"
+    " toUpperCase toString not".split()
+)
+_WORD = (re.compile(r"[A-Za-z0-9!#$%&(*+,\-/:;<=>?@]+"), "one word without space or dot")
+_ARGUMENTS: Final = {
+    "join": (re.compile(r"[,\-\s]?"), "a comma, a dash, one space or nothing; use arrayJoinAgent for others"),
+    "split": (re.compile(r"[-_:;.,\s]+"), "characters of - _ : ; . , and space"),
+    "equal": _WORD,
+    "default": _WORD,
+    "slice": (re.compile(r"-?[0-9]+(,\s*-?[0-9]+)?"), "one or two whole numbers"),
+    "add": (re.compile(r"-?[0-9]+"), "a whole number"),
+}
+
+_ARRAY_INPUTS = "array inputs have been deprecated. nodeId: {}: see https://github.com/receptron/graphai/blob/main/docs/NamedInputs.md"
+
+
+class Sources:
+    """Checks the sources of one graph. `known` are the names that may be read; `passed` fills with what passThrough waits for."""
+
+    def __init__(self, report: Report, nodes: Mapping[str, Value], known: Collection[str]) -> None:
+        self.report = report
+        self.nodes = nodes
+        self.known = known
+        self.passed: dict[str, set[str]] = {}
+
+    def computed(self, name: str, node: Mapping[str, Value]) -> set[str]:
+        """Check everything a computed node reads; gives the nodes it waits for, without those of passThrough."""
+        waits: set[str] = set()
+        inputs = node.get("inputs")
+        if isinstance(inputs, dict):
+            self._texts(name, inputs, ("nodes", name, "inputs"), _not_in_inputs, waits)
+        elif inputs is not None:
+            self._no_map(name, inputs)
+        for key, message in _MESSAGES.items():
+            if key in node:
+                self._attribute(name, key, node[key], message, waits)
+        if isinstance(node.get("passThrough"), dict):
+            passed = self.passed[name] = set()
+            self._texts(name, node["passThrough"], ("nodes", name, "passThrough"), _not_in_pass_through, passed)
+        return waits
+
+    def update(self, name: str, text: Value) -> None:
+        """Check a static node's `update`."""
+        path: Path = ("nodes", name, "update")
+        if not isinstance(text, str) or not text.startswith(":"):
+            said = f'Update it a literal: `update` of node "{name}" has to be {described(("source",))}, not {word_for(text)}'
+            self.report.error("GF114", said, path)
+            return
+        for each in names(text):
+            if each not in self.known:
+                message = f'node "{name}" takes its update from "{each}", which does not exist'
+                self._missing(each, f"{message} (GraphAI: Update not match: NodeId {name}, update: {text})", path)
+        self._functions(text, path)
+
+    def loop(self, loop: Value) -> None:
+        """Warn of a `while` that names no node: it is false after the first turn."""
+        condition = loop.get("while") if isinstance(loop, dict) else None
+        if isinstance(condition, str) and condition.startswith(":"):
+            for each in names(condition):
+                if each not in self.known:
+                    hint = self._similar(each)
+                    message = f'`while` reads from "{each}", which does not exist: the loop ends after one turn'
+                    self.report.warn("GF103", message, ("loop", "while"), part=each, suggestion=hint)
+            self._functions(condition, ("loop", "while"))
+
+    def _texts(self, name: str, value: Value, path: Path, message: Callable[[str, str], str], waits: set[str]) -> None:
+        """Sources, templates and helpers at any depth of `inputs` or `passThrough`."""
+        todo = [value]
+        strange: dict[str, tuple[str, ...]] = {}
+        while todo:
+            item = todo.pop()
+            kind = type(item)
+            if kind is dict:
+                todo.extend(item.values())
+            elif kind is list:
+                todo.extend(item)
+            elif kind is str and (item[:1] == ":" or "${" in item or item[:1] == "@"):
+                named = names(item)
+                for each in named:
+                    if each in self.known:
+                        waits.add(each)
+                    else:
+                        strange[item] = named
+                if "(" in item or "@" in item:
+                    strange[item] = named
+        for text, named in strange.items():
+            for place in _places(value, text, path):
+                for each in dict.fromkeys(named):
+                    if each not in self.known:
+                        self._missing(each, message(name, each), place)
+                self._functions(text, place)
+
+    def _attribute(self, name: str, key: str, value: Value, message: Callable[[str, str], str], waits: set[str]) -> None:
+        """`if`, `unless`, and `graph` and `agent` where they are sources."""
+        path: Path = ("nodes", name, key)
+        if not isinstance(value, str):
+            if value is not None and key != "agent" and not (key == "graph" and isinstance(value, dict)):
+                self._literal(name, key, value, path)
+        elif value.startswith(":"):
+            for each in names(value):
+                if each in self.known:
+                    waits.add(each)
+                else:
+                    self._missing(each, message(name, each), path)
+            self._functions(value, path)
+        elif key != "agent":
+            self._literal(name, key, value, path)
+
+    def _literal(self, name: str, key: str, value: Value, path: Path) -> None:
+        shown = value if isinstance(value, str) else word_for(value)
+        types = described(("object", "source") if key == "graph" else ("source",))
+        self.report.error("GF114", f'Invalid data source {shown}: `{key}` of node "{name}" has to be {types}', path)
+
+    def _no_map(self, name: str, inputs: Value) -> None:
+        path: Path = ("nodes", name, "inputs")
+        if isinstance(inputs, list):
+            self.report.error("GF117", _ARRAY_INPUTS.format(name), path, key=True, suggestion="give each input a name: a map, not a list")
+        else:
+            message = f'sources must be array!! maybe inputs is invalid: `inputs` of node "{name}" has to be a map, not {word_for(inputs)}'
+            self.report.error("GF117", message, path)
+
+    def _missing(self, missing: str, message: str, path: Path) -> None:
+        self.report.error("GF103", message, path, part=missing, suggestion=self._similar(missing))
+
+    def _similar(self, missing: str) -> str | None:
+        return self.report.did_you_mean(missing, self.known, lambda found: ("nodes", found) if found in self.nodes else ())
+
+    def _functions(self, text: str, path: Path) -> None:
+        """Helpers that do not exist (D6) and property functions that never give a value (D28)."""
+        for each in _PATTERN.findall(text) or ([text] if text[:1] in (":", "@") else []):
+            if each[0] == "@":
+                if not helper_known(each):
+                    self._helper(each, path)
+            elif "(" in each:
+                for part in split_path(each)[1]:
+                    if "(" in part:
+                        self._function(part, path)
+
+    def _helper(self, text: str, path: Path) -> None:
+        message = f'"{text}" begins with @, so it is read as a helper, and there is none of that name: it gives empty text'
+        hint = self.report.did_you_mean(text, ("@now", "@now_ms", "@now_s", "@loop")) or "for plain text use a static node or `params`"
+        add = self.report.error if self.report.strict else self.report.warn
+        add("GF150", message, path, suggestion=hint)
+
+    def _function(self, part: str, path: Path) -> None:
+        call = _CALL.fullmatch(part)
+        if call is None:
+            self.report.warn("GF153", f"`{part}` gives no value: a dot inside the brackets ends the function", path)
+            return
+        function, argument = call.groups()
+        if function in _WITHOUT_ARGUMENT:
+            if argument:
+                self.report.warn("GF153", f"`{part}` gives no value: {function}() takes nothing in its brackets", path)
+        elif function not in _ARGUMENTS:
+            hint = self.report.did_you_mean(function, (*_WITHOUT_ARGUMENT, *_ARGUMENTS))
+            self.report.warn("GF153", f"there is no function {function}(): `{part}` only finds a key of that name", path, suggestion=hint)
+        elif not _ARGUMENTS[function][0].fullmatch(argument):
+            self.report.warn("GF153", f"`{part}` gives no value: {function}() takes {_ARGUMENTS[function][1]}", path)
+
+
+def _not_in_inputs(name: str, missing: str) -> str:
+    return f'node "{name}" reads from "{missing}", which does not exist (GraphAI: Inputs not match: NodeId {name}, Inputs: {missing})'
+
+
+def _not_in_pass_through(name: str, missing: str) -> str:
+    graphai = f"createNode: invalid input {missing} for node, {name}"
+    return f'node "{name}" passes on from "{missing}", which does not exist (GraphAI: {graphai})'
+
+
+def _not_in(title: str, does: str) -> Callable[[str, str], str]:
+    def message(name: str, missing: str) -> str:
+        graphai = f"{title} not match: NodeId {name}, Inputs: {missing}"
+        return f'node "{name}" {does} "{missing}", which does not exist (GraphAI: {graphai})'
+
+    return message
+
+
+_MESSAGES: Final = {
+    "if": _not_in("If", "depends on"),
+    "unless": _not_in("Unless", "depends on"),
+    "graph": _not_in("Graph", "takes its graph from"),
+    "agent": _not_in("Agent", "takes its agent from"),
+}
+
+
+def _places(value: Value, text: str, path: Path) -> Iterator[Path]:
+    """Where `text` stands inside `value`."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _places(item, text, (*path, key))
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            yield from _places(item, text, (*path, place))
+    elif value == text:
+        yield path
