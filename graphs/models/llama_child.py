@@ -56,7 +56,7 @@ class _Requests:
 
     def _read(self) -> NoReturn:
         """Nothing waits for this thread, and nothing the other one does is worth finishing without a parent."""
-        code = 0
+        code = 2
         try:
             while (frame := frames.read(self._source)) is not None:
                 if frame["t"] == "cancel":
@@ -64,10 +64,12 @@ class _Requests:
                 else:
                     self._open.add(frame["id"])
                     self._waiting.put(frame)
-        except BaseException as error:
+            code = 0
+        except (frames.FrameError, OSError, LookupError, TypeError) as error:
             sys.stderr.write(f"broken request: {error}\n")
-            code = 2
-        os._exit(code)
+            sys.stderr.flush()
+        finally:
+            os._exit(code)
 
 
 def main() -> NoReturn:
@@ -107,7 +109,7 @@ def _load(load: Mapping[str, Any], target: BinaryIO) -> Engine:
     try:
         llama_cpp = importlib.import_module("llama_cpp")  # Any, whether or not it is installed where types are checked
         engine = Engine(llama_cpp, load["path"], context=load["context"], threads=load["threads"])
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 -- whatever a library says of a file it cannot load is told to the parent
         _send(target, {"t": "failed", "message": f"{type(error).__name__}: {error}"})
         sys.exit(1)
     version = f"llama-cpp-python {llama_cpp.__version__}"

@@ -206,7 +206,11 @@ def _described(part: object) -> Any:
     """A part of a script as data that stays the same from run to run: functions by their name and instructions."""
     code = getattr(part, "__code__", None)
     if code is not None:
-        return [getattr(part, "__qualname__", ""), code.co_code, [value for value in code.co_consts if isinstance(value, str)]]
+        return [
+            getattr(part, "__qualname__", ""),
+            code.co_code,
+            [value for value in code.co_consts if isinstance(value, (str, bytes, int, float))],
+        ]
     return part if isinstance(part, (str, Mapping)) else type(part).__qualname__
 
 

@@ -1,0 +1,36 @@
+"""The child process as far as it goes without a model: that it starts wherever its parent stands, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from graphs.errors import ModelMissing
+from graphs.models import frames
+from graphs.models.process import CHILD, ModelProcess
+from model_fakes import tiny_gguf
+
+
+def test_it_starts_from_any_folder_even_one_full_of_traps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("msgpack.py", "queue.py", "graphs.py", "numpy.py"):
+        (tmp_path / name).write_text("raise SystemExit('a trap')")
+    monkeypatch.chdir(tmp_path)
+    path = tiny_gguf(tmp_path / "empty.gguf")
+    # Without llama.cpp it cannot be imported, with it this file has no weights: either way the child itself says so.
+    with pytest.raises(ModelMissing, match=r"Model empty cannot be loaded: (ModuleNotFoundError|ValueError)"):
+        asyncio.run(ModelProcess.start("empty", {"path": str(path), "context": 512, "threads": 1}))
+
+
+def test_without_a_parent_it_ends_at_once() -> None:
+    done = subprocess.run(CHILD, input=b"", capture_output=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_what_is_no_frame_ends_it_without_an_answer() -> None:
+    done = subprocess.run(CHILD, input=b"\xff\xff\xff\xff", capture_output=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert done.stdout == b""
+    assert str(frames.MAX_FRAME).encode() in done.stderr
