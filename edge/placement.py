@@ -82,7 +82,7 @@ def place_nodes(graph: Graph, facts: Facts) -> dict[str, Placement]:
         found = _decide(name, spec, labels.get(name, frozenset()), default, facts)
         if found is None:
             free.append(name)
-            found = Placement("edge", "nothing calls it elsewhere")
+            found = Placement("edge", "nothing it needs is elsewhere")
         placed[name] = found
     if not facts.local_only:
         _follow(graph, free, placed, facts)

@@ -12,20 +12,30 @@ from graphs.values import Value
 __all__ = ["AgentFilter", "Observer", "Recorder", "Remote", "Services"]
 
 
-class Recorder(Protocol):
-    """Where a run's records go: a journal, or the log of a child run. Called in the event loop, in the order things happen."""
+class Observer(Protocol):
+    """Whoever watches a run. Called in the event loop in the order things happen; must return at once. `t` is the engine's time in seconds."""
 
-    def begun(self, start: Start, t: float) -> None:
-        """An attempt whose begin must be durable (effect `once`) or that streams is about to run."""
+    def started(self, start: Start, t: float) -> None:
+        """An attempt begins, or is expected to begin elsewhere."""
 
     def settled(self, event: Settled, by: Mapping[str, Value], usage: Mapping[str, Value] | None, t: float) -> None:
-        """A node reached its final state for this turn."""
+        """A node reached its final state for this turn; `by` and `usage` are what its attempt said of itself."""
 
     def erred(self, start: Start, error: BaseException, final: bool, t: float) -> None:
         """An attempt failed."""
 
     def token(self, start: Start, token: Value) -> None:
         """A piece of an answer that is being made: volatile, nothing may depend on it."""
+
+
+class Recorder(Observer, Protocol):
+    """Where a run's records go: a journal, or the log of a child run."""
+
+    def begun(self, start: Start, t: float) -> None:
+        """An attempt whose begin must be on record (effect `once`, or it streams) is about to run."""
+
+    def admit(self, value: Value) -> None:
+        """Raises ValueUnsupported if the value could not be recorded."""
 
     async def durable(self) -> None:
         """Returns when everything recorded so far would survive a loss of power. Raises JournalError if it cannot."""
@@ -42,12 +52,6 @@ class Remote(Protocol):
 
     def stop(self, start: Start) -> None:
         """The engine gives this node up."""
-
-
-class Observer(Protocol):
-    """Whoever watches a run. Must return at once: observers never slow a run down."""
-
-    def __call__(self, event: Mapping[str, Any]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from graphs.attempt import Attempt
 from graphs.errors import GraphferryError, LinkCondition, NodeError
 from graphs.events import Settled, Start
 from graphs.records import Error, Event, Record, Result, State
-from graphs.values import Value, clean
+from graphs.values import Value, canonical, clean
 
 __all__ = ["LogRecorder", "error_code"]
 
@@ -42,6 +42,12 @@ class LogRecorder:
         self._everything = everything
         self._delta = delta
         self._begun: dict[Start, int] = {}
+
+    def started(self, start: Start, t: float) -> None:
+        """Nothing to record: most attempts leave no record of their beginning."""
+
+    def admit(self, value: Value) -> None:
+        canonical(value)
 
     def begun(self, start: Start, t: float) -> None:
         info: dict[str, Value] = {"retry": start.retry}

@@ -12,7 +12,7 @@ import asyncio
 import inspect
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import Context, copy_context
 from typing import Any, Final
 
@@ -49,6 +49,7 @@ class Runtime:
         *,
         known: Mapping[str, Outcome] | None = None,
         begun: Mapping[str, int] | None = None,
+        indeterminate: Collection[str] = (),
         open: bool = False,
         force_loop: bool = False,
         max_turns: int | None = None,
@@ -59,7 +60,6 @@ class Runtime:
         remote: Remote | None = None,
         observers: Sequence[Observer] = (),
         run_id: bytes = b"",
-        on_token: Callable[[Start, Value], None] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.clock = clock
@@ -67,7 +67,6 @@ class Runtime:
         self.config: Mapping[str, Any] = config or {}
         self.filters = tuple(filters)
         self.run_id = run_id
-        self.on_token = on_token
         self.engine = Engine(
             plan,
             compiler,
@@ -83,7 +82,8 @@ class Runtime:
         )
         self._recorder = recorder
         self._remote = remote
-        self._observers = observers
+        self._observers: tuple[Observer, ...] = (*observers, *((recorder,) if recorder is not None else ()))
+        self._indeterminate = set(indeterminate)
         self._ready: deque[Attempt] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._awake = 0
@@ -134,7 +134,9 @@ class Runtime:
         for command in commands:
             kind = command.__class__
             if kind is Attempt:
-                if command.node.place is None:
+                if self._indeterminate and command.path in self._indeterminate:
+                    self._ask_about(command)
+                elif command.node.place is None:
                     self._ready.append(command)  # type: ignore[arg-type]
                 else:
                     self._expect(command)  # type: ignore[arg-type]
@@ -149,29 +151,33 @@ class Runtime:
             elif kind is Ended and self._over is not None and not self._over.done():
                 self._over.set_result(command.state)  # type: ignore[union-attr]
 
+    def _ask_about(self, start: Attempt) -> None:
+        """A node with effects was in flight when its side died: it may have happened or not, so it is never repeated by itself."""
+        message = f"node {start.node.id!r} was running when this run stopped, and it may not be run twice: nobody knows whether it happened"
+        error = LinkCondition("NODE_INDETERMINATE", message, retryable=False)
+        asyncio.get_running_loop().call_soon(lambda: self.feed(Suspend(start, error, self.clock())))
+
     def _expect(self, start: Attempt) -> None:
         assert self._remote is not None, "a node is placed elsewhere but nobody runs it there"
-        self._observe("started", start)
+        self._started(start)
         self._remote.expect(start)
 
     def _settled(self, event: Settled) -> None:
         start = event.start
         if start is not None:
             self._disarm(start)  # type: ignore[arg-type]
-        if self._recorder is not None:
-            by, usage = start.provenance() if start is not None and not event.known else ({}, None)  # type: ignore[attr-defined]
-            self._recorder.settled(event, by, usage, self.clock())
+        by, usage = start.provenance() if start is not None and not event.known else ({}, None)  # type: ignore[attr-defined]
+        now = self.clock()
+        for observer in self._observers:
+            observer.settled(event, by, usage, now)
         if self._remote is not None:
             self._remote.settled(event)
-        if self._observers:
-            self._tell({"event": State(event.state).name.lower(), "path": event.path, "place": event.node.place or "here"}, event)
 
     def _erred(self, command: Erred) -> None:
         self._disarm(command.start)  # type: ignore[arg-type]
-        if self._recorder is not None:
-            self._recorder.erred(command.start, command.error, command.final, self.clock())
-        if self._observers and not command.final:
-            self._observe("retry", command.start, error=str(command.error))
+        now = self.clock()
+        for observer in self._observers:
+            observer.erred(command.start, command.error, command.final, now)
 
     def _stop(self, start: Start) -> None:
         assert isinstance(start, Attempt)
@@ -224,6 +230,7 @@ class Runtime:
         pop = ready.popleft
         handle, apply = engine.handle, self._apply
         observed = bool(self._observers)
+        admit = self._recorder.admit if self._recorder is not None else None
         turn_ends = clock() + _SLICE
         try:
             while ready:
@@ -232,7 +239,7 @@ class Runtime:
                     continue
                 agent = start.agent
                 if observed:
-                    self._observe("started", start)
+                    self._started(start)
                 if agent.is_async or agent.blocking or start.node.timeout or self._guarded(start):
                     start.t = clock()
                     event = await self._suspending(start)
@@ -244,6 +251,8 @@ class Runtime:
                         value = agent.run(start)
                         if value.__class__ is not dict and hasattr(value, "__await__"):
                             value = await self._awaited(start, value)
+                        if admit is not None and not agent.cheap:
+                            admit(value)
                         event = Completed(start, value, clock())
                     except Exception as error:  # noqa: BLE001 - an agent may raise anything; it is the node's failure
                         event = self._failure(start, error)
@@ -278,6 +287,8 @@ class Runtime:
             if start.node.timeout:
                 self._arm(start)
             value = await self._call(start)
+            if self._recorder is not None and start.agent is not None and not start.agent.cheap:
+                self._recorder.admit(value)
             return Completed(start, value, self.clock())
         except asyncio.CancelledError:
             if not start.over or task is None:
@@ -338,22 +349,13 @@ class Runtime:
         """An agent handed on a piece of its answer."""
         if start.over or start.frame.starts.get(start.node.index) is not start:
             return  # too late: the attempt is over
-        if self._recorder is not None:
-            self._recorder.token(start, token)
-        if self.on_token is not None:
-            self.on_token(start, token)
-        if self._observers:
-            self._observe("token", start, token=token)
-
-    def _observe(self, what: str, start: Start, **more: Any) -> None:
-        self._tell({"event": what, "path": start.path, "place": start.node.place or "here", "retry": start.retry, **more}, None)
-
-    def _tell(self, event: dict[str, Any], settled: Settled | None) -> None:
-        event["t"] = self.clock()
-        if settled is not None:
-            event["settled"] = settled
         for observer in self._observers:
-            observer(event)
+            observer.token(start, token)
+
+    def _started(self, start: Start) -> None:
+        now = self.clock()
+        for observer in self._observers:
+            observer.started(start, now)
 
     async def _finish(self) -> None:
         for task in list(self._workers):

@@ -1,0 +1,101 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from edge.config import EdgeConfig
+from edge.placement import Place
+from edge.progress import MODES
+from edge.runner import RunOptions
+from graphs.environment import Environment
+from graphs.errors import UsageError
+from graphs.values import Value
+
+__all__ = ["add_run_options", "duration", "parse_sets", "run_options"]
+
+
+def add_run_options(parser: ArgumentParser) -> None:
+    """Where and how a run goes, and how it is shown: for `run` and `resume`."""
+    parser.add_argument("--cloud", metavar="URL", help="the worker's link URL, ws://HOST:PORT/v1/link")
+    parser.add_argument("--offline", action="store_true", help="ask no worker: nodes that need one wait")
+    parser.add_argument("--local-only", action="store_true", help="open no socket at all; refuse graphs that need one")
+    parser.add_argument("--deadline", metavar="DURATION", help="suspend the run after this long, for instance 60s or 5m")
+    parser.add_argument("--durability", choices=("group", "node"), default="group", help="group: many results a commit (default); node: full sync")
+    parser.add_argument("--max-turns", type=int, metavar="N", help="end loops after N turns")
+    parser.add_argument("--agents", action="append", default=[], metavar="MODULE", help="a module with agents of your own; may be repeated")
+    parser.add_argument("--all", action="store_true", help="give the values of all nodes, not only of results")
+    parser.add_argument("--json", action="store_true", help="print one JSON object about the run")
+    parser.add_argument("--progress", choices=MODES, default="auto", help="how the run is shown on stderr")
+
+
+def run_options(args: Namespace, config: EdgeConfig, *, inject: Mapping[str, Value] = {}, earlier: Mapping[str, Any] = {}) -> RunOptions:
+    """The options of one run: the command line over the configuration, and for `resume` over what the run began with."""
+    return RunOptions(
+        inject=inject,
+        url=args.cloud or config.url,
+        token=config.token,
+        offline=args.offline or config.offline,
+        local_only=args.local_only,
+        pinned=_pins(getattr(args, "place", ())) or earlier.get("pinned") or {},
+        deadline=duration(args.deadline) if args.deadline else None,
+        strict=getattr(args, "strict", False) or bool(earlier.get("strict")),
+        max_turns=args.max_turns or earlier.get("max_turns"),
+        all=args.all or bool(earlier.get("all")),
+        config=earlier.get("config") or {},
+        agents=tuple(args.agents) or tuple(earlier.get("agents") or ()),
+    )
+
+
+def parse_sets(sets: Iterable[str], env: Environment) -> dict[str, Value]:
+    """`NODE=VALUE` pairs: a value that is JSON counts as that, other text as itself, `@FILE` as the file's text."""
+    values: dict[str, Value] = {}
+    for each in sets:
+        name, equals, text = each.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--set {each}: expected NODE=VALUE or NODE=@FILE")
+        values[name] = _read(text[1:], env) if text.startswith("@") else _parse(text)
+    return values
+
+
+def duration(text: str) -> float:
+    """Seconds of `60s`, `5m`, `2h`, `500ms` or a bare number. Raises UsageError."""
+    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
+    number = text.rstrip("hms")
+    try:
+        seconds = float(number) * units[text[len(number) :]]
+    except (ValueError, KeyError):
+        raise UsageError(f"{text!r} is not a duration: write 60s, 5m, 2h or 500ms") from None
+    if seconds <= 0:
+        raise UsageError(f"{text!r} is not a duration: it must be greater than 0")
+    return seconds
+
+
+def _pins(pairs: Iterable[str]) -> dict[str, Place]:
+    pins: dict[str, Place] = {}
+    for each in pairs:
+        name, _, place = each.partition("=")
+        if place == "edge":
+            pins[name] = "edge"
+        elif place == "cloud":
+            pins[name] = "cloud"
+        else:
+            raise UsageError(f"--place {each}: expected NODE=edge or NODE=cloud")
+    return pins
+
+
+def _parse(text: str) -> Value:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _read(name: str, env: Environment) -> str:
+    try:
+        return (env.cwd / name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {name}: {error}") from error

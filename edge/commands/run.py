@@ -1,0 +1,54 @@
+"""`graphferry run GRAPH`: run a graph from its beginning."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from edge.commands.options import add_run_options, parse_sets, run_options
+from edge.commands.running import carry_out
+from edge.config import load_config
+from edge.device import open_device
+from edge.progress import open_progress
+from edge.runner import run_graph
+from graphs.environment import Environment
+from graphs.load import load_file
+from graphs.spec import Graph
+
+__all__ = ["add_arguments", "main"]
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("graph", metavar="GRAPH", help="the graph's file, YAML or JSON")
+    parser.add_argument("--set", action="append", default=[], metavar="NODE=VALUE", help="a static node's value; @FILE takes a file's text")
+    parser.add_argument("--place", action="append", default=[], metavar="NODE=PLACE", help="where a node runs: edge or cloud")
+    parser.add_argument("--strict", action="store_true", help="treat warnings of the check as errors")
+    add_run_options(parser)
+
+
+def main(args: Namespace, env: Environment) -> int:
+    config = load_config(env)
+    document = load_file(env.cwd / args.graph, file=args.graph)
+    options = run_options(args, config, inject=parse_sets(args.set, env))
+    synchronous = "full" if args.durability == "node" else "normal"
+    with (
+        open_progress("quiet" if args.json and args.progress == "auto" else args.progress, env) as progress,
+        open_device(env, config, agents=options.agents, synchronous=synchronous, emit=progress.emit) as device,
+    ):
+        graph = Graph.of(
+            document.data, _valid_agents(device, options.url), marks=document.marks, file=document.file, strict=options.strict
+        )
+        return carry_out(
+            run_graph(device, graph, options, name=Path(args.graph).name, source=document.text), device, progress, args=args, env=env
+        )
+
+
+def _valid_agents(device: object, url: str | None) -> set[str]:
+    """The names a graph may use: this device's agents, and those of the worker's last offer."""
+    from edge.runner import Device
+    from graphs.values import decode
+
+    assert isinstance(device, Device)
+    stored = device.journal.meta(f"offer {url}") if url else None
+    offered = decode(stored).get("agents", {}) if stored is not None else {}
+    return {*device.agents, *offered}

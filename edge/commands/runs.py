@@ -1,0 +1,120 @@
+"""`graphferry runs`: list the runs of this device; `runs show RUN`: one of them, node by node."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from edge.config import load_config
+from edge.node_table import NodeRow, node_table
+from graphs.environment import Environment, ExitStatus
+from graphs.errors import UsageError
+from graphs.journal import Journal
+from graphs.journal.ids import run_id_text
+from graphs.jstext import json_text
+from graphs.records import End, Error, Event, Record, Result, State, Submit
+from graphs.values import clean
+
+__all__ = ["add_arguments", "main"]
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many to list, newest first")
+    commands = parser.add_subparsers(dest="action", metavar="show")
+    show = commands.add_parser("show", help="one run: its nodes, results and errors")
+    show.add_argument("run", metavar="RUN", help="the run's id, or its beginning")
+    show.add_argument("--json", action="store_true", help="print JSON", dest="json_one")
+
+
+def main(args: Namespace, env: Environment) -> int:
+    config = load_config(env)
+    if not config.journal.is_file():
+        if args.action == "show":
+            raise UsageError(f"there is no journal at {config.journal}, so there are no runs")
+        env.stdout.write("[]\n" if args.json else "no runs yet\n")
+        return ExitStatus.COMPLETED
+    with Journal.open(config.journal) as journal:
+        if args.action == "show":
+            return _show(journal, args.run, as_json=args.json or args.json_one, env=env)
+        return _list(journal, args, env)
+
+
+def _list(journal: Journal, args: Namespace, env: Environment) -> int:
+    rows = journal.runs(args.limit, role="root")
+    if args.json:
+        entries = [
+            {"run": run_id_text(row.run), "graph": row.name, "status": row.status, "started": row.started, "ended": row.ended} for row in rows
+        ]
+        env.stdout.write(json.dumps(entries) + "\n")
+        return ExitStatus.COMPLETED
+    if not rows:
+        env.stdout.write("no runs yet\n")
+    for row in rows:
+        began = datetime.fromtimestamp(row.started / 1000).strftime("%Y-%m-%d %H:%M:%S")
+        env.stdout.write(f"{run_id_text(row.run)}  {began}  {row.status:<10} {row.name}\n")
+    return ExitStatus.COMPLETED
+
+
+def _show(journal: Journal, prefix: str, *, as_json: bool, env: Environment) -> int:
+    row = journal.run(prefix)
+    logs: list[tuple[str, Record]] = [("edge", logged.record) for logged in journal.records(row.run)]
+    for child in journal.children(row.run):
+        logs += [("cloud", logged.record) for logged in journal.records(child.run)]
+    shown = {
+        "run": run_id_text(row.run),
+        "graph": row.name,
+        "graph_hash": row.graph.hex(),
+        "status": row.status,
+        "started": row.started,
+        "ended": row.ended,
+        "records": [entry for place, record in logs if (entry := _entry(place, record)) is not None],
+    }
+    if as_json:
+        env.stdout.write(json_text(clean(shown), 2) + "\n")
+        return ExitStatus.COMPLETED
+    took = f", {(row.ended - row.started) / 1000:.1f} s" if row.ended else ""
+    env.stdout.write(f"run {shown['run']}\ngraph {row.name} ({row.graph.hex()[:12]})\n{row.status}{took}\n\n")
+    rows = [_row(place, record) for place, record in logs if isinstance(record, Result)]
+    env.stdout.write(node_table(rows, width=shutil.get_terminal_size((110, 24)).columns))
+    for place, record in logs:
+        if isinstance(record, Error):
+            env.stdout.write(f"{place}: {record.path or 'the run'}: {record.code}: {record.text}\n")
+    return ExitStatus.COMPLETED
+
+
+def _row(place: str, record: Result) -> NodeRow:
+    usage: Mapping[str, Any] = record.usage or {}
+    return NodeRow(
+        path=record.path,
+        place=place,
+        state="completed",
+        by=str(record.by.get("model") or record.by.get("agent") or ""),
+        ms=usage.get("ms"),
+        tokens=usage.get("completion_tokens"),
+    )
+
+
+def _entry(place: str, record: Record) -> dict[str, Any] | None:
+    if isinstance(record, Result):
+        return {
+            "type": "result", "place": place, "path": record.path, "at": record.at, "retry": record.retry, "t": record.t,
+            "by": dict(record.by), "usage": record.usage, "value": _shown(record.value),
+        }  # fmt: skip
+    if isinstance(record, Error):
+        return {"type": "error", "place": place, "path": record.path, "code": record.code, "text": record.text, "final": record.final, "retry": record.retry}
+    if isinstance(record, Event):
+        return {"type": "event", "place": place, "path": record.path, "state": State(record.state).name.lower(), "t": record.t, "info": record.info}
+    if isinstance(record, End):
+        return {"type": "end", "place": place, "status": record.status, "t": record.t}
+    if isinstance(record, Submit):
+        return {"type": "submit", "place": place, "graph": record.graph.hex(), "parent": record.opts.get("parent") is not None}
+    return None
+
+
+def _shown(value: Any) -> Any:
+    return f"<{len(value)} bytes>" if isinstance(value, bytes) else value

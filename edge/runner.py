@@ -1,0 +1,374 @@
+"""Runs a graph on the device: journal, placement, engine, and the worker where one is needed.
+
+The order is the product's promise. The run is on record before anything starts; each node has a place and a reason before anything is shipped; what leaves
+the process waits for the journal; however the run stops, what is finished is kept and the way to go on is known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
+from edge.progress import ProgressEvent
+from edge.report import RunReport, status_of
+from edge.watch import Watch
+from graphs.cut import cut, limit_can_bind
+from graphs.errors import LinkCondition, RunSuspended, UsageError, WorkerUnreachable
+from graphs.events import Start
+from graphs.journal.ids import new_run_id, run_id_text
+from graphs.labels import labels_by_node
+from graphs.outcomes import Known, known_outcomes
+from graphs.plan import Compiler
+from graphs.ports import Services
+from graphs.recorder import LogRecorder
+from graphs.records import End, EndStatus, Event, State, Submit, encode
+from graphs.runtime import Runtime
+from graphs.spec import Graph, is_computed
+from graphs.values import Value, canonical
+
+if TYPE_CHECKING:
+    from edge.delegate import Delegate
+    from edge.worker import WorkerLink
+    from graphs.journal import Journal
+    from graphs.models.interface import Models
+    from graphs.registry import Registry
+
+__all__ = ["Device", "RunOptions", "run_graph", "resume_run"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How one run differs from the device's configuration. `inject` are values for static nodes; `all` asks for all nodes' values."""
+
+    inject: Mapping[str, Value] = field(default_factory=dict)
+    url: str | None = None
+    token: str | None = None
+    offline: bool = False
+    local_only: bool = False
+    pinned: Mapping[str, Place] = field(default_factory=dict)
+    deadline: float | None = None
+    strict: bool = False
+    max_turns: int | None = None
+    all: bool = False
+    config: Mapping[str, Value] = field(default_factory=dict)
+    agents: tuple[str, ...] = ()
+
+    def as_record(self) -> dict[str, Value]:
+        """What `resume` must know again."""
+        return {
+            "config": dict(self.config),
+            "strict": self.strict,
+            "max_turns": self.max_turns,
+            "pinned": dict(self.pinned),
+            "agents": list(self.agents),
+            "all": self.all,
+        }
+
+
+@dataclass(slots=True)
+class Device:
+    """What this device has: its journal, agents, models and what it calls them. `connect` opens the link to a worker."""
+
+    journal: Journal
+    agents: Registry
+    models: Models
+    tiers: Mapping[str, str] = field(default_factory=dict)
+    default_model: str | None = None
+    files: str | None = None
+    ask: Callable[[str], Any] | None = None
+    emit: Callable[[ProgressEvent], None] = lambda _event: None
+    connect: Callable[[str, str | None, Journal], Any] | None = None
+
+
+async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: str, source: str | None = None) -> RunReport:
+    """Run a checked graph from its beginning.
+
+    Raises UsageError for what can be known to be impossible before anything runs, and JournalError. Failures of nodes and conditions of the link are in the report.
+    """
+    run = _Run(device, graph, options, new_run_id(), Known())
+    await run.prepare()
+    inputs = {node: [int(State.INJECTED), value] for node, value in options.inject.items()}
+    submit = encode(Submit("", graph.hash, inputs, {"parent": None, "options": options.as_record()}))
+    device.journal.create_run(run.id, role="root", graph_hash=graph.hash, graph=graph.canonical, name=name, source=source, started=_now())
+    device.journal.append(run.id, submit)
+    return await run.execute(name)
+
+
+async def resume_run(device: Device, graph: Graph, options: RunOptions, run_id: bytes, *, name: str) -> RunReport:
+    """Go on with a run from its journal: completed nodes do not run again, nodes with effects that were in flight ask."""
+    records: list[Any] = [logged.record for logged in device.journal.records(run_id)]
+    for child in device.journal.children(run_id):
+        records.extend(logged.record for logged in device.journal.records(child.run))
+    run = _Run(device, graph, options, run_id, known_outcomes(records))
+    await run.prepare()
+    device.journal.reopen_run(run_id)
+    return await run.execute(name)
+
+
+class _Run:
+    """One run while this process holds it."""
+
+    def __init__(self, device: Device, graph: Graph, options: RunOptions, run_id: bytes, known: Known) -> None:
+        self.id = run_id
+        self.device = device
+        self.graph = graph
+        self.options = options
+        self.known = known
+        self.placed: dict[str, Placement] = {}
+        self.link: WorkerLink | None = None
+        self.unreachable: LinkCondition | None = None
+        self.delegate: Delegate | None = None
+
+    @property
+    def text(self) -> str:
+        return run_id_text(self.id)
+
+    # -- before anything runs
+
+    async def prepare(self) -> None:
+        """Place every node, reaching for the worker only if a node may need it. Raises UsageError if no place satisfies a node."""
+        unknown = [name for name in self.options.pinned if name not in self.graph.nodes or not is_computed(self.graph.nodes[name])]
+        if unknown:
+            raise UsageError(f"--place {unknown[0]}: the graph has no computed node of that name")
+        last_offer = self._last_offer()
+        self.placed = self._place(last_offer)
+        if self._shipped() and not self.options.local_only:
+            self._refuse_what_is_not_yet_possible()
+            await self._reach_worker()
+            if self.link is not None:
+                self.placed = self._place(self.link.offer)
+                self._refuse_what_is_not_yet_possible()
+                self._check_offer(self.link.offer)
+
+    def _place(self, offer: Mapping[str, Any] | None) -> dict[str, Placement]:
+        device, options = self.device, self.options
+        facts = Facts(
+            agents=device.agents,
+            models=device.models.names(),
+            tiers=device.tiers,
+            default_model=device.default_model,
+            offer=offer,
+            pinned=options.pinned,
+            local_only=options.local_only,
+        )
+        try:
+            return place_nodes(self.graph, facts)
+        except NoPlace as error:
+            raise UsageError(str(error), hint=error.remedy) from error
+
+    def _shipped(self) -> list[str]:
+        return [name for name, placement in self.placed.items() if placement.place == "cloud"]
+
+    def _refuse_what_is_not_yet_possible(self) -> None:
+        shipped = self._shipped()
+        nests = {name: each.nests for name, each in self.device.agents.items() if each.nests}
+        why = limit_can_bind(self.graph, shipped, nests)
+        if why is not None:
+            raise UsageError(
+                f"not yet: this graph cannot be split between device and worker, because {why}",
+                hint="Raise `concurrency`, or give all nodes one place (`place: cloud` or `place: edge` on the graph).",
+            )
+        if self.graph.document.get("loop") and len(shipped) < len(self.placed):
+            raise UsageError(
+                "not yet: a loop whose nodes run in two places", hint="Give all nodes one place (`place: cloud` or `place: edge` on the graph)."
+            )
+
+    async def _reach_worker(self) -> None:
+        url = self.options.url
+        if self.options.offline:
+            self.unreachable = WorkerUnreachable(url or "", "this run is offline: no worker was asked")
+        elif url is None:
+            self.unreachable = WorkerUnreachable(
+                "", "no worker is configured", hint="Start one with `graphferry serve` and name it with --cloud URL."
+            )
+        else:
+            assert self.device.connect is not None
+            try:
+                self.link = await self.device.connect(url, self.options.token, self.device.journal)
+            except WorkerUnreachable as error:
+                self.unreachable = error
+                return
+            self.device.journal.set_meta(f"offer {url}", canonical(dict(self.link.offer)))
+
+    def _last_offer(self) -> Mapping[str, Any] | None:
+        from graphs.values import decode
+
+        stored = self.device.journal.meta(f"offer {self.options.url}") if self.options.url else None
+        return decode(stored) if stored is not None else None
+
+    def _check_offer(self, offer: Mapping[str, Any]) -> None:
+        """What the worker lacks is known now, so it is said now."""
+        for name in self._shipped():
+            placement = self.placed[name]
+            if placement.model is not None and placement.model not in (offer.get("models") or {}):
+                has = ", ".join(sorted(offer.get("models") or {})) or "none"
+                raise UsageError(
+                    f"node {name!r} needs the model {placement.model!r}, which neither this device nor the worker has (the worker has: {has})",
+                    hint=f"Get it here: graphferry models get {placement.model}, or add it to the worker's configuration.",
+                )
+            agent = self.graph.nodes[name]["agent"]
+            if isinstance(agent, str) and not agent.startswith(":") and agent not in (offer.get("agents") or {}):
+                raise UsageError(
+                    f"node {name!r} needs the agent {agent!r}, which the worker does not offer",
+                    hint="Start the worker with --agents MODULE, or place the node at edge.",
+                )
+
+    # -- the run
+
+    async def execute(self, name: str) -> RunReport:
+        device = self.device
+        device.emit({"event": "run-started", "t": time.time() * 1000, "run": self.text, "graph": name, "nodes": len(self.placed)})
+        watch = Watch(self.placed, self._made, device.emit)
+        runtime = self._runtime(watch)
+        try:
+            if self._shipped():
+                await self._open_delegate(runtime, watch)
+            state = await self._run_to_its_end(runtime)
+        except asyncio.CancelledError:
+            self._finish("suspended", "interrupted")
+            raise
+        finally:
+            await self._close()
+        return await self._conclude(runtime, watch, state)
+
+    def _runtime(self, watch: Watch) -> Runtime:
+        device, options, graph = self.device, self.options, self.graph
+        compiler = Compiler(device.agents, strict=options.strict)
+        places = {node: placement.place for node, placement in self.placed.items() if placement.place == "cloud"}
+        return Runtime(
+            compiler.plan(graph, places),
+            compiler,
+            known=self.known.outcomes,
+            begun=self.known.begun,
+            indeterminate=self.known.indeterminate,
+            max_turns=options.max_turns,
+            services=Services(models=device.models, default_model=device.default_model, files=device.files, ask=device.ask),
+            config=options.config,
+            recorder=LogRecorder(lambda record: device.journal.append(self.id, encode(record)), device.journal.barrier),
+            remote=self,
+            observers=[watch],
+            run_id=self.id,
+        )
+
+    async def _open_delegate(self, runtime: Runtime, watch: Watch) -> None:
+        from edge.delegate import Delegate
+
+        fragment = cut(self.graph, self._shipped(), injected=self.options.inject)
+        labels = labels_by_node(self.graph)
+        self.delegate = Delegate(
+            run=self.id,
+            fragment=fragment,
+            labels={name: labels[name] for name in fragment.nodes if name in labels},
+            journal=self.device.journal,
+            feed=runtime.feed,
+            clock=runtime.clock,
+            on_token=watch.streamed,
+        )
+        if self.link is None:
+            assert self.unreachable is not None
+            self.delegate.lost(self.unreachable)
+        else:
+            await self.delegate.open(self.link, _boundary_statics(self.graph, fragment.boundary, self.options.inject), self._submit_options())
+
+    def _submit_options(self) -> dict[str, Value]:
+        return {"config": dict(self.options.config), "strict": self.options.strict}
+
+    async def _run_to_its_end(self, runtime: Runtime) -> State:
+        deadline = self.options.deadline
+        if deadline is None:
+            return await runtime.run(self.options.inject)
+        try:
+            async with asyncio.timeout(deadline):
+                return await runtime.run(self.options.inject)
+        except TimeoutError:
+            return State.SUSPENDED
+
+    async def _conclude(self, runtime: Runtime, watch: Watch, state: State) -> RunReport:
+        engine = runtime.engine
+        status = status_of(state)
+        errors = {**watch.errors}
+        first = engine.first_error()
+        if first is not None and not first[0]:
+            errors[""] = first[1]
+        why = next((error for error in engine.suspended.values()), None)
+        if state == State.SUSPENDED and why is None:
+            why = RunSuspended(self.text, "deadline", f"the deadline of {self.options.deadline:g} s passed before the run was complete")
+            errors[""] = why
+        self._finish(status, str(why) if why is not None else status)
+        await self.device.journal.barrier()
+        for node in self.graph.nodes:  # nodes that never became ready belong in the table too
+            if node in self.placed and node not in watch.nodes:
+                watch.nodes[node] = watch.waiting(node)
+        self.device.emit({"event": "run-ended", "t": time.time() * 1000, "run": self.text, "status": status})
+        return RunReport(
+            run=self.text,
+            status=status,
+            results=engine.results(all=self.options.all),
+            errors=errors,
+            nodes=self._in_graph_order(watch),
+            first_error=first,
+        )
+
+    def _in_graph_order(self, watch: Watch) -> dict[str, Any]:
+        from graphs.paths import root_node
+
+        order = {name: place for place, name in enumerate(self.graph.nodes)}
+        sent = self.delegate.sent if self.delegate is not None else {}
+        for path, size in sent.items():
+            if path in watch.nodes:
+                watch.nodes[path].up = size
+        return dict(sorted(watch.nodes.items(), key=lambda item: order.get(root_node(item[0]), len(order))))
+
+    def _finish(self, status: str, why: str) -> None:
+        journal = self.device.journal
+        if status == "suspended":
+            journal.append(self.id, encode(Event(None, 0, State.SUSPENDED, _now(), {"why": why})))
+        else:
+            ending = {"completed": EndStatus.COMPLETED, "failed": EndStatus.FAILED}.get(status, EndStatus.CANCELLED)
+            if status == "completed":  # a failed run may be resumed, so its log stays open
+                journal.append(self.id, encode(End(ending, _now(), {})))
+        journal.finish_run(self.id, status, ended=_now(), exit_info={"why": why})
+
+    async def _close(self) -> None:
+        if self.delegate is not None:
+            await self.delegate.close()
+        if self.link is not None:
+            await self.link.close()
+
+    def _made(self, path: str) -> Any:
+        found = self.delegate.made.get(path) if self.delegate is not None else None
+        if found is not None:
+            return found
+        record = self.known.made.get(path)
+        return (record, 0) if record is not None else None
+
+    # -- graphs.ports.Remote, passed on to the delegate
+
+    def expect(self, start: Start) -> None:
+        assert self.delegate is not None
+        self.delegate.expect(start)
+
+    def settled(self, event: Any) -> None:
+        if self.delegate is not None:
+            self.delegate.settled(event)
+
+    def stop(self, start: Start) -> None:
+        if self.delegate is not None:
+            self.delegate.stop(start)
+
+
+def _boundary_statics(graph: Graph, boundary: Sequence[str], inject: Mapping[str, Value]) -> dict[str, Value]:
+    """The values of static nodes that stand as boundary nodes in the cut."""
+    return {
+        name: inject[name] if name in inject else graph.nodes[name]["value"]
+        for name in boundary
+        if not is_computed(graph.nodes[name]) and (name in inject or "value" in graph.nodes[name])
+    }
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,118 @@
+"""Watches a run on the device: keeps a line a node for the report, and tells the terminal view what happens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from edge.placement import Placement
+from edge.progress import ProgressEvent
+from edge.report import NodeReport
+from graphs.events import Settled, Start
+from graphs.paths import root_node
+from graphs.recorder import error_code
+from graphs.records import Result, State
+from graphs.values import Value
+
+__all__ = ["Watch"]
+
+_WORDS: Mapping[int, str] = {
+    State.COMPLETED: "completed",
+    State.FAILED: "failed",
+    State.TIMED_OUT: "timed-out",
+    State.SKIPPED: "skipped",
+    State.SUSPENDED: "suspended",
+}
+
+
+class Watch:
+    """A `graphs.ports.Observer`.
+
+    `made` looks up the record of a result that was not made in this process: by a worker, or in an earlier session of the run. `emit` takes progress events.
+    """
+
+    def __init__(
+        self, placed: Mapping[str, Placement], made: Callable[[str], tuple[Result, int] | None], emit: Callable[[ProgressEvent], None]
+    ) -> None:
+        self.nodes: dict[str, NodeReport] = {}
+        self.errors: dict[str, BaseException] = {}
+        self._placed = placed
+        self._made = made
+        self._emit = emit
+
+    def waiting(self, path: str) -> NodeReport:
+        """The line of a node that never became ready."""
+        return self._report(path)
+
+    def started(self, start: Start, t: float) -> None:
+        report = self._report(start.path)
+        report.state = "executing"
+        self._emit({"event": "started", "t": _now(), "path": report.path, "place": report.place, "why": report.reason})
+
+    def token(self, start: Start, token: Value) -> None:
+        self.streamed(start.path, token)
+
+    def streamed(self, path: str, token: Value) -> None:
+        """A piece of an answer came, from here or from the worker."""
+        self._emit({"event": "token", "t": _now(), "path": path, "text": token if isinstance(token, str) else ""})
+
+    def erred(self, start: Start, error: BaseException, final: bool, t: float) -> None:
+        report = self._report(start.path)
+        report.retry = start.retry + (0 if final else 1)
+        if not final:
+            self._emit(
+                {"event": "retry", "t": _now(), "path": report.path, "retry": report.retry, "code": error_code(error), "message": str(error)}
+            )
+
+    def settled(self, event: Settled, by: Mapping[str, Value], usage: Mapping[str, Value] | None, t: float) -> None:
+        report = self._report(event.path)
+        report.state = _WORDS.get(event.state, "completed")
+        if event.known:
+            self._take_record(report)
+        elif event.start is not None:
+            report.by, report.usage = dict(by), usage
+            report.retry = event.start.retry
+            report.ms = round((t - event.start.t) * 1000, 1)
+        if isinstance(event.value, BaseException):
+            self.errors[report.path] = event.value
+        self._emit(self._ending(report, event))
+
+    def _take_record(self, report: NodeReport) -> None:
+        found = self._made(report.path)
+        if found is None:
+            return
+        record, size = found
+        report.by, report.usage, report.retry = dict(record.by), record.usage, record.retry
+        report.ms = (record.usage or {}).get("ms")
+        report.down = size if report.place == "cloud" else 0
+
+    def _ending(self, report: NodeReport, event: Settled) -> ProgressEvent:
+        t = _now()
+        if event.state == State.SKIPPED:
+            return {"event": "skipped", "t": t, "path": report.path}
+        if event.state == State.SUSPENDED:
+            return {"event": "suspended", "t": t, "path": report.path, "why": str(event.value)}
+        if isinstance(event.value, BaseException):
+            return {
+                "event": "failed", "t": t, "path": report.path, "place": report.place, "code": error_code(event.value), "message": str(event.value),
+            }  # fmt: skip
+        row = report.as_row()
+        ending: ProgressEvent = {"event": "finished", "t": t, "path": report.path, "place": report.place, "by": row.by}
+        optional: dict[str, Any] = {"ms": row.ms, "tokens": row.tokens, "up": row.up, "down": row.down}
+        for key, value in optional.items():
+            if value is not None:
+                ending[key] = value  # type: ignore[literal-required]
+        return ending
+
+    def _report(self, path: str) -> NodeReport:
+        report = self.nodes.get(path)
+        if report is None:
+            placement = self._placed.get(root_node(path))
+            place, reason = (placement.place, placement.reason) if placement is not None else ("edge", "")
+            report = self.nodes[path] = NodeReport(path, "waiting", place, reason)
+        return report
+
+
+def _now() -> float:
+    return time.time() * 1000
