@@ -54,7 +54,7 @@ class _OpenList(_Open):
         self.values: list[Value] = []
         self.marks: list[Mark] = []
 
-    def add(self, value: Value, mark: Mark, builder: Builder) -> None:
+    def add(self, value: Value, mark: Mark, builder: Builder) -> None:  # noqa: ARG002 - maps need it
         self.values.append(value)
         self.marks.append(mark)
 

@@ -25,7 +25,7 @@ __all__ = ["CODES", "RUN_OPTIONS", "SENSITIVITY_WORDS", "check", "first"]
 _MOST_NAMES = 20
 
 _STEPS: Final = {
-    "GF102": 1, "GF104": 2, "GF112": 3, "GF113": 4, "GF111": 5, "GF105": 6, "GF103": 7, "GF115": 9, "GF116": 9, "GF117": 11, "GF114": 11
+    "GF102": 1, "GF104": 2, "GF112": 3, "GF113": 4, "GF111": 5, "GF105": 6, "GF103": 7, "GF115": 9, "GF116": 9, "GF114": 11, "GF117": 11
 }  # fmt: skip
 """The step of GraphAI's own checking (§5) that finds a problem; what is not here keeps a graph from being read at all."""
 
@@ -52,7 +52,8 @@ def check(
         report.problems.extend(marks.problems)
     elif problems := _not_data(document, file):
         return problems
-    options = _Options(agents, frozenset(bypass), allow_cut, known_models, frozenset(sensitivity_words))
+    names = None if agents is None else frozenset((*agents, *bypass))
+    options = _Options(names, allow_cut, known_models, frozenset(sensitivity_words))
     _GraphCheck(document, report, options, frozenset(), nested=False).run()
     return in_document_order(report.problems, document)
 
@@ -72,8 +73,7 @@ def _step(problem: Problem) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Options:
-    agents: Collection[str] | None
-    bypass: frozenset[str]
+    agents: frozenset[str] | None
     allow_cut: bool
     models: Collection[str] | None
     labels_refused: frozenset[str]
@@ -100,18 +100,21 @@ class _GraphCheck:
         if nodes is None:
             return
         declared = graph.get("inputs")
-        known = nodes.keys() | self.given | (declared.keys() if isinstance(declared, dict) else set())
+        known = {*nodes, *self.given, *(declared if isinstance(declared, dict) else ())}
         sources = Sources(report, nodes, known)
-        waits: dict[str, set[str]] = {}
+        agents = self.options.agents
+        waits: dict[str, tuple[str, ...]] = {}
         for name, node in nodes.items():
             if not isinstance(node, dict):
                 text = f'node "{name}" is empty' if node is None else f'node "{name}" is {word_for(node)}'
                 report.error("GF102", f"{text}: a node is a map with `value` or `agent`", ("nodes", name), key=True)
             elif "agent" in node:
                 attributes.computed(name, node)
-                self._agent(name, node)
+                agent = node["agent"]
+                if type(agent) is not str or agents is None or agent not in agents:
+                    self._agent(name, agent)
                 waits[name] = sources.computed(name, node)
-                if "graph" in node or node["agent"] in _NESTING:
+                if "graph" in node or agent in _NESTING:
                     self._nested(name, node)
             else:
                 attributes.static(name, node)
@@ -130,22 +133,24 @@ class _GraphCheck:
         if isinstance(nodes, list):
             report.error("GF102", "Invalid Graph Data: nodes must be object, a map of names to nodes", ("nodes",), key=True)
         elif not isinstance(nodes, dict):
-            report.error("GF102", f"Invalid Graph Data: invalid nodes: a map of names to nodes, not {word_for(nodes)}", ("nodes",))
+            report.error(
+                "GF102", f"Invalid Graph Data: invalid nodes: a map of names to nodes, not {word_for(nodes)}", ("nodes",)
+            )
         elif not nodes and not self.given:
             report.error("GF102", "Invalid Graph Data: nodes is empty", ("nodes",), key=True)
         else:
             return nodes
         return None
 
-    def _agent(self, name: str, node: Mapping[str, Value]) -> None:
-        agent, options = node["agent"], self.options
+    def _agent(self, name: str, agent: Value) -> None:
         path: Path = ("nodes", name, "agent")
         if not isinstance(agent, str):
-            self.report.error("GF106", f'agent must be either string or function: node "{name}" has {word_for(agent)}', path)
-        elif not agent.startswith(":") and options.agents is not None and agent not in options.agents and agent not in options.bypass:
+            message = f'agent must be either string or function: node "{name}" has {word_for(agent)}'
+            self.report.error("GF106", message, path)
+        elif not agent.startswith(":") and self.options.agents is not None:
             message = f'node "{name}" has the agent "{agent}", which is not known here'
             graphai = f"Invalid Agent : {agent} is not in AgentFunctionInfoDictionary."
-            hint = self.report.did_you_mean(agent, (*options.agents, *options.bypass))
+            hint = self.report.did_you_mean(agent, self.options.agents)
             self.report.error("GF105", f"{message} (GraphAI: {graphai})", path, suggestion=hint)
 
     def _nested(self, name: str, node: Mapping[str, Value]) -> None:
@@ -172,29 +177,35 @@ class _GraphCheck:
 
     def _clashes(self, name: str, graph: Mapping[str, Value], given: Mapping[str, None], inner: Report) -> None:
         nodes = graph.get("nodes")
-        for each in given if isinstance(nodes, dict) else ():
+        if not isinstance(nodes, dict):
+            return
+        for each in given:
             node = nodes.get(each)
             if isinstance(node, dict) and "agent" in node:
-                message = f'Cannot set both agent and value: the input "{each}" of node "{name}" has the name of a node with an agent'
+                message = (
+                    f'Cannot set both agent and value: the input "{each}" of node "{name}" has the name of a node with an agent'
+                )
                 inner.error("GF111", message, ("nodes", each), key=True)
 
-    def _order(self, waits: Mapping[str, set[str]], passed: Mapping[str, set[str]]) -> None:
+    def _order(self, waits: Mapping[str, tuple[str, ...]], passed: Mapping[str, tuple[str, ...]]) -> None:
         """Whether every node can start, if it is not skipped (§5.9)."""
         if not waits:
             if not self.options.allow_cut:
-                self.report.error("GF116", "No Initial Runnning Node: no node has an agent, so nothing would run", ("nodes",), key=True)
+                self.report.error(
+                    "GF116", "No Initial Runnning Node: no node has an agent, so nothing would run", ("nodes",), key=True
+                )
             return
         left = stuck(waits)
         if left:
             listed = ", ".join(left[:_MOST_NAMES]) + (f" and {len(left) - _MOST_NAMES} more" if len(left) > _MOST_NAMES else "")
             code, text = "GF115", f"Some nodes are not executed: {listed}"
-            if not any(names.isdisjoint(waits) for names in waits.values()):
+            if all(any(name in waits for name in names) for names in waits.values()):
                 code, text = "GF116", "No Initial Runnning Node"
             for circle in circles(waits, left):
                 self.report.error(code, f"{text}; {_told(circle)}", ("nodes", circle[0]), key=True)
                 code, text = "GF115", "Some nodes are not executed"
         elif passed:
-            both = {name: names | passed.get(name, set()) for name, names in waits.items()}
+            both = {name: (*names, *passed.get(name, ())) for name, names in waits.items()}
             for circle in circles(both, stuck(both)):
                 message = f"{_told(circle)} through passThrough, and never start"
                 self.report.warn("GF159", message, ("nodes", circle[0]), key=True)
@@ -218,4 +229,6 @@ def _not_data(document: Any, file: str | None) -> list[Problem]:
         copy_plain(document, file)
     except GraphInvalid as error:
         return list(error.problems)
-    return [Problem("GF123", "tuples, keys that are no text, and the like: take the document that `load_data` makes of it", (), file)]
+    return [
+        Problem("GF123", "tuples, keys that are no text, and the like: take the document that `load_data` makes of it", (), file)
+    ]

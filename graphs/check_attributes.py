@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from graphs.fields import COMPUTED, GRAPH, PLACES, STATIC, Field, described, python_types, word_for
+from graphs.jstext import truthy
 from graphs.marks import Path
 from graphs.report import Report
 from graphs.values import Value
@@ -15,9 +16,10 @@ __all__ = ["INPUT_TYPES", "RUN_OPTIONS", "SENSITIVITY_WORDS", "Attributes"]
 SENSITIVITY_WORDS: Final = frozenset({"private", "pii", "confidential", "secret"})
 """Words that name a sensitivity everywhere; a graph's own `sensitivity` lists add to them."""
 
-RUN_OPTIONS: Final = frozenset(
-    "agents all audit cloud deadline durability help json local-only max-turns offline place progress resume set strict".split()
-)
+RUN_OPTIONS: Final = frozenset({
+    "agents", "all", "cloud", "deadline", "durability", "help", "json", "local-only", "max-turns", "offline", "place", "progress",
+    "resume", "set", "strict",
+})  # fmt: skip
 """The options of `graphferry run`: an input of that name can only be given with --set."""
 
 INPUT_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
@@ -49,9 +51,9 @@ _GRAPH = _Table(GRAPH, "Graph Data does not allow")
 _STATIC = _Table(STATIC, "Static node does not allow")
 _COMPUTED = _Table(COMPUTED, "Computed node does not allow")
 
-_SPECIAL_COMPUTED = frozenset({"value", "label", "sensitivity", "effect", "place", "repeatUntil", "model", "anyInput", "defaultValue", "agent"})
-_ELSEWHERE: Final = {"inputs": "GF117", "if": "GF114", "unless": "GF114", "update": "GF114", "agent": "", "graph": "GF114"}
-"""Attributes whose values are checked where sources are."""
+_SPECIAL = frozenset({"label", "sensitivity", "effect", "place", "repeatUntil", "model", "anyInput", "defaultValue"})
+_ELSEWHERE: Final = frozenset({"inputs", "if", "unless", "update", "agent", "graph"})
+"""Attributes of nodes whose types are checked where sources are."""
 
 
 class Attributes:
@@ -71,7 +73,7 @@ class Attributes:
         self.labels_refused = frozenset(self.labels_refused) | _words_of(nodes)
         if not is_nested:
             self._version(graph)
-        if graph.get("loop"):
+        if truthy(graph.get("loop")):
             self._loop(graph["loop"])
         if graph.get("concurrency") is not None:
             self._concurrency(graph["concurrency"])
@@ -92,15 +94,15 @@ class Attributes:
     def computed(self, name: str, node: Mapping[str, Value]) -> None:
         """The attributes of a node with an agent."""
         path: Path = ("nodes", name)
-        if not _COMPUTED.working.issuperset(node) or "value" in node:
-            if node.get("value") and node["agent"]:
-                message = f'Cannot set both agent and value: node "{name}" is either computed or static'
-                self.report.error("GF111", message, (*path, "value"), key=True)
-                node = {key: value for key, value in node.items() if key != "value"}
+        if "value" in node and truthy(node["value"]) and truthy(node["agent"]):
+            message = f'Cannot set both agent and value: node "{name}" is either computed or static'
+            self.report.error("GF111", message, (*path, "value"), key=True)
+            node = {key: value for key, value in node.items() if key != "value"}
         self._table(_COMPUTED, node, path)
-        for key in node:
-            if key in _SPECIAL_COMPUTED:
-                self._special(key, node, path)
+        if not _SPECIAL.isdisjoint(node):
+            for key in node:
+                if key in _SPECIAL:
+                    self._special(key, node, path)
 
     def _table(self, table: _Table, attributes: Mapping[str, Value], path: Path) -> None:
         """Names and types by the table."""
@@ -118,9 +120,11 @@ class Attributes:
         field = table.fields.get(key)
         here = (*path, key)
         if field is not None and field.status == "reserved":
-            self.report.error("GF118", f'"{key}" is a word reserved for a later version, it does nothing yet: leave it out', here, key=True)
+            message = f'"{key}" is not yet available: the word is reserved for a later version, leave it out'
+            self.report.error("GF118", message, here, key=True)
         elif field is not None and not self.allow_cut:
-            self.report.error("GF122", f'"{key}" exists only in cut graphs, which graphferry makes itself: leave it out', here, key=True)
+            message = f'"{key}" exists only in cut graphs, which graphferry makes itself: leave it out'
+            self.report.error("GF122", message, here, key=True)
         elif field is None:
             hint = self.report.did_you_mean(key, table.working)
             if table is _STATIC and key in COMPUTED:
@@ -128,7 +132,8 @@ class Attributes:
             self.report.error("GF104", f"{table.refusal} {key}", here, key=True, suggestion=hint)
 
     def _mistyped(self, table: _Table, key: str, value: Value, path: Path) -> None:
-        if key in _ELSEWHERE and path or key in ("nodes", "loop", "concurrency"):
+        elsewhere = key in _ELSEWHERE if path else key in ("nodes", "loop", "concurrency")
+        if elsewhere:
             return
         if key == "label":
             message = f"Computed node label must be a string, not {word_for(value)}"
@@ -158,7 +163,7 @@ class Attributes:
         elif key == "anyInput" and value is True and (node.get("if") or node.get("unless")):
             message = "a node with anyInput does not wait for its condition: it is skipped if that has no value yet"
             self.report.warn("GF151", message, here, key=True)
-        elif key == "defaultValue" and not value and value not in ([], {}):
+        elif key == "defaultValue" and not truthy(value):
             self.report.warn("GF152", f"a `defaultValue` of {word_for(value)} counts as none, as in GraphAI", here)
 
     def _label(self, value: Value, path: Path) -> None:
@@ -167,29 +172,26 @@ class Attributes:
             self.report.error("GF121", message, path, suggestion=f"write sensitivity: [{value}], or choose another label")
 
     def _sensitivity(self, value: Value, path: Path) -> None:
-        if value is None or isinstance(value, list) and all(isinstance(word, str) and word for word in value):
-            return
-        if isinstance(value, list):
-            self.report.error("GF106", "`sensitivity` is a list of words", path, key=True)
-        elif path[-2:-1] != () and path[0] == "inputs":
-            self.report.error("GF106", f"`sensitivity` is a list of words, not {word_for(value)}", path)
+        words = value if isinstance(value, list) else [value]
+        if value is not None and not all(isinstance(word, str) and word for word in words):
+            self.report.error("GF106", "`sensitivity` is a word or a list of words, for instance [private]", path, key=True)
 
     def _version(self, graph: Mapping[str, Value]) -> None:
         version = graph.get("version")
         if version is None:
             self.report.warn("GF154", "the graph has no `version`", (), suggestion="write version: 0.5")
-        elif isinstance(version, (int, float)) and not isinstance(version, bool) and version < _OLDEST:
+        elif _is_number(version) and version < _OLDEST:
             self.report.warn("GF154", f"version {version} is read as 0.5", ("version",), suggestion="write version: 0.5")
 
     def _loop(self, loop: Value) -> None:
         error = self.report.error
-        if not isinstance(loop, dict) or "count" not in loop and "while" not in loop:
+        if not isinstance(loop, dict) or loop.keys().isdisjoint(("count", "while")):
             error("GF112", "Loop: Either count or while is required in loop", ("loop",), key=True)
             return
         if "count" in loop and "while" in loop:
             error("GF112", "Loop: Both count and while cannot be set", ("loop",), key=True)
         count, condition = loop.get("count"), loop.get("while")
-        if count is not None and (isinstance(count, bool) or not isinstance(count, (int, float))):
+        if count is not None and not _is_number(count):
             error("GF112", f"Loop: count has to be a number, not {word_for(count)}", ("loop", "count"))
         if condition is True:
             self.report.warn("GF157", "`while: true` never ends by itself: it needs --max-turns", ("loop", "while"))
@@ -224,7 +226,7 @@ class Attributes:
             self.report.error("GF113", f"Concurrency.labels must be an object, not {word_for(labels)}", (*path, "labels"))
 
     def _limit(self, what: str, limit: Value, path: Path) -> None:
-        if isinstance(limit, bool) or not isinstance(limit, (int, float)) or limit != limit // 1:
+        if not _is_number(limit) or limit != limit // 1:
             self.report.error("GF113", f"{what} must be an integer, not {word_for(limit)}", path)
         elif limit < 1:
             self.report.error("GF113", f"{what} must be a positive integer, not {word_for(limit)}", path)
@@ -259,10 +261,12 @@ class Attributes:
             self.report.error("GF119", f"`local` is a map of node attributes, not {word_for(local)}", path)
             return
         if "place" in local:
-            self.report.error("GF119", "the local alternative runs here: it has no `place` of its own", (*path, "place"), key=True)
-        self._table(_COMPUTED, local, path)
+            self.report.error(
+                "GF119", "the local alternative runs here: it has no `place` of its own", (*path, "place"), key=True
+            )
+        self._table(_COMPUTED, {key: value for key, value in local.items() if key != "place"}, path)
         for key in local:
-            if key in _SPECIAL_COMPUTED and key != "place":
+            if key in _SPECIAL and key != "place":
                 self._special(key, local, path)
 
     def _inputs(self, inputs: Mapping[str, Value], nodes: Mapping[str, Value]) -> None:
@@ -272,12 +276,12 @@ class Attributes:
             if isinstance(node, dict) and "agent" in node:
                 self.report.error("GF120", f'the input "{name}" has the name of a node with an agent', path, key=True)
             if name in RUN_OPTIONS:
-                message = f'the input "{name}" is named like an option of `run`: it can only be given as --set {name}=...'
+                message = f'the input "{name}" is named like an option of `run`: give it as --set {name}=...'
                 self.report.warn("GF155", message, path, key=True)
             if isinstance(declared, dict):
                 self._declared(declared, path)
             elif declared is not None:
-                message = f'the input "{name}" is a map of type, default, description and sensitivity, not {word_for(declared)}'
+                message = f'the input "{name}" is declared by a map of type, default, description, sensitivity'
                 self.report.error("GF120", message, path)
 
     def _declared(self, declared: Mapping[str, Value], path: Path) -> None:
@@ -291,7 +295,7 @@ class Attributes:
             self._not_one_of("GF120", "type", kind, tuple(INPUT_TYPES), (*path, "type"))
         elif kind is not None and declared.get("default") is not None:
             default = declared["default"]
-            if not isinstance(default, INPUT_TYPES[kind]) or isinstance(default, bool) and kind in ("number", "integer"):
+            if not isinstance(default, INPUT_TYPES[kind]) or (isinstance(default, bool) and kind in ("number", "integer")):
                 self.report.error("GF120", f"the default is {word_for(default)}, the type says {kind}", (*path, "default"))
         description = declared.get("description")
         if description is not None and not isinstance(description, str):
@@ -305,11 +309,16 @@ class Attributes:
         self.report.error(code, f"`{name}` is {words}, not {word_for(value)}", path, suggestion=hint)
 
 
+def _is_number(value: Value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def _words_of(nodes: Mapping[str, Value]) -> frozenset[str]:
     """The sensitivity words a graph's nodes use."""
     found: set[str] = set()
     for node in nodes.values():
-        words = node.get("sensitivity") if isinstance(node, dict) else None
-        if isinstance(words, list):
-            found.update(word for word in words if isinstance(word, str))
+        if not isinstance(node, dict) or "sensitivity" not in node:
+            continue
+        words = node["sensitivity"]
+        found.update(word for word in (words if isinstance(words, list) else [words]) if isinstance(word, str))
     return frozenset(found)

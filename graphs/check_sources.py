@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from graphs.fields import described, word_for
@@ -14,13 +14,15 @@ from graphs.values import Value
 
 __all__ = ["Sources"]
 
+_CONDITIONS: Final = ("if", "unless", "graph")
+
 _PATTERN = re.compile(r"\$\{([:@][^}]+)\}")
 _CALL = re.compile(r"([A-Za-z]+)\((.*)\)", re.DOTALL)
 
-_WITHOUT_ARGUMENT: Final = frozenset(
-    "length flat toJSON isEmpty sum average mean max min keys values codeBlock codeBlockOrRaw jsonParse toNumber trim toLowerCase"
-    " toUpperCase toString not".split()
-)
+_WITHOUT_ARGUMENT: Final = frozenset({
+    "length", "flat", "toJSON", "isEmpty", "sum", "average", "mean", "max", "min", "keys", "values", "codeBlock", "codeBlockOrRaw",
+    "jsonParse", "toNumber", "trim", "toLowerCase", "toUpperCase", "toString", "not",
+})  # fmt: skip
 _WORD = (re.compile(r"[A-Za-z0-9!#$%&(*+,\-/:;<=>?@]+"), "one word without space or dot")
 _ARGUMENTS: Final = {
     "join": (re.compile(r"[,\-\s]?"), "a comma, a dash, one space or nothing; use arrayJoinAgent for others"),
@@ -31,33 +33,39 @@ _ARGUMENTS: Final = {
     "add": (re.compile(r"-?[0-9]+"), "a whole number"),
 }
 
-_ARRAY_INPUTS = "array inputs have been deprecated. nodeId: {}: see https://github.com/receptron/graphai/blob/main/docs/NamedInputs.md"
+_ARRAY_INPUTS = (
+    "array inputs have been deprecated. nodeId: {}: see https://github.com/receptron/graphai/blob/main/docs/NamedInputs.md"
+)
 
 
 class Sources:
     """Checks the sources of one graph. `known` are the names that may be read; `passed` fills with what passThrough waits for."""
 
-    def __init__(self, report: Report, nodes: Mapping[str, Value], known: Collection[str]) -> None:
+    def __init__(self, report: Report, nodes: Mapping[str, Value], known: set[str]) -> None:
         self.report = report
         self.nodes = nodes
         self.known = known
-        self.passed: dict[str, set[str]] = {}
+        self.passed: dict[str, tuple[str, ...]] = {}
 
-    def computed(self, name: str, node: Mapping[str, Value]) -> set[str]:
+    def computed(self, name: str, node: Mapping[str, Value]) -> tuple[str, ...]:
         """Check everything a computed node reads; gives the nodes it waits for, without those of passThrough."""
         waits: set[str] = set()
         inputs = node.get("inputs")
         if isinstance(inputs, dict):
-            self._texts(name, inputs, ("nodes", name, "inputs"), _not_in_inputs, waits)
+            self._texts(name, "inputs", inputs, waits)
         elif inputs is not None:
             self._no_map(name, inputs)
-        for key, message in _MESSAGES.items():
+        for key in _CONDITIONS:
             if key in node:
-                self._attribute(name, key, node[key], message, waits)
-        if isinstance(node.get("passThrough"), dict):
-            passed = self.passed[name] = set()
-            self._texts(name, node["passThrough"], ("nodes", name, "passThrough"), _not_in_pass_through, passed)
-        return waits
+                self._attribute(name, key, node[key], waits)
+        agent = node["agent"]
+        if type(agent) is str and agent[:1] == ":":
+            self._attribute(name, "agent", agent, waits)
+        if "passThrough" in node and isinstance(node["passThrough"], dict):
+            passed: set[str] = set()
+            self._texts(name, "passThrough", node["passThrough"], passed)
+            self.passed[name] = tuple(passed)
+        return tuple(waits)  # a set for each node would cost the garbage collector more than all of this
 
     def update(self, name: str, text: Value) -> None:
         """Check a static node's `update`."""
@@ -83,10 +91,11 @@ class Sources:
                     self.report.warn("GF103", message, ("loop", "while"), part=each, suggestion=hint)
             self._functions(condition, ("loop", "while"))
 
-    def _texts(self, name: str, value: Value, path: Path, message: Callable[[str, str], str], waits: set[str]) -> None:
+    def _texts(self, name: str, key: str, value: Value, waits: set[str]) -> None:
         """Sources, templates and helpers at any depth of `inputs` or `passThrough`."""
+        known = self.known
         todo = [value]
-        strange: dict[str, tuple[str, ...]] = {}
+        strange: list[str] = []
         while todo:
             item = todo.pop()
             kind = type(item)
@@ -96,35 +105,36 @@ class Sources:
                 todo.extend(item)
             elif kind is str and (item[:1] == ":" or "${" in item or item[:1] == "@"):
                 named = names(item)
-                for each in named:
-                    if each in self.known:
-                        waits.add(each)
-                    else:
-                        strange[item] = named
-                if "(" in item or "@" in item:
-                    strange[item] = named
-        for text, named in strange.items():
-            for place in _places(value, text, path):
-                for each in dict.fromkeys(named):
+                waits.update(named)
+                if "(" in item or "@" in item or not known.issuperset(named):
+                    strange.append(item)
+        if strange:
+            waits.intersection_update(known)
+            self._strange(name, key, value, strange)
+
+    def _strange(self, name: str, key: str, value: Value, texts: list[str]) -> None:
+        """Say what is wrong with some of a node's texts, wherever they stand."""
+        for text in dict.fromkeys(texts):
+            for place in _places(value, text, ("nodes", name, key)):
+                for each in dict.fromkeys(names(text)):
                     if each not in self.known:
-                        self._missing(each, message(name, each), place)
+                        self._missing(each, _MESSAGES[key](name, each), place)
                 self._functions(text, place)
 
-    def _attribute(self, name: str, key: str, value: Value, message: Callable[[str, str], str], waits: set[str]) -> None:
+    def _attribute(self, name: str, key: str, value: Value, waits: set[str]) -> None:
         """`if`, `unless`, and `graph` and `agent` where they are sources."""
         path: Path = ("nodes", name, key)
-        if not isinstance(value, str):
-            if value is not None and key != "agent" and not (key == "graph" and isinstance(value, dict)):
-                self._literal(name, key, value, path)
-        elif value.startswith(":"):
-            for each in names(value):
-                if each in self.known:
-                    waits.add(each)
-                else:
-                    self._missing(each, message(name, each), path)
-            self._functions(value, path)
-        elif key != "agent":
+        if value is None or (key == "graph" and isinstance(value, dict)):
+            return
+        if not isinstance(value, str) or not value.startswith(":"):
             self._literal(name, key, value, path)
+            return
+        for each in names(value):
+            if each in self.known:
+                waits.add(each)
+            else:
+                self._missing(each, _MESSAGES[key](name, each), path)
+        self._functions(value, path)
 
     def _literal(self, name: str, key: str, value: Value, path: Path) -> None:
         shown = value if isinstance(value, str) else word_for(value)
@@ -134,9 +144,10 @@ class Sources:
     def _no_map(self, name: str, inputs: Value) -> None:
         path: Path = ("nodes", name, "inputs")
         if isinstance(inputs, list):
-            self.report.error("GF117", _ARRAY_INPUTS.format(name), path, key=True, suggestion="give each input a name: a map, not a list")
+            hint = "give each input a name: a map, not a list"
+            self.report.error("GF117", _ARRAY_INPUTS.format(name), path, key=True, suggestion=hint)
         else:
-            message = f'sources must be array!! maybe inputs is invalid: `inputs` of node "{name}" has to be a map, not {word_for(inputs)}'
+            message = f'sources must be array!! maybe inputs is invalid: node "{name}" has {word_for(inputs)} for a map'
             self.report.error("GF117", message, path)
 
     def _missing(self, missing: str, message: str, path: Path) -> None:
@@ -158,7 +169,8 @@ class Sources:
 
     def _helper(self, text: str, path: Path) -> None:
         message = f'"{text}" begins with @, so it is read as a helper, and there is none of that name: it gives empty text'
-        hint = self.report.did_you_mean(text, ("@now", "@now_ms", "@now_s", "@loop")) or "for plain text use a static node or `params`"
+        hint = self.report.did_you_mean(text, ("@now", "@now_ms", "@now_s", "@loop"))
+        hint = hint or "for plain text use a static node or `params`"
         add = self.report.error if self.report.strict else self.report.warn
         add("GF150", message, path, suggestion=hint)
 
@@ -173,13 +185,10 @@ class Sources:
                 self.report.warn("GF153", f"`{part}` gives no value: {function}() takes nothing in its brackets", path)
         elif function not in _ARGUMENTS:
             hint = self.report.did_you_mean(function, (*_WITHOUT_ARGUMENT, *_ARGUMENTS))
-            self.report.warn("GF153", f"there is no function {function}(): `{part}` only finds a key of that name", path, suggestion=hint)
+            message = f"there is no function {function}(): `{part}` only finds a key of that name"
+            self.report.warn("GF153", message, path, suggestion=hint)
         elif not _ARGUMENTS[function][0].fullmatch(argument):
             self.report.warn("GF153", f"`{part}` gives no value: {function}() takes {_ARGUMENTS[function][1]}", path)
-
-
-def _not_in_inputs(name: str, missing: str) -> str:
-    return f'node "{name}" reads from "{missing}", which does not exist (GraphAI: Inputs not match: NodeId {name}, Inputs: {missing})'
 
 
 def _not_in_pass_through(name: str, missing: str) -> str:
@@ -195,7 +204,9 @@ def _not_in(title: str, does: str) -> Callable[[str, str], str]:
     return message
 
 
-_MESSAGES: Final = {
+_MESSAGES: Final[Mapping[str, Callable[[str, str], str]]] = {
+    "inputs": _not_in("Inputs", "reads from"),
+    "passThrough": _not_in_pass_through,
     "if": _not_in("If", "depends on"),
     "unless": _not_in("Unless", "depends on"),
     "graph": _not_in("Graph", "takes its graph from"),

@@ -3,40 +3,41 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Mapping
 
 __all__ = ["circles", "stuck"]
 
 
-def stuck(waits: Mapping[str, Set[str]]) -> list[str]:
+def stuck(waits: Mapping[str, Collection[str]]) -> list[str]:
     """The nodes that can never start, in the mapping's order: those in a circle and those that follow it.
 
     `waits` gives for each node the others it waits for; names that are no keys of it have their value from the start.
     """
-    followers: dict[str, list[str]] = {}
-    missing: dict[str, int] = {}
-    ready: deque[str] = deque()
-    for node, names in waits.items():
-        count = 0
-        for name in names:
-            if name in waits:
-                count += 1
-                followers.setdefault(name, []).append(node)
-        if count:
-            missing[node] = count
+    started: set[str] = set()
+    late: dict[str, list[str]] = {}
+    for node, names in waits.items():  # most graphs are written in an order in which they could run
+        missing = [name for name in names if name in waits and name not in started]
+        if missing:
+            late[node] = missing
         else:
-            ready.append(node)
+            started.add(node)
+    followers: dict[str, list[str]] = {}
+    for node, missing in late.items():
+        for name in missing:
+            followers.setdefault(name, []).append(node)
+    count = {node: len(missing) for node, missing in late.items()}
+    ready = deque(name for name in followers if name in started)
     while ready:
         for follower in followers.get(ready.popleft(), ()):
-            missing[follower] -= 1
-            if not missing[follower]:
-                del missing[follower]
+            count[follower] -= 1
+            if not count[follower]:
+                del count[follower]
                 ready.append(follower)
-    return list(missing)
+    return list(count)
 
 
-def circles(waits: Mapping[str, Set[str]], nodes: list[str]) -> list[list[str]]:
-    """Circles among the stuck `nodes`, none sharing a node with another; each node waits for the one after it, the last for the first.
+def circles(waits: Mapping[str, Collection[str]], nodes: list[str]) -> list[list[str]]:
+    """Circles among the stuck `nodes`, no two sharing a node: each node waits for the next one, the last for the first.
 
     At least one is found if there are any nodes; breaking it may show others.
     """
@@ -49,7 +50,7 @@ def circles(waits: Mapping[str, Set[str]], nodes: list[str]) -> list[list[str]]:
         while node not in seen:
             seen.add(node)
             trail[node] = len(trail)
-            node = min(waits[node] & among) if len(waits[node]) > 1 else next(iter(waits[node]))
+            node = min(name for name in waits[node] if name in among)
         if node in trail:
             found.append(list(trail)[trail[node] :])
     return found

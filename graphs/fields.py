@@ -12,7 +12,19 @@ from typing import Final, Literal, TypeAlias
 
 from graphs.values import Value
 
-__all__ = ["COMPUTED", "FIELDS", "GRAPH", "PLACES", "STATIC", "Field", "JsonType", "Owner", "described", "python_types", "word_for"]
+__all__ = [
+    "COMPUTED",
+    "FIELDS",
+    "GRAPH",
+    "PLACES",
+    "STATIC",
+    "Field",
+    "JsonType",
+    "Owner",
+    "described",
+    "python_types",
+    "word_for",
+]
 
 JsonType: TypeAlias = Literal["string", "number", "integer", "boolean", "object", "array", "source", "any"]
 """JSON Schema's words; `source` is a string that begins with a colon and names a node."""
@@ -24,8 +36,8 @@ Owner: TypeAlias = Literal["graph", "static", "computed"]
 class Field:
     """One attribute.
 
-    `types` are the JSON types it may have; null counts as left out, except where a null is a value like others. `choices` are the
-    words it may be, if it is text. `ours` marks what GraphAI's own checker refuses. `status`: `works`; `reserved` for a word kept for
+    `types` are the JSON types it may have; null counts as left out, but for what may be anything. `choices` are the words it may be,
+    if it is text. `ours` marks what GraphAI's own checker refuses. `status`: `works`; `reserved` for a word kept for
     later; `cut` for what exists in cut graphs only.
     """
 
@@ -60,7 +72,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("update", "static", ("source",), "In a loop: the value for the next turn."),
     Field("isResult", "static", ("boolean",), "Part of the graph's result.", False),
     Field("console", "static", ("any",), "Prints the value: true, or {after: true}."),
-    Field("sensitivity", "static", ("array",), "Words on the value that limit where it may go, for instance private.", ours=True),
+    Field("sensitivity", "static", ("array", "string"), "Words on the value that limit where it may go, for instance private.", ours=True),
     Field("boundary", "static", ("boolean",), "Stands in a cut graph for a node that is elsewhere.", False, ours=True, status="cut"),
     Field("agent", "computed", ("string",), "The agent's name, or a source that gives it when the node starts."),
     Field("inputs", "computed", ("object",), "What the agent is handed: sources, templates and literals at any depth.", {}),
@@ -83,7 +95,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("console", "computed", ("any",), "Prints: true, or {before, after}."),
     Field("place", "computed", ("string", "object"), "Where it may run, or {at, offline: wait|local|fail, local}.", "auto", PLACES, ours=True),
     Field("model", "computed", ("string",), "The model the node requires: a tier such as large, or a model's name.", ours=True),
-    Field("sensitivity", "computed", ("array",), "Words added to those its inputs have; a node never removes any.", ours=True),
+    Field("sensitivity", "computed", ("array", "string"), "Words added to those its inputs have; a node never removes any.", ours=True),
     Field("effect", "computed", ("string",), "What repeating the agent does; decides after a crash.", "once",
           ("none", "idempotent", "once"), ours=True),
     Field("any", "computed", ("array",), "Several implementations, chosen as late as possible.", ours=True, status="reserved"),
@@ -103,7 +115,7 @@ STATIC: Final = _named("static")
 COMPUTED: Final = _named("computed")
 
 _NULL = type(None)
-_ANY = frozenset({str, int, float, bool, dict, list, _NULL})
+_ANY: Final[frozenset[type]] = frozenset({str, int, float, bool, dict, list, _NULL})
 _TYPES: Final[Mapping[JsonType, frozenset[type]]] = MappingProxyType(
     {
         "string": frozenset({str}),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -119,9 +118,9 @@ class Marks:
 
 
 def _step(mark: Mark, step: str | int) -> Mark | None:
-    inside: dict[str, Mark] | Sequence[Mark] | None = mark.inside
+    inside: dict[str, Mark] | list[Mark] | None = mark.inside
     if isinstance(inside, dict):
         return inside.get(step) if isinstance(step, str) else None
-    if isinstance(inside, list) and isinstance(step, int) and step < len(inside):
-        return inside[step]
-    return None
+    if inside is None or not isinstance(step, int) or step >= len(inside):
+        return None
+    return inside[step]

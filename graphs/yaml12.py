@@ -1,8 +1,8 @@
 """YAML 1.2, as GraphAI's users write it: the core schema's words and numbers, on top of PyYAML's events.
 
 PyYAML reads YAML 1.1, where `on` is true, `12:30` a number and `[:a, :b]` a syntax error. Words and numbers are therefore resolved
-here (YAML 1.2.2 §10.3.2), and the few characters the scanner would misread are disguised before it sees them: one character
-for one, so that every offset still holds.
+here (YAML 1.2.2 §10.3.2), and the few characters the scanner would misread are disguised before it sees them, one character for
+one, so that every offset still holds.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ def resolve(text: str) -> Value:
     if _FLOAT.fullmatch(text):
         return float(text)
     if _OCTAL.fullmatch(text):
-        return _whole(int(text[2:], 8))
+        return _whole(int(text, 8))
     if _HEX.fullmatch(text):
-        return _whole(int(text[2:], 16))
+        return _whole(int(text, 16))
     return text
 
 
-def _whole(number: int | float) -> int | float:
+def _whole(number: float) -> float:
     if isinstance(number, float) or -(2**63) <= number < 2**64:
         return number
     try:
@@ -156,7 +156,7 @@ def _explain(error: yaml.YAMLError, text: str) -> tuple[int, str]:
     if character in _NEEDS_QUOTES:
         return at, f'a value that begins with "{character}" has to stand in quotes'
     if "expected ',' or" in problem:
-        return at, "expected a comma or the end of this list or map; inside brackets, text that holds any of {}[], has to stand in quotes"
+        return at, "expected a comma or the closing bracket here; inside brackets, text that holds any of {}[], needs quotes"
     if problem == "mapping values are not allowed in this context":
-        return at, 'a second ": " in one line, or a key indented deeper than the one before it; text with ": " has to stand in quotes'
-    return at, f"{error.context}: {problem}" if getattr(error, "context", None) else problem
+        return at, 'a second ": " in one line, or a key indented deeper than the one before; text that holds ": " needs quotes'
+    return at, problem
