@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
-from edge.node_table import FINISHED, NodeRow, fold, node_table, printable
+from edge.node_table import FINISHED, NodeRow, fold, node_table
 from edge.progress import FRAME_SECONDS, ProgressEvent, lost
+from graphs.terminal import printable
 
 if TYPE_CHECKING:
     from rich.live import Live

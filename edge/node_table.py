@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
-from unicodedata import combining, east_asian_width
 
-__all__ = ["FINISHED", "NodeRow", "duration", "fold", "node_table", "printable", "size"]
+from graphs.terminal import clip, columns, printable
+
+__all__ = ["FINISHED", "NodeRow", "duration", "fold", "node_table", "size"]
 
 FINISHED: Final = frozenset({"completed", "injected", "skipped"})
 """States after which nothing more is expected of a node, and nothing went wrong."""
@@ -60,11 +61,11 @@ def node_table(rows: Iterable[NodeRow], *, width: int = 100, colour: bool = Fals
     kept = [index for index, name in enumerate(_COLUMNS) if name in _ALWAYS or any(line[index] != "-" for line in lines)]
     table = [[line[index] for index in kept] for line in (list(_COLUMNS), *lines)]
     names = [_COLUMNS[index] for index in kept]
-    widths = _fit([max(map(_columns_of, column)) for column in zip(*table, strict=True)], names, width)
+    widths = _fit([max(map(columns, column)) for column in zip(*table, strict=True)], names, width)
     ellipsis = "…" if _can_encode("…", encoding) else "~"
     shown = [
         "  ".join(
-            _pad(_clip(cell, room, ellipsis), room, name in _RIGHT) for cell, room, name in zip(line, widths, names, strict=True)
+            _pad(clip(cell, room, ellipsis), room, name in _RIGHT) for cell, room, name in zip(line, widths, names, strict=True)
         )
         for line in table
     ]
@@ -102,11 +103,6 @@ def size(count: int) -> str:
         if scaled < 999.95:
             return f"{scaled:.1f} {unit}"
     return f"{scaled / 1000:.1f} GB"
-
-
-def printable(text: str) -> str:
-    """The text without characters that move the cursor or colour the screen: a model may have written them."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 _COLUMNS: Final = ("node", "place", "why", "by", "time", "tokens", "up/down", "state")
@@ -184,21 +180,8 @@ def _coloured(line: str, state: str) -> str:
     return f"{line.removesuffix(state)}\x1b[{colour}m{state}\x1b[0m" if line.endswith(state) else line
 
 
-def _columns_of(text: str) -> int:
-    """How many columns of a terminal the text takes: letters of East Asia take two, accents none."""
-    return sum(0 if combining(each) else 2 if east_asian_width(each) in "WF" else 1 for each in text)
-
-
-def _clip(text: str, room: int, ellipsis: str) -> str:
-    if _columns_of(text) <= room:
-        return text
-    while text and _columns_of(text) > room - 1:
-        text = text[:-1]
-    return text + ellipsis
-
-
 def _pad(text: str, room: int, right: bool) -> str:
-    blanks = " " * (room - _columns_of(text))
+    blanks = " " * (room - columns(text))
     return blanks + text if right else text + blanks
 
 

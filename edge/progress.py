@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from queue import Empty, Full, Queue
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Required, Self, TextIO, TypeAlias, TypedDict
 
-from edge.node_table import NodeRow, duration, node_table, printable
+from edge.node_table import NodeRow, duration, node_table
+from graphs.terminal import printable
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -11,7 +11,6 @@ from graphs.environment import ExitStatus
 from graphs.errors import (
     GraphferryError,
     GraphInvalid,
-    Problem,
     RunSuspended,
     UsageError,
     WorkerUnreachable,
@@ -32,7 +31,7 @@ def report(error: BaseException, env: Environment, *, debug: bool) -> ExitStatus
         import traceback
 
         env.stderr.write("".join(traceback.format_exception(error)))
-    for line in _message(error, debug):
+    for line in _message(error, env, debug):
         print(line, file=env.stderr)
     return status_of(error)
 
@@ -50,11 +49,13 @@ def status_of(error: BaseException) -> ExitStatus:
     return ExitStatus.FAILED
 
 
-def _message(error: BaseException, debug: bool) -> Iterator[str]:
+def _message(error: BaseException, env: Environment, debug: bool) -> Iterator[str]:
     if isinstance(error, KeyboardInterrupt):
         yield "interrupted"
     elif isinstance(error, GraphInvalid):
-        yield from _problems(error)
+        from graphs.problems import render
+
+        yield render(error.problems, _text_of(error.file, env), color=env.colour)
     elif isinstance(error, GraphferryError):
         yield f"error: {error.message}"
         if error.hint:
@@ -67,20 +68,12 @@ def _message(error: BaseException, debug: bool) -> Iterator[str]:
             yield "  this is a fault in graphferry; the same command with --debug shows where"
 
 
-def _problems(error: GraphInvalid) -> Iterator[str]:
-    for problem in error.problems:
-        yield _problem(problem, error.file)
-    count = sum(not problem.warning for problem in error.problems)
-    yield f"{count} problem{'' if count == 1 else 's'}. Nothing was run."
-
-
-def _problem(problem: Problem, file: str | None) -> str:
-    place = problem.file or file or "graph"
-    if problem.line:
-        place += f":{problem.line}:{problem.column}"
-    kind = "warning" if problem.warning else "error"
-    meant = f"; did you mean {problem.suggestion!r}?" if problem.suggestion else ""
-    return f"{place}: {kind}[{problem.code}]: {problem.message}{meant}"
+def _text_of(file: str | None, env: Environment) -> str | None:
+    """The graph's text, so that its lines can be shown; the message does without it where it cannot be had."""
+    try:
+        return (env.cwd / file).read_text(encoding="utf-8") if file else None
+    except (OSError, ValueError):
+        return None
 
 
 def _only_one(error: BaseException) -> BaseException:

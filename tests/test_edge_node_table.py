@@ -5,7 +5,7 @@ import re
 import pytest
 from hypothesis import given, strategies as st
 
-from edge.node_table import NodeRow, duration, fold, node_table, printable, size
+from edge.node_table import NodeRow, duration, fold, node_table, size
 
 ROWS = [
     NodeRow("fetch", "edge", "completed", why="reads local files", by="fileReadAgent", ms=98),
@@ -112,7 +112,6 @@ def test_colour_marks_the_state_only() -> None:
 
 def test_what_models_write_cannot_move_the_cursor() -> None:
     assert "\x1b" not in node_table([NodeRow("a\x1b[2J", "edge", "completed", by="m\n\r\x07")])
-    assert printable("a\x1b[2Jb\n") == "a?[2Jb?"
 
 
 @pytest.mark.parametrize(

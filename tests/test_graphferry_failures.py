@@ -51,18 +51,28 @@ def test_an_error_is_its_message_and_its_hint() -> None:
     assert said(UsageError("no such file: g.yaml", hint="ls")) == (2, "error: no such file: g.yaml\n  ls\n")
 
 
-def test_an_invalid_graph_shows_all_its_problems_with_their_lines() -> None:
+def test_an_invalid_graph_shows_all_its_problems_with_their_lines(tmp_path: Path) -> None:
+    (tmp_path / "news.yaml").write_text("nodes:\n  merge:\n    inputs: {text: :analyze}\n")
     problems = [
-        Problem("GF103", 'node "merge" reads from "analyze", which does not exist', line=21, column=14, suggestion="analyse"),
-        Problem("GF120", "unused", line=30, column=1, warning=True),
-        Problem("GF101", "no nodes", file="other.yaml"),
+        Problem("GF103", "no such node", (), "news.yaml", 3, 20, 7, 'did you mean "analyse"?'),
+        Problem("GF102", "no nodes", (), "news.yaml"),
     ]
-    assert said(GraphInvalid(problems, file="news.yaml"))[1].splitlines() == [
-        'news.yaml:21:14: error[GF103]: node "merge" reads from "analyze", which does not exist; did you mean \'analyse\'?',
-        "news.yaml:30:1: warning[GF120]: unused",
-        "other.yaml: error[GF101]: no nodes",
-        "2 problems. Nothing was run.",
-    ]
+    env = Environment(io.StringIO(), io.StringIO(), io.StringIO(), {}, tmp_path)
+    assert report(GraphInvalid(problems, file="news.yaml"), env, debug=False) == ExitStatus.USAGE
+    assert isinstance(env.stderr, io.StringIO)
+    text = env.stderr.getvalue()
+    assert "error[GF103]: no such node" in text
+    assert "news.yaml:3:20" in text
+    assert '3 |     inputs: {text: :analyze}\n  |                    ^^^^^^^ did you mean "analyse"?\n' in text
+    assert "error[GF102]: no nodes" in text
+    assert text.endswith("2 problems. Nothing was run.\n")
+
+
+def test_an_invalid_graph_whose_file_is_gone_is_reported_all_the_same(tmp_path: Path) -> None:
+    env = Environment(io.StringIO(), io.StringIO(), io.StringIO(), {}, tmp_path)
+    report(GraphInvalid([Problem("GF102", "no nodes", (), "gone.yaml", 3, 1)], file="gone.yaml"), env, debug=False)
+    assert isinstance(env.stderr, io.StringIO)
+    assert "gone.yaml:3:1" in env.stderr.getvalue()
 
 
 def test_an_error_of_the_system_names_the_file() -> None:

@@ -11,8 +11,8 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from conftest import CommandLine
 
+from conftest import CommandLine
 from graphferry import __version__
 from graphferry.cli import COMMANDS, PLANNED
 from graphferry.layers import LAYERS
@@ -84,7 +84,13 @@ def test_tools_are_pinned_and_llama_is_exact() -> None:
 
 def test_the_import_rules_hold() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()", "--no-cache", "--no-logo"],
+        [
+            sys.executable,
+            "-c",
+            "from importlinter.cli import lint_imports_command; lint_imports_command()",
+            "--no-cache",
+            "--no-logo",
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
