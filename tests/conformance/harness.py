@@ -1,0 +1,110 @@
+"""Runs one conformance case with the real engine and runtime, and tells what happened in the shape of a case's `expect`."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from graphs.agents import standard
+from graphs.errors import GraphInvalid, NodeTimeout, UsageError
+from graphs.plan import Compiler
+from graphs.ports import Services
+from graphs.records import State
+from graphs.runtime import Runtime
+from graphs.spec import Graph
+from graphs.values import clean
+from tests.conformance.agents import AGENTS, GAUGES
+from tests.conformance.compare import problems
+
+__all__ = ["load_case", "run_case", "verdict"]
+
+
+def load_case(path: Path) -> dict[str, Any]:
+    """A case's file."""
+    case: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return case
+
+
+def verdict(path: Path) -> list[str]:
+    """What is wrong with how this runtime runs the case; an empty list if nothing is."""
+    case = load_case(path)
+    return problems(case, run_case(case))
+
+
+def run_case(case: dict[str, Any]) -> dict[str, Any]:
+    """What happens when the case's graph runs here."""
+    GAUGES.clear()
+    registry = standard().with_agents(AGENTS)
+    options = case.get("options") or {}
+    bypass = options.get("bypassAgentIds") or ()
+    try:
+        graph = Graph.of(case["graph"], set(registry), bypass=bypass)
+    except GraphInvalid as error:
+        return {"error": {"kind": "validation", "message": str(error)}}
+    compiler = Compiler(registry, bypass=bypass)
+    watch = _Watch()
+    runtime = Runtime(
+        compiler.plan(graph),
+        compiler,
+        force_loop=bool(options.get("forceLoop")),
+        services=Services(files=tempfile.gettempdir()),
+        config=case.get("config"),
+        observers=[watch],
+    )
+    inject = {each["node"]: each["value"] for each in case.get("injections") or ()}
+    try:
+        asyncio.run(asyncio.wait_for(runtime.run(inject), 30))
+    except UsageError as error:
+        return {"error": {"kind": "runtime", "message": str(error)}, "never_ready": list(graph.nodes)}
+    return _told(runtime, watch, case)
+
+
+class _Watch:
+    """Counts what the cases ask for."""
+
+    def __init__(self) -> None:
+        self.runs: Counter[str] = Counter()
+        self.retries: dict[str, int] = {}
+        self.stream: dict[str, list[Any]] = {}
+
+    def started(self, start: Any, t: float) -> None:
+        if not start.retry and start.frame.nesting is None:
+            self.runs[start.node.id] += 1
+
+    def settled(self, event: Any, by: Any, usage: Any, t: float) -> None:
+        if event.start is not None and event.start.retry and event.frame.nesting is None:
+            self.retries[event.node.id] = event.start.retry
+
+    def erred(self, start: Any, error: BaseException, final: bool, t: float) -> None: ...
+
+    def token(self, start: Any, token: Any) -> None:
+        if start.is_result:
+            self.stream.setdefault(start.node.id, []).append(token)
+
+
+def _told(runtime: Runtime, watch: _Watch, case: dict[str, Any]) -> dict[str, Any]:
+    engine = runtime.engine
+    frame = engine.root
+    ids = frame.plan.ids
+    told: dict[str, Any] = {
+        "results": clean(engine.results()),
+        "is_result": list(engine.results(all=False)),
+        "skipped": [ids[number] for number, state in enumerate(frame.states) if state == State.SKIPPED],
+        "never_ready": [ids[number] for number, state in enumerate(frame.states) if state == State.WAITING],
+        "retries": watch.retries,
+        "runs": dict(watch.runs),
+        "stream": watch.stream,
+        "gauge": {name: {"peak": gauge.peak, "order": gauge.order} for name, gauge in GAUGES.items()},
+    }
+    first = engine.first_error()
+    if first is not None:
+        node, error = first
+        told["error"] = {"kind": "timeout" if isinstance(error, NodeTimeout) else "runtime", "message": str(error)}
+        if node:
+            told["error"]["node"] = node
+    return told
