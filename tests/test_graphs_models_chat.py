@@ -36,7 +36,15 @@ def test_sound_requests_pass(request_: GenerationRequest) -> None:
         (GenerationRequest(HELLO, temperature=math.nan), "temperature is nan"),
         (GenerationRequest(HELLO, top_p=0), "top_p is 0"),
         (GenerationRequest(HELLO, top_p=1.5), "top_p is 1.5"),
-        (GenerationRequest(HELLO, stop=["."] * (MAX_STOPS + 1)), "stop strings"),
+        (GenerationRequest(HELLO, stop=["."] * (MAX_STOPS + 1)), "at most 16 texts"),
+        (GenerationRequest(HELLO, stop="END"), "stop is 'END'"),
+        (GenerationRequest(HELLO, stop=[5]), "stop is [5]"),  # type: ignore[list-item]
+        (GenerationRequest(HELLO, max_tokens="5"), "max_tokens is '5'"),  # type: ignore[arg-type]
+        (GenerationRequest(HELLO, max_tokens=True), "max_tokens is True"),
+        (GenerationRequest(HELLO, temperature="hot"), "temperature is 'hot'"),  # type: ignore[arg-type]
+        (GenerationRequest(HELLO, seed=1.5), "seed is 1.5"),  # type: ignore[arg-type]
+        (GenerationRequest(HELLO, response_format="json"), "response_format is 'json'"),  # type: ignore[arg-type]
+        (GenerationRequest(HELLO, deadline_ms=math.inf), "deadline_ms is inf"),
     ],
 )
 def test_others_are_refused_with_the_reason_and_the_model(request_: GenerationRequest, says: str) -> None:

@@ -41,15 +41,38 @@ def _problem(request: GenerationRequest) -> str | None:
             return f"message {position} is {type(message).__name__}, not a map with role and content"
         if message.get("role") not in _ROLES:
             return f"message {position} has the role {message.get('role')!r}; known are {', '.join(sorted(_ROLES))}"
-    if request.max_tokens is not None and request.max_tokens < 1:
-        return f"max_tokens is {request.max_tokens}, it must be at least 1"
-    if not (math.isfinite(request.temperature) and request.temperature >= 0):
-        return f"temperature is {request.temperature}, it must be 0 or more"
-    if not 0 < request.top_p <= 1:
-        return f"top_p is {request.top_p}, it must be above 0 and at most 1"
-    if len(request.stop) > MAX_STOPS:
-        return f"{len(request.stop)} stop strings are more than {MAX_STOPS}"
-    return None
+    # What comes from a graph may be of any type, whatever the annotations say.
+    wrong = [
+        ("max_tokens", request.max_tokens, "a whole number of at least 1", _is_count(request.max_tokens)),
+        ("seed", request.seed, "a whole number", request.seed is None or _is_whole(request.seed)),
+        (
+            "temperature",
+            request.temperature,
+            "a number of at least 0",
+            _is_number(request.temperature) and request.temperature >= 0,
+        ),
+        ("top_p", request.top_p, "a number above 0 and at most 1", _is_number(request.top_p) and 0 < request.top_p <= 1),
+        ("stop", request.stop, f"a list of at most {MAX_STOPS} texts", _is_stops(request.stop)),
+        ("response_format", request.response_format, "a map", isinstance(request.response_format, Mapping | None)),
+        ("deadline_ms", request.deadline_ms, "a number", request.deadline_ms is None or _is_number(request.deadline_ms)),
+    ]
+    return next((f"{name} is {value!r}, it must be {right}" for name, value, right, holds in wrong if not holds), None)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_count(value: object) -> bool:
+    return value is None or (isinstance(value, int) and _is_whole(value) and value >= 1)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_stops(value: object) -> bool:
+    return isinstance(value, list | tuple) and len(value) <= MAX_STOPS and all(isinstance(stop, str) for stop in value)
 
 
 def _plain(model: str, position: int, message: Message) -> dict[str, Any]:

@@ -7,18 +7,17 @@ silence, cannot be stopped inside a prompt, and splits characters that span toke
 from __future__ import annotations
 
 import codecs
-import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from graphs.models.llama_grammar import grammar_of
 from graphs.models.stopping import StopText
 
 __all__ = ["Engine", "Refusal"]
 
 _BATCH: Final = 512
-_MAX_SCHEMA: Final = 64 * 1024
 _RANDOM_SEED: Final = 0xFFFFFFFF
 _TEMPLATE: Final = "tokenizer.chat_template"
 
@@ -106,11 +105,9 @@ class Engine:
         metadata = self._llama.metadata
         if not metadata.get(_TEMPLATE):
             return None
-        from llama_cpp.llama_chat_format import Jinja2ChatFormatter
-
         self._bos = self._special(self._llama.token_bos())
         # Renders in jinja2's ImmutableSandboxedEnvironment: a template is code that came with a file from elsewhere.
-        return Jinja2ChatFormatter(
+        return self._lib.llama_chat_format.Jinja2ChatFormatter(
             template=metadata[_TEMPLATE], bos_token=self._bos, eos_token=self._special(self._llama.token_eos())
         )
 
@@ -143,32 +140,10 @@ class Engine:
         return max_tokens if max_tokens is not None else self.context - prompt
 
     def _grammar(self, response_format: Mapping[str, Any] | None) -> Any:
-        kind = (response_format or {}).get("type", "text")
-        if kind == "text":
-            return None
-        from llama_cpp.llama_grammar import JSON_GBNF, LlamaGrammar
-
-        schema = _schema(kind, response_format or {})
-        if schema is None:
-            return LlamaGrammar.from_string(JSON_GBNF, verbose=False)
-        text = json.dumps(schema)
-        if len(text) > _MAX_SCHEMA:
-            raise Refusal("MODEL_REFUSED", f"the schema in response_format has {len(text)} characters, more than {_MAX_SCHEMA}")
         try:
-            grammar = LlamaGrammar.from_json_schema(text, verbose=False)
-        except Exception as error:  # assertions, key errors, recursion: all mean a schema it cannot use
-            raise Refusal(
-                "MODEL_REFUSED", f"the schema in response_format cannot be used: {type(error).__name__} {error}"
-            ) from error
-        self._require_parses(grammar)
-        return grammar
-
-    def _require_parses(self, grammar: Any) -> None:
-        """A grammar llama.cpp cannot parse becomes a null pointer in the sampler, and that a crash at the first token."""
-        sampler = self._lib.llama_sampler_init_grammar(self._vocab, grammar._grammar.encode(), grammar._root.encode())
-        if not sampler:
-            raise Refusal("MODEL_REFUSED", "the schema in response_format becomes a grammar that llama.cpp cannot parse")
-        self._lib.llama_sampler_free(sampler)
+            return grammar_of(self._lib, self._vocab, response_format)
+        except ValueError as error:
+            raise Refusal("MODEL_REFUSED", f"response_format cannot be kept: {error}") from error
 
     def _sample(self, tokens: list[int], request: Mapping[str, Any], grammar: Any) -> Iterator[int]:
         try:
@@ -204,16 +179,3 @@ class _Answer:
     def rest(self) -> str:
         """What was held back for a stop string. Bytes of a character that the last token left unfinished are dropped."""
         return self._stop.rest()
-
-
-def _schema(kind: str, response_format: Mapping[str, Any]) -> Any:
-    """The JSON schema that response_format asks for; None for any object."""
-    if kind == "json_object":
-        return response_format.get("schema")
-    if kind == "json_schema":
-        wrapped = response_format.get("json_schema")
-        schema = wrapped.get("schema") if isinstance(wrapped, dict) else None
-        if isinstance(schema, dict):
-            return schema
-        raise Refusal("MODEL_REFUSED", "response_format json_schema has no schema")
-    raise Refusal("MODEL_REFUSED", f"response_format {kind!r} is not known; there are text, json_object and json_schema")

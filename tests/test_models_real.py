@@ -1,0 +1,257 @@
+"""The model host with llama.cpp and a real, small model. What a model says is never asserted, only what holds of any answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphs.errors import ContextTooLong, ModelCrashed, ModelRefused, NodeTimeout
+from graphs.models.conformance import check_model
+from graphs.models.fetch import DEFAULT_MODEL, EMBEDDED
+from graphs.models.host import HostOptions, ModelHost
+from graphs.models.hosted import HostedModel
+from graphs.models.interface import GenerationRequest
+from graphs.models.store import ModelStore
+
+pytestmark = [pytest.mark.real_model, pytest.mark.usefixtures("home_with_model")]
+
+LONG = "Tell me about " + " and ".join(f"ferry number {number}" for number in range(500)) + "."
+OPTIONS = HostOptions(restart_delays=(0.0,))
+
+
+def ask(text: str, **options: Any) -> GenerationRequest:
+    return GenerationRequest([{"role": "user", "content": text}], **{"temperature": 0, **options})
+
+
+def with_model(
+    use: Callable[[ModelHost, HostedModel], Awaitable[None]], path: Path | None = None, options: HostOptions = OPTIONS
+) -> None:
+    async def main() -> None:
+        host = ModelHost(files={DEFAULT_MODEL: path} if path else {}, options=options)
+        try:
+            await use(host, await host.get(DEFAULT_MODEL))
+        finally:
+            await host.close()
+
+    asyncio.run(main())
+
+
+def damaged(tmp_path: Path, old: bytes, new: bytes) -> Path:
+    """A copy of the model with some bytes of its header exchanged for as many others."""
+    whole = ModelStore().find(DEFAULT_MODEL).path.read_bytes()
+    assert len(old) == len(new)
+    assert whole.count(old) == 1
+    path = tmp_path / "damaged.gguf"
+    path.write_bytes(whole.replace(old, new))
+    return path
+
+
+def with_template(tmp_path: Path, template: str) -> Path:
+    """A copy of the model with another chat template."""
+    path = ModelStore().find(DEFAULT_MODEL).path
+    whole = path.read_bytes()
+    key = b"tokenizer.chat_template"
+    at = whole.index(key) + len(key) + 4
+    size = int.from_bytes(whole[at : at + 8], "little")
+    return damaged(tmp_path, whole[at : at + 8 + size], whole[at : at + 8] + template.encode().ljust(size))
+
+
+def test_it_keeps_all_promises_of_a_model() -> None:
+    async def use(host: ModelHost, model: HostedModel) -> None:
+        await check_model(model)
+
+    with_model(use)
+
+
+def test_an_answer_says_what_made_it_and_nothing_else_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    async def use(host: ModelHost, model: HostedModel) -> None:
+        pieces: list[str] = []
+        generation = await model.generate(ask("Say something about boats.", max_tokens=16), pieces.append)
+        assert "".join(pieces) == generation.text
+        assert generation.usage.completion_tokens == 16
+        assert generation.model.digest == EMBEDDED[DEFAULT_MODEL].sha256
+        assert (generation.model.backend, generation.model.quantisation, generation.model.loaded) == ("llama.cpp", "Q4_1", True)
+        assert generation.model.context == 4096
+        assert generation.model.tokens_per_second
+        assert generation.extra["version"].startswith("llama-cpp-python 0.")
+        assert isinstance(generation.extra["seed"], int)
+
+    with_model(use)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_cancelling_in_the_middle_of_an_answer_leaves_the_child_at_work() -> None:
+    async def use(host: ModelHost, model: HostedModel) -> None:
+        pieces: list[str] = []
+        begun = asyncio.Event()
+
+        def listen(piece: str) -> None:
+            pieces.append(piece)
+            begun.set()
+
+        pid = host.pid(DEFAULT_MODEL)
+        generating = asyncio.create_task(model.generate(ask("Write a long story.", max_tokens=2000), listen))
+        await begun.wait()
+        generating.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await generating
+        heard = len(pieces)
+        assert (await model.generate(ask("Hello", max_tokens=8))).usage.completion_tokens > 0
+        assert len(pieces) == heard
+        assert host.pid(DEFAULT_MODEL) == pid
+
+    with_model(use)
+
+
+def test_a_deadline_in_a_long_prompt_aborts_it() -> None:
+    async def use(host: ModelHost, model: HostedModel) -> None:
+        pid = host.pid(DEFAULT_MODEL)
+        pieces: list[str] = []
+        with pytest.raises(NodeTimeout):
+            await model.generate(ask(LONG, max_tokens=8, deadline_ms=300), pieces.append)
+        assert pieces == []
+        # Were the prompt not aborted, its 2500 tokens would take longer than the grace, and the child would be another one.
+        after = await model.generate(ask("Hello", max_tokens=8))
+        assert host.pid(DEFAULT_MODEL) == pid
+        assert after.usage.prompt_tokens < 100
+
+    with_model(use, options=HostOptions(cancel_grace=3.0))
+
+
+def test_kill_9_costs_one_request() -> None:
+    async def use(host: ModelHost, model: HostedModel) -> None:
+        before = (await model.generate(ask("Hello", max_tokens=8))).usage
+        begun = asyncio.Event()
+        generating = asyncio.create_task(model.generate(ask("Write a long story.", max_tokens=2000), lambda _: begun.set()))
+        waiting = asyncio.create_task(model.generate(ask("Hello", max_tokens=8)))
+        await begun.wait()
+        pid = host.pid(DEFAULT_MODEL)
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(ModelCrashed, match=rf"model {DEFAULT_MODEL} .*SIGKILL"):
+            await generating
+        assert (await waiting).usage == before
+        assert host.pid(DEFAULT_MODEL) not in (None, pid)
+
+    with_model(use)
+
+
+def test_prompt_and_answer_that_do_not_fit_are_refused_with_the_figures() -> None:
+    async def use(host: ModelHost, model: HostedModel) -> None:
+        with pytest.raises(ContextTooLong) as caught:
+            await model.generate(ask("Hello", max_tokens=300))
+        assert caught.value.detail is not None
+        assert (caught.value.detail["max_tokens"], caught.value.detail["context"]) == (300, 256)
+        assert 0 < caught.value.detail["prompt_tokens"] < 100
+        with pytest.raises(ContextTooLong):
+            await model.generate(ask(LONG))
+        unbounded = await model.generate(ask("Count from one to a thousand, and write each number out in words."))
+        assert unbounded.usage.total_tokens <= 256
+
+    with_model(use, options=HostOptions(context=256))
+
+
+def test_the_text_stops_before_a_stop_string() -> None:
+    async def use(host: ModelHost, model: HostedModel) -> None:
+        pieces: list[str] = []
+        generation = await model.generate(ask("Write five sentences.", max_tokens=200, stop=["."]), pieces.append)
+        assert generation.finish_reason == "stop"
+        assert "." not in generation.text
+        assert "".join(pieces) == generation.text
+
+    with_model(use)
+
+
+def test_seeds_and_temperature_are_taken() -> None:
+    async def use(host: ModelHost, model: HostedModel) -> None:
+        generation = await model.generate(ask("Hello", temperature=1.5, top_p=0.9, seed=-5, max_tokens=8))
+        assert generation.extra["seed"] == -5
+        texts = {(await model.generate(ask("Name a word.", temperature=2.0, top_p=1, max_tokens=24))).text for _ in range(3)}
+        assert len(texts) > 1
+
+    with_model(use)
+
+
+def test_a_schema_is_kept_and_characters_of_several_tokens_come_whole() -> None:
+    odd = 'größe 🦆 漢字 "quoted" back\\slash\nline'
+    schema = {
+        "type": "object",
+        "properties": {"wörd 🦆": {"enum": [odd]}, "n": {"type": "integer"}},
+        "required": ["wörd 🦆", "n"],
+    }
+
+    async def use(host: ModelHost, model: HostedModel) -> None:
+        for form in (
+            {"type": "json_object", "schema": schema},
+            {"type": "json_schema", "json_schema": {"name": "word", "schema": schema}},
+        ):
+            pieces: list[str] = []
+            generation = await model.generate(ask("Answer in JSON.", response_format=form, max_tokens=100), pieces.append)
+            answer = json.loads(generation.text)
+            assert answer["wörd 🦆"] == odd
+            assert isinstance(answer["n"], int)
+            assert "".join(pieces) == generation.text
+            assert generation.finish_reason == "stop"
+            assert "🦆" in generation.text
+        anything = await model.generate(ask("Hello", response_format={"type": "json_object"}, max_tokens=8))
+        assert anything.text.startswith("{")
+        assert (await model.generate(ask("Hello", response_format={"type": "text"}, max_tokens=4))).text
+
+    with_model(use)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"type": "poem"},
+        {"type": "json_schema"},
+        {"type": "json_object", "schema": {"$ref": "https://example.org/schema.json"}},
+        {"type": "json_object", "schema": {"type": "no such type"}},
+        {"type": "json_object", "schema": {"enum": ["x" * 70_000]}},
+    ],
+)
+def test_a_response_format_that_cannot_be_kept_is_refused(form: dict[str, Any]) -> None:
+    async def use(host: ModelHost, model: HostedModel) -> None:
+        pid = host.pid(DEFAULT_MODEL)
+        with pytest.raises(ModelRefused, match="response_format"):
+            await model.generate(ask("Hello", response_format=form))
+        assert host.pid(DEFAULT_MODEL) == pid
+
+    with_model(use)
+
+
+def test_a_file_without_a_chat_template_is_refused_for_chat(tmp_path: Path) -> None:
+    async def use(host: ModelHost, model: HostedModel) -> None:
+        with pytest.raises(ModelRefused, match="has no chat template"):
+            await model.generate(ask("Hello"))
+
+    with_model(use, damaged(tmp_path, b"tokenizer.chat_template", b"tokenizer.chat_Template"))
+
+
+def test_a_template_that_says_no_or_reaches_for_python_is_a_refusal(tmp_path: Path) -> None:
+    async def use(host: ModelHost, model: HostedModel) -> None:
+        with pytest.raises(ModelRefused, match="unsafe"):
+            await model.generate(ask("Hello"))
+        with pytest.raises(ModelRefused, match="roles must alternate"):
+            await model.generate(ask("alternate"))
+
+    template = "{% if messages[0].content == 'alternate' %}{{ raise_exception('roles must alternate') }}{% endif %}"
+    with_model(use, with_template(tmp_path, template + "{{ ''.__class__.__mro__ }}"))
+
+
+def test_a_template_without_end_is_ended_with_its_child(tmp_path: Path) -> None:
+    async def use(host: ModelHost, model: HostedModel) -> None:
+        with pytest.raises(NodeTimeout):
+            await model.generate(ask("Hello", deadline_ms=100))
+        with pytest.raises(ModelCrashed, match="did not stop when it was told to"):
+            await model.generate(ask("Hello"))
+
+    endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    with_model(use, with_template(tmp_path, endless), HostOptions(cancel_grace=0.2))
