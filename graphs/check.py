@@ -54,7 +54,7 @@ def check(
         return problems
     names = None if agents is None else frozenset((*agents, *bypass))
     options = _Options(names, allow_cut, known_models, frozenset(sensitivity_words))
-    _GraphCheck(document, report, options, frozenset(), nested=False).run()
+    _GraphCheck(document, report, options).run()
     return in_document_order(report.problems, document)
 
 
@@ -80,14 +80,22 @@ class _Options:
 
 
 class _GraphCheck:
-    """Checks one graph. `given` are the static nodes that its parent's inputs make."""
+    """Checks one graph. `given` are the static nodes that its parent's inputs make, `outside` the names that it cannot see,
+    one collection for each graph around it."""
 
-    def __init__(self, graph: Any, report: Report, options: _Options, given: frozenset[str], *, nested: bool) -> None:
+    def __init__(
+        self,
+        graph: Any,
+        report: Report,
+        options: _Options,
+        given: frozenset[str] = frozenset(),
+        outside: tuple[Collection[str], ...] = (),
+    ) -> None:
         self.graph = graph
         self.report = report
         self.options = options
         self.given = given
-        self.is_nested = nested
+        self.outside = outside
 
     def run(self) -> None:
         graph, report = self.graph, self.report
@@ -96,12 +104,12 @@ class _GraphCheck:
             return
         nodes = self._nodes()
         attributes = Attributes(report, self.options.models, self.options.labels_refused, allow_cut=self.options.allow_cut)
-        attributes.graph(graph, nodes or {}, is_nested=self.is_nested)
+        attributes.graph(graph, nodes or {}, is_nested=bool(self.outside))
         if nodes is None:
             return
         declared = graph.get("inputs")
         known = {*nodes, *self.given, *(declared if isinstance(declared, dict) else ())}
-        sources = Sources(report, nodes, known)
+        sources = Sources(report, nodes, known, self.outside)
         agents = self.options.agents
         waits: dict[str, tuple[str, ...]] = {}
         for name, node in nodes.items():
@@ -173,7 +181,8 @@ class _GraphCheck:
         if agent == "nestedAgent":
             self._clashes(name, graph, names, inner)
         given = names if isinstance(agent, str) and not agent.startswith(":") else {**names, "row": None, "__mapIndex": None}
-        _GraphCheck(graph, inner, self.options, frozenset(given), nested=True).run()
+        outside = (*self.outside, self.graph["nodes"], self.given)
+        _GraphCheck(graph, inner, self.options, frozenset(given), outside).run()
 
     def _clashes(self, name: str, graph: Mapping[str, Value], given: Mapping[str, None], inner: Report) -> None:
         nodes = graph.get("nodes")
@@ -218,7 +227,8 @@ def _told(circle: list[str]) -> str:
     if len(circle) == 1:
         return f'"{circle[0]}" waits for itself'
     shown = circle if len(circle) <= _MOST_NAMES else [*circle[: _MOST_NAMES - 1], "...", circle[-1]]
-    return " waits for ".join(f'"{name}"' for name in (*shown, circle[0]))
+    first, second, *others = (f'"{name}"' for name in (*shown, circle[0]))
+    return f"{first} waits for {second}" + "".join(f", which waits for {each}" for each in others)
 
 
 def _not_data(document: Any, file: str | None) -> list[Problem]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final
 
 from graphs.fields import described, word_for
@@ -39,12 +39,16 @@ _ARRAY_INPUTS = (
 
 
 class Sources:
-    """Checks the sources of one graph. `known` are the names that may be read; `passed` fills with what passThrough waits for."""
+    """Checks the sources of one graph. `known` are the names that may be read; `passed` fills with what passThrough waits for.
 
-    def __init__(self, report: Report, nodes: Mapping[str, Value], known: set[str]) -> None:
+    `outside` are names of the graphs around this one, which it cannot see.
+    """
+
+    def __init__(self, report: Report, nodes: Mapping[str, Value], known: set[str], outside: tuple[Collection[str], ...]) -> None:
         self.report = report
         self.nodes = nodes
         self.known = known
+        self.outside = outside
         self.passed: dict[str, tuple[str, ...]] = {}
 
     def computed(self, name: str, node: Mapping[str, Value]) -> tuple[str, ...]:
@@ -154,6 +158,8 @@ class Sources:
         self.report.error("GF103", message, path, part=missing, suggestion=self._similar(missing))
 
     def _similar(self, missing: str) -> str | None:
+        if any(missing in each for each in self.outside):
+            return f'a nested graph sees only its inputs: add "{missing}" to those of its node'
         return self.report.did_you_mean(missing, self.known, lambda found: ("nodes", found) if found in self.nodes else ())
 
     def _functions(self, text: str, path: Path) -> None:
