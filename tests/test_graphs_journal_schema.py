@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import stat
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,8 +18,8 @@ def test_a_new_file_is_private_and_says_what_it_is(tmp_path: Path) -> None:
     path = tmp_path / "edge" / "journal.db"
     with Journal.open(path) as journal:
         store = journal.store_id
-        for name in os.listdir(path.parent):
-            assert stat.S_IMODE((path.parent / name).stat().st_mode) == 0o600, name
+        for file in path.parent.iterdir():
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
     assert len(store) == 8
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     db = sqlite3.connect(path)
@@ -63,14 +63,14 @@ def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path) -> 
 def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("Remember the milk. " * 100)
-    with pytest.raises(JournalError, match=r"notes\.txt cannot be read: file is not a database"):
+    with pytest.raises(JournalError, match=r"notes\.txt cannot be opened: file is not a database"):
         Journal.open(path)
     assert path.read_text() == "Remember the milk. " * 100
 
 
 def test_a_place_that_cannot_be_written_is_an_error_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(JournalError, match=r"file/journal\.db cannot be read"):
+    with pytest.raises(JournalError, match=r"file/journal\.db cannot be opened"):
         Journal.open(tmp_path / "file" / "journal.db")
 
 
@@ -110,24 +110,15 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pyt
 
 def test_many_may_open_a_new_file_at_once(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
-    stores: list[bytes] = []
-    failures: list[BaseException] = []
     start = threading.Barrier(4)
 
-    def open_one() -> None:
+    def open_one(_: int) -> bytes:
         start.wait()
-        try:
-            with Journal.open(path) as journal:
-                stores.append(journal.store_id)
-        except BaseException as error:
-            failures.append(error)
+        with Journal.open(path) as journal:
+            return journal.store_id
 
-    threads = [threading.Thread(target=open_one) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    with ThreadPoolExecutor(4) as pool:
+        stores = list(pool.map(open_one, range(4)))
     assert len(stores) == 4
     assert len(set(stores)) == 1
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Literal
@@ -81,17 +82,19 @@ def connect(path: Path, synchronous: Synchronous) -> sqlite3.Connection:
         _create(path)
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1000)
     except (OSError, sqlite3.Error) as error:
-        raise unreadable(path, error) from error
+        raise _unopened(path, error) from error
     try:
+        db.execute("BEGIN")  # one look at the file, not three between which another process makes it
         version = _version(db, path)
-        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("COMMIT")
+        _set_wal(db)
         db.execute(f"PRAGMA synchronous = {synchronous}")
         db.execute("PRAGMA foreign_keys = ON")
         if version < len(MIGRATIONS):
             _migrate(db, path)
     except sqlite3.Error as error:
         db.close()
-        raise unreadable(path, error) from error
+        raise _unopened(path, error) from error
     except BaseException:
         db.close()
         raise
@@ -113,9 +116,29 @@ def unreadable(path: Path, error: BaseException) -> JournalError:
     )
 
 
+def _unopened(path: Path, error: BaseException) -> JournalError:
+    return JournalError(
+        f"the journal {path} cannot be opened: {error}.",
+        hint="Check that the place may be written and has room; set GRAPHFERRY_HOME to use another one.",
+    )
+
+
 def _create(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def _set_wal(db: sqlite3.Connection) -> None:
+    deadline = time.monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            # Two processes that make the same file: SQLite does not wait here, for fear of a deadlock.
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.005)
 
 
 def _version(db: sqlite3.Connection, path: Path) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -80,13 +80,12 @@ class Journal(Reader):
         """How many transactions were committed since the journal was opened."""
         return self._writer.commits
 
-    @property
-    def on_durable(self) -> list[DurableHook]:
-        """Hooks to add to and remove from.
+    def on_durable(self, hook: DurableHook) -> Callable[[], None]:
+        """Calls `hook` after each commit, in the thread that committed, with {(run, writer): last durable seq} of the logs that grew.
 
-        Each is called after a commit, in the thread that committed, with {(run, writer): last durable seq} of the logs that grew.
+        It must be quick and not block. Returns the function that ends it.
         """
-        return self._writer.hooks
+        return self._writer.add_hook(hook)
 
     # Runs and graphs
 

@@ -80,7 +80,7 @@ class Writer:
         self.path = path
         self.mutex = threading.Lock()
         self.commits = 0
-        self.hooks: list[DurableHook] = []
+        self._hooks: dict[object, DurableHook] = {}
         self._db = db
         self._synchronous = synchronous
         self._queue: list[Item] = []
@@ -151,6 +151,18 @@ class Writer:
         with self.mutex:
             self.check()
 
+    def add_hook(self, hook: DurableHook) -> Callable[[], None]:
+        """Calls `hook` after each commit that made logs grow; returns the function that ends it."""
+        key = object()
+        with self.mutex:
+            self._hooks[key] = hook
+
+        def remove() -> None:
+            with self.mutex:
+                self._hooks.pop(key, None)
+
+        return remove
+
     def close(self) -> None:
         """Commits what is queued, ends the thread and closes the connection. Idempotent. Raises JournalError if a write failed."""
         with self.mutex:
@@ -189,7 +201,7 @@ class Writer:
                         return
                     self._in_flight = True
                 self._commit(batch, full)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  whatever it is, the write failed, and `check` says so
                 self._fail(error)
             except BaseException as error:  # Ctrl-C in the caller's thread: whether it was committed is anybody's guess
                 self._fail(error)
@@ -270,7 +282,9 @@ class Writer:
             self._tell(grown)
 
     def _tell(self, grown: Mapping[tuple[bytes, bytes], int]) -> None:
-        for hook in tuple(self.hooks):
+        with self.mutex:
+            hooks = tuple(self._hooks.values())
+        for hook in hooks:
             try:
                 hook(grown)
             except Exception:  # an observer's mistake must neither stop the writer nor look like a failed write

@@ -1,0 +1,245 @@
+"""Reading a journal: lists, prefixes, and damage that is named instead of returned."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from graphs.errors import JournalError, UsageError
+from graphs.journal import Head, Journal, RunRow, run_id_short, run_id_text
+from graphs.journal.reader import graph_address
+from graphs.records import End, Result, Unknown, chain, encode
+
+BODY = b"\x81\xa5nodes\x80"
+HASH = graph_address(BODY)
+OTHER = b"otherone"
+
+
+def run_id(number: int) -> bytes:
+    return bytes.fromhex("0190") + number.to_bytes(14, "big")
+
+
+def result(number: int) -> Result:
+    return Result(f"node#{number}", 1, 0, {"text": f"value {number}"}, 1_000 + number, {"agent": "echo"})
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with Journal.open(tmp_path / "journal.db", synchronous="normal") as journal:
+        yield journal
+
+
+def create(journal: Journal, number: int, *, role: str = "root", parent: bytes | None = None) -> bytes:
+    run = run_id(number)
+    journal.create_run(run, role=role, graph_hash=HASH, graph=BODY, name=f"{number}.yaml", started=number, parent=parent)
+    return run
+
+
+def fill(journal: Journal, run: bytes, count: int) -> None:
+    for number in range(1, count + 1):
+        journal.append(run, encode(result(number)))
+    journal.flush()
+
+
+def spoil(journal: Journal, statement: str, *values: object) -> None:
+    """Changes the file behind the journal's back."""
+    db = sqlite3.connect(journal.path)
+    with db:
+        assert db.execute(statement, values).rowcount > 0
+    db.close()
+
+
+# Runs
+
+
+def test_runs_come_newest_first(journal: Journal) -> None:
+    numbers = [3, 1, 2]
+    for number in numbers:
+        create(journal, number)
+    journal.flush()
+    assert [row.started for row in journal.runs()] == [3, 2, 1]
+    assert [row.started for row in journal.runs(limit=2)] == [3, 2]
+
+
+def test_runs_by_role_and_status(journal: Journal) -> None:
+    root = create(journal, 1)
+    child = create(journal, 2, role="child", parent=root)
+    second = create(journal, 3, role="child", parent=root)
+    journal.finish_run(child, "completed", ended=9)
+    journal.flush()
+    assert [row.run for row in journal.runs(role="root")] == [root]
+    assert [row.run for row in journal.runs(status="running")] == [second, root]
+    assert [row.run for row in journal.runs(role="child", status="running")] == [second]
+    assert [row.run for row in journal.children(root)] == [child, second]
+    assert journal.children(child) == []
+
+
+def test_a_run_shows_all_that_was_said_of_it(journal: Journal) -> None:
+    run = create(journal, 1)
+    journal.flush()
+    assert journal.run(run) == RunRow(run, None, "root", HASH, "1.yaml", "running", 1, None, None)
+    journal.finish_run(run, "failed", ended=7, exit_info={"node": "draft", "why": "größer"})
+    journal.flush()
+    assert journal.run(run) == RunRow(run, None, "root", HASH, "1.yaml", "failed", 1, 7, {"node": "draft", "why": "größer"})
+    journal.reopen_run(run)
+    journal.flush()
+    assert journal.run(run) == RunRow(run, None, "root", HASH, "1.yaml", "running", 1, None, None)
+
+
+def test_a_run_is_found_by_any_beginning_that_is_its_own(journal: Journal) -> None:
+    run, other = create(journal, 0x10), create(journal, 0x21)
+    journal.flush()
+    assert journal.run(run_id_text(run)).run == run
+    assert journal.run(run.hex()[:31]).run == run
+    assert journal.run(run_id_text(other)[:35].upper()).run == other
+    with pytest.raises(UsageError, match="several runs begin with 0190-0: ") as caught:
+        journal.run("0190-0")
+    assert run_id_text(run) in str(caught.value)
+    assert run_id_text(other) in str(caught.value)
+    with pytest.raises(UsageError, match="there is no run 0191"):
+        journal.run("0191")
+    with pytest.raises(UsageError, match="there is no run"):
+        journal.run(run_id(5))
+    with pytest.raises(UsageError, match="is not the beginning of a run id"):
+        journal.run("latest")
+
+
+def test_a_prefix_of_very_many_runs_does_not_list_them_all(journal: Journal) -> None:
+    for number in range(40):
+        create(journal, number)
+    journal.flush()
+    with pytest.raises(UsageError, match=r", \.\.\.\.") as caught:
+        journal.run("0190")
+    assert len(caught.value.message) < 500
+
+
+# Graphs and facts
+
+
+def test_a_graph_comes_back_with_its_source(journal: Journal) -> None:
+    assert journal.graph(HASH) is None
+    journal.put_graph(HASH, BODY)
+    journal.flush()
+    graph = journal.graph(HASH)
+    assert graph is not None
+    assert (graph.body, graph.source, graph.file) == (BODY, None, None)
+    for text in ("nodes: {}\n", "nodes: {} # later"):
+        journal.put_graph(HASH, BODY, source=text, file="news.yaml")
+    journal.flush()
+    graph = journal.graph(HASH)
+    assert graph is not None
+    assert (graph.body, graph.source, graph.file) == (BODY, "nodes: {}\n", "news.yaml")
+
+
+def test_a_damaged_graph_is_not_handed_out(journal: Journal) -> None:
+    journal.put_graph(HASH, BODY)
+    journal.flush()
+    spoil(journal, "UPDATE graphs SET body = ?", BODY + b"\x00")
+    with pytest.raises(JournalError, match=f"is damaged: graph {HASH.hex()}"):
+        journal.graph(HASH)
+
+
+def test_facts_about_the_store(journal: Journal) -> None:
+    assert journal.meta("offer") is None
+    journal.set_meta("offer", b"\x80")
+    journal.set_meta("offer", b"\x81")
+    journal.flush()
+    assert journal.meta("offer") == b"\x81"
+
+
+# Records
+
+
+def test_heads_are_what_is_durable(journal: Journal) -> None:
+    assert journal.heads() == []
+    first, second, empty = (create(journal, number) for number in (1, 2, 3))
+    with journal._writer._draining:  # nothing is committed meanwhile
+        journal.accept(second, OTHER, 1, encode(result(1)))
+        journal.append(first, encode(result(1)))
+        journal.append(first, encode(result(2)))
+        assert journal.heads() == []
+    journal.flush()
+    one = chain(0, Result.TYPE, encode(result(1)).tail)
+    two = chain(one, Result.TYPE, encode(result(2)).tail)
+    assert journal.heads() == [Head(first, journal.store_id, 2, two), Head(second, OTHER, 1, one)]
+    assert journal.heads(second) == [Head(second, OTHER, 1, one)]
+    assert journal.heads(empty) == []
+
+
+def test_a_log_from_any_place(journal: Journal) -> None:
+    run = create(journal, 1)
+    fill(journal, run, 1_500)  # more than two pages
+    log = list(journal.entries(run, journal.store_id))
+    assert [entry.seq for entry in log] == list(range(1, 1_501))
+    for after in (1, 511, 512, 513, 1_499, 1_500):
+        assert list(journal.entries(run, journal.store_id, after)) == log[after:]
+        assert journal.chk(run, journal.store_id, after) == log[after - 1].chk
+    assert journal.chk(run, journal.store_id, 0) == 0
+    with pytest.raises(JournalError, match=r"record 1501 of writer .*: it is not there"):
+        journal.chk(run, journal.store_id, 1_501)
+    assert list(journal.entries(run, OTHER)) == []
+
+
+def test_records_that_follow_while_a_log_is_read_are_read_too(journal: Journal) -> None:
+    run = create(journal, 1)
+    fill(journal, run, 600)
+    reading = journal.entries(run, journal.store_id)
+    next(reading)
+    fill(journal, run, 10)
+    assert [entry.seq for entry in reading] == list(range(2, 611))
+
+
+@pytest.mark.parametrize(
+    ("statement", "seq", "what"),
+    [
+        ("UPDATE records SET tail = CAST(substr(tail, 1, 9) || x'00' || substr(tail, 11) AS BLOB) WHERE seq = 4", 4, "checksum"),
+        ("UPDATE records SET tail = x'' WHERE seq = 1", 1, "checksum"),
+        ("UPDATE records SET type = 0x33 WHERE seq = 7", 7, "checksum"),
+        ("UPDATE records SET chk = chk + 1 WHERE seq = 6", 6, "checksum"),
+        ("DELETE FROM records WHERE seq = 1", 1, "it is not there, but later ones are"),
+        ("DELETE FROM records WHERE seq = 5", 5, "it is not there, but later ones are"),
+        ("DELETE FROM records WHERE seq = 9", 9, "it is not there, but the log once had 9 records"),
+    ],
+)
+def test_damage_is_named_and_nothing_beyond_it_is_returned(journal: Journal, statement: str, seq: int, what: str) -> None:
+    run = create(journal, 1)
+    fill(journal, run, 9)
+    journal.finish_run(run, "completed", ended=1)
+    journal.flush()
+    spoil(journal, statement)
+    seen: list[int] = []
+    with pytest.raises(JournalError, match=what) as caught:
+        seen.extend(logged.seq for logged in journal.records(run))
+    assert seen == list(range(1, seq))
+    for part in (f"record {seq} ", journal.store_id.hex(), run_id_text(run), str(journal.path), run_id_short(run)):
+        assert part in str(caught.value)
+
+
+def test_bytes_that_are_no_record_are_damage_even_if_the_checksum_holds(journal: Journal) -> None:
+    run = create(journal, 1)
+    journal.append(run, encode(End(0, 1, {}))._replace(tail=b"\xc1"))
+    journal.flush()
+    with pytest.raises(JournalError, match="is damaged: record 1 of writer"):
+        list(journal.records(run))
+
+
+def test_a_record_of_a_later_version_is_kept_as_it_is(journal: Journal) -> None:
+    run = create(journal, 1)
+    later = Unknown(0x2F, b"\x01\xa3new")
+    journal.append(run, encode(later))
+    journal.flush()
+    assert [(entry.record, entry.type) for entry in journal.records(run)] == [(later, 0x2F)]
+    assert [entry.fields for entry in journal.entries(run, journal.store_id)] == [2]
+
+
+def test_a_damaged_file_is_a_journal_error(journal: Journal) -> None:
+    run = create(journal, 1)
+    fill(journal, run, 50)
+    db = sqlite3.connect(journal.path)
+    db.execute("DROP TABLE records")
+    db.close()
+    with pytest.raises(JournalError, match=r"journal\.db cannot be read: no such table: records"):
+        list(journal.records(run))
