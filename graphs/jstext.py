@@ -115,10 +115,8 @@ def _exponent_form(written: str) -> str:
     sign = "-" if mantissa.startswith("-") else ""
     digits = mantissa.lstrip("-").replace(".", "").rstrip("0")
     point = int(exponent) + 1  # the decimal point stands behind so many digits; Python writes d.ddd
-    if len(digits) <= point <= _PLAIN_DIGITS:
+    if 0 < point <= _PLAIN_DIGITS:  # from 1e16 on there is nothing behind the point: floats have 17 digits at most
         return f"{sign}{digits}{'0' * (point - len(digits))}"
-    if 0 < point <= _PLAIN_DIGITS:
-        return f"{sign}{digits[:point]}.{digits[point:]}"
     if -6 < point <= 0:
         return f"{sign}0.{'0' * -point}{digits}"
     fraction = f".{digits[1:]}" if len(digits) > 1 else ""

@@ -223,11 +223,13 @@ class TestTheValue:
         calls = [
             {"id": "c1", "type": "function", "function": {"name": "light--on", "arguments": '{"room": 1}'}},
             {"id": "c2", "type": "function", "function": {"name": "light--off", "arguments": "{oops"}},
+            {"id": "c3", "name": "light--dim", "arguments": {"to": 5}},
         ]
         value, _, _ = asking({"prompt": "hi"}, models=scripted("", tool_calls=calls, finish_reason="tool_calls"))
         assert value["tool_calls"] == [
             {"id": "c1", "name": "light--on", "arguments": {"room": 1}},
             {"id": "c2", "name": "light--off"},
+            {"id": "c3", "name": "light--dim", "arguments": {"to": 5}},
         ]
         assert value["tool"] == value["tool_calls"][0]
         assert value["message"] == {"role": "assistant", "content": None, "tool_calls": calls}

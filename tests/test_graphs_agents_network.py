@@ -183,6 +183,7 @@ class TestEmbeddings:
         [
             (httpx.Response(429, json={}), "HTTP error! status: 429"),
             (httpx.Response(200, json={"vectors": []}), "the answer holds no embeddings"),
+            (httpx.Response(200, json=[]), "the answer holds no embeddings"),
             (httpx.Response(200, text="no"), "the answer is not JSON"),
         ],
     )

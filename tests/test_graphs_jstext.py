@@ -30,6 +30,7 @@ from graphs.values import MISSING
         (1e20, "100000000000000000000"),
         (123456789012345680000.0, "123456789012345680000"),
         (1.5e17, "150000000000000000"),
+        (1.2345678901234567e16, "12345678901234568"),
         (1e21, "1e+21"),
         (-1e21, "-1e+21"),
         (1.25e25, "1.25e+25"),
@@ -90,6 +91,10 @@ def test_integers_of_64_bits_keep_all_digits(number: int) -> None:
 )
 def test_values_become_text(value: Any, written: str) -> None:
     assert text(value) == written
+
+
+def test_what_is_no_value_is_written_as_python_writes_it() -> None:
+    assert text(range(3)) == "range(0, 3)"
 
 
 def test_joined_elements_are_text_each_for_itself() -> None:
