@@ -145,6 +145,35 @@ def test_generated_text_never_crowds_out_starts_and_ends() -> None:
     assert view.missed == progress.dropped == 95
 
 
+def test_the_end_of_a_run_does_not_wait_for_ever_for_a_terminal_that_has_stopped_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.progress.CLOSE_SECONDS", 0.001)
+    view = Stuck()
+    progress = Progress(view, limit=1)
+    progress.emit({"event": "started", "path": "0"})
+    view.reached.wait()
+    progress.emit({"event": "started", "path": "1"})
+    progress.close()
+    assert view.shown == []
+    monkeypatch.setattr("edge.progress.CLOSE_SECONDS", 60.0)
+    view.let_go.set()
+    progress.close()
+    assert [event["path"] for event in view.shown] == ["0", "1"]
+
+
+def test_a_view_is_called_while_nothing_happens_so_that_it_can_show_time_pass() -> None:
+    idle = threading.Event()
+
+    class Clock(Stuck):
+        def idle(self) -> None:
+            idle.set()
+
+    view = Clock()
+    view.let_go.set()
+    with Progress(view) as progress:
+        progress.emit({"event": "started", "path": "a"})
+        assert idle.wait(30)
+
+
 @pytest.mark.parametrize("view", [JsonView, PlainView, lambda stream: LiveView(stream, colour=False)])
 def test_every_view_says_how_much_it_missed(view: type[PlainView]) -> None:
     stream = io.StringIO()

@@ -74,3 +74,18 @@ def test_a_missing_layer_says_install_again(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(graphferry.layers, "LAYERS", ("graphs", "no_such_layer"))
     with pytest.raises(ImportError, match="its package 'no_such_layer' is missing"):
         require_own_layers()
+
+
+def test_a_layer_that_lacks_one_of_its_dependencies_says_that_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(name: str) -> ModuleType:
+        raise ModuleNotFoundError("No module named 'msgpack'", name="msgpack")
+
+    monkeypatch.setattr(graphferry.layers, "import_module", lacking)
+    with pytest.raises(ModuleNotFoundError, match="msgpack"):
+        require_own_layers()
+
+
+def test_python_dash_m_is_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "graphferry", "rum"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "did you mean `graphferry run`?" in done.stderr
