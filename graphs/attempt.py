@@ -23,12 +23,11 @@ def execution_key(run: bytes, path: str) -> bytes:
 
 
 class Live:
-    """What an attempt needs once it suspends, streams or says something about itself; most never do."""
+    """What an attempt needs that has a timeout or says something about itself; most never do."""
 
-    __slots__ = ("by", "task", "timer", "usage")
+    __slots__ = ("by", "timer", "usage")
 
     def __init__(self) -> None:
-        self.task: asyncio.Task[Any] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.by: dict[str, Value] = {}
         self.usage: dict[str, Value] = {}

@@ -82,7 +82,7 @@ class Engine:
         self._open = open
         self._report = report
         self._begun = dict(begun or {})
-        self._by_path = open or bool(known)  # whether outcomes are looked up by path at all
+        self._direct = not plan.labels and not begun
         self._expected: dict[str, Start] = {}
         self._todo: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._handlers: Mapping[type, Callable[[Any], None]] = {
@@ -104,14 +104,16 @@ class Engine:
         self.commands = commands
         self.now = event.t
         self._handlers[event.__class__](event)
-        todo = self._todo
-        while todo:
-            call, arguments = todo.popleft()
+        if self._todo or self.suspended:
+            self._work_off()
+        return commands
+
+    def _work_off(self) -> None:
+        while self._todo:
+            call, arguments = self._todo.popleft()
             call(*arguments)
-            todo = self._todo
         if self.suspended and self.ended is None:
             self._end_if_suspended()
-        return commands
 
     def _on_begin(self, event: Begin) -> None:
         root = self.root
@@ -211,6 +213,13 @@ class Engine:
         node = frame.plan.nodes[number]
         assert node is not None
         frame.active += 1
+        queue = self.queue
+        if node.simple and self._direct and not queue.waiting and queue.running < queue.limit and not self.known:
+            # The commonest case, written out: nothing to decide, and a free place.
+            queue.running += 1
+            frame.states[number] = EXECUTING
+            self._attempt_simple(frame, node)
+            return
         if self.known and (outcome := self.known.pop(frame.path_of(node), None)) is not None:
             self._todo.append((self._take, (frame, node, outcome, None)))
             return
@@ -227,7 +236,6 @@ class Engine:
                 return
             if not holds:
                 frame.defaulted.add(number)
-        queue = self.queue
         if queue.enter(frame, node):
             self._begin_node(frame, node)
             return
@@ -238,6 +246,9 @@ class Engine:
 
     def _begin_node(self, frame: Frame, node: PlanNode) -> None:
         frame.states[node.index] = EXECUTING
+        if node.simple and self._direct:
+            self._attempt_simple(frame, node)
+            return
         if frame.defaulted and node.index in frame.defaulted:
             frame.defaulted.discard(node.index)
             self._todo.append((self._default, (frame, node)))
@@ -249,6 +260,17 @@ class Engine:
         start = self.start_class(frame, node, None, {}, {}, 0, 0, self.now)
         frame.starts[node.index] = start
         self.shape(start, node.default, exists=False)
+
+    def _attempt_simple(self, frame: Frame, node: PlanNode) -> None:
+        get = node.inputs
+        try:
+            inputs = get(frame.results) if get is not None else dict(node.literal_inputs)
+        except Exception:  # noqa: BLE001 - the long way round tells the node's failure
+            self._attempt(frame, node, 0, 1)
+            return
+        start = self.start_class(frame, node, node.agent, inputs, node.params, 0, 1, self.now)  # type: ignore[arg-type]
+        frame.starts[node.index] = start
+        self.commands.append(start)
 
     def _attempt(self, frame: Frame, node: PlanNode, retry: int, at: int) -> None:
         """Resolve the inputs and start; a failure to do so is a failure of the attempt (D2)."""
@@ -383,7 +405,10 @@ class Engine:
 
     def _leave(self, frame: Frame, node: PlanNode) -> None:
         queue = self.queue
-        queue.leave(node)
+        if queue.labels:
+            queue.leave(node)
+        else:
+            queue.running -= 1
         if queue.waiting:
             self._drain()
         frame.active -= 1

@@ -27,10 +27,10 @@ class Start:
     """Command: begin an attempt of a node. The object itself is the attempt's identity: events name it.
 
     `retry` counts the failed attempts before this one, `at` the executions of this path begun anywhere, this one included. `nesting` belongs to the
-    engine, `over` (stopped: say nothing more) and `live` to the shell that carries the attempt out.
+    engine, `over` (stopped: say nothing more), `live` and `task` to the shell that carries the attempt out.
     """
 
-    __slots__ = ("agent", "at", "frame", "inputs", "live", "nesting", "node", "over", "params", "retry", "t", "turn")
+    __slots__ = ("agent", "at", "frame", "inputs", "live", "nesting", "node", "over", "params", "retry", "t", "task", "turn")
 
     def __init__(
         self,
@@ -55,6 +55,7 @@ class Start:
         self.nesting: Any = None
         self.over = False
         self.live: Any = None
+        self.task: Any = None
 
     @property
     def path(self) -> str:

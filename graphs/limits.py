@@ -19,13 +19,13 @@ class Queue:
     `limit` is the global limit, raised by one while a node with a nested graph runs, so that a waiting parent does not count against its children.
     """
 
-    __slots__ = ("_labels", "_lanes", "_order", "_parents", "_running", "limit", "running", "waiting")
+    __slots__ = ("_lanes", "_order", "_parents", "_running", "labels", "limit", "running", "waiting")
 
     def __init__(self, limit: int, labels: Mapping[str, int]) -> None:
         self.limit = limit
         self.running = 0
         self.waiting = 0
-        self._labels = labels
+        self.labels = labels
         self._running: dict[str, int] = dict.fromkeys(labels, 0)
         self._parents: dict[str, list[Any]] = {label: [] for label in labels}
         self._lanes: dict[float, deque[tuple[Any, Any]]] = {}
@@ -48,7 +48,7 @@ class Queue:
             lane = self._lanes[priority]
             if not lane:
                 continue
-            if not self._labels:
+            if not self.labels:
                 return self._taken(lane.popleft())
             for place, (frame, node) in enumerate(lane):
                 if self._fits(frame, node.label):
@@ -61,7 +61,7 @@ class Queue:
         """Whether the node may start at once, without queueing: counted as running then."""
         if self.waiting or self.running >= self.limit:
             return False
-        if self._labels:
+        if self.labels:
             if not self._fits(frame, node.label):
                 return False
             if node.label in self._running:
@@ -109,7 +109,7 @@ class Queue:
         return entry
 
     def _fits(self, frame: Any, label: str | None) -> bool:
-        limit = self._labels.get(label) if label is not None else None
+        limit = self.labels.get(label) if label is not None else None
         if limit is None:
             return True
         # Children of a running parent with this label may exceed it by one each; the parent's own siblings may not.

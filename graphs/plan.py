@@ -19,7 +19,10 @@ _DEFAULT_LIMIT: Final = 8
 
 
 class PlanNode:
-    """One node, compiled. `place` is where it runs; None is here."""
+    """One node, compiled.
+
+    `place` is where it runs; None is here. A `simple` node starts with nothing to decide but its inputs; a `plain` one's value is stored as it is.
+    """
 
     __slots__ = (
         "agent",
@@ -49,11 +52,14 @@ class PlanNode:
         "plans",
         "priority",
         "retry",
+        "simple",
         "spec",
         "timeout",
     )
 
-    def __init__(self, index: int, name: str, spec: Mapping[str, Value], numbers: Mapping[str, int], agents: Mapping[str, Agent]) -> None:
+    def __init__(
+        self, index: int, name: str, spec: Mapping[str, Value], numbers: Mapping[str, int], agents: Mapping[str, Agent]
+    ) -> None:
         self.index = index
         self.id = name
         self.spec = spec
@@ -92,6 +98,9 @@ class PlanNode:
         self.model: str | None = spec.get("model")
         self.place: str | None = None
         self.plain: bool = self.exists is None and self.output is None and self.pass_through is None
+        self.simple: bool = (
+            self.agent is not None and self.nests is None and self.condition is None and not self.any_input and not self.overlays
+        )
 
 
 def _condition(spec: Mapping[str, Value], numbers: Mapping[str, int]) -> Callable[[list[Any]], bool] | None:
@@ -158,13 +167,20 @@ class Plan:
         self._read_attributes(graph.document)
 
     def _add_computed(
-        self, number: int, name: str, spec: Mapping[str, Value], agents: Mapping[str, Agent], default_retry: int, places: Mapping[str, str] | None
+        self,
+        number: int,
+        name: str,
+        spec: Mapping[str, Value],
+        agents: Mapping[str, Agent],
+        default_retry: int,
+        places: Mapping[str, str] | None,
     ) -> None:
         node = PlanNode(number, name, spec, self.numbers, agents)
         if default_retry and "retry" not in spec:
             node.retry = default_retry
         if places:
             node.place = places.get(name)
+            node.simple = node.simple and node.place is None
         self.nodes[number] = node
         self.computed.append(number)
         awaited = {self.numbers[each] for each in reads(spec) if each in self.numbers}
@@ -235,7 +251,8 @@ class Compiler:
         if not isinstance(document, Mapping):
             raise NodeError("No GraphData: the nested graph of this node is missing or not a map", retryable=False)
         plan = Plan(
-            Graph.of(_with_statics(document, given, mode), self.agents.keys(), bypass=self.bypass, strict=self.strict), self.agents
+            Graph.of(_with_statics(document, given, mode), self.agents.keys(), bypass=self.bypass, strict=self.strict),
+            self.agents,
         )
         if shared:
             node.plans[given] = plan
@@ -252,7 +269,8 @@ def _with_statics(document: Mapping[str, Value], given: tuple[str, ...], mode: s
         if isinstance(spec, Mapping) and is_computed(spec):
             if mode == "nested":
                 raise NodeError(
-                    f"Cannot set both agent and value: the input {name!r} has the name of a computed node of the nested graph", retryable=False
+                    f"Cannot set both agent and value: the input {name!r} has the name of a computed node of the nested graph",
+                    retryable=False,
                 )
         elif not isinstance(spec, Mapping):
             added[name] = {"value": None}

@@ -42,9 +42,11 @@ class AgentContext(Protocol):
     @property
     def agent_name(self) -> str:
         """The name the node calls its agent by, an alias perhaps."""
+
     @property
     def model(self) -> str | None:
         """The node's `model` attribute: a tier or a model's name."""
+
     @property
     def path(self) -> str: ...
     @property
@@ -80,7 +82,7 @@ class Sample:
     graph: Mapping[str, Value] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Agent:
     """An agent with what a reader, the checker, placement and crash recovery need to know about it."""
 

@@ -25,6 +25,7 @@ from graphs.events import (
 from graphs.plan import Compiler, Plan
 from graphs.ports import AgentFilter, Observer, Recorder, Remote, Services
 from graphs.records import State
+from graphs.registry import Agent
 from graphs.values import Value
 
 __all__ = ["Runtime"]
@@ -34,6 +35,8 @@ _SLICE: Final = 0.005
 
 _CROWD: Final = 256
 """Workers started at most at once."""
+
+_DIRECTLY, _CAREFULLY = 1, 2
 
 
 class Runtime:
@@ -86,7 +89,7 @@ class Runtime:
         self._indeterminate = set(indeterminate)
         self._ready: deque[Attempt] = deque()
         self._workers: set[asyncio.Task[None]] = set()
-        self._awake = 0
+        self._ways: dict[Agent, int] = {}
         self._armed = False
         self._context: Context = copy_context()
         self._over: asyncio.Future[State] | None = None
@@ -115,8 +118,7 @@ class Runtime:
     def feed(self, event: Event) -> None:
         """Hand an event to the engine and carry out what it says; from the event loop's thread only."""
         self._apply(self.engine.handle(event))
-        if self._ready and not self._awake:
-            self._spawn(1)
+        self._call_help()
 
     def abort(self, why: str = "aborted") -> None:
         """Stop the run now: running agents are cancelled, results so far stay."""
@@ -186,8 +188,8 @@ class Runtime:
         if start.node.place is not None:
             if self._remote is not None:
                 self._remote.stop(start)
-        elif start.live is not None and start.live.task is not None:
-            start.live.task.cancel()
+        elif start.task is not None:
+            start.task.cancel()
 
     def _arm(self, start: Start) -> None:
         assert isinstance(start, Attempt)
@@ -210,7 +212,6 @@ class Runtime:
         loop = asyncio.get_running_loop()
         for _ in range(count):
             task = loop.create_task(self._work(), context=self._context.copy())
-            self._awake += 1
             self._workers.add(task)
             task.add_done_callback(self._worker_done)
 
@@ -219,70 +220,76 @@ class Runtime:
         if not task.cancelled() and (error := task.exception()) is not None and self._over is not None and not self._over.done():
             self._over.set_exception(error)
 
+    def _call_help(self) -> None:
+        """Something is ready and perhaps nobody is there for it: look once this turn of the loop is over."""
+        if self._ready and not self._armed:
+            self._armed = True
+            asyncio.get_running_loop().call_soon(self._help)
+
     def _help(self) -> None:
-        """Runs only if a worker really suspended while work was ready."""
+        """Work is ready and no worker ran it: all of them really are suspended."""
         self._armed = False
-        if self._ready:
+        if self._ready and self.engine.ended is None:
             self._spawn(min(len(self._ready), _CROWD))
 
     async def _work(self) -> None:
-        ready, engine, clock, base = self._ready, self.engine, self.clock, self._context
-        pop = ready.popleft
-        handle, apply = engine.handle, self._apply
+        ready, clock, base = self._ready, self.clock, self._context
+        pop, apply, handle, ways = ready.popleft, self._apply, self.engine.handle, self._ways
         observed = bool(self._observers)
-        admit = self._recorder.admit if self._recorder is not None else None
+        task = asyncio.current_task()
         turn_ends = clock() + _SLICE
-        try:
-            while ready:
-                start = pop()
-                if start.over:
+        while ready:
+            start = pop()
+            if start.over:
+                continue
+            agent = start.agent
+            if observed:
+                self._started(start)
+            way = ways.get(agent) or self._way(agent)
+            event: Event | None
+            if start.node.timeout or way == _CAREFULLY:
+                event = await self._carefully(start)
+                if event is None:
                     continue
-                agent = start.agent
-                if observed:
-                    self._started(start)
-                if agent.is_async or agent.blocking or start.node.timeout or self._guarded(start):
-                    start.t = clock()
-                    event = await self._suspending(start)
-                    if event is None:
-                        continue
-                else:
-                    start.t = clock()
-                    try:
-                        value = agent.run(start)
-                        if value.__class__ is not dict and hasattr(value, "__await__"):
-                            value = await self._awaited(start, value)
-                        if admit is not None and not agent.cheap:
-                            admit(value)
-                        event = Completed(start, value, clock())
-                    except Exception as error:  # noqa: BLE001 - an agent may raise anything; it is the node's failure
-                        event = self._failure(start, error)
-                apply(handle(event))
-                if copy_context() != base:  # an agent changed a context variable: the next node starts with a fresh context
-                    if ready:
-                        self._spawn(1)
-                    return
-                if event.t > turn_ends:
-                    await asyncio.sleep(0)
-                    turn_ends = clock() + _SLICE
-        finally:
-            self._awake -= 1
+            else:
+                start.t = clock()
+                try:
+                    value = agent.run(start)
+                    if value.__class__ is not dict and hasattr(value, "__await__"):
+                        if ready and not self._armed:
+                            self._call_help()
+                        start.task = task
+                        value = await value
+                    event = Completed(start, value, clock())
+                except asyncio.CancelledError:
+                    if not start.over or task is None:
+                        raise
+                    task.uncancel()
+                    continue
+                except Exception as error:  # noqa: BLE001 - an agent may raise anything; it is the node's failure
+                    event = self._failure(start, error)
+            apply(handle(event))
+            if copy_context() != base:  # an agent changed a context variable: the next node starts with a fresh context
+                self._call_help()
+                return
+            if event.t > turn_ends:
+                await asyncio.sleep(0)
+                turn_ends = clock() + _SLICE
 
-    def _guarded(self, start: Attempt) -> bool:
-        """Whether something has to be awaited before the agent may begin: a filter, or durability of what it will leave the process with."""
-        if self.filters:
-            return True
-        return self._recorder is not None and start.agent is not None and (start.agent.effect == "once" or bool(start.agent.needs))
+    def _way(self, agent: Agent) -> int:
+        """How attempts of an agent are carried out: directly, or carefully, where something has to happen around them."""
+        recorded = self._recorder is not None and (agent.effect == "once" or agent.needs or agent.stream or not agent.cheap)
+        way = _CAREFULLY if agent.blocking or self.filters or recorded else _DIRECTLY
+        self._ways[agent] = way
+        return way
 
-    async def _suspending(self, start: Attempt) -> Event | None:
-        """Run an attempt that may suspend; None if it was stopped meanwhile."""
-        loop = asyncio.get_running_loop()
-        start.alive.task = task = asyncio.current_task()
-        if self._ready and not self._armed:
-            self._armed = True
-            loop.call_soon(self._help)
-        self._awake -= 1
+    async def _carefully(self, start: Attempt) -> Event | None:
+        """Run an attempt with all there may be around it; None if it was stopped meanwhile."""
+        start.task = task = asyncio.current_task()
+        self._call_help()
+        start.t = self.clock()
         try:
-            if self._recorder is not None and start.agent is not None:
+            if self._recorder is not None:
                 await self._record_begin(start)
             if start.node.timeout:
                 self._arm(start)
@@ -298,21 +305,7 @@ class Runtime:
         except Exception as error:  # noqa: BLE001 - an agent may raise anything; it is the node's failure
             return self._failure(start, error)
         finally:
-            start.alive.task = None
-            self._awake += 1
-
-    async def _awaited(self, start: Attempt, awaitable: Any) -> Value:
-        """A plain agent returned an awaitable after all: await it like an async one's."""
-        if self._ready and not self._armed:
-            self._armed = True
-            asyncio.get_running_loop().call_soon(self._help)
-        start.alive.task = asyncio.current_task()
-        self._awake -= 1
-        try:
-            return await awaitable
-        finally:
-            start.alive.task = None
-            self._awake += 1
+            start.task = None
 
     async def _record_begin(self, start: Attempt) -> None:
         assert self._recorder is not None
