@@ -20,7 +20,7 @@ from graphs.errors import GraphInvalid, Problem
 from graphs.marks import Mark, Marks
 from graphs.plain import copy_plain
 from graphs.values import Value
-from graphs.yaml12 import read_yaml
+from graphs.yaml12 import read_yaml, resolve
 
 __all__ = ["MAX_SIZE", "Document", "load", "load_data", "load_file", "load_text"]
 
@@ -28,14 +28,8 @@ MAX_SIZE: Final = 32 * 2**20
 """Bytes a graph's file may have."""
 
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]|[^\s,:\[\]{}"]+')
-_JSON_CONSTANTS: Final = {
-    "true": True,
-    "false": False,
-    "null": None,
-    "NaN": float("nan"),
-    "Infinity": float("inf"),
-    "-Infinity": float("-inf"),
-}
+_NOT_JSON: Final = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+"""What Python's json writes and reads although JSON does not have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +135,8 @@ def _read_json(text: str, builder: Builder) -> None:
             builder.open_list(start, end)
         elif first in "]}":
             builder.close(end)
-        elif token in _JSON_CONSTANTS:
-            builder.scalar(_JSON_CONSTANTS[token], start, end)
         else:
-            builder.scalar(_json_number(token), start, end)
-
-
-def _json_number(token: str) -> int | float:
-    return int(token) if len(token) <= 19 and token.lstrip("-").isdigit() else float(token)
+            builder.scalar(_NOT_JSON[token] if token in _NOT_JSON else resolve(token), start, end)
 
 
 def _decode(content: bytes, file: str | None) -> str:
