@@ -71,7 +71,7 @@ model: $(PROJECT_STAMP) $(LLAMA_STAMP) ## add the small model (93 MB)
 	@$(BIN)/graphferry models get $(MODEL)
 
 clean: ## remove what the other targets made, the virtual environment included; models and runs stay
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	rm -rf $(VENV) .venv-ci build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
