@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,6 +18,7 @@ from graphs.errors import JournalError
 from graphs.journal import Entry, Head, Journal, Logged, OutOfOrder
 from graphs.journal.reader import graph_address
 from graphs.journal.schema import Synchronous
+from graphs.journal.writer import Item, Writer
 from graphs.records import (
     Answer,
     Cancel,
@@ -201,6 +203,50 @@ def test_a_finished_run_is_still_written_to_in_order(journal: Journal) -> None:
     journal.flush()
     assert [(head.writer, head.last) for head in journal.heads(run)] == sorted([(OTHER, 2), (journal.store_id, 3)])
     assert [entry.seq for entry in journal.records(run)] == [1, 2, 1, 2, 3]
+
+
+def test_records_and_the_end_of_a_run_keep_their_order_in_one_commit(journal: Journal) -> None:
+    run = create(journal)
+    with journal._writer._draining:
+        for number in range(1, 4):
+            journal.append(run, encode(Start("a", number)))
+        journal.finish_run(run, "completed", ended=1)
+    journal.flush()
+    db = sqlite3.connect(journal.path)
+    with db:
+        db.execute("DELETE FROM records WHERE seq = 3")
+    db.close()
+    with pytest.raises(JournalError, match="the log once had 3 records"):
+        list(journal.records(run))
+
+
+def test_a_record_queued_while_its_run_is_being_finished_keeps_its_number(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = create(journal)
+    journal.append(run, encode(Start("a", 1)))
+    journal.flush()
+    numbers: list[int] = []
+    apply = Writer._apply
+
+    def apply_slowly(self: Writer, batch: Sequence[Item]) -> None:
+        apply(self, batch)
+        if not numbers:
+            numbers.append(journal.append(run, encode(Start("during the commit", 1))))
+
+    def after_commit(heads: object) -> None:
+        if len(numbers) == 1:
+            numbers.append(journal.append(run, encode(Start("before the next one", 1))))
+
+    monkeypatch.setattr(Writer, "_apply", apply_slowly)
+    journal.on_durable(after_commit)
+    with journal._writer._draining:
+        journal.accept(run, OTHER, 1, encode(Start("a", 1)))
+        journal.finish_run(run, "completed", ended=1)
+    journal.flush()
+    journal.flush()
+    assert numbers == [2, 3]
+    assert [entry.seq for entry in journal.records(run, journal.store_id)] == [1, 2, 3]
 
 
 def test_connection_numbers_only_rise(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,6 +68,12 @@ def held(journal: Journal) -> Iterator[None]:
     """No drain begins, so all that is queued meanwhile goes into one commit."""
     with journal._writer._draining:
         yield
+
+
+def let_thread_sleep(journal: Journal) -> None:
+    """Until it is woken, the writer thread takes nothing from the queue."""
+    while not journal._writer._asleep:
+        time.sleep(0.001)
 
 
 @pytest.fixture
@@ -151,6 +158,17 @@ def test_full_sync_on_demand_even_when_nothing_is_queued(journal: Journal) -> No
     assert pragmas == ["PRAGMA synchronous = full", "PRAGMA synchronous = normal"] * 3
 
 
+def test_full_sync_of_a_single_record(journal: Journal) -> None:
+    statements: list[str] = []
+    journal.write(RUN, encode(result(1)))
+    let_thread_sleep(journal)
+    with journal._mutex:  # `append` would wake the writer thread, which might be first
+        journal._writer.record(journal._log(RUN, None), encode(result(2)), ring=False)
+    journal._writer._db.set_trace_callback(statements.append)
+    journal.flush(full=True)
+    assert [statement.split()[0] for statement in statements] == ["PRAGMA", "BEGIN", "UPDATE", "INSERT", "COMMIT", "PRAGMA"]
+
+
 def test_a_journal_with_full_sync_has_nothing_to_add(tmp_path: Path) -> None:
     with Journal.open(tmp_path / "full.db") as journal:
         create(journal)
@@ -205,6 +223,8 @@ def test_several_loops_wait_at_once(journal: Journal) -> None:
 
 def test_who_gave_up_waiting_harms_nobody(journal: Journal) -> None:
     async def main() -> None:
+        complaints: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context))
         with busy(journal.path):
             append(journal, 1)
             patient, impatient = (asyncio.create_task(journal.barrier()) for _ in range(2))
@@ -212,6 +232,7 @@ def test_who_gave_up_waiting_harms_nobody(journal: Journal) -> None:
             impatient.cancel()
         await patient
         assert impatient.cancelled()
+        assert complaints == []
 
     asyncio.run(main())
 
@@ -364,6 +385,7 @@ def test_ctrl_c_in_a_commit_fails_the_journal_rather_than_guess(tmp_path: Path, 
 
     with monkeypatch.context() as patch:
         patch.setattr(Writer, "_apply", interrupted)
+        let_thread_sleep(journal)
         with pytest.raises(KeyboardInterrupt):
             journal.next_conn()
     with pytest.raises(JournalError, match="KeyboardInterrupt"):
