@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,24 @@ def test_it_starts_from_any_folder_even_one_full_of_traps(tmp_path: Path, monkey
 def test_without_a_parent_it_ends_at_once() -> None:
     done = subprocess.run(CHILD, input=b"", capture_output=True, timeout=30, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_nothing_but_frames_reaches_the_pipe() -> None:
+    program = (
+        "import os, sys; from graphs.models.llama_child import _take_pipe; source, target = _take_pipe(); "
+        "print('noise', flush=True); os.system('echo more noise'); print(repr(sys.stdin.read()), file=sys.stderr); "
+        "target.write(source.read()); target.flush()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        input=b"frame",
+        capture_output=True,
+        timeout=30,
+        check=True,
+        cwd=Path(__file__).parents[1],
+    )
+    assert done.stdout == b"frame"
+    assert done.stderr.split(b"\n") == [b"noise", b"more noise", b"''", b""]
 
 
 def test_what_is_no_frame_ends_it_without_an_answer() -> None:

@@ -20,6 +20,8 @@ class Library:
         self.pieces = [b"<end>", *pieces]
         self.metadata = {"tokenizer.chat_template": template} if template else {}
         self.context = context
+        self.bos = -1
+        self.began: bool | None = None
         self.calls: list[str] = []
         self.sampled: dict[str, Any] = {}
         self.fails: Callable[[], None] = lambda: None
@@ -43,11 +45,13 @@ class Library:
         return self.context
 
     def token_bos(self) -> int:
-        return -1
+        return self.bos
 
-    token_eos = token_bos
+    def token_eos(self) -> int:
+        return EOG
 
     def tokenize(self, text: bytes, *, add_bos: bool, special: bool) -> list[int]:
+        self.began = add_bos
         return [7] * len(text.split())
 
     def detokenize(self, tokens: list[int], special: bool = False) -> bytes:
@@ -128,6 +132,14 @@ def test_a_character_cut_by_the_limit_is_dropped_and_bytes_that_are_none_are_mar
     assert pieces == ["ok"]
     assert (engine.outcome["finish"], engine.outcome["completion_tokens"]) == ("length", 4)
     assert "".join(run(Library([b"a\xff", b"b"]))[0]) == "a\ufffdb"
+
+
+@pytest.mark.parametrize(("bos", "text", "added"), [(1, "<s> Hello", False), (1, "Hello", True), (-1, "Hello", True)])
+def test_a_prompt_begins_with_one_begin_token(bos: int, text: str, added: bool) -> None:
+    library = Library([b"<s>"])
+    library.bos = bos
+    run(library, text=text)
+    assert library.began is added  # with True the tokenizer adds it to models that have one
 
 
 def test_stop_strings_span_tokens_and_what_only_looked_like_one_is_passed_on() -> None:

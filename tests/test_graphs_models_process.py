@@ -69,8 +69,10 @@ def test_giving_up_stops_the_request_and_the_next_one_is_served() -> None:
         await answer.next()
         child.give_up(answer)
         child.give_up(answer)
+        patience = child._given_up[answer.number]
         following = child.ask(request("say x"))
         assert (await following.next())["text"] == "x "
+        assert patience.cancelled()
         assert child.alive
 
     with_child(use)

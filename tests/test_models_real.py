@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import select
 import signal
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,21 @@ from graphs.models.store import ModelStore
 pytestmark = [pytest.mark.real_model, pytest.mark.usefixtures("home_with_model")]
 
 LONG = "Tell me about " + " and ".join(f"ferry number {number}" for number in range(500)) + "."
+ORPHANING = f"""
+import asyncio
+from graphs.models.host import ModelHost
+from graphs.models.interface import GenerationRequest
+
+async def main():
+    host = ModelHost()
+    model = await host.get({DEFAULT_MODEL!r})
+    messages = [dict(role="user", content="Write a long story.")]
+    await model.generate(GenerationRequest(messages), lambda _: print(host.pid({DEFAULT_MODEL!r}), flush=True))
+
+asyncio.run(main())
+"""
+"""A parent that prints its child's pid while the child generates."""
+
 OPTIONS = HostOptions(restart_delays=(0.0,))
 
 
@@ -225,6 +243,21 @@ def test_a_response_format_that_cannot_be_kept_is_refused(form: dict[str, Any]) 
         assert host.pid(DEFAULT_MODEL) == pid
 
     with_model(use)
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="waits for a process that is not its own child")
+def test_a_child_does_not_outlive_its_parent() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", ORPHANING], stdout=subprocess.PIPE, cwd=Path(__file__).parents[1])
+    assert parent.stdout is not None
+    with parent.stdout:
+        child = int(parent.stdout.readline())
+        watched = os.pidfd_open(child)
+        parent.kill()
+        parent.wait()
+    try:
+        assert select.select([watched], [], [], 20)[0], "the child still runs"
+    finally:
+        os.close(watched)
 
 
 def test_a_file_without_a_chat_template_is_refused_for_chat(tmp_path: Path) -> None:

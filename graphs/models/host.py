@@ -13,14 +13,14 @@ from pathlib import Path
 
 from graphs.errors import ModelMissing
 from graphs.models.hosted import HostedModel, HostOptions, closed
-from graphs.models.interface import ModelInfo
+from graphs.models.interface import ModelInfo, Models
 from graphs.models.process import CHILD
 from graphs.models.store import ModelStore, missing
 
 __all__ = ["HostOptions", "ModelHost"]
 
 
-class ModelHost:
+class ModelHost(Models):
     """The models of a folder and of files named in a configuration, by name. A file of the configuration wins over the folder's.
 
     Used within one event loop; `close` ends all processes. Raises nothing when it is made: a name is looked up when it is asked for.

@@ -23,7 +23,7 @@ from graphs.errors import (
 )
 from graphs.models.chat import plain_messages, require_sound
 from graphs.models.facts import Facts, facts_of, known_facts
-from graphs.models.interface import Generation, GenerationRequest, ModelInfo, OnToken, Usage
+from graphs.models.interface import Generation, GenerationRequest, Model, ModelInfo, OnToken, Usage
 from graphs.models.process import CHILD, Answer, ModelProcess
 from graphs.models.threads import thread_count
 
@@ -57,7 +57,7 @@ class HostOptions:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
-class HostedModel:
+class HostedModel(Model):
     """One model in its child process, which is started when it is needed and again after it died. Ask the host for it."""
 
     def __init__(self, name: str, path: Path, options: HostOptions) -> None:

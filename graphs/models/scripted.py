@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from graphs.errors import ContextTooLong, ModelCrashed, NodeTimeout
 from graphs.models.chat import plain_messages, require_sound
-from graphs.models.interface import FinishReason, Generation, GenerationRequest, ModelInfo, OnToken, Usage
+from graphs.models.interface import FinishReason, Generation, GenerationRequest, Model, ModelInfo, Models, OnToken, Usage
 from graphs.models.stopping import StopText
 from graphs.models.store import missing
 from graphs.values import canonical, digest
@@ -56,7 +56,7 @@ class _Faults:
     after: int = 0
 
 
-class ScriptedModel:
+class ScriptedModel(Model):
     """A model that answers by rules. Without one that holds it says back the last user message after `prefix`.
 
     A token is a word. `requests` are all that were handed over, in order.
@@ -176,7 +176,7 @@ class ScriptedModel:
             raise ModelCrashed(f"The process of model {self._info.name} ended in the middle of a request, as its script says.")
 
 
-class ScriptedModels:
+class ScriptedModels(Models):
     """Scripted models by their names; the interface of a model host."""
 
     def __init__(self, models: Iterable[ScriptedModel] = ()) -> None:

@@ -15,12 +15,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
+from graphs.environment import Environment
 from graphs.errors import ModelMissing, UsageError
 from graphs.models.facts import Facts, examine, known_facts, remember
 from graphs.models.fetch import DEFAULT_MODEL, EMBEDDED, Embedded, fetch
 from graphs.models.gguf import read_header
 
-__all__ = ["ModelStore", "StoredModel", "missing", "models_folder"]
+__all__ = ["DEFAULT_MODEL", "ModelStore", "StoredModel", "missing", "models_folder"]
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -37,12 +38,7 @@ class StoredModel:
 
 def models_folder() -> Path:
     """Where models lie on this machine. It need not exist yet."""
-    home = os.environ.get("GRAPHFERRY_HOME")
-    if home:
-        return Path(home).expanduser() / "models"
-    from platformdirs import user_data_path
-
-    return user_data_path("graphferry", appauthor=False) / "models"
+    return Environment.current().home("models")
 
 
 def missing(name: str, known: Iterable[str], looked: str) -> ModelMissing:
