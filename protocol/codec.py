@@ -1,0 +1,201 @@
+"""The codec: packets to messages and back, within limits, and nothing a peer sends raises anything but RemoteProtocolError.
+
+A packet is envelopes one after the other; an envelope is a msgpack array that begins with its type (docs/protocol.md §3, §4, §17, §18).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgpack
+
+from graphs.errors import LinkCondition, ValueUnsupported
+from graphs.records import Encoded, depth, ext, from_fields
+from graphs.values import Value
+from protocol.errors import RemoteProtocolError
+from protocol.messages import CATALOGUE, NUMBERS, Ack, Entry, Message, Unhandled, check, is_control_to_ignore, is_record, is_uint
+
+__all__ = ["DEFAULT_LIMITS", "Limits", "check_inline", "decode", "encode", "encode_entry", "uint"]
+
+MAX_PACKET: Final = 256 * 1024
+MAX_FIRST_PACKET: Final = 128 * 1024
+MAX_RECORD: Final = 64 * 1024
+MAX_ITEMS: Final = 4096
+MAX_VALUE_DEPTH: Final = 32
+MAX_RECORD_DEPTH: Final = MAX_VALUE_DEPTH + 2
+"""A value in a record's field may stand in a map and a pair: the `inputs` of SUBMIT."""
+MAX_CONTROL_DEPTH: Final = 8
+MIN_PACKET: Final = MAX_FIRST_PACKET
+"""A peer that takes less could not be sent the largest record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one side accepts. Negotiated down: each side sends within the smaller of both.
+
+    packet: bytes of one packet. window: records of one log that may be unacknowledged; window_bytes: their bytes.
+    """
+
+    packet: int = MAX_PACKET
+    window: int = 1024
+    window_bytes: int = 4 * 1024 * 1024
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+# -- writing
+
+
+def encode(message: Message) -> bytes:
+    """The envelope of any message. Nil fields at the end are left out."""
+    if isinstance(message, Entry):
+        return encode_entry(uint(message.al), message.seq, message.encoded)
+    fields: list[Any] = [number for pair in message.positions for number in pair] if isinstance(message, Ack) else list(message)
+    while fields and fields[-1] is None:
+        fields.pop()
+    return msgpack.packb([NUMBERS[type(message)], *fields])  # type: ignore[no-any-return]
+
+
+def encode_entry(alias: bytes, seq: int, record: Encoded) -> bytes:
+    """The envelope of a record, around bytes that are already there. `alias` is packed."""
+    count = record.fields + 3
+    head = _HEADS[count, record.type] if count < 16 else b"\xdc" + count.to_bytes(2, "big") + bytes((record.type,))
+    return b"".join((head, alias, uint(seq), record.tail))
+
+
+def uint(number: int) -> bytes:
+    """An unsigned number in its shortest form."""
+    return _FIXINT[number] if number < 128 else msgpack.packb(number)
+
+
+_FIXINT = tuple(bytes((each,)) for each in range(128))
+_HEADS = {(count, type_): bytes((0x90 | count, type_)) for count in range(3, 16) for type_ in range(0x20, 0x38)}
+
+
+def check_inline(items: list[Value], size: int, what: str) -> None:
+    """Raise LinkCondition VALUE_TOO_LARGE if a record with these fields and so many bytes cannot travel whole (docs/protocol.md §12, §17)."""
+    problem = None
+    if size > MAX_RECORD:
+        problem = f"has {size:,} bytes, the limit is {MAX_RECORD:,}"
+    elif depth(items, MAX_RECORD_DEPTH) > MAX_RECORD_DEPTH:
+        problem = f"is nested deeper than {MAX_VALUE_DEPTH} levels"
+    elif (longest := _longest(items, size)) > MAX_ITEMS:
+        problem = f"has a list or map of {longest:,} entries, the limit is {MAX_ITEMS:,}"
+    if problem is not None:
+        raise LinkCondition(
+            "VALUE_TOO_LARGE",
+            f"{what} {problem}: it cannot be sent to the worker.",
+            retryable=False,
+            hint="Run this node on the device (`place: edge`), or pass on less: `output`, a filter, a summary.",
+        )
+
+
+def _longest(items: list[Value], size: int) -> int:
+    if size <= MAX_ITEMS:  # each entry takes at least a byte
+        return 0
+    longest, stack = 0, [item for item in items if isinstance(item, (dict, list, tuple))]
+    while stack:
+        container = stack.pop()
+        longest = max(longest, len(container))
+        inner = container.values() if isinstance(container, dict) else container
+        stack.extend(item for item in inner if isinstance(item, (dict, list, tuple)))
+    return longest
+
+
+# -- reading
+
+
+def decode(packet: bytes, limit: int = MAX_PACKET) -> list[Message]:
+    """The messages of a packet of at most `limit` bytes; types that may be skipped are left out.
+
+    Raises RemoteProtocolError, and nothing else, whatever the bytes are.
+    """
+    size = len(packet)
+    if size > limit:
+        raise RemoteProtocolError("LIMIT_PACKET", f"a packet of {size:,} bytes, the limit is {limit:,}")
+    unpacker = msgpack.Unpacker(
+        strict_map_key=True,
+        ext_hook=ext,
+        max_buffer_size=max(size, 1),
+        max_str_len=limit,
+        max_bin_len=limit,
+        max_ext_len=MAX_RECORD,
+        max_array_len=MAX_ITEMS,
+        max_map_len=MAX_ITEMS,
+    )
+    unpacker.feed(packet)
+    messages: list[Message] = []
+    start = 0
+    while start < size:
+        envelope = _unpack(unpacker)
+        end = unpacker.tell()
+        message = _message(envelope, packet, start, end)
+        if message is not None:
+            messages.append(message)
+        start = end
+    if not size:
+        raise RemoteProtocolError("PROTOCOL_DECODE", "an empty packet")
+    return messages
+
+
+def _unpack(unpacker: msgpack.Unpacker) -> Any:
+    try:
+        return unpacker.unpack()
+    except msgpack.OutOfData:
+        raise RemoteProtocolError("PROTOCOL_DECODE", "the packet ends inside an envelope") from None
+    except msgpack.StackError:
+        raise RemoteProtocolError("LIMIT_DEPTH", "an envelope nested deeper than any may be") from None
+    except Exception as error:  # noqa: BLE001 - msgpack raises many kinds; only its wording tells a limit from a malformed byte
+        fault = "LIMIT_ITEMS" if "max_array_len" in str(error) or "max_map_len" in str(error) else "PROTOCOL_DECODE"
+        raise RemoteProtocolError(fault, f"not msgpack we accept: {str(error) or type(error).__name__}") from None
+
+
+def _message(envelope: Any, packet: bytes, start: int, end: int) -> Message | None:
+    if type(envelope) is not list or not envelope:
+        raise RemoteProtocolError("PROTOCOL_DECODE", f"an envelope is an array, got a {type(envelope).__name__}")
+    type_ = envelope[0]
+    header = packet[start]
+    body = start + (1 if header < 0xA0 else 3 if header == 0xDC else 5)
+    if type(type_) is not int or packet[body] != type_ or type_ > 127:
+        raise RemoteProtocolError("PROTOCOL_DECODE", "an envelope begins with its type, a number of one byte")
+    if is_record(type_):
+        return _entry(type_, envelope, packet, body + 1, end)
+    kind = CATALOGUE.get(type_)
+    if kind is None or kind.message is None:
+        return None if is_control_to_ignore(type_) else Unhandled(type_)
+    _check_depth(envelope[1:], MAX_RECORD_DEPTH if type_ == 0x38 else MAX_CONTROL_DEPTH, kind.name)
+    message = check(type_, envelope[1:])
+    if isinstance(message, str):
+        raise RemoteProtocolError("PROTOCOL_DECODE", message)
+    return message
+
+
+def _entry(type_: int, envelope: list[Any], packet: bytes, body: int, end: int) -> Entry:
+    if len(envelope) < 3 or not is_uint(envelope[1]) or not is_uint(envelope[2]):
+        raise RemoteProtocolError("PROTOCOL_DECODE", "a record begins with its alias and its sequence number")
+    seq_at = body + _UINT_SIZE[packet[body]]
+    tail = packet[seq_at + _UINT_SIZE[packet[seq_at]] : end]
+    if len(tail) > MAX_RECORD:
+        raise RemoteProtocolError("LIMIT_RECORD", f"a record of {len(tail):,} bytes, the limit is {MAX_RECORD:,}")
+    fields = envelope[3:]
+    _check_depth(fields, MAX_RECORD_DEPTH, "a record")
+    try:
+        record = from_fields(type_, fields, tail)
+    except ValueUnsupported as error:
+        raise RemoteProtocolError("PROTOCOL_DECODE", error.message) from None
+    return Entry(envelope[1], envelope[2], Encoded(type_, len(fields), tail), record)
+
+
+def _check_depth(fields: list[Any], limit: int, what: str) -> None:
+    try:
+        found = depth(fields, limit)
+    except ValueUnsupported as error:
+        raise RemoteProtocolError("PROTOCOL_DECODE", error.message) from None
+    if found > limit:
+        raise RemoteProtocolError("LIMIT_DEPTH", f"{what} is nested deeper than {limit} levels")
+
+
+_UINT_SIZE = {**dict.fromkeys(range(128), 1), 0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9, 0xD0: 2, 0xD1: 3, 0xD2: 5, 0xD3: 9}
+"""Bytes of a non-negative number, by its first byte: a peer need not write the shortest form."""

@@ -1,0 +1,50 @@
+"""What a session is told about itself and about its peer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeAlias
+
+from graphs.values import Value
+from protocol.codec import DEFAULT_LIMITS, Limits
+
+__all__ = ["Clear", "Config", "Role", "withhold"]
+
+Clear: TypeAlias = Callable[[Collection[str], str], bool]
+"""`clear(labels, peer)`: whether values with these sensitivity labels may go to that peer."""
+
+
+class Role(Enum):
+    """Which end of the link this is. The device owns child runs, the worker executes them."""
+
+    DEVICE = "device"
+    WORKER = "worker"
+
+
+def withhold(labels: Collection[str], _peer: str) -> bool:
+    """The policy where there is none: nothing that carries a label leaves."""
+    return not labels
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """How a session behaves.
+
+    peer: the name under which this side's own configuration knows the other end; asked of `clear`, never taken from the peer's words.
+    clear: the gate; the default withholds every labelled value. device: 16 bytes, of the device, on both sides. hb_ms: how long this side may
+    be silent. offer: what a worker offers at first. max_runs, busy_ms: open child runs a worker takes, and when a device may ask again.
+    """
+
+    role: Role
+    peer: str
+    device: bytes = bytes(16)
+    agent: str = ""
+    clear: Clear = withhold
+    caps: Sequence[str] = ()
+    limits: Limits = DEFAULT_LIMITS
+    hb_ms: int = 15_000
+    offer: Mapping[str, Value] = field(default_factory=dict)
+    max_runs: int = 1024
+    busy_ms: int = 1_000

@@ -1,0 +1,174 @@
+"""What can go wrong on the link, as data: fault codes, close codes, and the two exceptions.
+
+    GraphferryError
+    └── ProtocolError             the link's rules were broken
+        ├── LocalProtocolError    by this side: a bug here; nothing was sent
+        └── RemoteProtocolError   by the peer: becomes a FAULT and, if fatal, a close code
+
+`FAULTS` says for each code who acts and whether the same order may succeed later; `CLOSES` what a device does after a close code
+(docs/protocol.md §17).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum, IntEnum
+from typing import Final, NamedTuple
+
+from graphs.errors import GraphferryError
+
+__all__ = [
+    "CLOSES",
+    "FAULTS",
+    "Close",
+    "FaultKind",
+    "LocalProtocolError",
+    "ProtocolError",
+    "Reconnect",
+    "RemoteProtocolError",
+    "Retry",
+    "Scope",
+]
+
+
+class Scope(Enum):
+    """What a fault concerns."""
+
+    NODE = "node"
+    LINK = "link"
+    RUN = "run"
+    CONNECTION = "connection"
+
+
+class Retry(Enum):
+    """Whether the same order may succeed later, here or under a new child run."""
+
+    YES = "yes"
+    NO = "no"
+    ONCE = "once"
+
+
+class Reconnect(Enum):
+    """What a device does after the connection was closed."""
+
+    ALWAYS = "always"
+    ONCE = "once"
+    NEVER = "never"
+
+
+class Close(IntEnum):
+    """Close codes of the link."""
+
+    PROTOCOL = 4400
+    TOKEN_EXPIRED = 4401
+    FORBIDDEN = 4403
+    TIMEOUT = 4408
+    REPLACED = 4409
+    TOO_BIG = 4413
+    VERSION = 4426
+    DRAINING = 4503
+
+
+CLOSES: Final[Mapping[int, Reconnect]] = {
+    Close.PROTOCOL: Reconnect.ONCE,
+    Close.TOKEN_EXPIRED: Reconnect.ALWAYS,
+    Close.FORBIDDEN: Reconnect.NEVER,
+    Close.TIMEOUT: Reconnect.ALWAYS,
+    Close.REPLACED: Reconnect.ALWAYS,
+    Close.TOO_BIG: Reconnect.ONCE,
+    Close.VERSION: Reconnect.NEVER,
+    Close.DRAINING: Reconnect.ALWAYS,
+}
+"""Any other code, or none, is a lost connection: reconnect."""
+
+
+class FaultKind(NamedTuple):
+    """One row of the table of faults. `close` is the close code of a fault that ends the connection."""
+
+    scope: Scope
+    retry: Retry
+    close: Close | None = None
+
+
+_NODE, _LINK, _RUN, _CONNECTION = Scope.NODE, Scope.LINK, Scope.RUN, Scope.CONNECTION
+
+FAULTS: Final[Mapping[str, FaultKind]] = {
+    "NODE_FAILED": FaultKind(_NODE, Retry.YES),
+    "NODE_TIMEOUT": FaultKind(_NODE, Retry.YES),
+    "MODEL_REFUSED": FaultKind(_NODE, Retry.NO),
+    "CONTEXT_TOO_LONG": FaultKind(_NODE, Retry.NO),
+    "BUSY": FaultKind(_LINK, Retry.YES),
+    "DRAINING": FaultKind(_LINK, Retry.YES),
+    "MODEL_OVERLOADED": FaultKind(_LINK, Retry.YES),
+    "INTERNAL": FaultKind(_LINK, Retry.YES),
+    "MODEL_CRASHED": FaultKind(_LINK, Retry.YES),
+    "AGENT_UNKNOWN": FaultKind(_LINK, Retry.NO),
+    "MODEL_UNKNOWN": FaultKind(_LINK, Retry.NO),
+    "FILTER_UNKNOWN": FaultKind(_LINK, Retry.NO),
+    "GRAPH_INVALID": FaultKind(_LINK, Retry.NO),
+    "LABEL_WITHHELD": FaultKind(_LINK, Retry.NO),
+    "VALUE_TOO_LARGE": FaultKind(_LINK, Retry.NO),
+    "GRAPH_MISSING": FaultKind(_LINK, Retry.YES),
+    "BLOB_GONE": FaultKind(_LINK, Retry.YES),
+    "STORE_CHANGED": FaultKind(_LINK, Retry.NO),
+    "NODE_INDETERMINATE": FaultKind(_LINK, Retry.NO),
+    "BUDGET_EXCEEDED": FaultKind(_RUN, Retry.NO),
+    "QUOTA": FaultKind(_RUN, Retry.NO),
+    "CANCELLED": FaultKind(_RUN, Retry.NO),
+    "RUN_EXPIRED": FaultKind(_RUN, Retry.NO),
+    "RUN_DIVERGED": FaultKind(_RUN, Retry.NO),
+    "RUN_UNKNOWN": FaultKind(_RUN, Retry.NO),
+    "AUTH_EXPIRED": FaultKind(_CONNECTION, Retry.YES, Close.TOKEN_EXPIRED),
+    "AUTH_FORBIDDEN": FaultKind(_CONNECTION, Retry.NO, Close.FORBIDDEN),
+    "STALE_CONN": FaultKind(_CONNECTION, Retry.ONCE, Close.REPLACED),
+    "DEVICE_CLONED": FaultKind(_CONNECTION, Retry.NO, Close.REPLACED),
+    "TIMEOUT": FaultKind(_CONNECTION, Retry.YES, Close.TIMEOUT),
+    "PROTOCOL_DECODE": FaultKind(_CONNECTION, Retry.ONCE, Close.PROTOCOL),
+    "PROTOCOL_TYPE": FaultKind(_CONNECTION, Retry.NO),
+    "PROTOCOL_HANDSHAKE": FaultKind(_CONNECTION, Retry.ONCE, Close.PROTOCOL),
+    "PROTOCOL_VERSION": FaultKind(_CONNECTION, Retry.NO, Close.VERSION),
+    "PROTOCOL_ALIAS": FaultKind(_CONNECTION, Retry.ONCE, Close.PROTOCOL),
+    "PROTOCOL_WRITER": FaultKind(_CONNECTION, Retry.ONCE, Close.PROTOCOL),
+    "PROTOCOL_ORDER": FaultKind(_CONNECTION, Retry.ONCE, Close.PROTOCOL),
+    "PROTOCOL_ACK": FaultKind(_CONNECTION, Retry.ONCE, Close.PROTOCOL),
+    "GAP": FaultKind(_CONNECTION, Retry.ONCE, Close.PROTOCOL),
+    "LIMIT_WINDOW": FaultKind(_CONNECTION, Retry.ONCE, Close.PROTOCOL),
+    "LIMIT_PACKET": FaultKind(_CONNECTION, Retry.ONCE, Close.TOO_BIG),
+    "LIMIT_ITEMS": FaultKind(_CONNECTION, Retry.ONCE, Close.TOO_BIG),
+    "LIMIT_DEPTH": FaultKind(_CONNECTION, Retry.ONCE, Close.TOO_BIG),
+    "LIMIT_RECORD": FaultKind(_CONNECTION, Retry.ONCE, Close.TOO_BIG),
+}
+
+
+class ProtocolError(GraphferryError):
+    """A rule of the link was broken. `fault` is a code of `FAULTS`; `about` names what it concerns, if it is more than the connection."""
+
+    code = "PROTOCOL"
+
+    def __init__(self, fault: str, message: str, *, about: object = None, hint: str | None = None) -> None:
+        super().__init__(f"{message} ({fault})", hint=hint)
+        self.fault = fault
+        self.text = message
+        self.about = about
+
+    @property
+    def close(self) -> Close | None:
+        """The close code this fault ends the connection with, or None if it goes on."""
+        return FAULTS[self.fault].close
+
+    @property
+    def fatal(self) -> bool:
+        """Whether the connection ends."""
+        return self.close is not None
+
+
+class LocalProtocolError(ProtocolError):
+    """This side broke a rule: a bug in the code that called. Nothing was written and nothing was sent."""
+
+    code = "PROTOCOL_LOCAL"
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer broke a rule. The session turns it into a FAULT; it reaches no caller of the session."""
+
+    code = "PROTOCOL_REMOTE"

@@ -1,0 +1,174 @@
+"""What the session tells its owner.
+
+`Got` and `Acked` speak of durable records only; everything else is about the connection or volatile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+from graphs.records import Record
+from graphs.values import Value
+from protocol.messages import Hash, RunId, StoreId
+
+__all__ = [
+    "Acked",
+    "Closed",
+    "DeltaSeen",
+    "Diverged",
+    "Event",
+    "Faulted",
+    "GoingAway",
+    "Got",
+    "GraphJudged",
+    "GraphReceived",
+    "NeedGraph",
+    "NeedRecords",
+    "Offered",
+    "Ready",
+    "Refused",
+    "StateSeen",
+]
+
+
+class Ready(NamedTuple):
+    """The handshake is done. `store`: the peer's; a device should keep it with its child runs. `offer` is empty on a worker."""
+
+    store: StoreId
+    offer: Mapping[str, Value]
+
+
+class Offered(NamedTuple):
+    """The worker's offer changed; this is the whole new one."""
+
+    offer: Mapping[str, Value]
+
+
+class Got(NamedTuple):
+    """The peer's record is durable here. Each is told once while this session lives; after a crash the journal has it."""
+
+    run: RunId
+    writer: StoreId
+    seq: int
+    record: Record
+
+
+class Acked(NamedTuple):
+    """The peer holds this side's log of the run durably up to `seq`."""
+
+    run: RunId
+    seq: int
+
+
+class DeltaSeen(NamedTuple):
+    """Tokens `off` to `off` + `n` - 1 of an attempt, in order, none twice; merged tokens stand as one. A higher `at` begins a new text."""
+
+    run: RunId
+    path: str
+    at: int
+    start: int
+    off: int
+    tokens: Sequence[Value]
+    n: int
+
+
+class StateSeen(NamedTuple):
+    """A node's state at the worker, for showing; nothing may depend on it."""
+
+    run: RunId
+    path: str
+    at: int
+    state: int
+    t: int
+
+
+class Refused(NamedTuple):
+    """The worker does not take this run: BUSY and DRAINING are offered again by themselves after `retry_ms`, anything else is final here."""
+
+    run: RunId
+    code: str
+    text: str
+    retry_ms: int | None
+
+
+class Diverged(NamedTuple):
+    """The two copies of one of the run's logs contradict each other: a store went back in time. Both stay readable, the run stops."""
+
+    run: RunId
+    writer: StoreId
+
+
+class NeedGraph(NamedTuple):
+    """The worker asks for a graph this session has no body of: call `put_graph`."""
+
+    h: Hash
+
+
+class GraphReceived(NamedTuple):
+    """A graph's canonical bytes arrived and hash to `h`. They are untrusted: check them, then call `graph_state`."""
+
+    h: Hash
+    body: bytes
+
+
+class GraphJudged(NamedTuple):
+    """The worker's verdict about a graph."""
+
+    h: Hash
+    status: int
+    problems: Sequence[Value]
+
+
+class NeedRecords(NamedTuple):
+    """The peer lacks old records: read `after` + 1 to `upto` of this side's log and call `supply_records`."""
+
+    run: RunId
+    writer: StoreId
+    after: int
+    upto: int
+
+
+class GoingAway(NamedTuple):
+    """The worker drains: no new runs; it closes after `drain_ms`, come back after `retry_ms`."""
+
+    reason: str
+    drain_ms: int
+    retry_ms: int
+
+
+class Faulted(NamedTuple):
+    """A fault, found here (`local`: the peer broke a rule) or told by the peer. `close` is the close code if it ends the connection."""
+
+    code: str
+    text: str
+    local: bool
+    close: int | None = None
+    about: Value = None
+    retry_ms: int | None = None
+
+
+class Closed(NamedTuple):
+    """The connection is over. `code` 0: lost without a word."""
+
+    code: int
+    text: str
+
+
+Event: TypeAlias = (
+    Ready
+    | Offered
+    | Got
+    | Acked
+    | DeltaSeen
+    | StateSeen
+    | Refused
+    | Diverged
+    | NeedGraph
+    | GraphReceived
+    | GraphJudged
+    | NeedRecords
+    | GoingAway
+    | Faulted
+    | Closed
+)

@@ -1,0 +1,72 @@
+"""The gate: the last look at a record before it becomes part of a log that the peer will read (docs/protocol.md §12, §13).
+
+It fails closed, and it refuses before the record exists: a record once appended is sent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Sequence
+
+import msgpack
+
+from graphs.errors import LinkCondition, ValueUnsupported
+from graphs.records import Encoded, Known, to_fields
+from graphs.values import EXT_HANDLE, Value, decode
+from protocol.codec import MAX_RECORD_DEPTH, check_inline
+
+__all__ = ["check_record", "withheld"]
+
+_EXTENSION = re.compile(rb"[\xc7-\xc9\xd4-\xd8]")
+"""First bytes of msgpack's extensions; other bytes may look like them, so a hit only means: look closer."""
+
+
+def check_record(record: Known, encoded: Encoded, labels: Collection[str], clear: Callable[[Collection[str]], bool]) -> None:
+    """Raise LinkCondition if the record may not, or cannot, be sent to the peer.
+
+    VALUE_TOO_LARGE: it does not fit into a packet's limits. LABEL_WITHHELD: `labels`, or those of a handle in it, are not cleared.
+    """
+    size = len(encoded.tail)
+    name = f"{type(record).__name__.upper()} of {getattr(record, 'path', None) or 'the run'!r}"
+    if size > MAX_RECORD_DEPTH:  # every level and every entry takes a byte at least
+        check_inline(to_fields(record), size, f"The {name}")
+    wanted = set(labels)
+    if _EXTENSION.search(encoded.tail):
+        wanted.update(_labels(to_fields(record)))
+    if wanted and not clear(wanted):
+        raise withheld(f"The {name}", wanted)
+
+
+def withheld(what: str, labels: Collection[str]) -> LinkCondition:
+    """The refusal of something with these labels."""
+    return LinkCondition(
+        "LABEL_WITHHELD",
+        f"{what} carries {', '.join(sorted(labels)) or 'a label'}, which this worker is not cleared for.",
+        retryable=False,
+        hint="Run the nodes that read it on the device (`place: edge`), or clear the worker for that label in the configuration.",
+    )
+
+
+def _labels(items: Sequence[Value]) -> set[str]:
+    found: set[str] = set()
+    stack: list[Value] = list(items)
+    while stack:
+        item = stack.pop()
+        if isinstance(item, msgpack.ExtType):
+            if item.code == EXT_HANDLE:
+                found.update(_handle_labels(item.data))
+        elif isinstance(item, dict):
+            stack.extend(item.values())
+        elif isinstance(item, (list, tuple)):
+            stack.extend(item)
+    return found
+
+
+def _handle_labels(data: bytes) -> Sequence[str]:
+    try:
+        _, labels, _ = decode(data)
+        if isinstance(labels, list) and labels and all(isinstance(label, str) for label in labels):
+            return labels
+    except (ValueUnsupported, TypeError, ValueError):
+        pass
+    return ["an unreadable handle"]  # no policy clears this: what cannot be read stays

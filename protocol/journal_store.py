@@ -1,0 +1,104 @@
+"""The link's store over a journal: effects in, durable records out. The same on device and worker.
+
+The journal is known here by what is asked of it, so that the protocol depends on no database.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from graphs.records import End, Error, Event, Record, Result, State, Submit, decode
+from graphs.records import Encoded
+from protocol.messages import RunId, StoreId
+from protocol.store import Effect, LogHead, OpenAttempt, Snapshot, Write
+
+__all__ = ["JournalPort", "JournalStore"]
+
+
+class JournalPort(Protocol):
+    """What is needed of a journal (graphs.journal.Journal)."""
+
+    store_id: bytes
+
+    def knows(self, run: bytes) -> bool: ...
+    def create_run(
+        self,
+        run: bytes,
+        *,
+        role: str,
+        graph_hash: bytes,
+        name: str,
+        started: int,
+        graph: bytes | None = None,
+        source: str | None = None,
+        parent: bytes | None = None,
+    ) -> None: ...
+    def finish_run(self, run: bytes, status: str, *, ended: int, exit_info: Mapping[str, Any] | None = None) -> None: ...
+    def append(self, run: bytes, encoded: Encoded) -> int: ...
+    def accept(self, run: bytes, writer: bytes, seq: int, encoded: Encoded) -> None: ...
+    async def barrier(self, *, full: bool = False) -> None: ...
+    def heads(self, run: bytes | None = None) -> Sequence[Any]: ...
+    def entries(self, run: bytes, writer: bytes, after: int = 0) -> Iterator[Any]: ...
+    def next_conn(self, above: int = 0) -> int: ...
+
+
+class JournalStore:
+    """A `protocol.store.LinkStore`."""
+
+    def __init__(self, journal: JournalPort) -> None:
+        self._journal = journal
+
+    async def commit(self, effects: Sequence[Effect]) -> None:
+        """Everything a peer will see survives a loss of power before this returns (docs/protocol.md §10)."""
+        journal = self._journal
+        for effect in effects:
+            if not isinstance(effect, Write):
+                continue
+            run, writer, seq, record, _chk = effect
+            if not journal.knows(run):
+                self._open_child(run, record)
+            if writer == journal.store_id:
+                given = journal.append(run, record)
+                assert given == seq, f"the session counted record {seq}, the journal {given}"
+            else:
+                journal.accept(run, writer, seq, record)
+            if record.type == End.TYPE:
+                journal.finish_run(run, "completed", ended=int(time.time() * 1000))
+        await journal.barrier(full=True)
+
+    def _open_child(self, run: RunId, record: Encoded) -> None:
+        """A child run begins with its SUBMIT, here at the worker; a device creates its child runs itself, with their parents."""
+        submit = decode(record.type, record.tail)
+        graph = submit.graph if isinstance(submit, Submit) else bytes(32)
+        self._journal.create_run(run, role="child", graph_hash=graph, name="cut", started=int(time.time() * 1000))
+
+    async def read(self, run: RunId, writer: StoreId, after: int, upto: int) -> Sequence[Encoded]:
+        found = []
+        for entry in self._journal.entries(run, writer, after):
+            if entry.seq > upto:
+                break
+            found.append(Encoded(entry.type, entry.fields, entry.tail))
+        return found
+
+    async def find(self, runs: Collection[RunId]) -> Snapshot:
+        logs = [self._head(run, head.writer) for run in runs if self._journal.knows(run) for head in self._journal.heads(run)]
+        return Snapshot(self._journal.store_id, logs=logs)
+
+    def _head(self, run: RunId, writer: StoreId) -> LogHead:
+        chks: list[int] = []
+        ended = False
+        attempts: dict[str, OpenAttempt] = {}
+        for entry in self._journal.entries(run, writer):
+            chks.append(entry.chk)
+            record: Record = decode(entry.type, entry.tail)
+            ended = ended or isinstance(record, End)
+            if isinstance(record, Event) and record.path is not None and record.state == State.EXECUTING:
+                attempts[record.path] = OpenAttempt(entry.seq, record.path, record.at)
+            elif isinstance(record, (Result, Error)) and record.path is not None:
+                attempts.pop(record.path, None)
+        return LogHead(run, writer, chks, ended, tuple(attempts.values()))
+
+    async def next_connection(self, above: int = 0) -> int:
+        return self._journal.next_conn(above)

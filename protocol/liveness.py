@@ -1,0 +1,76 @@
+"""Liveness: when to send PING, and when to give a connection up (docs/protocol.md §16). Times are ms of one monotonic clock."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+__all__ = ["DEAD_AFTER", "PROBE_MS", "WELCOME_MS", "Beat", "Liveness", "backoff"]
+
+DEAD_AFTER: Final = 2.5
+"""Heartbeats without a byte from the peer."""
+PROBE_MS: Final = 3_000
+"""How long the peer may take to answer after this machine slept."""
+WELCOME_MS: Final = 5_000
+"""How long the first word of a connection may take."""
+_FIRST_MS, _STEP_MS, _LONGEST_MS = 250, 500, 30_000
+STABLE_MS: Final = 60_000
+"""A connection that lasted so long resets the backoff."""
+
+
+class Beat(Enum):
+    """What is to be done now."""
+
+    NOTHING = "nothing"
+    PING = "ping"
+    DEAD = "dead"
+
+
+class Liveness:
+    """The timers of one connection."""
+
+    __slots__ = ("_hb", "_heard", "_limit", "_spoke", "_ticked")
+
+    def __init__(self, now: int, hb_ms: int) -> None:
+        self._hb = hb_ms
+        self._heard = self._spoke = self._ticked = now
+        self._limit: int | None = now + WELCOME_MS
+        """When a byte must have arrived at the latest, if sooner than usual."""
+
+    def agreed(self, hb_ms: int) -> None:
+        """The peer named the heartbeat it keeps."""
+        self._hb = min(self._hb, hb_ms)
+
+    def heard(self, now: int) -> None:
+        """Bytes came."""
+        self._heard = now
+        self._limit = None
+
+    def spoke(self, now: int) -> None:
+        """Bytes went."""
+        self._spoke = now
+
+    def deadline(self) -> int:
+        """When `tick` wants to be called at the latest."""
+        due = min(self._spoke + self._hb, self._heard + int(DEAD_AFTER * self._hb))
+        return due if self._limit is None else min(due, self._limit)
+
+    def tick(self, now: int) -> Beat:
+        """What is to be done at this time."""
+        slept = now - self._ticked > self._hb + _FIRST_MS
+        self._ticked = now
+        if slept and self._limit is None:
+            # the peer's silence says nothing: this machine was not there to hear it
+            self._heard = now
+            self._limit = now + PROBE_MS
+            return Beat.PING
+        if now >= self._heard + DEAD_AFTER * self._hb or (self._limit is not None and now >= self._limit):
+            return Beat.DEAD
+        return Beat.PING if now >= self._spoke + self._hb else Beat.NOTHING
+
+
+def backoff(attempt: int, chance: float) -> int:
+    """How many ms to wait before connection attempt `attempt` (0 is the first after a loss); `chance` is a random number of [0, 1)."""
+    if attempt == 0:
+        return int(_FIRST_MS * chance)
+    return int(min(_LONGEST_MS, _STEP_MS * 2 ** min(attempt - 1, 10)) * (0.5 + chance))

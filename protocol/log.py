@@ -1,0 +1,212 @@
+"""One log at one end: positions, checksums, window. And the two logs of a child run.
+
+A record moves appended -> durable -> sent -> acknowledged at its writer, accepted -> durable -> acknowledged at its reader, always in order
+(docs/protocol.md §10). Positions are sequence numbers; 0 is "none yet".
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+
+from graphs.records import Encoded, chain
+from protocol.codec import Limits
+from protocol.errors import RemoteProtocolError
+from protocol.messages import RunId, StoreId
+from protocol.store import LogHead
+from protocol.streams import Streams, Texts
+
+__all__ = ["InLog", "OutLog", "Run"]
+
+
+class _Log:
+    """What both ends of a log have in common."""
+
+    __slots__ = ("alias", "chks", "durable", "ended", "run", "writer")
+
+    def __init__(self, run: RunId, writer: StoreId, head: LogHead | None) -> None:
+        self.run = run
+        self.writer = writer
+        self.chks = array("I", (0, *(head.chks if head else ())))
+        """The checksum after each record; the first entry is the empty log's."""
+        self.durable = self.last
+        self.ended = head is not None and head.ended
+        self.alias = 0
+        """Of this connection; 0 while LOG was not sent or received."""
+
+    @property
+    def last(self) -> int:
+        """The last record, durable or not."""
+        return len(self.chks) - 1
+
+    def contradicts(self, have: int, chk: int) -> bool:
+        """Whether a copy of this log with `have` records and that checksum cannot be a prefix of this one, as far as can be seen here."""
+        return have <= self.last and self.chks[have] != chk
+
+
+class OutLog(_Log):
+    """A log this side writes."""
+
+    __slots__ = ("_records", "acked", "flying", "offered", "sent", "streams", "wanting")
+
+    def __init__(self, run: RunId, writer: StoreId, head: LogHead | None = None) -> None:
+        super().__init__(run, writer, head)
+        self._records: list[Encoded] = []
+        self.acked = 0
+        self.sent = 0
+        self.flying = 0
+        """Bytes sent and not acknowledged."""
+        self.offered = head is not None
+        """Whether the peer may know this log: it was sent once, or an earlier process may have."""
+        self.wanting = False
+        """Whether older records are being read from the store."""
+        self.streams = Streams()
+
+    @property
+    def _base(self) -> int:
+        """Records up to here are not in memory."""
+        return self.last - len(self._records)
+
+    def append(self, record: Encoded) -> int:
+        """Add a record; its sequence number."""
+        self.chks.append(chain(self.chks[-1], record.type, record.tail))
+        self._records.append(record)
+        return len(self.chks) - 1
+
+    def resume(self, have: int) -> tuple[int, int] | None:
+        """The peer holds `have` records durably. Returns the range (after, upto) that must be read from the store before sending goes on."""
+        base = self._base
+        if have > base:
+            del self._records[: have - base]
+        self.acked = self.sent = have
+        self.flying = 0
+        self.wanting = have < base
+        return (have, base) if self.wanting else None
+
+    def supply(self, after: int, records: Sequence[Encoded]) -> bool:
+        """Put older records back. Returns whether they were the ones awaited."""
+        if not self.wanting or after != self.acked or after + len(records) != self._base:
+            return False
+        self._records[:0] = records
+        self.wanting = False
+        return True
+
+    def acknowledge(self, seq: int) -> bool:
+        """The peer holds `seq` records durably. Returns whether that is news. Raises RemoteProtocolError if it cannot be."""
+        if seq > self.sent:
+            raise RemoteProtocolError("PROTOCOL_ACK", f"record {seq} was acknowledged, {self.sent} were sent")
+        if seq <= self.acked:
+            return False
+        done = seq - self.acked
+        self.flying -= sum(len(record.tail) for record in self._records[:done])
+        del self._records[:done]
+        self.acked = seq
+        return True
+
+    def sendable(self, limits: Limits) -> bool:
+        """Whether the next record may go now: durable, in memory, inside the window."""
+        return (
+            self.sent < self.durable
+            and not self.wanting
+            and self.sent - self.acked < limits.window
+            and (not self.flying or self.flying + len(self._records[self.sent - self.acked].tail) <= limits.window_bytes)
+        )
+
+    def next(self) -> Encoded:
+        """The next record to send; counts as sent."""
+        record = self._records[self.sent - self.acked]
+        self.sent += 1
+        self.flying += len(record.tail)
+        self.offered = True
+        return record
+
+    def disconnected(self) -> None:
+        """Forget what belongs to a connection."""
+        self.alias = 0
+        self.wanting = False
+        self.streams.disconnected()
+
+
+class InLog(_Log):
+    """A log the peer writes."""
+
+    __slots__ = ("acked", "texts", "unacked", "undurable")
+
+    def __init__(self, run: RunId, writer: StoreId, head: LogHead | None = None) -> None:
+        super().__init__(run, writer, head)
+        self.acked = self.durable
+        """What the peer was told on this connection."""
+        self.unacked = 0
+        """Bytes accepted and not acknowledged."""
+        self.undurable = 0
+        """Bytes accepted and not durable."""
+        self.texts = Texts(head.attempts if head else ())
+
+    def is_next(self, seq: int) -> bool:
+        """Whether a record is the next one; False: it is here already. Raises RemoteProtocolError at a gap."""
+        have = len(self.chks) - 1
+        if seq > have + 1:
+            raise RemoteProtocolError("GAP", f"record {seq} came after record {have}")
+        return seq == have + 1
+
+    def accept(self, record: Encoded, limits: Limits) -> int:
+        """Take the next record; the checksum after it. Raises RemoteProtocolError if the peer sends beyond the window."""
+        size = len(record.tail)
+        self.unacked += size
+        self.undurable += size
+        if len(self.chks) - self.acked > limits.window or (self.unacked > limits.window_bytes and self.unacked > size):
+            raise RemoteProtocolError(
+                "LIMIT_WINDOW", f"more than {limits.window} records, or {limits.window_bytes:,} bytes, without an ACK"
+            )
+        chk = chain(self.chks[-1], record.type, record.tail)
+        self.chks.append(chk)
+        return chk
+
+    def state(self) -> int:
+        """The durable position; counts as told to the peer."""
+        self.acked = self.durable
+        self.unacked = self.undurable
+        return self.durable
+
+
+class Run:
+    """A child run on this link: the log this side writes and the one it reads."""
+
+    __slots__ = ("diverged", "id", "into", "live", "out", "parked", "refused", "settled", "trimmed")
+
+    def __init__(self, id_: RunId) -> None:
+        self.id = id_
+        self.out: OutLog | None = None
+        self.into: InLog | None = None
+        self.live = False
+        """Whether either side named or opened it on this connection: only then do its records flow."""
+        self.diverged = False
+        self.refused: str | None = None
+        """Why the peer will not take this run, for good."""
+        self.parked: int | None = None
+        """When it is offered again, after BUSY or DRAINING."""
+        self.settled = False
+        """On a device: the worker knows that its END is durable here."""
+        self.trimmed = False
+        """On a worker: END is durable at the device."""
+
+    def logs(self) -> Iterator[OutLog | InLog]:
+        """Its logs that exist."""
+        if self.out is not None:
+            yield self.out
+        if self.into is not None:
+            yield self.into
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing of it is left to be said on any connection."""
+        return self.settled or self.trimmed
+
+    def disconnected(self) -> None:
+        """Forget what belongs to a connection."""
+        self.live = False
+        self.parked = None
+        if self.out is not None:
+            self.out.disconnected()
+        if self.into is not None:
+            self.into.alias = 0

@@ -1,0 +1,307 @@
+"""The session: one end of the link to one peer, without sockets, clocks, threads or files.
+
+`Conn` outlives connections. Its owner feeds it packets and the time, makes its effects durable, sends what `poll` gives, and calls `tick` when
+`deadline` has come (docs/protocol.md §20). The order is the whole point:
+
+    append -> effects -> (commit) -> committed -> poll        a record is durable before it is sent
+    receive -> effects -> (commit) -> committed -> poll       and before it is acknowledged, or told as `Got`
+
+Methods of the carrier side raise nothing: what a peer does wrong becomes a FAULT to it and a `Faulted` event. Methods of the application side
+raise LinkCondition for what cannot be sent and LocalProtocolError for a bug of the caller; then nothing was appended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from graphs.errors import LinkCondition
+from graphs.records import Encoded, End, Event as EventRecord, Known, Submit, encode
+from graphs.values import Value, canonical
+from protocol import codec
+from protocol.config import Config
+from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.events import Event
+from protocol.gate import check_record
+from protocol.handshake import DeviceHello
+from protocol.inbox import Inbox
+from protocol.liveness import Beat
+from protocol.log import OutLog, Run
+from protocol.messages import Fault, GoAway, GraphState, GraphStatus, Hash, Offer, Ping, RunId
+from protocol.resume import own_statements
+from protocol.state import Connection, State
+from protocol.store import Effect, Snapshot, Write
+from protocol.streams import MAX_TOKEN
+
+__all__ = ["Conn"]
+
+_OFFER_MS = 1_000
+_MAX_OFFER = 64 * 1024
+_DIVERGED = "The two copies of this run's journal contradict each other."
+
+
+class Conn:
+    """One end of the link to one peer. Times are ms of one monotonic clock; the owner's calls never overlap."""
+
+    __slots__ = ("_inbox", "_state")
+
+    def __init__(self, config: Config, snapshot: Snapshot) -> None:
+        self._state = State(config, snapshot)
+        self._inbox = Inbox(self._state)
+
+    # -- the carrier's side
+
+    def fence(self, number: int) -> Fault | None:
+        """On a worker, before `connected`: the FAULT that a connection with this number gets instead, or None if it is the newest."""
+        if number > self._state.highest:
+            return None
+        text = f"connection {number} is older than connection {self._state.highest} of the same device"
+        return Fault("STALE_CONN", text, True, self._state.highest)
+
+    def connected(self, now: int, number: int) -> None:
+        """A connection is open. `number` fences older ones: bytes that come with a lower one are ignored from here on."""
+        state = self._state
+        self.disconnected()
+        state.highest = max(state.highest, number)
+        state.forget(run for run in state.runs.values() if run.over)
+        connection = state.connection = Connection(now, number, state.config)
+        if not state.is_device:
+            return
+        config = state.config
+        hello = DeviceHello(
+            config.device, state.store, number, config.agent, caps=config.caps, limits=config.limits, logs=own_statements(state.runs.values())
+        )
+        connection.outbox.control(hello.message())
+        for message in state.shelf.connected():
+            connection.outbox.control(message)
+        for run in state.runs.values():
+            state.flow(run)
+
+    def disconnected(self) -> None:
+        """The connection is lost or closed; runs go on. Does nothing if there is none."""
+        state = self._state
+        if state.connection is None:
+            return
+        state.connection = None
+        for run in state.runs.values():
+            run.disconnected()
+        state.forget(run for run in state.runs.values() if run.into is not None and run.into.last == 0 and not state.is_device)
+
+    def receive(self, now: int, packet: bytes, number: int) -> list[Event]:
+        """Take in a packet that came on connection `number`; what it means, records excepted: those are told by `committed`."""
+        state, connection = self._state, self._state.connection
+        if connection is None or number != connection.number or connection.closing is not None:
+            return []
+        connection.liveness.heard(now)
+        try:
+            limit = codec.MAX_FIRST_PACKET if not (connection.greeted or state.is_device) else state.config.limits.packet
+            for message in codec.decode(packet, limit):
+                self._inbox.handle(connection, now, message)
+        except RemoteProtocolError as error:
+            state.fail(error)
+        return state.drain_events()
+
+    def poll(self, now: int, buffered: int) -> bytes | None:
+        """The next packet to send, or None; call until None. `buffered`: bytes the socket still holds."""
+        connection = self._state.connection
+        if connection is None:
+            return None
+        self._put_offer(connection, now)
+        packet = connection.outbox.poll(now, buffered, closing=connection.closing is not None)
+        if packet is not None:
+            connection.liveness.spoke(now)
+        return packet
+
+    @property
+    def closing(self) -> int | None:
+        """The code to close the connection with, once `poll` gives nothing more; None while it is to stay."""
+        return self._state.connection.closing if self._state.connection is not None else None
+
+    def deadline(self) -> int | None:
+        """When `tick` or `poll` want to be called at the latest; None without a connection."""
+        connection = self._state.connection
+        if connection is None:
+            return None
+        due = [connection.liveness.deadline(), connection.outbox.deadline(), connection.drain_at]
+        if self._state.offer_changed and connection.offered_at is not None:
+            due.append(connection.offered_at + _OFFER_MS)
+        due.extend(run.parked for run in self._state.runs.values() if run.parked is not None)
+        return min(each for each in due if each is not None)
+
+    def tick(self, now: int) -> list[Event]:
+        """Time has passed."""
+        state, connection = self._state, self._state.connection
+        if connection is None or connection.closing is not None:
+            return []
+        beat = connection.liveness.tick(now)
+        if beat is Beat.PING:
+            connection.pings += 1
+            connection.outbox.control(Ping(connection.pings, now))
+        elif beat is Beat.DEAD:
+            state.fail(RemoteProtocolError("TIMEOUT", "the peer is silent"))
+        if connection.drain_at is not None and now >= connection.drain_at:
+            connection.closing = 4503
+        for run in state.runs.values():
+            if run.parked is not None and now >= run.parked:
+                run.parked = None
+                state.flow(run)
+        return state.drain_events()
+
+    # -- durability
+
+    def effects(self) -> list[Effect]:
+        """What is to be made durable since the last call, to be written in one transaction and in this order."""
+        return self._state.take()
+
+    def committed(self, count: int) -> list[Event]:
+        """The oldest `count` effects handed out are durable: the peer's records among them are told as `Got`."""
+        return self._state.committed(count)
+
+    def unknown(self, runs: Collection[RunId]) -> set[RunId]:
+        """Those of the runs of a HELLO that this session does not hold in memory: look them up in the store and call `learn` first."""
+        return {run for run in runs if run not in self._state.runs}
+
+    def learn(self, snapshot: Snapshot) -> None:
+        """Take in what the store has of runs that are not in memory."""
+        self._state.learn(snapshot)
+
+    def supply_records(self, run: RunId, after: int, records: Sequence[Encoded]) -> None:
+        """Answer `NeedRecords`: the records after `after`, in order."""
+        known = self._state.runs.get(run)
+        if known is not None and known.out is not None and known.out.supply(after, records):
+            self._state.flow(known)
+
+    # -- the application's side: records
+
+    def append(self, run: RunId, record: Known, labels: Collection[str] = ()) -> int:
+        """Write a record into this side's log of the run; its sequence number. `labels`: sensitivity of the values in it.
+
+        Raises LinkCondition if the record may not or cannot be sent (LABEL_WITHHELD, VALUE_TOO_LARGE) or the run is over for this link
+        (RUN_DIVERGED, RUN_EXPIRED, STORE_CHANGED), ValueUnsupported if it holds what is no data, LocalProtocolError if this side must not write
+        it.
+        """
+        state = self._state
+        known = state.runs.get(run)
+        self._check_writer(known, record)
+        encoded = encode(record)
+        check_record(record, encoded, labels, state.clear)
+        if known is None:
+            known = state.runs[run] = Run(run)
+            known.out = OutLog(run, state.store)
+        out = known.out
+        assert out is not None
+        seq = out.append(encoded)
+        out.ended = isinstance(record, End)
+        if not state.is_device:
+            out.streams.appended(seq, record, isinstance(record, EventRecord) and self._is_withheld(record))
+        state.stage(Write(run, out.writer, seq, encoded, out.chks[seq]), known)
+        return seq
+
+    def _check_writer(self, run: Run | None, record: Known) -> None:
+        state, type_ = self._state, record.TYPE
+        if (type_ < 0x30) is not state.is_device:
+            raise LocalProtocolError("PROTOCOL_WRITER", f"a {state.config.role.value} does not write {type(record).__name__} records")
+        if (run is None) is not isinstance(record, Submit):
+            raise LocalProtocolError("PROTOCOL_ORDER", "a run is opened by one SUBMIT, and known from it on")
+        if run is None:
+            return
+        if run.out is not None and run.out.ended:
+            raise LocalProtocolError("PROTOCOL_ORDER", "nothing is appended after END")
+        if run.diverged:
+            raise LinkCondition("RUN_DIVERGED", _DIVERGED, retryable=False, hint="`graphferry runs fork` continues it under a new id.")
+        if run.refused is not None:
+            raise LinkCondition(run.refused, "The worker does not take this run any more.", retryable=False)
+
+    def _is_withheld(self, record: EventRecord) -> bool:
+        labels = (record.info or {}).get("labels")
+        return bool(labels) and not (isinstance(labels, (list, tuple)) and self._state.clear(labels))
+
+    # -- the application's side: what is volatile
+
+    def delta(self, run: RunId, start: int, tokens: Sequence[Value]) -> None:
+        """Tokens of the attempt whose EVENT executing is record `start` of this side's log: text, bytes, or maps. Dropped once the attempt is
+        over, and where its labels are not cleared. Raises LinkCondition VALUE_TOO_LARGE for a map of more than 16 KiB.
+        """
+        out = self._out(run)
+        stream = out.streams.by_start.get(start)
+        if stream is None or stream.withheld:
+            return
+        pieces = [piece for token in tokens for piece in _pieces(token)]
+        sizes = [_size(piece) for piece in pieces]
+        stream.add(pieces, sizes)
+        connection = self._state.connection
+        if connection is not None and self._state.runs[run].live:
+            connection.outbox.tokens(out, stream, sum(sizes))
+
+    def state(self, run: RunId, path: str, at: int, state: int, t: int) -> None:
+        """Show a node's state; `t` is ms since 1970. Nothing may depend on it."""
+        out = self._out(run)
+        canonical([path, at, state, t])
+        connection = self._state.connection
+        if connection is not None and self._state.runs[run].live:
+            connection.outbox.state(out, path, at, state, t)
+
+    def _out(self, run: RunId) -> OutLog:
+        known = self._state.runs.get(run)
+        if known is None or known.out is None:
+            raise LocalProtocolError("RUN_UNKNOWN", f"this link has no run {run.hex()}")
+        return known.out
+
+    # -- the application's side: graphs, offer, drain
+
+    def put_graph(self, h: Hash, body: bytes, labels: Collection[str] = ()) -> bool:
+        """Hold a graph's canonical bytes ready for the worker, and send them if it is not known to have them. False: the gate refused.
+
+        Raises LinkCondition VALUE_TOO_LARGE.
+        """
+        passed, message = self._state.shelf.put(h, body, labels)
+        if message is not None and self._state.connection is not None:
+            self._state.connection.outbox.control(message)
+        return passed
+
+    def graph_state(self, h: Hash, status: GraphStatus, problems: Sequence[tuple[str, str, str]] = ()) -> None:
+        """Say what became of a graph; UNKNOWN asks for it, again after a reconnect. `problems`: path, code, text."""
+        state = self._state
+        (state.wanted.add if status is GraphStatus.UNKNOWN else state.wanted.discard)(h)
+        if state.connection is not None and state.connection.greeted:
+            state.connection.outbox.control(GraphState(h, int(status), [list(each) for each in problems] or None))
+
+    def offer(self, offer: Mapping[str, Value]) -> None:
+        """What this worker offers from now on; `queue` 0 refuses new runs with BUSY. Sent at most once a second."""
+        if len(canonical(offer)) > _MAX_OFFER:
+            raise LocalProtocolError("LIMIT_PACKET", f"an offer has at most {_MAX_OFFER:,} bytes")
+        self._state.offer = dict(offer)
+        self._state.offer_changed = True
+
+    def _put_offer(self, connection: Connection, now: int) -> None:
+        if not self._state.offer_changed or not connection.greeted or self._state.is_device:
+            return
+        if connection.offered_at is None or now >= connection.offered_at + _OFFER_MS:
+            connection.outbox.control(Offer(dict(self._state.offer)))
+            connection.offered_at = now
+            self._state.offer_changed = False
+
+    def drain(self, now: int, reason: str, drain_ms: int, retry_ms: int) -> None:
+        """Take no new runs, say so, and close with 4503 after `drain_ms`; devices come back after `retry_ms`."""
+        state = self._state
+        state.draining = retry_ms
+        if state.connection is not None:
+            state.connection.outbox.control(GoAway(reason, drain_ms, retry_ms))
+            state.connection.drain_at = now + drain_ms
+
+
+def _pieces(token: Value) -> Sequence[Value]:
+    if isinstance(token, (str, bytes)):
+        longest = MAX_TOKEN // 4 if isinstance(token, str) else MAX_TOKEN  # a character has at most 4 bytes
+        if len(token) > longest:
+            return [token[start : start + longest] for start in range(0, len(token), longest)]
+    return (token,)
+
+
+def _size(token: Value) -> int:
+    if type(token) is str and token.isascii():
+        return len(token) or 1
+    size = len(canonical(token))
+    if size > MAX_TOKEN + 8:
+        raise LinkCondition("VALUE_TOO_LARGE", f"A streamed piece of {size:,} bytes, the limit is {MAX_TOKEN:,}.", retryable=False)
+    codec.check_inline([token], size, "A streamed piece")
+    return size

@@ -1,0 +1,121 @@
+"""Graph bodies on the link: what the peer's store is known to hold, what to send unasked, what was asked for.
+
+A graph travels by its hash and at most once to a store that keeps it (docs/protocol.md §7).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Collection
+from typing import Final
+
+from graphs.errors import LinkCondition
+from graphs.values import digest
+from protocol.errors import RemoteProtocolError
+from protocol.messages import GraphStatus, Hash, PutGraph, StoreId
+
+__all__ = ["MAX_BODY", "Shelf", "unpack"]
+
+MAX_UNASKED: Final = 32 * 1024
+"""Bytes on the wire of a graph that is sent before anybody asked."""
+MAX_BODY: Final = 192 * 1024
+"""Bytes on the wire of any graph while there are no blobs."""
+MAX_SIZE: Final = 4 * 1024 * 1024
+"""Bytes of a graph's canonical form."""
+
+_DOMAIN: Final = b"graphferry.graph.1\n"
+
+
+class Shelf:
+    """A device's graphs and what it knows about the worker's."""
+
+    __slots__ = ("_asked", "_bodies", "_clear", "_held", "_labels", "_peer", "_told")
+
+    def __init__(self, clear: Callable[[Collection[str]], bool], peer: StoreId | None) -> None:
+        self._clear = clear
+        self._peer = peer
+        self._bodies: dict[Hash, PutGraph] = {}
+        self._labels: dict[Hash, tuple[str, ...]] = {}
+        self._held: dict[StoreId, set[Hash]] = {}
+        self._told: set[Hash] = set()
+        self._asked: set[Hash] = set()
+
+    def connected(self) -> list[PutGraph]:
+        """A connection begins: small graphs that the peer is not known to hold go along with HELLO."""
+        self._told.clear()
+        self._asked.clear()
+        return [message for h, message in self._bodies.items() if self._wants(h) and self._send(h)]
+
+    def met(self, peer: StoreId) -> None:
+        """The peer's store is this one."""
+        self._peer = peer
+
+    def put(self, h: Hash, body: bytes, labels: Collection[str]) -> tuple[bool, PutGraph | None]:
+        """Offer a graph: whether the gate lets it pass, and the message to send now, if any. Raises LinkCondition if it is too large."""
+        if labels and not self._clear(labels):
+            return False, None
+        if h not in self._bodies:
+            self._bodies[h] = _pack(h, body)
+            self._labels[h] = tuple(labels)
+        return True, self._bodies[h] if (h in self._asked or self._wants(h)) and self._send(h) else None
+
+    def judged(self, h: Hash, status: int) -> tuple[bool, PutGraph | None]:
+        """The worker spoke about a graph: whether its body must be got from the application, and the message to send now, if any."""
+        held = self._held.setdefault(self._peer or b"", set())
+        if status != GraphStatus.UNKNOWN:
+            held.add(h)
+            self._bodies.pop(h, None)
+            self._labels.pop(h, None)
+            return False, None
+        held.discard(h)
+        self._told.discard(h)
+        self._asked.add(h)
+        if h not in self._bodies:
+            return True, None
+        return False, self._bodies[h] if self._send(h) else None
+
+    def _wants(self, h: Hash) -> bool:
+        if h in self._told or h in self._held.get(self._peer or b"", ()):
+            return False
+        return len(self._bodies[h].body) <= MAX_UNASKED
+
+    def _send(self, h: Hash) -> bool:
+        # asked again at every exit: what a peer is cleared for may have changed since the graph was put here
+        if self._labels[h] and not self._clear(self._labels[h]):
+            return False
+        self._told.add(h)
+        self._asked.discard(h)
+        return True
+
+
+def _pack(h: Hash, body: bytes) -> PutGraph:
+    packed = zlib.compress(body, 1)
+    message = PutGraph(h, 1, packed, len(body)) if len(packed) < len(body) else PutGraph(h, 0, body, len(body))
+    if len(message.body) > MAX_BODY or len(body) > MAX_SIZE:
+        raise LinkCondition(
+            "VALUE_TOO_LARGE",
+            f"This graph has {len(message.body):,} bytes after compression, the link takes {MAX_BODY:,}.",
+            retryable=False,
+            hint="Keep large static values out of the graph: pass them as inputs of the run.",
+        )
+    return message
+
+
+def unpack(message: PutGraph) -> bytes:
+    """The canonical bytes a PUT_GRAPH carries. Raises RemoteProtocolError GRAPH_INVALID if they are too many or hash to something else."""
+    if message.size > MAX_SIZE:
+        raise RemoteProtocolError("GRAPH_INVALID", f"a graph of {message.size:,} bytes, the limit is {MAX_SIZE:,}")
+    body = message.body
+    if message.enc == 1:
+        inflater = zlib.decompressobj()
+        try:
+            body = inflater.decompress(body, message.size + 1)
+        except zlib.error as error:
+            raise RemoteProtocolError("GRAPH_INVALID", f"the graph's bytes cannot be inflated: {error}") from None
+    elif message.enc != 0:
+        raise RemoteProtocolError("GRAPH_INVALID", f"unknown encoding {message.enc} of a graph")
+    if len(body) != message.size:
+        raise RemoteProtocolError("GRAPH_INVALID", f"the graph has not the {message.size:,} bytes it announced")
+    if digest(_DOMAIN + body) != message.h:
+        raise RemoteProtocolError("GRAPH_INVALID", "the graph's bytes do not hash to its name")
+    return body

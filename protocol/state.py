@@ -1,0 +1,198 @@
+"""The state one end of the link keeps: its runs, what waits to be durable, and the connection of the moment.
+
+Shared by the session's two halves, the application's side (protocol.session) and the reading of messages (protocol.inbox).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
+
+from graphs.records import Record
+from graphs.values import Value
+from protocol.codec import MAX_FIRST_PACKET, Limits
+from protocol.config import Config, Role
+from protocol.errors import RemoteProtocolError
+from protocol.events import Diverged, Event, Faulted, Got
+from protocol.liveness import Liveness
+from protocol.log import InLog, OutLog, Run
+from protocol.messages import Fault, Hash, RunId, StoreId
+from protocol.outbox import Outbox
+from protocol.shelf import Shelf
+from protocol.store import Effect, LogHead, Snapshot, Trim
+
+__all__ = ["Connection", "State"]
+
+
+class Connection:
+    """One connection: everything that ends with it."""
+
+    def __init__(self, now: int, number: int, config: Config) -> None:
+        self.number = number
+        self.outbox = Outbox(Limits(packet=MAX_FIRST_PACKET))
+        self.liveness = Liveness(now, config.hb_ms)
+        self.aliases: dict[int, tuple[Run, InLog] | None] = {}
+        """The peer's aliases; None: a log that is not taken, its records are dropped."""
+        self.greeted = False
+        """Whether HELLO (on a worker) or WELCOME (on a device) was received."""
+        self.going_away = False
+        """Whether the peer takes no new runs."""
+        self.closing: int | None = None
+        """The close code, once the connection is to end."""
+        self.pings = 0
+        self.offered_at: int | None = None
+        self.drain_at: int | None = None
+
+
+class _Staged(NamedTuple):
+    effect: Effect
+    run: Run
+    record: Record | None
+    """Of the peer's records: told as `Got` once durable."""
+
+
+class State:
+    """See the module."""
+
+    def __init__(self, config: Config, snapshot: Snapshot) -> None:
+        self.config = config
+        self.store = snapshot.store
+        self.peer: StoreId | None = snapshot.peer
+        self.runs: dict[RunId, Run] = {}
+        self.expired: set[RunId] = set()
+        self.connection: Connection | None = None
+        self.highest = 0
+        """The highest number a connection had."""
+        self.events: list[Event] = []
+        self.offer: Mapping[str, Value] = dict(config.offer)
+        self.offer_changed = False
+        self.draining: int | None = None
+        """On a worker that takes no new runs: when to come back, in ms."""
+        self.shelf = Shelf(self.clear, snapshot.peer)
+        self.wanted: set[Hash] = set()
+        """On a worker: graphs it asked for and did not get yet."""
+        self._staged: list[_Staged] = []
+        self._taken: deque[_Staged] = deque()
+        self.learn(snapshot)
+
+    @property
+    def is_device(self) -> bool:
+        """Which end this is."""
+        return self.config.role is Role.DEVICE
+
+    def clear(self, labels: Collection[str]) -> bool:
+        """The gate, asked about this peer."""
+        return self.config.clear(labels, self.config.peer)
+
+    def learn(self, snapshot: Snapshot) -> None:
+        """Take in runs of the store that are not here yet."""
+        new: dict[RunId, list[LogHead]] = {}
+        for head in snapshot.logs:
+            if head.run not in self.runs:
+                new.setdefault(head.run, []).append(head)
+        for id_, heads in new.items():
+            run = self.runs[id_] = Run(id_)
+            for head in heads:
+                if head.writer == self.store:
+                    run.out = OutLog(id_, head.writer, head)
+                else:
+                    run.into = InLog(id_, head.writer, head)
+            if run.out is None:
+                run.out = OutLog(id_, self.store)
+        self.expired.update(snapshot.expired)
+
+    # -- durability
+
+    def stage(self, effect: Effect, run: Run, record: Record | None = None) -> None:
+        """Ask for this to be made durable."""
+        self._staged.append(_Staged(effect, run, record))
+
+    def take(self) -> list[Effect]:
+        """What was staged since the last call."""
+        staged, self._staged = self._staged, []
+        self._taken.extend(staged)
+        return [each.effect for each in staged]
+
+    def committed(self, count: int) -> list[Event]:
+        """The first `count` effects that were taken are durable: their records may be sent, acknowledged, told."""
+        events: list[Event] = []
+        connection = self.connection
+        touched: dict[Run, None] = {}
+        for _ in range(count):
+            effect, run, record = self._taken.popleft()
+            if isinstance(effect, Trim):
+                continue
+            if record is None:
+                assert run.out is not None
+                run.out.durable = effect.seq
+                touched[run] = None
+            else:
+                into = run.into
+                assert into is not None
+                into.durable = effect.seq
+                into.undurable -= len(effect.record.tail)
+                if connection is not None:
+                    connection.outbox.acknowledge(into)
+                events.append(Got(run.id, effect.writer, effect.seq, record))
+        for run in touched:
+            self.flow(run)
+        return events
+
+    # -- runs
+
+    def flow(self, run: Run) -> None:
+        """Let the run's records go, if they may go on this connection."""
+        out, connection = run.out, self.connection
+        if out is None or connection is None or run.diverged or run.refused is not None or run.parked is not None:
+            return
+        if not run.live:
+            # a run the worker cannot know yet needs no word of it first; GOAWAY keeps it for the next connection
+            if not self.is_device or out.offered or connection.going_away:
+                return
+            run.live = True
+        connection.outbox.records(out)
+
+    def resume(self, run: Run) -> None:
+        """Both sides know where the run's logs stand: records and token streams flow."""
+        run.live = True
+        self.flow(run)
+        if self.connection is not None and run.out is not None:
+            for stream in run.out.streams.by_start.values():
+                if stream.pending:
+                    self.connection.outbox.tokens(run.out, stream, stream.pending)
+
+    def diverge(self, run: Run, writer: StoreId) -> None:
+        """The copies of a log contradict each other: nothing of this run is sent or taken any more."""
+        if not run.diverged:
+            run.diverged = True
+            run.live = False
+            self.events.append(Diverged(run.id, writer))
+
+    def trim(self, run: Run) -> None:
+        """On a worker: let the run's retention begin if the device holds its END."""
+        out = run.out
+        if not self.is_device and out is not None and out.ended and out.acked == out.last and not run.trimmed:
+            run.trimmed = True
+            self.stage(Trim(run.id, out.writer, out.acked), run)
+
+    def forget(self, runs: Iterable[Run]) -> None:
+        """Drop what needs no further word; the store still has it."""
+        for run in list(runs):
+            del self.runs[run.id]
+
+    # -- faults
+
+    def fail(self, error: RemoteProtocolError) -> None:
+        """The peer broke a rule: tell it, tell the application, and close if it must be."""
+        assert self.connection is not None
+        about = error.about
+        self.connection.outbox.control(Fault(error.fault, error.text, error.fatal, about))
+        self.events.append(Faulted(error.fault, error.text, True, error.close, about))
+        if error.close is not None and self.connection.closing is None:
+            self.connection.closing = error.close
+
+    def drain_events(self) -> list[Event]:
+        """What happened since the last call."""
+        events, self.events = self.events, []
+        return events

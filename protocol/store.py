@@ -1,0 +1,86 @@
+"""The port to the journal: what the session asks to be made durable, and what it needs to know when it starts.
+
+The session writes nothing itself. It hands out effects, the owner of the session commits them in one transaction and says so; only then may
+a record be sent or acknowledged (docs/protocol.md §10, §20).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, TypeAlias
+
+from graphs.records import Encoded
+from protocol.messages import RunId, StoreId
+
+__all__ = ["Effect", "LinkStore", "LogHead", "OpenAttempt", "Snapshot", "Trim", "Write"]
+
+
+class Write(NamedTuple):
+    """Record `seq` of log (run, writer) with the log's checksum after it: an own record or one from the peer, the writer says which."""
+
+    run: RunId
+    writer: StoreId
+    seq: int
+    record: Encoded
+    chk: int
+
+
+class Trim(NamedTuple):
+    """The peer holds the whole log durably, END included: its retention may begin. Losing this costs only disk space."""
+
+    run: RunId
+    writer: StoreId
+    seq: int
+
+
+Effect: TypeAlias = Write | Trim
+
+
+class OpenAttempt(NamedTuple):
+    """An attempt that was executing when the log ended here: `start` is the seq of its EVENT executing."""
+
+    start: int
+    path: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogHead:
+    """What is durable of one log: the checksum after each of its records, whether END is among them, and the attempts still open."""
+
+    run: RunId
+    writer: StoreId
+    chks: Sequence[int]
+    ended: bool = False
+    attempts: Sequence[OpenAttempt] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Durable state that a session starts from.
+
+    store: this side's store id. peer: the store last seen at the other end, if any. logs: of the runs this session is for. expired: runs of
+    which only a tombstone is left.
+    """
+
+    store: StoreId
+    peer: StoreId | None = None
+    logs: Sequence[LogHead] = ()
+    expired: Collection[RunId] = ()
+
+
+class LinkStore(Protocol):
+    """A journal as the link sees it. Each call is about one peer: a store looks up runs by (account, run)."""
+
+    async def commit(self, effects: Sequence[Effect]) -> None:
+        """Make all of these durable in one transaction, so that they survive power loss. Raises JournalError if it cannot."""
+
+    async def read(self, run: RunId, writer: StoreId, after: int, upto: int) -> Sequence[Encoded]:
+        """Records `after` + 1 to `upto` of a log, as they were written."""
+
+    async def find(self, runs: Collection[RunId]) -> Snapshot:
+        """What is durable of these runs, finished ones included. Runs the store does not know are left out."""
+
+    async def next_connection(self, above: int = 0) -> int:
+        """A number for the next connection, durably higher than any given before and than `above`. Only devices need it."""

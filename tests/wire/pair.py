@@ -1,0 +1,165 @@
+"""Two sessions back to back over a fake wire that can be cut, lose what is in flight and deliver bytes of dead connections late."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, TypeVar
+
+from graphs.records import Encoded, Known, Record, decode
+from protocol import codec
+from protocol.config import Config, Role
+from protocol.events import Event, Got, NeedRecords
+from protocol.messages import Message, RunId
+from protocol.session import Conn
+from wire.memory_store import MemoryStore
+
+DEVICE, WORKER = "device", "worker"
+DEVICE_ID = b"d" * 16
+STORES = {DEVICE: b"device-1", WORKER: b"worker-1"}
+
+E = TypeVar("E")
+
+
+def run_id(number: int) -> RunId:
+    """A run id for tests."""
+    return number.to_bytes(16, "big")
+
+
+class Side:
+    """One end: a session, its store, and everything it was told."""
+
+    def __init__(self, name: str, **config: Any) -> None:
+        self.name = name
+        self.config = Config(**{"role": Role(name), "peer": "worker" if name == DEVICE else "device", "device": DEVICE_ID, **config})
+        self.store = MemoryStore(STORES[name])
+        self.events: list[Event] = []
+        self.got: dict[RunId, list[Record]] = {}
+        self.conn = self.start()
+
+    def start(self) -> Conn:
+        """A new process on the same store."""
+        self.events = []
+        self.got = {}
+        return Conn(self.config, self.store.snapshot())
+
+    def crash(self) -> None:
+        """The process dies: what was not committed is gone."""
+        self.conn = self.start()
+
+    def commit(self) -> None:
+        """Make everything durable that waits for it."""
+        effects = self.conn.effects()
+        if effects:
+            self.store.write(effects)
+            self.told(self.conn.committed(len(effects)))
+
+    def told(self, events: list[Event]) -> None:
+        """Keep what the session said, and do what it asks of its shell."""
+        for event in events:
+            self.events.append(event)
+            if isinstance(event, Got):
+                self.got.setdefault(event.run, []).append(event.record)
+            elif isinstance(event, NeedRecords):
+                self.conn.supply_records(event.run, event.after, self.store.tail(event.run, event.writer, event.after, event.upto))
+
+    def append(self, run: RunId, record: Known, **more: Any) -> int:
+        """Append and commit."""
+        seq = self.conn.append(run, record, **more)
+        self.commit()
+        return seq
+
+    def log(self, run: RunId, writer: str) -> list[tuple[Encoded, int]]:
+        """The durable records of a log at this side."""
+        return self.store.logs.get((run, STORES[writer]), [])
+
+    def records(self, run: RunId, writer: str) -> list[Record]:
+        """The same, decoded."""
+        return [decode(encoded.type, encoded.tail) for encoded, _ in self.log(run, writer)]
+
+    def seen(self, kind: type[E]) -> list[E]:
+        """Everything of one kind that was told."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+class Pair:
+    """A device and a worker. `now` is the clock of both; `trace` every packet delivered, decoded."""
+
+    def __init__(self, device: dict[str, Any] | None = None, worker: dict[str, Any] | None = None) -> None:
+        self.device = Side(DEVICE, **(device or {}))
+        self.worker = Side(WORKER, **(worker or {}))
+        self.sides = {DEVICE: self.device, WORKER: self.worker}
+        self.wire: dict[str, deque[tuple[int, bytes]]] = {DEVICE: deque(), WORKER: deque()}
+        """Packets in flight, by the side that sent them."""
+        self.number = 0
+        self.alive = False
+        self.now = 0
+        self.trace: list[tuple[str, list[Message]]] = []
+        self.buffered = 0
+
+    def connect(self) -> None:
+        """A new connection replaces the old one."""
+        self.number += 1
+        self.device.commit()  # one full commit precedes HELLO
+        self.device.conn.connected(self.now, self.number)
+        assert self.worker.conn.fence(self.number) is None
+        self.worker.conn.learn(self.worker.store.snapshot(self.worker.conn.unknown({run for run, _ in self.worker.store.logs})))
+        self.worker.conn.connected(self.now, self.number)
+        self.alive = True
+
+    def drop(self, *, lose: bool = False) -> None:
+        """The connection dies; with `lose` so does what was in flight."""
+        self.device.conn.disconnected()
+        self.worker.conn.disconnected()
+        self.alive = False
+        if lose:
+            self.lose()
+
+    def lose(self) -> None:
+        """Everything in flight is gone."""
+        for queue in self.wire.values():
+            queue.clear()
+
+    def flush(self, side: str | None = None) -> None:
+        """Put on the wire what may be sent now."""
+        for name in [side] if side else [DEVICE, WORKER]:
+            while self.alive and (packet := self.sides[name].conn.poll(self.now, self.buffered)) is not None:
+                self.wire[name].append((self.number, packet))
+
+    def deliver(self, sender: str, count: int = 1 << 30) -> None:
+        """Hand over packets in order, those of dead connections too."""
+        receiver = self.sides[WORKER if sender == DEVICE else DEVICE]
+        for _ in range(min(count, len(self.wire[sender]))):
+            number, packet = self.wire[sender].popleft()
+            self.trace.append((sender, codec.decode(packet)))
+            receiver.told(receiver.conn.receive(self.now, packet, number))
+
+    def talk(self, rounds: int = 3) -> None:
+        """Both sides commit, send and receive, several times over."""
+        for _ in range(rounds):
+            self.device.commit()
+            self.worker.commit()
+            self.flush()
+            self.deliver(DEVICE)
+            self.deliver(WORKER)
+
+    def settle(self) -> None:
+        """Talk until nothing is left to be said; time passes for what waits for a timer."""
+        for _ in range(50):
+            self.now += 20
+            before = len(self.trace)
+            self.talk(1)
+            if len(self.trace) == before and not any(self.wire.values()):
+                return
+        raise AssertionError("the two sides never stop talking")
+
+    def open(self, number: int = 1) -> RunId:
+        """Submit a run on the device."""
+        from graphs.records import Submit
+
+        run = run_id(number)
+        self.device.append(run, Submit("", bytes(32), {}, {"parent": [bytes(16), 1]}))
+        return run
+
+    def said(self, sender: str) -> list[Message]:
+        """Every message a side sent that was delivered."""
+        return [message for side, messages in self.trace if side == sender for message in messages]
