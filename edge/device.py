@@ -14,7 +14,7 @@ from graphs.journal import Journal
 from graphs.loadagents import known_agents
 from graphs.models.host import ModelHost
 from graphs.models.store import DEFAULT_MODEL, ModelStore
-from graphs.models.together import local_models
+from graphs.models.together import Aliased, local_models
 
 __all__ = ["open_device"]
 
@@ -32,8 +32,8 @@ def open_device(
 ) -> Iterator[Device]:
     """The device, its journal open. `agents` are the user's own modules. The caller closes its models inside the event loop it used them in."""
     registry = known_agents(agents, folder=env.cwd)
-    models = local_models(ModelHost(ModelStore(env.home("models"))))
     tiers = {_SMALL: DEFAULT_MODEL, **config.models}
+    models = Aliased(local_models(ModelHost(ModelStore(env.home("models")))), tiers)
     with Journal.open(config.journal, synchronous=synchronous) as journal:
         yield Device(
             journal=journal,

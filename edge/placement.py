@@ -96,25 +96,39 @@ def _decide(name: str, spec: Mapping[str, Value], labels: frozenset[str], defaul
     pin, who = _pin(name, spec, default, needs, facts)
     if pin is not None and len(needs.pins | {pin}) > 1:
         raise NoPlace(
-            name, f"is placed at {pin}, but nodes inside it at {', '.join(sorted(needs.pins - {pin}))}", "Give them one place: splitting a nested graph is not yet possible."
+            name,
+            f"is placed at {pin}, but nodes inside it at {', '.join(sorted(needs.pins - {pin}))}",
+            "Give them one place: splitting a nested graph is not yet possible.",
         )
     missing_here = [each for each in models if each not in facts.models]
     strangers = sorted(each for each in needs.agents if each not in facts.agents)
     if labels:
         words = ", ".join(sorted(labels))
         if pin == "cloud":
-            raise NoPlace(name, f"is placed at cloud, but its inputs carry the label {words}, which is not cleared to leave this device", "Place it at edge, or remove the label from its source.")
+            raise NoPlace(
+                name,
+                f"is placed at cloud, but its inputs carry the label {words}, which is not cleared to leave this device",
+                "Place it at edge, or remove the label from its source.",
+            )
         if missing_here or strangers:
-            raise NoPlace(name, f"carries the label {words} and so must stay on this device, which has no {(missing_here + strangers)[0]!r}", _get(missing_here))
+            raise NoPlace(
+                name,
+                f"carries the label {words} and so must stay on this device, which has no {(missing_here + strangers)[0]!r}",
+                _get(missing_here),
+            )
         return Placement("edge", f"carries the label {words}: stays on this device", model)
     if facts.local_only and pin == "cloud":
-        raise NoPlace(name, "is placed at cloud, but --local-only forbids the link", "Run without --local-only, or place it at edge.")
+        raise NoPlace(
+            name, "is placed at cloud, but --local-only forbids the link", "Run without --local-only, or place it at edge."
+        )
     if pin is not None:
         return Placement(pin, who, model)
     if missing_here or strangers:
         lacking = (missing_here + strangers)[0]
         if facts.local_only:
-            raise NoPlace(name, f"needs {lacking!r}, which this device does not have, and --local-only forbids the link", _get(missing_here))
+            raise NoPlace(
+                name, f"needs {lacking!r}, which this device does not have, and --local-only forbids the link", _get(missing_here)
+            )
         return Placement("cloud", f"needs {lacking}: not on this device", model)
     if needs.here:
         return Placement("edge", f"needs this device's {', '.join(sorted(needs.here))}", model)
@@ -134,7 +148,9 @@ def _pin(name: str, spec: Mapping[str, Value], default: Value, needs: _Needs, fa
     if len(needs.pins) == 1:
         return ("edge" if "edge" in needs.pins else "cloud"), "a node inside it is placed there"
     if len(needs.pins) > 1:
-        raise NoPlace(name, "holds nodes placed at edge and at cloud", "Give them one place: splitting a nested graph is not yet possible.")
+        raise NoPlace(
+            name, "holds nodes placed at edge and at cloud", "Give them one place: splitting a nested graph is not yet possible."
+        )
     said = _place_of(default)
     return said, "the graph's place" if said else ""
 
@@ -194,7 +210,13 @@ def _follow(graph: Graph, free: list[str], placed: dict[str, Placement], facts: 
         for name in free:
             spec = graph.nodes[name]
             agent = facts.agents.get(spec["agent"])
-            if placed[name].place == "cloud" or agent is None or not agent.cheap or agent.name not in offered or not readers.get(name):
+            if (
+                placed[name].place == "cloud"
+                or agent is None
+                or not agent.cheap
+                or agent.name not in offered
+                or not readers.get(name)
+            ):
                 continue
             sources = [each for each in reads(spec) if each in placed]
             if sources and all(placed.get(each, placed[name]).place == "cloud" for each in [*sources, *readers[name]]):

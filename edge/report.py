@@ -45,13 +45,19 @@ class NodeReport:
 
     def as_json(self) -> dict[str, Any]:
         """The entry under `nodes` of `--json`."""
-        entry: dict[str, Any] = {"state": self.state, "place": self.place, "reason": self.reason, "by": dict(self.by), "retry": self.retry, "ms": self.ms}
+        entry: dict[str, Any] = {
+            "state": self.state,
+            "place": self.place,
+            "reason": self.reason,
+            "by": dict(self.by),
+            "retry": self.retry,
+            "ms": self.ms,
+        }
         if self.usage:
             entry["usage"] = dict(self.usage)
         if self.up or self.down:
             entry["bytes"] = {"up": self.up, "down": self.down}
         return entry
-
 
     def as_row(self) -> NodeRow:
         """The line of the table."""
@@ -87,7 +93,9 @@ class RunReport:
         if self.status == "completed":
             return ExitStatus.COMPLETED
         if self.status == "suspended":
-            unreached = any(isinstance(error, LinkCondition) and error.condition == "UNREACHABLE" for error in self.errors.values())
+            unreached = any(
+                isinstance(error, LinkCondition) and error.condition == "UNREACHABLE" for error in self.errors.values()
+            )
             nothing_done = not any(node.state == "completed" for node in self.nodes.values())
             return ExitStatus.UNREACHABLE if unreached and nothing_done else ExitStatus.SUSPENDED
         if self.status == "cancelled":

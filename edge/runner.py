@@ -93,7 +93,9 @@ async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: 
     await run.prepare()
     inputs = {node: [int(State.INJECTED), value] for node, value in options.inject.items()}
     submit = encode(Submit("", graph.hash, inputs, {"parent": None, "options": options.as_record()}))
-    device.journal.create_run(run.id, role="root", graph_hash=graph.hash, graph=graph.canonical, name=name, source=source, started=_now())
+    device.journal.create_run(
+        run.id, role="root", graph_hash=graph.hash, graph=graph.canonical, name=name, source=source, started=_now()
+    )
     device.journal.append(run.id, submit)
     return await run.execute(name)
 
@@ -131,7 +133,9 @@ class _Run:
 
     async def prepare(self) -> None:
         """Place every node, reaching for the worker only if a node may need it. Raises UsageError if no place satisfies a node."""
-        unknown = [name for name in self.options.pinned if name not in self.graph.nodes or not is_computed(self.graph.nodes[name])]
+        unknown = [
+            name for name in self.options.pinned if name not in self.graph.nodes or not is_computed(self.graph.nodes[name])
+        ]
         if unknown:
             raise UsageError(f"--place {unknown[0]}: the graph has no computed node of that name")
         last_offer = self._last_offer()
@@ -174,7 +178,8 @@ class _Run:
             )
         if self.graph.document.get("loop") and len(shipped) < len(self.placed):
             raise UsageError(
-                "not yet: a loop whose nodes run in two places", hint="Give all nodes one place (`place: cloud` or `place: edge` on the graph)."
+                "not yet: a loop whose nodes run in two places",
+                hint="Give all nodes one place (`place: cloud` or `place: edge` on the graph).",
             )
 
     async def _reach_worker(self) -> None:
@@ -272,10 +277,12 @@ class _Run:
             assert self.unreachable is not None
             self.delegate.lost(self.unreachable)
         else:
-            await self.delegate.open(self.link, _boundary_statics(self.graph, fragment.boundary, self.options.inject), self._submit_options())
+            await self.delegate.open(
+                self.link, _boundary_statics(self.graph, fragment.boundary, self.options.inject), self._submit_options()
+            )
 
     def _submit_options(self) -> dict[str, Value]:
-        return {"config": dict(self.options.config), "strict": self.options.strict}
+        return {"config": dict(self.options.config), "strict": self.options.strict, "models": dict(self.device.tiers)}
 
     async def _run_to_its_end(self, runtime: Runtime) -> State:
         deadline = self.options.deadline
@@ -296,7 +303,9 @@ class _Run:
             errors[""] = first[1]
         why = next((error for error in engine.suspended.values()), None)
         if state == State.SUSPENDED and why is None:
-            why = RunSuspended(self.text, "deadline", f"the deadline of {self.options.deadline:g} s passed before the run was complete")
+            why = RunSuspended(
+                self.text, "deadline", f"the deadline of {self.options.deadline:g} s passed before the run was complete"
+            )
             errors[""] = why
         self._finish(status, str(why) if why is not None else status)
         await self.device.journal.barrier()

@@ -33,7 +33,10 @@ class Watch:
     """
 
     def __init__(
-        self, placed: Mapping[str, Placement], made: Callable[[str], tuple[Result, int] | None], emit: Callable[[ProgressEvent], None]
+        self,
+        placed: Mapping[str, Placement],
+        made: Callable[[str], tuple[Result, int] | None],
+        emit: Callable[[ProgressEvent], None],
     ) -> None:
         self.nodes: dict[str, NodeReport] = {}
         self.errors: dict[str, BaseException] = {}
@@ -62,7 +65,14 @@ class Watch:
         report.retry = start.retry + (0 if final else 1)
         if not final:
             self._emit(
-                {"event": "retry", "t": _now(), "path": report.path, "retry": report.retry, "code": error_code(error), "message": str(error)}
+                {
+                    "event": "retry",
+                    "t": _now(),
+                    "path": report.path,
+                    "retry": report.retry,
+                    "code": error_code(error),
+                    "message": str(error),
+                }
             )
 
     def settled(self, event: Settled, by: Mapping[str, Value], usage: Mapping[str, Value] | None, t: float) -> None:

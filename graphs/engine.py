@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from graphs import nesting
-from graphs.errors import GraphferryError, NodeError, NodeTimeout
+from graphs.errors import NodeError, NodeTimeout
 from graphs.events import (
     Abort, Begin, Close, Command, Completed, Ended, Erred, Event, Failed, Interrupted, Outcome, Settled, Start, Stop, Suspend, Told,
 )  # fmt: skip
@@ -28,7 +28,8 @@ from graphs.limits import Queue
 from graphs.paths import escape
 from graphs.plan import Compiler, Plan, PlanNode
 from graphs.records import State
-from graphs.values import MISSING, Value, is_true
+from graphs.shaping import shaped, without_missing
+from graphs.values import MISSING, Value
 
 __all__ = ["Engine", "Frame"]
 
@@ -279,7 +280,7 @@ class Engine:
             inputs = node.inputs(results) if node.inputs is not None else dict(node.literal_inputs)
             params: Any = node.params
             if node.any_input:
-                inputs = _without_missing(inputs)
+                inputs = without_missing(inputs)
             if node.overlays:
                 over = inputs.get("params")
                 if isinstance(over, Mapping) and over:
@@ -311,21 +312,11 @@ class Engine:
     # -- what becomes of an attempt
 
     def shape(self, start: Start, value: Value, *, exists: bool = True) -> None:
-        """An attempt's raw value: `passThrough`, `repeatUntil`, `output` (§6.4 to 6.6)."""
+        """An attempt's raw value becomes the node's value, or shaping it fails the attempt."""
         frame, node = start.frame, start.node
         try:
-            passed = node.pass_through(frame.results) if node.pass_through is not None else None
-            if passed and value:
-                value = _lay_over(value, passed)
-            if exists and node.exists is not None:
-                found = node.exists(value)
-                if found is None or found is MISSING:
-                    raise NodeError("Repeat Until")
-            if node.output is not None:
-                value = node.output(value)
-                if passed:
-                    value = _lay_over(value, passed)
-        except Exception as error:  # noqa: BLE001 - as above
+            value = shaped(node, frame.results, value, exists=exists)
+        except Exception as error:  # noqa: BLE001 - whatever a property function raises is the node's failure (D2)
             self.fail(start, error)
             return
         self._finish(frame, node, value, start)
@@ -485,20 +476,3 @@ def _of_dead_frame(arguments: tuple[Any, ...]) -> bool:
     first = arguments[1] if isinstance(arguments[0], Engine) else arguments[0]
     frame = first.frame if isinstance(first, Start) else first
     return isinstance(frame, Frame) and frame.dead
-
-
-def _without_missing(value: Value) -> Value:
-    """An anyInput node's inputs: null and missing entries are dropped at every depth (§6.2)."""
-    if isinstance(value, dict):
-        return {key: _without_missing(item) for key, item in value.items() if item is not None and item is not MISSING}
-    if isinstance(value, list):
-        return [_without_missing(item) for item in value if item is not None and item is not MISSING]
-    return value
-
-
-def _lay_over(value: Value, entries: Mapping[str, Value]) -> Value:
-    if isinstance(value, dict):
-        return {**value, **entries}
-    if isinstance(value, list):
-        return [{**item, **entries} if isinstance(item, dict) else item for item in value]
-    return value

@@ -113,7 +113,11 @@ class Frame:
         plan = self.plan
         if not plan.any_nodes and not self.altered:
             return plan.roots
-        return [number for number in plan.computed if self.waits[number] == 0 or (number in plan.any_nodes and self._any_has_value(number))]
+        return [
+            number
+            for number in plan.computed
+            if self.waits[number] == 0 or (number in plan.any_nodes and self._any_has_value(number))
+        ]
 
     # -- outcomes and any-input nodes
 
@@ -186,7 +190,9 @@ class Frame:
             return False
         if engine.max_turns is not None and done >= engine.max_turns:
             self.turn = done - 1
-            self.broken = NodeError(f"the loop did not end within {engine.max_turns} turns", retryable=False, hint="Raise --max-turns.")
+            self.broken = NodeError(
+                f"the loop did not end within {engine.max_turns} turns", retryable=False, hint="Raise --max-turns."
+            )
             return False
         self.name = self.name_of(done)
         self._reset()

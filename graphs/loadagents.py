@@ -25,7 +25,9 @@ def known_agents(modules: Iterable[str] = (), *, folder: Path | None = None) -> 
         module = _import(name, folder)
         found = [each for each in vars(module).values() if isinstance(each, Agent)]
         if not found:
-            raise UsageError(f"--agents {name}: no agent in it", hint="An agent is made with the decorator graphferry.agent('name').")
+            raise UsageError(
+                f"--agents {name}: no agent in it", hint="An agent is made with the decorator graphferry.agent('name')."
+            )
         for each in found:
             registry.add(each)
     return registry

@@ -42,7 +42,9 @@ def open_node(engine: Engine, start: Start) -> None:
         if rows:
             _make_frames(engine, nesting, rows)
     except GraphInvalid as error:
-        _failed(engine, start, NodeError(str(error), retryable=False, detail={"problems": [each.message for each in error.problems]}))
+        _failed(
+            engine, start, NodeError(str(error), retryable=False, detail={"problems": [each.message for each in error.problems]})
+        )
         return
     except NodeError as error:
         _failed(engine, start, error)
@@ -133,7 +135,11 @@ def _make_frames(engine: Engine, nesting: Nesting, rows: list[dict[str, Value]])
     plan: Plan | None = None
     names: tuple[str, ...] = ()
     for number, values in enumerate(rows):
-        given = values if nesting.is_map else {key: value for key, value in values.items() if value is not MISSING or key not in own_nodes}
+        given = (
+            values
+            if nesting.is_map
+            else {key: value for key, value in values.items() if value is not MISSING or key not in own_nodes}
+        )
         if plan is None or tuple(given) != names:
             names = tuple(given)
             plan = engine.compiler.nested(node, document, names, mode=start.agent.nests, shared=node.graph_source is None)  # type: ignore[union-attr]

@@ -15,7 +15,17 @@ from graphs.functions import compile_property, is_plain_key
 from graphs.jstext import text as as_text
 from graphs.values import MISSING, Value
 
-__all__ = ["LOOP_INDEX", "Getter", "compile_output", "compile_source", "compile_value", "helper_known", "is_source", "names", "split_path"]
+__all__ = [
+    "LOOP_INDEX",
+    "Getter",
+    "compile_output",
+    "compile_source",
+    "compile_value",
+    "helper_known",
+    "is_source",
+    "names",
+    "split_path",
+]
 
 Getter: TypeAlias = Callable[[list[Any]], Value]
 

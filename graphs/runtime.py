@@ -125,6 +125,10 @@ class Runtime:
         if self.engine.ended is None:
             self.feed(Abort(self.clock(), why))
 
+    def cancel(self, start: Start) -> None:
+        """Cancel an attempt that runs here; the caller tells the engine what becomes of the node."""
+        self._stop(start)
+
     @property
     def ended(self) -> bool:
         """Whether the run is over."""

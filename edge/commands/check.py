@@ -16,7 +16,9 @@ __all__ = ["add_arguments", "main"]
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("graph", metavar="GRAPH", help="the graph's file, YAML or JSON")
-    parser.add_argument("--agents", action="append", default=[], metavar="MODULE", help="a module with agents of your own; may be repeated")
+    parser.add_argument(
+        "--agents", action="append", default=[], metavar="MODULE", help="a module with agents of your own; may be repeated"
+    )
     parser.add_argument("--strict", action="store_true", help="treat warnings as errors")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -28,14 +30,20 @@ def main(args: Namespace, env: Environment) -> int:
     try:
         document = load_file(env.cwd / args.graph, file=args.graph)
         graph = Graph.of(
-            document.data, set(known_agents(args.agents, folder=env.cwd)), marks=document.marks, file=document.file, strict=args.strict
+            document.data,
+            set(known_agents(args.agents, folder=env.cwd)),
+            marks=document.marks,
+            file=document.file,
+            strict=args.strict,
         )
         problems = graph.warnings
     except GraphInvalid as error:
         problems = error.problems
     bad = any(not problem.warning for problem in problems)
     if args.json:
-        env.stdout.write(json.dumps({"status": "invalid" if bad else "valid", "problems": as_json(problems)}, ensure_ascii=False) + "\n")
+        env.stdout.write(
+            json.dumps({"status": "invalid" if bad else "valid", "problems": as_json(problems)}, ensure_ascii=False) + "\n"
+        )
     elif problems:
         env.stderr.write(render(problems, document.text if document else None, colour=env.colour))
     if not bad and not args.json:

@@ -24,15 +24,21 @@ def add_run_options(parser: ArgumentParser) -> None:
     parser.add_argument("--offline", action="store_true", help="ask no worker: nodes that need one wait")
     parser.add_argument("--local-only", action="store_true", help="open no socket at all; refuse graphs that need one")
     parser.add_argument("--deadline", metavar="DURATION", help="suspend the run after this long, for instance 60s or 5m")
-    parser.add_argument("--durability", choices=("group", "node"), default="group", help="group: many results a commit (default); node: full sync")
+    parser.add_argument(
+        "--durability", choices=("group", "node"), default="group", help="group: many results a commit (default); node: full sync"
+    )
     parser.add_argument("--max-turns", type=int, metavar="N", help="end loops after N turns")
-    parser.add_argument("--agents", action="append", default=[], metavar="MODULE", help="a module with agents of your own; may be repeated")
+    parser.add_argument(
+        "--agents", action="append", default=[], metavar="MODULE", help="a module with agents of your own; may be repeated"
+    )
     parser.add_argument("--all", action="store_true", help="give the values of all nodes, not only of results")
     parser.add_argument("--json", action="store_true", help="print one JSON object about the run")
     parser.add_argument("--progress", choices=MODES, default="auto", help="how the run is shown on stderr")
 
 
-def run_options(args: Namespace, config: EdgeConfig, *, inject: Mapping[str, Value] = {}, earlier: Mapping[str, Any] = {}) -> RunOptions:
+def run_options(
+    args: Namespace, config: EdgeConfig, *, inject: Mapping[str, Value] = {}, earlier: Mapping[str, Any] = {}
+) -> RunOptions:
     """The options of one run: the command line over the configuration, and for `resume` over what the run began with."""
     return RunOptions(
         inject=inject,

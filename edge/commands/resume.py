@@ -38,7 +38,9 @@ def main(args: Namespace, env: Environment) -> int:
     if row.role != "root":
         raise UsageError(f"{args.run} is the part of a run that a worker ran; resume the run itself")
     if row.status == "completed":
-        raise UsageError(f"run {run_id_text(row.run)} is complete", hint=f"Look at it: graphferry runs show {run_id_text(row.run)}")
+        raise UsageError(
+            f"run {run_id_text(row.run)} is complete", hint=f"Look at it: graphferry runs show {run_id_text(row.run)}"
+        )
     if stored is None:
         raise JournalError(f"the graph of run {run_id_text(row.run)} is not in the journal")
     inject = {name: value for name, (state, value) in submit.inputs.items() if state == State.INJECTED}

@@ -20,7 +20,9 @@ __all__ = ["add_arguments", "main"]
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("graph", metavar="GRAPH", help="the graph's file, YAML or JSON")
-    parser.add_argument("--set", action="append", default=[], metavar="NODE=VALUE", help="a static node's value; @FILE takes a file's text")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NODE=VALUE", help="a static node's value; @FILE takes a file's text"
+    )
     parser.add_argument("--place", action="append", default=[], metavar="NODE=PLACE", help="where a node runs: edge or cloud")
     parser.add_argument("--strict", action="store_true", help="treat warnings of the check as errors")
     add_run_options(parser)
@@ -39,7 +41,11 @@ def main(args: Namespace, env: Environment) -> int:
             document.data, _valid_agents(device, options.url), marks=document.marks, file=document.file, strict=options.strict
         )
         return carry_out(
-            run_graph(device, graph, options, name=Path(args.graph).name, source=document.text), device, progress, args=args, env=env
+            run_graph(device, graph, options, name=Path(args.graph).name, source=document.text),
+            device,
+            progress,
+            args=args,
+            env=env,
         )
 
 

@@ -20,7 +20,9 @@ from graphs.errors import LinkCondition
 __all__ = ["carry_out"]
 
 
-def carry_out(run: Coroutine[Any, Any, RunReport], device: Device, progress: Progress, *, args: Namespace, env: Environment) -> int:
+def carry_out(
+    run: Coroutine[Any, Any, RunReport], device: Device, progress: Progress, *, args: Namespace, env: Environment
+) -> int:
     """Run to the end, print what came of it, and give the exit status. Ctrl-C suspends the run, so that it can be resumed."""
 
     async def whole() -> RunReport:
@@ -39,7 +41,10 @@ def carry_out(run: Coroutine[Any, Any, RunReport], device: Device, progress: Pro
     except asyncio.CancelledError:
         newest = device.journal.runs(1, role="root")
         if newest:
-            print(f"interrupted; what is finished is kept. Go on with:\n  graphferry resume {_short(newest[0].run)}", file=env.stderr)
+            print(
+                f"interrupted; what is finished is kept. Go on with:\n  graphferry resume {_short(newest[0].run)}",
+                file=env.stderr,
+            )
         return ExitStatus.INTERRUPTED
     progress.close()
     _print(report, args, env)
@@ -63,7 +68,9 @@ def _print(report: RunReport, args: Namespace, env: Environment) -> None:
     if args.progress != "quiet" and not args.json:
         rows = [node.as_row() for node in report.nodes.values()]
         encoding = getattr(env.stderr, "encoding", None) or "utf-8"
-        env.stderr.write(node_table(rows, width=shutil.get_terminal_size((110, 24)).columns, colour=env.colour, encoding=encoding))
+        env.stderr.write(
+            node_table(rows, width=shutil.get_terminal_size((110, 24)).columns, colour=env.colour, encoding=encoding)
+        )
     if report.status != "completed":
         _explain(report, env)
 

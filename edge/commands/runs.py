@@ -48,7 +48,8 @@ def _list(journal: Journal, args: Namespace, env: Environment) -> int:
     rows = journal.runs(args.limit, role="root")
     if args.json:
         entries = [
-            {"run": run_id_text(row.run), "graph": row.name, "status": row.status, "started": row.started, "ended": row.ended} for row in rows
+            {"run": run_id_text(row.run), "graph": row.name, "status": row.status, "started": row.started, "ended": row.ended}
+            for row in rows
         ]
         env.stdout.write(json.dumps(entries) + "\n")
         return ExitStatus.COMPLETED
@@ -106,9 +107,24 @@ def _entry(place: str, record: Record) -> dict[str, Any] | None:
             "by": dict(record.by), "usage": record.usage, "value": _shown(record.value),
         }  # fmt: skip
     if isinstance(record, Error):
-        return {"type": "error", "place": place, "path": record.path, "code": record.code, "text": record.text, "final": record.final, "retry": record.retry}
+        return {
+            "type": "error",
+            "place": place,
+            "path": record.path,
+            "code": record.code,
+            "text": record.text,
+            "final": record.final,
+            "retry": record.retry,
+        }
     if isinstance(record, Event):
-        return {"type": "event", "place": place, "path": record.path, "state": State(record.state).name.lower(), "t": record.t, "info": record.info}
+        return {
+            "type": "event",
+            "place": place,
+            "path": record.path,
+            "state": State(record.state).name.lower(),
+            "t": record.t,
+            "info": record.info,
+        }
     if isinstance(record, End):
         return {"type": "end", "place": place, "status": record.status, "t": record.t}
     if isinstance(record, Submit):

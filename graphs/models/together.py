@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from graphs.models.interface import Model, ModelInfo, Models
 
-__all__ = ["SCRIPTED", "Together", "local_models"]
+__all__ = ["SCRIPTED", "Aliased", "Together", "local_models"]
 
 SCRIPTED: Final = "scripted"
 """A model that is always there: it says back what it is told. For trying a graph without a real model."""
@@ -36,8 +36,32 @@ class Together:
         return next((member for member in self._members if name in member.names()), self._members[0])
 
 
-def local_models(host: Models) -> Together:
-    """The models of one side: the host's and the scripted one."""
+class Aliased:
+    """A `Models` that knows other names for some: tiers on a device, names of its own on a worker."""
+
+    def __init__(self, models: Models, aliases: Mapping[str, str]) -> None:
+        self._models = models
+        self._aliases = aliases
+
+    async def get(self, name: str) -> Model:
+        return await self._models.get(self._real(name))
+
+    def names(self) -> Sequence[str]:
+        real = self._models.names()
+        return sorted({*real, *(alias for alias, name in self._aliases.items() if name in real)})
+
+    def describe(self, name: str) -> ModelInfo:
+        return self._models.describe(self._real(name))
+
+    async def close(self) -> None:
+        await self._models.close()
+
+    def _real(self, name: str) -> str:
+        return self._aliases.get(name, name)
+
+
+def local_models(host: Models, *, scripted: Sequence[str] = ()) -> Together:
+    """The models of one side: the host's, and scripted ones under these names besides `SCRIPTED`."""
     from graphs.models.scripted import ScriptedModel, ScriptedModels
 
-    return Together(host, ScriptedModels([ScriptedModel(SCRIPTED)]))
+    return Together(host, ScriptedModels([ScriptedModel(name) for name in (SCRIPTED, *scripted)]))

@@ -1,0 +1,121 @@
+"""The worker: what it has, what it says it has, and the child runs it executes, whatever connection they came over."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from graphs.errors import GraphInvalid, ModelMissing, ValueUnsupported
+from graphs.models.interface import Models
+from graphs.models.together import Aliased
+from graphs.plan import Compiler
+from graphs.ports import Services
+from graphs.registry import Registry
+from graphs.spec import Graph, is_computed
+from graphs.values import Value, canonical, decode
+
+if TYPE_CHECKING:
+    from graphs.journal import Journal
+
+__all__ = ["RefusedCut", "Worker"]
+
+
+class RefusedCut(Exception):
+    """A cut graph this worker does not run. `code` is the link's word for why, `problems` are (path, code, text) of each."""
+
+    def __init__(self, code: str, problems: Collection[tuple[str, str, str]]) -> None:
+        self.code = code
+        self.problems = list(problems)
+        super().__init__("; ".join(text for _, _, text in self.problems))
+
+
+class Worker:
+    """Agents, models and the journal of one worker process. Verdicts about cuts are kept by their hash."""
+
+    def __init__(self, journal: Journal, agents: Registry, models: Models, *, default_model: str | None = None, files: str | None = None) -> None:
+        self.journal = journal
+        self.agents = agents
+        self.models = models
+        self.default_model = default_model
+        self.files = files
+        self.running = 0
+        self._graphs: dict[bytes, Graph] = {}
+
+    def services(self, names: Mapping[str, str]) -> Services:
+        """What agents are offered here. `names` are the device's words for models: they count where this worker has no model of that name itself."""
+        own = set(self.models.names())
+        aliases = {alias: name for alias, name in names.items() if alias not in own}
+        return Services(models=Aliased(self.models, aliases), default_model=self.default_model, files=self.files)
+
+    def compiler(self, *, strict: bool) -> Compiler:
+        """Compiles the cuts of one child run."""
+        return Compiler(self.agents, strict=strict)
+
+    def offer(self) -> dict[str, Value]:
+        """What this worker says it has (docs/protocol.md §6)."""
+        models: dict[str, Value] = {}
+        for name in self.models.names():
+            try:
+                info = self.models.describe(name)
+            except ModelMissing:
+                continue
+            models[name] = {"digest": info.digest, "context": info.context, "toks_s": info.tokens_per_second, "loaded": info.loaded}
+        return {
+            "agents": {name: each.version for name, each in self.agents.items()},
+            "models": models,
+            "filters": [],
+            "queue": max(0, self.slots - self.running),
+            "slots": self.slots,
+        }
+
+    @property
+    def slots(self) -> int:
+        """How many child runs may be open at once."""
+        return 64
+
+    def graph(self, address: bytes) -> Graph | None:
+        """The cut with this hash, if it is here. Raises RefusedCut for one that is here and not accepted."""
+        known = self._graphs.get(address)
+        if known is not None:
+            return known
+        stored = self.journal.graph(address)
+        return self.take_graph(address, stored.body) if stored is not None else None
+
+    def take_graph(self, address: bytes, body: bytes) -> Graph:
+        """Check a cut that arrived, and keep it. Its bytes are untrusted. Raises RefusedCut."""
+        try:
+            document = decode(body)
+            same = isinstance(document, Mapping) and canonical(document, strict=True) == body
+        except ValueUnsupported as error:
+            raise RefusedCut("GRAPH_INVALID", [("", "GRAPH_INVALID", str(error))]) from error
+        if not same:  # duplicate keys, which a decoder drops silently, or another order of bytes
+            raise RefusedCut("GRAPH_INVALID", [("", "GRAPH_INVALID", "these bytes are not the canonical form of a graph")])
+        try:
+            graph = Graph.of(document, self.agents.keys(), allow_cut=True)
+        except GraphInvalid as error:
+            unknown = any(problem.code == "GF105" for problem in error.problems)
+            problems = [(".".join(map(str, problem.path)), problem.code, problem.message) for problem in error.problems if not problem.warning]
+            raise RefusedCut("AGENT_UNKNOWN" if unknown else "GRAPH_INVALID", problems) from error
+        self._graphs[address] = graph
+        self.journal.put_graph(address, body)
+        return graph
+
+    def check_models(self, graph: Graph, names: Mapping[str, str]) -> None:
+        """Raises RefusedCut if a node asks for a model that is not here; `names` as in `services`."""
+        has = set(self.models.names())
+        problems = []
+        for name, spec in graph.nodes.items():
+            model = _asked_model(spec) if is_computed(spec) else None
+            if model is not None and model not in has and names.get(model) not in has:
+                problems.append((name, "MODEL_UNKNOWN", f"node {name!r} asks for the model {model!r}; this worker has {', '.join(sorted(has))}"))
+        if problems:
+            raise RefusedCut("MODEL_UNKNOWN", problems)
+
+    async def close(self) -> None:
+        """Ends all model processes."""
+        await self.models.close()
+
+
+def _asked_model(spec: Mapping[str, Any]) -> str | None:
+    model = (spec.get("params") or {}).get("model") or spec.get("model")
+    return model if isinstance(model, str) and not model.startswith(":") else None
