@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from journal_tagged import record_from_json
 
 from graphs.journal import Journal, parse_run_id
 from graphs.journal.reader import graph_address
@@ -17,10 +17,6 @@ from graphs.records import RECORDS, Encoded, chain, decode, encode
 from graphs.values import decode as decode_value
 
 HERE = Path(__file__).parent / "journals"
-sys.path.insert(0, str(HERE))
-
-from tagged import record_from_json  # noqa: E402  beside the recorded files
-
 FORMATS = sorted(int(file.stem.removeprefix("format-")) for file in HERE.glob("format-*.json"))
 
 

@@ -249,6 +249,42 @@ def test_a_record_queued_while_its_run_is_being_finished_keeps_its_number(
     assert [entry.seq for entry in journal.records(run, journal.store_id)] == [1, 2, 3]
 
 
+def test_a_removed_run_is_gone_with_its_records(journal: Journal) -> None:
+    run, other = create(journal, 1), create(journal, 2)
+    for each in (run, other):
+        journal.append(each, encode(Start("a", 1)))
+        journal.accept(each, OTHER, 1, encode(Start("a", 1)))
+    journal.flush()
+    with journal._writer._draining:
+        journal.append(run, encode(Start("a", 2)))
+        journal.remove_run(run)
+        assert not journal.knows(run)
+        for call in (lambda: journal.append(run, encode(Start("a", 3))), lambda: journal.remove_run(run)):
+            with pytest.raises(JournalError, match="there is no run"):
+                call()
+    journal.flush()
+    assert [row.run for row in journal.runs()] == [other]
+    assert {head.run for head in journal.heads()} == {other}
+    db = sqlite3.connect(journal.path)
+    assert db.execute("SELECT count(*) FROM records").fetchone() == (2,)
+    db.close()
+    assert create(journal, 1) == run
+    assert journal.append(run, encode(Start("again", 1))) == 1
+    journal.flush()
+    assert [entry.record for entry in journal.records(run)] == [Start("again", 1)]
+
+
+def test_a_run_is_made_again_only_when_it_is_gone(journal: Journal) -> None:
+    run = create(journal)
+    journal.flush()
+    with journal._writer._draining:
+        journal.remove_run(run)
+        with pytest.raises(JournalError, match=r"is in .* already"):
+            create(journal)
+    journal.flush()
+    assert create(journal) == run
+
+
 def test_connection_numbers_only_rise(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     with Journal.open(path, synchronous="normal") as journal:

@@ -64,6 +64,7 @@ class Journal(Reader):
         self._logs: dict[tuple[bytes, bytes], Log] = {}
         self._own: dict[bytes, Log] = {}
         self._creating: set[bytes] = set()
+        self._removing: set[bytes] = set()
 
     @classmethod
     def open(cls, path: str | Path, *, synchronous: Synchronous = "full") -> Self:
@@ -110,7 +111,7 @@ class Journal(Reader):
             self.put_graph(graph_hash, graph, source=source, file=name if source is not None else None)
         sql = "INSERT INTO runs (run, parent, role, graph, name, status, started) VALUES (?, ?, ?, ?, ?, 'running', ?)"
         with self._mutex:
-            if self._knows(run):
+            if run in self._removing or self._knows(run):
                 raise JournalError(f"run {run_id_text(run)} is in {self.path} already.")
             self._writer.push(Statement(sql, (run, parent, role, graph_hash, name, started), lambda: self._creating.discard(run)))
             self._creating.add(run)
@@ -135,6 +136,19 @@ class Journal(Reader):
             self._writer.push(
                 Statement("UPDATE runs SET status = 'running', ended = NULL, exit_info = NULL WHERE run = ?", (run,))
             )
+
+    def remove_run(self, run: bytes) -> None:
+        """Queues the removal of a run with its records; its graph stays. Child runs are runs of their own.
+
+        That nobody still works on the run, and that its peers have all of it, is for the caller to know (docs/protocol.md §10).
+        """
+        with self._mutex:
+            self._require(run)
+            self._writer.push(Statement("DELETE FROM runs WHERE run = ?", (run,), lambda: self._removing.discard(run)))
+            self._removing.add(run)
+            self._creating.discard(run)
+            for log in [log for log in self._logs.values() if log.run == run]:
+                self._drop(log)
 
     def put_graph(self, graph_hash: bytes, body: bytes, *, source: str | None = None, file: str | None = None) -> None:
         """Queues a graph or cut graph under its hash; a source text is kept with the first one that has it."""
@@ -245,7 +259,9 @@ class Journal(Reader):
     # Heads in memory; `_mutex` is held
 
     def _knows(self, run: bytes) -> bool:
-        return run in self._creating or bool(self._query("SELECT 1 FROM runs WHERE run = ?", (run,)))
+        if run in self._creating or run in self._removing:
+            return run in self._creating
+        return bool(self._query("SELECT 1 FROM runs WHERE run = ?", (run,)))
 
     def _require(self, run: bytes) -> None:
         if not self._knows(run):
@@ -260,7 +276,8 @@ class Journal(Reader):
     def _load(self, run: bytes, writer: bytes) -> Log:
         """The head of a log that this process has not used yet."""
         self._writer.check()
-        rows = self._query("SELECT id FROM logs WHERE run = ? AND writer = ?", (run, writer))
+        known = "SELECT id FROM logs WHERE run = ? AND writer = ?"
+        rows = [] if run in self._removing else self._query(known, (run, writer))
         if rows:
             heads = self._query("SELECT seq, chk FROM records WHERE log = ? ORDER BY seq DESC LIMIT 1", rows[0])
             last, chk = heads[0] if heads else (0, 0)
@@ -276,6 +293,9 @@ class Journal(Reader):
     def _forget(self, run: bytes) -> None:
         """Drops the heads of a run that ended, so that a worker which serves for months does not keep them all."""
         for log in [log for log in self._logs.values() if log.run == run and log.last == log.durable]:
-            del self._logs[run, log.writer]
-            if log.writer == self.store_id:
-                del self._own[run]
+            self._drop(log)
+
+    def _drop(self, log: Log) -> None:
+        del self._logs[log.run, log.writer]
+        if log.writer == self.store_id:
+            del self._own[log.run]

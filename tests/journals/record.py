@@ -12,9 +12,9 @@ from tempfile import TemporaryDirectory
 from msgpack import ExtType, packb
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent.parent)]
+sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
 
-from tagged import record_to_json  # noqa: E402  found only now
+from journal_tagged import record_to_json  # noqa: E402  found only now
 
 from graphs.journal import Journal, run_id_text  # noqa: E402  as above
 from graphs.journal.reader import graph_address  # noqa: E402  as above
