@@ -44,7 +44,9 @@ class _Table:
         self.fields = fields
         self.refusal = refusal
         self.working = {name for name, field in fields.items() if field.status == "works"}
-        self.types = {name: python_types(field) for name, field in fields.items() if field.types != ("any",)}
+        self.types = {
+            name: python_types(field) for name, field in fields.items() if field.status == "works" and field.types != ("any",)
+        }
 
 
 _GRAPH = _Table(GRAPH, "Graph Data does not allow")

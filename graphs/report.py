@@ -138,4 +138,4 @@ def in_document_order(problems: list[Problem], document: Value) -> list[Problem]
                 break
         return tuple(found)
 
-    return sorted(problems, key=lambda problem: position(problem.path))
+    return sorted(problems, key=lambda problem: (position(problem.path), len(problem.path)))

@@ -120,13 +120,18 @@ def test_marks_lead_through_aliases() -> None:
 
 
 def test_numbers_no_graph_can_hold_are_noted() -> None:
-    assert [(code, line, column) for code, _, line, column in noticed("a: .inf\nb: [1, .nan]\n")] == [("GF110", 1, 4), ("GF110", 2, 8)]
+    assert [(code, line, column) for code, _, line, column in noticed("a: .inf\nb: [1, .nan]\n")] == [
+        ("GF110", 1, 4),
+        ("GF110", 2, 8),
+    ]
     assert [code for code, *_ in noticed('{"a": NaN, "b": -Infinity, "c": 1e999, "d": "\\ud800"}')] == ["GF110"] * 4
     assert load_text("a: 99999999999999999999").data == {"a": 1e20}
 
 
 def test_json_is_read_as_json() -> None:
-    text = '{\n\t"a": [1, 2.5, -3, true, null, "\\/ \\ud83d\\ude00 \\" :b"],\n"b"\n:\t{"c": ":d"}, "e": 12345678901234567890123\n}'
+    text = (
+        '{\n\t"a": [1, 2.5, -3, true, null, "\\/ \\ud83d\\ude00 \\" :b"],\n"b"\n:\t{"c": ":d"}, "e": 12345678901234567890123\n}'
+    )
     document = load_text(text)
     assert document.data == {"a": [1, 2.5, -3, True, None, '/ 😀 " :b'], "b": {"c": ":d"}, "e": 12345678901234567890123.0}
     assert document.marks is not None
@@ -203,7 +208,7 @@ class Level(IntEnum):
 
 
 def test_python_data_becomes_plain() -> None:
-    data = OrderedDict([("a", (1, [2.5, Tier.SMALL])), (1, Level.ONE), (None, True)])  # type: ignore[list-item]
+    data = OrderedDict([("a", (1, [2.5, Tier.SMALL])), (1, Level.ONE), (None, True)])
     document = load(data)  # type: ignore[arg-type]
     assert document == Document({"a": [1, [2.5, "small"]], "1": 1, "": True})
     assert [type(item) for item in (document.data["a"][1][1], document.data["1"])] == [str, int]
