@@ -168,6 +168,7 @@ def test_names_accepted_without_an_agent() -> None:
          [("GF118", 2, 1, 6), ("GF118", 3, 1, 4), ("GF118", 5, 25, 3), ("GF118", 5, 34, 5)]),
         (graph("b: {agent: copyAgent, place: {at: clod, offline: never, local: {modle: small}, on: edge}}", place="moon"),
          [("GF119", 2, 8, 4), ("GF119", 4, 37, 4), ("GF119", 4, 52, 5), ("GF104", 4, 67, 5), ("GF119", 4, 82, 2)]),
+        (graph("b: {agent: copyAgent, place: {local: small}}", "c: {agent: copyAgent, place: {local: }}"), [("GF119", 3, 40, 5)]),
         (graph("b: {agent: copyAgent, place: {offline: wait, local: {place: edge}}}"), [("GF119", 3, 48, 5), ("GF119", 3, 56, 5)]),
         (graph(OK, inputs="{a: {type: word, defualt: 1}, b: {}, c: 3, d: {type: integer, default: 1.5, description: 2}}"),
          [("GF120", 2, 20, 4), ("GF120", 2, 26, 7), ("GF120", 2, 39, 1), ("GF120", 2, 49, 1), ("GF120", 2, 80, 3), ("GF120", 2, 98, 1)]),
@@ -193,6 +194,21 @@ def test_every_code_points_at_its_place(text: str, found: list[tuple[str, int, i
     assert places(problems) == found
     assert all(each.code in CODES and each.file == "g.yaml" for each in problems)
     assert all(each.warning == (each.code >= "GF150") for each in problems)
+
+
+@pytest.mark.parametrize(
+    ("loop", "found", "suggestion"),
+    [
+        ("{count: 1, whlie: 2}", ("GF104", 2, 18, 5), 'did you mean "while"?'),
+        ("{while: ':ab.x'}", ("GF103", 2, 17, 2), 'did you mean "a" (line 4)?'),
+        ("{while: ':a.lenght()'}", ("GF153", 2, 15, 13), 'did you mean "length"?'),
+    ],
+)
+def test_what_graphai_overlooks_in_a_loop_is_a_warning(loop: str, found: tuple[str, int, int, int], suggestion: str) -> None:
+    problems = checked(graph("a: {value: 1}", OK, loop=loop))
+    assert places(problems) == [found]
+    assert problems[0].warning
+    assert problems[0].suggestion == suggestion
 
 
 def test_every_code_is_tested() -> None:

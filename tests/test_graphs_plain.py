@@ -43,6 +43,15 @@ def test_depth_and_cycles_end() -> None:
     assert copy_plain([deep]) == [deep]
 
 
+def test_what_means_too_much_is_refused_in_good_time() -> None:
+    wide: Any = ["x"] * 100
+    for _ in range(8):
+        wide = [wide] * 100
+    assert not is_plain(wide)
+    with pytest.raises(GraphInvalid, match="1,000,000 values"):
+        copy_plain(wide)
+
+
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(max_size=3),
     lambda inner: (
