@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journal_tagged import record_from_json
 
 from graphs.journal import Journal, parse_run_id
 from graphs.journal.reader import graph_address
 from graphs.journal.schema import MIGRATIONS
 from graphs.records import RECORDS, Encoded, chain, decode, encode
 from graphs.values import decode as decode_value
+from journal_tagged import record_from_json
 
 HERE = Path(__file__).parent / "journals"
 FORMATS = sorted(int(file.stem.removeprefix("format-")) for file in HERE.glob("format-*.json"))

@@ -7,6 +7,7 @@ import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -121,6 +122,30 @@ def test_many_may_open_a_new_file_at_once(tmp_path: Path) -> None:
         stores = list(pool.map(open_one, range(4)))
     assert len(stores) == 4
     assert len(set(stores)) == 1
+
+
+@pytest.mark.parametrize(("code", "patience"), [(sqlite3.SQLITE_BUSY_RECOVERY, True), (sqlite3.SQLITE_IOERR, False)])
+def test_only_a_lock_is_waited_for(code: int, patience: bool) -> None:
+    class Stub:
+        """SQLite answers so when two processes make one file."""
+
+        asked = 0
+
+        def execute(self, statement: str) -> None:
+            assert statement == "PRAGMA journal_mode = WAL"
+            self.asked += 1
+            if self.asked == 1:
+                error = sqlite3.OperationalError("database is locked")
+                error.sqlite_errorcode = code
+                raise error
+
+    stub = Stub()
+    if patience:
+        schema._set_wal(cast("sqlite3.Connection", stub))
+    else:
+        with pytest.raises(sqlite3.OperationalError):
+            schema._set_wal(cast("sqlite3.Connection", stub))
+    assert stub.asked == (2 if patience else 1)
 
 
 def _dump(path: Path) -> list[str]:

@@ -1,25 +1,22 @@
-"""Writes the journal that this version makes beside those of earlier ones. Never changes a file that is there."""
+"""Writes the journal that this version makes beside those of earlier ones. Never changes a file that is there.
+
+PYTHONPATH=.:tests python tests/journals/record.py
+"""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from msgpack import ExtType, packb
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
-
-from journal_tagged import record_to_json  # noqa: E402  found only now
-
-from graphs.journal import Journal, run_id_text  # noqa: E402  as above
-from graphs.journal.reader import graph_address  # noqa: E402  as above
-from graphs.journal.schema import APPLICATION_ID, MIGRATIONS  # noqa: E402  as above
-from graphs.records import (  # noqa: E402  as above
+from graphs.journal import Journal, run_id_text
+from graphs.journal.reader import graph_address
+from graphs.journal.schema import APPLICATION_ID, MIGRATIONS
+from graphs.records import (
     Answer,
     Cancel,
     Close,
@@ -38,7 +35,10 @@ from graphs.records import (  # noqa: E402  as above
     Unknown,
     encode,
 )
-from graphs.values import MISSING, canonical  # noqa: E402  as above
+from graphs.values import MISSING, canonical
+from journal_tagged import record_to_json
+
+HERE = Path(__file__).parent
 
 RUN = bytes.fromhex("018bcfe568007000800000000000abcd")
 CHILD = bytes.fromhex("018bcfe568017000800000000000abce")
