@@ -99,7 +99,7 @@ class Report:
         if self._suggested[0] >= _MOST_SUGGESTIONS:
             return None
         self._suggested[0] += 1
-        near = [each for each in known if abs(len(each) - len(word)) <= _LENGTH_APART][:_MOST_CANDIDATES]
+        near = sorted(each for each in known if abs(len(each) - len(word)) <= _LENGTH_APART)[:_MOST_CANDIDATES]
         lower = {each.lower(): each for each in reversed(near)}
         close = get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
         if not close:

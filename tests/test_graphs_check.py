@@ -8,29 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
+from graph_texts import AGENTS, OK, checked, graph, places
 from graphs.check import CODES, check, first
-from graphs.errors import GraphInvalid, Problem
+from graphs.errors import GraphInvalid
 from graphs.load import load_text
-
-AGENTS = ("copyAgent", "nestedAgent", "mapAgent", "llmAgent")
-
-OK = "b: {agent: copyAgent, inputs: {v: :a}}"
-"""A node that can start, for graphs whose problem is elsewhere."""
-
-
-def checked(text: str, **options: Any) -> list[Problem]:
-    document = load_text(text, file="g.yaml")
-    return check(document.data, AGENTS, marks=document.marks, **options)
-
-
-def graph(*nodes: str, **attributes: str) -> str:
-    head = {"version": "0.5", **attributes}
-    return "\n".join([*(f"{key}: {value}" for key, value in head.items()), "nodes:", *(f"  {node}" for node in nodes)]) + "\n"
-
-
-def places(problems: list[Problem]) -> list[tuple[str, int, int, int]]:
-    return [(each.code, each.line, each.column, each.length) for each in problems]
-
 
 # ---- GraphAI's own words: the conformance cases of validation, as documents ----
 
@@ -196,21 +177,6 @@ def test_every_code_points_at_its_place(text: str, found: list[tuple[str, int, i
     assert all(each.warning == (each.code >= "GF150") for each in problems)
 
 
-@pytest.mark.parametrize(
-    ("loop", "found", "suggestion"),
-    [
-        ("{count: 1, whlie: 2}", ("GF104", 2, 18, 5), 'did you mean "while"?'),
-        ("{while: ':ab.x'}", ("GF103", 2, 17, 2), 'did you mean "a" (line 4)?'),
-        ("{while: ':a.lenght()'}", ("GF153", 2, 15, 13), 'did you mean "length"?'),
-    ],
-)
-def test_what_graphai_overlooks_in_a_loop_is_a_warning(loop: str, found: tuple[str, int, int, int], suggestion: str) -> None:
-    problems = checked(graph("a: {value: 1}", OK, loop=loop))
-    assert places(problems) == [found]
-    assert problems[0].warning
-    assert problems[0].suggestion == suggestion
-
-
 def test_every_code_is_tested() -> None:
     (cases,) = [mark.args[1] for mark in test_every_code_points_at_its_place.pytestmark]  # type: ignore[attr-defined]
     seen = {code for _, found in cases for code, *_ in found}
@@ -258,40 +224,6 @@ def test_first_follows_graphai_s_steps() -> None:
         order.append(problem.path[-1])
         problems.remove(problem)
     assert order == ["colour", "agent", "v", "update"]
-
-
-@pytest.mark.parametrize(
-    ("source", "says"),
-    [
-        (":a.equal(x y)", "one word"),
-        (":a.equal(a.b)", "dot inside"),
-        (":a.default()", "one word"),
-        (":a.add(0.5)", "dot inside"),
-        (":a.add(x)", "whole number"),
-        (":a.slice(a)", "whole numbers"),
-        (":a.split(x)", "characters of"),
-        (":a.join(, )", "comma"),
-        (":a.length(1)", "nothing in its brackets"),
-        (":a.sort()", "no function sort()"),
-        ("see ${:a.join(--)} there", "comma"),
-    ],
-)
-def test_functions_that_never_give_a_value(source: str, says: str) -> None:
-    (problem,) = checked(graph("a: {value: 1}", f'b: {{agent: copyAgent, inputs: {{v: "{source}"}}}}'))
-    assert problem.code == "GF153"
-    assert problem.warning
-    assert says in problem.message
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        *(":a.join()", ":a.join(,)", ":a.join( )", ":a.split(.)", ":a.split(, )", ":a.slice(-2)", ":a.slice(0, 3)", ":a.add(-1)"),
-        *(":a.equal(yes/no)", ":a.default(-3)", ":a.keys().$0.toUpperCase()", "${:a.toJSON()}"),
-    ],
-)
-def test_functions_that_do(source: str) -> None:
-    assert checked(graph("a: {value: 1}", f'b: {{agent: copyAgent, inputs: {{v: "{source}"}}}}')) == []
 
 
 # ---- nested graphs ----
@@ -343,31 +275,7 @@ def test_problems_of_nested_graphs_warn(node: str, found: list[str]) -> None:
     assert [each.warning for each in checked(text, strict=True)] == [code == "GF156" for code in found]
 
 
-def test_an_unknown_helper_is_an_error_only_if_strict() -> None:
-    text = graph("b: {agent: copyAgent, inputs: {v: '@maria'}}")
-    assert [each.warning for each in checked(text)] == [True]
-    assert [each.warning for each in checked(text, strict=True)] == [False]
-
-
-# ---- ours ----
-
-
-def test_our_attributes() -> None:
-    text = graph(
-        "a: {value: 1, sensitivity: [private]}",
-        "b: {agent: llmAgent, model: large, place: {at: cloud, offline: local, local: {model: small, timeout: 5}}, effect: none}",
-        "c: {agent: llmAgent, place: edge, sensitivity: pii, inputs: {t: ':topic'}}",
-        place="auto",
-        inputs="{topic: {type: string, default: foxes, description: what, sensitivity: [pii]}, other: }",
-        retry="2",
-    )
-    assert checked(text) == []
-
-
-def test_a_graph_s_own_sensitivity_words_count() -> None:
-    text = graph("a: {value: 1, sensitivity: [medical]}", "b: {agent: copyAgent, label: medical}")
-    assert places(checked(text)) == [("GF121", 4, 32, 7)]
-    assert places(checked(graph("b: {agent: copyAgent, label: medical}"), sensitivity_words=["medical"])) == [("GF121", 3, 32, 7)]
+# ---- cut graphs ----
 
 
 def test_cut_graphs() -> None:
