@@ -36,6 +36,7 @@ _TYPE_BYTES: Final = tuple(bytes((number,)) for number in range(256))
 # commit inserts many rows a statement, in a few fixed sizes that stay in the statement cache.
 _INSERT: Final = "INSERT INTO records (log, seq, type, fields, tail, chk) VALUES "
 _INSERTS: Final = tuple((size, _INSERT + ", ".join(["(?, ?, ?, ?, ?, ?)"] * size)) for size in (256, 64, 16, 4, 1))
+_INSERT_ONE: Final = _INSERTS[-1][1]
 
 
 @dataclass(slots=True)
@@ -148,8 +149,7 @@ class Writer:
     def flush(self, *, full: bool = False) -> None:
         """Commits all that is queued, in this thread."""
         self._drain(full=full and self._synchronous != "full")
-        with self.mutex:
-            self.check()
+        self.check()
 
     def add_hook(self, hook: DurableHook) -> Callable[[], None]:
         """Calls `hook` after each commit that made logs grow; returns the function that ends it."""
@@ -211,9 +211,9 @@ class Writer:
 
     def _commit(self, batch: Sequence[Item], full: bool) -> None:
         db = self._db
-        first = batch[0] if batch else None
-        if len(batch) == 1 and isinstance(first, tuple) and first[0].id is not None and not full:
-            self._insert([first])  # one statement is a transaction of its own, a fifth faster
+        if len(batch) == 1 and not full and isinstance(batch[0], tuple) and batch[0][0].id is not None:
+            log, *values = batch[0]
+            db.execute(_INSERT_ONE, (log.id, *values))  # one statement is a transaction of its own, a fifth faster
             self.commits += 1
             return
         full = full or any(type(item) is _Waiter and item.full for item in batch)
@@ -266,19 +266,18 @@ class Writer:
                     waiters.setdefault(item.loop, []).append(item.future)
                 elif failure is not None:
                     continue
-                elif isinstance(item, Statement):
-                    if item.done is not None:
-                        item.done()
-                else:
+                elif isinstance(item, tuple):
                     log, seq = item[0], item[1]
                     log.durable = seq
                     grown[log.run, log.writer] = seq
+                elif item.done is not None:
+                    item.done()
         for loop, futures in waiters.items():
             try:
                 loop.call_soon_threadsafe(_wake, futures, failure)
             except RuntimeError:  # that loop is closed: nobody waits there any more
                 continue
-        if grown:
+        if grown and self._hooks:
             self._tell(grown)
 
     def _tell(self, grown: Mapping[tuple[bytes, bytes], int]) -> None:
