@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from graphs.errors import JournalError, UsageError, ValueUnsupported
 from graphs.journal.ids import id_prefix_range, run_id_short, run_id_text
-from graphs.journal.schema import connect_reader, unreadable
+from graphs.journal.schema import SEQ_BITS, connect_reader, unreadable
 from graphs.records import Record, chain, decode
 from graphs.values import Value, digest
 
@@ -25,8 +25,8 @@ __all__ = ["Entry", "Head", "Logged", "Reader", "RunRow", "StoredGraph", "graph_
 _PAGE: Final = 512
 _SELECT_RUNS: Final = "SELECT run, parent, role, graph, name, status, started, ended, exit_info FROM runs"
 _SELECT_HEADS: Final = (
-    "SELECT logs.run, writer, seq, chk FROM logs"
-    " JOIN records ON log = logs.id AND seq = (SELECT max(seq) FROM records WHERE log = logs.id)"
+    "SELECT logs.run, writer, seq, chk FROM logs JOIN records ON records.id ="
+    " (SELECT max(id) FROM records WHERE id BETWEEN logs.id << 32 AND (logs.id << 32) + 4294967295)"
 )
 
 
@@ -141,7 +141,7 @@ class Reader:
         """The checksum of a log up to `seq`; 0 for seq 0. Raises JournalError if the log does not go that far."""
         if seq == 0:
             return 0
-        query = "SELECT chk FROM records WHERE log = (SELECT id FROM logs WHERE run = ? AND writer = ?) AND seq = ?"
+        query = "SELECT chk FROM records WHERE id = ((SELECT id FROM logs WHERE run = ? AND writer = ?) << 32) + ?"
         rows = self._query(query, (run, writer, seq))
         if not rows:
             raise self._damaged(run, writer, seq, "it is not there")
@@ -179,8 +179,8 @@ class Reader:
 
     def _page(self, log: int, after: int) -> list[tuple[Any, ...]]:
         # Page by page, so that a long log neither fills memory nor keeps the write-ahead log from being folded in.
-        query = "SELECT seq, type, fields, tail, chk FROM records WHERE log = ? AND seq > ? ORDER BY seq LIMIT ?"
-        return self._query(query, (log, after, _PAGE))
+        query = "SELECT seq, type, fields, tail, chk FROM records WHERE id > ? AND id < ? ORDER BY id LIMIT ?"
+        return self._query(query, ((log << SEQ_BITS) + after, (log + 1) << SEQ_BITS, _PAGE))
 
     def _query(self, query: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
         try:

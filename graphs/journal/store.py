@@ -16,7 +16,7 @@ from typing import Final, Self
 from graphs.errors import JournalError
 from graphs.journal.ids import run_id_text
 from graphs.journal.reader import Reader, graph_address
-from graphs.journal.schema import Synchronous, connect
+from graphs.journal.schema import SEQ_BITS, Synchronous, connect
 from graphs.journal.writer import DurableHook, Log, Statement, Writer
 from graphs.records import Encoded
 from graphs.values import Value
@@ -25,6 +25,11 @@ __all__ = ["ENDINGS", "Journal", "OutOfOrder"]
 
 ENDINGS: Final = frozenset({"completed", "failed", "suspended", "cancelled", "expired", "diverged"})
 """What a run may come to, for now (suspended) or for good."""
+
+_NOTE_HEADS: Final = (
+    "UPDATE logs SET noted = (SELECT coalesce(max(seq), 0) FROM records"
+    " WHERE records.id BETWEEN logs.id << 32 AND (logs.id << 32) + 4294967295) WHERE run = ?"
+)
 
 
 class OutOfOrder(JournalError):
@@ -121,13 +126,12 @@ class Journal(Reader):
         if status not in ENDINGS:
             raise JournalError(f"{status!r} is not how a run ends; that is one of {', '.join(sorted(ENDINGS))}.")
         info = None if exit_info is None else json.dumps(exit_info, ensure_ascii=False)
-        noted = "UPDATE logs SET noted = (SELECT coalesce(max(seq), 0) FROM records WHERE log = id) WHERE run = ?"
         with self._mutex:
             self._require(run)
             self._writer.push(
                 Statement("UPDATE runs SET status = ?, ended = ?, exit_info = ? WHERE run = ?", (status, ended, info, run))
             )
-            self._writer.push(Statement(noted, (run,), lambda: self._forget(run)))
+            self._writer.push(Statement(_NOTE_HEADS, (run,), lambda: self._forget(run)))
 
     def reopen_run(self, run: bytes) -> None:
         """Queues that a suspended run goes on."""
@@ -232,12 +236,14 @@ class Journal(Reader):
         It and everything queued before it are committed with full sync, as must be before HELLO says what is held
         (docs/protocol.md §6, §10).
         """
-        statement = Statement("UPDATE store SET conn = max(conn, ?) + 1 RETURNING conn", (above,))
-        with self._mutex:
-            self._writer.push(statement, ring=False)
+        raised = Statement("UPDATE store SET conn = max(conn, ?) + 1", (above,))
+        read = Statement("SELECT conn FROM store", ())
+        with self._mutex:  # what is queued together is committed together
+            self._writer.push(raised, ring=False)
+            self._writer.push(read, ring=False)
         self._writer.flush(full=True)
-        assert statement.row is not None
-        return int(statement.row[0])
+        assert read.row is not None
+        return int(read.row[0])
 
     def close(self) -> None:
         """Commits what is queued and closes the file. Idempotent. Raises JournalError if something could not be written."""
@@ -279,9 +285,11 @@ class Journal(Reader):
         known = "SELECT id FROM logs WHERE run = ? AND writer = ?"
         rows = [] if run in self._removing else self._query(known, (run, writer))
         if rows:
-            heads = self._query("SELECT seq, chk FROM records WHERE log = ? ORDER BY seq DESC LIMIT 1", rows[0])
+            log_id = int(rows[0][0])
+            head = "SELECT seq, chk FROM records WHERE id > ? AND id < ? ORDER BY id DESC LIMIT 1"
+            heads = self._query(head, (log_id << SEQ_BITS, (log_id + 1) << SEQ_BITS))
             last, chk = heads[0] if heads else (0, 0)
-            log = Log(run, writer, rows[0][0], last, chk, last)
+            log = Log(run, writer, log_id, last, chk, last)
         else:
             self._require(run)
             log = Log(run, writer, None, 0, 0, 0)

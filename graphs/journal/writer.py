@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from zlib import crc32
 
 from graphs.errors import JournalError
-from graphs.journal.schema import BUSY_MS, Synchronous
+from graphs.journal.schema import BUSY_MS, SEQ_BITS, Synchronous
 from graphs.records import Encoded
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ _TYPE_BYTES: Final = tuple(bytes((number,)) for number in range(256))
 
 # sqlite3 gives up the interpreter lock for each statement and, when the loop is busy, gets it back only after 5 ms; so a
 # commit inserts many rows a statement, in a few fixed sizes that stay in the statement cache.
-_INSERT: Final = "INSERT INTO records (log, seq, type, fields, tail, chk) VALUES "
-_INSERTS: Final = tuple((size, _INSERT + ", ".join(["(?, ?, ?, ?, ?, ?)"] * size)) for size in (256, 64, 16, 4, 1))
+_INSERT: Final = "INSERT INTO records (id, type, fields, tail, chk) VALUES "
+_INSERTS: Final = tuple((size, _INSERT + ", ".join(["(?, ?, ?, ?, ?)"] * size)) for size in (256, 64, 16, 4, 1))
 _INSERT_ONE: Final = _INSERTS[-1][1]
 
 
@@ -212,8 +212,9 @@ class Writer:
     def _commit(self, batch: Sequence[Item], full: bool) -> None:
         db = self._db
         if len(batch) == 1 and not full and isinstance(batch[0], tuple) and batch[0][0].id is not None:
-            log, *values = batch[0]
-            db.execute(_INSERT_ONE, (log.id, *values))  # one statement is a transaction of its own, a fifth faster
+            db.execute(
+                _INSERT_ONE, _values(batch[0], batch[0][0].id)
+            )  # one statement is a transaction of its own, a fifth faster
             self.commits += 1
             return
         full = full or any(type(item) is _Waiter and item.full for item in batch)
@@ -244,8 +245,8 @@ class Writer:
         for size, sql in _INSERTS:
             while len(rows) - start >= size:
                 values: list[Any] = []
-                for log, seq, type_, count, tail, chk in rows[start : start + size]:
-                    values += (log.id or self._begin_log(log), seq, type_, count, tail, chk)
+                for row in rows[start : start + size]:
+                    values += _values(row, row[0].id or self._begin_log(row[0]))
                 self._db.execute(sql, values)
                 start += size
 
@@ -299,6 +300,11 @@ class Writer:
         failure.__cause__ = error
         with self.mutex:
             self._failure = failure
+
+
+def _values(row: _Row, log: int) -> tuple[Any, ...]:
+    _, seq, type_, count, tail, chk = row
+    return ((log << SEQ_BITS) + seq, type_, count, tail, chk)
 
 
 def _wake(futures: Sequence[asyncio.Future[None]], failure: JournalError | None) -> None:
