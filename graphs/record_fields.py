@@ -5,7 +5,7 @@ Bytes from a peer decide nothing before they passed here: a field of the wrong t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType, NoneType
 from typing import Any, Final, TypeAlias
 
@@ -60,40 +60,49 @@ def _is_enum(kind: type, allowed: frozenset[type]) -> bool:
     return kind is not bool and issubclass(kind, int) and int in allowed
 
 
-def depth(items: Iterable[Value], limit: int) -> int:
+def depth(items: Sequence[Value], limit: int) -> int:
     """How deep lists and maps are nested in `items`; `limit` + 1 if deeper than that.
 
     Raises ValueUnsupported for a key that is not text and for what msgpack knows but a value cannot be. Without recursion: the nesting is
     the peer's choice.
     """
     found = 0
-    level = _containers(items)
+    level: list[Any] = [items]
     while level:
-        found += 1
-        if found > limit:
-            break
         inner: list[Any] = []
         for container in level:
-            if isinstance(container, Mapping):
+            if type(container) is dict:
                 for key in container:
                     if type(key) is not str:
                         raise ValueUnsupported(f"a map's keys are text, got a {type(key).__name__}")
                 container = container.values()
-            inner += _containers(container)
+            for item in container:
+                kind = type(item)
+                if kind is dict or kind is list:
+                    inner.append(item)
+                elif kind not in _LEAVES:
+                    inner += _unusual(item)
+        if not inner:
+            break
+        found += 1
+        if found > limit:
+            break
         level = inner
     return found
 
 
-def _containers(items: Iterable[Value]) -> list[Any]:
-    found = [item for item in items if type(item) not in _LEAVES]
-    for item in found:
-        if not isinstance(item, (Mapping, list, tuple, str, int, float)):
-            raise ValueUnsupported(f"{type(item).__name__} is not data")
-    return found if all(type(item) in _USUAL for item in found) else [item for item in found if isinstance(item, (Mapping, list, tuple))]
+def _unusual(item: Any) -> list[Any]:
+    """A container in the form `depth` walks, or nothing for a leaf, whose type is a relative of a usual one."""
+    if isinstance(item, Mapping):
+        return [dict(item)]
+    if isinstance(item, (list, tuple)):
+        return [list(item)]
+    if isinstance(item, (str, int, float)):
+        return []
+    raise ValueUnsupported(f"{type(item).__name__} is not data")
 
 
 _LEAVES = frozenset({str, int, bool, float, bytes, NoneType, Missing, msgpack.ExtType})
-_USUAL = frozenset({dict, list})
 
 
 # -- rules of single types, where the types of the fields say too little
@@ -101,7 +110,9 @@ _USUAL = frozenset({dict, list})
 
 def _path(items: Sequence[Value]) -> str | None:
     path = items[0]
-    if path is not None and not (0 < len(path) <= MAX_PATH and (path.isascii() or len(path.encode("utf-8", "replace")) <= MAX_PATH)):
+    if path is not None and not (
+        0 < len(path) <= MAX_PATH and (path.isascii() or len(path.encode("utf-8", "replace")) <= MAX_PATH)
+    ):
         return f"a path has 1 to {MAX_PATH} bytes, got {len(path)} characters"
     return None
 

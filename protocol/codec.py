@@ -16,7 +16,7 @@ from graphs.values import Value
 from protocol.errors import RemoteProtocolError
 from protocol.messages import CATALOGUE, NUMBERS, Ack, Entry, Message, Unhandled, check, is_control_to_ignore, is_record, is_uint
 
-__all__ = ["DEFAULT_LIMITS", "Limits", "check_inline", "decode", "encode", "encode_entry", "uint"]
+__all__ = ["DEFAULT_LIMITS", "LOWEST_LIMITS", "Limits", "check_inline", "decode", "encode", "encode_entry", "uint"]
 
 MAX_PACKET: Final = 256 * 1024
 MAX_FIRST_PACKET: Final = 128 * 1024
@@ -43,6 +43,9 @@ class Limits:
 
 
 DEFAULT_LIMITS: Final = Limits()
+
+LOWEST_LIMITS: Final = Limits(packet=MIN_PACKET, window=4, window_bytes=MAX_RECORD)
+"""No side may take less, so a device keeps to these until WELCOME tells it more."""
 
 
 # -- writing

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from graphs.values import Value
 from protocol import codec
-from protocol.codec import DEFAULT_LIMITS, Limits
+from protocol.codec import DEFAULT_LIMITS, LOWEST_LIMITS, Limits
 from protocol.errors import RemoteProtocolError
 from protocol.messages import Hello, RunId, StoreId, Welcome, is_uint
 
@@ -272,17 +272,16 @@ def _statements(value: Any, *, answer: bool) -> tuple[Statement, ...]:
     return tuple(Statement.from_wire(each, answer=answer) for each in value)
 
 
-_LIMIT_FLOORS: Mapping[str, int] = {"packet": codec.MIN_PACKET, "window": 1, "window_bytes": codec.MAX_RECORD}
-"""A peer that takes less could not be sent every record."""
+_LIMIT_NAMES: Final = ("packet", "window", "window_bytes")
 
 
 def _limits_to_wire(limits: Limits) -> dict[str, Value]:
-    return {name: getattr(limits, name) for name in _LIMIT_FLOORS}
+    return {name: getattr(limits, name) for name in _LIMIT_NAMES}
 
 
 def _limits_from_wire(value: Any) -> Limits:
-    given = {name: _uint(_map(value).get(name, getattr(DEFAULT_LIMITS, name))) for name in _LIMIT_FLOORS}
-    for name, floor in _LIMIT_FLOORS.items():
-        if given[name] < floor:
-            raise ValueError(f"the limit {name!r} is at least {floor:,}")
+    given = {name: _uint(_map(value).get(name, getattr(DEFAULT_LIMITS, name))) for name in _LIMIT_NAMES}
+    for name, number in given.items():
+        if number < getattr(LOWEST_LIMITS, name):
+            raise ValueError(f"the limit {name!r} is at least {getattr(LOWEST_LIMITS, name):,}")
     return Limits(**given)

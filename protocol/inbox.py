@@ -212,7 +212,10 @@ class Inbox:
         state = self._state
         if run.diverged:
             return
+        before = run.out.acked if run.out is not None else 0
         heard = hear(run, said, state.store)
+        if not heard.diverged and run.out is not None and run.out.acked > before:
+            state.events.append(Acked(run.id, run.out.acked))
         if heard.diverged:
             state.diverge(run, said.writer)
             if state.is_device and state.connection is not None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from graphs.records import Record
 from graphs.values import Value
-from protocol.codec import MAX_FIRST_PACKET, Limits
+from protocol.codec import LOWEST_LIMITS
 from protocol.config import Config, Role
 from protocol.errors import RemoteProtocolError
 from protocol.events import Diverged, Event, Faulted, Got
@@ -30,7 +30,7 @@ class Connection:
 
     def __init__(self, now: int, number: int, config: Config) -> None:
         self.number = number
-        self.outbox = Outbox(Limits(packet=MAX_FIRST_PACKET))
+        self.outbox = Outbox(LOWEST_LIMITS)
         self.liveness = Liveness(now, config.hb_ms)
         self.aliases: dict[int, tuple[Run, InLog] | None] = {}
         """The peer's aliases; None: a log that is not taken, its records are dropped."""

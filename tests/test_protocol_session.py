@@ -133,16 +133,39 @@ def test_the_other_ends_hello_must_be_this_devices() -> None:
 
 
 def test_limits_are_negotiated_down() -> None:
-    pair = connected(worker={"limits": codec.Limits(window=2)})
+    pair = connected(worker={"limits": codec.Limits(window=4)})
     run = pair.open()
     for number in range(5):
         pair.device.conn.append(run, Start(f"n{number}", 1))
     pair.device.commit()
     pair.flush(DEVICE)
     pair.deliver(DEVICE)
-    assert len([message for message in pair.said(DEVICE) if isinstance(message, Entry)]) == 2
+    assert len([message for message in pair.said(DEVICE) if isinstance(message, Entry)]) == 4
     pair.settle()
     assert len(pair.worker.records(run, DEVICE)) == 6
+
+
+def test_a_device_keeps_to_the_lowest_limits_until_it_knows_the_workers() -> None:
+    pair = Pair(worker={"limits": codec.LOWEST_LIMITS})
+    run = pair.open()
+    for number in range(9):
+        pair.device.append(run, Start(f"n{number}", 1))
+    pair.connect()
+    pair.settle()
+    assert not pair.worker.seen(Faulted)
+    assert len(pair.worker.records(run, DEVICE)) == 10
+
+
+@pytest.mark.parametrize("name", ["packet", "window", "window_bytes"])
+def test_a_peer_that_takes_less_than_it_must_is_refused(name: str) -> None:
+    import dataclasses
+
+    lowest = codec.LOWEST_LIMITS
+    pair = Pair(device={"limits": dataclasses.replace(lowest, **{name: getattr(lowest, name) - 1})})
+    pair.connect()
+    pair.flush()
+    pair.deliver(DEVICE)
+    assert pair.worker.seen(Faulted)[-1].code == "PROTOCOL_HANDSHAKE"
 
 
 # -- durability
@@ -419,7 +442,7 @@ def test_a_broken_rule_is_a_fault(messages: list[object], code: str, close: int)
 
 
 def test_an_ack_of_what_was_not_sent_is_a_fault() -> None:
-    pair, run = running()
+    pair, _ = running()
     pair.device.told(pair.device.conn.receive(pair.now, codec.encode(Ack(((1, 2),))), pair.number))
     assert pair.device.seen(Faulted)[-1].code == "PROTOCOL_ACK"
 
@@ -434,12 +457,12 @@ def test_a_record_after_end_is_a_fault() -> None:
 
 
 def test_more_records_than_the_window_are_a_fault() -> None:
-    pair = connected(worker={"limits": codec.Limits(window=3)})
-    messages = [LOG, entry(1, 1, SUBMIT), *(entry(1, seq, Start("a", 1)) for seq in (2, 3))]
+    pair = connected(worker={"limits": codec.Limits(window=4)})
+    messages = [LOG, entry(1, 1, SUBMIT), *(entry(1, seq, Start("a", 1)) for seq in (2, 3, 4))]
     packet = b"".join(map(codec.encode, messages))  # type: ignore[arg-type]
     pair.worker.told(pair.worker.conn.receive(0, packet, 1))
     assert pair.worker.conn.closing is None
-    pair.worker.told(pair.worker.conn.receive(0, codec.encode(entry(1, 4, Start("a", 1))), 1))
+    pair.worker.told(pair.worker.conn.receive(0, codec.encode(entry(1, 5, Start("a", 1))), 1))
     assert pair.worker.seen(Faulted)[-1].code == "LIMIT_WINDOW"
 
 
@@ -594,7 +617,7 @@ def test_a_small_graph_goes_ahead_of_the_run_that_needs_it_and_only_once() -> No
 
 
 def test_a_graph_the_worker_lacks_is_asked_for() -> None:
-    pair, run = running()
+    pair, _ = running()
     h = graph_hash()
     pair.worker.conn.graph_state(h, GraphStatus.UNKNOWN)
     pair.settle()

@@ -1,0 +1,175 @@
+"""The link's invariants under any schedule, and the test of that test: sessions with one rule removed must be caught."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
+
+from protocol import resume
+from protocol.handshake import Statement
+from protocol.log import InLog, OutLog
+from protocol.session import Conn
+from protocol.state import State
+from protocol.store import Trim
+from protocol.streams import Stream
+from wire.machine import Rollback, Strict
+
+
+def explore(machine: type[RuleBasedStateMachine], examples: int, *, hunting: bool = False) -> None:
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=30,
+            deadline=None,
+            database=None,
+            derandomize=hunting,
+            print_blob=not hunting,
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate] if hunting else [Phase.generate, Phase.shrink],
+        ),
+    )
+
+
+def test_every_schedule_keeps_the_invariants() -> None:
+    explore(Strict, 150)
+
+
+def test_a_store_that_went_back_in_time_is_noticed() -> None:
+    explore(Rollback, 100)
+
+
+# -- mutants
+
+
+@contextmanager
+def send_before_commit() -> Iterator[None]:
+    stage = State.stage
+
+    def mutant(self: State, effect: Any, run: Any, record: Any = None) -> None:
+        stage(self, effect, run, record)
+        if record is None and not isinstance(effect, Trim):
+            run.out.durable = effect.seq
+            self.flow(run)
+
+    with patch.object(State, "stage", mutant):
+        yield
+
+
+@contextmanager
+def acknowledge_before_commit() -> Iterator[None]:
+    stage = State.stage
+
+    def mutant(self: State, effect: Any, run: Any, record: Any = None) -> None:
+        stage(self, effect, run, record)
+        if record is not None:
+            run.into.durable = effect.seq
+            assert self.connection is not None
+            self.connection.outbox.acknowledge(run.into)
+
+    with patch.object(State, "stage", mutant):
+        yield
+
+
+@contextmanager
+def no_dedupe() -> Iterator[None]:
+    with patch.object(InLog, "is_next", lambda self, seq: True):
+        yield
+
+
+@contextmanager
+def trim_before_end() -> Iterator[None]:
+    def mutant(self: State, run: Any) -> None:
+        if not self.is_device and run.out.acked and run.out.acked == run.out.last:
+            self.stage(Trim(run.id, run.out.writer, run.out.acked), run)
+
+    with patch.object(State, "trim", mutant):
+        yield
+
+
+@contextmanager
+def append_after_end() -> Iterator[None]:
+    check = Conn._check_writer
+
+    def mutant(self: Conn, run: Any, record: Any) -> None:
+        if run is not None and run.out is not None:
+            run.out.ended = False
+        check(self, run, record)
+
+    with patch.object(Conn, "_check_writer", mutant):
+        yield
+
+
+@contextmanager
+def hello_from_memory() -> Iterator[None]:
+    said = resume.statement
+
+    def mutant(log: Any, *more: Any) -> Statement:
+        if isinstance(log, InLog):
+            log.durable = log.last
+        return said(log, *more)
+
+    with patch.object(resume, "statement", mutant), patch("protocol.inbox.statement", mutant):
+        yield
+
+
+@contextmanager
+def no_fence() -> Iterator[None]:
+    receive = Conn.receive
+
+    def mutant(self: Conn, now: int, packet: bytes, number: int) -> Any:
+        connection = self._state.connection
+        return receive(self, now, packet, connection.number if connection else number)
+
+    with patch.object(Conn, "receive", mutant):
+        yield
+
+
+@contextmanager
+def ignore_what_is_shown() -> Iterator[None]:
+    with patch.object(Stream, "rewind", lambda self, off: None):
+        yield
+
+
+@contextmanager
+def forget_what_was_sent() -> Iterator[None]:
+    def mutant(self: OutLog, have: int) -> None:
+        self.sent = max(self.sent, have)
+        self.acked = have
+        self.wanting = False
+
+    with patch.object(OutLog, "resume", mutant):
+        yield
+
+
+@contextmanager
+def no_checksum() -> Iterator[None]:
+    with patch.object(InLog, "contradicts", lambda *_: False), patch.object(OutLog, "contradicts", lambda *_: False):
+        yield
+
+
+MUTANTS: list[tuple[Callable[[], Any], type[RuleBasedStateMachine]]] = [
+    (send_before_commit, Strict),
+    (acknowledge_before_commit, Strict),
+    (no_dedupe, Strict),
+    (trim_before_end, Strict),
+    (append_after_end, Strict),
+    (hello_from_memory, Strict),
+    (no_fence, Strict),
+    (ignore_what_is_shown, Strict),
+    (forget_what_was_sent, Strict),
+    (no_checksum, Rollback),
+]
+
+
+@pytest.mark.parametrize(("mutant", "machine"), MUTANTS, ids=lambda each: each.__name__)
+def test_a_session_without_this_rule_is_caught(mutant: Callable[[], Any], machine: type[RuleBasedStateMachine]) -> None:
+    with mutant(), pytest.raises(AssertionError):
+        explore(machine, 200, hunting=True)
