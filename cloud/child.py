@@ -41,7 +41,10 @@ class ChildLog(Protocol):
 
 
 class ChildRun:
-    """One child run. `root` is the run id of the device's run: idempotency keys of agents hang on it."""
+    """One child run. `root` is the run id of the device's run: idempotency keys of agents hang on it.
+
+    `model_names` are the device's words for models; `grace_ms` is how long its owner may be gone before it is cancelled, None for ever.
+    """
 
     def __init__(self, worker: Worker, log: ChildLog, run: bytes, submit: Submit) -> None:
         self.worker = worker
@@ -50,6 +53,10 @@ class ChildRun:
         self.graph_hash: bytes = submit.graph
         parent = submit.opts.get("parent")
         self.root: bytes = parent[0] if isinstance(parent, (list, tuple)) and parent else run
+        options: Mapping[str, Any] = submit.opts.get("options") or {}
+        self.model_names: Mapping[str, str] = options.get("models") or {}
+        gone = submit.opts.get("gone")
+        self.grace_ms: int | None = int(gone[1]) if isinstance(gone, (list, tuple)) and len(gone) > 1 else None
         self.ended = False
         self._log = log
         self._runtime: Runtime | None = None
@@ -71,7 +78,7 @@ class ChildRun:
             compiler,
             known=known,
             open=True,
-            services=self.worker.services(options.get("models") or {}),
+            services=self.worker.services(self.model_names),
             config=options.get("config"),
             recorder=_ChildRecorder(self._append, self._log.durable, everything=True, delta=self._delta),
             run_id=self.root,

@@ -76,7 +76,6 @@ class Delegate:
 
         Whatever the gate or the limits refuse is a link condition: the nodes wait, the run goes on without them.
         """
-        self._link = link
         fragment = self.fragment
         inputs = {name: [int(State.INJECTED), value] for name, value in statics.items()}
         self._unsettled -= set(statics)
@@ -91,6 +90,7 @@ class Delegate:
                 self.child, role="child", parent=self.run, graph_hash=fragment.hash, graph=fragment.canonical, name="cut", started=int(time.time() * 1000)
             )
             link.open_run(self.child, self, submit, labels)
+            self._link = link
         except LinkCondition as condition:
             self.lost(condition)
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from edge.progress import ProgressEvent
 from edge.runner import Device
 from graphs.environment import Environment
 from graphs.journal import Journal
+from graphs.journal.schema import Synchronous
 from graphs.loadagents import known_agents
 from graphs.models.host import ModelHost
 from graphs.models.store import DEFAULT_MODEL, ModelStore
@@ -27,12 +28,16 @@ def open_device(
     config: EdgeConfig,
     *,
     agents: tuple[str, ...] = (),
-    synchronous: Any = "full",
+    synchronous: Synchronous = "full",
+    tiers: Mapping[str, str] | None = None,
     emit: Callable[[ProgressEvent], None] = lambda _event: None,
 ) -> Iterator[Device]:
-    """The device, its journal open. `agents` are the user's own modules. The caller closes its models inside the event loop it used them in."""
+    """The device, its journal open. `agents` are the user's own modules, `tiers` count instead of the configured ones.
+
+    The caller closes its models inside the event loop it used them in.
+    """
     registry = known_agents(agents, folder=env.cwd)
-    tiers = {_SMALL: DEFAULT_MODEL, **config.models}
+    tiers = {_SMALL: DEFAULT_MODEL, **(config.models if tiers is None else tiers)}
     models = Aliased(local_models(ModelHost(ModelStore(env.home("models")))), tiers)
     with Journal.open(config.journal, synchronous=synchronous) as journal:
         yield Device(

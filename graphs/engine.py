@@ -88,7 +88,6 @@ class Engine:
         self._todo: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._handlers: Mapping[type, Callable[[Any], None]] = {
             Begin: self._on_begin,
-            Completed: self._on_completed,
             Failed: self._on_failed,
             Interrupted: self._on_interrupted,
             Suspend: self._on_suspend,
@@ -101,10 +100,28 @@ class Engine:
 
     def handle(self, event: Event) -> list[Command]:
         """Take one event in and give what is to be done now, in order. An event about an attempt that is over is ignored."""
+        if event.__class__ is Completed:
+            return self.completed(*event)
         commands: list[Command] = []
         self.commands = commands
         self.now = event.t
         self._handlers[event.__class__](event)
+        if self._todo or self.suspended:
+            self._work_off()
+        return commands
+
+    def completed(self, start: Start, value: Value, t: float) -> list[Command]:
+        """`handle(Completed(start, value, t))` without the event's object: the one event that comes once a node."""
+        commands: list[Command] = []
+        frame, node = start.frame, start.node
+        if frame.starts.get(node.index) is not start:
+            return commands
+        self.commands = commands
+        self.now = t
+        if node.plain:
+            self._finish(frame, node, value, start)
+        else:
+            self.shape(start, value)
         if self._todo or self.suspended:
             self._work_off()
         return commands
@@ -121,18 +138,8 @@ class Engine:
         root.inject(event.inject)
         self.begin(root)
 
-    def _on_completed(self, event: Completed) -> None:
-        start = event.start
-        frame, node = start.frame, start.node
-        if frame.starts.get(node.index) is not start:
-            return
-        if node.plain:
-            self._finish(frame, node, event.value, start)
-        else:
-            self.shape(start, event.value)
-
     def _on_failed(self, event: Failed) -> None:
-        start = event.start
+        start: Start = event.start
         if start.frame.starts.get(start.node.index) is start:
             if isinstance(event.error, NodeTimeout):
                 self.commands.append(Stop(start))
@@ -166,7 +173,7 @@ class Engine:
 
     def _on_told(self, event: Told) -> None:
         path, outcome = event.path, event.outcome
-        start = self._expected.pop(path, None)
+        start: Start | None = self._expected.pop(path, None)
         if start is not None and start.frame.starts.get(start.node.index) is start:
             self._take(start.frame, start.node, outcome, start)
             return
@@ -378,20 +385,32 @@ class Engine:
         self.log.append((start, frame, node, start.turn, COMPLETED, value, self.now))
         if self._report:
             self.commands.append(Settled(frame, node, start.turn, COMPLETED, value, start, False))
-        self.tell(frame, number)
-        self._leave(frame, node)
+        waits = frame.waits  # from here on `tell` and `_leave`, written out: this runs once a node
+        for follower in frame.plan.followers[number]:
+            waits[follower] = left = waits[follower] - 1
+            if not left:
+                self.ready(frame, follower)
+            elif left < 0:
+                frame.look_at_any(follower)
+        queue = self.queue
+        if queue.labels:
+            queue.leave(node)
+        else:
+            queue.running -= 1
+        if queue.waiting:
+            self._drain()
+        frame.active -= 1
+        if not frame.active:
+            frame.check_end()
 
     def tell(self, frame: Frame, number: int) -> None:
         """Node `number` has a value (or completed without one): its followers, in written order, may have become ready."""
         waits = frame.waits
         for follower in frame.plan.followers[number]:
-            left = waits[follower] - 1
-            if left > 0:
-                waits[follower] = left
-            elif left == 0:
-                waits[follower] = 0
+            waits[follower] = left = waits[follower] - 1
+            if not left:
                 self.ready(frame, follower)
-            else:
+            elif left < 0:  # an anyInput node: its count began below zero
                 frame.look_at_any(follower)
 
     def _leave(self, frame: Frame, node: PlanNode) -> None:

@@ -113,5 +113,6 @@ class Queue:
         if limit is None:
             return True
         # Children of a running parent with this label may exceed it by one each; the parent's own siblings may not.
-        lent = sum(1 for parent in self._parents[label] if parent is not frame)  # type: ignore[index]
-        return self._running[label] < limit + lent  # type: ignore[index]
+        assert label is not None
+        lent = len([parent for parent in self._parents[label] if parent is not frame])
+        return self._running[label] < limit + lent

@@ -89,8 +89,8 @@ class PlanNode:
         passed = spec.get("passThrough")
         self.pass_through: Getter | None = None
         if passed:
-            self.pass_through = compile_value(passed, numbers) or (lambda _results, literal=passed: literal)
-        graph = spec.get("graph")
+            self.pass_through = compile_value(passed, numbers) or _always(passed)
+        graph: Any = spec.get("graph")
         self.graph_source: Getter | None = compile_source(graph, numbers) if is_source(graph) else None
         self.graph: Value = graph
         self.plans: dict[Any, Plan] = {}
@@ -101,6 +101,10 @@ class PlanNode:
         self.simple: bool = (
             self.agent is not None and self.nests is None and self.condition is None and not self.any_input and not self.overlays
         )
+
+
+def _always(value: Value) -> Getter:
+    return lambda _results: value
 
 
 def _condition(spec: Mapping[str, Value], numbers: Mapping[str, int]) -> Callable[[list[Any]], bool] | None:
@@ -217,12 +221,12 @@ class Plan:
         loop = document.get("loop") or {}
         self.loops = bool(loop)
         self.loop_count: float | None = (loop["count"] or 0) if "count" in loop else None
-        condition = loop.get("while")
+        condition: Any = loop.get("while")
         self.loop_while: Getter | None = None
         if is_source(condition):
             self.loop_while = compile_source(condition, self.numbers)
         elif "while" in loop:
-            self.loop_while = lambda _results: condition
+            self.loop_while = _always(condition)
 
 
 class Compiler:

@@ -1,9 +1,9 @@
 """The runtime: the one thin asyncio shell around the engine. It owns tasks and timers, runs agents, and decides nothing.
 
-Plain agents run inline. Async ones are awaited inside worker tasks that already exist: another worker starts only when one really suspends while
-work is ready, so there are as many tasks as nodes that really wait, not one a node. A coroutine is never stepped outside a task, so time-outs,
-cancellation and context variables work as their users know them. Each node sees fresh context variables: a worker whose context an agent changed
-retires, and a new one takes over.
+Plain agents run inline. Async ones are awaited inside worker tasks that already exist: another worker starts only when one really
+suspends while work is ready, so there are as many tasks as nodes that really wait, not one a node. A coroutine is never stepped
+outside a task, so time-outs, cancellation and context variables work as their users know them. Each node sees fresh context
+variables: a worker whose context an agent changed retires, and a new one takes over.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from graphs.attempt import Attempt
 from graphs.engine import Engine
 from graphs.errors import LinkCondition, ModelCrashed, NodeTimeout, UsageError
 from graphs.events import (
-    Abort, Arm, Begin, Command, Completed, Ended, Erred, Event, Failed, Interrupted, Outcome, Settled, Start, Stop, Suspend,
+    Abort, Arm, Begin, Completed, Ended, Erred, Event, Failed, Interrupted, Outcome, Settled, Start, Stop, Suspend,
 )  # fmt: skip
 from graphs.plan import Compiler, Plan
 from graphs.ports import AgentFilter, Observer, Recorder, Remote, Services
@@ -136,26 +136,26 @@ class Runtime:
 
     # -- commands
 
-    def _apply(self, commands: Sequence[Command]) -> None:
+    def _apply(self, commands: Sequence[Any]) -> None:
         for command in commands:
             kind = command.__class__
             if kind is Attempt:
                 if self._indeterminate and command.path in self._indeterminate:
                     self._ask_about(command)
                 elif command.node.place is None:
-                    self._ready.append(command)  # type: ignore[arg-type]
+                    self._ready.append(command)
                 else:
-                    self._expect(command)  # type: ignore[arg-type]
+                    self._expect(command)
             elif kind is Settled:
-                self._settled(command)  # type: ignore[arg-type]
+                self._settled(command)
             elif kind is Erred:
-                self._erred(command)  # type: ignore[arg-type]
+                self._erred(command)
             elif kind is Stop:
-                self._stop(command.start)  # type: ignore[union-attr]
+                self._stop(command.start)
             elif kind is Arm:
-                self._arm(command.start)  # type: ignore[union-attr]
+                self._arm(command.start)
             elif kind is Ended and self._over is not None and not self._over.done():
-                self._over.set_result(command.state)  # type: ignore[union-attr]
+                self._over.set_result(command.state)
 
     def _ask_about(self, start: Attempt) -> None:
         """A node with effects was in flight when its side died: it may have happened or not, so it is never repeated by itself."""
@@ -238,23 +238,24 @@ class Runtime:
 
     async def _work(self) -> None:
         ready, clock, base = self._ready, self.clock, self._context
-        pop, apply, handle, ways = ready.popleft, self._apply, self.engine.handle, self._ways
+        pop, apply, ways = ready.popleft, self._apply, self._ways
+        handle, completed = self.engine.handle, self.engine.completed
         observed = bool(self._observers)
         task = asyncio.current_task()
-        turn_ends = clock() + _SLICE
+        slice_ends = clock() + _SLICE
         while ready:
             start = pop()
             if start.over:
                 continue
-            agent = start.agent
+            agent: Any = start.agent
             if observed:
                 self._started(start)
-            way = ways.get(agent) or self._way(agent)
-            event: Event | None
-            if start.node.timeout or way == _CAREFULLY:
+            if start.node.timeout or (ways.get(agent) or self._way(agent)) == _CAREFULLY:
                 event = await self._carefully(start)
                 if event is None:
                     continue
+                now = event.t
+                commands = handle(event)
             else:
                 start.t = clock()
                 try:
@@ -264,21 +265,24 @@ class Runtime:
                             self._call_help()
                         start.task = task
                         value = await value
-                    event = Completed(start, value, clock())
                 except asyncio.CancelledError:
                     if not start.over or task is None:
                         raise
                     task.uncancel()
                     continue
                 except Exception as error:  # noqa: BLE001 - an agent may raise anything; it is the node's failure
-                    event = self._failure(start, error)
-            apply(handle(event))
+                    now = clock()
+                    commands = handle(self._failure(start, error))
+                else:
+                    now = clock()
+                    commands = completed(start, value, now)
+            apply(commands)
             if copy_context() != base:  # an agent changed a context variable: the next node starts with a fresh context
                 self._call_help()
                 return
-            if event.t > turn_ends:
+            if now > slice_ends:
                 await asyncio.sleep(0)
-                turn_ends = clock() + _SLICE
+                slice_ends = clock() + _SLICE
 
     def _way(self, agent: Agent) -> int:
         """How attempts of an agent are carried out: directly, or carefully, where something has to happen around them."""

@@ -17,12 +17,13 @@ __all__ = ["Graph", "is_boundary", "is_computed", "reads"]
 class Graph:
     """A checked graph. Its document must not be changed any more; the written order of its nodes is part of its meaning.
 
-    `hash` is its address (32 bytes), `warnings` what the checker noticed without refusing it.
+    `nodes` are those of the document, after the static nodes that its `inputs` declare. `hash` is the graph's address (32 bytes), `warnings` what the
+    checker noticed without refusing it.
     """
 
     def __init__(self, document: Mapping[str, Value], *, warnings: tuple[Problem, ...] = ()) -> None:
         self.document = document
-        self.nodes: Mapping[str, Mapping[str, Value]] = document["nodes"]
+        self.nodes: Mapping[str, Mapping[str, Value]] = _with_declared(document)
         self.warnings = warnings
 
     @classmethod
@@ -63,6 +64,19 @@ class Graph:
 
     def __repr__(self) -> str:
         return f"<Graph {self.hash.hex()[:8]} with {len(self.nodes)} nodes>"
+
+
+def _with_declared(document: Mapping[str, Value]) -> Mapping[str, Mapping[str, Value]]:
+    """The nodes, with a static node in front for each declared input that is not among them (graph-spec §14)."""
+    nodes: Mapping[str, Mapping[str, Value]] = document["nodes"]
+    declared = document.get("inputs")
+    if not declared:
+        return nodes
+    added: dict[str, Mapping[str, Value]] = {}
+    for name, about in declared.items():
+        if name not in nodes:
+            added[name] = {"value": about["default"]} if isinstance(about, Mapping) and "default" in about else {}
+    return {**added, **nodes}
 
 
 def is_computed(node: Mapping[str, Value]) -> bool:

@@ -24,7 +24,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def main(args: Namespace, env: Environment) -> int:
-    from graphs.problems import as_json, render
+    from graphs.problems import as_data, render
 
     document = None
     try:
@@ -42,10 +42,10 @@ def main(args: Namespace, env: Environment) -> int:
     bad = any(not problem.warning for problem in problems)
     if args.json:
         env.stdout.write(
-            json.dumps({"status": "invalid" if bad else "valid", "problems": as_json(problems)}, ensure_ascii=False) + "\n"
+            json.dumps({"status": "invalid" if bad else "valid", "problems": as_data(problems)}, ensure_ascii=False) + "\n"
         )
     elif problems:
-        env.stderr.write(render(problems, document.text if document else None, colour=env.colour))
+        env.stderr.write(render(problems, document.text if document else None, color=env.colour))
     if not bad and not args.json:
         env.stdout.write(f"{args.graph}: {len(document.data['nodes']) if document else 0} nodes, no problems\n")
     return ExitStatus.USAGE if bad else ExitStatus.COMPLETED

@@ -37,13 +37,13 @@ def add_run_options(parser: ArgumentParser) -> None:
 
 
 def run_options(
-    args: Namespace, config: EdgeConfig, *, inject: Mapping[str, Value] = {}, earlier: Mapping[str, Any] = {}
+    args: Namespace, config: EdgeConfig, *, inject: Mapping[str, Value] = {}, earlier: Mapping[str, Any] = {}, token: str | None = None
 ) -> RunOptions:
     """The options of one run: the command line over the configuration, and for `resume` over what the run began with."""
     return RunOptions(
         inject=inject,
         url=args.cloud or config.url,
-        token=config.token,
+        token=token or config.token,
         offline=args.offline or config.offline,
         local_only=args.local_only,
         pinned=_pins(getattr(args, "place", ())) or earlier.get("pinned") or {},

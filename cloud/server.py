@@ -1,0 +1,192 @@
+"""The worker's server: one session a device, whatever connections it comes over, and its child runs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from cloud.child import ChildRun
+from cloud.worker import RefusedCut, Worker
+from graphs.records import Cancel, Close, Input, Submit
+from graphs.values import Value
+from protocol.config import Config, Role
+from protocol.events import Closed, Event, Got, GraphReceived
+from protocol.journal_store import JournalStore
+from protocol.messages import GraphStatus
+from protocol.session import Conn
+from protocol.transport import PATH, Link, accept, listen
+
+if TYPE_CHECKING:
+    from websockets.asyncio.server import Server, ServerConnection
+
+__all__ = ["WorkerServer"]
+
+_DRAIN_MS: Final = 2_000
+
+
+class _Device:
+    """One device as this worker knows it: its session, and the child runs it owns."""
+
+    def __init__(self, worker: Worker, name: bytes, store: JournalStore, conn: Conn) -> None:
+        self.worker = worker
+        self.name = name
+        self.link = Link(conn, store, self._hear)
+        self.runs: dict[bytes, ChildRun] = {}
+        self.fence = conn.fence
+        self.connected = 0
+        self._parked: dict[bytes, list[ChildRun]] = {}
+        self._patience: asyncio.TimerHandle | None = None
+
+    # -- cloud.child.ChildLog
+
+    def append(self, run: bytes, record: object) -> int:
+        """Write a record of a child run."""
+        seq = self.link.append(run, record)  # type: ignore[arg-type]
+        return seq
+
+    def delta(self, run: bytes, start: int, token: Value) -> None:
+        """A piece of an answer."""
+        self.link.delta(run, start, [token])
+
+    async def durable(self) -> None:
+        """Returns when all that was appended is durable."""
+        await self.link.durable()
+
+    # -- what the session says
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, Got):
+            self._got(event)
+        elif isinstance(event, GraphReceived):
+            self._graph_received(event)
+        elif isinstance(event, Closed):
+            self._left()
+
+    def _got(self, event: Got) -> None:
+        record = event.record
+        if isinstance(record, Submit):
+            child = self.runs[event.run] = ChildRun(self.worker, self, event.run, record)
+            self._start(child)
+        elif isinstance(record, (Input, Close, Cancel)):
+            known = self.runs.get(event.run)
+            if known is not None:
+                known.order(record)
+        self._forget_ended()
+
+    def _start(self, child: ChildRun) -> None:
+        address = child.graph_hash
+        try:
+            graph = self.worker.graph(address)
+            if graph is not None:
+                self.worker.check_models(graph, child.model_names)
+        except RefusedCut as refusal:
+            self.link.graph_state(address, GraphStatus.INVALID, refusal.problems)
+            child.refuse(refusal)
+            return
+        if graph is None:
+            self._parked.setdefault(address, []).append(child)
+            self.link.graph_state(address, GraphStatus.UNKNOWN)
+        else:
+            self.link.graph_state(address, GraphStatus.OK)
+            child.begin(graph)
+
+    def _graph_received(self, event: GraphReceived) -> None:
+        try:
+            self.worker.take_graph(event.h, event.body)
+        except RefusedCut as refusal:
+            self.link.graph_state(event.h, GraphStatus.INVALID, refusal.problems)
+            for child in self._parked.pop(event.h, ()):
+                child.refuse(refusal)
+            return
+        self.link.graph_state(event.h, GraphStatus.OK)
+        for child in self._parked.pop(event.h, ()):
+            self._start(child)
+
+    def _forget_ended(self) -> None:
+        for run in [run for run, child in self.runs.items() if child.ended]:
+            del self.runs[run]
+
+    # -- coming and going
+
+    def came(self) -> None:
+        """A connection of this device is open."""
+        self.connected += 1
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _left(self) -> None:
+        self.connected -= 1
+        if self.connected > 0 or not self.runs:
+            return
+        grace = min((child.grace_ms for child in self.runs.values() if child.grace_ms is not None), default=None)
+        if grace is not None:
+            self._patience = asyncio.get_running_loop().call_later(grace / 1000, self._give_up)
+
+    def _give_up(self) -> None:
+        self._patience = None
+        for child in list(self.runs.values()):
+            if child.grace_ms is not None:
+                child.abandon("the device was gone for too long")
+
+    async def stop(self) -> None:
+        """This process is about to end."""
+        if self._patience is not None:
+            self._patience.cancel()
+        for child in list(self.runs.values()):
+            await child.stop()
+
+
+class WorkerServer:
+    """Serves one worker on one address."""
+
+    def __init__(self, worker: Worker, *, host: str = "127.0.0.1", port: int = 0, token: str | None = None) -> None:
+        self.worker = worker
+        self._host = host
+        self._port = port
+        self._token = token
+        self._store = JournalStore(worker.journal)
+        self._devices: dict[bytes, _Device] = {}
+        self._server: Server | None = None
+        self._draining: int | None = None
+
+    async def start(self) -> str:
+        """Begin to listen; gives the link URL. Raises UsageError for an address that is not loopback, OSError for one that is taken."""
+        self._server = await listen(
+            self._serve, host=self._host, port=self._port, token=self._token, draining=lambda: self._draining, health=self._health
+        )
+        port = next(iter(self._server.sockets)).getsockname()[1]
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"ws://{host}:{port}{PATH}"
+
+    async def stop(self) -> None:
+        """Take no more, tell the devices, end what runs; their logs stay open and say so."""
+        self._draining = _DRAIN_MS
+        for device in self._devices.values():
+            device.link.drain("this worker is about to stop", 0, _DRAIN_MS)
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+        for device in self._devices.values():
+            await device.stop()
+        await self.worker.close()
+
+    def _health(self) -> str:
+        return f"ok: {self.worker.running} running\n"
+
+    async def _serve(self, socket: ServerConnection) -> None:
+        came = await accept(socket)
+        if came is None:
+            return
+        packet, hello = came
+        device = self._devices.get(hello.device)
+        if device is None:
+            config = Config(role=Role.WORKER, peer=hello.device.hex(), device=hello.device, agent="graphferry", offer=self.worker.offer())
+            device = self._devices[hello.device] = _Device(self.worker, hello.device, self._store, Conn(config, await self._store.find(())))
+        fault = device.fence(hello.conn)
+        if fault is not None:
+            await socket.close(4409, fault.text[:100])
+            return
+        device.came()
+        device.link.offer(self.worker.offer())
+        await device.link.carry(socket, hello.conn, packet)

@@ -1,0 +1,128 @@
+"""The link to a worker as the device uses it: child runs by their id, each with the delegate that holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+from graphs.errors import LinkCondition, WorkerUnreachable
+from graphs.records import Known, Submit, encode
+from protocol.config import Config, Role
+from protocol.events import Closed, DeltaSeen, Diverged, Event, Faulted, Got, GraphJudged, Offered, Refused
+from protocol.journal_store import JournalStore
+from protocol.messages import GraphStatus
+from protocol.transport import Link, connect
+
+if TYPE_CHECKING:
+    from edge.delegate import Delegate
+    from graphs.journal import Journal
+
+__all__ = ["WorkerLink", "connect_worker"]
+
+
+class WorkerLink:
+    """An open link to one worker. `offer` is what it said last."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.offer: Mapping[str, Any] = {}
+        self._link: Link | None = None
+        self._delegates: dict[bytes, Delegate] = {}
+        self._stack = AsyncExitStack()
+        self._lost: LinkCondition | None = None
+
+    async def open(self, token: str | None, journal: Journal) -> None:
+        """Connect and shake hands. Raises WorkerUnreachable."""
+        config = Config(role=Role.DEVICE, peer=self.url, device=journal.store_id + bytes(8), agent="graphferry")
+        opened = connect(self.url, config, JournalStore(journal), self._hear, token=token)
+        self._link, ready = await self._stack.enter_async_context(opened)
+        self.offer = ready.offer
+
+    async def close(self) -> None:
+        """Send what may still be sent, and close the connection."""
+        if self._link is not None and self._lost is None:
+            await self._link.flushed()
+        self._lost = self._lost or WorkerUnreachable(self.url, "the link is closed")
+        await self._stack.aclose()
+
+    # -- what delegates say
+
+    def put_graph(self, address: bytes, body: bytes, labels: Collection[str]) -> bool:
+        """Ship a cut graph, unless the worker has it. False: it may not go there."""
+        return self._open_link().put_graph(address, body, labels)
+
+    def open_run(self, run: bytes, delegate: Delegate, submit: Submit, labels: Collection[str]) -> None:
+        """Open a child run. Raises LinkCondition."""
+        self._open_link().append(run, submit, labels)
+        self._delegates[run] = delegate
+
+    def append(self, run: bytes, record: Known, labels: Collection[str] = ()) -> None:
+        """A record for a child run's log. Raises LinkCondition."""
+        self._open_link().append(run, record, labels)
+
+    def forget(self, run: bytes) -> None:
+        """Nobody waits for this child run any more."""
+        self._delegates.pop(run, None)
+
+    async def flush(self) -> None:
+        """Returns when what was said is on its way."""
+        if self._link is not None and self._lost is None:
+            await self._link.flushed()
+
+    def _open_link(self) -> Link:
+        if self._lost is not None:
+            raise self._lost
+        assert self._link is not None
+        return self._link
+
+    # -- what the link says
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, Got):
+            delegate = self._delegates.get(event.run)
+            if delegate is not None:
+                delegate.got(event.record, len(encode(event.record).tail))
+        elif isinstance(event, DeltaSeen):
+            delegate = self._delegates.get(event.run)
+            if delegate is not None:
+                delegate.delta(event.path, event.tokens)
+        elif isinstance(event, Offered):
+            self.offer = event.offer
+        elif isinstance(event, GraphJudged):
+            self._judged(event)
+        elif isinstance(event, Refused):
+            self._end(event.run, LinkCondition(event.code, event.text, retry_ms=event.retry_ms))
+        elif isinstance(event, Diverged):
+            self._end(event.run, LinkCondition("RUN_DIVERGED", "the worker's copy of this run contradicts this device's", retryable=False))
+        elif isinstance(event, Faulted) and event.close is not None:
+            self._lose(f"{event.code}: {event.text}")
+        elif isinstance(event, Closed):
+            self._lose(event.text or f"closed with code {event.code}")
+
+    def _judged(self, event: GraphJudged) -> None:
+        if event.status != GraphStatus.INVALID:
+            return
+        why = "; ".join(str(problem[2]) for problem in event.problems if isinstance(problem, (list, tuple)) and len(problem) > 2)
+        for run, delegate in list(self._delegates.items()):
+            if delegate.fragment.hash == event.h:
+                self._end(run, LinkCondition("GRAPH_INVALID", f"the worker refuses its part of the graph: {why}", retryable=False))
+
+    def _end(self, run: bytes, condition: LinkCondition) -> None:
+        delegate = self._delegates.pop(run, None)
+        if delegate is not None:
+            delegate.lost(condition)
+
+    def _lose(self, why: str) -> None:
+        if self._lost is None:
+            self._lost = WorkerUnreachable(self.url, f"the connection to the worker at {self.url} was lost: {why}")
+        delegates, self._delegates = self._delegates, {}
+        for delegate in delegates.values():
+            delegate.lost(self._lost)
+
+
+async def connect_worker(url: str, *, token: str | None, journal: Journal) -> WorkerLink:
+    """An open link to the worker at `url`. Raises WorkerUnreachable, UsageError for what is no link URL."""
+    worker = WorkerLink(url)
+    await worker.open(token, journal)
+    return worker
