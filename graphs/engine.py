@@ -366,6 +366,9 @@ class Engine:
             frame.states[number] = state
             frame.errors[number] = error
             self._settled(frame, node, state, error, start, True)
+        elif state == SKIPPED:  # order of arrival decided it then, and might decide otherwise now
+            frame.states[number] = SKIPPED
+            self._settled(frame, node, SKIPPED, MISSING, start, True)
         else:
             frame.states[number] = COMPLETED
             frame.results[number] = value

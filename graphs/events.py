@@ -69,7 +69,7 @@ class Start:
 class Outcome(NamedTuple):
     """What is known of a path without running it here: from the journal, or from the side that ran it.
 
-    `state` is COMPLETED, INJECTED or FAILED; `value` is final (already shaped by `output` and `passThrough`).
+    `state` is COMPLETED, INJECTED, SKIPPED, FAILED or TIMED_OUT; `value` is final (already shaped by `output` and `passThrough`).
     """
 
     state: int
