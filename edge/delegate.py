@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphs.cut import CutGraph
 from graphs.errors import LinkCondition, NodeError, NodeTimeout, WorkerUnreachable
-from graphs.events import Event as EngineEvent
-from graphs.events import Outcome, Settled, Start, Suspend, Told
+from graphs.events import Event as EngineEvent, Outcome, Settled, Start, Suspend, Told
 from graphs.journal.ids import new_run_id
 from graphs.paths import escape, node_path
 from graphs.records import Cancel, Close, End, Error, Event, Input, Record, Result, State, Submit, encode
@@ -79,15 +78,21 @@ class Delegate:
         fragment = self.fragment
         inputs = {name: [int(State.INJECTED), value] for name, value in statics.items()}
         self._unsettled -= set(statics)
-        submit = Submit(
-            "", fragment.hash, inputs, {"parent": [self.run, 1], "options": dict(options), "gone": list(_GONE)}
-        )
+        submit = Submit("", fragment.hash, inputs, {"parent": [self.run, 1], "options": dict(options), "gone": list(_GONE)})
         labels = {label for each in self._labels.values() for label in each}
         try:
             if not link.put_graph(fragment.hash, fragment.canonical, labels):
-                raise LinkCondition("LABEL_WITHHELD", "the part of the graph for the worker carries labels it is not cleared for", retryable=False)
+                raise LinkCondition(
+                    "LABEL_WITHHELD", "the part of the graph for the worker carries labels it is not cleared for", retryable=False
+                )
             self._journal.create_run(
-                self.child, role="child", parent=self.run, graph_hash=fragment.hash, graph=fragment.canonical, name="cut", started=int(time.time() * 1000)
+                self.child,
+                role="child",
+                parent=self.run,
+                graph_hash=fragment.hash,
+                graph=fragment.canonical,
+                name="cut",
+                started=int(time.time() * 1000),
             )
             link.open_run(self.child, self, submit, labels)
             self._link = link
@@ -180,7 +185,9 @@ class Delegate:
         if not record.final:
             return  # the worker tries again by itself
         if record.code in _NODE_CODES:
-            error: NodeError = NodeTimeout(text) if record.code == NodeTimeout.code else NodeError(text, retryable=record.retryable)
+            error: NodeError = (
+                NodeTimeout(text) if record.code == NodeTimeout.code else NodeError(text, retryable=record.retryable)
+            )
             state = State.TIMED_OUT if isinstance(error, NodeTimeout) else State.FAILED
             self._expected.pop(record.path, None)
             self._feed(Told(record.path, Outcome(state, MISSING, error), now))
@@ -239,4 +246,6 @@ class Delegate:
 
 def unreachable(url: str, error: str) -> WorkerUnreachable:
     """The condition of a worker that does not answer."""
-    return WorkerUnreachable(url, f"the worker at {url} cannot be reached: {error}", hint="Start it with `graphferry serve`, or run with --offline.")
+    return WorkerUnreachable(
+        url, f"the worker at {url} cannot be reached: {error}", hint="Start it with `graphferry serve`, or run with --offline."
+    )

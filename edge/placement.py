@@ -121,6 +121,8 @@ def _decide(name: str, spec: Mapping[str, Value], labels: frozenset[str], defaul
         raise NoPlace(
             name, "is placed at cloud, but --local-only forbids the link", "Run without --local-only, or place it at edge."
         )
+    if pin == "edge" and (missing_here or strangers):
+        raise NoPlace(name, f"is placed at edge, but this device has no {(missing_here + strangers)[0]!r}", _get(missing_here))
     if pin is not None:
         return Placement(pin, who, model)
     if missing_here or strangers:
@@ -225,4 +227,6 @@ def _follow(graph: Graph, free: list[str], placed: dict[str, Placement], facts: 
 
 
 def _get(models: list[str]) -> str:
-    return f"Get the model: graphferry models get {models[0]}" if models else "Register the agent with --agents."
+    if not models:
+        return "Register the agent with --agents."
+    return f"`graphferry models` lists what is here; `graphferry models get {models[0]}` or `graphferry models add PATH` gets it."

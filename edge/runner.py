@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from graphs.models.interface import Models
     from graphs.registry import Registry
 
-__all__ = ["Device", "RunOptions", "run_graph", "resume_run"]
+__all__ = ["Device", "RunOptions", "resume_run", "run_graph"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,9 @@ class _Run:
             self.unreachable = WorkerUnreachable(url or "", "this run is offline: no worker was asked")
         elif url is None:
             self.unreachable = WorkerUnreachable(
-                "", "no worker is configured", hint="Start one with `graphferry serve` and name it with --cloud URL."
+                "",
+                "no worker is configured",
+                hint="Start one with `graphferry serve` and name it with --cloud URL, or get the model here: `graphferry models get NAME`.",
             )
         else:
             assert self.device.connect is not None

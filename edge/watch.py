@@ -71,7 +71,7 @@ class Watch:
                     "path": report.path,
                     "retry": report.retry,
                     "code": error_code(error),
-                    "message": str(error),
+                    "message": _message(error),
                 }
             )
 
@@ -102,10 +102,10 @@ class Watch:
         if event.state == State.SKIPPED:
             return {"event": "skipped", "t": t, "path": report.path}
         if event.state == State.SUSPENDED:
-            return {"event": "suspended", "t": t, "path": report.path, "why": str(event.value)}
+            return {"event": "suspended", "t": t, "path": report.path, "why": _message(event.value)}
         if isinstance(event.value, BaseException):
             return {
-                "event": "failed", "t": t, "path": report.path, "place": report.place, "code": error_code(event.value), "message": str(event.value),
+                "event": "failed", "t": t, "path": report.path, "place": report.place, "code": error_code(event.value), "message": _message(event.value),
             }  # fmt: skip
         row = report.as_row()
         ending: ProgressEvent = {"event": "finished", "t": t, "path": report.path, "place": report.place, "by": row.by}
@@ -122,6 +122,11 @@ class Watch:
             place, reason = (placement.place, placement.reason) if placement is not None else ("edge", "")
             report = self.nodes[path] = NodeReport(path, "waiting", place, reason)
         return report
+
+
+def _message(error: BaseException) -> str:
+    """What happened, without the advice that the end of the run gives."""
+    return getattr(error, "message", None) or str(error) or type(error).__name__
 
 
 def _now() -> float:

@@ -94,7 +94,10 @@ class WorkerLink:
         elif isinstance(event, Refused):
             self._end(event.run, LinkCondition(event.code, event.text, retry_ms=event.retry_ms))
         elif isinstance(event, Diverged):
-            self._end(event.run, LinkCondition("RUN_DIVERGED", "the worker's copy of this run contradicts this device's", retryable=False))
+            self._end(
+                event.run,
+                LinkCondition("RUN_DIVERGED", "the worker's copy of this run contradicts this device's", retryable=False),
+            )
         elif isinstance(event, Faulted) and event.close is not None:
             self._lose(f"{event.code}: {event.text}")
         elif isinstance(event, Closed):
@@ -106,7 +109,9 @@ class WorkerLink:
         why = "; ".join(str(problem[2]) for problem in event.problems if isinstance(problem, (list, tuple)) and len(problem) > 2)
         for run, delegate in list(self._delegates.items()):
             if delegate.fragment.hash == event.h:
-                self._end(run, LinkCondition("GRAPH_INVALID", f"the worker refuses its part of the graph: {why}", retryable=False))
+                self._end(
+                    run, LinkCondition("GRAPH_INVALID", f"the worker refuses its part of the graph: {why}", retryable=False)
+                )
 
     def _end(self, run: bytes, condition: LinkCondition) -> None:
         delegate = self._delegates.pop(run, None)

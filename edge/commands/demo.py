@@ -45,9 +45,20 @@ def main(args: Namespace, env: Environment) -> int:
     scripted = args.scripted or not _model_is_here(env)
     config = load_config(env)
     models = {"small": "scripted"} if scripted else {"small": DEFAULT_MODEL}
-    with tempfile.TemporaryDirectory(prefix="graphferry-demo-") as folder, _worker(Path(folder), env, scripted=scripted) as (url, token):
+    with (
+        tempfile.TemporaryDirectory(prefix="graphferry-demo-") as folder,
+        _worker(Path(folder), env, scripted=scripted) as (url, token),
+    ):
         namespace = Namespace(
-            cloud=url, offline=False, local_only=False, deadline="10m", durability="group", max_turns=None, agents=[], all=False, **vars(args)
+            cloud=url,
+            offline=False,
+            local_only=False,
+            deadline="10m",
+            durability="group",
+            max_turns=None,
+            agents=[],
+            all=False,
+            **vars(args),
         )
         options = run_options(namespace, config, token=token)
         with (
@@ -56,7 +67,9 @@ def main(args: Namespace, env: Environment) -> int:
         ):
             document = load_text(text, file=_NAME)
             graph = Graph.of(document.data, set(device.agents), marks=document.marks, file=_NAME)
-            status = carry_out(run_graph(device, graph, options, name=_NAME, source=text), device, progress, args=namespace, env=env)
+            status = carry_out(
+                run_graph(device, graph, options, name=_NAME, source=text), device, progress, args=namespace, env=env
+            )
     if status == 0 and not args.json:
         env.stderr.write(_NEXT)
     return status
@@ -75,7 +88,9 @@ def _model_is_here(env: Environment) -> bool:
     import importlib.util
 
     if importlib.util.find_spec("llama_cpp") is None:
-        env.stderr.write("llama.cpp is not installed (pip install 'graphferry[llama]'): using scripted models, which say back what they are told\n")
+        env.stderr.write(
+            "llama.cpp is not installed (pip install 'graphferry[llama]'): using scripted models, which say back what they are told\n"
+        )
         return False
     try:
         ModelStore(env.home("models")).find(DEFAULT_MODEL)
@@ -92,7 +107,10 @@ def _worker(folder: Path, env: Environment, *, scripted: bool) -> Iterator[tuple
 
     token = secrets.token_urlsafe(24)
     config = folder / "worker.yaml"
-    config.write_text("models: {large: {scripted: true}}\n" if scripted else f"models: {{large: {{model: {DEFAULT_MODEL}}}}}\n", encoding="utf-8")
+    config.write_text(
+        "models: {large: {scripted: true}}\n" if scripted else f"models: {{large: {{model: {DEFAULT_MODEL}}}}}\n",
+        encoding="utf-8",
+    )
     variables = {**env.environ, "GRAPHFERRY_TOKEN": token}
     command = [sys.executable, "-m", "graphferry", "serve", "--port", "0", "--config", str(config)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, env=variables, cwd=env.cwd, text=True)
@@ -100,7 +118,9 @@ def _worker(folder: Path, env: Environment, *, scripted: bool) -> Iterator[tuple
         assert process.stdout is not None
         line = asyncio.run(_first_line(process))
         if not line.startswith("ws://"):
-            raise UsageError(f"the demonstration's worker did not start (it said {line!r})", hint="Try it alone: graphferry serve")
+            raise UsageError(
+                f"the demonstration's worker did not start (it said {line!r})", hint="Try it alone: graphferry serve"
+            )
         yield line, token
     finally:
         process.terminate()

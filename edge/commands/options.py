@@ -37,7 +37,12 @@ def add_run_options(parser: ArgumentParser) -> None:
 
 
 def run_options(
-    args: Namespace, config: EdgeConfig, *, inject: Mapping[str, Value] = {}, earlier: Mapping[str, Any] = {}, token: str | None = None
+    args: Namespace,
+    config: EdgeConfig,
+    *,
+    inject: Mapping[str, Value] = {},
+    earlier: Mapping[str, Any] = {},
+    token: str | None = None,
 ) -> RunOptions:
     """The options of one run: the command line over the configuration, and for `resume` over what the run began with."""
     return RunOptions(

@@ -16,6 +16,7 @@ from edge.report import RunReport, result_text
 from edge.runner import Device
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import LinkCondition
+from graphs.journal.ids import run_id_text
 
 __all__ = ["carry_out"]
 
@@ -42,7 +43,7 @@ def carry_out(
         newest = device.journal.runs(1, role="root")
         if newest:
             print(
-                f"interrupted; what is finished is kept. Go on with:\n  graphferry resume {_short(newest[0].run)}",
+                f"interrupted; what is finished is kept. Go on with:\n  graphferry resume {run_id_text(newest[0].run)}",
                 file=env.stderr,
             )
         return ExitStatus.INTERRUPTED
@@ -90,21 +91,12 @@ def _explain(report: RunReport, env: Environment) -> None:
             if message in said:
                 continue
             said.add(message)
-            waiting = f" ({path!r} waits)" if path and isinstance(error, LinkCondition) else ""
+            reason = report.nodes[path].reason if path in report.nodes else ""
+            waiting = f" ({path!r} waits; {reason})" if path and isinstance(error, LinkCondition) else ""
             print(f"suspended: {message}{waiting}", file=out)
             if hint := getattr(error, "hint", None):
                 print(f"  {hint}", file=out)
-    print(f"What is finished is kept. Go on with:\n  graphferry resume {_short_text(report.run)}", file=out)
-
-
-def _short(run: bytes) -> str:
-    from graphs.journal.ids import run_id_text
-
-    return run_id_text(run)
-
-
-def _short_text(run: str) -> str:
-    return run
+    print(f"What is finished is kept. Go on with:\n  graphferry resume {report.run}", file=out)
 
 
 def _json_default(value: object) -> str:
