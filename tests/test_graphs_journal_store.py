@@ -250,8 +250,8 @@ def test_a_record_queued_while_its_run_is_being_finished_keeps_its_number(
 
 
 def test_a_removed_run_is_gone_with_its_records(journal: Journal) -> None:
-    run, other = create(journal, 1), create(journal, 2)
-    for each in (run, other):
+    before, run, after = (create(journal, number) for number in (1, 2, 3))
+    for each in (before, run, after):
         journal.append(each, encode(Start("a", 1)))
         journal.accept(each, OTHER, 1, encode(Start("a", 1)))
     journal.flush()
@@ -263,12 +263,12 @@ def test_a_removed_run_is_gone_with_its_records(journal: Journal) -> None:
             with pytest.raises(JournalError, match="there is no run"):
                 call()
     journal.flush()
-    assert [row.run for row in journal.runs()] == [other]
-    assert {head.run for head in journal.heads()} == {other}
+    assert [row.run for row in journal.runs()] == [after, before]
+    assert [head.run for head in journal.heads()] == [before, before, after, after]
     db = sqlite3.connect(journal.path)
-    assert db.execute("SELECT count(*) FROM records").fetchone() == (2,)
+    assert db.execute("SELECT count(*) FROM records").fetchone() == (4,)
     db.close()
-    assert create(journal, 1) == run
+    assert create(journal, 2) == run
     assert journal.append(run, encode(Start("again", 1))) == 1
     journal.flush()
     assert [entry.record for entry in journal.records(run)] == [Start("again", 1)]
