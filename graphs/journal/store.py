@@ -68,7 +68,7 @@ class Journal(Reader):
         self._mutex = self._writer.mutex
         self._logs: dict[tuple[bytes, bytes], Log] = {}
         self._own: dict[bytes, Log] = {}
-        self._creating: set[bytes] = set()
+        self._known: set[bytes] = set()
         self._removing: set[bytes] = set()
 
     @classmethod
@@ -118,8 +118,8 @@ class Journal(Reader):
         with self._mutex:
             if run in self._removing or self._knows(run):
                 raise JournalError(f"run {run_id_text(run)} is in {self.path} already.")
-            self._writer.push(Statement(sql, (run, parent, role, graph_hash, name, started), lambda: self._creating.discard(run)))
-            self._creating.add(run)
+            self._writer.push(Statement(sql, (run, parent, role, graph_hash, name, started)))
+            self._known.add(run)
 
     def finish_run(self, run: bytes, status: str, *, ended: int, exit_info: Mapping[str, Value] | None = None) -> None:
         """Queues how a run ended or stopped: one of `ENDINGS`, when (ms since 1970), and details as JSON."""
@@ -150,7 +150,7 @@ class Journal(Reader):
             self._require(run)
             self._writer.push(Statement("DELETE FROM runs WHERE run = ?", (run,), lambda: self._removing.discard(run)))
             self._removing.add(run)
-            self._creating.discard(run)
+            self._known.discard(run)
             for log in [log for log in self._logs.values() if log.run == run]:
                 self._drop(log)
 
@@ -265,9 +265,12 @@ class Journal(Reader):
     # Heads in memory; `_mutex` is held
 
     def _knows(self, run: bytes) -> bool:
-        if run in self._creating or run in self._removing:
-            return run in self._creating
-        return bool(self._query("SELECT 1 FROM runs WHERE run = ?", (run,)))
+        if run in self._known:
+            return True
+        if run in self._removing or not self._query("SELECT 1 FROM runs WHERE run = ?", (run,)):
+            return False
+        self._known.add(run)
+        return True
 
     def _require(self, run: bytes) -> None:
         if not self._knows(run):
@@ -302,6 +305,7 @@ class Journal(Reader):
         """Drops the heads of a run that ended, so that a worker which serves for months does not keep them all."""
         for log in [log for log in self._logs.values() if log.run == run and log.last == log.durable]:
             self._drop(log)
+        self._known.discard(run)
 
     def _drop(self, log: Log) -> None:
         del self._logs[log.run, log.writer]
