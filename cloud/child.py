@@ -1,8 +1,8 @@
 """A child run: the part of a device's run that this worker executes.
 
-The same engine as on the device runs the cut graph and *runs ahead*: it starts what is ready, boundary values come in as events, results go out as records.
-It ends after the device said that no more boundary values will come (CLOSE) and nothing can run any more; its END is its last record
-(docs/protocol.md §8).
+The same engine as on the device runs the cut graph and *runs ahead*: it starts what is ready, boundary values come in as
+events, results go out as records. It ends after the device said that no more boundary values will come (CLOSE) and nothing can
+run any more; its END is its last record (docs/protocol.md §8).
 """
 
 from __future__ import annotations
@@ -14,12 +14,10 @@ from typing import Any, Protocol
 
 from cloud.worker import RefusedCut, Worker
 from graphs.errors import LinkCondition
-from graphs.events import Close as CloseEvent
-from graphs.events import Event as EngineEvent
-from graphs.events import Outcome, Settled, Suspend, Told
+from graphs.events import Close as CloseEvent, Event as EngineEvent, Outcome, Settled, Suspend, Told
 from graphs.journal.ids import run_id_short
 from graphs.recorder import LogRecorder
-from graphs.records import Cancel, Close, End, EndStatus, Error, Input, Record, Result, State, Submit
+from graphs.records import Cancel, Close, End, EndStatus, Error, Input, Known, Record, Result, State, Submit
 from graphs.runtime import Runtime
 from graphs.spec import Graph
 from graphs.values import Value
@@ -30,7 +28,7 @@ __all__ = ["ChildLog", "ChildRun"]
 class ChildLog(Protocol):
     """Where a child run's records go: the session of the device it belongs to."""
 
-    def append(self, run: bytes, record: Any) -> int:
+    def append(self, run: bytes, record: Known) -> int:
         """Write a record into this worker's log of the run. Raises LinkCondition if it may not or cannot be sent."""
 
     def delta(self, run: bytes, start: int, token: Value) -> None:
@@ -43,7 +41,8 @@ class ChildLog(Protocol):
 class ChildRun:
     """One child run. `root` is the run id of the device's run: idempotency keys of agents hang on it.
 
-    `model_names` are the device's words for models; `grace_ms` is how long its owner may be gone before it is cancelled, None for ever.
+    `model_names` are the device's words for models; `grace_ms` is how long its owner may be gone before it is cancelled, None
+    for ever.
     """
 
     def __init__(self, worker: Worker, log: ChildLog, run: bytes, submit: Submit) -> None:
@@ -157,7 +156,7 @@ class ChildRun:
             self._append(Error(None, 0, 0, "GRAPH_INVALID", str(first[1]), True, False))
         self._end(EndStatus.CANCELLED if state == State.ABORTED else EndStatus.COMPLETED)
 
-    def _append(self, record: Any) -> int:
+    def _append(self, record: Known) -> int:
         try:
             return self._log.append(self.run, record)
         except LinkCondition as condition:

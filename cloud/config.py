@@ -19,7 +19,8 @@ _MODEL_KINDS: Final = ("file", "model", "scripted")
 class WorkerConfig:
     """What a worker serves. `files` are GGUF files by model name, `scripted` names of models that say back what they are told.
 
-    `folder` is where files may be read and written by agents; None grants no files. `slots` limits the nodes running at once over all runs.
+    `folder` is where files may be read and written by agents; None grants no files. `slots` limits the nodes running at once
+    over all runs.
     """
 
     files: Mapping[str, Path] = field(default_factory=dict)
@@ -31,7 +32,9 @@ class WorkerConfig:
 
 
 def load_worker_config(path: Path | None, *, agents: tuple[str, ...] = (), token: str | None = None) -> WorkerConfig:
-    """The configuration in a file, with the command line's agents added. Raises UsageError naming the file and the entry that is wrong."""
+    """The configuration in a file, with the command line's agents added. Raises UsageError naming the file and the entry that is
+    wrong.
+    """
     data = _read(path) if path is not None else {}
     known = {"models", "agents", "files"}
     for key in data:
@@ -45,7 +48,9 @@ def load_worker_config(path: Path | None, *, agents: tuple[str, ...] = (), token
     for name, entry in models.items():
         kind = next((each for each in _MODEL_KINDS if isinstance(entry, Mapping) and entry.get(each)), None)
         if kind is None:
-            raise UsageError(f"{path}: models.{name}: expected {{file: PATH}}, {{model: NAME}} or {{scripted: true}}, for instance\n{_EXAMPLE}")
+            raise UsageError(
+                f"{path}: models.{name}: expected {{file: PATH}}, {{model: NAME}} or {{scripted: true}}, for instance\n{_EXAMPLE}"
+            )
         if kind == "file":
             files[name] = base / str(entry["file"])
             if not files[name].is_file():

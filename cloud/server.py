@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from cloud.child import ChildRun
 from cloud.worker import RefusedCut, Worker
-from graphs.records import Cancel, Close, Input, Submit
+from graphs.records import Cancel, Close, Input, Known, Submit
 from graphs.values import Value
 from protocol.config import Config, Role
 from protocol.events import Closed, Event, Got, GraphReceived
@@ -39,10 +39,9 @@ class _Device:
 
     # -- cloud.child.ChildLog
 
-    def append(self, run: bytes, record: object) -> int:
+    def append(self, run: bytes, record: Known) -> int:
         """Write a record of a child run."""
-        seq = self.link.append(run, record)  # type: ignore[arg-type]
-        return seq
+        return self.link.append(run, record)
 
     def delta(self, run: bytes, start: int, token: Value) -> None:
         """A piece of an answer."""
@@ -151,7 +150,9 @@ class WorkerServer:
         self._draining: int | None = None
 
     async def start(self) -> str:
-        """Begin to listen; gives the link URL. Raises UsageError for an address that is not loopback, OSError for one that is taken."""
+        """Begin to listen; gives the link URL. Raises UsageError for an address that is not loopback, OSError for one that is
+        taken.
+        """
         self._server = await listen(
             self._serve, host=self._host, port=self._port, token=self._token, draining=lambda: self._draining, health=self._health
         )
@@ -181,8 +182,12 @@ class WorkerServer:
         packet, hello = came
         device = self._devices.get(hello.device)
         if device is None:
-            config = Config(role=Role.WORKER, peer=hello.device.hex(), device=hello.device, agent="graphferry", offer=self.worker.offer())
-            device = self._devices[hello.device] = _Device(self.worker, hello.device, self._store, Conn(config, await self._store.find(())))
+            config = Config(
+                role=Role.WORKER, peer=hello.device.hex(), device=hello.device, agent="graphferry", offer=self.worker.offer()
+            )
+            device = self._devices[hello.device] = _Device(
+                self.worker, hello.device, self._store, Conn(config, await self._store.find(()))
+            )
         fault = device.fence(hello.conn)
         if fault is not None:
             await socket.close(4409, fault.text[:100])

@@ -32,7 +32,9 @@ class RefusedCut(Exception):
 class Worker:
     """Agents, models and the journal of one worker process. Verdicts about cuts are kept by their hash."""
 
-    def __init__(self, journal: Journal, agents: Registry, models: Models, *, default_model: str | None = None, files: str | None = None) -> None:
+    def __init__(
+        self, journal: Journal, agents: Registry, models: Models, *, default_model: str | None = None, files: str | None = None
+    ) -> None:
         self.journal = journal
         self.agents = agents
         self.models = models
@@ -42,7 +44,9 @@ class Worker:
         self._graphs: dict[bytes, Graph] = {}
 
     def services(self, names: Mapping[str, str]) -> Services:
-        """What agents are offered here. `names` are the device's words for models: they count where this worker has no model of that name itself."""
+        """What agents are offered here. `names` are the device's words for models: they count where this worker has no model of
+        that name itself.
+        """
         own = set(self.models.names())
         aliases = {alias: name for alias, name in names.items() if alias not in own}
         return Services(models=Aliased(self.models, aliases), default_model=self.default_model, files=self.files)
@@ -59,7 +63,12 @@ class Worker:
                 info = self.models.describe(name)
             except ModelMissing:
                 continue
-            models[name] = {"digest": info.digest, "context": info.context, "toks_s": info.tokens_per_second, "loaded": info.loaded}
+            models[name] = {
+                "digest": info.digest,
+                "context": info.context,
+                "toks_s": info.tokens_per_second,
+                "loaded": info.loaded,
+            }
         return {
             "agents": {name: each.version for name, each in self.agents.items()},
             "models": models,
@@ -94,7 +103,11 @@ class Worker:
             graph = Graph.of(document, self.agents.keys(), allow_cut=True)
         except GraphInvalid as error:
             unknown = any(problem.code == "GF105" for problem in error.problems)
-            problems = [(".".join(map(str, problem.path)), problem.code, problem.message) for problem in error.problems if not problem.warning]
+            problems = [
+                (".".join(map(str, problem.path)), problem.code, problem.message)
+                for problem in error.problems
+                if not problem.warning
+            ]
             raise RefusedCut("AGENT_UNKNOWN" if unknown else "GRAPH_INVALID", problems) from error
         self._graphs[address] = graph
         self.journal.put_graph(address, body)
@@ -107,7 +120,13 @@ class Worker:
         for name, spec in graph.nodes.items():
             model = _asked_model(spec) if is_computed(spec) else None
             if model is not None and model not in has and names.get(model) not in has:
-                problems.append((name, "MODEL_UNKNOWN", f"node {name!r} asks for the model {model!r}; this worker has {', '.join(sorted(has))}"))
+                problems.append(
+                    (
+                        name,
+                        "MODEL_UNKNOWN",
+                        f"node {name!r} asks for the model {model!r}; this worker has {', '.join(sorted(has))}",
+                    )
+                )
         if problems:
             raise RefusedCut("MODEL_UNKNOWN", problems)
 

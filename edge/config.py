@@ -19,7 +19,8 @@ _KEYS: Final = {"cloud": "map with `url`", "models": "map of tier or name to a m
 class EdgeConfig:
     """What the user of a device decided once.
 
-    `url` is the worker's link URL, `models` maps tiers and other names to names of models, `offline` forbids the network, `token` is what the worker wants to see.
+    `url` is the worker's link URL, `models` maps tiers and other names to names of models, `offline` forbids the network,
+    `token` is what the worker wants to see.
     """
 
     home: Path
@@ -39,7 +40,9 @@ class EdgeConfig:
 
 
 def load_config(env: Environment) -> EdgeConfig:
-    """The configuration of this device; defaults where there is no file. Raises UsageError naming the file and the entry that is wrong."""
+    """The configuration of this device; defaults where there is no file. Raises UsageError naming the file and the entry that is
+    wrong.
+    """
     home = env.home("edge")
     path = home / "config.yaml"
     data = _read(path) if path.is_file() else {}

@@ -1,8 +1,8 @@
 """Delegation: a fragment of a run at a worker, as a child run of its own.
 
-The device's engine stays the authority. It finds the shipped nodes ready by the same rules as its own and *expects* them; the worker runs ahead from the cut
-graph and the boundary values that are sent as they become known, and reports. What it reports are events of the device's engine
-(docs/protocol.md §8). Conditions of the link suspend nodes, they never fail them.
+The device's engine stays the authority. It finds the shipped nodes ready by the same rules as its own and *expects* them; the
+worker runs ahead from the cut graph and the boundary values that are sent as they become known, and reports. What it reports
+are events of the device's engine (docs/protocol.md §8). Conditions of the link suspend nodes, they never fail them.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from graphs.cut import CutGraph
-from graphs.errors import LinkCondition, NodeError, NodeTimeout, WorkerUnreachable
+from graphs.errors import LinkCondition, NodeError, NodeTimeout
 from graphs.events import Event as EngineEvent, Outcome, Settled, Start, Suspend, Told
 from graphs.journal.ids import new_run_id
-from graphs.paths import escape, node_path
+from graphs.paths import escape, unescape
 from graphs.records import Cancel, Close, End, Error, Event, Input, Record, Result, State, Submit, encode
-from graphs.spec import is_computed
+from graphs.spec import is_computed, reads
 from graphs.values import MISSING, Value
 
 if TYPE_CHECKING:
@@ -27,14 +27,17 @@ if TYPE_CHECKING:
 __all__ = ["Delegate"]
 
 _GONE: Final = ("cancel", 30_000)
-"""What the worker does when this device is gone for so long (ms): there is no resume of links yet, so it stops and a new child run goes on."""
+"""What the worker does when this device is gone for so long (ms): there is no resume of links yet, so it stops and a new child run
+goes on.
+"""
 
 _NODE_CODES: Final = frozenset({"NODE_FAILED", "NODE_TIMEOUT", "MODEL_REFUSED", "CONTEXT_TOO_LONG", "VALUE_UNSUPPORTED"})
 """Failures of the node's own doing; everything else is a condition of the link (docs/protocol.md §17)."""
 
 
 class Delegate:
-    """One child run of one root run. `made` are the results the worker reported with their sizes in bytes, `sent` the bytes sent for a boundary node.
+    """One child run of one root run. `made` are the results the worker reported with their sizes in bytes, `sent` the bytes
+    sent for a boundary node.
 
     `feed` takes events for the engine, `on_token(path, token)` the pieces of answers as they are made.
     """
@@ -66,7 +69,7 @@ class Delegate:
         self._lost: LinkCondition | None = None
         self._closed = False
         self._ended = False
-        self._unsettled = {name for name in fragment.boundary}
+        self._unsettled = set(fragment.boundary)
 
     # -- opening and closing
 
@@ -216,12 +219,11 @@ class Delegate:
             self.sent[path] = len(encode(record).tail)
 
     def _withhold(self, path: str, condition: LinkCondition) -> None:
-        """A boundary value may not or cannot be sent: what reads it at the worker waits, here and there."""
-        for name, spec in self.fragment.nodes.items():
-            if is_computed(spec):
-                reader = node_path("", escape(name))
-                if reader not in self.made:
-                    self._conditions[reader] = condition
+        """A boundary value may not or cannot be sent: what depends on it at the worker waits."""
+        for name in _depending(self.fragment, unescape(path)):
+            reader = escape(name)
+            if reader not in self.made:
+                self._conditions[reader] = condition
         for reader, start in list(self._expected.items()):
             if reader in self._conditions:
                 del self._expected[reader]
@@ -244,8 +246,12 @@ class Delegate:
         asyncio.get_running_loop().call_soon(self._feed, event)
 
 
-def unreachable(url: str, error: str) -> WorkerUnreachable:
-    """The condition of a worker that does not answer."""
-    return WorkerUnreachable(
-        url, f"the worker at {url} cannot be reached: {error}", hint="Start it with `graphferry serve`, or run with --offline."
-    )
+def _depending(graph: CutGraph, name: str) -> set[str]:
+    """The computed nodes that read this one, directly or through others."""
+    found = {name}
+    grown = True
+    while grown:
+        more = {each for each, spec in graph.nodes.items() if each not in found and not found.isdisjoint(reads(spec))}
+        found |= more
+        grown = bool(more)
+    return found - {name}

@@ -1,7 +1,7 @@
 """Placement: where each node of a graph runs, and why. Pure.
 
-Placement is per node of the document, the same for all rows and turns. Users write what a node needs; this decides, and says the reason in a sentence.
-Rules, the first that applies decides:
+Placement is per node of the document, the same for all rows and turns. Users write what a node needs; this decides, and says
+the reason in a sentence. Rules, the first that applies decides:
 
 1. a value that carries a sensitivity label stays on the device, and so does everything made from it;
 2. what the command line or the graph says (`--place`, `place:`);
@@ -38,7 +38,9 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What placement knows. `models` are those on this device; `offer` is what the worker said last (docs/protocol.md §6), None if none was ever reached."""
+    """What placement knows. `models` are those on this device; `offer` is what the worker said last (docs/protocol.md §6), None if
+    none was ever reached.
+    """
 
     agents: Mapping[str, Agent]
     models: Collection[str]

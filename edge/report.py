@@ -30,7 +30,9 @@ def status_of(state: int) -> str:
 
 @dataclass(slots=True)
 class NodeReport:
-    """One execution's place: where it ran, why, by what, how long (ms), at what cost. `up` and `down` are payload bytes over the link."""
+    """One execution's place: where it ran, why, by what, how long (ms), at what cost. `up` and `down` are payload bytes over the
+    link.
+    """
 
     path: str
     state: str

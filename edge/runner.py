@@ -1,7 +1,8 @@
 """Runs a graph on the device: journal, placement, engine, and the worker where one is needed.
 
-The order is the product's promise. The run is on record before anything starts; each node has a place and a reason before anything is shipped; what leaves
-the process waits for the journal; however the run stops, what is finished is kept and the way to go on is known.
+The order is the product's promise. The run is on record before anything starts; each node has a place and a reason before
+anything is shipped; what leaves the process waits for the journal; however the run stops, what is finished is kept and the way
+to go on is known.
 """
 
 from __future__ import annotations
@@ -87,7 +88,8 @@ class Device:
 async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: str, source: str | None = None) -> RunReport:
     """Run a checked graph from its beginning.
 
-    Raises UsageError for what can be known to be impossible before anything runs, and JournalError. Failures of nodes and conditions of the link are in the report.
+    Raises UsageError for what can be known to be impossible before anything runs, and JournalError. Failures of nodes and
+    conditions of the link are in the report.
     """
     run = _Run(device, graph, options, new_run_id(), Known())
     await run.prepare()

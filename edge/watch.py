@@ -29,7 +29,8 @@ _WORDS: Mapping[int, str] = {
 class Watch:
     """A `graphs.ports.Observer`.
 
-    `made` looks up the record of a result that was not made in this process: by a worker, or in an earlier session of the run. `emit` takes progress events.
+    `made` looks up the record of a result that was not made in this process: by a worker, or in an earlier session of the run.
+    `emit` takes progress events.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Watch:
         """The line of a node that never became ready."""
         return self._report(path)
 
-    def started(self, start: Start, t: float) -> None:
+    def started(self, start: Start, t: float) -> None:  # noqa: ARG002 - the port hands it over
         report = self._report(start.path)
         report.state = "executing"
         self._emit({"event": "started", "t": _now(), "path": report.path, "place": report.place, "why": report.reason})
@@ -60,7 +61,7 @@ class Watch:
         """A piece of an answer came, from here or from the worker."""
         self._emit({"event": "token", "t": _now(), "path": path, "text": token if isinstance(token, str) else ""})
 
-    def erred(self, start: Start, error: BaseException, final: bool, t: float) -> None:
+    def erred(self, start: Start, error: BaseException, final: bool, t: float) -> None:  # noqa: ARG002 - the port hands it over
         report = self._report(start.path)
         report.retry = start.retry + (0 if final else 1)
         if not final:
@@ -105,8 +106,13 @@ class Watch:
             return {"event": "suspended", "t": t, "path": report.path, "why": _message(event.value)}
         if isinstance(event.value, BaseException):
             return {
-                "event": "failed", "t": t, "path": report.path, "place": report.place, "code": error_code(event.value), "message": _message(event.value),
-            }  # fmt: skip
+                "event": "failed",
+                "t": t,
+                "path": report.path,
+                "place": report.place,
+                "code": error_code(event.value),
+                "message": _message(event.value),
+            }
         row = report.as_row()
         ending: ProgressEvent = {"event": "finished", "t": t, "path": report.path, "place": report.place, "by": row.by}
         optional: dict[str, Any] = {"ms": row.ms, "tokens": row.tokens, "up": row.up, "down": row.down}

@@ -1,4 +1,6 @@
-"""An attempt: the engine's Start with what its agent is handed besides the inputs. It is the agent's context (graphs.registry.AgentContext)."""
+"""An attempt: the engine's Start with what its agent is handed besides the inputs. It is the agent's context
+(graphs.registry.AgentContext).
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Cutting a graph: the fragment that goes to one place, as a graph of its own.
 
-`cut(graph, nodes)` keeps the fragment's computed nodes, the static nodes they read, and one boundary node for every other node they name; nothing else of
-the graph is in it. It is deterministic: the same graph and nodes give the same hash, so a worker is sent a cut once (docs/protocol.md §7).
+`cut(graph, nodes)` keeps the fragment's computed nodes, the static nodes they read, and one boundary node for every other node
+they name; nothing else of the graph is in it. It is deterministic: the same graph and nodes give the same hash, so a worker is
+sent a cut once (docs/protocol.md §7).
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ _BOUNDARY: Final[Mapping[str, Value]] = {"boundary": True}
 
 
 class CutGraph(Graph):
-    """A cut graph. `boundary` are the nodes whose outcomes the holder sends; `whole` says that it has all computed nodes of the graph, and so its loop."""
+    """A cut graph. `boundary` are the nodes whose outcomes the holder sends; `whole` says that it has all computed nodes of the
+    graph, and so its loop.
+    """
 
     def __init__(self, document: Mapping[str, Value], boundary: tuple[str, ...], whole: bool) -> None:
         super().__init__(document)
@@ -83,16 +86,17 @@ def _loop_names(graph: Graph) -> set[str]:
 def limit_can_bind(graph: Graph, nodes: Collection[str], nests: Mapping[str, str]) -> str | None:
     """Why a concurrency limit could bind across this cut; None if it cannot.
 
-    Limits and priorities are the holder's, over all places together. Shipped nodes may run ahead only where no limit can bind: the frame's computed nodes are
-    covered by at most `limit` chains, per label too, or all computed nodes are in the one fragment, whose worker then applies the limit itself
-    (docs/protocol.md §8). `nests` names the agents that open nested graphs: how wide those get is not known beforehand.
+    Limits and priorities are the holder's, over all places together. Shipped nodes may run ahead only where no limit can bind:
+    the frame's computed nodes are covered by at most `limit` chains, per label too, or all computed nodes are in the one
+    fragment, whose worker then applies the limit itself (docs/protocol.md §8). `nests` names the agents that open nested
+    graphs: how wide those get is not known beforehand.
     """
     computed = {name: spec for name, spec in graph.nodes.items() if is_computed(spec)}
     if len(nodes) == len(computed):
         return None
     for name, spec in computed.items():
         if spec["agent"] in nests or str(spec["agent"]).startswith(":"):
-            return f"node {name!r} opens a nested graph or names its agent at run time, so the number of nodes running at once is not known beforehand"
+            return f"node {name!r} opens a nested graph or names its agent at run time, so how many nodes run at once is not known yet"
     limit: Any = graph.document.get("concurrency", 8)
     labels: Mapping[str, int] = {}
     if isinstance(limit, Mapping):

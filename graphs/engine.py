@@ -1,15 +1,17 @@
 """The engine: decides what runs when. Pure: no clock, no I/O, no asyncio, no randomness; events carry their time.
 
-`Engine(plan, ...).handle(event) -> list[Command]` is all there is. Device, worker, tests and simulator run this one engine. It owns the
-states of all nodes in all frames, the queue, retries, conditions, loops, nested graphs and maps, and the end of the run. It never runs an agent:
-the shell carries out `Start` commands and answers each with one `Completed`, `Failed`, `Interrupted` or `Suspend` event.
+`Engine(plan, ...).handle(event) -> list[Command]` is all there is. Device, worker, tests and simulator run this one engine. It
+owns the states of all nodes in all frames, the queue, retries, conditions, loops, nested graphs and maps, and the end of the
+run. It never runs an agent: the shell carries out `Start` commands and answers each with one `Completed`, `Failed`,
+`Interrupted` or `Suspend` event.
 
-`known` is a table of outcomes by path: a node that becomes ready and has a known outcome completes at once, without a start. That one table
-serves resume, values from the other side of a cut, replay and kept results, in any order.
+`known` is a table of outcomes by path: a node that becomes ready and has a known outcome completes at once, without a start.
+That one table serves resume, values from the other side of a cut, replay and kept results, in any order.
 
-How it works: counters instead of scans. Each frame (one turn of one graph instance) counts for every node how many awaited nodes have no value yet;
-a finished node counts its followers down and those that reach zero are queued. Completions that need nobody outside (known outcomes, default
-values, nested graphs that end) go through `_todo`, so nothing recurses with the length of a graph.
+How it works: counters instead of scans. Each frame (one turn of one graph instance) counts for every node how many awaited
+nodes have no value yet; a finished node counts its followers down and those that reach zero are queued. Completions that need
+nobody outside (known outcomes, default values, nested graphs that end) go through `_todo`, so nothing recurses with the length
+of a graph.
 """
 
 from __future__ import annotations
@@ -21,7 +23,22 @@ from typing import Any, Final
 from graphs import nesting
 from graphs.errors import NodeError, NodeTimeout
 from graphs.events import (
-    Abort, Begin, Close, Command, Completed, Ended, Erred, Event, Failed, Interrupted, Outcome, Settled, Start, Stop, Suspend, Told,
+    Abort,
+    Begin,
+    Close,
+    Command,
+    Completed,
+    Ended,
+    Erred,
+    Event,
+    Failed,
+    Interrupted,
+    Outcome,
+    Settled,
+    Start,
+    Stop,
+    Suspend,
+    Told,
 )  # fmt: skip
 from graphs.frames import Frame
 from graphs.limits import Queue
@@ -44,10 +61,10 @@ ABORTED, SKIPPED, INJECTED, SUSPENDED = State.ABORTED.value, State.SKIPPED.value
 class Engine:
     """One run.
 
-    `known` are outcomes by path. `open` keeps the run from ending before a Close event: more outcomes of boundary nodes may come. `report` asks for
-    Erred and Settled commands. `begun` says how often a path was begun before (resume). `force_loop` goes on with loops after failures.
-    `epoch_ms` is the wall clock's milliseconds at time 0 of the events' clock, for `@now`. `start` is the class of Start commands and `shell` what they can
-    reach through their frame; the engine uses neither.
+    `known` are outcomes by path. `open` keeps the run from ending before a Close event: more outcomes of boundary nodes may
+    come. `report` asks for Erred and Settled commands. `begun` says how often a path was begun before (resume). `force_loop`
+    goes on with loops after failures. `epoch_ms` is the wall clock's milliseconds at time 0 of the events' clock, for `@now`.
+    `start` is the class of Start commands and `shell` what they can reach through their frame; the engine uses neither.
     """
 
     def __init__(
@@ -174,9 +191,11 @@ class Engine:
     def _on_told(self, event: Told) -> None:
         path, outcome = event.path, event.outcome
         start: Start | None = self._expected.pop(path, None)
-        if start is not None and start.frame.starts.get(start.node.index) is start:
-            self._take(start.frame, start.node, outcome, start)
-            return
+        if start is not None:
+            frame, node = start.frame, start.node
+            if frame.starts.get(node.index) is start:
+                self._take(frame, node, outcome, start)
+                return
         self.known[path] = outcome
         if "/" not in path and "#" not in path:
             self._todo.append((self.root.told, (path,)))
@@ -482,7 +501,9 @@ class Engine:
     # -- what to ask it
 
     def results(self, *, all: bool = True) -> dict[str, Value]:
-        """The root graph's values by node, in written order; without `all` only those of `isResult` nodes. Nodes without a value are left out."""
+        """The root graph's values by node, in written order; without `all` only those of `isResult` nodes. Nodes without a value
+        are left out.
+        """
         return self.root.values(all=all)
 
     def errors(self) -> dict[str, BaseException]:

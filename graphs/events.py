@@ -26,8 +26,9 @@ __all__ = [
 class Start:
     """Command: begin an attempt of a node. The object itself is the attempt's identity: events name it.
 
-    `retry` counts the failed attempts before this one, `at` the executions of this path begun anywhere, this one included. `nesting` belongs to the
-    engine, `over` (stopped: say nothing more), `live` and `task` to the shell that carries the attempt out.
+    `retry` counts the failed attempts before this one, `at` the executions of this path begun anywhere, this one included.
+    `nesting` belongs to the engine, `over` (stopped: say nothing more), `live` and `task` to the shell that carries the attempt
+    out.
     """
 
     __slots__ = ("agent", "at", "frame", "inputs", "live", "nesting", "node", "over", "params", "retry", "t", "task", "turn")
@@ -69,7 +70,8 @@ class Start:
 class Outcome(NamedTuple):
     """What is known of a path without running it here: from the journal, or from the side that ran it.
 
-    `state` is COMPLETED, INJECTED, SKIPPED, FAILED or TIMED_OUT; `value` is final (already shaped by `output` and `passThrough`).
+    `state` is COMPLETED, INJECTED, SKIPPED, FAILED or TIMED_OUT; `value` is final (already shaped by `output` and
+    `passThrough`).
     """
 
     state: int

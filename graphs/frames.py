@@ -23,14 +23,34 @@ _WAITING, _INJECTED, _COMPLETED = State.WAITING.value, State.INJECTED.value, Sta
 class Frame:
     """States and values of one graph instance in its current turn.
 
-    `results[i]` is node i's value or MISSING, the frame itself last; `waits[i]` how many awaited nodes have none yet; `starts` the attempts under way;
-    `active` how many nodes are queued or running; `held` how many are suspended.
+    `results[i]` is node i's value or MISSING, the frame itself last; `waits[i]` how many awaited nodes have none yet; `starts`
+    the attempts under way; `active` how many nodes are queued or running; `held` how many are suspended.
     """
 
     __slots__ = (
-        "active", "altered", "base", "broken", "dead", "defaulted", "engine", "errors", "given", "held", "idle", "loop_count", "name", "nesting", "plan", "results", "row",
-        "starts", "states", "strays", "turn", "waits",
-    )  # fmt: skip
+        "active",
+        "altered",
+        "base",
+        "broken",
+        "dead",
+        "defaulted",
+        "engine",
+        "errors",
+        "given",
+        "held",
+        "idle",
+        "loop_count",
+        "name",
+        "nesting",
+        "plan",
+        "results",
+        "row",
+        "starts",
+        "states",
+        "strays",
+        "turn",
+        "waits",
+    )
 
     def __init__(self, engine: Engine, plan: Plan, *, base: str = "", nesting: Nesting | None = None, row: int = 0) -> None:
         self.engine = engine

@@ -1,7 +1,7 @@
 """Sensitivity labels: which nodes of a graph carry which (graph-spec §14).
 
-A node's output has the union of its inputs' labels, conditions included, and its own `sensitivity`; a computed node may add labels, never remove them.
-Pure; whether a labelled value may leave is decided elsewhere, and in the end by the link's encoder.
+A node's output has the union of its inputs' labels, conditions included, and its own `sensitivity`; a computed node may add
+labels, never remove them. Pure; whether a labelled value may leave is decided elsewhere, and in the end by the link's encoder.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The queue: which ready node starts next under the global and the label limits (graph-spec §7).
 
-One queue serves a run's outermost graph and everything nested in it. An entry stands behind all entries of the same or higher priority.
-An entry whose label is at its limit is passed over, those behind it may start.
+One queue serves a run's outermost graph and everything nested in it. An entry stands behind all entries of the same or higher
+priority. An entry whose label is at its limit is passed over, those behind it may start.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ __all__ = ["Queue"]
 class Queue:
     """Ready nodes that wait for a place, and the count of those that run.
 
-    `limit` is the global limit, raised by one while a node with a nested graph runs, so that a waiting parent does not count against its children.
+    `limit` is the global limit, raised by one while a node with a nested graph runs, so that a waiting parent does not count
+    against its children.
     """
 
     __slots__ = ("_lanes", "_order", "_parents", "_running", "labels", "limit", "running", "waiting")

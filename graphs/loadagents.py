@@ -16,7 +16,8 @@ __all__ = ["known_agents"]
 def known_agents(modules: Iterable[str] = (), *, folder: Path | None = None) -> Registry:
     """The standard agents and every `Agent` found at the top of these modules.
 
-    A module is named as in an import statement, looked for in `folder` too, or by the path of its file. Raises UsageError naming the module.
+    A module is named as in an import statement, looked for in `folder` too, or by the path of its file. Raises UsageError
+    naming the module.
     """
     from graphs.agents import standard
 

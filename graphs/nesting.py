@@ -1,4 +1,6 @@
-"""Nested graphs and maps: what `nestedAgent` and `mapAgent` do. Part of the engine, and as pure: their frames share its one queue (graph-spec §9)."""
+"""Nested graphs and maps: what `nestedAgent` and `mapAgent` do. Part of the engine, and as pure: their frames share its one queue
+(graph-spec §9).
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,9 @@ __all__ = ["Known", "known_outcomes"]
 
 @dataclass(slots=True)
 class Known:
-    """Outcomes by path; how often each path was begun; and the paths of nodes with effects that were in flight and may or may not have happened."""
+    """Outcomes by path; how often each path was begun; and the paths of nodes with effects that were in flight and may or may not
+    have happened.
+    """
 
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     made: dict[str, Result] = field(default_factory=dict)

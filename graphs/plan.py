@@ -21,7 +21,8 @@ _DEFAULT_LIMIT: Final = 8
 class PlanNode:
     """One node, compiled.
 
-    `place` is where it runs; None is here. A `simple` node starts with nothing to decide but its inputs; a `plain` one's value is stored as it is.
+    `place` is where it runs; None is here. A `simple` node starts with nothing to decide but its inputs; a `plain` one's value
+    is stored as it is.
     """
 
     __slots__ = (
@@ -76,7 +77,7 @@ class PlanNode:
         self.overlays: bool = "params" in inputs
         self.condition: Callable[[list[Any]], bool] | None = _condition(spec, numbers)
         default = spec.get("defaultValue")
-        self.default: Value = default if default else MISSING  # falsy defaults count as none (D9)
+        self.default: Value = default or MISSING  # falsy defaults count as none (D9)
         self.any_input: bool = spec.get("anyInput") is True
         self.retry: int = int(spec.get("retry") or 0)
         until = spec.get("repeatUntil") or {}
@@ -122,21 +123,41 @@ def _condition(spec: Mapping[str, Value], numbers: Mapping[str, int]) -> Callabl
 class Plan:
     """A compiled graph.
 
-    Lists are indexed by node number, in written order. `nodes[i]` is None for static and boundary nodes. `followers[i]` are the nodes that wait for
-    node i, in order; `waits[i]` how many different nodes node i waits for, those left out that have a value from the start. `blank` is the
-    result list a frame begins with.
+    Lists are indexed by node number, in written order. `nodes[i]` is None for static and boundary nodes. `followers[i]` are the
+    nodes that wait for node i, in order; `waits[i]` how many different nodes node i waits for, those left out that have a value
+    from the start. `blank` is the result list a frame begins with.
     """
 
     __slots__ = (
-        "any_nodes", "blank", "blank_states", "boundaries", "computed", "followers", "graph", "ids", "labels", "limit", "loop_count", "loop_while",
-        "loops", "nodes", "numbers", "result_nodes", "roots", "static_followers", "statics", "updates", "valueless", "waits",
-    )  # fmt: skip
+        "any_nodes",
+        "blank",
+        "blank_states",
+        "boundaries",
+        "computed",
+        "followers",
+        "graph",
+        "ids",
+        "labels",
+        "limit",
+        "loop_count",
+        "loop_while",
+        "loops",
+        "nodes",
+        "numbers",
+        "result_nodes",
+        "roots",
+        "static_followers",
+        "statics",
+        "updates",
+        "valueless",
+        "waits",
+    )
 
     def __init__(self, graph: Graph, agents: Mapping[str, Agent], places: Mapping[str, str] | None = None) -> None:
         self.graph = graph
         specs = graph.nodes
         self.ids: list[str] = list(specs)
-        self.numbers = numbers = {name: number for number, name in enumerate(self.ids)}
+        self.numbers = {name: number for number, name in enumerate(self.ids)}
         count = len(self.ids)
         default_retry = graph.document.get("retry") or 0
         self.nodes: list[PlanNode | None] = [None] * count
@@ -247,8 +268,8 @@ class Compiler:
     def nested(self, node: PlanNode, document: Value, given: tuple[str, ...], *, mode: str | None, shared: bool) -> Plan:
         """The plan of the nested graph that `node` opens, the inputs `given` being static nodes of it.
 
-        `mode` is what the agent does, nested or map; `shared` says that the document is the node's own, so its plan can be kept. Raises GraphInvalid, or NodeError where an input's name is a
-        computed node's (graph-spec §9.1).
+        `mode` is what the agent does, nested or map; `shared` says that the document is the node's own, so its plan can be
+        kept. Raises GraphInvalid, or NodeError where an input's name is a computed node's (graph-spec §9.1).
         """
         if shared and (kept := node.plans.get(given)):
             return kept

@@ -13,7 +13,9 @@ __all__ = ["AgentFilter", "Observer", "Recorder", "Remote", "Services"]
 
 
 class Observer(Protocol):
-    """Whoever watches a run. Called in the event loop in the order things happen; must return at once. `t` is the engine's time in seconds."""
+    """Whoever watches a run. Called in the event loop in the order things happen; must return at once. `t` is the engine's time in
+    seconds.
+    """
 
     def started(self, start: Start, t: float) -> None:
         """An attempt begins, or is expected to begin elsewhere."""

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from graphs.attempt import Attempt
 from graphs.errors import GraphferryError, LinkCondition, NodeError
 from graphs.events import Settled, Start
-from graphs.records import Error, Event, Record, Result, State
+from graphs.records import Error, Event, Known, Result, State
 from graphs.values import Value, canonical, clean
 
 __all__ = ["LogRecorder", "error_code"]
@@ -24,14 +24,14 @@ def error_code(error: BaseException) -> str:
 class LogRecorder:
     """A `graphs.ports.Recorder` over one log.
 
-    `append` takes a record and gives its sequence number; `durable` returns once all that was appended is. With `everything` results of cheap pure
-    agents are recorded too, as a reader elsewhere needs them; without, they are left out, since computing them again costs nothing.
-    `delta(seq, token)` gets the tokens of an attempt whose begin is the record `seq`.
+    `append` takes a record and gives its sequence number; `durable` returns once all that was appended is. With `everything`
+    results of cheap pure agents are recorded too, as a reader elsewhere needs them; without, they are left out, since computing
+    them again costs nothing. `delta(seq, token)` gets the tokens of an attempt whose begin is the record `seq`.
     """
 
     def __init__(
         self,
-        append: Callable[[Record], int],
+        append: Callable[[Known], int],
         durable: Callable[[], Awaitable[None]],
         *,
         everything: bool = False,
@@ -49,7 +49,7 @@ class LogRecorder:
     def admit(self, value: Value) -> None:
         canonical(value)
 
-    def begun(self, start: Start, t: float) -> None:
+    def begun(self, start: Start, t: float) -> None:  # noqa: ARG002 - the port hands it over
         info: dict[str, Value] = {"retry": start.retry}
         if isinstance(start, Attempt) and start.effect == "once":
             info["effect"] = "once"
@@ -77,7 +77,7 @@ class LogRecorder:
             usage = {**(usage or {}), "ms": max(0, round((t - start.t) * 1000))}
         self._append(Result(event.path, at, retry, event.value, _now(), made, usage))
 
-    def erred(self, start: Start, error: BaseException, final: bool, t: float) -> None:
+    def erred(self, start: Start, error: BaseException, final: bool, t: float) -> None:  # noqa: ARG002 - as above
         retryable = bool(getattr(error, "retryable", True))
         self._append(
             Error(

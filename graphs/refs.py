@@ -1,8 +1,8 @@
 """References: the strings in a graph that name other nodes' values, and the functions they compile to.
 
-`:node.a.b` is a *source*, `"text ${:node.a} ${@now}"` a *template*, `@now` a *helper*; everything else is a literal (graph-spec §4).
-A source compiles to a *getter*, a function from a frame's result list to a value. The list has one entry a node, MISSING where
-there is none, and the frame itself as its last entry, which is where helpers read the turn and the time.
+`:node.a.b` is a *source*, `"text ${:node.a} ${@now}"` a *template*, `@now` a *helper*; everything else is a literal (graph-spec
+§4). A source compiles to a *getter*, a function from a frame's result list to a value. The list has one entry a node, MISSING
+where there is none, and the frame itself as its last entry, which is where helpers read the turn and the time.
 """
 
 from __future__ import annotations

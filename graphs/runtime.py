@@ -1,9 +1,9 @@
 """The runtime: the one thin asyncio shell around the engine. It owns tasks and timers, runs agents, and decides nothing.
 
-Plain agents run inline. Async ones are awaited inside worker tasks that already exist: another worker starts only when one really
-suspends while work is ready, so there are as many tasks as nodes that really wait, not one a node. A coroutine is never stepped
-outside a task, so time-outs, cancellation and context variables work as their users know them. Each node sees fresh context
-variables: a worker whose context an agent changed retires, and a new one takes over.
+Plain agents run inline. Async ones are awaited inside worker tasks that already exist: another worker starts only when one
+really suspends while work is ready, so there are as many tasks as nodes that really wait, not one a node. A coroutine is never
+stepped outside a task, so time-outs, cancellation and context variables work as their users know them. Each node sees fresh
+context variables: a worker whose context an agent changed retires, and a new one takes over.
 """
 
 from __future__ import annotations
@@ -20,7 +20,20 @@ from graphs.attempt import Attempt
 from graphs.engine import Engine
 from graphs.errors import LinkCondition, ModelCrashed, NodeTimeout, UsageError
 from graphs.events import (
-    Abort, Arm, Begin, Completed, Ended, Erred, Event, Failed, Interrupted, Outcome, Settled, Start, Stop, Suspend,
+    Abort,
+    Arm,
+    Begin,
+    Completed,
+    Ended,
+    Erred,
+    Event,
+    Failed,
+    Interrupted,
+    Outcome,
+    Settled,
+    Start,
+    Stop,
+    Suspend,
 )  # fmt: skip
 from graphs.plan import Compiler, Plan
 from graphs.ports import AgentFilter, Observer, Recorder, Remote, Services
@@ -99,8 +112,8 @@ class Runtime:
     async def run(self, inject: Mapping[str, Value] | None = None) -> State:
         """Run to the end and give how it ended. Cancelling the caller's task aborts the run.
 
-        Raises UsageError when called twice, whatever the recorder raises, and programming errors of this package; never an agent's error, those are in
-        `engine.errors()`.
+        Raises UsageError when called twice, whatever the recorder raises, and programming errors of this package; never an
+        agent's error, those are in `engine.errors()`.
         """
         if self._over is not None:
             raise UsageError("this run was started before; make a new one")

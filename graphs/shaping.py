@@ -1,4 +1,6 @@
-"""What becomes of an agent's raw value before it is the node's, and of a node's inputs before the agent sees them (graph-spec §6.2, §6.4 to 6.6). Pure."""
+"""What becomes of an agent's raw value before it is the node's, and of a node's inputs before the agent sees them (graph-spec
+§6.2, §6.4 to 6.6). Pure.
+"""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ __all__ = ["Graph", "is_boundary", "is_computed", "reads"]
 class Graph:
     """A checked graph. Its document must not be changed any more; the written order of its nodes is part of its meaning.
 
-    `nodes` are those of the document, after the static nodes that its `inputs` declare. `hash` is the graph's address (32 bytes), `warnings` what the
-    checker noticed without refusing it.
+    `nodes` are those of the document, after the static nodes that its `inputs` declare. `hash` is the graph's address (32
+    bytes), `warnings` what the checker noticed without refusing it.
     """
 
     def __init__(self, document: Mapping[str, Value], *, warnings: tuple[Problem, ...] = ()) -> None:

@@ -9,8 +9,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from graphs.records import End, Error, Event, Record, Result, State, Submit, decode
-from graphs.records import Encoded
+from graphs.records import Encoded, End, Error, Event, Record, Result, State, Submit, decode
 from protocol.messages import RunId, StoreId
 from protocol.store import Effect, LogHead, OpenAttempt, Snapshot, Write
 

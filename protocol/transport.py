@@ -1,28 +1,28 @@
-"""The carrier: drives a session over WebSocket, on both sides.
+"""The carrier: how a device opens a connection to a worker, and how a worker takes one.
 
-A `Link` owns one session (`protocol.session.Conn`) and keeps the order that the session asks for: effects are committed before what they allow is sent.
-Commits run beside the connection, so tokens and control never wait for a disk. The link outlives connections; what a connection is lost for is told as an
-event, never raised into the application.
+Everything that can be said in HTTP is said before the upgrade: health, wrong path, wrong token, foreign origin, other version, draining
+(docs/protocol.md §3, §16).
 """
 
 from __future__ import annotations
 
 import asyncio
 import hmac
-import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+import random
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
-from graphs.errors import JournalError, LinkCondition, UsageError, WorkerUnreachable
-from graphs.records import Known
-from graphs.values import Value
+from graphs.errors import UsageError, WorkerUnreachable
 from protocol.config import Config
-from protocol.errors import RemoteProtocolError
-from protocol.events import Closed, Event, NeedRecords, Ready
+from protocol.errors import CLOSES, Close, Reconnect, RemoteProtocolError, WorkerRefused
+from protocol.events import Closed, Event, Faulted, Ready
 from protocol.handshake import DeviceHello, read_first_packet
-from protocol.messages import GraphStatus, Hash, RunId
+from protocol.link import Link, send_last
+from protocol.liveness import STABLE_MS, WELCOME_MS, backoff
+from protocol.messages import Fault
 from protocol.session import Conn
 from protocol.store import LinkStore
 
@@ -36,172 +36,8 @@ __all__ = ["MAX_PACKET", "PATH", "SUBPROTOCOL", "Link", "accept", "connect", "li
 PATH: Final = "/v1/link"
 SUBPROTOCOL: Final = "graphferry.v1"
 MAX_PACKET: Final = 1 << 20
-_HELLO_SECONDS: Final = 5.0
 _CLOSE_SECONDS: Final = 1.0
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
-
-
-def _now() -> int:
-    return time.monotonic_ns() // 1_000_000
-
-
-class Link:
-    """A session and whatever connection it has at the moment. All methods belong to one event loop.
-
-    `on_event` is told what the session says, in order, in the loop.
-    """
-
-    def __init__(self, conn: Conn, store: LinkStore, on_event: Callable[[Event], None]) -> None:
-        self._conn = conn
-        self._store = store
-        self._on_event = on_event
-        self._wake = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._committing: asyncio.Task[None] | None = None
-        self._failure: JournalError | None = None
-
-    # -- the application's side
-
-    def append(self, run: RunId, record: Known, labels: Collection[str] = ()) -> int:
-        """Write a record into this side's log of the run. Raises as `Conn.append`."""
-        seq = self._conn.append(run, record, labels)
-        self._poke()
-        return seq
-
-    def delta(self, run: RunId, start: int, tokens: Sequence[Value]) -> None:
-        """Tokens of an attempt: volatile. Raises as `Conn.delta`."""
-        self._conn.delta(run, start, tokens)
-        self._poke()
-
-    def put_graph(self, address: Hash, body: bytes, labels: Collection[str] = ()) -> bool:
-        """Hold a graph ready for the worker. False: the gate refused. Raises as `Conn.put_graph`."""
-        passed = self._conn.put_graph(address, body, labels)
-        self._poke()
-        return passed
-
-    def graph_state(self, address: Hash, status: GraphStatus, problems: Sequence[tuple[str, str, str]] = ()) -> None:
-        """Say what became of a graph."""
-        self._conn.graph_state(address, status, problems)
-        self._poke()
-
-    def offer(self, offer: Mapping[str, Value]) -> None:
-        """What this worker offers from now on."""
-        self._conn.offer(offer)
-        self._poke()
-
-    def drain(self, reason: str, drain_ms: int, retry_ms: int) -> None:
-        """Take no new runs and close after `drain_ms`."""
-        self._conn.drain(_now(), reason, drain_ms, retry_ms)
-        self._poke()
-
-    async def durable(self) -> None:
-        """Returns when everything appended so far is durable here. Raises JournalError if it cannot be written."""
-        self._commit()
-        while self._committing is not None and self._failure is None:
-            await asyncio.shield(self._committing)
-        if self._failure is not None:
-            raise self._failure
-
-    async def flushed(self, seconds: float = 5.0) -> None:
-        """Returns when all that may be sent was handed to the socket, or after `seconds`."""
-        await self.durable()
-        self._idle.clear()
-        self._wake.set()
-        try:
-            await asyncio.wait_for(self._idle.wait(), seconds)
-        except TimeoutError:
-            return
-
-    # -- one connection
-
-    async def carry(self, socket: ClientConnection | ServerConnection, number: int, first: bytes | None = None) -> None:
-        """Be one connection's life: returns when it is over. `first` is a packet that was read already."""
-        from websockets.exceptions import ConnectionClosed
-
-        conn = self._conn
-        conn.connected(_now(), number)
-        sender = asyncio.get_running_loop().create_task(self._send(socket))
-        code, text = 0, "the connection was lost"
-        try:
-            if first is not None:
-                self._tell(conn.receive(_now(), first, number))
-                self._poke()
-            while True:
-                packet = await socket.recv(decode=None)
-                if isinstance(packet, str):
-                    await socket.close(1003, "binary messages only")
-                    break
-                self._tell(conn.receive(_now(), packet, number))
-                self._poke()
-        except ConnectionClosed as closed:
-            if closed.rcvd is not None:
-                code, text = closed.rcvd.code, closed.rcvd.reason
-        finally:
-            sender.cancel()
-            await asyncio.gather(sender, return_exceptions=True)
-            conn.disconnected()
-            self._idle.set()
-            self._tell([Closed(code, text)])
-
-    async def _send(self, socket: ClientConnection | ServerConnection) -> None:
-        conn = self._conn
-        while True:
-            self._wake.clear()
-            now = _now()
-            self._tell(conn.tick(now))
-            self._commit()
-            while (packet := conn.poll(now, socket.transport.get_write_buffer_size())) is not None:
-                await socket.send(packet)
-                now = _now()
-            if conn.closing is not None:
-                await socket.close(conn.closing)
-                return
-            if self._committing is None:
-                self._idle.set()
-            due = conn.deadline()
-            try:
-                await asyncio.wait_for(self._wake.wait(), None if due is None else max(0.0, (due - _now()) / 1000))
-            except TimeoutError:
-                continue
-
-    # -- inside
-
-    def _poke(self) -> None:
-        self._commit()
-        self._wake.set()
-
-    def _commit(self) -> None:
-        """One group commit at a time: what is appended meanwhile makes the next one."""
-        if self._committing is None and self._failure is None:
-            effects = self._conn.effects()
-            if effects:
-                self._committing = asyncio.get_running_loop().create_task(self._write(effects))
-
-    async def _write(self, effects: Sequence[Any]) -> None:
-        try:
-            await self._store.commit(effects)
-        except JournalError as error:
-            self._failure = error
-            self._tell([Closed(0, f"the journal cannot be written: {error}")])
-            return
-        finally:
-            self._committing = None
-        self._tell(self._conn.committed(len(effects)))
-        self._poke()
-
-    def _tell(self, events: Sequence[Event]) -> None:
-        for event in events:
-            if isinstance(event, NeedRecords):
-                task = asyncio.get_running_loop().create_task(self._supply(event))
-                task.add_done_callback(lambda done: done.exception())
-            else:
-                self._on_event(event)
-
-    async def _supply(self, need: NeedRecords) -> None:
-        records = await self._store.read(need.run, need.writer, need.after, need.upto)
-        self._conn.supply_records(need.run, need.after, records)
-        self._poke()
 
 
 # -- the device
@@ -209,11 +45,19 @@ class Link:
 
 @asynccontextmanager
 async def connect(
-    url: str, config: Config, store: LinkStore, on_event: Callable[[Event], None], *, token: str | None = None, seconds: float = 10.0
+    url: str,
+    config: Config,
+    store: LinkStore,
+    on_event: Callable[[Event], None],
+    *,
+    token: str | None = None,
+    seconds: float = 10.0,
+    reconnect: bool = False,
 ) -> AsyncIterator[tuple[Link, Ready]]:
     """A connection to a worker for the length of the block: its link, and what it said of itself.
 
-    Raises WorkerUnreachable, whose text says what is wrong, once: nothing is tried again here.
+    Raises WorkerUnreachable if there is no worker, WorkerRefused if it does not let this device in; both once, nothing is tried again. With
+    `reconnect` a connection that is lost later is made again until the block ends; a worker that then refuses is told as `Faulted`.
     """
     ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
 
@@ -227,19 +71,73 @@ async def connect(
     socket = await _open(url, token, seconds)
     link = Link(Conn(config, await store.find(())), store, hear)
     number = await store.next_connection()
-    carrying = asyncio.get_running_loop().create_task(link.carry(socket, number))
+    carrying = asyncio.get_running_loop().create_task(_carry(link, socket, number))
     try:
         try:
             welcome = await asyncio.wait_for(asyncio.shield(ready), seconds)
         except TimeoutError:
             raise WorkerUnreachable(url, f"the worker at {url} took the connection but said nothing for {seconds:g} s") from None
+        if reconnect:
+            carrying = asyncio.get_running_loop().create_task(_keep(link, carrying, url, store, token, hear))
         yield link, welcome
     finally:
-        await socket.close()
+        await link.close()
         carrying.cancel()
         await asyncio.gather(carrying, return_exceptions=True)
         if ready.done() and not ready.cancelled():
             ready.exception()
+
+
+async def _carry(link: Link, socket: ClientConnection, number: int) -> tuple[Closed, float]:
+    """One connection: why it ended, and how many ms it lasted."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    try:
+        return await link.carry(socket, number), (loop.time() - began) * 1000
+    finally:
+        await socket.close()
+
+
+async def _keep(
+    link: Link, carrying: asyncio.Task[tuple[Closed, float]], url: str, store: LinkStore, token: str | None, tell: Callable[[Event], None]
+) -> None:
+    """Make the connection again whenever it was lost, as long as that makes sense."""
+    attempt, forgiven = 0, True
+    try:
+        while True:
+            closed, lasted = await carrying
+            if lasted > STABLE_MS:
+                attempt, forgiven = 0, True
+            verdict = CLOSES.get(closed.code, Reconnect.ALWAYS)
+            if link.stale_after:
+                verdict = Reconnect.ONCE
+            if verdict is Reconnect.NEVER or (verdict is Reconnect.ONCE and not forgiven):
+                if link.stale_after:
+                    text = "another installation connects with this device's identity"
+                    tell(Faulted("DEVICE_CLONED", text, True, Close.REPLACED))
+                return
+            forgiven = forgiven and verdict is not Reconnect.ONCE
+            wait = link.retry_ms
+            socket = None
+            while socket is None:
+                # no jitter of secrets: it only spreads devices that lost the same worker
+                await asyncio.sleep((wait if wait is not None else backoff(attempt, random.random())) / 1000)  # noqa: S311
+                attempt += 1
+                try:
+                    socket = await _open(url, token, 10.0)
+                except WorkerRefused as error:
+                    if not error.retryable:
+                        tell(Faulted("AUTH_FORBIDDEN", error.message, True, Close.FORBIDDEN))
+                        return
+                    wait = error.retry_ms
+                except WorkerUnreachable:
+                    wait = None
+            number = await store.next_connection(link.stale_after)
+            link.stale_after = 0
+            carrying = asyncio.get_running_loop().create_task(_carry(link, socket, number))
+    finally:
+        carrying.cancel()
+        await asyncio.gather(carrying, return_exceptions=True)
 
 
 async def _open(url: str, token: str | None, seconds: float) -> ClientConnection:
@@ -247,23 +145,26 @@ async def _open(url: str, token: str | None, seconds: float) -> ClientConnection
     from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
     from websockets.typing import Subprotocol
 
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        return await open_socket(
+        host = urlsplit(url).hostname
+    except ValueError:
+        host = None
+    try:
+        socket = await open_socket(
             url,
-            additional_headers=headers,
+            additional_headers={"Authorization": f"Bearer {token}"} if token else {},
             subprotocols=[Subprotocol(SUBPROTOCOL)],
             compression=None,
             max_size=MAX_PACKET,
             ping_interval=None,
             open_timeout=seconds,
             close_timeout=_CLOSE_SECONDS,
-            proxy=None,
+            proxy=None if host in _LOOPBACK else True,
         )
     except InvalidURI as error:
         raise UsageError(f"{url!r} is not a link URL: it looks like ws://HOST:PORT{PATH}") from error
     except InvalidStatus as error:
-        raise _refused(url, error.response.status_code) from error
+        raise _refused(url, error.response.status_code, error.response.headers.get("Retry-After")) from error
     except (InvalidHandshake, EOFError) as error:
         raise WorkerUnreachable(url, f"what answers at {url} is no worker: {error}") from error
     except (OSError, TimeoutError) as error:
@@ -271,9 +172,13 @@ async def _open(url: str, token: str | None, seconds: float) -> ClientConnection
         raise WorkerUnreachable(
             url, f"the worker at {url} cannot be reached: {reason}", hint="Start one with `graphferry serve`, or run with --offline."
         ) from error
+    if socket.subprotocol != SUBPROTOCOL:
+        await socket.close()
+        raise WorkerUnreachable(url, f"what answers at {url} is no worker: it does not speak {SUBPROTOCOL}")
+    return socket
 
 
-def _refused(url: str, status: int) -> LinkCondition:
+def _refused(url: str, status: int, retry_after: str | None) -> WorkerRefused:
     text, hint = {
         401: ("does not accept this token", "Set GRAPHFERRY_TOKEN to the worker's token."),
         403: ("forbids this connection", "Ask whoever runs the worker."),
@@ -281,7 +186,9 @@ def _refused(url: str, status: int) -> LinkCondition:
         426: ("speaks another version of the protocol", "Update graphferry on the older side."),
         429: ("takes no new connections now", "Try again later."),
     }.get(status, (f"answered with HTTP status {status}", "Check the URL."))
-    return WorkerUnreachable(url, f"the worker at {url} {text}", hint=hint)
+    later = status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    retry_ms = int(retry_after) * 1000 if retry_after is not None and retry_after.isdecimal() else 5_000
+    return WorkerRefused(url, status, f"the worker at {url} {text}", retry_ms=retry_ms if later else None, hint=hint)
 
 
 # -- the worker
@@ -297,7 +204,8 @@ async def listen(
     health: Callable[[], str] = lambda: "ok\n",
     origins: Collection[str] = (),
 ) -> Server:
-    """Listen for devices. `handler` has one connection each; `draining` gives the ms after which to come back while no new ones are taken.
+    """Listen for devices. `handler` has one connection each; `draining` gives the ms after which to come back while no new ones
+    are taken.
 
     Everything but a device with the right token is answered before the upgrade: 200 /healthz, 401, 403, 404, 426, 429.
     Raises UsageError for an address that is not loopback: there is no TLS yet.
@@ -307,7 +215,8 @@ async def listen(
 
     if host not in _LOOPBACK:
         raise UsageError(
-            f"--host {host}: only loopback addresses are served until there is TLS", hint="Use 127.0.0.1, and a tunnel of your own to reach it from elsewhere."
+            f"--host {host}: only loopback addresses are served until there is TLS",
+            hint="Use 127.0.0.1, and a tunnel of your own to reach it from elsewhere.",
         )
 
     def judge(connection: ServerConnection, request: Request) -> Response | None:
@@ -328,7 +237,12 @@ async def listen(
 
 
 def _judge(
-    connection: ServerConnection, request: Request, token: str | None, drain_ms: int | None, health: Callable[[], str], origins: Collection[str]
+    connection: ServerConnection,
+    request: Request,
+    token: str | None,
+    drain_ms: int | None,
+    health: Callable[[], str],
+    origins: Collection[str],
 ) -> Response | None:
     path = request.path.partition("?")[0]
     if path == "/healthz":
@@ -358,21 +272,19 @@ def _token_fits(header: str, token: str) -> bool:
 
 
 async def accept(socket: ServerConnection) -> tuple[bytes, DeviceHello] | None:
-    """The first packet of a connection and the HELLO in it; None if there was none in time, and the connection is closed then."""
+    """The first packet of a connection and the HELLO in it; None if there was none in time: then the peer was told, and the connection closed."""
     from websockets.exceptions import ConnectionClosed
 
     try:
-        packet = await asyncio.wait_for(socket.recv(decode=None), _HELLO_SECONDS)
+        packet = await asyncio.wait_for(socket.recv(decode=None), WELCOME_MS / 1000)
         if isinstance(packet, str):
             await socket.close(1003, "binary messages only")
             return None
-        hello = read_first_packet(packet)
+        return packet, read_first_packet(packet)
     except TimeoutError:
-        await socket.close(4408, "no HELLO in time")
-        return None
+        await send_last(socket, Fault("TIMEOUT", "no HELLO in time", True), Close.TIMEOUT)
     except RemoteProtocolError as error:
-        await socket.close(error.close or 4400, str(error)[:100])
-        return None
+        await send_last(socket, Fault(error.fault, error.text, True), error.close or Close.PROTOCOL)
     except ConnectionClosed:
-        return None
-    return packet, hello
+        pass  # it is gone already
+    return None

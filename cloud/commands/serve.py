@@ -26,8 +26,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=8765, metavar="N", help="0 takes a free one (default: 8765)")
     parser.add_argument("--config", metavar="FILE", help="the worker's configuration")
-    parser.add_argument("--agents", action="append", default=[], metavar="MODULE", help="a module with agents of your own; may be repeated")
-    parser.add_argument("--token-file", metavar="FILE", help="a file that holds the token devices must show; or set GRAPHFERRY_TOKEN")
+    parser.add_argument(
+        "--agents", action="append", default=[], metavar="MODULE", help="a module with agents of your own; may be repeated"
+    )
+    parser.add_argument(
+        "--token-file", metavar="FILE", help="a file that holds the token devices must show; or set GRAPHFERRY_TOKEN"
+    )
 
 
 def main(args: Namespace, env: Environment) -> int:
@@ -44,7 +48,10 @@ async def _serve(server: WorkerServer, args: Namespace, env: Environment) -> int
     try:
         url = await server.start()
     except OSError as error:
-        raise UsageError(f"cannot listen on {args.host}:{args.port}: {error.strerror or error}", hint="Choose another --port; 0 takes a free one.") from error
+        raise UsageError(
+            f"cannot listen on {args.host}:{args.port}: {error.strerror or error}",
+            hint="Choose another --port; 0 takes a free one.",
+        ) from error
     env.stdout.write(url + "\n")
     env.stdout.flush()
     stopping = asyncio.Event()
@@ -67,7 +74,7 @@ def _models(config: WorkerConfig, env: Environment) -> Models:
 def _token(args: Namespace, env: Environment) -> str | None:
     if args.token_file:
         try:
-            token = (env.cwd / args.token_file).read_text(encoding="utf-8").strip()
+            token: str = (env.cwd / args.token_file).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"--token-file {args.token_file} cannot be read: {error}") from error
         if not token:

@@ -1,7 +1,7 @@
 """`graphferry demo`: a small graph on a real model here, its heavy node on a worker of its own beside it.
 
-The worker is a real one: a process of its own, reached over the link like any other. It serves the same model file under the name `large`, so that the demonstration
-needs one download; what is shown is the way the graph takes, not the wit of the answer.
+The worker is a real one: a process of its own, reached over the link like any other. It serves the same model file under the
+name `large`, so that the demonstration needs one download; what is shown is the way the graph takes, not the wit of the answer.
 """
 
 from __future__ import annotations

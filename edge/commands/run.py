@@ -12,6 +12,7 @@ from edge.device import open_device
 from edge.progress import open_progress
 from edge.runner import run_graph
 from graphs.environment import Environment
+from graphs.journal.schema import Synchronous
 from graphs.load import load_file
 from graphs.spec import Graph
 
@@ -32,7 +33,7 @@ def main(args: Namespace, env: Environment) -> int:
     config = load_config(env)
     document = load_file(env.cwd / args.graph, file=args.graph)
     options = run_options(args, config, inject=parse_sets(args.set, env))
-    synchronous = "full" if args.durability == "node" else "normal"
+    synchronous: Synchronous = "full" if args.durability == "node" else "normal"
     with (
         open_progress("quiet" if args.json and args.progress == "auto" else args.progress, env) as progress,
         open_device(env, config, agents=options.agents, synchronous=synchronous, emit=progress.emit) as device,

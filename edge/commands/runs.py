@@ -6,7 +6,7 @@ import json
 import shutil
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from edge.config import load_config
@@ -56,7 +56,7 @@ def _list(journal: Journal, args: Namespace, env: Environment) -> int:
     if not rows:
         env.stdout.write("no runs yet\n")
     for row in rows:
-        began = datetime.fromtimestamp(row.started / 1000).strftime("%Y-%m-%d %H:%M:%S")
+        began = datetime.fromtimestamp(row.started / 1000, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         env.stdout.write(f"{run_id_text(row.run)}  {began}  {row.status:<10} {row.name}\n")
     return ExitStatus.COMPLETED
 
