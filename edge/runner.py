@@ -257,7 +257,9 @@ class _Run:
             max_turns=options.max_turns,
             services=Services(models=device.models, default_model=device.default_model, files=device.files, ask=device.ask),
             config=options.config,
-            recorder=LogRecorder(lambda record: device.journal.append(self.id, encode(record)), device.journal.barrier),
+            recorder=LogRecorder(
+                lambda record: device.journal.append(self.id, encode(record)), lambda: device.journal.barrier(full=True)
+            ),
             remote=self,
             observers=[watch],
             run_id=self.id,
@@ -312,7 +314,7 @@ class _Run:
             )
             errors[""] = why
         self._finish(status, str(why) if why is not None else status)
-        await self.device.journal.barrier()
+        await self.device.journal.barrier(full=True)
         for node in self.graph.nodes:  # nodes that never became ready belong in the table too
             if node in self.placed and node not in watch.nodes:
                 watch.nodes[node] = watch.waiting(node)

@@ -1,7 +1,8 @@
 """The command `graphferry`: finds the module of a command, hands it its arguments, and turns errors into an exit status.
 
 Only the table of commands is known here. A command's module is imported when it runs and defines
-`add_arguments(parser: ArgumentParser) -> None` and `main(args: Namespace, env: Environment) -> int`.
+`add_arguments(parser: ArgumentParser) -> None` and `main(args: Namespace, env: Environment) -> int`; one whose options depend on what
+it is given also `add_more_arguments(parser, words, env) -> None`.
 """
 
 from __future__ import annotations
@@ -112,6 +113,8 @@ def _run_command(name: str, words: list[str], env: Environment) -> int:
     module = import_module(command.module)
     parser = argparse.ArgumentParser(prog=f"graphferry {name}", description=command.help[0].upper() + command.help[1:] + ".")
     module.add_arguments(parser)
+    if hasattr(module, "add_more_arguments"):  # options that depend on what the words name
+        module.add_more_arguments(parser, words, env)
     try:
         with redirect_stdout(env.stdout), redirect_stderr(env.stderr):  # argparse writes to sys.stdout and sys.stderr
             args = parser.parse_args(words)

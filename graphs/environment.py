@@ -12,12 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
-from typing import Literal, TextIO, TypeAlias
+from typing import Final, Literal, TextIO, TypeAlias
 
-__all__ = ["Environment", "ExitStatus", "Side"]
+__all__ = ["SWITCH_SECONDS", "Environment", "ExitStatus", "Side"]
 
 Side: TypeAlias = Literal["edge", "cloud", "models"]
 """Whose files: the device's, the worker's, or the model files that both share."""
+
+
+SWITCH_SECONDS: Final = 1e-4
+"""How soon the journal's thread gets the interpreter beside a busy event loop: with Python's 5 ms a saturated loop made a commit wait half a second."""
 
 
 class ExitStatus(IntEnum):

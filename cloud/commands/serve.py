@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import sys
 from argparse import ArgumentParser, Namespace
 
 from cloud.config import WorkerConfig, load_worker_config
 from cloud.server import WorkerServer
 from cloud.worker import Worker
-from graphs.environment import Environment, ExitStatus
+from graphs.environment import SWITCH_SECONDS, Environment, ExitStatus
 from graphs.errors import UsageError
 from graphs.journal import Journal
 from graphs.loadagents import known_agents
@@ -41,6 +42,7 @@ def main(args: Namespace, env: Environment) -> int:
     with Journal.open(env.home("cloud") / "journal.db", synchronous="full") as journal:
         worker = Worker(journal, agents, _models(config, env), files=str(config.folder) if config.folder else None)
         server = WorkerServer(worker, host=args.host, port=args.port, token=token)
+        sys.setswitchinterval(SWITCH_SECONDS)
         return asyncio.run(_serve(server, args, env))
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from edge.commands.inputs import add_input_options, given_inputs
 from edge.commands.options import add_run_options, parse_sets, run_options
 from edge.commands.running import carry_out
 from edge.config import load_config
@@ -16,7 +18,7 @@ from graphs.journal.schema import Synchronous
 from graphs.load import load_file
 from graphs.spec import Graph
 
-__all__ = ["add_arguments", "main"]
+__all__ = ["add_arguments", "add_more_arguments", "main"]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -29,10 +31,17 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_run_options(parser)
 
 
+def add_more_arguments(parser: ArgumentParser, words: Sequence[str], env: Environment) -> None:
+    """The inputs that the graph declares are options, too."""
+    add_input_options(parser, words, env)
+
+
 def main(args: Namespace, env: Environment) -> int:
     config = load_config(env)
     document = load_file(env.cwd / args.graph, file=args.graph)
-    options = run_options(args, config, inject=parse_sets(args.set, env))
+    declared = document.data.get("inputs") if isinstance(document.data, Mapping) else None
+    inject = {**parse_sets(args.set, env), **given_inputs(args, declared if isinstance(declared, Mapping) else {})}
+    options = run_options(args, config, inject=inject)
     synchronous: Synchronous = "full" if args.durability == "node" else "normal"
     with (
         open_progress("quiet" if args.json and args.progress == "auto" else args.progress, env) as progress,

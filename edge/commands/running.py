@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 import signal
+import sys
 from argparse import Namespace
 from collections.abc import Coroutine
 from typing import Any
@@ -14,7 +15,7 @@ from edge.node_table import node_table
 from edge.progress import Progress
 from edge.report import RunReport, result_text
 from edge.runner import Device
-from graphs.environment import Environment, ExitStatus
+from graphs.environment import SWITCH_SECONDS, Environment, ExitStatus
 from graphs.errors import LinkCondition
 from graphs.journal.ids import run_id_text
 
@@ -37,6 +38,7 @@ def carry_out(
                 loop.remove_signal_handler(signal.SIGINT)
             await device.models.close()
 
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         report = asyncio.run(whole())
     except asyncio.CancelledError:
