@@ -1,9 +1,11 @@
 """What can go wrong on the link, as data: fault codes, close codes, and the two exceptions.
 
     GraphferryError
-    └── ProtocolError             the link's rules were broken
-        ├── LocalProtocolError    by this side: a bug here; nothing was sent
-        └── RemoteProtocolError   by the peer: becomes a FAULT and, if fatal, a close code
+    ├── ProtocolError             the link's rules were broken
+    │   ├── LocalProtocolError    by this side: a bug here; nothing was sent
+    │   └── RemoteProtocolError   by the peer: becomes a FAULT and, if fatal, a close code
+    └── WorkerUnreachable
+        └── WorkerRefused         the worker answered, and does not let this device in
 
 `FAULTS` says for each code who acts and whether the same order may succeed later; `CLOSES` what a device does after a close code
 (docs/protocol.md §17).
@@ -15,7 +17,7 @@ from collections.abc import Mapping
 from enum import Enum, IntEnum
 from typing import Final, NamedTuple
 
-from graphs.errors import GraphferryError
+from graphs.errors import GraphferryError, WorkerUnreachable
 
 __all__ = [
     "CLOSES",
@@ -28,6 +30,7 @@ __all__ = [
     "RemoteProtocolError",
     "Retry",
     "Scope",
+    "WorkerRefused",
 ]
 
 
@@ -172,3 +175,16 @@ class RemoteProtocolError(ProtocolError):
     """The peer broke a rule. The session turns it into a FAULT; it reaches no caller of the session."""
 
     code = "PROTOCOL_REMOTE"
+
+
+class WorkerRefused(WorkerUnreachable):
+    """The worker answered with an HTTP status instead of a connection: wrong token, forbidden, another version, draining.
+
+    `status` is the HTTP status; `retryable` and `retry_ms` say whether and when to try again.
+    """
+
+    def __init__(self, url: str, status: int, message: str, *, retry_ms: int | None = None, hint: str | None = None) -> None:
+        super().__init__(url, message, hint=hint)
+        self.status = status
+        self.retryable = retry_ms is not None
+        self.retry_ms = retry_ms

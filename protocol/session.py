@@ -156,6 +156,16 @@ class Conn:
         """The oldest `count` effects handed out are durable: the peer's records among them are told as `Got`."""
         return self._state.committed(count)
 
+    @property
+    def staged(self) -> int:
+        """How many effects were ever asked for."""
+        return self._state.staged
+
+    @property
+    def durable(self) -> int:
+        """How many of them are durable."""
+        return self._state.durable
+
     def unknown(self, runs: Collection[RunId]) -> set[RunId]:
         """Those of the runs of a HELLO that this session does not hold in memory: look them up in the store and call `learn` first."""
         return {run for run in runs if run not in self._state.runs}

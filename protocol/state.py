@@ -72,6 +72,9 @@ class State:
         self.shelf = Shelf(self.clear, snapshot.peer)
         self.wanted: set[Hash] = set()
         """On a worker: graphs it asked for and did not get yet."""
+        self.staged = 0
+        self.durable = 0
+        """How many effects were ever asked for, and how many of them are durable."""
         self._staged: list[_Staged] = []
         self._taken: deque[_Staged] = deque()
         self.learn(snapshot)
@@ -106,6 +109,7 @@ class State:
 
     def stage(self, effect: Effect, run: Run, record: Record | None = None) -> None:
         """Ask for this to be made durable."""
+        self.staged += 1
         self._staged.append(_Staged(effect, run, record))
 
     def take(self) -> list[Effect]:
@@ -119,6 +123,7 @@ class State:
         events: list[Event] = []
         connection = self.connection
         touched: dict[Run, None] = {}
+        self.durable += count
         for _ in range(count):
             effect, run, record = self._taken.popleft()
             if isinstance(effect, Trim):

@@ -77,13 +77,16 @@ async def connect(
             welcome = await asyncio.wait_for(asyncio.shield(ready), seconds)
         except TimeoutError:
             raise WorkerUnreachable(url, f"the worker at {url} took the connection but said nothing for {seconds:g} s") from None
-        if reconnect:
-            carrying = asyncio.get_running_loop().create_task(_keep(link, carrying, url, store, token, hear))
-        yield link, welcome
+        keeping = asyncio.get_running_loop().create_task(_keep(link, carrying, url, store, token, hear)) if reconnect else None
+        try:
+            yield link, welcome
+        finally:
+            if keeping is not None:
+                keeping.cancel()
+                await asyncio.gather(keeping, return_exceptions=True)
     finally:
         await link.close()
-        carrying.cancel()
-        await asyncio.gather(carrying, return_exceptions=True)
+        await _finished(carrying)
         if ready.done() and not ready.cancelled():
             ready.exception()
 
@@ -105,7 +108,7 @@ async def _keep(
     attempt, forgiven = 0, True
     try:
         while True:
-            closed, lasted = await carrying
+            closed, lasted = await asyncio.shield(carrying)
             if lasted > STABLE_MS:
                 attempt, forgiven = 0, True
             verdict = CLOSES.get(closed.code, Reconnect.ALWAYS)
@@ -136,8 +139,15 @@ async def _keep(
             link.stale_after = 0
             carrying = asyncio.get_running_loop().create_task(_carry(link, socket, number))
     finally:
-        carrying.cancel()
-        await asyncio.gather(carrying, return_exceptions=True)
+        await link.close()
+        await _finished(carrying)
+
+
+async def _finished(carrying: asyncio.Task[Any]) -> None:
+    """A closed connection ends by itself; a handshake that hangs does not."""
+    await asyncio.wait([carrying], timeout=_CLOSE_SECONDS)
+    carrying.cancel()
+    await asyncio.gather(carrying, return_exceptions=True)
 
 
 async def _open(url: str, token: str | None, seconds: float) -> ClientConnection:
