@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from graphs import nesting
+from graphs import nesting, turns
 from graphs.errors import NodeError, NodeTimeout
 from graphs.events import (
     Abort,
@@ -28,7 +28,6 @@ from graphs.events import (
     Close,
     Command,
     Completed,
-    Ended,
     Erred,
     Event,
     Failed,
@@ -42,7 +41,6 @@ from graphs.events import (
 )  # fmt: skip
 from graphs.frames import Frame
 from graphs.limits import Queue
-from graphs.paths import escape
 from graphs.plan import Compiler, Plan, PlanNode
 from graphs.records import State
 from graphs.shaping import shaped, without_missing
@@ -97,7 +95,7 @@ class Engine:
         self.start_class = start
         self.shell = shell
         self.commands: list[Command] = []
-        self._open = open
+        self.open = open
         self._report = report
         self._begun = dict(begun or {})
         self._direct = not plan.labels and not begun
@@ -148,12 +146,12 @@ class Engine:
             call, arguments = self._todo.popleft()
             call(*arguments)
         if self.suspended and self.ended is None:
-            self._end_if_suspended()
+            turns.end_if_suspended(self)
 
     def _on_begin(self, event: Begin) -> None:
         root = self.root
         root.inject(event.inject)
-        self.begin(root)
+        turns.begin(self, root)
 
     def _on_failed(self, event: Failed) -> None:
         start: Start = event.start
@@ -198,42 +196,17 @@ class Engine:
                 return
         self.known[path] = outcome
         if "/" not in path and "#" not in path:
-            self._todo.append((self.root.told, (path,)))
+            self.later(self.root.told, path)
 
     def _on_close(self, _event: Close) -> None:
-        self._open = False
+        self.open = False
         self.root.check_end()
 
     def _on_abort(self, _event: Abort) -> None:
-        if self.ended is not None:
-            return
-        self._end(State.ABORTED)
+        if self.ended is None:
+            turns.end(self, State.ABORTED)
 
-    # -- frames
-
-    def begin(self, frame: Frame) -> None:
-        """Start a turn of a frame: whatever is ready at once is queued, in written order (§6.1)."""
-        plan = frame.plan
-        frame.active += 1  # held until all roots are looked at, so that a node that completes at once cannot end the turn (D10)
-        complaint = frame.complaint()
-        if complaint:
-            frame.broken = NodeError(complaint, retryable=False)
-        else:
-            if plan.boundaries:
-                self._take_boundaries(frame)
-            for number in frame.roots():
-                if frame.states[number] == WAITING:
-                    self.ready(frame, number)
-            frame.idle = frame.active == 1 and not self._todo
-        self._todo.append((self._release, (frame,)))
-
-    def _release(self, frame: Frame) -> None:
-        frame.active -= 1
-        frame.check_end()
-
-    def _take_boundaries(self, frame: Frame) -> None:
-        for number in frame.plan.boundaries:
-            frame.told(escape(frame.plan.ids[number]))
+    # -- readiness and attempts
 
     def ready(self, frame: Frame, number: int) -> None:
         """Node `number` has all it waits for: complete it from what is known, skip it, or queue it."""
@@ -248,18 +221,21 @@ class Engine:
             self._attempt_simple(frame, node)
             return
         if self.known and (outcome := self.known.pop(frame.path_of(node), None)) is not None:
-            self._todo.append((self._take, (frame, node, outcome, None)))
+            if outcome.state == SKIPPED:  # order of arrival decided it then, and might decide otherwise now
+                self._skip(frame, node, known=True)
+            else:
+                frame.states[number] = QUEUED
+                self._todo.append((self._take, (frame, node, outcome, None)))
             return
         if node.condition is not None:
             try:
                 holds = node.condition(frame.results)
             except Exception as error:  # noqa: BLE001 - whatever a property function raises is the node's failure (D2)
+                frame.states[number] = QUEUED
                 self._todo.append((self._break, (frame, node, error)))
                 return
             if not holds and node.default is MISSING:
-                frame.active -= 1
-                frame.states[number] = SKIPPED
-                self._settled(frame, node, SKIPPED, MISSING, None, False)
+                self._skip(frame, node, known=False)
                 return
             if not holds:
                 frame.defaulted.add(number)
@@ -270,6 +246,11 @@ class Engine:
         queue.push(frame, node)
         if queue.running < queue.limit:  # whatever stands before it is held back by its label
             self._drain()
+
+    def _skip(self, frame: Frame, node: PlanNode, *, known: bool) -> None:
+        frame.active -= 1
+        frame.states[node.index] = SKIPPED
+        self._settled(frame, node, SKIPPED, MISSING, None, known)
 
     def _begin_node(self, frame: Frame, node: PlanNode) -> None:
         frame.states[node.index] = EXECUTING
@@ -353,7 +334,7 @@ class Engine:
         if frame.starts.get(node.index) is not start:
             return
         if start.nesting is not None:
-            nesting.abandon(self, start)
+            turns.abandon(self, start)
         final = last or start.retry >= node.retry
         if self._report:
             self.commands.append(Erred(start, error, final))
@@ -385,7 +366,7 @@ class Engine:
             frame.states[number] = state
             frame.errors[number] = error
             self._settled(frame, node, state, error, start, True)
-        elif state == SKIPPED:  # order of arrival decided it then, and might decide otherwise now
+        elif state == SKIPPED:
             frame.states[number] = SKIPPED
             self._settled(frame, node, SKIPPED, MISSING, start, True)
         else:
@@ -457,46 +438,24 @@ class Engine:
         if self._report:
             self.commands.append(Settled(frame, node, frame.turn, state, value, start, known))
 
-    # -- the end
+    # -- for frames and nested graphs
 
-    def close_turn(self, frame: Frame) -> None:
-        """Nothing of this frame is queued or running: another turn, or its end (§6.7, §8)."""
-        if frame.held or self.ended is not None:
-            return
-        if frame is self.root and self._open and frame.plan.boundaries:
-            return
-        if frame.next_turn():
-            self._todo.append((self.begin, (frame,)))
-        elif frame is self.root:
-            self._end(State.FAILED if frame.failed else State.COMPLETED)
-        else:
-            self._todo.append((nesting.frame_over, (self, frame)))
+    def later(self, call: Callable[..., None], *arguments: Any) -> None:
+        """Do this before `handle` returns, but not inside what goes on now: nothing recurses with the length of a graph."""
+        self._todo.append((call, arguments))
 
-    def _end_if_suspended(self) -> None:
-        if not self.queue.waiting and not self._open and not nesting.busy(self.root):
-            self._end(State.SUSPENDED)
+    def turn_over(self, frame: Frame) -> None:
+        """Nothing of a frame is queued or running any more."""
+        turns.close(self, frame)
 
-    def _end(self, state: State) -> None:
-        self._open = False
-        self.ended = state
-        self.kill(self.root)
-        self.commands.append(Ended(state))
+    def frame_over(self, frame: Frame) -> None:
+        """A nested frame ended."""
+        self._todo.append((nesting.frame_over, (self, frame)))
 
-    def kill(self, frame: Frame) -> None:
-        """Cancel everything of a frame and of the frames inside it, for good."""
-        frame.dead = True
-        starts, frame.starts = frame.starts, {}
-        for number, start in starts.items():
-            frame.states[number] = ABORTED
-            self.queue.leave(start.node)
-            if start.nesting is not None:
-                nesting.abandon(self, start)
-            elif start.agent is not None:
-                self.commands.append(Stop(start))
-        self.queue.drop(frame)
-        for inner in frame.strays:
-            self.kill(inner)
-        self._todo = deque(entry for entry in self._todo if not _of_dead_frame(entry[1]))
+    def forget(self, frame: Frame) -> None:
+        """Drop what was to be done for a frame that is dead now."""
+        if self._todo:
+            self._todo = deque(entry for entry in self._todo if not _is_about(frame, entry))
 
     # -- what to ask it
 
@@ -515,7 +474,8 @@ class Engine:
         return self.root.first_error()
 
 
-def _of_dead_frame(arguments: tuple[Any, ...]) -> bool:
-    first = arguments[1] if isinstance(arguments[0], Engine) else arguments[0]
-    frame = first.frame if isinstance(first, Start) else first
-    return isinstance(frame, Frame) and frame.dead
+def _is_about(frame: Frame, entry: tuple[Callable[..., None], tuple[Any, ...]]) -> bool:
+    call, arguments = entry
+    if getattr(call, "__self__", None) is frame:
+        return True
+    return any(each is frame or (isinstance(each, Start) and each.frame is frame) for each in arguments)

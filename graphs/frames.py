@@ -136,7 +136,7 @@ class Frame:
         return [
             number
             for number in plan.computed
-            if self.waits[number] == 0 or (number in plan.any_nodes and self._any_has_value(number))
+            if self.waits[number] == 0 or (number in plan.any_nodes and self._any_at_start(number))
         ]
 
     # -- outcomes and any-input nodes
@@ -168,10 +168,17 @@ class Frame:
         if self.states[number] == _WAITING and self._any_has_value(number):
             self.engine.ready(self, number)
 
+    def _any_at_start(self, number: int) -> bool:
+        """Only a source that has finished makes an anyInput node look at its inputs; at the start of a turn these are statics."""
+        return any(self.states[each] == _INJECTED for each in self.plan.any_nodes[number]) and self._any_has_value(number)
+
     def _any_has_value(self, number: int) -> bool:
         node = self.plan.nodes[number]
         assert node is not None
-        inputs = node.inputs(self.results) if node.inputs is not None else node.literal_inputs
+        try:
+            inputs = node.inputs(self.results) if node.inputs is not None else node.literal_inputs
+        except Exception:  # noqa: BLE001 - the node's attempt will meet it again, and fail by it (D2)
+            return True
         for key, value in inputs.items():
             if key == "params":
                 continue
@@ -187,12 +194,13 @@ class Frame:
     def check_end(self) -> None:
         """Close the turn if nothing of it is queued or running."""
         if not self.active and not self.dead:
-            self.engine.close_turn(self)
+            self.engine.turn_over(self)
 
     def next_turn(self) -> bool:
         """Set up the next turn; False if this was the last (§8). Updates of the last turn stay in the results."""
         plan, engine = self.plan, self.engine
-        if self.broken is not None or (self.errors and not engine.force_loop) or not (plan.loops or self.loop_count is not None):
+        forced = engine.force_loop and self.nesting is None
+        if self.broken is not None or (self.errors and not forced) or not (plan.loops or self.loop_count is not None):
             return False
         if self.idle:
             return False  # a turn in which nothing could start would be followed by another such (D12)

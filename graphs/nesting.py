@@ -11,13 +11,13 @@ from graphs.errors import GraphInvalid, NodeError
 from graphs.events import Arm, Start
 from graphs.frames import Frame
 from graphs.paths import child_frame
+from graphs.turns import begin
 from graphs.values import MISSING, Value
 
 if TYPE_CHECKING:
     from graphs.engine import Engine
-    from graphs.plan import Plan
 
-__all__ = ["Nesting", "abandon", "busy", "frame_over", "open_node"]
+__all__ = ["Nesting", "frame_over", "open_node"]
 
 
 class Nesting:
@@ -61,7 +61,7 @@ def open_node(engine: Engine, start: Start) -> None:
     if start.node.timeout:
         engine.commands.append(Arm(start))
     for frame in nesting.frames:
-        engine.begin(frame)
+        begin(engine, frame)
 
 
 def frame_over(engine: Engine, frame: Frame) -> None:
@@ -73,32 +73,22 @@ def frame_over(engine: Engine, frame: Frame) -> None:
         return  # another row failed first, or the attempt is over: this one went on in the background
     first = frame.first_error()
     if first is not None:
+        rest = nesting.frames
         _close(engine, start)
-        start.frame.strays.extend(each for each in nesting.frames if each is not frame)
+        start.frame.strays.extend(each for each in rest if each is not frame)
         _failed(engine, start, first[1])
         return
     everything = bool(start.params.get("resultAll")) and nesting.is_map
     nesting.values[frame.row] = {} if frame.idle and not frame.turn else frame.values(all=everything)
+    frame.results[-1] = None  # the frame held itself through its results: without that it is freed at once
     nesting.left -= 1
     if not nesting.left:
         _close(engine, start)
         engine.shape(start, _compose(start, nesting.values) if nesting.is_map else _nested_value(start, nesting.values[0]))
 
 
-def abandon(engine: Engine, start: Start) -> None:
-    """The attempt is over (failed, timed out, aborted): cancel what still runs of its nested graph."""
-    nesting = start.nesting
-    _close(engine, start)
-    for frame in nesting.frames:
-        engine.kill(frame)
-
-
-def busy(frame: Frame) -> bool:
-    """Whether anything really runs in a frame or inside it; a parent that waits for suspended children does not count."""
-    return any(start.nesting is None or any(busy(inner) for inner in start.nesting.frames) for start in frame.starts.values())
-
-
 def _close(engine: Engine, start: Start) -> None:
+    start.nesting.frames = []
     start.nesting = None
     engine.queue.close(start.frame, start.node)
 
@@ -133,28 +123,21 @@ def _make_frames(engine: Engine, nesting: Nesting, rows: list[dict[str, Value]])
     document = node.graph if node.graph_source is None else node.graph_source(start.frame.results)
     own_nodes = document.get("nodes") if isinstance(document, Mapping) else None
     own_nodes = own_nodes if isinstance(own_nodes, Mapping) else {}
+    # Rows have the same names, so all share one plan, and one look-up of where their values go.
+    names = tuple(name for name in rows[0] if nesting.is_map or rows[0][name] is not MISSING or name not in own_nodes)
+    assert start.agent is not None
+    plan = engine.compiler.nested(node, document, names, mode=start.agent.nests, shared=node.graph_source is None)
+    # A computed node of an input's name wins in a map (the compiler refuses it otherwise).
+    places = [(plan.numbers[name], name) for name in names if plan.nodes[plan.numbers[name]] is None]
     path = start.path
-    plan: Plan | None = None
-    names: tuple[str, ...] = ()
     for number, values in enumerate(rows):
-        given = (
-            values
-            if nesting.is_map
-            else {key: value for key, value in values.items() if value is not MISSING or key not in own_nodes}
-        )
-        if plan is None or tuple(given) != names:
-            names = tuple(given)
-            plan = engine.compiler.nested(node, document, names, mode=start.agent.nests, shared=node.graph_source is None)  # type: ignore[union-attr]
         base = child_frame(path, row=number if nesting.is_map else None, tries=start.retry)
         frame = Frame(engine, plan, base=base, nesting=nesting, row=number)
-        numbers, nodes = plan.numbers, plan.nodes
-        for name, value in given.items():
-            place = numbers[name]
-            if nodes[place] is None:  # a computed node of that name wins in a map
-                frame.give(place, value)
-        if not nesting.is_map and given.get("loopCount"):
-            frame.loop_count = given["loopCount"]
+        for place, name in places:
+            frame.give(place, values[name])
         nesting.frames.append(frame)
+    if not nesting.is_map and rows[0].get("loopCount"):
+        nesting.frames[0].loop_count = rows[0]["loopCount"]
 
 
 def _failed(engine: Engine, start: Start, error: BaseException) -> None:

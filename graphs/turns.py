@@ -1,0 +1,96 @@
+"""The life of a frame: how a turn begins, when it is over, and how everything in it is cancelled. Part of the engine, and as pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphs.errors import NodeError
+from graphs.events import Ended, Start, Stop
+from graphs.frames import Frame
+from graphs.paths import escape
+from graphs.records import State
+
+if TYPE_CHECKING:
+    from graphs.engine import Engine
+
+__all__ = ["abandon", "begin", "close", "end", "end_if_suspended", "kill"]
+
+_WAITING, _ABORTED = State.WAITING.value, State.ABORTED.value
+
+
+def begin(engine: Engine, frame: Frame) -> None:
+    """Start a turn: whatever is ready at once is queued, in written order (graph-spec §6.1)."""
+    plan = frame.plan
+    frame.active = 1  # held until all roots are looked at, so that a node that completes at once cannot end the turn (D10)
+    complaint = frame.complaint()
+    if complaint:
+        frame.broken = NodeError(complaint, retryable=False)
+    else:
+        for number in plan.boundaries:
+            frame.told(escape(plan.ids[number]))
+        states = frame.states
+        for number in frame.roots():
+            if states[number] == _WAITING:
+                engine.ready(frame, number)
+        frame.idle = frame.active == 1
+    frame.active -= 1
+    if not frame.active:
+        engine.later(frame.check_end)
+
+
+def close(engine: Engine, frame: Frame) -> None:
+    """Nothing of this frame is queued or running: another turn, or its end (§6.7, §8)."""
+    if frame.held or engine.ended is not None:
+        return
+    if frame is engine.root and engine.open and frame.plan.boundaries:
+        return
+    if frame.next_turn():
+        engine.later(begin, engine, frame)
+    elif frame is engine.root:
+        end(engine, State.FAILED if frame.failed else State.COMPLETED)
+    else:
+        engine.frame_over(frame)
+
+
+def end(engine: Engine, state: State) -> None:
+    """The run is over: what still runs in the background is cancelled."""
+    engine.open = False
+    engine.ended = state
+    kill(engine, engine.root)
+    engine.commands.append(Ended(state))
+
+
+def end_if_suspended(engine: Engine) -> None:
+    """End the run as suspended once nothing but suspended nodes is left."""
+    if not engine.queue.waiting and not engine.open and not _busy(engine.root):
+        end(engine, State.SUSPENDED)
+
+
+def kill(engine: Engine, frame: Frame) -> None:
+    """Cancel everything of a frame and of the frames inside it, for good."""
+    frame.dead = True
+    starts, frame.starts = frame.starts, {}
+    for number, start in starts.items():
+        frame.states[number] = _ABORTED
+        engine.queue.leave(start.node)
+        if start.nesting is not None:
+            abandon(engine, start)
+        elif start.agent is not None:
+            engine.commands.append(Stop(start))
+    engine.queue.drop(frame)
+    for inner in frame.strays:
+        kill(engine, inner)
+    engine.forget(frame)
+
+
+def abandon(engine: Engine, start: Start) -> None:
+    """An attempt that opened a nested graph is over (failed, timed out, aborted): cancel what still runs of it."""
+    nesting, start.nesting = start.nesting, None
+    engine.queue.close(start.frame, start.node)
+    for frame in nesting.frames:
+        kill(engine, frame)
+
+
+def _busy(frame: Frame) -> bool:
+    """Whether anything really runs in a frame or inside it; a parent that waits for suspended children does not count."""
+    return any(start.nesting is None or any(_busy(inner) for inner in start.nesting.frames) for start in frame.starts.values())
