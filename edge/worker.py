@@ -31,12 +31,16 @@ class WorkerLink:
         self._delegates: dict[bytes, Delegate] = {}
         self._stack = AsyncExitStack()
         self._lost: LinkCondition | None = None
+        self._store: JournalStore | None = None
+        self._peer = b""
 
     async def open(self, token: str | None, journal: Journal) -> None:
         """Connect and shake hands. Raises WorkerUnreachable."""
         config = Config(role=Role.DEVICE, peer=self.url, device=journal.store_id + bytes(8), agent="graphferry")
-        opened = connect(self.url, config, JournalStore(journal), self._hear, token=token)
+        self._store = JournalStore(journal)
+        opened = connect(self.url, config, self._store, self._hear, token=token)
         self._link, ready = await self._stack.enter_async_context(opened)
+        self._peer = ready.store
         self.offer = ready.offer
 
     async def close(self) -> None:
@@ -104,6 +108,8 @@ class WorkerLink:
             self._lose(event.text or f"closed with code {event.code}")
 
     def _judged(self, event: GraphJudged) -> None:
+        if event.status == GraphStatus.OK and self._store is not None:
+            self._store.remember_graph(self._peer, event.h)
         if event.status != GraphStatus.INVALID:
             return
         why = "; ".join(str(problem[2]) for problem in event.problems if isinstance(problem, (list, tuple)) and len(problem) > 2)

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from graphs.records import Encoded, End, Error, Event, Record, Result, State, Submit, decode
-from protocol.messages import RunId, StoreId
+from graphs.values import canonical, decode as decode_value
+from protocol.messages import Hash, RunId, StoreId
 from protocol.store import Effect, LogHead, OpenAttempt, Snapshot, Write
 
 __all__ = ["JournalPort", "JournalStore"]
+
+_HELD: Final = "graphs held by workers"
+_MOST_HELD: Final = 256
 
 
 class JournalPort(Protocol):
@@ -41,6 +45,8 @@ class JournalPort(Protocol):
     def heads(self, run: bytes | None = None) -> Sequence[Any]: ...
     def entries(self, run: bytes, writer: bytes, after: int = 0) -> Iterator[Any]: ...
     def next_conn(self, above: int = 0) -> int: ...
+    def meta(self, key: str) -> bytes | None: ...
+    def set_meta(self, key: str, value: bytes) -> None: ...
 
 
 class JournalStore:
@@ -83,7 +89,16 @@ class JournalStore:
 
     async def find(self, runs: Collection[RunId]) -> Snapshot:
         logs = [self._head(run, head.writer) for run in runs if self._journal.knows(run) for head in self._journal.heads(run)]
-        return Snapshot(self._journal.store_id, logs=logs)
+        return Snapshot(self._journal.store_id, logs=logs, held=self._held())
+
+    def remember_graph(self, store: StoreId, h: Hash) -> None:
+        """That worker's store has this graph: later processes of this device need not send it again. Losing this costs a graph's bytes."""
+        held = [list(pair) for pair in self._held() if pair != (store, h)]
+        self._journal.set_meta(_HELD, canonical([*held, [store, h]][-_MOST_HELD:]))
+
+    def _held(self) -> list[tuple[StoreId, Hash]]:
+        stored = self._journal.meta(_HELD)
+        return [(store, h) for store, h in decode_value(stored)] if stored is not None else []
 
     def _head(self, run: RunId, writer: StoreId) -> LogHead:
         chks: list[int] = []

@@ -6,7 +6,7 @@ A graph travels by its hash and at most once to a store that keeps it (docs/prot
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from graphs.errors import LinkCondition
@@ -31,12 +31,16 @@ class Shelf:
 
     __slots__ = ("_asked", "_bodies", "_clear", "_held", "_labels", "_peer", "_told")
 
-    def __init__(self, clear: Callable[[Collection[str]], bool], peer: StoreId | None) -> None:
+    def __init__(
+        self, clear: Callable[[Collection[str]], bool], peer: StoreId | None, held: Iterable[tuple[StoreId, Hash]] = ()
+    ) -> None:
         self._clear = clear
         self._peer = peer
         self._bodies: dict[Hash, PutGraph] = {}
         self._labels: dict[Hash, tuple[str, ...]] = {}
         self._held: dict[StoreId, set[Hash]] = {}
+        for store, h in held:
+            self._held.setdefault(store, set()).add(h)
         self._told: set[Hash] = set()
         self._asked: set[Hash] = set()
 

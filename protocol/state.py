@@ -69,7 +69,7 @@ class State:
         self.offer_changed = False
         self.draining: int | None = None
         """On a worker that takes no new runs: when to come back, in ms."""
-        self.shelf = Shelf(self.clear, snapshot.peer)
+        self.shelf = Shelf(self.clear, snapshot.peer, snapshot.held)
         self.wanted: set[Hash] = set()
         """On a worker: graphs it asked for and did not get yet."""
         self.staged = 0

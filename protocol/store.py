@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
 from graphs.records import Encoded
-from protocol.messages import RunId, StoreId
+from protocol.messages import Hash, RunId, StoreId
 
 __all__ = ["Effect", "LinkStore", "LogHead", "OpenAttempt", "Snapshot", "Trim", "Write"]
 
@@ -61,13 +61,14 @@ class Snapshot:
     """Durable state that a session starts from.
 
     store: this side's store id. peer: the store last seen at the other end, if any. logs: of the runs this session is for. expired: runs of
-    which only a tombstone is left.
+    which only a tombstone is left. held: graphs that a device knows to be in a worker's store, so that they do not travel twice.
     """
 
     store: StoreId
     peer: StoreId | None = None
     logs: Sequence[LogHead] = ()
     expired: Collection[RunId] = ()
+    held: Collection[tuple[StoreId, Hash]] = ()
 
 
 class LinkStore(Protocol):
