@@ -54,13 +54,13 @@ async def _serve(server: WorkerServer, args: Namespace, env: Environment) -> int
             f"cannot listen on {args.host}:{args.port}: {error.strerror or error}",
             hint="Choose another --port; 0 takes a free one.",
         ) from error
-    env.stdout.write(url + "\n")
-    env.stdout.flush()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):  # not the main thread, or no signals here
         for each in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(each, stopping.set)
+    env.stdout.write(url + "\n")  # last: whoever reads it may end this process at once
+    env.stdout.flush()
     try:
         await stopping.wait()
     finally:
