@@ -19,10 +19,13 @@ const total = (results) => {
   return values.reduce((sum, each) => sum + each.v, 0) % PRIME;
 };
 
+const documents = {}; // kept, as a program would
+
 const answer = async ({ GraphAI, agents }, request) => {
   if (!request.document) return { error: "nothing of it lasts" };
   globalThis.gc?.();
-  const graph = new GraphAI(request.document, agents, {}); // serves one run; building it is not counted
+  const document = (documents[request.workload] ??= request.document);
+  const graph = new GraphAI(document, agents, {}); // serves one run; building it is not counted
   const cpu = process.cpuUsage();
   const began = performance.now();
   const results = await graph.run(false);
