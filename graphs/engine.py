@@ -214,11 +214,15 @@ class Engine:
         assert node is not None
         frame.active += 1
         queue = self.queue
-        if node.simple and self._direct and not queue.waiting and queue.running < queue.limit and not self.known:
-            # The commonest case, written out: nothing to decide, and a free place.
-            queue.running += 1
-            frame.states[number] = EXECUTING
-            self._attempt_simple(frame, node)
+        if node.simple and self._direct and not self.known:
+            # The commonest case, written out: nothing to decide but whether there is a place.
+            if queue.waiting or queue.running >= queue.limit:
+                frame.states[number] = QUEUED
+                queue.push(frame, node)
+            else:
+                queue.running += 1
+                frame.states[number] = EXECUTING
+                self._attempt_simple(frame, node)
             return
         if self.known and (outcome := self.known.pop(frame.path_of(node), None)) is not None:
             if outcome.state == SKIPPED:  # order of arrival decided it then, and might decide otherwise now
@@ -238,7 +242,7 @@ class Engine:
                 self._skip(frame, node, known=False)
                 return
             if not holds:
-                frame.defaulted.add(number)
+                frame.note_default(number)
         if queue.enter(frame, node):
             self._begin_node(frame, node)
             return
@@ -258,7 +262,6 @@ class Engine:
             self._attempt_simple(frame, node)
             return
         if frame.defaulted and node.index in frame.defaulted:
-            frame.defaulted.discard(node.index)
             self._todo.append((self._default, (frame, node)))
             return
         begun = self._begun.get(frame.path_of(node), 0) if self._begun else 0
@@ -345,13 +348,13 @@ class Engine:
         del frame.starts[node.index]
         state = TIMED_OUT if isinstance(error, NodeTimeout) else FAILED
         frame.states[node.index] = state
-        frame.errors[node.index] = error
+        frame.note_error(node.index, error)
         self._settled(frame, node, state, error, start, False)
         self._leave(frame, node)
 
     def _break(self, frame: Frame, node: PlanNode, error: BaseException) -> None:
         frame.states[node.index] = FAILED
-        frame.errors[node.index] = error
+        frame.note_error(node.index, error)
         self._settled(frame, node, FAILED, error, None, False)
         frame.active -= 1
         frame.check_end()
@@ -364,7 +367,7 @@ class Engine:
             del frame.starts[number]
         if error is not None:
             frame.states[number] = state
-            frame.errors[number] = error
+            frame.note_error(number, error)
             self._settled(frame, node, state, error, start, True)
         elif state == SKIPPED:
             frame.states[number] = SKIPPED
@@ -429,9 +432,19 @@ class Engine:
             frame.check_end()
 
     def _drain(self) -> None:
-        take = self.queue.take
-        while (entry := take()) is not None:
-            self._begin_node(*entry)
+        queue = self.queue
+        while queue.waiting and queue.running < queue.limit:
+            line = queue.line
+            if line is None:
+                entry = queue.take()
+                if entry is None:
+                    return
+                frame, node = entry
+            else:
+                frame, node = line.popleft()
+                queue.waiting -= 1
+                queue.running += 1
+            self._begin_node(frame, node)
 
     def _settled(self, frame: Frame, node: PlanNode, state: int, value: Any, start: Start | None, known: bool) -> None:
         self.log.append((start, frame, node, frame.turn, state, value, self.now))

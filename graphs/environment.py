@@ -21,7 +21,10 @@ Side: TypeAlias = Literal["edge", "cloud", "models"]
 
 
 SWITCH_SECONDS: Final = 1e-4
-"""How soon the journal's thread gets the interpreter beside a busy event loop: with Python's 5 ms a saturated loop made a commit wait half a second."""
+"""How soon the journal's thread gets the interpreter beside a busy event loop.
+
+With Python's 5 ms a saturated loop made a commit wait half a second.
+"""
 
 
 class ExitStatus(IntEnum):

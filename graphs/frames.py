@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from graphs.errors import NodeError, UsageError
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from graphs.nesting import Nesting
 
 __all__ = ["Frame"]
+
+_NOTHING: Mapping[int, Any] = MappingProxyType({})
+"""What most frames have of errors and given values: nothing, so none of them makes a map for it."""
 
 _WAITING, _INJECTED, _COMPLETED = State.WAITING.value, State.INJECTED.value, State.COMPLETED.value
 
@@ -60,9 +64,9 @@ class Frame:
         self.nesting = nesting
         self.row = row
         self.turn = 0
-        self.given: dict[int, Value] = {}
+        self.given: Mapping[int, Value] = _NOTHING
         self.loop_count = plan.loop_count
-        self.strays: list[Frame] = []
+        self.strays: Sequence[Frame] = ()
         self.dead = False
         self._reset()
 
@@ -74,8 +78,8 @@ class Frame:
         self.states: list[int] = plan.blank_states.copy()
         self.waits: list[int] = plan.waits.copy()
         self.starts: dict[int, Any] = {}
-        self.errors: dict[int, BaseException] = {}
-        self.defaulted: set[int] = set()
+        self.errors: Mapping[int, BaseException] = _NOTHING
+        self.defaulted: Collection[int] = ()
         self.broken: BaseException | None = None
         self.active = 0
         self.held = 0
@@ -94,8 +98,16 @@ class Frame:
 
     def give(self, number: int, value: Value) -> None:
         """Set a static node, in this turn and as its starting value in later ones."""
-        self.given[number] = value
+        self.given = {**self.given, number: value}
         self._set_static(number, value)
+
+    def fill(self, places: Sequence[tuple[int, str]], values: Mapping[str, Value]) -> None:
+        """Give these static nodes, which all have a value so far, their entries of `values`; the short way of `give` for rows of a map."""
+        results = self.results
+        for number, name in places:
+            results[number] = values[name]
+        if self.plan.loops:
+            self.given = {number: values[name] for number, name in places}
 
     def _set_static(self, number: int, value: Value) -> None:
         had = self.results[number] is not MISSING
@@ -140,6 +152,18 @@ class Frame:
         ]
 
     # -- outcomes and any-input nodes
+
+    def note_error(self, number: int, error: BaseException) -> None:
+        """Node `number` has failed."""
+        if self.errors is _NOTHING:
+            self.errors = {}
+        self.errors[number] = error  # type: ignore[index]
+
+    def note_default(self, number: int) -> None:
+        """Node `number` is turned off and completes with its default value when its turn in the queue comes."""
+        if not self.defaulted:
+            self.defaulted = set()
+        self.defaulted.add(number)  # type: ignore[attr-defined]
 
     def path_of(self, node: PlanNode) -> str:
         """The node's path in the current turn."""

@@ -16,11 +16,12 @@ __all__ = ["Queue"]
 class Queue:
     """Ready nodes that wait for a place, and the count of those that run.
 
-    `limit` is the global limit, raised by one while a node with a nested graph runs, so that a waiting parent does not count
-    against its children.
+    `line` is all that waits, in order, as long as only one priority and no label limit were ever seen; None otherwise. `limit`
+    is the global limit, raised by one while a node with a nested graph runs, so that a waiting parent does not count against
+    its children.
     """
 
-    __slots__ = ("_lanes", "_order", "_parents", "_running", "labels", "limit", "running", "waiting")
+    __slots__ = ("_lanes", "_order", "_parents", "_running", "labels", "limit", "line", "running", "waiting")
 
     def __init__(self, limit: int, labels: Mapping[str, int]) -> None:
         self.limit = limit
@@ -29,17 +30,22 @@ class Queue:
         self.labels = labels
         self._running: dict[str, int] = dict.fromkeys(labels, 0)
         self._parents: dict[str, list[Any]] = {label: [] for label in labels}
-        self._lanes: dict[float, deque[tuple[Any, Any]]] = {}
-        self._order: list[float] = []  # the lanes' priorities, highest first
+        self._lanes: dict[float, deque[tuple[Any, Any]]] = {0: deque()}
+        self._order: list[float] = [0]  # the lanes' priorities, highest first
+        self.line: deque[tuple[Any, Any]] | None = None if labels else self._lanes[0]
 
     def push(self, frame: Any, node: Any) -> None:
         """Put a node behind all of the same or higher priority."""
+        self.waiting += 1
+        if self.line is not None and not node.priority:
+            self.line.append((frame, node))
+            return
         lane = self._lanes.get(node.priority)
         if lane is None:
             lane = self._lanes[node.priority] = deque()
             self._order = sorted(self._lanes, reverse=True)
+            self.line = None
         lane.append((frame, node))
-        self.waiting += 1
 
     def take(self) -> tuple[Any, Any] | None:
         """The first entry that may start now, counted as running; None if there is none."""
@@ -90,8 +96,8 @@ class Queue:
 
     def clear(self) -> None:
         """Drop all that waits."""
-        self._lanes.clear()
-        self._order = []
+        for lane in self._lanes.values():
+            lane.clear()
         self.waiting = 0
 
     def drop(self, frame: Any) -> None:

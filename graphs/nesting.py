@@ -75,7 +75,7 @@ def frame_over(engine: Engine, frame: Frame) -> None:
     if first is not None:
         rest = nesting.frames
         _close(engine, start)
-        start.frame.strays.extend(each for each in rest if each is not frame)
+        start.frame.strays = [*start.frame.strays, *(each for each in rest if each is not frame)]
         _failed(engine, start, first[1])
         return
     everything = bool(start.params.get("resultAll")) and nesting.is_map
@@ -133,8 +133,11 @@ def _make_frames(engine: Engine, nesting: Nesting, rows: list[dict[str, Value]])
     for number, values in enumerate(rows):
         base = child_frame(path, row=number if nesting.is_map else None, tries=start.retry)
         frame = Frame(engine, plan, base=base, nesting=nesting, row=number)
-        for place, name in places:
-            frame.give(place, values[name])
+        if MISSING in values.values():
+            for place, name in places:
+                frame.give(place, values[name])
+        else:
+            frame.fill(places, values)
         nesting.frames.append(frame)
     if not nesting.is_map and rows[0].get("loopCount"):
         nesting.frames[0].loop_count = rows[0]["loopCount"]
