@@ -56,7 +56,7 @@ nodes suspend have none, as the bound has none."""
 
 _READING_PEERS: Final = """\
 `bound` is the peer, the ratio how many times our time it takes: CPU time of its process for what computes, the time that passed for what
-lasts. GraphAI's just-in-time compiler is warm, and building its graph, which it needs for every run, is left out."""
+lasts. GraphAI has run each graph 60 times before, for node to compile it; building its graph, which every run needs, is left out."""
 
 
 @dataclass(frozen=True, slots=True)
