@@ -81,6 +81,7 @@ class OutLog(_Log):
         self.acked = self.sent = have
         self.flying = 0
         self.wanting = have < base
+        self.streams.closing.clear()  # what ended while nobody listened is told by its record alone
         return (have, base) if self.wanting else None
 
     def supply(self, after: int, records: Sequence[Encoded]) -> bool:
