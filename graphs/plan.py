@@ -124,8 +124,8 @@ class Plan:
     """A compiled graph.
 
     Lists are indexed by node number, in written order. `nodes[i]` is None for static and boundary nodes. `followers[i]` are the
-    nodes that wait for node i, in order; `waits[i]` how many different nodes node i waits for, those left out that have a value
-    from the start. `blank` is the result list a frame begins with.
+    nodes that wait for node i, in order, `any_nodes` the anyInput nodes with what they wait for; `waits[i]` how many different
+    nodes node i waits for, those left out that have a value from the start. `blank` is the result list a frame begins with.
     """
 
     __slots__ = (
@@ -168,7 +168,7 @@ class Plan:
         self.statics: list[int] = []
         self.valueless: list[int] = []
         self.updates: list[tuple[int, Getter]] = []
-        self.any_nodes: list[int] = []
+        self.any_nodes: dict[int, set[int]] = {}
         self.result_nodes: list[tuple[int, str]] = []
         blank: list[Value] = [MISSING] * (count + 1)
         states = [State.WAITING.value] * count
@@ -212,7 +212,7 @@ class Plan:
         for each in awaited:
             self.followers[each].append(number)
         if node.any_input and awaited:
-            self.any_nodes.append(number)
+            self.any_nodes[number] = awaited
             self.waits[number] = -1  # never counted down to 0: looked at whenever one of its sources finishes
         else:
             self.waits[number] = len(awaited)

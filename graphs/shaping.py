@@ -20,7 +20,7 @@ def shaped(node: PlanNode, results: list[Any], value: Value, *, exists: bool) ->
     Raises NodeError "Repeat Until" where the path is null or missing, and whatever resolving a source raises.
     """
     passed = node.pass_through(results) if node.pass_through is not None else None
-    if passed and value:
+    if passed:
         value = laid_over(value, passed)
     if exists and node.exists is not None:
         found = node.exists(value)
