@@ -1,0 +1,227 @@
+"""The documents keep their word: every graph and program in them runs, gives what they show, and nothing that exists is left out."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import CommandLine, Outcome
+from graphferry.cli import COMMANDS
+from graphs.agents import standard
+from graphs.check import CODES
+from graphs.fields import FIELDS
+from graphs.load import load_text
+from graphs.loadagents import known_agents
+from graphs.spec import Graph
+from graphs.values import Value
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+DOCUMENTS = [README, *sorted((ROOT / "docs").glob("*.md"))]
+
+FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"# ([\w-]+\.(?:yaml|py))$", re.MULTILINE)
+RUN_ID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b")
+
+MODEL_AGENTS = sorted(name for name, agent in standard().items() if "model" in agent.needs)
+WORDS_OF_A_MODEL = re.compile(rf"\b({'|'.join(MODEL_AGENTS)})\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A fenced block; `then` are the blocks that follow with nothing but empty lines between."""
+
+    document: Path
+    line: int
+    language: str
+    info: str
+    text: str
+    then: tuple[Block, ...] = ()
+
+    @property
+    def file(self) -> str | None:
+        """The name in its first line, `# name.yaml`, if it has one there."""
+        match = FILE.match(self.text)
+        return match[1] if match else None
+
+    @property
+    def is_graph(self) -> bool:
+        return self.language == "yaml" and re.search(r"^nodes:", self.text, re.MULTILINE) is not None
+
+    @property
+    def command(self) -> list[str]:
+        """The words after `graphferry` that run the graph: what is typed below it, else a plain run."""
+        if self.then and self.then[0].language == "sh":
+            program, *words = shlex.split(self.then[0].text)
+            assert program == "graphferry"
+            return words
+        return ["run", self.file or "graph.yaml"]
+
+    @property
+    def result(self) -> Block | None:
+        """The block that shows what comes of it."""
+        for each in self.then[:2]:
+            if each.language in ("json", "text"):
+                return each
+            if each.language != "sh":
+                return None
+        return None
+
+    def __str__(self) -> str:
+        return f"{self.document.name}:{self.line}"
+
+
+def blocks(document: Path) -> list[Block]:
+    """A document's blocks, in order."""
+    text = document.read_text()
+    found: list[Block] = []
+    after = len(text)
+    for match in reversed(list(FENCE.finditer(text))):
+        follows = found and not text[match.end() : after].strip()
+        then = (found[0], *found[0].then) if follows else ()
+        line = text.count("\n", 0, match.start()) + 1
+        found.insert(0, Block(document, line, match[1], match[2].strip(), match[3], then))
+        after = match.start()
+    return found
+
+
+BLOCKS = [block for document in DOCUMENTS for block in blocks(document)]
+GRAPHS = [block for block in BLOCKS if block.is_graph]
+RIGHT_GRAPHS = [block for block in GRAPHS if block.info != "invalid"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where a document's commands are typed: the tier `small` is the scripted model, and a module imported here is forgotten again."""
+    (own_home / "edge").mkdir()
+    (own_home / "edge" / "config.yaml").write_text("models: {small: scripted}\n")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path)
+    known = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - known:
+        if str(tmp_path) in (getattr(sys.modules[name], "__file__", None) or ""):
+            del sys.modules[name]
+
+
+def write_files(block: Block, folder: Path) -> None:
+    """Put the files there that the block's document names, and the block itself."""
+    for each in blocks(block.document):
+        if each.file:
+            (folder / each.file).write_text(each.text)
+    (folder / "graph.yaml").write_text(block.text)
+
+
+def has_form(value: Value, wanted: Value) -> bool:
+    """Whether two values are alike but for the words and numbers in them."""
+    if isinstance(wanted, dict):
+        return (
+            isinstance(value, dict) and list(value) == list(wanted) and all(has_form(value[key], wanted[key]) for key in wanted)
+        )
+    if isinstance(wanted, list):
+        return isinstance(value, list) and len(value) == len(wanted) and all(map(has_form, value, wanted))
+    if isinstance(wanted, (int, float)) and not isinstance(wanted, bool):
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return type(value) is type(wanted) and bool(value) == bool(wanted)
+
+
+def typed(block: Block, cli: CommandLine) -> Outcome:
+    """What comes of typing the block's command, without the progress."""
+    words = block.command
+    return cli(*words, *(["--progress", "quiet"] if words[0] == "run" else []))
+
+
+def test_the_documents_have_graphs_and_programs_to_test() -> None:
+    assert len([block for block in GRAPHS if block.result]) > 20
+    assert any(block.language == "python" for block in BLOCKS)
+
+
+@pytest.mark.parametrize("block", RIGHT_GRAPHS, ids=str)
+def test_a_graph_in_a_document_has_no_problems(block: Block, folder: Path) -> None:
+    write_files(block, folder)
+    words = block.command
+    modules = [words[place + 1] for place, word in enumerate(words) if word == "--agents"]
+    document = load_text(block.text, file=str(block))
+    graph = Graph.of(document.data, set(known_agents(modules, folder=folder)), marks=document.marks, file=document.file)
+    assert graph.warnings == ()
+
+
+@pytest.mark.parametrize("block", [block for block in GRAPHS if block.result], ids=str)
+def test_a_graph_in_a_document_gives_what_is_shown(block: Block, folder: Path, cli: CommandLine) -> None:
+    write_files(block, folder)
+    wanted, outcome = block.result, typed(block, cli)
+    assert wanted is not None
+    said_by_a_model = WORDS_OF_A_MODEL.search(block.text) is not None and block.command[0] == "run" and outcome.status == 0
+    if wanted.language == "json":
+        made, right = json.loads(outcome.stdout), json.loads(wanted.text)
+    else:
+        made, right = RUN_ID.sub("RUN", outcome.stdout + outcome.stderr).rstrip(), wanted.text.rstrip()
+    assert has_form(made, right) if said_by_a_model else made == right
+
+
+@pytest.mark.parametrize("block", [block for block in GRAPHS if block.info == "invalid"], ids=str)
+def test_a_graph_that_is_shown_as_invalid_is_refused(block: Block, folder: Path, cli: CommandLine) -> None:
+    write_files(block, folder)
+    assert block.command[0] == "check"
+    assert cli(*block.command).status == 2
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "python"], ids=str)
+def test_a_program_in_a_document_runs(block: Block, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_files(block, folder)
+    program = folder / (block.file or "program.py")
+    program.write_text(block.text)
+    sys.path.insert(0, str(folder))
+    runpy.run_path(str(program), run_name="__main__")
+    if block.then and block.then[0].language == "text":
+        assert capsys.readouterr().out.strip() == block.then[0].text.strip()
+
+
+def test_every_agent_is_in_the_catalogue() -> None:
+    text = (ROOT / "docs" / "agents.md").read_text()
+    assert [name for name in standard() if f"`{name}`" not in text] == []
+
+
+def test_the_catalogue_is_what_the_registry_says() -> None:
+    """When this fails: python tools/agents_doc.py."""
+    tool: dict[str, Any] = runpy.run_path(str(ROOT / "tools" / "agents_doc.py"))
+    text = (ROOT / "docs" / "agents.md").read_text()
+    assert tool["with_catalogue"](text) == text
+
+
+def test_every_attribute_is_explained() -> None:
+    text = (ROOT / "docs" / "language.md").read_text()
+    assert [field.name for field in FIELDS if f"`{field.name}" not in text] == []
+
+
+def test_what_is_reserved_is_said_to_be() -> None:
+    text = (ROOT / "docs" / "language.md").read_text()
+    reserved = text[text.index("## Reserved words") :]
+    reserved = reserved[: reserved.index("\n## ")]
+    assert [field.name for field in FIELDS if (field.status != "works") != (f"`{field.name}`" in reserved) and field.ours] == []
+
+
+def test_every_problem_has_its_line_in_the_table_and_no_other_has() -> None:
+    text = (ROOT / "docs" / "language.md").read_text()
+    assert dict(re.findall(r"^\| (GF1\d\d) \| ([^|]+?) \|", text, re.MULTILINE)) == dict(CODES)
+
+
+def test_every_command_is_in_the_readme() -> None:
+    text = README.read_text()
+    assert [name for name in COMMANDS if f"`graphferry {name}" not in text] == []
+
+
+def test_every_difference_from_graphai_is_stated_where_its_users_look() -> None:
+    for name in ("graph-spec.md", "graphai.md"):
+        text = (ROOT / "docs" / name).read_text()
+        stated = set(re.findall(r"\bD(\d+)\b", text))
+        assert {str(number) for number in range(1, 33)} <= stated, name
