@@ -61,10 +61,14 @@ def _against(expect: dict[str, Any], actual: dict[str, Any]) -> list[str]:
             continue
         mine = actual.get(key) or {}
         if key == "gauge":  # `observe: [peak]` asks for no order
-            mine = {name: {part: value for part, value in gauge.items() if part in expect["gauge"].get(name, {})} for name, gauge in mine.items()}
+            mine = {
+                name: {part: value for part, value in gauge.items() if part in expect["gauge"].get(name, {})}
+                for name, gauge in mine.items()
+            }
         if not _same(expect.get(key) or {}, mine):
             bad.append(f"{key}: expected {expect.get(key)}, got {actual.get(key)}")
-    for key in ("is_result", "skipped", "never_ready"):
-        if set(expect.get(key) or []) != set(actual.get(key) or []):
-            bad.append(f"{key}: expected {expect.get(key)}, got {actual.get(key)}")
-    return bad
+    return bad + [
+        f"{key}: expected {expect.get(key)}, got {actual.get(key)}"
+        for key in ("is_result", "skipped", "never_ready")
+        if set(expect.get(key) or []) != set(actual.get(key) or [])
+    ]
