@@ -219,6 +219,8 @@ class Engine:
             if queue.waiting or queue.running >= queue.limit:
                 frame.states[number] = QUEUED
                 queue.push(frame, node)
+                if queue.running < queue.limit:  # a nested graph raised the limit, which starts nothing by itself
+                    self._drain()
             else:
                 queue.running += 1
                 frame.states[number] = EXECUTING
