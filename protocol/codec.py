@@ -16,7 +16,7 @@ from graphs.values import Value
 from protocol.errors import RemoteProtocolError
 from protocol.messages import CATALOGUE, NUMBERS, Ack, Entry, Message, Unhandled, check, is_control_to_ignore, is_record, is_uint
 
-__all__ = ["DEFAULT_LIMITS", "LOWEST_LIMITS", "Limits", "check_inline", "decode", "encode", "encode_entry", "uint"]
+__all__ = ["DEFAULT_LIMITS", "LOWEST_LIMITS", "Limits", "check_inline", "decode", "encode", "encode_entry", "is_plain", "uint"]
 
 MAX_PACKET: Final = 256 * 1024
 MAX_FIRST_PACKET: Final = 128 * 1024
@@ -93,6 +93,21 @@ def check_inline(items: list[Value], size: int, what: str) -> None:
             retryable=False,
             hint="Run this node on the device (`place: edge`), or pass on less: `output`, a filter, a summary.",
         )
+
+
+def is_plain(tail: bytes) -> bool:
+    """Whether fields with these bytes are surely neither too deep nor odd, found without decoding them.
+
+    Every level has a header of its own, bytes that stand for one are few in text and numbers, and keys that are no text or time stamps begin with
+    a header for bytes or extensions.
+    """
+    heads = tail.translate(None, _NO_HEAD)
+    return len(heads) <= MAX_RECORD_DEPTH and not heads.translate(None, _CONTAINER_HEADS)
+
+
+_CONTAINER_HEADS = bytes((*range(0x80, 0xA0), *range(0xDC, 0xE0)))
+_ODD_HEADS = bytes((*range(0xC4, 0xCA), *range(0xD4, 0xD9)))
+_NO_HEAD = bytes(set(range(256)) - set(_CONTAINER_HEADS) - set(_ODD_HEADS))
 
 
 def _longest(items: list[Value], size: int) -> int:
@@ -183,7 +198,8 @@ def _entry(type_: int, envelope: list[Any], packet: bytes, body: int, end: int) 
     if len(tail) > MAX_RECORD:
         raise RemoteProtocolError("LIMIT_RECORD", f"a record of {len(tail):,} bytes, the limit is {MAX_RECORD:,}")
     fields = envelope[3:]
-    _check_depth(fields, MAX_RECORD_DEPTH, "a record")
+    if not is_plain(tail):
+        _check_depth(fields, MAX_RECORD_DEPTH, "a record")
     try:
         record = from_fields(type_, fields, tail)
     except ValueUnsupported as error:

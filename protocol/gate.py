@@ -5,7 +5,6 @@ It fails closed, and it refuses before the record exists: a record once appended
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Sequence
 
 import msgpack
@@ -13,12 +12,9 @@ import msgpack
 from graphs.errors import LinkCondition, ValueUnsupported
 from graphs.records import Encoded, Known, to_fields
 from graphs.values import EXT_HANDLE, Value, decode
-from protocol.codec import MAX_RECORD_DEPTH, check_inline
+from protocol.codec import MAX_ITEMS, check_inline, is_plain
 
 __all__ = ["check_record", "withheld"]
-
-_EXTENSION = re.compile(rb"[\xc7-\xc9\xd4-\xd8]")
-"""First bytes of msgpack's extensions; other bytes may look like them, so a hit only means: look closer."""
 
 
 def check_record(record: Known, encoded: Encoded, labels: Collection[str], clear: Callable[[Collection[str]], bool]) -> None:
@@ -26,15 +22,15 @@ def check_record(record: Known, encoded: Encoded, labels: Collection[str], clear
 
     VALUE_TOO_LARGE: it does not fit into a packet's limits. LABEL_WITHHELD: `labels`, or those of a handle in it, are not cleared.
     """
-    size = len(encoded.tail)
-    name = f"{type(record).__name__.upper()} of {getattr(record, 'path', None) or 'the run'!r}"
-    if size > MAX_RECORD_DEPTH:  # every level and every entry takes a byte at least
-        check_inline(to_fields(record), size, f"The {name}")
-    wanted = set(labels)
-    if _EXTENSION.search(encoded.tail):
-        wanted.update(_labels(to_fields(record)))
+    tail = encoded.tail
+    if not labels and len(tail) <= MAX_ITEMS and is_plain(tail):
+        return
+    name = f"The {type(record).__name__.upper()} of {getattr(record, 'path', None) or 'the run'!r}"
+    fields = to_fields(record)
+    check_inline(fields, len(tail), name)
+    wanted = set(labels) | _labels(fields)
     if wanted and not clear(wanted):
-        raise withheld(f"The {name}", wanted)
+        raise withheld(name, wanted)
 
 
 def withheld(what: str, labels: Collection[str]) -> LinkCondition:
