@@ -17,7 +17,7 @@ of a graph.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from graphs import nesting, turns
@@ -32,6 +32,7 @@ from graphs.events import (
     Event,
     Failed,
     Interrupted,
+    Order,
     Outcome,
     Settled,
     Start,
@@ -41,6 +42,7 @@ from graphs.events import (
 )  # fmt: skip
 from graphs.frames import Frame
 from graphs.limits import Queue
+from graphs.paths import split_frame, split_path
 from graphs.plan import Compiler, Plan, PlanNode
 from graphs.records import State
 from graphs.shaping import shaped, without_missing
@@ -51,6 +53,8 @@ __all__ = ["Engine", "Frame"]
 MAX_EXECUTIONS: Final = 3
 """How often a path is begun again when its model's process dies, before the node fails."""
 
+_NO_LIMIT: Final = 1 << 30
+
 WAITING, QUEUED, EXECUTING = State.WAITING.value, State.QUEUED.value, State.EXECUTING.value
 COMPLETED, FAILED, TIMED_OUT = State.COMPLETED.value, State.FAILED.value, State.TIMED_OUT.value
 ABORTED, SKIPPED, INJECTED, SUSPENDED = State.ABORTED.value, State.SKIPPED.value, State.INJECTED.value, State.SUSPENDED.value
@@ -59,7 +63,8 @@ ABORTED, SKIPPED, INJECTED, SUSPENDED = State.ABORTED.value, State.SKIPPED.value
 class Engine:
     """One run.
 
-    `known` are outcomes by path. `open` keeps the run from ending before a Close event: more outcomes of boundary nodes may
+    `known` are outcomes by path. `frame` is the name of the frame that the graph is (a frame of another run, that this one runs a
+    fragment of). Nodes of it named in `demand` start only when an Order says so. `open` keeps the run from ending before a Close event: more outcomes of boundary nodes may
     come. `report` asks for Erred and Settled commands. `begun` says how often a path was begun before (resume). `force_loop`
     goes on with loops after failures. `epoch_ms` is the wall clock's milliseconds at time 0 of the events' clock, for `@now`.
     `start` is the class of Start commands and `shell` what they can reach through their frame; the engine uses neither.
@@ -71,6 +76,8 @@ class Engine:
         compiler: Compiler,
         *,
         known: Mapping[str, Outcome] | None = None,
+        frame: str = "",
+        demand: Collection[str] | None = None,
         open: bool = False,
         report: bool = False,
         begun: Mapping[str, int] | None = None,
@@ -82,8 +89,10 @@ class Engine:
     ) -> None:
         self.compiler = compiler
         self.known: dict[str, Outcome] = dict(known or {})
-        self.queue = Queue(plan.limit, plan.labels)
-        self.root = Frame(self, plan)
+        # On-demand nodes start when the holder's queue says so: its limits are the ones that count.
+        self.queue = Queue(plan.limit, plan.labels) if demand is None else Queue(_NO_LIMIT, {})
+        base, turn = split_frame(frame)
+        self.root = Frame(self, plan, base=base, turn=turn)
         self.log: list[tuple[Start | None, Frame, PlanNode, int, int, Value, float]] = []
         """One entry a node and turn: (start, frame, node, turn, state, value or error, end)."""
         self.now: float = 0.0
@@ -98,7 +107,10 @@ class Engine:
         self.open = open
         self._report = report
         self._begun = dict(begun or {})
-        self._direct = not plan.labels and not begun
+        self._direct = not plan.labels and not begun and demand is None
+        self._demand = demand
+        self._ordered: set[str] = set()
+        self._awaiting: dict[str, tuple[Frame, PlanNode]] = {}
         self._expected: dict[str, Start] = {}
         self._todo: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._handlers: Mapping[type, Callable[[Any], None]] = {
@@ -108,15 +120,18 @@ class Engine:
             Suspend: self._on_suspend,
             Told: self._on_told,
             Close: self._on_close,
+            Order: self._on_order,
             Abort: self._on_abort,
         }
 
     # -- events in, commands out
 
     def handle(self, event: Event) -> list[Command]:
-        """Take one event in and give what is to be done now, in order. An event about an attempt that is over is ignored."""
+        """Take one event in and give what is to be done now, in order. An event about an attempt or a run that is over is ignored."""
         if event.__class__ is Completed:
             return self.completed(*event)
+        if self.ended is not None:
+            return []
         commands: list[Command] = []
         self.commands = commands
         self.now = event.t
@@ -195,12 +210,28 @@ class Engine:
                 self._take(frame, node, outcome, start)
                 return
         self.known[path] = outcome
-        if "/" not in path and "#" not in path:
-            self.later(self.root.told, path)
+        frame_name, name = split_path(path)
+        if frame_name == self.root.name:
+            self.later(self.root.told, path, name)
 
     def _on_close(self, _event: Close) -> None:
         self.open = False
+        for frame, node in self._awaiting.values():  # never to be ordered any more: they stay waiting
+            frame.states[node.index] = WAITING
+            frame.active -= 1
+        self._awaiting.clear()
         self.root.check_end()
+
+    def _on_order(self, event: Order) -> None:
+        entry = self._awaiting.pop(event.path, None)
+        if entry is None:
+            self._ordered.add(event.path)
+        else:
+            self._start_ordered(*entry)
+
+    def _start_ordered(self, frame: Frame, node: PlanNode) -> None:
+        self.queue.running += 1
+        self._begin_node(frame, node)
 
     def _on_abort(self, _event: Abort) -> None:
         if self.ended is None:
@@ -233,7 +264,8 @@ class Engine:
                 frame.states[number] = QUEUED
                 self._todo.append((self._take, (frame, node, outcome, None)))
             return
-        if node.condition is not None:
+        if node.condition is not None and (node.place is None or not node.any_input):
+            # Of an anyInput node elsewhere, the order of arrival there decides.
             try:
                 holds = node.condition(frame.results)
             except Exception as error:  # noqa: BLE001 - whatever a property function raises is the node's failure (D2)
@@ -245,6 +277,15 @@ class Engine:
                 return
             if not holds:
                 frame.note_default(number)
+        if self._demand is not None and frame is self.root and node.id in self._demand:
+            path = frame.path_of(node)
+            if path in self._ordered:
+                self._ordered.discard(path)
+                self._start_ordered(frame, node)
+            else:
+                frame.states[number] = QUEUED
+                self._awaiting[path] = (frame, node)
+            return
         if queue.enter(frame, node):
             self._begin_node(frame, node)
             return
