@@ -20,9 +20,11 @@ from edge.watch import Watch
 from graphs.cut import cut, limit_can_bind
 from graphs.errors import LinkCondition, RunSuspended, UsageError, WorkerUnreachable
 from graphs.events import Start
+from graphs.frames import Frame
 from graphs.journal.ids import new_run_id, run_id_text
 from graphs.labels import labels_by_node
 from graphs.outcomes import Known, known_outcomes
+from graphs.paths import escape, root_node
 from graphs.plan import Compiler
 from graphs.ports import Services
 from graphs.recorder import LogRecorder
@@ -246,10 +248,10 @@ class _Run:
 
     def _runtime(self, watch: Watch) -> Runtime:
         device, options, graph = self.device, self.options, self.graph
-        compiler = Compiler(device.agents, strict=options.strict)
-        places = {node: placement.place for node, placement in self.placed.items() if placement.place == "cloud"}
+        places = {escape(node): placement.place for node, placement in self.placed.items() if placement.place == "cloud"}
+        compiler = Compiler(device.agents, strict=options.strict, places=places)
         return Runtime(
-            compiler.plan(graph, places),
+            compiler.plan(graph),
             compiler,
             known=self.known.outcomes,
             begun=self.known.begun,
@@ -268,7 +270,9 @@ class _Run:
     async def _open_delegate(self, runtime: Runtime, watch: Watch) -> None:
         from edge.delegate import Delegate
 
-        fragment = cut(self.graph, self._shipped(), injected=self.options.inject)
+        doubtful = {root_node(path) for path in self.known.indeterminate}
+        shipped = [name for name in self._shipped() if name not in doubtful]
+        fragment = cut(self.graph, shipped, injected=self.options.inject)
         labels = labels_by_node(self.graph)
         self.delegate = Delegate(
             run=self.id,
@@ -282,13 +286,22 @@ class _Run:
         if self.link is None:
             assert self.unreachable is not None
             self.delegate.lost(self.unreachable)
+        elif doubtful and self.graph.document.get("loop"):
+            text = f"node {min(doubtful)!r} may have happened or not, and the nodes of this loop wait for it"
+            self.delegate.lost(LinkCondition("NODE_INDETERMINATE", text, retryable=False))
         else:
-            await self.delegate.open(
-                self.link, _boundary_statics(self.graph, fragment.boundary, self.options.inject), self._submit_options()
-            )
+            statics = _boundary_statics(self.graph, fragment.boundary, self.options.inject)
+            known = {path: each for path, each in self.known.outcomes.items() if root_node(path) in shipped}
+            await self.delegate.open(self.link, statics, known, self._submit_options())
 
     def _submit_options(self) -> dict[str, Value]:
-        return {"config": dict(self.options.config), "strict": self.options.strict, "models": dict(self.device.tiers)}
+        options = self.options
+        return {
+            "config": dict(options.config),
+            "strict": options.strict,
+            "max_turns": options.max_turns,
+            "models": dict(self.device.tiers),
+        }
 
     async def _run_to_its_end(self, runtime: Runtime) -> State:
         deadline = self.options.deadline
@@ -329,8 +342,6 @@ class _Run:
         )
 
     def _in_graph_order(self, watch: Watch) -> dict[str, Any]:
-        from graphs.paths import root_node
-
         order = {name: place for place, name in enumerate(self.graph.nodes)}
         sent = self.delegate.sent if self.delegate is not None else {}
         for path, size in sent.items():
@@ -362,6 +373,12 @@ class _Run:
         return (record, 0) if record is not None else None
 
     # -- graphs.ports.Remote, passed on to the delegate
+
+    def opened(self, frame: Frame, turn: int) -> None:
+        """The one frame whose nodes are shipped is opened with the child run."""
+
+    def over(self, frame: Frame, turn: int, *, cancelled: bool) -> None:
+        """It is closed with the child run."""
 
     def expect(self, start: Start) -> None:
         assert self.delegate is not None

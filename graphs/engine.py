@@ -63,11 +63,12 @@ ABORTED, SKIPPED, INJECTED, SUSPENDED = State.ABORTED.value, State.SKIPPED.value
 class Engine:
     """One run.
 
-    `known` are outcomes by path. `frame` is the name of the frame that the graph is (a frame of another run, that this one runs a
-    fragment of). Nodes of it named in `demand` start only when an Order says so. `open` keeps the run from ending before a Close event: more outcomes of boundary nodes may
-    come. `report` asks for Erred and Settled commands. `begun` says how often a path was begun before (resume). `force_loop`
-    goes on with loops after failures. `epoch_ms` is the wall clock's milliseconds at time 0 of the events' clock, for `@now`.
-    `start` is the class of Start commands and `shell` what they can reach through their frame; the engine uses neither.
+    `known` are outcomes by path. `frame` is the name of the frame that the graph is (a frame of another run, that this one runs
+    a fragment of). Nodes of it named in `demand` start only when an Order says so. `open` keeps the run from ending before a
+    Close event: more outcomes of boundary nodes may come. `report` asks for Erred and Settled commands. `begun` says how often
+    a path was begun before (resume). `force_loop` goes on with loops after failures. `epoch_ms` is the wall clock's
+    milliseconds at time 0 of the events' clock, for `@now`. `start` is the class of Start commands and `shell` what they can
+    reach through their frame; the engine uses neither.
     """
 
     def __init__(
@@ -516,8 +517,8 @@ class Engine:
     # -- what to ask it
 
     def results(self, *, all: bool = True) -> dict[str, Value]:
-        """The root graph's values by node, in written order; without `all` only those of `isResult` nodes. Nodes without a value
-        are left out.
+        """The root graph's values by node, in written order; without `all` only those of `isResult` nodes. Nodes without a
+        value are left out.
         """
         return self.root.values(all=all)
 

@@ -18,9 +18,27 @@ if TYPE_CHECKING:
     from graphs.registry import Agent
 
 __all__ = [
-    "Abort", "Arm", "Begin", "Close", "Command", "Completed", "Ended", "Erred", "Event", "Failed", "Interrupted", "Outcome", "Settled", "Start",
-    "Stop", "Suspend", "Told",
-]  # fmt: skip
+    "Abort",
+    "Arm",
+    "Begin",
+    "Close",
+    "Command",
+    "Completed",
+    "Ended",
+    "Erred",
+    "Event",
+    "Failed",
+    "Interrupted",
+    "Opened",
+    "Order",
+    "Outcome",
+    "Over",
+    "Settled",
+    "Start",
+    "Stop",
+    "Suspend",
+    "Told",
+]
 
 
 class Start:
@@ -135,6 +153,13 @@ class Close(NamedTuple):
     t: float
 
 
+class Order(NamedTuple):
+    """An on-demand node may start now: the holder's queue took it. For engines that were made with `demand`."""
+
+    path: str
+    t: float
+
+
 class Abort(NamedTuple):
     """Stop everything now."""
 
@@ -142,7 +167,7 @@ class Abort(NamedTuple):
     why: str = "aborted"
 
 
-Event: TypeAlias = Begin | Completed | Failed | Interrupted | Suspend | Told | Close | Abort
+Event: TypeAlias = Begin | Completed | Failed | Interrupted | Suspend | Told | Close | Order | Abort
 
 # -- commands (besides Start)
 
@@ -183,10 +208,25 @@ class Settled(NamedTuple):
         return node_path(self.frame.name_of(self.turn), self.node.escaped)
 
 
+class Opened(NamedTuple):
+    """A turn of a frame begins, some of whose nodes are placed elsewhere. Comes before anything else of that turn."""
+
+    frame: Frame
+    turn: int
+
+
+class Over(NamedTuple):
+    """That turn is over: no outcome of it matters any more. `cancelled` if it did not come to its end."""
+
+    frame: Frame
+    turn: int
+    cancelled: bool
+
+
 class Ended(NamedTuple):
     """Nothing can run any more. `state` is COMPLETED, FAILED, ABORTED or SUSPENDED."""
 
     state: State
 
 
-Command: TypeAlias = Start | Stop | Arm | Erred | Settled | Ended
+Command: TypeAlias = Start | Stop | Arm | Erred | Settled | Opened | Over | Ended

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from graphs.errors import NodeError, UsageError
-from graphs.paths import node_path, unescape
+from graphs.paths import node_path
 from graphs.plan import Plan, PlanNode
 from graphs.records import State
 from graphs.values import MISSING, Value, is_true
@@ -28,7 +28,8 @@ class Frame:
     """States and values of one graph instance in its current turn.
 
     `results[i]` is node i's value or MISSING, the frame itself last; `waits[i]` how many awaited nodes have none yet; `starts`
-    the attempts under way; `active` how many nodes are queued or running; `held` how many are suspended.
+    the attempts under way; `active` how many nodes are queued or running; `held` how many are suspended; `shown` says that the
+    shell was told of this turn.
     """
 
     __slots__ = (
@@ -49,6 +50,7 @@ class Frame:
         "plan",
         "results",
         "row",
+        "shown",
         "starts",
         "states",
         "strays",
@@ -56,14 +58,17 @@ class Frame:
         "waits",
     )
 
-    def __init__(self, engine: Engine, plan: Plan, *, base: str = "", nesting: Nesting | None = None, row: int = 0) -> None:
+    def __init__(
+        self, engine: Engine, plan: Plan, *, base: str = "", turn: int = 0, nesting: Nesting | None = None, row: int = 0
+    ) -> None:
         self.engine = engine
         self.plan = plan
         self.base = base
-        self.name = base
+        self.name = f"{base}#{turn}" if turn else base
         self.nesting = nesting
         self.row = row
-        self.turn = 0
+        self.turn = turn
+        self.shown = False
         self.given: Mapping[int, Value] = _NOTHING
         self.loop_count = plan.loop_count
         self.strays: Sequence[Frame] = ()
@@ -102,7 +107,9 @@ class Frame:
         self._set_static(number, value)
 
     def fill(self, places: Sequence[tuple[int, str]], values: Mapping[str, Value]) -> None:
-        """Give these static nodes, which all have a value so far, their entries of `values`; the short way of `give` for rows of a map."""
+        """Give these static nodes, which all have a value so far, their entries of `values`; the short way of `give` for rows of a
+        map.
+        """
         results = self.results
         for number, name in places:
             results[number] = values[name]
@@ -173,9 +180,9 @@ class Frame:
         """The frame's name in that turn: `base#turn`, the turn left out when 0."""
         return f"{self.base}#{turn}" if turn else self.base
 
-    def told(self, path: str) -> None:
-        """An outcome for the root graph's node at `path` may be known: settle it if it is a boundary node that waits for it."""
-        number = self.plan.numbers.get(unescape(path))
+    def told(self, path: str, node: str) -> None:
+        """An outcome for this frame's `node`, at `path`, may be known: settle it if it is a boundary node that waits for it."""
+        number = self.plan.numbers.get(node)
         if number is None or self.plan.nodes[number] is not None or number not in self.plan.boundaries:
             return
         if self.states[number] != _WAITING:

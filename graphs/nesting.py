@@ -126,7 +126,9 @@ def _make_frames(engine: Engine, nesting: Nesting, rows: list[dict[str, Value]])
     # Rows have the same names, so all share one plan, and one look-up of where their values go.
     names = tuple(name for name in rows[0] if nesting.is_map or rows[0][name] is not MISSING or name not in own_nodes)
     assert start.agent is not None
-    plan = engine.compiler.nested(node, document, names, mode=start.agent.nests, shared=node.graph_source is None)
+    plan = engine.compiler.nested(
+        start.frame.plan, node, document, names, mode=start.agent.nests, shared=node.graph_source is None
+    )
     # A computed node of an input's name wins in a map (the compiler refuses it otherwise).
     places = [(plan.numbers[name], name) for name in names if plan.nodes[plan.numbers[name]] is None]
     path = start.path

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["MAX_PATH", "child_frame", "escape", "node_path", "root_node", "unescape"]
+__all__ = ["MAX_PATH", "child_frame", "escape", "node_path", "root_node", "split_frame", "split_path", "unescape"]
 
 MAX_PATH: Final = 512
 """Bytes a path may have to cross the link; a longer one keeps its node on the device."""
@@ -47,6 +47,21 @@ def child_frame(path: str, *, row: int | None = None, tries: int = 0) -> str:
     name, hash_mark, turn = last.partition("#")
     opened = name + (f"[{row}]" if row is not None else "") + hash_mark + turn + (f"!{tries}" if tries else "")
     return f"{head}{separator}{opened}/"
+
+
+def split_path(path: str) -> tuple[str, str]:
+    """The name of the frame a node's path lies in, and the node's id."""
+    head, slash, last = path.rpartition("/")
+    escaped, hash_mark, turn = last.partition("#")
+    return head + slash + hash_mark + turn, unescape(escaped)
+
+
+def split_frame(name: str) -> tuple[str, int]:
+    """A frame's name without its turn, and the turn."""
+    base, hash_mark, turn = name.rpartition("#")
+    if not hash_mark or "/" in turn:
+        return name, 0
+    return base, int(turn)
 
 
 def root_node(path: str) -> str:

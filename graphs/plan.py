@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from graphs.errors import NodeError
 from graphs.paths import escape
@@ -13,9 +13,15 @@ from graphs.registry import Agent
 from graphs.spec import Graph, is_boundary, is_computed, reads
 from graphs.values import MISSING, Value, is_true
 
-__all__ = ["Compiler", "Plan", "PlanNode"]
+__all__ = ["Compiler", "Places", "Plan", "PlanNode"]
 
 _DEFAULT_LIMIT: Final = 8
+
+
+class Places(Protocol):
+    """Where nodes run, by their place in the document: ids from the root graph on, escaped, joined by `/`. None is here."""
+
+    def get(self, path: str, /) -> str | None: ...
 
 
 class PlanNode:
@@ -126,6 +132,8 @@ class Plan:
     Lists are indexed by node number, in written order. `nodes[i]` is None for static and boundary nodes. `followers[i]` are the
     nodes that wait for node i, in order, `any_nodes` the anyInput nodes with what they wait for; `waits[i]` how many different
     nodes node i waits for, those left out that have a value from the start. `blank` is the result list a frame begins with.
+    `prefix` is where the graph stands in the document, `given` names the static nodes that whoever opens the graph fills,
+    `remote` says that nodes of it are placed elsewhere.
     """
 
     __slots__ = (
@@ -135,6 +143,7 @@ class Plan:
         "boundaries",
         "computed",
         "followers",
+        "given",
         "graph",
         "ids",
         "labels",
@@ -144,17 +153,29 @@ class Plan:
         "loops",
         "nodes",
         "numbers",
+        "prefix",
+        "remote",
         "result_nodes",
         "roots",
-        "static_followers",
         "statics",
         "updates",
         "valueless",
         "waits",
     )
 
-    def __init__(self, graph: Graph, agents: Mapping[str, Agent], places: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        agents: Mapping[str, Agent],
+        places: Places | None = None,
+        *,
+        prefix: str = "",
+        given: Collection[str] = (),
+    ) -> None:
         self.graph = graph
+        self.prefix = prefix
+        self.given = given
+        self.remote = False
         specs = graph.nodes
         self.ids: list[str] = list(specs)
         self.numbers = {name: number for number, name in enumerate(self.ids)}
@@ -198,14 +219,15 @@ class Plan:
         spec: Mapping[str, Value],
         agents: Mapping[str, Agent],
         default_retry: int,
-        places: Mapping[str, str] | None,
+        places: Places | None,
     ) -> None:
         node = PlanNode(number, name, spec, self.numbers, agents)
         if default_retry and "retry" not in spec:
             node.retry = default_retry
-        if places:
-            node.place = places.get(name)
-            node.simple = node.simple and node.place is None
+        if places is not None and (place := places.get(self.prefix + node.escaped)) is not None:
+            node.place = place
+            node.simple = False
+            self.remote = True
         self.nodes[number] = node
         self.computed.append(number)
         awaited = {self.numbers[each] for each in reads(spec) if each in self.numbers}
@@ -253,20 +275,26 @@ class Plan:
 class Compiler:
     """Makes plans of documents that come up while a run goes on: nested graphs, and graphs as data.
 
-    Pure. `agents` are those known on this side; `bypass` are names accepted without an agent.
+    Pure. `agents` are those known on this side; `bypass` are names accepted without an agent; `places` says for some nodes where
+    they run if not here.
     """
 
-    def __init__(self, agents: Mapping[str, Agent], *, bypass: Collection[str] = (), strict: bool = False) -> None:
+    def __init__(
+        self, agents: Mapping[str, Agent], *, bypass: Collection[str] = (), strict: bool = False, places: Places | None = None
+    ) -> None:
         self.agents = agents
+        self.places = places
         self.bypass = bypass
         self.strict = strict
 
-    def plan(self, graph: Graph, places: Mapping[str, str] | None = None) -> Plan:
-        """The plan of a checked graph; `places` says for some nodes where they run if not here."""
-        return Plan(graph, self.agents, places)
+    def plan(self, graph: Graph) -> Plan:
+        """The plan of a checked root graph."""
+        return Plan(graph, self.agents, self.places)
 
-    def nested(self, node: PlanNode, document: Value, given: tuple[str, ...], *, mode: str | None, shared: bool) -> Plan:
-        """The plan of the nested graph that `node` opens, the inputs `given` being static nodes of it.
+    def nested(
+        self, outer: Plan, node: PlanNode, document: Value, given: tuple[str, ...], *, mode: str | None, shared: bool
+    ) -> Plan:
+        """The plan of the nested graph that `node` of the plan `outer` opens, the inputs `given` being static nodes of it.
 
         `mode` is what the agent does, nested or map; `shared` says that the document is the node's own, so its plan can be
         kept. Raises GraphInvalid, or NodeError where an input's name is a computed node's (graph-spec §9.1).
@@ -278,6 +306,9 @@ class Compiler:
         plan = Plan(
             Graph.of(_with_statics(document, given, mode), self.agents.keys(), bypass=self.bypass, strict=self.strict),
             self.agents,
+            self.places,
+            prefix=f"{outer.prefix}{node.escaped}/",
+            given=given,
         )
         if shared:
             node.plans[given] = plan

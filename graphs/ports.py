@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from graphs.events import Settled, Start
+from graphs.frames import Frame
 from graphs.values import Value
 
 __all__ = ["AgentFilter", "Observer", "Recorder", "Remote", "Services"]
@@ -45,6 +46,12 @@ class Recorder(Observer, Protocol):
 
 class Remote(Protocol):
     """Who runs the nodes that are placed elsewhere. Outcomes come back as events of the runtime."""
+
+    def opened(self, frame: Frame, turn: int) -> None:
+        """A turn of a frame begins, some of whose nodes are placed elsewhere."""
+
+    def over(self, frame: Frame, turn: int, *, cancelled: bool) -> None:
+        """That turn is over: nothing more is needed of it."""
 
     def expect(self, start: Start) -> None:
         """The engine finds this node ready; the other side starts it by itself or is told to."""

@@ -29,7 +29,9 @@ from graphs.events import (
     Event,
     Failed,
     Interrupted,
+    Opened,
     Outcome,
+    Over,
     Settled,
     Start,
     Stop,
@@ -66,6 +68,8 @@ class Runtime:
         known: Mapping[str, Outcome] | None = None,
         begun: Mapping[str, int] | None = None,
         indeterminate: Collection[str] = (),
+        frame: str = "",
+        demand: Collection[str] | None = None,
         open: bool = False,
         force_loop: bool = False,
         max_turns: int | None = None,
@@ -88,6 +92,8 @@ class Runtime:
             compiler,
             known=known,
             begun=begun,
+            frame=frame,
+            demand=demand,
             open=open,
             report=bool(recorder or remote or observers),
             force_loop=force_loop,
@@ -167,6 +173,10 @@ class Runtime:
                 self._stop(command.start)
             elif kind is Arm:
                 self._arm(command.start)
+            elif kind is Opened:
+                self._remote.opened(command.frame, command.turn)  # type: ignore[union-attr]
+            elif kind is Over:
+                self._remote.over(command.frame, command.turn, cancelled=command.cancelled)  # type: ignore[union-attr]
             elif kind is Ended and self._over is not None and not self._over.done():
                 self._over.set_result(command.state)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphs.errors import NodeError
-from graphs.events import Ended, Start, Stop
+from graphs.events import Ended, Opened, Over, Start, Stop
 from graphs.frames import Frame
-from graphs.paths import escape
+from graphs.paths import escape, node_path
 from graphs.records import State
 
 if TYPE_CHECKING:
@@ -21,13 +21,17 @@ _WAITING, _ABORTED = State.WAITING.value, State.ABORTED.value
 def begin(engine: Engine, frame: Frame) -> None:
     """Start a turn: whatever is ready at once is queued, in written order (graph-spec §6.1)."""
     plan = frame.plan
+    if plan.remote:
+        frame.shown = True
+        engine.commands.append(Opened(frame, frame.turn))
     frame.active = 1  # held until all roots are looked at, so that a node that completes at once cannot end the turn (D10)
     complaint = frame.complaint()
     if complaint:
         frame.broken = NodeError(complaint, retryable=False)
     else:
         for number in plan.boundaries:
-            frame.told(escape(plan.ids[number]))
+            name = plan.ids[number]
+            frame.told(node_path(frame.name, escape(name)), name)
         states = frame.states
         for number in frame.roots():
             if states[number] == _WAITING:
@@ -44,6 +48,7 @@ def close(engine: Engine, frame: Frame) -> None:
         return
     if frame is engine.root and engine.open and frame.plan.boundaries:
         return
+    _leave_turn(engine, frame, cancelled=False)
     if frame.next_turn():
         engine.later(begin, engine, frame)
     elif frame is engine.root:
@@ -69,6 +74,7 @@ def end_if_suspended(engine: Engine) -> None:
 def kill(engine: Engine, frame: Frame) -> None:
     """Cancel everything of a frame and of the frames inside it, for good."""
     frame.dead = True
+    _leave_turn(engine, frame, cancelled=True)
     starts, frame.starts = frame.starts, {}
     for number, start in starts.items():
         frame.states[number] = _ABORTED
@@ -81,6 +87,12 @@ def kill(engine: Engine, frame: Frame) -> None:
     for inner in frame.strays:
         kill(engine, inner)
     engine.forget(frame)
+
+
+def _leave_turn(engine: Engine, frame: Frame, *, cancelled: bool) -> None:
+    if frame.shown:
+        frame.shown = False
+        engine.commands.append(Over(frame, frame.turn, cancelled))
 
 
 def abandon(engine: Engine, start: Start) -> None:
