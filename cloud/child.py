@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from cloud.worker import RefusedCut, Worker
+from graphs.attempt import Attempt
 from graphs.errors import LinkCondition
-from graphs.events import Close as CloseEvent, Event as EngineEvent, Outcome, Settled, Suspend, Told
+from graphs.events import Close as CloseEvent, Event as EngineEvent, Outcome, Settled, Start, Suspend, Told
 from graphs.journal.ids import run_id_short
+from graphs.paths import escape
 from graphs.recorder import LogRecorder
 from graphs.records import Cancel, Close, End, EndStatus, Error, Input, Known, Record, Result, State, Submit
 from graphs.runtime import Runtime
@@ -36,6 +38,9 @@ class ChildLog(Protocol):
 
     async def durable(self) -> None:
         """Returns when everything appended so far is durable here."""
+
+    async def held(self, run: bytes, seq: int) -> None:
+        """Returns when the device, too, holds this worker's log of the run durably up to `seq`."""
 
 
 class ChildRun:
@@ -60,7 +65,8 @@ class ChildRun:
         self._log = log
         self._runtime: Runtime | None = None
         self._task: asyncio.Task[None] | None = None
-        self._early: list[Record] = []
+        self._early: list[Record] | None = []
+        """Orders that came before the run had begun; None once it has."""
 
     def __repr__(self) -> str:
         return f"<ChildRun {run_id_short(self.run)}>"
@@ -69,6 +75,8 @@ class ChildRun:
 
     def begin(self, graph: Graph) -> None:
         """The cut is here: start what can start."""
+        if self.ended:
+            return
         options: Mapping[str, Any] = self.submit.opts.get("options") or {}
         compiler = self.worker.compiler(strict=bool(options.get("strict")))
         known, inject = _outcomes(graph, self.submit.inputs)
@@ -79,7 +87,8 @@ class ChildRun:
             open=True,
             services=self.worker.services(self.model_names),
             config=options.get("config"),
-            recorder=_ChildRecorder(self._append, self._log.durable, everything=True, delta=self._delta),
+            max_turns=options.get("max_turns"),
+            recorder=_ChildRecorder(self._append, self._durable, everything=True, delta=self._delta),
             run_id=self.root,
         )
         self.worker.running += 1
@@ -87,6 +96,8 @@ class ChildRun:
 
     def refuse(self, refusal: RefusedCut) -> None:
         """The cut cannot run here: one final error for the frame, and the end."""
+        if self.ended:
+            return
         self._append(Error(None, 0, 0, refusal.code, str(refusal), True, False))
         self._end(EndStatus.COMPLETED)
 
@@ -94,7 +105,9 @@ class ChildRun:
         """An order of the device: a boundary value, CLOSE or CANCEL."""
         if self.ended:
             return  # an order that arrives after END has no effect
-        if self._runtime is None and not (isinstance(record, Cancel) and record.paths is None):
+        if self._runtime is None and isinstance(record, Cancel) and record.paths is None:
+            self._end(EndStatus.CANCELLED)  # a run that waits for its graph needs none to be cancelled
+        elif self._early is not None:
             self._early.append(record)
         elif isinstance(record, Input):
             self._feed(Told(record.path, Outcome(record.state, record.value), self._now()))
@@ -105,8 +118,7 @@ class ChildRun:
 
     def abandon(self, why: str) -> None:
         """The device has been gone for too long."""
-        if not self.ended:
-            self._cancel(Cancel(None, why))
+        self.order(Cancel(None, why))
 
     async def stop(self) -> None:
         """This process is about to end: stop without a word, the log stays open."""
@@ -119,13 +131,10 @@ class ChildRun:
 
     def _cancel(self, record: Cancel) -> None:
         runtime = self._runtime
-        if record.paths is None:
-            if runtime is None:
-                self._end(EndStatus.CANCELLED)
-            else:
-                runtime.abort(record.why)
-            return
         assert runtime is not None
+        if record.paths is None:
+            runtime.abort(record.why)
+            return
         paths = set(record.paths)
         for start in list(runtime.engine.root.starts.values()):
             if start.path in paths:
@@ -142,8 +151,8 @@ class ChildRun:
         try:
             running = asyncio.ensure_future(runtime.run(inject))
             await asyncio.sleep(0)  # the run begins before the orders that came early
-            early, self._early = self._early, []
-            for record in early:
+            early, self._early = self._early, None
+            for record in early or ():
                 self.order(record)
             state = await running
         except LinkCondition as condition:
@@ -169,6 +178,11 @@ class ChildRun:
     def _delta(self, start: int, token: Value) -> None:
         self._log.delta(self.run, start, token)
 
+    async def _durable(self, seq: int) -> None:
+        await self._log.durable()
+        if seq:
+            await self._log.held(self.run, seq)
+
     def _end(self, status: EndStatus) -> None:
         if not self.ended:
             self.ended = True
@@ -179,7 +193,27 @@ class ChildRun:
 
 
 class _ChildRecorder(LogRecorder):
-    """Records everything, link conditions of nodes included: the holder decides what becomes of those."""
+    """Records everything, link conditions of nodes included: the holder decides what becomes of those.
+
+    That a node with effects begins must be known to the holder before it does: were this worker lost in the middle of it, a
+    holder that knows nothing would give the node to another.
+    """
+
+    def __init__(
+        self,
+        append: Callable[[Any], int],
+        durable: Callable[[int], Awaitable[None]],
+        *,
+        everything: bool,
+        delta: Callable[[int, Value], None],
+    ) -> None:
+        super().__init__(append, lambda: durable(self._last_once), everything=everything, delta=delta)
+        self._last_once = 0
+
+    def begun(self, start: Start, t: float) -> None:
+        super().begun(start, t)
+        if isinstance(start, Attempt) and start.effect == "once":
+            self._last_once = self._begun[start]
 
     def settled(self, event: Settled, by: Mapping[str, Value], usage: Mapping[str, Value] | None, t: float) -> None:
         if event.state == State.SUSPENDED and event.start is not None and isinstance(event.value, LinkCondition):
@@ -190,7 +224,7 @@ class _ChildRecorder(LogRecorder):
 
 
 def _outcomes(graph: Graph, inputs: Mapping[str, Any]) -> tuple[dict[str, Outcome], dict[str, Value]]:
-    """The inputs of a SUBMIT: outcomes of boundary and computed nodes by path, and values of static nodes."""
+    """The inputs of a SUBMIT, by id or path: outcomes of boundary and computed nodes by path, and values of static nodes."""
     known: dict[str, Outcome] = {}
     inject: dict[str, Value] = {}
     for name, (state, value) in inputs.items():
@@ -198,5 +232,5 @@ def _outcomes(graph: Graph, inputs: Mapping[str, Any]) -> tuple[dict[str, Outcom
         if spec is not None and "agent" not in spec and spec.get("boundary") is not True:
             inject[name] = value
         else:
-            known[name] = Outcome(state, value)
+            known[name if spec is None else escape(name)] = Outcome(state, value)
     return known, inject

@@ -10,7 +10,7 @@ from cloud.worker import RefusedCut, Worker
 from graphs.records import Cancel, Close, Input, Known, Submit
 from graphs.values import Value
 from protocol.config import Config, Role
-from protocol.events import Closed, Event, Got, GraphReceived
+from protocol.events import Acked, Closed, Event, Got, GraphReceived
 from protocol.journal_store import JournalStore
 from protocol.messages import GraphStatus
 from protocol.session import Conn
@@ -36,6 +36,8 @@ class _Device:
         self.connected = 0
         self._parked: dict[bytes, list[ChildRun]] = {}
         self._patience: asyncio.TimerHandle | None = None
+        self._acked: dict[bytes, int] = {}
+        self._ack: asyncio.Future[None] | None = None
 
     # -- cloud.child.ChildLog
 
@@ -51,11 +53,19 @@ class _Device:
         """Returns when all that was appended is durable."""
         await self.link.durable()
 
+    async def held(self, run: bytes, seq: int) -> None:
+        """Returns when the device holds a child run's log up to `seq`; for as long as it is away, never."""
+        while self._acked.get(run, 0) < seq:
+            self._ack = self._ack or asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._ack)
+
     # -- what the session says
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, Got):
             self._got(event)
+        elif isinstance(event, Acked):
+            self._acknowledged(event)
         elif isinstance(event, GraphReceived):
             self._graph_received(event)
         elif isinstance(event, Closed):
@@ -71,6 +81,13 @@ class _Device:
             if known is not None:
                 known.order(record)
         self._forget_ended()
+
+    def _acknowledged(self, event: Acked) -> None:
+        if event.run in self.runs:
+            self._acked[event.run] = event.seq
+        ack, self._ack = self._ack, None
+        if ack is not None:
+            ack.set_result(None)
 
     def _start(self, child: ChildRun) -> None:
         address = child.graph_hash
@@ -104,6 +121,7 @@ class _Device:
     def _forget_ended(self) -> None:
         for run in [run for run, child in self.runs.items() if child.ended]:
             del self.runs[run]
+            self._acked.pop(run, None)
 
     # -- coming and going
 

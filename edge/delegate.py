@@ -15,10 +15,10 @@ from graphs.cut import CutGraph
 from graphs.errors import LinkCondition, NodeError, NodeTimeout
 from graphs.events import Event as EngineEvent, Outcome, Settled, Start, Suspend, Told
 from graphs.journal.ids import new_run_id
-from graphs.paths import escape, unescape
+from graphs.paths import escape, root_node, unescape
 from graphs.records import Cancel, Close, End, Error, Event, Input, Record, Result, State, Submit, encode
 from graphs.spec import is_computed, reads
-from graphs.values import MISSING, Value
+from graphs.values import MISSING, Value, canonical
 
 if TYPE_CHECKING:
     from edge.worker import WorkerLink
@@ -33,6 +33,10 @@ goes on.
 
 _NODE_CODES: Final = frozenset({"NODE_FAILED", "NODE_TIMEOUT", "MODEL_REFUSED", "CONTEXT_TOO_LONG", "VALUE_UNSUPPORTED"})
 """Failures of the node's own doing; everything else is a condition of the link (docs/protocol.md §17)."""
+
+
+_ROOM: Final = 48 * 1024
+"""Bytes of inputs that go along with the order of a child run; a record holds 64 KiB."""
 
 
 class Delegate:
@@ -70,17 +74,24 @@ class Delegate:
         self._closed = False
         self._ended = False
         self._unsettled = set(fragment.boundary)
+        self._told: set[str] = set()
 
     # -- opening and closing
 
-    async def open(self, link: WorkerLink, statics: Mapping[str, Value], options: Mapping[str, Value]) -> None:
-        """Ship the cut graph and open the child run. `statics` are the values of static nodes that stand as boundary nodes.
+    async def open(
+        self, link: WorkerLink, statics: Mapping[str, Value], known: Mapping[str, Outcome], options: Mapping[str, Value]
+    ) -> None:
+        """Ship the cut graph and open the child run. `statics` are the values of static nodes that stand as boundary nodes, `known`
+        the outcomes of shipped nodes that the run has already: they go along with the order, so the worker never starts those.
 
         Whatever the gate or the limits refuse is a link condition: the nodes wait, the run goes on without them.
         """
         fragment = self.fragment
         inputs = {name: [int(State.INJECTED), value] for name, value in statics.items()}
         self._unsettled -= set(statics)
+        known = {path: each for path, each in known.items() if each.state == State.COMPLETED}
+        late = _fill(inputs, known)
+        self._told.update(known)
         submit = Submit("", fragment.hash, inputs, {"parent": [self.run, 1], "options": dict(options), "gone": list(_GONE)})
         labels = {label for each in self._labels.values() for label in each}
         try:
@@ -103,6 +114,8 @@ class Delegate:
             self.lost(condition)
             return
         self.sent[""] = len(fragment.canonical)
+        for path, outcome in late.items():
+            self._append(Input(path, State.COMPLETED, outcome.value), self._labels.get(root_node(path), ()), path)
         self._close_if_settled()
 
     async def close(self) -> None:
@@ -142,7 +155,7 @@ class Delegate:
             return
         self._expected.pop(path, None)
         name = event.node.id if event.frame.nesting is None else None
-        if name is None or name not in self.fragment.nodes or path in self.made:
+        if name is None or name not in self.fragment.nodes or path in self.made or path in self._told:
             return
         if event.state == State.COMPLETED:
             labels = self._labels.get(name, ())
@@ -244,6 +257,20 @@ class Delegate:
         import asyncio
 
         asyncio.get_running_loop().call_soon(self._feed, event)
+
+
+def _fill(inputs: dict[str, Value], known: Mapping[str, Outcome]) -> dict[str, Outcome]:
+    """Put known outcomes into the inputs of an order, as far as they fit into one record; gives those that follow it on their own."""
+    late: dict[str, Outcome] = {}
+    room = _ROOM - len(canonical(inputs))
+    for path, outcome in known.items():
+        entry = [int(State.COMPLETED), outcome.value]
+        room -= len(path) + len(canonical(entry))
+        if room < 0:
+            late[path] = outcome
+        else:
+            inputs[path] = entry
+    return late
 
 
 def _depending(graph: CutGraph, name: str) -> set[str]:

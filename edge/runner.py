@@ -145,7 +145,6 @@ class _Run:
         last_offer = self._last_offer()
         self.placed = self._place(last_offer)
         if self._shipped() and not self.options.local_only:
-            self._refuse_what_is_not_yet_possible()
             await self._reach_worker()
             if self.link is not None:
                 self.placed = self._place(self.link.offer)

@@ -72,8 +72,19 @@ def start(*words: str, home: Path, cwd: Path, **environ: str) -> Iterator[Proces
     with _popen(words, home, cwd, environ) as popen:
         try:
             yield Process(popen)
+        except BaseException:
+            _tell(popen)
+            raise
         finally:
             popen.kill()
+
+
+def _tell(popen: subprocess.Popen[str]) -> None:
+    """Show what a process had to say, for whoever reads why the test failed."""
+    popen.kill()
+    assert popen.stdout is not None
+    if not popen.stdout.closed:
+        print(popen.args, *popen.communicate(timeout=PATIENCE), sep="\n")
 
 
 def graphferry(*words: str, home: Path, cwd: Path, **environ: str) -> Outcome:
@@ -95,5 +106,8 @@ def serve(*words: str, home: Path, cwd: Path, models: str = "{large: {scripted: 
             if not worker.url.startswith("ws://"):
                 raise AssertionError(f"the worker did not start: {worker.outcome()}")
             yield worker
+        except BaseException:
+            _tell(popen)
+            raise
         finally:
             popen.kill()

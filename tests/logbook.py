@@ -1,0 +1,57 @@
+"""What the journals of a home say, for tests that look at a run afterwards or while it goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from graphs.journal.reader import Reader, RunRow
+from graphs.records import Event, Record, Result, State
+
+__all__ = ["begun", "entries", "made", "of", "runs", "store"]
+
+R = TypeVar("R")
+
+
+def runs(home: Path, side: str) -> list[RunRow]:
+    """All runs of that side's journal, oldest first."""
+    reader = Reader(home / side / "journal.db")
+    try:
+        return list(reversed(reader.runs()))
+    finally:
+        reader._reader.close()
+
+
+def entries(home: Path, side: str) -> list[tuple[RunRow, bytes, Record]]:
+    """Every record of that side's journal, with its run and its writer, oldest run first."""
+    reader = Reader(home / side / "journal.db")
+    try:
+        rows = reversed(reader.runs())
+        return [(row, logged.writer, logged.record) for row in rows for logged in reader.records(row.run)]
+    finally:
+        reader._reader.close()
+
+
+def of(home: Path, side: str, kind: type[R]) -> list[R]:
+    """The records of one kind."""
+    return [record for _, _, record in entries(home, side) if isinstance(record, kind)]
+
+
+def made(home: Path, side: str) -> list[tuple[str, str]]:
+    """(path, role of the run) of every result in that side's journal."""
+    return [(record.path, row.role) for row, _, record in entries(home, side) if isinstance(record, Result)]
+
+
+def begun(home: Path, side: str) -> list[Event]:
+    """The recorded beginnings of nodes."""
+    return [record for record in of(home, side, Event) if record.path is not None and record.state == State.EXECUTING]
+
+
+def store(home: Path, side: str) -> bytes:
+    """The store id of that side's journal."""
+    import sqlite3
+
+    with sqlite3.connect(home / side / "journal.db") as db:
+        found: Any = db.execute("SELECT id FROM store").fetchone()[0]
+    db.close()
+    return bytes(found)
