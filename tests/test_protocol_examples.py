@@ -6,14 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from graphs.records import Close, End, Event, Input, Result, State, Submit
-from graphs.values import digest
 from protocol.events import DeltaSeen, Got, Ready
 from protocol.messages import Ack, Delta, Entry, GraphState, GraphStatus, Hello, Log, Message, PutGraph, StateShown, Welcome
-from wire.pair import DEVICE, STORES, WORKER, Pair, run_id
+from wire.pair import DEVICE, GRAPH, GRAPH_HASH, STORES, WORKER, Pair, run_id
 
 RUN = run_id(1)
-BODY = b"\x81\xa5nodes\x80"
-GRAPH = digest(b"graphferry.graph.1\n" + BODY)
 PARENT = {"parent": [bytes(16), 1]}
 
 
@@ -63,10 +60,10 @@ def step(pair: Pair, *worker_does: Callable[[], object]) -> None:
 def test_one_online() -> None:
     pair = Pair()
     worker = pair.worker
-    pair.device.conn.put_graph(GRAPH, BODY)
-    pair.device.append(RUN, Submit("", GRAPH, {}, PARENT))
+    pair.device.conn.put_graph(GRAPH_HASH, GRAPH)
+    pair.device.append(RUN, Submit("", GRAPH_HASH, {}, PARENT))
     pair.connect()
-    step(pair, lambda: worker.conn.graph_state(GRAPH, GraphStatus.OK))
+    step(pair, lambda: worker.conn.graph_state(GRAPH_HASH, GraphStatus.OK))
     pair.device.append(RUN, Input("outline", State.COMPLETED, {"text": "x"}))
     pair.device.append(RUN, Close(None))
     step(pair, lambda: worker.conn.state(RUN, "draft", 1, State.EXECUTING, 5))
@@ -108,7 +105,7 @@ def test_one_online() -> None:
 def streaming() -> tuple[Pair, int]:
     """As in the first conversation, up to the first two tokens of `final`."""
     pair = Pair()
-    pair.device.append(RUN, Submit("", GRAPH, {}, PARENT))
+    pair.device.append(RUN, Submit("", GRAPH_HASH, {}, PARENT))
     pair.device.append(RUN, Input("outline", State.COMPLETED, {"text": "x"}))
     pair.device.append(RUN, Close(None))
     pair.connect()
@@ -170,7 +167,7 @@ def test_two_with_the_result_written_meanwhile() -> None:
 
 def test_two_with_the_input_lost() -> None:
     pair = Pair()
-    pair.device.append(RUN, Submit("", GRAPH, {}, PARENT))
+    pair.device.append(RUN, Submit("", GRAPH_HASH, {}, PARENT))
     pair.connect()
     for _ in range(2):
         step(pair)
@@ -192,11 +189,11 @@ def test_three_a_branch_across_the_cut() -> None:
     assert pair.device.seen(Ready)
     before = len(pair.trace)
     worker = pair.worker
-    pair.device.conn.put_graph(GRAPH, BODY)
-    pair.device.append(RUN, Submit("", GRAPH, {}, PARENT))
+    pair.device.conn.put_graph(GRAPH_HASH, GRAPH)
+    pair.device.append(RUN, Submit("", GRAPH_HASH, {}, PARENT))
     step(
         pair,
-        lambda: worker.conn.graph_state(GRAPH, GraphStatus.OK),
+        lambda: worker.conn.graph_state(GRAPH_HASH, GraphStatus.OK),
         lambda: worker.conn.state(RUN, "judge", 1, State.EXECUTING, 5),
     )
     step(pair, lambda: worker.append(RUN, result("judge", {"bad": False})))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, TypeVar
 
-from graphs.records import Encoded, Known, Record, decode
+from graphs.records import Encoded, Event as EventRecord, Known, Record, Result, State, Submit, decode
+from graphs.values import digest
 from protocol import codec
 from protocol.config import Config, Role
 from protocol.events import Event, Got, NeedRecords
@@ -16,6 +17,10 @@ from wire.memory_store import MemoryStore
 DEVICE, WORKER = "device", "worker"
 DEVICE_ID = b"d" * 16
 STORES = {DEVICE: b"device-1", WORKER: b"worker-1"}
+
+GRAPH = b"\x81\xa5nodes\x80"
+GRAPH_HASH = digest(b"graphferry.graph.1\n" + GRAPH)
+"""The canonical bytes of a graph without nodes, and its name."""
 
 E = TypeVar("E")
 
@@ -154,8 +159,6 @@ class Pair:
 
     def open(self, number: int = 1) -> RunId:
         """Submit a run on the device."""
-        from graphs.records import Submit
-
         run = run_id(number)
         self.device.append(run, Submit("", bytes(32), {}, {"parent": [bytes(16), 1]}))
         return run
@@ -163,3 +166,32 @@ class Pair:
     def said(self, sender: str) -> list[Message]:
         """Every message a side sent that was delivered."""
         return [message for side, messages in self.trace if side == sender for message in messages]
+
+
+# -- usual beginnings and records
+
+
+def connected(**config: dict[str, Any]) -> Pair:
+    """A pair after its handshake. `device` and `worker` are settings of either side."""
+    pair = Pair(**config)
+    pair.connect()
+    pair.settle()
+    return pair
+
+
+def running(**config: dict[str, Any]) -> tuple[Pair, RunId]:
+    """A connected pair with a run that both know."""
+    pair = connected(**config)
+    run = pair.open()
+    pair.settle()
+    return pair, run
+
+
+def result(path: str, value: object = None) -> Result:
+    """A RESULT."""
+    return Result(path, 1, 0, value, 5, {"model": "m"})
+
+
+def executing(path: str, at: int = 1, **info: object) -> EventRecord:
+    """An EVENT executing."""
+    return EventRecord(path, at, State.EXECUTING, 5, {"retry": 0, **info})
