@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from graphs.errors import NodeError
 from graphs.events import Start
 from graphs.registry import Effect
 from graphs.values import Value
@@ -98,7 +100,23 @@ class Attempt(Start):
         self.alive.by.update(facts)
 
     def used(self, **counts: Value) -> None:
-        self.alive.usage.update(counts)
+        usage = self.alive.usage
+        for name, count in counts.items():
+            usage[name] = usage[name] + count if isinstance(usage.get(name), (int, float)) else count
+
+    async def call_agent(self, name: str, inputs: dict[str, Value], params: dict[str, Value]) -> Value:
+        """Call another agent by its name, as part of this attempt: what it streams, costs and is made by counts as this node's.
+
+        Raises NodeError for a name that is not known here, and whatever the agent raises.
+        """
+        agent = self.runtime.agents.get(name)
+        if agent is None or agent.nests is not None:
+            raise NodeError(f"{self.agent_name}: there is no agent {name!r} to call here", retryable=False)
+        called = _Called(self, name, inputs, params)
+        if agent.blocking:
+            return await asyncio.to_thread(agent.run, called)
+        value = agent.run(called)
+        return await value if inspect.isawaitable(value) else value
 
     # -- what the runtime and its recorder see
 
@@ -119,3 +137,16 @@ class Attempt(Start):
         if self.live is None:
             return by, None
         return {**by, **self.live.by}, self.live.usage or None
+
+
+class _Called:
+    """The context of an agent that another one calls: its own inputs and params, everything else its caller's."""
+
+    def __init__(self, caller: Attempt, name: str, inputs: dict[str, Value], params: dict[str, Value]) -> None:
+        self._caller = caller
+        self.agent_name = name
+        self.inputs = inputs
+        self.params = params
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._caller, name)

@@ -39,6 +39,7 @@ class Frame:
         "broken",
         "dead",
         "defaulted",
+        "depth",
         "engine",
         "errors",
         "given",
@@ -67,6 +68,7 @@ class Frame:
         self.name = f"{base}#{turn}" if turn else base
         self.nesting = nesting
         self.row = row
+        self.depth: int = nesting.start.frame.depth + 1 if nesting is not None else 0
         self.turn = turn
         self.shown = False
         self.given: Mapping[int, Value] = _NOTHING
@@ -140,6 +142,8 @@ class Frame:
         plan = self.plan
         if self.turn:
             return None
+        if plan.endless and self.loop_count is None and self.engine.max_turns is None:
+            return "`while: true` never ends by itself: set a limit of turns (--max-turns), or a condition"
         lacking = [number for number in plan.valueless if self.results[number] is MISSING]
         lacking += [number for number in self.given if self.results[number] is MISSING and number not in lacking]
         if not lacking:

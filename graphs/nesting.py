@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from graphs.errors import GraphInvalid, NodeError
 from graphs.events import Arm, Start
@@ -17,7 +17,10 @@ from graphs.values import MISSING, Value
 if TYPE_CHECKING:
     from graphs.engine import Engine
 
-__all__ = ["Nesting", "frame_over", "open_node"]
+__all__ = ["MAX_NESTING", "Nesting", "frame_over", "open_node"]
+
+MAX_NESTING: Final = 64
+"""How deep graphs may open graphs: a graph made at run time could open itself for ever."""
 
 
 class Nesting:
@@ -118,6 +121,8 @@ def _make_frames(engine: Engine, nesting: Nesting, rows: list[dict[str, Value]])
     start = nesting.start
     node = start.node
     agent_name = "mapAgent" if nesting.is_map else "nestedAgent"
+    if start.frame.depth >= MAX_NESTING:
+        raise NodeError(f"{agent_name}: graphs are nested deeper than {MAX_NESTING} levels", retryable=False)
     if node.graph is None:
         raise NodeError(f"{agent_name}: Please update graphai to 0.5.19 or higher: the node has no `graph`", retryable=False)
     document = node.graph if node.graph_source is None else node.graph_source(start.frame.results)

@@ -142,6 +142,7 @@ class Plan:
         "blank_states",
         "boundaries",
         "computed",
+        "endless",
         "followers",
         "given",
         "graph",
@@ -268,7 +269,8 @@ class Plan:
         self.loop_while: Getter | None = None
         if is_source(condition):
             self.loop_while = compile_source(condition, self.numbers)
-        elif "while" in loop:
+        self.endless = "while" in loop and self.loop_while is None and bool(condition)
+        if "while" in loop and self.loop_while is None:
             self.loop_while = _always(condition)
 
 

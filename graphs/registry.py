@@ -59,6 +59,9 @@ class AgentContext(Protocol):
     def services(self) -> Any:
         """What this side offers its agents: `models` (graphs.models.interface.Models) and `files` (a granted folder or None)."""
 
+    async def call_agent(self, name: str, inputs: dict[str, Value], params: dict[str, Value]) -> Value:
+        """Call another agent by its name, as part of this attempt. Raises NodeError if there is none."""
+
     def stream(self, token: Value) -> None:
         """Hand on a piece of the answer while it is made; dropped if nobody listens or the attempt is over."""
 

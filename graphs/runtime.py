@@ -83,6 +83,7 @@ class Runtime:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.clock = clock
+        self.agents = compiler.agents
         self.services = services or Services()
         self.config: Mapping[str, Any] = config or {}
         self.filters = tuple(filters)

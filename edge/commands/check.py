@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 
 from graphs.environment import Environment, ExitStatus
-from graphs.errors import GraphInvalid
+from graphs.errors import GraphInvalid, Problem
 from graphs.load import load_file
 from graphs.loadagents import known_agents
 from graphs.spec import Graph
@@ -19,7 +20,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--agents", action="append", default=[], metavar="MODULE", help="a module with agents of your own; may be repeated"
     )
-    parser.add_argument("--strict", action="store_true", help="treat warnings as errors")
+    parser.add_argument("--strict", action="store_true", help="problems inside nested graphs and unknown @helpers are errors, not warnings")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -47,5 +48,9 @@ def main(args: Namespace, env: Environment) -> int:
     elif problems:
         env.stderr.write(render(problems, document.text if document else None, color=env.colour))
     if not bad and not args.json:
-        env.stdout.write(f"{args.graph}: {len(document.data['nodes']) if document else 0} nodes, no problems\n")
+        env.stdout.write(f"{args.graph}: {len(document.data['nodes']) if document else 0} nodes, {_count(problems)}\n")
     return ExitStatus.USAGE if bad else ExitStatus.COMPLETED
+
+
+def _count(warnings: Sequence[Problem]) -> str:
+    return "no problems" if not warnings else f"{len(warnings)} warning{'' if len(warnings) == 1 else 's'}"

@@ -27,7 +27,7 @@ def add_run_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--durability", choices=("group", "node"), default="group", help="group: many results a commit (default); node: full sync"
     )
-    parser.add_argument("--max-turns", type=int, metavar="N", help="end loops after N turns")
+    parser.add_argument("--max-turns", type=int, metavar="N", help="a loop that goes on after N turns fails")
     parser.add_argument(
         "--agents", action="append", default=[], metavar="MODULE", help="a module with agents of your own; may be repeated"
     )

@@ -38,7 +38,7 @@ async def tools_agent(context: AgentContext) -> Value:
     Tools are named AGENT--FUNCTION. Inputs: llmAgent, llmModel, messages, userInput {text}, tools, passthrough, stream. Gives
     {messages, data}: the history with what was said now, and what each tool gave, by its name.
     """
-    call = service(context, "call_agent")
+    call = getattr(context, "call_agent", None) or service(context, "call_agent")
     if call is None:
         raise refuse(
             "toolsAgent: agents cannot be called by name here", hint="Name the tools' agents as nodes of the graph instead."
