@@ -149,7 +149,9 @@ class Inbox:
             if run is not None:
                 log = next((log for log in run.logs() if log.writer == each.writer), None)
                 status = Status.DIVERGED if run.diverged else Status.OK if log is not None else Status.UNKNOWN
-                answers.append(statement(log, status) if log is not None else Statement(each.run, each.writer, 0, 0, status=status))
+                answers.append(
+                    statement(log, status) if log is not None else Statement(each.run, each.writer, 0, 0, status=status)
+                )
         for run, writers in named.items():
             answers += [statement(log) for log in run.logs() if log.writer not in writers and not run.diverged]
             if run.out is not None and run.out.writer not in writers:
@@ -234,7 +236,9 @@ class Inbox:
         into = run.into
         assert into is not None
         if message.next > into.last + 1:
-            raise RemoteProtocolError("GAP", f"records from {message.next} were announced, {into.last} are here", about=message.al)
+            raise RemoteProtocolError(
+                "GAP", f"records from {message.next} were announced, {into.last} are here", about=message.al
+            )
         into.alias = message.al
         connection.aliases[message.al] = run, into
         if not run.live:
@@ -295,9 +299,13 @@ class Inbox:
     def _check_order(self, into: InLog, message: Entry) -> None:
         orders = message.encoded.type < 0x30
         if orders is self._state.is_device:
-            raise RemoteProtocolError("PROTOCOL_WRITER", f"a record of type {message.encoded.type:#x} is not the peer's to write", about=message.al)
+            raise RemoteProtocolError(
+                "PROTOCOL_WRITER", f"a record of type {message.encoded.type:#x} is not the peer's to write", about=message.al
+            )
         if orders and (message.seq == 1) is not isinstance(message.record, Submit):
-            raise RemoteProtocolError("PROTOCOL_ORDER", "SUBMIT is the first record of a run, and only the first", about=message.al)
+            raise RemoteProtocolError(
+                "PROTOCOL_ORDER", "SUBMIT is the first record of a run, and only the first", about=message.al
+            )
         if into.ended:
             raise RemoteProtocolError("PROTOCOL_ORDER", "a record after END", about=message.al)
 

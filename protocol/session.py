@@ -68,7 +68,13 @@ class Conn:
             return
         config = state.config
         hello = DeviceHello(
-            config.device, state.store, number, config.agent, caps=config.caps, limits=config.limits, logs=own_statements(state.runs.values())
+            config.device,
+            state.store,
+            number,
+            config.agent,
+            caps=config.caps,
+            limits=config.limits,
+            logs=own_statements(state.runs.values()),
         )
         connection.outbox.control(hello.message())
         for message in state.shelf.connected():
@@ -209,7 +215,9 @@ class Conn:
     def _check_writer(self, run: Run | None, record: Known) -> None:
         state, type_ = self._state, record.TYPE
         if (type_ < 0x30) is not state.is_device:
-            raise LocalProtocolError("PROTOCOL_WRITER", f"a {state.config.role.value} does not write {type(record).__name__} records")
+            raise LocalProtocolError(
+                "PROTOCOL_WRITER", f"a {state.config.role.value} does not write {type(record).__name__} records"
+            )
         if (run is None) is not isinstance(record, Submit):
             raise LocalProtocolError("PROTOCOL_ORDER", "a run is opened by one SUBMIT, and known from it on")
         if run is None:
@@ -217,7 +225,9 @@ class Conn:
         if run.out is not None and run.out.ended:
             raise LocalProtocolError("PROTOCOL_ORDER", "nothing is appended after END")
         if run.diverged:
-            raise LinkCondition("RUN_DIVERGED", _DIVERGED, retryable=False, hint="`graphferry runs fork` continues it under a new id.")
+            raise LinkCondition(
+                "RUN_DIVERGED", _DIVERGED, retryable=False, hint="`graphferry runs fork` continues it under a new id."
+            )
         if run.refused is not None:
             raise LinkCondition(run.refused, "The worker does not take this run any more.", retryable=False)
 
@@ -312,6 +322,8 @@ def _size(token: Value) -> int:
         return len(token) or 1
     size = len(canonical(token))
     if size > MAX_TOKEN + 8:
-        raise LinkCondition("VALUE_TOO_LARGE", f"A streamed piece of {size:,} bytes, the limit is {MAX_TOKEN:,}.", retryable=False)
+        raise LinkCondition(
+            "VALUE_TOO_LARGE", f"A streamed piece of {size:,} bytes, the limit is {MAX_TOKEN:,}.", retryable=False
+        )
     codec.check_inline([token], size, "A streamed piece")
     return size

@@ -102,7 +102,12 @@ async def _carry(link: Link, socket: ClientConnection, number: int) -> tuple[Clo
 
 
 async def _keep(
-    link: Link, carrying: asyncio.Task[tuple[Closed, float]], url: str, store: LinkStore, token: str | None, tell: Callable[[Event], None]
+    link: Link,
+    carrying: asyncio.Task[tuple[Closed, float]],
+    url: str,
+    store: LinkStore,
+    token: str | None,
+    tell: Callable[[Event], None],
 ) -> None:
     """Make the connection again whenever it was lost, as long as that makes sense."""
     attempt, forgiven = 0, True
@@ -180,7 +185,9 @@ async def _open(url: str, token: str | None, seconds: float) -> ClientConnection
     except (OSError, TimeoutError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or "no answer"
         raise WorkerUnreachable(
-            url, f"the worker at {url} cannot be reached: {reason}", hint="Start one with `graphferry serve`, or run with --offline."
+            url,
+            f"the worker at {url} cannot be reached: {reason}",
+            hint="Start one with `graphferry serve`, or run with --offline.",
         ) from error
     if socket.subprotocol != SUBPROTOCOL:
         await socket.close()

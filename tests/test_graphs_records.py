@@ -40,7 +40,9 @@ from graphs.values import MISSING, canonical
 GRAPH = bytes(range(32))
 
 EXAMPLES: list[Record] = [
-    Submit("", GRAPH, {"topic": [9, "sea"]}, {"parent": [bytes(16), 1], "begun": {"a": 2}, "demand": ["a"], "gone": ["cancel", 5]}),
+    Submit(
+        "", GRAPH, {"topic": [9, "sea"]}, {"parent": [bytes(16), 1], "begun": {"a": 2}, "demand": ["a"], "gone": ["cancel", 5]}
+    ),
     Frame("#2", GRAPH, {}, {"demand": True, "gone": "keep"}),
     Input("outline", State.COMPLETED, {"text": "x", "score": 0.5}),
     Input("outline", State.COMPLETED, MISSING),
@@ -87,7 +89,13 @@ def test_every_type_has_an_example() -> None:
 
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text() | st.binary() | st.just(MISSING),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary()
+    | st.just(MISSING),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
     max_leaves=20,
 )
@@ -174,7 +182,10 @@ def test_wrong_fields_are_refused_when_written() -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(type_=st.sampled_from(sorted(RECORDS)), tail=st.binary(max_size=40) | st.lists(values, max_size=8).map(lambda v: b"".join(map(canonical, v))))
+@given(
+    type_=st.sampled_from(sorted(RECORDS)),
+    tail=st.binary(max_size=40) | st.lists(values, max_size=8).map(lambda v: b"".join(map(canonical, v))),
+)
 def test_no_bytes_raise_anything_else(type_: int, tail: bytes) -> None:
     try:
         record = decode(type_, tail)

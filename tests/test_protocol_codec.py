@@ -202,7 +202,9 @@ def test_false_lengths_are_refused_without_memory() -> None:
 
 # -- fuzz
 
-scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=8) | st.binary(max_size=40)
+scalars = (
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=8) | st.binary(max_size=40)
+)
 anything = st.recursive(
     scalars | st.builds(msgpack.ExtType, st.integers(0, 127), st.binary(max_size=8)),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3) | st.integers(0, 9), inner, max_size=4),

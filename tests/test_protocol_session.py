@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from graphs.errors import LinkCondition
-from graphs.records import Cancel, Close, End, EndStatus, Error, Input, Start, Submit
+from graphs.records import Cancel, Close, End, EndStatus, Error, Input, Known, Start, Submit
 from protocol import codec
 from protocol.errors import LocalProtocolError
 from protocol.events import (
@@ -177,8 +177,8 @@ def test_a_flush_is_one_transaction_and_one_ack() -> None:
 
 def test_both_logs_arrive_once_and_in_order() -> None:
     pair, run = running()
-    orders = [Input("a", 4, 1), Start("b", 1), Close(None)]
-    reports = [result("b"), Error("c", 1, 0, "NODE_FAILED", "no", True, False), End(0, 5, {})]
+    orders: list[Known] = [Input("a", 4, 1), Start("b", 1), Close(None)]
+    reports: list[Known] = [result("b"), Error("c", 1, 0, "NODE_FAILED", "no", True, False), End(0, 5, {})]
     for order, report in zip(orders, reports, strict=True):
         pair.device.append(run, order)
         pair.worker.append(run, report)

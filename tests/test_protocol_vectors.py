@@ -23,7 +23,9 @@ def name(vector: dict[str, Any]) -> str:
 
 
 def test_the_file_is_what_the_script_makes() -> None:
-    assert FILE.read_text(encoding="utf-8") == text(), "run `python tests/wire/vectors.py`, and ask whether old peers still understand"
+    assert FILE.read_text(encoding="utf-8") == text(), (
+        "run `python tests/wire/vectors.py`, and ask whether old peers still understand"
+    )
 
 
 @pytest.mark.parametrize("vector", GOOD, ids=name)

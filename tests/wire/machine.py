@@ -68,7 +68,9 @@ class Strict(RuleBasedStateMachine):
         else:
             over = self.next() % 2 == 0 or run not in self.attempts
             path = self.name() if over else "llm"
-            record: Record = Result(path, 1, 0, self.count, 5, {}) if kind == "result" else Error(path, 1, 0, "NODE_FAILED", "x", True, True)
+            record: Record = (
+                Result(path, 1, 0, self.count, 5, {}) if kind == "result" else Error(path, 1, 0, "NODE_FAILED", "x", True, True)
+            )
             if self.append(self.pair.worker, run, record) is not None and path == "llm":
                 self.attempts.pop(run, None)
         assert made is self.pair.worker.conn
@@ -225,7 +227,9 @@ class Strict(RuleBasedStateMachine):
                 if isinstance(event, Acked):
                     peer = WORKER if name == DEVICE else DEVICE
                     held = len(self.pair.sides[peer].log(event.run, name))
-                    assert event.seq <= held or event.run in self.pair.sides[peer].store.expired, "I4: acknowledged, but not durable at the peer"
+                    assert event.seq <= held or event.run in self.pair.sides[peer].store.expired, (
+                        "I4: acknowledged, but not durable at the peer"
+                    )
                 elif isinstance(event, Got):
                     encoded = side.store.logs[event.run, event.writer][event.seq - 1][0]
                     assert decode(encoded.type, encoded.tail) == event.record, "I6: told, but not durable"
@@ -240,7 +244,11 @@ class Strict(RuleBasedStateMachine):
         assert event.start >= self.newest.get(event.run, 0), "I7: text of an attempt that was superseded"
         self.newest[event.run] = event.start
         records = self.pair.device.records(event.run, WORKER)
-        closed = [record for record in records[event.start :] if isinstance(record, (Result, Error, End)) and getattr(record, "path", "llm") == "llm"]
+        closed = [
+            record
+            for record in records[event.start :]
+            if isinstance(record, (Result, Error, End)) and getattr(record, "path", "llm") == "llm"
+        ]
         assert not closed, "I8: text after the record that ended its attempt"
         assert event.off == len(text), "I7: tokens that do not follow the last ones"
         self.shown[key] = text + "".join(event.tokens)
@@ -267,7 +275,9 @@ class Strict(RuleBasedStateMachine):
                 if run in self.pair.worker.store.expired:
                     continue
                 read = self.pair.sides[reader].log(run, writer)
-                assert self.pair.sides[writer].log(run, writer)[: len(read)] == read, "I2: the reader holds what its writer never made durable"
+                assert self.pair.sides[writer].log(run, writer)[: len(read)] == read, (
+                    "I2: the reader holds what its writer never made durable"
+                )
 
     @invariant()
     def retention_begins_when_end_is_durable_at_the_device(self) -> None:

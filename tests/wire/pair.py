@@ -35,7 +35,9 @@ class Side:
 
     def __init__(self, name: str, **config: Any) -> None:
         self.name = name
-        self.config = Config(**{"role": Role(name), "peer": "worker" if name == DEVICE else "device", "device": DEVICE_ID, **config})
+        self.config = Config(
+            **{"role": Role(name), "peer": "worker" if name == DEVICE else "device", "device": DEVICE_ID, **config}
+        )
         self.store = MemoryStore(STORES[name])
         self.events: list[Event] = []
         self.got: dict[RunId, list[Record]] = {}
@@ -65,7 +67,9 @@ class Side:
             if isinstance(event, Got):
                 self.got.setdefault(event.run, []).append(event.record)
             elif isinstance(event, NeedRecords):
-                self.conn.supply_records(event.run, event.after, self.store.tail(event.run, event.writer, event.after, event.upto))
+                self.conn.supply_records(
+                    event.run, event.after, self.store.tail(event.run, event.writer, event.after, event.upto)
+                )
 
     def append(self, run: RunId, record: Known, **more: Any) -> int:
         """Append and commit."""

@@ -73,8 +73,14 @@ RUN, WRITER, HASH = bytes(range(16)), b"worker-1", bytes(range(32))
 OPTS = {"parent": [RUN, 1], "begun": {"a": 1}, "demand": ["a"], "gone": ["cancel", 30_000], "budget_ms": 5_000}
 
 GOOD: dict[str, list[Any]] = {
-    "HELLO": [1, {"v": [1, 1], "caps": [], "agent": "x/1", "device": RUN, "store": b"device-1", "conn": 7, "limits": {}, "logs": []}],
-    "HELLO, resuming": [1, {"v": [1, 1], "device": RUN, "store": b"device-1", "conn": 8, "logs": [[RUN, WRITER, 3, 123, [[3, 2]]]]}],
+    "HELLO": [
+        1,
+        {"v": [1, 1], "caps": [], "agent": "x/1", "device": RUN, "store": b"device-1", "conn": 7, "limits": {}, "logs": []},
+    ],
+    "HELLO, resuming": [
+        1,
+        {"v": [1, 1], "device": RUN, "store": b"device-1", "conn": 8, "logs": [[RUN, WRITER, 3, 123, [[3, 2]]]]},
+    ],
     "WELCOME": [2, {"v": 1, "caps": [], "store": WRITER, "hb_ms": 15_000, "limits": {}, "logs": [], "offer": {"queue": 4}}],
     "PING": [3, 1, 123_456],
     "PONG": [4, 1, 123_456, 99],
@@ -102,7 +108,18 @@ GOOD: dict[str, list[Any]] = {
     "HANDOVER": [39, 1, 8, b"device-2", 2],
     "EVENT executing": [48, 1, 1, "final", 1, 2, 1_700_000_000_000, {"retry": 0}],
     "EVENT suspended": [48, 1, 2, None, 0, 10, 1_700_000_000_000, {"why": "QUOTA"}],
-    "RESULT": [49, 1, 3, "final", 1, 0, {"text": "hi", "$odd": [1, -1, True, None, b"\x00"]}, 1_700_000_000_000, {"model": "large"}, {"out": 3}],
+    "RESULT": [
+        49,
+        1,
+        3,
+        "final",
+        1,
+        0,
+        {"text": "hi", "$odd": [1, -1, True, None, b"\x00"]},
+        1_700_000_000_000,
+        {"model": "large"},
+        {"out": 3},
+    ],
     "RESULT, numbers": [49, 1, 3, "n", 1, 0, [2**53 - 1, 2**63, 2**64 - 1, -(2**63), 1.5, 1e300, math.inf], 5, {}],
     "RESULT, unknown extension": [49, 1, 3, "n", 1, 0, msgpack.ExtType(42, b"later"), 5, {}],
     "ERROR": [51, 1, 4, "final", 1, 0, "NODE_FAILED", "it broke", True, False],
