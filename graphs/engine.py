@@ -44,8 +44,8 @@ from graphs.frames import Frame
 from graphs.limits import Queue
 from graphs.paths import split_frame, split_path
 from graphs.plan import Compiler, Plan, PlanNode
-from graphs.records import State
 from graphs.shaping import shaped, without_missing
+from graphs.states import State
 from graphs.values import MISSING, Value
 
 __all__ = ["Engine", "Frame"]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from graphs.paths import node_path
-from graphs.records import State
+from graphs.states import State
 from graphs.values import MISSING, Value
 
 if TYPE_CHECKING:

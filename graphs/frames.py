@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from graphs.errors import NodeError, UsageError
 from graphs.paths import node_path
 from graphs.plan import Plan, PlanNode
-from graphs.records import State
+from graphs.states import State
 from graphs.values import MISSING, Value, is_true
 
 if TYPE_CHECKING:

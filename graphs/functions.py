@@ -66,6 +66,8 @@ def compile_property(part: str) -> Property:
 
 def is_plain_key(part: str) -> bool:
     """Whether the part can only be a map's key, so that a caller may look it up itself."""
+    if part.isidentifier():
+        return True
     return not _POSITION.fullmatch(part) and not (_CALL.fullmatch(part) and _functions(part))
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, Protocol
 
 from graphs.errors import NodeError
-from graphs.paths import escape
-from graphs.records import State
-from graphs.refs import Getter, compile_output, compile_path, compile_source, compile_value, is_source
+from graphs.plan_node import PlanNode, always
+from graphs.refs import Getter, compile_source, is_source
 from graphs.registry import Agent
 from graphs.spec import Graph, is_boundary, is_computed, reads
-from graphs.values import MISSING, Value, is_true
+from graphs.states import State
+from graphs.values import MISSING, Value
 
 __all__ = ["Compiler", "Places", "Plan", "PlanNode"]
 
@@ -22,108 +22,6 @@ class Places(Protocol):
     """Where nodes run, by their place in the document: ids from the root graph on, escaped, joined by `/`. None is here."""
 
     def get(self, path: str, /) -> str | None: ...
-
-
-class PlanNode:
-    """One node, compiled.
-
-    `place` is where it runs; None is here. A `simple` node starts with nothing to decide but its inputs; a `plain` one's value
-    is stored as it is.
-    """
-
-    __slots__ = (
-        "agent",
-        "agent_source",
-        "any_input",
-        "condition",
-        "default",
-        "escaped",
-        "exists",
-        "filter_params",
-        "graph",
-        "graph_source",
-        "id",
-        "index",
-        "inputs",
-        "is_result",
-        "label",
-        "literal_inputs",
-        "model",
-        "nests",
-        "output",
-        "overlays",
-        "params",
-        "pass_through",
-        "place",
-        "plain",
-        "plans",
-        "priority",
-        "retry",
-        "simple",
-        "spec",
-        "timeout",
-    )
-
-    def __init__(
-        self, index: int, name: str, spec: Mapping[str, Value], numbers: Mapping[str, int], agents: Mapping[str, Agent]
-    ) -> None:
-        self.index = index
-        self.id = name
-        self.spec = spec
-        self.escaped = escape(name)
-        self.is_result: bool = spec.get("isResult") is True
-        agent = spec["agent"]
-        self.agent_source: Getter | None = compile_source(agent, numbers) if is_source(agent) else None
-        self.agent: Agent | None = None if self.agent_source else agents.get(agent)
-        self.nests = self.agent.nests if self.agent else None
-        inputs = spec.get("inputs") or {}
-        self.inputs: Getter | None = compile_value(inputs, numbers)
-        self.literal_inputs: Mapping[str, Value] = inputs
-        self.params: Mapping[str, Value] = spec.get("params") or {}
-        self.overlays: bool = "params" in inputs
-        self.condition: Callable[[list[Any]], bool] | None = _condition(spec, numbers)
-        default = spec.get("defaultValue")
-        self.default: Value = default or MISSING  # falsy defaults count as none (D9)
-        self.any_input: bool = spec.get("anyInput") is True
-        self.retry: int = int(spec.get("retry") or 0)
-        until = spec.get("repeatUntil") or {}
-        self.exists: Callable[[Value], Value] | None = compile_path(until["exists"]) if "exists" in until else None
-        self.timeout: float = spec.get("timeout") or 0
-        self.priority: float = spec.get("priority") or 0
-        self.label: str | None = spec.get("label")
-        output = spec.get("output")
-        self.output: Callable[[Value], Value] | None = compile_output(output) if output else None
-        passed = spec.get("passThrough")
-        self.pass_through: Getter | None = None
-        if passed:
-            self.pass_through = compile_value(passed, numbers) or _always(passed)
-        graph: Any = spec.get("graph")
-        self.graph_source: Getter | None = compile_source(graph, numbers) if is_source(graph) else None
-        self.graph: Value = graph
-        self.plans: dict[Any, Plan] = {}
-        self.filter_params: Mapping[str, Value] = spec.get("filterParams") or {}
-        self.model: str | None = spec.get("model")
-        self.place: str | None = None
-        self.plain: bool = self.exists is None and self.output is None and self.pass_through is None
-        self.simple: bool = (
-            self.agent is not None and self.nests is None and self.condition is None and not self.any_input and not self.overlays
-        )
-
-
-def _always(value: Value) -> Getter:
-    return lambda _results: value
-
-
-def _condition(spec: Mapping[str, Value], numbers: Mapping[str, int]) -> Callable[[list[Any]], bool] | None:
-    when = compile_source(spec["if"], numbers) if spec.get("if") is not None else None
-    unless = compile_source(spec["unless"], numbers) if spec.get("unless") is not None else None
-    if when and unless:
-        return lambda results: is_true(when(results)) and not is_true(unless(results))
-    if when:
-        return lambda results: is_true(when(results))
-    if unless:
-        return lambda results: not is_true(unless(results))
-    return None
 
 
 class Plan:
@@ -271,7 +169,7 @@ class Plan:
             self.loop_while = compile_source(condition, self.numbers)
         self.endless = "while" in loop and self.loop_while is None and bool(condition)
         if "while" in loop and self.loop_while is None:
-            self.loop_while = _always(condition)
+            self.loop_while = always(condition)
 
 
 class Compiler:
@@ -301,7 +199,7 @@ class Compiler:
         `mode` is what the agent does, nested or map; `shared` says that the document is the node's own, so its plan can be
         kept. Raises GraphInvalid, or NodeError where an input's name is a computed node's (graph-spec §9.1).
         """
-        if shared and (kept := node.plans.get(given)):
+        if shared and node.plans is not None and (kept := node.plans.get(given)):
             return kept
         if not isinstance(document, Mapping):
             raise NodeError("No GraphData: the nested graph of this node is missing or not a map", retryable=False)
@@ -313,7 +211,7 @@ class Compiler:
             given=given,
         )
         if shared:
-            node.plans[given] = plan
+            node.plans = {**(node.plans or {}), given: plan}
         return plan
 
 

@@ -23,6 +23,7 @@ import msgpack
 
 from graphs.errors import ValueUnsupported
 from graphs.record_fields import MAX_UINT, RULES, check, depth, types_of
+from graphs.states import State
 from graphs.values import EXT_UNDEFINED, MAX_DEPTH, MISSING, Value, canonical
 
 __all__ = [
@@ -54,21 +55,6 @@ __all__ = [
     "from_fields",
     "to_fields",
 ]
-
-
-class State(IntEnum):
-    """States of a node, as on the wire (docs/protocol.md §5)."""
-
-    WAITING = 0
-    QUEUED = 1
-    EXECUTING = 2
-    COMPLETED = 4
-    FAILED = 5
-    TIMED_OUT = 6
-    ABORTED = 7
-    SKIPPED = 8
-    INJECTED = 9
-    SUSPENDED = 10
 
 
 class EndStatus(IntEnum):

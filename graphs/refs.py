@@ -8,7 +8,8 @@ where there is none, and the frame itself as its last entry, which is where help
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from graphs.functions import compile_property, is_plain_key
@@ -41,13 +42,14 @@ def is_source(text: Value) -> bool:
     return isinstance(text, str) and text.startswith(":")
 
 
-def split_path(source: str) -> tuple[str, list[str]]:
-    """The node's name and the properties of `:node.prop.prop`; dots beside a bracket do not separate (§4.2)."""
-    if "(" not in source:
-        name, *properties = source[1:].split(".")
-    else:
-        name, *properties = _DOT.split(source[1:])
-    return name, properties
+@lru_cache(maxsize=1024)
+def split_path(source: str) -> tuple[str, tuple[str, ...]]:
+    """The node's name and the properties of `:node.prop.prop`; dots beside a bracket do not separate (§4.2).
+
+    Remembered for a while: reading a graph asks several times in a row.
+    """
+    name, *properties = source[1:].split(".") if "(" not in source else _DOT.split(source[1:])
+    return name, tuple(properties)
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -170,23 +172,17 @@ def _template(parts: list[str | Getter]) -> Getter:
 
 
 def _compile_list(items: list[Value] | tuple[Value, ...], index: Mapping[str, int]) -> Getter | None:
+    pairs = [pair for item in items if (pair := _place_and_key(item, index)) is not None]
+    if pairs and len(pairs) == len(items):
+
+        def get_keys(results: list[Any]) -> list[Value]:
+            return [value.get(key, MISSING) if (value := results[place]).__class__ is dict else MISSING for place, key in pairs]
+
+        return get_keys
     getters = [compile_value(item, index) for item in items]
     if not any(getters):
         return None
-    if all(getters):
-        pairs = [_place_and_key(item, index) for item in items]
-        if all(pairs):
-            keyed = [pair for pair in pairs if pair is not None]
-
-            def get_keys(results: list[Any]) -> list[Value]:
-                return [
-                    value.get(key, MISSING) if (value := results[place]).__class__ is dict else MISSING for place, key in keyed
-                ]
-
-            return get_keys
-        every = [getter for getter in getters if getter is not None]
-        return lambda results: [get(results) for get in every]
-    mixed = [(getter, item) for getter, item in zip(getters, items, strict=True)]
+    mixed = list(zip(getters, items, strict=True))
     return lambda results: [item if get is None else get(results) for get, item in mixed]
 
 
@@ -221,12 +217,12 @@ def _compile_map(items: Mapping[str, Value], index: Mapping[str, int]) -> Getter
     return fill
 
 
-def _chain(base: Getter, properties: list[str]) -> Getter:
+def _chain(base: Getter, properties: Sequence[str]) -> Getter:
     apply = _chain_value(properties)
     return lambda results: apply(base(results))
 
 
-def _chain_value(properties: list[str]) -> Callable[[Value], Value]:
+def _chain_value(properties: Sequence[str]) -> Callable[[Value], Value]:
     steps = [compile_property(each) for each in properties]
     if len(steps) == 1:
         return steps[0]

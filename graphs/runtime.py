@@ -39,8 +39,8 @@ from graphs.events import (
 )  # fmt: skip
 from graphs.plan import Compiler, Plan
 from graphs.ports import AgentFilter, Observer, Recorder, Remote, Services
-from graphs.records import State
 from graphs.registry import Agent
+from graphs.states import State
 from graphs.values import Value
 
 __all__ = ["Runtime"]

@@ -8,7 +8,7 @@ from graphs.errors import NodeError
 from graphs.events import Ended, Opened, Over, Start, Stop
 from graphs.frames import Frame
 from graphs.paths import escape, node_path
-from graphs.records import State
+from graphs.states import State
 
 if TYPE_CHECKING:
     from graphs.engine import Engine
