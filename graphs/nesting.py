@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphs.errors import GraphInvalid, NodeError
 from graphs.events import Arm, Start
 from graphs.frames import Frame
+from graphs.jstext import to_number
 from graphs.paths import child_frame
 from graphs.turns import begin
 from graphs.values import MISSING, Value
@@ -51,11 +52,11 @@ def open_node(engine: Engine, start: Start) -> None:
             engine, start, NodeError(str(error), retryable=False, detail={"problems": [each.message for each in error.problems]})
         )
         return
-    except NodeError as error:
+    except Exception as error:  # noqa: BLE001 - params and the graph may be data: whatever is wrong with them fails the node
         _failed(engine, start, error)
         return
     if not rows:
-        engine.shape(start, _compose(start, []))
+        _over(engine, start, is_map, [])
         return
     start.nesting = nesting
     nesting.left = len(rows)
@@ -74,6 +75,8 @@ def frame_over(engine: Engine, frame: Frame) -> None:
     start = nesting.start
     if start.nesting is not nesting:
         return  # another row failed first, or the attempt is over: this one went on in the background
+    if frame.strays:
+        start.frame.strays = [*start.frame.strays, *frame.strays]
     first = frame.first_error()
     if first is not None:
         rest = nesting.frames
@@ -87,7 +90,16 @@ def frame_over(engine: Engine, frame: Frame) -> None:
     nesting.left -= 1
     if not nesting.left:
         _close(engine, start)
-        engine.shape(start, _compose(start, nesting.values) if nesting.is_map else _nested_value(start, nesting.values[0]))
+        _over(engine, start, nesting.is_map, nesting.values)
+
+
+def _over(engine: Engine, start: Start, is_map: bool, values: list[Any]) -> None:
+    try:
+        value = _compose(start, values) if is_map else _nested_value(start, values[0])
+    except Exception as error:  # noqa: BLE001 - params may be data, as above
+        _failed(engine, start, error)
+        return
+    engine.shape(start, value)
 
 
 def _close(engine: Engine, start: Start) -> None:
@@ -126,8 +138,7 @@ def _make_frames(engine: Engine, nesting: Nesting, rows: list[dict[str, Value]])
     if node.graph is None:
         raise NodeError(f"{agent_name}: Please update graphai to 0.5.19 or higher: the node has no `graph`", retryable=False)
     document = node.graph if node.graph_source is None else node.graph_source(start.frame.results)
-    own_nodes = document.get("nodes") if isinstance(document, Mapping) else None
-    own_nodes = own_nodes if isinstance(own_nodes, Mapping) else {}
+    own_nodes = _names(document, "nodes") | _names(document, "inputs")
     # Rows have the same names, so all share one plan, and one look-up of where their values go.
     names = tuple(name for name in rows[0] if nesting.is_map or rows[0][name] is not MISSING or name not in own_nodes)
     assert start.agent is not None
@@ -147,7 +158,19 @@ def _make_frames(engine: Engine, nesting: Nesting, rows: list[dict[str, Value]])
             frame.fill(places, values)
         nesting.frames.append(frame)
     if not nesting.is_map and rows[0].get("loopCount"):
-        nesting.frames[0].loop_count = rows[0]["loopCount"]
+        nesting.frames[0].loop_count = _loop_count(rows[0]["loopCount"])
+
+
+def _names(document: Value, key: str) -> set[str]:
+    part = document.get(key) if isinstance(document, Mapping) else None
+    return set(part) if isinstance(part, Mapping) else set()
+
+
+def _loop_count(value: Value) -> float:
+    count = to_number(value)
+    if count != count:
+        raise NodeError("nestedAgent: the input loopCount has to be a number", retryable=False)
+    return count
 
 
 def _failed(engine: Engine, start: Start, error: BaseException) -> None:
