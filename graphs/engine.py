@@ -94,8 +94,8 @@ class Engine:
         self.queue = Queue(plan.limit, plan.labels) if demand is None else Queue(_NO_LIMIT, {})
         base, turn = split_frame(frame)
         self.root = Frame(self, plan, base=base, turn=turn)
-        self.log: list[tuple[Start | None, Frame, PlanNode, int, int, Value, float]] = []
-        """One entry a node and turn: (start, frame, node, turn, state, value or error, end)."""
+        self.log: list[Start] = []
+        """What happened to each node in each turn, in order: the last attempt, with how and when it ended."""
         self.now: float = 0.0
         self.ended: State | None = None
         self.epoch_ms = epoch_ms
@@ -432,7 +432,10 @@ class Engine:
         del frame.starts[number]
         frame.results[number] = value
         frame.states[number] = COMPLETED
-        self.log.append((start, frame, node, start.turn, COMPLETED, value, self.now))
+        start.state = COMPLETED
+        start.value = value
+        start.ended = self.now
+        self.log.append(start)
         if self._report:
             self.commands.append(Settled(frame, node, start.turn, COMPLETED, value, start, False))
         waits = frame.waits  # from here on `tell` and `_leave`, written out: this runs once a node
@@ -491,7 +494,11 @@ class Engine:
             self._begin_node(frame, node)
 
     def _settled(self, frame: Frame, node: PlanNode, state: int, value: Any, start: Start | None, known: bool) -> None:
-        self.log.append((start, frame, node, frame.turn, state, value, self.now))
+        entry = start or self.start_class(frame, node, None, {}, {}, 0, 0, self.now)
+        entry.state = state
+        entry.value = value
+        entry.ended = self.now
+        self.log.append(entry)
         if self._report:
             self.commands.append(Settled(frame, node, frame.turn, state, value, start, known))
 

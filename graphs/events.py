@@ -44,12 +44,19 @@ __all__ = [
 class Start:
     """Command: begin an attempt of a node. The object itself is the attempt's identity: events name it.
 
-    `retry` counts the failed attempts before this one, `at` the executions of this path begun anywhere, this one included.
-    `nesting` belongs to the engine, `over` (stopped: say nothing more), `live` and `task` to the shell that carries the attempt
-    out.
+    `retry` counts the failed attempts before this one, `at` the executions of this path begun anywhere, this one included; `t` is
+    when it began. Once the node settled with it, `state`, `value` and `ended` say how and when: the engine's log is a list of these.
+    `nesting` belongs to the engine, `over` (stopped: say nothing more), `live` and `task` to the shell that carries it out.
     """
 
-    __slots__ = ("agent", "at", "frame", "inputs", "live", "nesting", "node", "over", "params", "retry", "t", "task", "turn")
+    # Defaults stand in the class, not in each of the many objects.
+    state: int = State.EXECUTING.value
+    value: Value = MISSING
+    ended: float = 0.0
+    nesting: Any = None
+    over = False
+    live: Any = None
+    task: Any = None
 
     def __init__(
         self,
@@ -71,10 +78,6 @@ class Start:
         self.at = at
         self.turn = frame.turn
         self.t = t
-        self.nesting: Any = None
-        self.over = False
-        self.live: Any = None
-        self.task: Any = None
 
     @property
     def path(self) -> str:
