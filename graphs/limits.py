@@ -21,12 +21,13 @@ class Queue:
     its children.
     """
 
-    __slots__ = ("_lanes", "_order", "_parents", "_running", "labels", "limit", "line", "running", "waiting")
+    __slots__ = ("_lanes", "_opened", "_order", "_parents", "_running", "labels", "limit", "line", "running", "waiting")
 
     def __init__(self, limit: int, labels: Mapping[str, int]) -> None:
         self.limit = limit
         self.running = 0
         self.waiting = 0
+        self._opened = 0
         self.labels = labels
         self._running: dict[str, int] = dict.fromkeys(labels, 0)
         self._parents: dict[str, list[Any]] = {label: [] for label in labels}
@@ -82,15 +83,22 @@ class Queue:
         if node.label in self._running:
             self._running[node.label] -= 1
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing really runs: parents that wait for their nested graphs do not count."""
+        return self.running == self._opened
+
     def open(self, frame: Any, node: Any) -> None:
         """A running node opened a nested graph."""
         self.limit += 1
+        self._opened += 1
         if node.label in self._parents:
             self._parents[node.label].append(frame)
 
     def close(self, frame: Any, node: Any) -> None:
         """Its nested graph is over."""
         self.limit -= 1
+        self._opened -= 1
         if node.label in self._parents:
             self._parents[node.label].remove(frame)
 

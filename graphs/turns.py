@@ -66,8 +66,8 @@ def end(engine: Engine, state: State) -> None:
 
 
 def end_if_suspended(engine: Engine) -> None:
-    """End the run as suspended once nothing but suspended nodes is left."""
-    if not engine.queue.waiting and not engine.open and not _busy(engine.root):
+    """End the run as suspended once nothing but suspended nodes is left, and what queues for a place that their parents hold."""
+    if engine.queue.idle and not engine.open:
         end(engine, State.SUSPENDED)
 
 
@@ -79,9 +79,10 @@ def kill(engine: Engine, frame: Frame) -> None:
     for number, start in starts.items():
         frame.states[number] = _ABORTED
         engine.queue.leave(start.node)
-        if start.nesting is not None:
+        nested = start.nesting is not None
+        if nested:
             abandon(engine, start)
-        elif start.agent is not None:
+        if start.agent is not None and (start.node.timeout or not nested):  # of a nested graph the shell has a timer at most
             engine.commands.append(Stop(start))
     engine.queue.drop(frame)
     for inner in frame.strays:
@@ -101,8 +102,3 @@ def abandon(engine: Engine, start: Start) -> None:
     engine.queue.close(start.frame, start.node)
     for frame in nesting.frames:
         kill(engine, frame)
-
-
-def _busy(frame: Frame) -> bool:
-    """Whether anything really runs in a frame or inside it; a parent that waits for suspended children does not count."""
-    return any(start.nesting is None or any(_busy(inner) for inner in start.nesting.frames) for start in frame.starts.values())
