@@ -239,6 +239,16 @@ class Frame:
             return False
         if self.idle:
             return False  # a turn in which nothing could start would be followed by another such (D12)
+        turn = self.turn
+        try:
+            return self._advance()
+        except Exception as error:  # noqa: BLE001 - a property function in an `update` or in `while` may raise: no further turn (D2)
+            self.turn = turn
+            self.broken = error
+            return False
+
+    def _advance(self) -> bool:
+        plan, engine = self.plan, self.engine
         values = [(number, get(self.results)) for number, get in plan.updates]
         for number, value in values:
             self.results[number] = value

@@ -151,7 +151,7 @@ def _make_frames(engine: Engine, nesting: Nesting, rows: list[dict[str, Value]])
     for number, values in enumerate(rows):
         base = child_frame(path, row=number if nesting.is_map else None, tries=start.retry)
         frame = Frame(engine, plan, base=base, nesting=nesting, row=number)
-        if MISSING in values.values():
+        if not nesting.is_map or MISSING in values.values():
             for place, name in places:
                 frame.give(place, values[name])
         else:
