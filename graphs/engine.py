@@ -18,17 +18,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any, Final
 
-from graphs import nesting, turns
-from graphs.errors import NodeError, NodeTimeout
+from graphs import faults, nesting, turns
+from graphs.elsewhere import Elsewhere
+from graphs.errors import NodeError
 from graphs.events import (
     Abort,
     Begin,
     Close,
     Command,
     Completed,
-    Erred,
     Event,
     Failed,
     Interrupted,
@@ -36,22 +37,18 @@ from graphs.events import (
     Outcome,
     Settled,
     Start,
-    Stop,
     Suspend,
     Told,
 )  # fmt: skip
 from graphs.frames import Frame
 from graphs.limits import Queue
-from graphs.paths import split_frame, split_path
+from graphs.paths import split_frame
 from graphs.plan import Compiler, Plan, PlanNode
 from graphs.shaping import shaped, without_missing
 from graphs.states import State
 from graphs.values import MISSING, Value
 
 __all__ = ["Engine", "Frame"]
-
-MAX_EXECUTIONS: Final = 3
-"""How often a path is begun again when its model's process dies, before the node fails."""
 
 _NO_LIMIT: Final = 1 << 30
 
@@ -106,22 +103,20 @@ class Engine:
         self.shell = shell
         self.commands: list[Command] = []
         self.open = open
-        self._report = report
+        self.report = report
         self._begun = dict(begun or {})
         self._direct = not plan.labels and not begun and demand is None
-        self._demand = demand
-        self._ordered: set[str] = set()
-        self._awaiting: dict[str, tuple[Frame, PlanNode]] = {}
-        self._expected: dict[str, Start] = {}
+        self._on_demand = demand is not None
+        self.elsewhere = Elsewhere(self, demand or ())
         self._todo: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._handlers: Mapping[type, Callable[[Any], None]] = {
             Begin: self._on_begin,
-            Failed: self._on_failed,
-            Interrupted: self._on_interrupted,
-            Suspend: self._on_suspend,
-            Told: self._on_told,
-            Close: self._on_close,
-            Order: self._on_order,
+            Failed: partial(faults.failed, self),
+            Interrupted: partial(faults.interrupted, self),
+            Suspend: partial(faults.suspend, self),
+            Told: self.elsewhere.told,
+            Close: self.elsewhere.close,
+            Order: self.elsewhere.order,
             Abort: self._on_abort,
         }
 
@@ -169,71 +164,6 @@ class Engine:
         root.inject(event.inject)
         turns.begin(self, root)
 
-    def _on_failed(self, event: Failed) -> None:
-        start: Start = event.start
-        if start.frame.starts.get(start.node.index) is start:
-            if isinstance(event.error, NodeTimeout):
-                self.commands.append(Stop(start))
-            self.fail(start, event.error)
-
-    def _on_interrupted(self, event: Interrupted) -> None:
-        start = event.start
-        frame, node = start.frame, start.node
-        if frame.starts.get(node.index) is not start:
-            return
-        executions = start.at - start.retry
-        if executions >= MAX_EXECUTIONS:
-            message = f"{event.error} (begun {executions} times; not tried again)"
-            self.fail(start, NodeError(message, retryable=False), last=True)
-            return
-        if self._report:
-            self.commands.append(Erred(start, event.error, False))
-        self._attempt(frame, node, start.retry, start.at + 1)
-
-    def _on_suspend(self, event: Suspend) -> None:
-        start = event.start
-        frame, node = start.frame, start.node
-        if frame.starts.get(node.index) is not start:
-            return
-        del frame.starts[node.index]
-        frame.states[node.index] = SUSPENDED
-        frame.held += 1
-        self.suspended[start.path] = event.error
-        self._settled(frame, node, SUSPENDED, event.error, start, False)
-        self._leave(frame, node)
-
-    def _on_told(self, event: Told) -> None:
-        path, outcome = event.path, event.outcome
-        start: Start | None = self._expected.pop(path, None)
-        if start is not None:
-            frame, node = start.frame, start.node
-            if frame.starts.get(node.index) is start:
-                self._take(frame, node, outcome, start)
-                return
-        self.known[path] = outcome
-        frame_name, name = split_path(path)
-        if frame_name == self.root.name:
-            self.later(self.root.told, path, name)
-
-    def _on_close(self, _event: Close) -> None:
-        self.open = False
-        for frame, node in self._awaiting.values():  # never to be ordered any more: they stay waiting
-            frame.states[node.index] = WAITING
-            frame.active -= 1
-        self._awaiting.clear()
-        self.root.check_end()
-
-    def _on_order(self, event: Order) -> None:
-        entry = self._awaiting.pop(event.path, None)
-        if entry is None:
-            self._ordered.add(event.path)
-        else:
-            self._start_ordered(*entry)
-
-    def _start_ordered(self, frame: Frame, node: PlanNode) -> None:
-        self.queue.running += 1
-        self._begin_node(frame, node)
-
     def _on_abort(self, _event: Abort) -> None:
         if self.ended is None:
             turns.end(self, State.ABORTED)
@@ -263,7 +193,7 @@ class Engine:
                 self._skip(frame, node, known=True)
             else:
                 frame.states[number] = QUEUED
-                self._todo.append((self._take, (frame, node, outcome, None)))
+                self._todo.append((self.take, (frame, node, outcome, None)))
             return
         if node.condition is not None and (node.place is None or not node.any_input):
             # Of an anyInput node elsewhere, the order of arrival there decides.
@@ -271,24 +201,17 @@ class Engine:
                 holds = node.condition(frame.results)
             except Exception as error:  # noqa: BLE001 - whatever a property function raises is the node's failure (D2)
                 frame.states[number] = QUEUED
-                self._todo.append((self._break, (frame, node, error)))
+                self.later(faults.broke, self, frame, node, error)
                 return
             if not holds and node.default is MISSING:
                 self._skip(frame, node, known=False)
                 return
             if not holds:
                 frame.note_default(number)
-        if self._demand is not None and frame is self.root and node.id in self._demand:
-            path = frame.path_of(node)
-            if path in self._ordered:
-                self._ordered.discard(path)
-                self._start_ordered(frame, node)
-            else:
-                frame.states[number] = QUEUED
-                self._awaiting[path] = (frame, node)
+        if self._on_demand and self.elsewhere.withhold(frame, node):
             return
         if queue.enter(frame, node):
-            self._begin_node(frame, node)
+            self.begin_node(frame, node)
             return
         frame.states[number] = QUEUED
         queue.push(frame, node)
@@ -298,9 +221,10 @@ class Engine:
     def _skip(self, frame: Frame, node: PlanNode, *, known: bool) -> None:
         frame.active -= 1
         frame.states[node.index] = SKIPPED
-        self._settled(frame, node, SKIPPED, MISSING, None, known)
+        self.settled(frame, node, SKIPPED, MISSING, None, known)
 
-    def _begin_node(self, frame: Frame, node: PlanNode) -> None:
+    def begin_node(self, frame: Frame, node: PlanNode) -> None:
+        """A node has its place in the queue: its first attempt."""
         frame.states[node.index] = EXECUTING
         if node.simple and self._direct:
             self._attempt_simple(frame, node)
@@ -309,7 +233,7 @@ class Engine:
             self._todo.append((self._default, (frame, node)))
             return
         begun = self._begun.get(frame.path_of(node), 0) if self._begun else 0
-        self._attempt(frame, node, 0, begun + 1)
+        self.attempt(frame, node, 0, begun + 1)
 
     def _default(self, frame: Frame, node: PlanNode) -> None:
         start = self.start_class(frame, node, None, {}, {}, 0, 0, self.now)
@@ -321,13 +245,13 @@ class Engine:
         try:
             inputs = get(frame.results) if get is not None else dict(node.literal_inputs)
         except Exception:  # noqa: BLE001 - the long way round tells the node's failure
-            self._attempt(frame, node, 0, 1)
+            self.attempt(frame, node, 0, 1)
             return
         start = self.start_class(frame, node, node.agent, inputs, node.params, 0, 1, self.now)  # type: ignore[arg-type]
         frame.starts[node.index] = start
         self.commands.append(start)
 
-    def _attempt(self, frame: Frame, node: PlanNode, retry: int, at: int) -> None:
+    def attempt(self, frame: Frame, node: PlanNode, retry: int, at: int) -> None:
         """Resolve the inputs and start; a failure to do so is a failure of the attempt (D2)."""
         results = frame.results
         try:
@@ -353,7 +277,7 @@ class Engine:
             self._todo.append((nesting.open_node, (self, start)))
         else:
             if node.place is not None:
-                self._expected[start.path] = start
+                self.elsewhere.expect(start)
             self.commands.append(start)
 
     def _dynamic_agent(self, node: PlanNode, results: list[Any]) -> Any:
@@ -375,35 +299,11 @@ class Engine:
             return
         self._finish(frame, node, value, start)
 
-    def fail(self, start: Start, error: BaseException, *, last: bool = False) -> None:
-        """An attempt failed: again at once in the same place while retries are left, else the node has failed (§6.5)."""
-        frame, node = start.frame, start.node
-        if frame.starts.get(node.index) is not start:
-            return
-        if start.nesting is not None:
-            turns.abandon(self, start)
-        final = last or start.retry >= node.retry
-        if self._report:
-            self.commands.append(Erred(start, error, final))
-        if not final:
-            self._expected.pop(start.path, None) if node.place is not None else None
-            self._attempt(frame, node, start.retry + 1, start.at + 1)
-            return
-        del frame.starts[node.index]
-        state = TIMED_OUT if isinstance(error, NodeTimeout) else FAILED
-        frame.states[node.index] = state
-        frame.note_error(node.index, error)
-        self._settled(frame, node, state, error, start, False)
-        self._leave(frame, node)
+    def fail(self, start: Start, error: BaseException) -> None:
+        """An attempt failed."""
+        faults.fail(self, start, error)
 
-    def _break(self, frame: Frame, node: PlanNode, error: BaseException) -> None:
-        frame.states[node.index] = FAILED
-        frame.note_error(node.index, error)
-        self._settled(frame, node, FAILED, error, None, False)
-        frame.active -= 1
-        frame.check_end()
-
-    def _take(self, frame: Frame, node: PlanNode, outcome: Outcome, start: Start | None) -> None:
+    def take(self, frame: Frame, node: PlanNode, outcome: Outcome, start: Start | None) -> None:
         """Complete a node with an outcome that somebody else found; with a start it holds a place in the queue, else none."""
         state, value, error = outcome
         number = node.index
@@ -412,17 +312,17 @@ class Engine:
         if error is not None:
             frame.states[number] = state
             frame.note_error(number, error)
-            self._settled(frame, node, state, error, start, True)
+            self.settled(frame, node, state, error, start, True)
         elif state == SKIPPED:
             frame.states[number] = SKIPPED
-            self._settled(frame, node, SKIPPED, MISSING, start, True)
+            self.settled(frame, node, SKIPPED, MISSING, start, True)
         else:
             frame.states[number] = COMPLETED
             frame.results[number] = value
-            self._settled(frame, node, COMPLETED, value, start, True)
+            self.settled(frame, node, COMPLETED, value, start, True)
             self.tell(frame, number)
         if start is not None:
-            self._leave(frame, node)
+            self.leave(frame, node)
         else:
             frame.active -= 1
             frame.check_end()
@@ -436,7 +336,7 @@ class Engine:
         start.value = value
         start.ended = self.now
         self.log.append(start)
-        if self._report:
+        if self.report:
             self.commands.append(Settled(frame, node, start.turn, COMPLETED, value, start, False))
         waits = frame.waits  # from here on `tell` and `_leave`, written out: this runs once a node
         for follower in frame.plan.followers[number]:
@@ -466,7 +366,7 @@ class Engine:
             elif left < 0:  # an anyInput node: its count began below zero
                 frame.look_at_any(follower)
 
-    def _leave(self, frame: Frame, node: PlanNode) -> None:
+    def leave(self, frame: Frame, node: PlanNode) -> None:
         queue = self.queue
         if queue.labels:
             queue.leave(node)
@@ -491,15 +391,15 @@ class Engine:
                 frame, node = line.popleft()
                 queue.waiting -= 1
                 queue.running += 1
-            self._begin_node(frame, node)
+            self.begin_node(frame, node)
 
-    def _settled(self, frame: Frame, node: PlanNode, state: int, value: Any, start: Start | None, known: bool) -> None:
+    def settled(self, frame: Frame, node: PlanNode, state: int, value: Any, start: Start | None, known: bool) -> None:
         entry = start or self.start_class(frame, node, None, {}, {}, 0, 0, self.now)
         entry.state = state
         entry.value = value
         entry.ended = self.now
         self.log.append(entry)
-        if self._report:
+        if self.report:
             self.commands.append(Settled(frame, node, frame.turn, state, value, start, known))
 
     # -- for frames and nested graphs
