@@ -197,7 +197,9 @@ def _branches(sizes: Sizes) -> Iterator[Row]:
 
 
 def _starting(sizes: Sizes) -> Iterator[Row]:
-    pairs = [(fresh("two_nodes"), fresh("bare")) for _ in range(sizes.few + 1)][1:]  # the first ones may have to compile
+    with tempfile.TemporaryDirectory() as folder:
+        rounds = range(sizes.few + 1)
+        pairs = [(fresh("two_nodes", bytecode=folder), fresh("bare", bytecode=folder)) for _ in rounds][1:]  # the first compiles
     mine, bare = [each["cpu"] for each, _ in pairs], [each["cpu"] for _, each in pairs]
     text = f"{statistics.median(mine) * 1000:.0f} ms CPU"
     yield Row(

@@ -96,12 +96,18 @@ def ratio(ours: Iterable[float], bound: Iterable[float]) -> float:
     return statistics.median(mine / theirs for mine, theirs in zip(ours, bound, strict=True))
 
 
-def fresh(script: str, *arguments: str) -> dict[str, float]:
-    """What a script of benchmarks/fresh prints about itself, run in a new process."""
-    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+def fresh(script: str, *arguments: str, bytecode: str | None = None) -> dict[str, float]:
+    """What a script of benchmarks/fresh prints about itself, run in a new process.
+
+    With a folder `bytecode` all modules are compiled there by the first run and only read by later ones, as in an installed program.
+    """
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
+    if bytecode is not None:
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        environment["PYTHONPYCACHEPREFIX"] = bytecode
     done = subprocess.run(
         [sys.executable, str(ROOT / "benchmarks" / "fresh" / f"{script}.py"), *arguments],
-        env={**os.environ, "PYTHONPATH": path},
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
