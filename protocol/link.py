@@ -121,7 +121,8 @@ class Link:
         self._wake.set()
         if self._socket is not None:
             try:
-                await asyncio.wait_for(self._idle.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._idle.wait()
             except TimeoutError:
                 return
 
@@ -236,7 +237,9 @@ class Link:
                 self._idle.set()
             due = self._conn.deadline()
             try:
-                await asyncio.wait_for(self._wake.wait(), None if due is None else max(0.001, (due - _now()) / 1000))
+                # not wait_for: in Python 3.11 it loses a cancellation that comes when the wait is just over (gh-86296)
+                async with asyncio.timeout(None if due is None else max(0.001, (due - _now()) / 1000)):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
 

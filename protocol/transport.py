@@ -74,7 +74,8 @@ async def connect(
     carrying = asyncio.get_running_loop().create_task(_carry(link, socket, number))
     try:
         try:
-            welcome = await asyncio.wait_for(asyncio.shield(ready), seconds)
+            async with asyncio.timeout(seconds):
+                welcome = await asyncio.shield(ready)
         except TimeoutError:
             raise WorkerUnreachable(url, f"the worker at {url} took the connection but said nothing for {seconds:g} s") from None
         keeping = asyncio.get_running_loop().create_task(_keep(link, carrying, url, store, token, hear)) if reconnect else None
@@ -293,7 +294,8 @@ async def accept(socket: ServerConnection) -> tuple[bytes, DeviceHello] | None:
     from websockets.exceptions import ConnectionClosed
 
     try:
-        packet = await asyncio.wait_for(socket.recv(decode=None), WELCOME_MS / 1000)
+        async with asyncio.timeout(WELCOME_MS / 1000):
+            packet = await socket.recv(decode=None)
         if isinstance(packet, str):
             await socket.close(1003, "binary messages only")
             return None
