@@ -271,13 +271,14 @@ class Engine:
             return
         start = self.start_class(frame, node, agent, inputs, params, retry, at, self.now)
         frame.starts[node.index] = start
-        if agent is None:
+        if node.place is not None:  # its agent need not be known here
+            self.elsewhere.expect(start)
+            self.commands.append(start)
+        elif agent is None:
             self._todo.append((self._finish, (frame, node, None, start)))  # a bypassed agent gives null
-        elif agent.nests is not None and node.place is None:
+        elif agent.nests is not None:
             self._todo.append((nesting.open_node, (self, start)))
         else:
-            if node.place is not None:
-                self.elsewhere.expect(start)
             self.commands.append(start)
 
     def _dynamic_agent(self, node: PlanNode, results: list[Any]) -> Any:
