@@ -30,15 +30,16 @@ COMMANDS = {
     "demo": Command("edge.commands.demo", "run a small graph on a real model, with a worker beside it"),
     "run": Command("edge.commands.run", "run a graph"),
     "check": Command("edge.commands.check", "report every problem of a graph, each with its line; run nothing"),
+    "graph": Command("edge.commands.graph", "draw a graph: text, SVG, Mermaid or Graphviz; run nothing"),
+    "schema": Command("edge.commands.schema", "print the JSON Schema of graphs, for editors"),
+    "new": Command("edge.commands.new", "write a small graph to start from, and its schema"),
     "runs": Command("edge.commands.runs", "list the runs of this device, show or remove one"),
     "resume": Command("edge.commands.resume", "go on with a run that was suspended, interrupted or cut off"),
     "models": Command("edge.commands.models", "list the models of this device, get one"),
     "serve": Command("cloud.commands.serve", "start a worker that devices can ferry work to"),
 }
 
-PLANNED = frozenset(
-    {"answer", "audit", "calibrate", "doctor", "graph", "new", "pair", "plan", "replay", "schema", "sync", "ui", "vectors"}
-)
+PLANNED = frozenset({"answer", "audit", "calibrate", "doctor", "pair", "plan", "replay", "sync", "ui", "vectors"})
 """Commands that are designed but not built: naming one deserves a better answer than "unknown"."""
 
 
