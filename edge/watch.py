@@ -81,7 +81,7 @@ class Watch:
         report.state = _WORDS.get(event.state, "completed")
         if event.known:
             self._take_record(report)
-        elif event.start is not None:
+        elif event.start is not None and event.state != State.SUSPENDED:  # what only waited was made by nobody
             report.by, report.usage = dict(by), usage
             report.retry = event.start.retry
             report.ms = round((t - event.start.t) * 1000, 1)

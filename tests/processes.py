@@ -34,6 +34,13 @@ class Process:
         assert self._popen.stdout is not None
         return self._popen.stdout.readline().rstrip("\n")
 
+    def error_line(self) -> str:
+        """The next line of its stderr; what was read so is not in `outcome` any more."""
+        assert self._popen.stderr is not None
+        line = self._popen.stderr.readline().rstrip("\n")
+        assert line, "it ended"
+        return line
+
     def send(self, number: signal.Signals) -> None:
         self._popen.send_signal(number)
 

@@ -57,7 +57,7 @@ def worker(
     served: list[ServedWorker] = []
     failed: list[BaseException] = []
     ready = threading.Event()
-    stop: list[Callable[[], None]] = []
+    stop: list[Callable[[], object]] = []
 
     async def serve() -> None:
         stopping = asyncio.Event()
