@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,8 @@ from edge.config import load_config
 from edge.device import open_device
 from edge.progress import open_progress
 from edge.runner import run_graph
-from graphs.environment import Environment
+from graphs.environment import Environment, ExitStatus
+from graphs.errors import GraphInvalid
 from graphs.journal.schema import Synchronous
 from graphs.load import load_file
 from graphs.spec import Graph
@@ -37,6 +39,19 @@ def add_more_arguments(parser: ArgumentParser, words: Sequence[str], env: Enviro
 
 
 def main(args: Namespace, env: Environment) -> int:
+    try:
+        return _run(args, env)
+    except GraphInvalid as error:
+        if not args.json:
+            raise
+        from graphs.problems import as_data
+
+        invalid = {"status": "invalid", "problems": as_data(error.problems)}
+        env.stdout.write(json.dumps(invalid, ensure_ascii=False) + "\n")
+        return ExitStatus.USAGE
+
+
+def _run(args: Namespace, env: Environment) -> int:
     config = load_config(env)
     document = load_file(env.cwd / args.graph, file=args.graph)
     declared = document.data.get("inputs") if isinstance(document.data, Mapping) else None
