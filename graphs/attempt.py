@@ -29,12 +29,13 @@ def execution_key(run: bytes, path: str) -> bytes:
 class Live:
     """What an attempt needs that has a timeout or says something about itself; most never do."""
 
-    __slots__ = ("by", "timer", "usage")
+    __slots__ = ("by", "filter_params", "timer", "usage")
 
     def __init__(self) -> None:
         self.timer: asyncio.TimerHandle | None = None
         self.by: dict[str, Value] = {}
         self.usage: dict[str, Value] = {}
+        self.filter_params: dict[str, Value] = {}
 
 
 class Attempt(Start):
@@ -63,7 +64,9 @@ class Attempt(Start):
 
     @property
     def filter_params(self) -> Mapping[str, Value]:
-        return self.node.filter_params
+        """The node's, laid over those of the filters around it."""
+        laid = self.live.filter_params if self.live is not None else None
+        return {**laid, **self.node.filter_params} if laid else self.node.filter_params
 
     @property
     def node_id(self) -> str:

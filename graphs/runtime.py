@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from graphs.attempt import Attempt
 from graphs.engine import Engine
-from graphs.errors import LinkCondition, ModelCrashed, NodeTimeout, UsageError
+from graphs.errors import LinkCondition, ModelCrashed, NodeError, NodeTimeout, UsageError
 from graphs.events import (
     Abort,
     Arm,
@@ -137,7 +137,12 @@ class Runtime:
 
     def feed(self, event: Event) -> None:
         """Hand an event to the engine and carry out what it says; from the event loop's thread only."""
-        self._apply(self.engine.handle(event))
+        try:
+            self._apply(self.engine.handle(event))
+        except Exception as error:  # a recorder's or observer's: whoever called cannot help it, the run ends with it
+            if self._over is None or self._over.done():
+                raise
+            self._over.set_exception(error)
         self._call_help()
 
     def abort(self, why: str = "aborted") -> None:
@@ -276,10 +281,8 @@ class Runtime:
                 self._started(start)
             if start.node.timeout or (ways.get(agent) or self._way(agent)) == _CAREFULLY:
                 event = await self._carefully(start)
-                if event is None:
-                    continue
-                now = event.t
-                commands = handle(event)
+                now = clock()
+                commands = handle(event) if event is not None else []
             else:
                 start.t = clock()
                 try:
@@ -289,12 +292,17 @@ class Runtime:
                             self._call_help()
                         start.task = task
                         value = await value
+                        if start.over:
+                            _uncancel(task)
                 except asyncio.CancelledError:
-                    if not start.over or task is None:
-                        raise
-                    task.uncancel()
-                    continue
+                    event = self._cancelled(start, task)
+                    if start.over:
+                        _uncancel(task)
+                    now = clock()
+                    commands = handle(event) if event is not None else []
                 except Exception as error:  # noqa: BLE001 - an agent may raise anything; it is the node's failure
+                    if start.over:
+                        _uncancel(task)
                     now = clock()
                     commands = handle(self._failure(start, error))
                 else:
@@ -330,14 +338,13 @@ class Runtime:
                 self._recorder.admit(value)
             return Completed(start, value, self.clock())
         except asyncio.CancelledError:
-            if not start.over or task is None:
-                raise
-            task.uncancel()
-            return None
+            return self._cancelled(start, task)
         except Exception as error:  # noqa: BLE001 - an agent may raise anything; it is the node's failure
             return self._failure(start, error)
         finally:
             start.task = None
+            if start.over:
+                _uncancel(task)
 
     async def _record_begin(self, start: Attempt) -> None:
         assert self._recorder is not None
@@ -357,9 +364,20 @@ class Runtime:
             call = _in_thread(agent.run)
         for each in reversed(self.filters):
             if each.applies(agent.name, start.node.id):
-                call = _wrapped(each, call)
+                call = _wrapped(each, call, start)
         value = call(start)
         return await value if inspect.isawaitable(value) else value
+
+    def _cancelled(self, start: Attempt, task: asyncio.Task[None] | None) -> Event | None:
+        """What a CancelledError out of an agent means: None if the attempt was stopped, else the agent's own failure.
+
+        To be called while it is handled; raises it again if the worker itself is to end.
+        """
+        if task is None or not task.cancelling():
+            return Failed(start, NodeError("the agent was cancelled from within: something that it awaited was"), self.clock())
+        if not start.over:
+            raise  # noqa: PLE0704 - the caller handles it
+        return None
 
     def _failure(self, start: Attempt, error: Exception) -> Event:
         if isinstance(error, ModelCrashed):
@@ -395,9 +413,20 @@ def _in_thread(run: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda context: asyncio.get_running_loop().run_in_executor(None, copy_context().run, run, context)
 
 
-def _wrapped(each: AgentFilter, call: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _uncancel(task: asyncio.Task[None] | None) -> None:
+    """An agent that was stopped may have ended in any way; its worker goes on as if nobody had cancelled it."""
+    if task is not None:
+        task.uncancel()
+
+
+def _wrapped(each: AgentFilter, call: Callable[[Any], Any], start: Attempt) -> Callable[[Any], Any]:
     async def next_(context: Any) -> Any:
         value = call(context)
         return await value if inspect.isawaitable(value) else value
 
-    return lambda context: each.run(context, next_)
+    def run(context: Any) -> Any:
+        if each.params:
+            start.alive.filter_params = {**each.params, **start.alive.filter_params}
+        return each.run(context, next_)
+
+    return run
