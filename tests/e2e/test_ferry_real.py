@@ -114,24 +114,24 @@ def test_two_processes_and_a_real_model_on_both_sides(home_with_model: Path, tmp
         assert max(deltas) < result
 
 
-LONG = f"""\
+LONG = """\
 version: 0.5
 nodes:
-  topic: {{value: ferries}}
+  topic: {value: ferries}
   story:
     agent: llmAgent
-    model: PLACE
-    params: {{max_tokens: 200, temperature: 0}}
+    model: MODEL
+    params: {max_tokens: 200, temperature: 0}
     isResult: true
-    inputs: {{prompt: "Write a long story about ${{:topic}}."}}
-  again: {{agent: stringTemplateAgent, params: {{template: "told: ${{t}}"}}, inputs: {{t: :story.text}}, isResult: true}}
-""".replace("PLACE", "{model}")
+    inputs: {prompt: "Write a long story about ${:topic}."}
+  again: {agent: stringTemplateAgent, params: {template: "told: ${t}"}, inputs: {t: :story.text}, isResult: true}
+"""
 
 
 @pytest.mark.parametrize("place", ["edge", "cloud"])
 def test_kill_9_of_the_model_in_the_middle_of_an_answer(home_with_model: Path, tmp_path: Path, place: str) -> None:
     home = home_with_model
-    (tmp_path / "g.yaml").write_text(LONG.replace("{model}", "small" if place == "edge" else "large"), encoding="utf-8")
+    (tmp_path / "g.yaml").write_text(LONG.replace("MODEL", "small" if place == "edge" else "large"), encoding="utf-8")
     with (
         serve(home=home, cwd=tmp_path, models=MODELS) as worker,
         start("run", "g.yaml", "--cloud", worker.url, "--json", "--progress", "json", home=home, cwd=tmp_path) as device,

@@ -21,14 +21,14 @@ AGENTS = ("--agents", "gate_agents.py")
 
 
 @pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gates]:
-    with gates(tmp_path) as open_gates:
-        yield open_gates
+def home(own_home: Path) -> Path:
+    return own_home
 
 
 @pytest.fixture
-def home(own_home: Path) -> Path:
-    return own_home
+def gate(tmp_path: Path) -> Iterator[Gates]:
+    with gates(tmp_path) as open_gates:
+        yield open_gates
 
 
 def write_graph(folder: Path, port: int, *, agent: str = "gateAgent") -> None:
@@ -151,21 +151,23 @@ def test_ctrl_c_suspends_and_says_how_to_go_on(home: Path, tmp_path: Path, gate:
 @pytest.mark.parametrize("side", ["worker", "device"])
 def test_what_must_not_be_repeated_is_not(home: Path, tmp_path: Path, gate: Gates, side: str) -> None:
     write_graph(tmp_path, gate.port, agent="onceAgent")
-    with serve(*AGENTS, home=home, cwd=tmp_path) as worker:
-        with start("run", "g.yaml", "--cloud", worker.url, *AGENTS, home=home, cwd=tmp_path) as device:
-            gate.next().release("from here")
-            gate.next().release("from first")
-            gate.next().release("from between")
-            held = gate.next()
-            assert held.path == "second"
-            begun = [record.path for record in of(home, "edge", Event) if record.state == State.EXECUTING]
-            assert begun == ["second"], "the device must know that it began before it begins"
-            if side == "worker":
-                worker.kill()
-                held.gone()
-                assert device.outcome().status == 3
-            else:
-                device.kill()
+    with (
+        serve(*AGENTS, home=home, cwd=tmp_path) as worker,
+        start("run", "g.yaml", "--cloud", worker.url, *AGENTS, home=home, cwd=tmp_path) as device,
+    ):
+        gate.next().release("from here")
+        gate.next().release("from first")
+        gate.next().release("from between")
+        held = gate.next()
+        assert held.path == "second"
+        begun = [record.path for record in of(home, "edge", Event) if record.state == State.EXECUTING]
+        assert begun == ["second"], "the device must know that it began before it begins"
+        if side == "worker":
+            worker.kill()
+            held.gone()
+            assert device.outcome().status == 3
+        else:
+            device.kill()
     (row,) = (row for row in runs(home, "edge") if row.role == "root")
     with (
         serve(*AGENTS, home=home, cwd=tmp_path) as worker,
