@@ -19,8 +19,7 @@ _MODEL_KINDS: Final = ("file", "model", "scripted")
 class WorkerConfig:
     """What a worker serves. `files` are GGUF files by model name, `scripted` names of models that say back what they are told.
 
-    `folder` is where files may be read and written by agents; None grants no files. `slots` limits the nodes running at once
-    over all runs.
+    `folder` is where files may be read and written by agents; None grants no files.
     """
 
     files: Mapping[str, Path] = field(default_factory=dict)
@@ -59,12 +58,16 @@ def load_worker_config(path: Path | None, *, agents: tuple[str, ...] = (), token
             aliases[name] = str(entry["model"])
         else:
             scripted.append(name)
-    folder = data.get("files")
+    named, folder = data.get("agents") or (), data.get("files")
+    if not isinstance(named, (list, tuple)) or not all(isinstance(each, str) for each in named):
+        raise UsageError(f"{path}: `agents` is a list of modules, for instance\nagents: [my_agents.py]")
+    if folder is not None and not isinstance(folder, str):
+        raise UsageError(f"{path}: `files` is a folder, for instance\nfiles: /srv/graphferry")
     return WorkerConfig(
         files=files,
         aliases=aliases,
         scripted=tuple(scripted),
-        agents=(*(data.get("agents") or ()), *agents),
+        agents=(*named, *agents),
         folder=base / folder if folder else None,
         token=token,
     )

@@ -51,15 +51,17 @@ def load_config(env: Environment) -> EdgeConfig:
             raise UsageError(f"{path}: unknown entry {key!r}; known are {', '.join(sorted(_KEYS))}")
     cloud = data.get("cloud") or {}
     models = data.get("models") or {}
-    if not isinstance(cloud, Mapping) or not isinstance(cloud.get("url", ""), str):
+    if not isinstance(cloud, Mapping) or not isinstance(cloud.get("url", ""), str) or set(cloud) - {"url"}:
         raise UsageError(f"{path}: `cloud` is a {_KEYS['cloud']}, for instance\ncloud: {{url: ws://127.0.0.1:8765/v1/link}}")
     if not isinstance(models, Mapping) or not all(isinstance(each, str) for pair in models.items() for each in pair):
         raise UsageError(f"{path}: `models` is a {_KEYS['models']}, for instance\nmodels: {{small: smollm2-135m}}")
+    if not isinstance(data.get("offline", False), bool):
+        raise UsageError(f"{path}: `offline` is {_KEYS['offline']}")
     return EdgeConfig(
         home=home,
         url=env.environ.get("GRAPHFERRY_CLOUD") or cloud.get("url"),
         models=models,
-        offline=bool(data.get("offline", False)),
+        offline=data.get("offline", False),
         token=env.environ.get("GRAPHFERRY_TOKEN"),
     )
 

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cloud.config import load_worker_config
+from graphs.errors import UsageError
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "worker.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_without_a_file_a_worker_has_no_models_of_its_own_and_grants_no_files() -> None:
+    config = load_worker_config(None, agents=("mine.py",), token="secret")
+    assert (dict(config.files), dict(config.aliases), config.scripted, config.agents, config.folder) == ({}, {}, (), ("mine.py",), None)
+    assert config.token == "secret"
+    assert "secret" not in repr(config)
+
+
+def test_everything_in_the_file_is_taken_with_paths_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "big.gguf").write_bytes(b"GGUF")
+    text = "models: {a: {file: big.gguf}, b: {model: smollm2-135m}, c: {scripted: true}}\nagents: [one, two.py]\nfiles: data\n"
+    config = load_worker_config(written(tmp_path, text), agents=("three",))
+    assert dict(config.files) == {"a": tmp_path / "big.gguf"}
+    assert dict(config.aliases) == {"b": "smollm2-135m"}
+    assert config.scripted == ("c",)
+    assert config.agents == ("one", "two.py", "three")
+    assert config.folder == tmp_path / "data"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("model: {}\n", "unknown entry 'model'; known are agents, files, models"),
+        ("models: [large]\n", "`models` is a map of names"),
+        ("models: {large: big.gguf}\n", "models.large: expected {file: PATH}, {model: NAME} or {scripted: true}"),
+        ("models: {large: {}}\n", "models.large: expected"),
+        ("models: {large: {scripted: false}}\n", "models.large: expected"),
+        ("models: {large: {file: nowhere.gguf}}\n", "models.large: there is no file"),
+        ("agents: mine.py\n", "`agents` is a list of modules"),
+        ("agents: [7]\n", "`agents` is a list of modules"),
+        ("files: [a]\n", "`files` is a folder"),
+        ("- models\n", "expected a map of entries, got list"),
+        ("models: {\n", "cannot be read"),
+    ],
+)
+def test_a_mistake_names_the_file_and_the_entry(tmp_path: Path, text: str, told: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(UsageError) as caught:
+        load_worker_config(path)
+    assert str(path) in str(caught.value)
+    assert told in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        load_worker_config(tmp_path / "worker.yaml")

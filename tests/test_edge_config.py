@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from edge.config import load_config
+from graphs.environment import Environment
+from graphs.errors import UsageError
+
+
+def environment(home: Path, **variables: str) -> Environment:
+    return Environment(io.StringIO(), io.StringIO(), io.StringIO(), {"GRAPHFERRY_HOME": str(home), **variables}, home)
+
+
+def write(home: Path, text: str) -> None:
+    (home / "edge").mkdir(parents=True, exist_ok=True)
+    (home / "edge" / "config.yaml").write_text(text, encoding="utf-8")
+
+
+def test_without_a_file_everything_has_a_default(own_home: Path) -> None:
+    config = load_config(environment(own_home))
+    assert (config.url, dict(config.models), config.offline, config.token) == (None, {}, False, None)
+    assert config.journal == own_home / "edge" / "journal.db"
+    assert not (own_home / "edge").exists(), "looking changes nothing"
+
+
+def test_the_file_is_read(own_home: Path) -> None:
+    write(own_home, "cloud: {url: ws://127.0.0.1:1/v1/link}\nmodels: {small: tiny, large: huge}\noffline: true\n")
+    config = load_config(environment(own_home))
+    assert (config.url, dict(config.models), config.offline) == (
+        "ws://127.0.0.1:1/v1/link",
+        {"small": "tiny", "large": "huge"},
+        True,
+    )
+
+
+def test_an_empty_file_is_no_mistake(own_home: Path) -> None:
+    write(own_home, "# nothing yet\n")
+    assert load_config(environment(own_home)).url is None
+
+
+def test_variables_win_over_the_file(own_home: Path) -> None:
+    write(own_home, "cloud: {url: ws://127.0.0.1:1/v1/link}\n")
+    config = load_config(environment(own_home, GRAPHFERRY_CLOUD="ws://127.0.0.1:2/v1/link", GRAPHFERRY_TOKEN="secret"))
+    assert (config.url, config.token) == ("ws://127.0.0.1:2/v1/link", "secret")
+    assert "secret" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("clod: {url: x}\n", "unknown entry 'clod'; known are cloud, models, offline"),
+        ("cloud: ws://127.0.0.1/\n", "`cloud` is a map with `url`"),
+        ("cloud: {url: 7}\n", "`cloud` is a map with `url`"),
+        ("cloud: {uri: x}\n", "`cloud` is a map with `url`"),
+        ("models: [small]\n", "`models` is a map of tier or name to a model's name"),
+        ("models: {small: 7}\n", "`models` is a map of tier or name to a model's name"),
+        ("offline: sometimes\n", "`offline` is true or false"),
+        ("- cloud\n", "expected a map of entries, got list"),
+        ("cloud: {url: [\n", "cannot be read"),
+    ],
+)
+def test_a_mistake_names_the_file_and_the_entry(own_home: Path, text: str, told: str) -> None:
+    write(own_home, text)
+    with pytest.raises(UsageError) as caught:
+        load_config(environment(own_home))
+    assert str(own_home / "edge" / "config.yaml") in str(caught.value)
+    assert told in str(caught.value)
+
+
+def test_a_file_that_is_no_text_is_a_mistake(own_home: Path) -> None:
+    (own_home / "edge").mkdir()
+    (own_home / "edge" / "config.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match="cannot be read"):
+        load_config(environment(own_home))
