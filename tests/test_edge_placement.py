@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from edge.placement import Facts, NoPlace, Place, place_nodes
+from graphs.labels import labels_by_node
+from graphs.load import load_text
+from graphs.registry import Agent, Registry
+from graphs.spec import Graph
+
+AGENTS = Registry(
+    [
+        Agent("llmAgent", lambda context: None, effect="none", needs=frozenset({"model"})),
+        Agent("copyAgent", lambda context: None, effect="none", cheap=True),
+        Agent("workAgent", lambda context: None, effect="none"),
+        Agent("fileAgent", lambda context: None, needs=frozenset({"files"})),
+        Agent("askAgent", lambda context: None, needs=frozenset({"people"})),
+        Agent("nestedAgent", lambda context: None, nests="nested"),
+    ]
+)
+OFFER: dict[str, Any] = {"agents": dict.fromkeys([*AGENTS, "farAgent"], "1"), "models": {"large": {}}}
+
+
+def graph(nodes: str, head: str = "") -> Graph:
+    document = load_text(f"version: 0.5\n{head}nodes:\n  text: {{value: hi}}\n{nodes}", file="g.yaml")
+    return Graph.of(document.data, [*AGENTS, "farAgent"])
+
+
+def facts(**different: Any) -> Facts:
+    usual: dict[str, Any] = {
+        "agents": AGENTS,
+        "models": ["tiny"],
+        "tiers": {"small": "tiny"},
+        "default_model": "tiny",
+        "offer": OFFER,
+    }
+    return Facts(**{**usual, **different})
+
+
+def placed(nodes: str, head: str = "", **different: Any) -> dict[str, tuple[str, str]]:
+    found = place_nodes(graph(nodes, head), facts(**different))
+    return {name: (each.place, each.reason) for name, each in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("node", "place", "reason"),
+    [
+        ("{agent: llmAgent, model: large, inputs: {prompt: :text}}", "cloud", "needs large: not on this device"),
+        ("{agent: llmAgent, params: {model: large}, inputs: {prompt: :text}}", "cloud", "needs large: not on this device"),
+        ("{agent: llmAgent, inputs: {prompt: :text, model: large}}", "cloud", "needs large: not on this device"),
+        ("{agent: llmAgent, model: small, inputs: {prompt: :text}}", "edge", "tiny is here"),
+        ("{agent: llmAgent, inputs: {prompt: :text}}", "edge", "tiny is here"),
+        ("{agent: farAgent, inputs: {t: :text}}", "cloud", "needs farAgent: not on this device"),
+        ("{agent: fileAgent, inputs: {t: :text}}", "edge", "needs this device's files"),
+        ("{agent: askAgent, inputs: {t: :text}}", "edge", "needs this device's people"),
+        ("{agent: workAgent, inputs: {t: :text}}", "edge", "nothing it needs is elsewhere"),
+        ("{agent: workAgent, place: cloud, inputs: {t: :text}}", "cloud", "placed in the graph"),
+        ("{agent: workAgent, place: {at: cloud}, inputs: {t: :text}}", "cloud", "placed in the graph"),
+        ("{agent: llmAgent, model: small, place: cloud, inputs: {prompt: :text}}", "cloud", "placed in the graph"),
+        ("{agent: llmAgent, model: large, place: auto, inputs: {prompt: :text}}", "cloud", "needs large: not on this device"),
+        ("{agent: ':text', inputs: {t: :text}}", "edge", "decided at run time, here by default"),
+    ],
+)
+def test_a_node_has_a_place_and_the_reason_for_it(node: str, place: str, reason: str) -> None:
+    assert placed(f"  n: {node}\n") == {"n": (place, reason)}
+
+
+def test_the_command_line_wins_over_the_graph_and_the_node_over_the_graphs_place() -> None:
+    nodes = "  a: {agent: workAgent, inputs: {t: :text}}\n  b: {agent: workAgent, place: edge, inputs: {t: :text}}\n"
+    assert placed(nodes, "place: cloud\n") == {"a": ("cloud", "the graph's place"), "b": ("edge", "placed in the graph")}
+    pinned: dict[str, Place] = {"a": "edge", "b": "cloud"}
+    assert placed(nodes, "place: cloud\n", pinned=pinned) == {
+        "a": ("edge", "placed on the command line"),
+        "b": ("cloud", "placed on the command line"),
+    }
+
+
+def test_static_nodes_have_no_place() -> None:
+    assert "text" not in placed("  a: {agent: workAgent, inputs: {t: :text}}\n")
+
+
+def test_what_is_nested_counts_for_the_node_that_opens_it() -> None:
+    inner = "graph: {nodes: {i: {agent: llmAgent, model: large, isResult: true, inputs: {prompt: hi}}}}"
+    assert placed(f"  n: {{agent: nestedAgent, {inner}}}\n") == {"n": ("cloud", "needs large: not on this device")}
+    pinned = "graph: {nodes: {i: {agent: workAgent, place: cloud, isResult: true, inputs: {t: 1}}}}"
+    assert placed(f"  n: {{agent: nestedAgent, {pinned}}}\n") == {"n": ("cloud", "a node inside it is placed there")}
+
+
+def test_nested_nodes_in_two_places_are_refused() -> None:
+    inner = "graph: {nodes: {i: {agent: workAgent, place: cloud, inputs: {t: 1}}, j: {agent: workAgent, place: edge, inputs: {t: 1}}}}"
+    with pytest.raises(NoPlace, match="holds nodes placed at edge and at cloud") as caught:
+        placed(f"  n: {{agent: nestedAgent, {inner}}}\n")
+    assert "not yet possible" in caught.value.remedy
+    one = "graph: {nodes: {i: {agent: workAgent, place: cloud, inputs: {t: 1}}}}"
+    with pytest.raises(NoPlace, match="is placed at edge, but nodes inside it at cloud"):
+        placed(f"  n: {{agent: nestedAgent, place: edge, {one}}}\n")
+
+
+CHAIN = (
+    "  a: {agent: llmAgent, model: large, inputs: {prompt: :text}}\n"
+    "  b: {agent: copyAgent, inputs: {t: :a}}\n"
+    "  c: {agent: copyAgent, inputs: {t: :b}}\n"
+    "  d: {agent: llmAgent, model: large, inputs: {prompt: :c}}\n"
+)
+
+
+def test_cheap_nodes_between_two_of_the_worker_go_along() -> None:
+    found = placed(CHAIN.replace("inputs: {t: :b}", "inputs: {t: :a}"))
+    assert found["c"] == ("cloud", "follows a, saves a round trip")
+    assert placed("  a: {agent: copyAgent, inputs: {t: :text}}\n")["a"][0] == "edge", "without a source there it saves nothing"
+
+
+def test_cheap_nodes_stay_if_something_here_reads_them_or_feeds_them() -> None:
+    read_here = CHAIN + "  e: {agent: workAgent, inputs: {t: :b}}\n"
+    assert placed(read_here)["b"][0] == "edge"
+    fed_here = "  x: {agent: workAgent, inputs: {t: :text}}\n" + CHAIN.replace("{t: :a}", "{t: :a, u: :x}")
+    assert placed(fed_here)["b"][0] == "edge"
+    assert placed(CHAIN.replace("{t: :b}", "{t: :a}"), offer={**OFFER, "agents": {}})["b"][0] == "edge"
+
+
+@pytest.mark.parametrize(
+    ("node", "different", "told"),
+    [
+        (
+            "{agent: llmAgent, model: large, place: edge, inputs: {prompt: :text}}",
+            {},
+            "is placed at edge, but this device has no 'large'",
+        ),
+        ("{agent: farAgent, place: edge, inputs: {t: :text}}", {}, "is placed at edge, but this device has no 'farAgent'"),
+        ("{agent: llmAgent, model: large, inputs: {prompt: :text}}", {"local_only": True}, "--local-only forbids the link"),
+        ("{agent: workAgent, place: cloud, inputs: {t: :text}}", {"local_only": True}, "--local-only forbids the link"),
+    ],
+)
+def test_a_node_without_any_place_says_which_rule_forbids_it(node: str, different: dict[str, Any], told: str) -> None:
+    with pytest.raises(NoPlace, match=told) as caught:
+        placed(f"  n: {node}\n", **different)
+    assert caught.value.node == "n"
+    assert caught.value.remedy
+
+
+LABELLED = "  diary: {value: secret, sensitivity: private}\n"
+
+
+def test_a_label_keeps_a_node_here_and_wins_over_all_other_rules() -> None:
+    nodes = LABELLED + "  a: {agent: copyAgent, inputs: {t: :diary}}\n  b: {agent: copyAgent, if: :a, inputs: {t: :text}}\n"
+    assert placed(nodes, "place: edge\n") == {
+        "a": ("edge", "carries the label private: stays on this device"),
+        "b": ("edge", "carries the label private: stays on this device"),
+    }
+    for head, spec in (("place: cloud\n", ""), ("", "place: cloud, ")):
+        with pytest.raises(NoPlace, match="the label private, which is not cleared to leave this device"):
+            placed(LABELLED + f"  a: {{agent: copyAgent, {spec}inputs: {{t: :diary}}}}\n", head)
+    with pytest.raises(NoPlace, match="must stay on this device, which has no 'large'"):
+        placed(LABELLED + "  a: {agent: llmAgent, model: large, inputs: {prompt: :diary}}\n")
+
+
+def test_a_node_in_which_a_label_is_declared_stays_too() -> None:
+    inner = "graph: {nodes: {s: {value: x, sensitivity: pii}, i: {agent: copyAgent, isResult: true, inputs: {t: :s}}}}"
+    assert placed(f"  n: {{agent: nestedAgent, {inner}}}\n")["n"][0] == "edge"
+
+
+def test_no_labelled_node_is_ever_placed_elsewhere() -> None:
+    seed = random.randrange(1 << 30)
+    print(f"seed {seed}")
+    dice = random.Random(seed)
+    kinds = ("copyAgent", "workAgent", "llmAgent, model: large", "llmAgent, model: small", "farAgent")
+    for _ in range(150):
+        names = [f"n{number}" for number in range(dice.randint(1, 7))]
+        lines = [f"  s{number}: {{value: 1{dice.choice(['', ', sensitivity: private'])}}}" for number in range(2)]
+        for at, name in enumerate(names):
+            sources = dice.sample(["s0", "s1", *names[:at]], k=min(2, at + 2))
+            pin = dice.choice(["", "", ", place: cloud", ", place: edge"])
+            inputs = ", ".join(f"i{number}: :{source}" for number, source in enumerate(sources))
+            lines.append(f"  {name}: {{agent: {dice.choice(kinds)}{pin}, inputs: {{{inputs}}}}}")
+        built = graph("\n".join(lines) + "\n")
+        labels = labels_by_node(built)
+        try:
+            found = place_nodes(built, facts())
+        except NoPlace as refusal:
+            spec = built.nodes[refusal.node]
+            assert spec.get("place") or refusal.node in labels
+            continue
+        assert set(found) == set(names)
+        assert not [name for name, each in found.items() if each.place == "cloud" and name in labels]
