@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
+from graphs.plan import DEFAULT_LIMIT
 from graphs.spec import Graph, is_computed, reads
 from graphs.values import Value, canonical
 
@@ -97,7 +98,7 @@ def limit_can_bind(graph: Graph, nodes: Collection[str], nests: Mapping[str, str
     for name, spec in computed.items():
         if spec["agent"] in nests or str(spec["agent"]).startswith(":"):
             return f"node {name!r} opens a nested graph or names its agent at run time, so how many nodes run at once is not known yet"
-    limit: Any = graph.document.get("concurrency", 8)
+    limit: Any = graph.document.get("concurrency") or DEFAULT_LIMIT
     labels: Mapping[str, int] = {}
     if isinstance(limit, Mapping):
         labels = limit.get("labels") or {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from graphs.spec import Graph, reads
+from graphs.spec import Graph, reads, words
 from graphs.values import Value
 
 __all__ = ["labels_by_node", "own_labels"]
@@ -16,10 +16,7 @@ __all__ = ["labels_by_node", "own_labels"]
 
 def own_labels(spec: Mapping[str, Value]) -> frozenset[str]:
     """The labels a node's own `sensitivity` names: one word or a list of them."""
-    said = spec.get("sensitivity")
-    if said is None:
-        return frozenset()
-    return frozenset((said,) if isinstance(said, str) else said)
+    return frozenset(words(spec.get("sensitivity")))
 
 
 def labels_by_node(graph: Graph) -> dict[str, frozenset[str]]:

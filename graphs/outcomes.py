@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from graphs.events import Outcome
-from graphs.records import Error, Event, Input, Record, Result, State
+from graphs.records import Error, Event, Record, Result, State
 
 __all__ = ["Known", "known_outcomes"]
 
@@ -26,19 +26,23 @@ class Known:
 def known_outcomes(records: Iterable[Record]) -> Known:
     """Reads the logs of a run in any order between logs: the first result of a path counts, later ones are alternatives."""
     known = Known()
+    once: dict[str, int] = {}
+    ended: dict[str, int] = {}
     for record in records:
         if isinstance(record, Result):
-            known.indeterminate.discard(record.path)
             if record.path not in known.outcomes and not record.by.get("alt"):
                 known.outcomes[record.path] = Outcome(State.COMPLETED, record.value)
                 known.made[record.path] = record
+            ended[record.path] = max(ended.get(record.path, 0), record.at)
         elif isinstance(record, Event) and record.path is not None and record.state == State.EXECUTING:
             known.begun[record.path] = max(known.begun.get(record.path, 0), record.at)
-            if (record.info or {}).get("effect") == "once" and record.path not in known.outcomes:
-                known.indeterminate.add(record.path)
+            if (record.info or {}).get("effect") == "once":
+                once[record.path] = max(once.get(record.path, 0), record.at)
+        elif isinstance(record, Event) and record.path is not None and record.state == State.SKIPPED:
+            known.outcomes.setdefault(record.path, Outcome(State.SKIPPED))
         elif isinstance(record, Error) and record.path is not None:
             known.begun[record.path] = max(known.begun.get(record.path, 0), record.at)
-            known.indeterminate.discard(record.path)
-        elif isinstance(record, Input) and record.state == State.COMPLETED:
-            continue  # what the holder told a worker stands in the holder's own log, or can be derived
+            ended[record.path] = max(ended.get(record.path, 0), record.at)
+    # A result or an error ends the execution it names; another log may tell of a later one.
+    known.indeterminate = {path for path, at in once.items() if path not in known.outcomes and at > ended.get(path, 0)}
     return known

@@ -13,9 +13,9 @@ from graphs.spec import Graph, is_boundary, is_computed, reads
 from graphs.states import State
 from graphs.values import MISSING, Value
 
-__all__ = ["Compiler", "Places", "Plan", "PlanNode"]
+__all__ = ["DEFAULT_LIMIT", "Compiler", "Places", "Plan", "PlanNode"]
 
-_DEFAULT_LIMIT: Final = 8
+DEFAULT_LIMIT: Final = 8
 
 
 class Places(Protocol):
@@ -159,7 +159,7 @@ class Plan:
         if isinstance(limit, Mapping):
             self.labels = limit.get("labels") or {}
             limit = limit["global"]
-        self.limit: int = limit if limit is not None else _DEFAULT_LIMIT
+        self.limit: int = limit if limit is not None else DEFAULT_LIMIT
         loop = document.get("loop") or {}
         self.loops = bool(loop)
         self.loop_count: float | None = (loop["count"] or 0) if "count" in loop else None

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from graphs.attempt import Attempt
 from graphs.errors import GraphferryError, LinkCondition, NodeError
 from graphs.events import Settled, Start
+from graphs.plan_node import PlanNode
 from graphs.records import Error, Event, Known, Result, State
 from graphs.values import Value, canonical, clean
 
@@ -26,7 +27,7 @@ class LogRecorder:
 
     `append` takes a record and gives its sequence number; `durable` returns once all that was appended is. With `everything`
     results of cheap pure agents are recorded too, as a reader elsewhere needs them; without, they are left out, since computing
-    them again costs nothing. `delta(seq, token)` gets the tokens of an attempt whose begin is the record `seq`.
+    them again costs nothing; unless the clock or order of arrival decided what they were handed. `delta(seq, token)` gets the tokens of an attempt whose begin is the record `seq`.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class LogRecorder:
         self._everything = everything
         self._delta = delta
         self._begun: dict[Start, int] = {}
+        self._by_clock: dict[PlanNode, bool] = {}
 
     def started(self, start: Start, t: float) -> None:
         """Nothing to record: most attempts leave no record of their beginning."""
@@ -67,7 +69,7 @@ class LogRecorder:
             return
         start = event.start
         agent = start.agent if start is not None else None
-        if not self._everything and (agent is None or agent.cheap or agent.nests is not None):
+        if not self._everything and (agent is None or agent.cheap or agent.nests is not None) and self._repeatable(event.node):
             return
         retry, at = (start.retry, start.at) if start is not None else (0, 0)
         made = dict(by)
@@ -76,6 +78,13 @@ class LogRecorder:
         if start is not None:
             usage = {**(usage or {}), "ms": max(0, round((t - start.t) * 1000))}
         self._append(Result(event.path, at, retry, event.value, _now(), made, usage))
+
+    def _repeatable(self, node: PlanNode) -> bool:
+        """Whether doing the node again must see the same: not where order of arrival or the clock decides what it is handed."""
+        known = self._by_clock.get(node)
+        if known is None:
+            known = self._by_clock[node] = _has_clock(node.spec.get("inputs")) or _has_clock(node.spec.get("passThrough"))
+        return not known and not node.any_input
 
     def erred(self, start: Start, error: BaseException, final: bool, t: float) -> None:  # noqa: ARG002 - as above
         retryable = bool(getattr(error, "retryable", True))
@@ -99,6 +108,15 @@ class LogRecorder:
 
     async def durable(self) -> None:
         await self._durable()
+
+
+def _has_clock(item: Value) -> bool:
+    """Whether `@now`, `@now_ms` or `@now_s` stands anywhere in it."""
+    if isinstance(item, str):
+        return "@now" in item
+    if isinstance(item, Mapping):
+        return any(_has_clock(each) for each in item.values())
+    return isinstance(item, (list, tuple)) and any(_has_clock(each) for each in item)
 
 
 def _now() -> int:

@@ -11,7 +11,7 @@ from graphs.errors import GraphInvalid, Problem
 from graphs.refs import is_source, names_in
 from graphs.values import Value, canonical, graph_hash
 
-__all__ = ["Graph", "is_boundary", "is_computed", "reads"]
+__all__ = ["Graph", "is_boundary", "is_computed", "reads", "words"]
 
 
 class Graph:
@@ -67,16 +67,31 @@ class Graph:
 
 
 def _with_declared(document: Mapping[str, Value]) -> Mapping[str, Mapping[str, Value]]:
-    """The nodes, with a static node in front for each declared input that is not among them (graph-spec §14)."""
+    """The nodes as the graph's `inputs` declare them: static nodes in front for those that are not among them, with default and
+    sensitivity (graph-spec §14).
+    """
     nodes: Mapping[str, Mapping[str, Value]] = document["nodes"]
     declared = document.get("inputs")
     if not declared:
         return nodes
-    added: dict[str, Mapping[str, Value]] = {}
-    for name, about in declared.items():
-        if name not in nodes:
-            added[name] = {"value": about["default"]} if isinstance(about, Mapping) and "default" in about else {}
-    return {**added, **nodes}
+    made = {name: _declared(nodes.get(name, {}), about) for name, about in declared.items()}
+    return {**made, **{name: made.get(name, spec) for name, spec in nodes.items()}}
+
+
+def _declared(spec: Mapping[str, Value], about: Value) -> Mapping[str, Value]:
+    if not isinstance(about, Mapping) or is_computed(spec):
+        return spec
+    more: dict[str, Value] = {}
+    if "default" in about and "value" not in spec:
+        more["value"] = about["default"]
+    if about.get("sensitivity"):
+        more["sensitivity"] = [*words(spec.get("sensitivity")), *words(about["sensitivity"])]
+    return {**spec, **more} if more else spec
+
+
+def words(said: Value) -> tuple[str, ...]:
+    """The words of a `sensitivity`: one, a list of them, or none."""
+    return () if said is None else (said,) if isinstance(said, str) else tuple(said)
 
 
 def is_computed(node: Mapping[str, Value]) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
+from operator import is_
 from typing import Any, Final, TypeAlias
 
 import msgpack
@@ -73,13 +74,12 @@ def clean(value: Value) -> Value:
     Returns the same object where nothing had to change.
     """
     if isinstance(value, dict):
-        if all(item is not MISSING and clean(item) is item for item in value.values()):
-            return value
-        return {key: clean(item) for key, item in value.items() if item is not MISSING}
+        entries = {key: clean(item) for key, item in value.items() if item is not MISSING}
+        same = len(entries) == len(value) and all(map(is_, entries.values(), value.values()))
+        return value if same else entries
     if isinstance(value, (list, tuple)):
-        if isinstance(value, list) and all(item is not MISSING and clean(item) is item for item in value):
-            return value
-        return [None if item is MISSING else clean(item) for item in value]
+        items = [None if item is MISSING else clean(item) for item in value]
+        return value if isinstance(value, list) and all(map(is_, items, value)) else items
     return value
 
 
