@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
-from graphs.records import Encoded, End, Error, Event, Record, Result, State, Submit, decode
+from graphs.records import Encoded, End, EndStatus, Error, Event, Record, Result, State, Submit, decode
 from graphs.values import canonical, decode as decode_value
 from protocol.messages import Hash, RunId, StoreId
 from protocol.store import Effect, LogHead, OpenAttempt, Snapshot, Write
@@ -70,7 +70,7 @@ class JournalStore:
             else:
                 journal.accept(run, writer, seq, record)
             if record.type == End.TYPE:
-                journal.finish_run(run, "completed", ended=int(time.time() * 1000))
+                journal.finish_run(run, _ending(record), ended=int(time.time() * 1000))
         await journal.barrier(full=True)
 
     def _open_child(self, run: RunId, record: Encoded) -> None:
@@ -116,3 +116,8 @@ class JournalStore:
 
     async def next_connection(self, above: int = 0) -> int:
         return self._journal.next_conn(above)
+
+
+def _ending(record: Encoded) -> str:
+    end = decode(record.type, record.tail)
+    return EndStatus(end.status).name.lower() if isinstance(end, End) else "completed"

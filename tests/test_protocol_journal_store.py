@@ -1,0 +1,127 @@
+"""The link's store over a real journal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from graphs.journal import Journal
+from graphs.journal.ids import new_run_id
+from graphs.records import Close, Encoded, End, EndStatus, Error, Event, Known, Result, State, Submit, chain, encode
+from protocol.journal_store import JournalStore
+from protocol.store import Effect, OpenAttempt, Trim, Write
+
+PEER = b"\x01" * 8
+H = bytes(range(32))
+
+
+def writes(run: bytes, writer: bytes, records: Sequence[Known], *, after: int = 0, chk: int = 0) -> list[Effect]:
+    effects: list[Effect] = []
+    for seq, record in enumerate(records, after + 1):
+        encoded = encode(record)
+        chk = chain(chk, encoded.type, encoded.tail)
+        effects.append(Write(run, writer, seq, encoded, chk))
+    return effects
+
+
+def submit() -> Submit:
+    return Submit("", H, {}, {})
+
+
+def result(path: str) -> Result:
+    return Result(path, 1, 0, "v", 0, {}, None)
+
+
+def test_the_worker_opens_a_run_with_its_first_record(tmp_path: Path) -> None:
+    run = new_run_id()
+    with Journal.open(tmp_path / "journal.db") as journal:
+        store = JournalStore(journal)
+        asyncio.run(store.commit([*writes(run, PEER, [submit(), Close(None)]), Trim(run, PEER, 2)]))
+        row = journal.run(run)
+        assert (row.role, row.graph, row.status) == ("child", H, "running")
+        assert journal.durable_seq(run, PEER) == 2
+
+
+def test_both_logs_of_a_run_are_kept_and_read_back_byte_by_byte(tmp_path: Path) -> None:
+    run = new_run_id()
+    mine = [result("a"), result("b"), result("c")]
+    with Journal.open(tmp_path / "journal.db") as journal:
+        store = JournalStore(journal)
+        asyncio.run(store.commit([*writes(run, PEER, [submit()]), *writes(run, journal.store_id, mine)]))
+        read = asyncio.run(store.read(run, journal.store_id, 1, 2))
+        assert read == [Encoded(*encode(result("b")))]
+        assert asyncio.run(store.read(run, PEER, 0, 9)) == [Encoded(*encode(submit()))]
+        assert asyncio.run(store.read(new_run_id(), PEER, 0, 9)) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "word"),
+    [
+        (EndStatus.COMPLETED, "completed"),
+        (EndStatus.FAILED, "failed"),
+        (EndStatus.CANCELLED, "cancelled"),
+        (EndStatus.EXPIRED, "expired"),
+    ],
+)
+def test_an_end_closes_the_run_by_its_word(tmp_path: Path, status: EndStatus, word: str) -> None:
+    run = new_run_id()
+    with Journal.open(tmp_path / "journal.db") as journal:
+        asyncio.run(JournalStore(journal).commit(writes(run, PEER, [submit(), End(status, 0, {})])))
+        assert journal.run(run).status == word
+
+
+def test_what_is_found_says_where_each_log_stands(tmp_path: Path) -> None:
+    run, unknown = new_run_id(), new_run_id()
+    records: list[Known] = [
+        Event("done", 1, State.EXECUTING, 0, {"retry": 0}),
+        result("done"),
+        Event("failed", 1, State.EXECUTING, 0, {"retry": 0}),
+        Error("failed", 1, 0, "NODE_FAILED", "no", True, False),
+        Event("open", 3, State.EXECUTING, 0, {"retry": 2}),
+    ]
+    with Journal.open(tmp_path / "journal.db") as journal:
+        store = JournalStore(journal)
+        effects = writes(run, journal.store_id, records)
+        asyncio.run(store.commit([*writes(run, PEER, [submit()]), *effects]))
+        snapshot = asyncio.run(store.find([run, unknown]))
+        assert snapshot.store == journal.store_id
+        heads = {head.writer: head for head in snapshot.logs}
+        assert set(heads) == {PEER, journal.store_id}
+        own = heads[journal.store_id]
+        assert own.chks == [effect.chk for effect in effects if isinstance(effect, Write)]
+        assert (own.ended, own.attempts) == (False, (OpenAttempt(5, "open", 3),))
+        asyncio.run(store.commit(writes(run, journal.store_id, [End(EndStatus.COMPLETED, 0, {})], after=5, chk=own.chks[-1])))
+        (again,) = [head for head in asyncio.run(store.find([run])).logs if head.writer == journal.store_id]
+        assert (again.ended, len(again.chks)) == (True, 6)
+
+
+def test_connections_count_up_for_good(tmp_path: Path) -> None:
+    numbers = []
+    for above in (0, 0, 40, 0):
+        with Journal.open(tmp_path / "journal.db") as journal:
+            numbers.append(asyncio.run(JournalStore(journal).next_connection(above)))
+    assert numbers == sorted(set(numbers))
+    assert numbers[2] > 40
+
+
+def test_graphs_that_workers_hold_are_remembered_the_newest_longest(tmp_path: Path) -> None:
+    other = b"\x02" * 8
+    graphs = [number.to_bytes(32, "big") for number in range(300)]
+    with Journal.open(tmp_path / "journal.db") as journal:
+        store = JournalStore(journal)
+        store.remember_graph(PEER, graphs[0])
+        store.remember_graph(other, graphs[0])
+        journal.flush()
+        store.remember_graph(PEER, graphs[0])
+        journal.flush()
+        assert list(asyncio.run(store.find(())).held) == [(other, graphs[0]), (PEER, graphs[0])]
+        for graph in graphs:
+            store.remember_graph(PEER, graph)
+            journal.flush()
+    with Journal.open(tmp_path / "journal.db") as journal:
+        held = list(asyncio.run(JournalStore(journal).find(())).held)
+    assert len(held) == 256
+    assert held[-1] == (PEER, graphs[-1])
