@@ -7,6 +7,7 @@ import contextlib
 import signal
 import sys
 from argparse import ArgumentParser, Namespace
+from typing import Final
 
 from cloud.config import WorkerConfig, load_worker_config
 from cloud.server import WorkerServer
@@ -22,6 +23,8 @@ from graphs.models.together import Aliased, local_models
 
 __all__ = ["add_arguments", "main"]
 
+_LAST_PORT: Final = 65_535
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address (default: 127.0.0.1)")
@@ -36,6 +39,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def main(args: Namespace, env: Environment) -> int:
+    if not 0 <= args.port <= _LAST_PORT:
+        raise UsageError(f"--port {args.port}: a port is a number from 0 to {_LAST_PORT}")
     token = _token(args, env)
     config = load_worker_config(env.cwd / args.config if args.config else None, agents=tuple(args.agents), token=token)
     agents = known_agents(config.agents, folder=env.cwd)

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from conftest import CommandLine
+from gates import AGENTS
+from processes import graphferry, serve
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "worker.example.org"])
+def test_every_address_that_is_not_loopback_is_refused(cli: CommandLine, host: str) -> None:
+    outcome = cli("serve", "--host", host, "--port", "0")
+    assert (outcome.status, outcome.stdout) == (2, "")
+    assert f"--host {host}: only loopback addresses are served" in outcome.stderr
+    assert "tunnel" in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--config", "nowhere.yaml"], "nowhere.yaml cannot be read"),
+        (["--config", "broken.yaml"], "unknown entry 'modles'"),
+        (["--agents", "no_such_module"], "--agents no_such_module: cannot be imported"),
+        (["--token-file", "nowhere"], "--token-file nowhere cannot be read"),
+        (["--token-file", "empty"], "--token-file empty is empty"),
+        (["--port", "70000"], "--port 70000"),
+        (["--port", "-1"], "--port -1"),
+    ],
+)
+def test_what_cannot_be_served_is_said_before_it_starts(cli: CommandLine, tmp_path: Path, words: list[str], told: str) -> None:
+    (tmp_path / "broken.yaml").write_text("modles: {}\n", encoding="utf-8")
+    (tmp_path / "empty").write_text("\n", encoding="utf-8")
+    outcome = cli("serve", *words) if "--port" in words else cli("serve", "--port", "0", *words)
+    assert (outcome.status, outcome.stdout) == (2, "")
+    assert told in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+
+
+def test_agents_of_ones_own_on_both_sides_and_a_token_from_a_file(own_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(AGENTS, encoding="utf-8")
+    (tmp_path / "token").write_text("open sesame\n", encoding="utf-8")
+    (tmp_path / "g.yaml").write_text(
+        "version: 0.5\nnodes:\n"
+        "  a: {agent: whereAgent, place: edge, isResult: true, inputs: {t: 1}}\n"
+        "  b: {agent: whereAgent, place: cloud, isResult: true, inputs: {t: :a.t}}\n",
+        encoding="utf-8",
+    )
+    with serve("--agents", "mine.py", "--token-file", "token", home=own_home, cwd=tmp_path) as worker:
+        words = ("run", "g.yaml", "--cloud", worker.url, "--agents", "mine.py", "--json")
+        refused = graphferry(*words, home=own_home, cwd=tmp_path)
+        assert refused.status == 3
+        assert "does not accept this token" in refused.stderr
+        outcome = graphferry(*words, home=own_home, cwd=tmp_path, GRAPHFERRY_TOKEN="open sesame")
+        assert outcome.status == 0, outcome.stderr
+        assert f'"b": {{"pid": {worker.pid}, "t": 1}}' in outcome.stdout

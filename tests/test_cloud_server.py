@@ -1,0 +1,161 @@
+"""The worker's server: what it says before the upgrade, what it offers, and that it is there for many devices."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloud.server import WorkerServer
+from cloud.worker import Worker
+from conftest import CommandLine
+from gates import AGENTS
+from graphs.errors import UsageError, WorkerUnreachable
+from graphs.journal import Journal
+from graphs.loadagents import known_agents
+from graphs.models.scripted import ScriptedModel, ScriptedModels
+from protocol.config import Config, Role
+from protocol.events import Event, Ready
+from protocol.journal_store import JournalStore
+from protocol.transport import SUBPROTOCOL, connect
+from workers import ServedWorker, worker
+
+LINK = "/v1/link"
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    "Sec-WebSocket-Protocol": SUBPROTOCOL,
+}
+
+
+def ask(served: ServedWorker, path: str, **headers: str) -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
+    try:
+        connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        response = connection.getresponse()
+        if response.status != 101:
+            response.read()
+        return response
+    finally:
+        connection.close()
+
+
+def test_health_is_told_to_everybody(own_home: Path) -> None:
+    with worker(own_home, token="secret") as served:
+        assert ask(served, "/healthz").status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "different", "status"),
+    [
+        (LINK, {"Authorization": "Bearer secret"}, 101),
+        (LINK, {"Authorization": "bearer secret"}, 101),
+        ("/", {"Authorization": "Bearer secret"}, 404),
+        ("/v1/links", {"Authorization": "Bearer secret"}, 404),
+        (LINK, {}, 401),
+        (LINK, {"Authorization": "Bearer secre"}, 401),
+        (LINK, {"Authorization": "Bearer secrets"}, 401),
+        (LINK, {"Authorization": "Basic secret"}, 401),
+        (LINK, {"Authorization": "Bearer secret", "Origin": "https://example.org"}, 403),
+        (LINK, {"Authorization": "Bearer secret", "Origin": "null"}, 403),
+        (LINK, {"Authorization": "Bearer secret", "Sec-WebSocket-Protocol": "graphferry.v9"}, 426),
+        (LINK, {"Authorization": "Bearer secret", "Sec-WebSocket-Protocol": ""}, 426),
+    ],
+)
+def test_what_is_wrong_is_said_before_the_upgrade(own_home: Path, path: str, different: dict[str, str], status: int) -> None:
+    with worker(own_home, token="secret") as served:
+        response = ask(served, path, **{**UPGRADE, **different})
+    assert response.status == status
+    if status == 401:
+        assert response.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_without_a_token_every_device_of_this_machine_may_come(own_home: Path) -> None:
+    with worker(own_home) as served:
+        assert ask(served, LINK, **UPGRADE).status == 101
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "example.org", ""])
+def test_only_loopback_is_served(own_home: Path, host: str) -> None:
+    async def main() -> None:
+        with Journal.open(own_home / "cloud" / "journal.db") as journal:
+            server = WorkerServer(Worker(journal, known_agents(), ScriptedModels()), host=host)
+            with pytest.raises(UsageError, match="only loopback addresses are served"):
+                await server.start()
+
+    asyncio.run(main())
+
+
+def heard_by_a_device(served: ServedWorker, home: Path, token: str | None = None) -> Ready:
+    async def main() -> Ready:
+        def ignore(_: Event) -> None:
+            pass
+
+        with Journal.open(home / "edge" / "journal.db") as journal:
+            config = Config(role=Role.DEVICE, peer=served.url, device=journal.store_id + bytes(8))
+            async with connect(served.url, config, JournalStore(journal), ignore, token=token) as (_, ready):
+                return ready
+
+    return asyncio.run(main())
+
+
+def test_the_offer_says_what_there_is(own_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "gate_agents.py").write_text(AGENTS, encoding="utf-8")
+    model = ScriptedModel("large", context=77)
+    with worker(own_home, models=(model, "other"), agents=("gate_agents.py",), folder=tmp_path) as served:
+        offer: Any = heard_by_a_device(served, own_home).offer
+    assert set(offer["models"]) == {"large", "other"}
+    assert (offer["models"]["large"]["digest"], offer["models"]["large"]["context"]) == (model.info.digest, 77)
+    assert offer["models"]["large"]["loaded"] is True
+    assert offer["agents"]["gateAgent"] == "1"
+    assert offer["agents"]["llmAgent"] == "1"
+    assert offer["slots"] >= offer["queue"] > 0
+
+
+def test_a_device_without_the_token_is_told_what_to_do(own_home: Path) -> None:
+    with worker(own_home, token="secret") as served:
+        with pytest.raises(WorkerUnreachable, match="does not accept this token") as caught:
+            heard_by_a_device(served, own_home, token="wrong")
+        assert "GRAPHFERRY_TOKEN" in (caught.value.hint or "")
+        assert heard_by_a_device(served, own_home, token="secret").store
+
+
+def test_one_device_may_come_again_and_again(own_home: Path) -> None:
+    with worker(own_home) as served:
+        stores = {heard_by_a_device(served, own_home).store for _ in range(5)}
+        assert len(stores) == 1
+        assert served.call(lambda: len(served.server._devices)) == 1
+
+
+def test_what_speaks_another_language_does_not_bring_it_down(own_home: Path) -> None:
+    async def main(url: str) -> int | None:
+        from websockets.asyncio.client import connect as open_socket
+        from websockets.exceptions import ConnectionClosed
+        from websockets.typing import Subprotocol
+
+        async with open_socket(url, subprotocols=[Subprotocol(SUBPROTOCOL)]) as socket:
+            await socket.send(b"\xc1 no such byte")
+            try:
+                while True:
+                    await socket.recv()
+            except ConnectionClosed as closed:
+                return closed.rcvd.code if closed.rcvd else None
+
+    with worker(own_home) as served:
+        assert asyncio.run(main(served.url)) == 4400
+        assert heard_by_a_device(served, own_home).store
+
+
+def test_a_worker_that_stops_tells_its_devices(cli: CommandLine, own_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "g.yaml").write_text(
+        "version: 0.5\nnodes:\n  a: {agent: llmAgent, model: large, isResult: true, inputs: {prompt: hi}}\n", encoding="utf-8"
+    )
+    with worker(own_home) as served:
+        url = served.url
+        assert cli("run", "g.yaml", "--cloud", url).status == 0
+    assert cli("run", "g.yaml", "--cloud", url).status == 4
