@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from graphferry.builder import Graph, Ref
+    from graphferry.running import RunResult, arun, run
     from graphs.environment import Environment, ExitStatus
     from graphs.errors import (
         ContextTooLong,
@@ -41,6 +43,7 @@ __all__ = [
     "ContextTooLong",
     "Environment",
     "ExitStatus",
+    "Graph",
     "GraphInvalid",
     "GraphferryError",
     "JournalError",
@@ -51,9 +54,11 @@ __all__ = [
     "NodeError",
     "NodeTimeout",
     "Problem",
+    "Ref",
     "Registry",
     "RunAborted",
     "RunFailed",
+    "RunResult",
     "RunSuspended",
     "Sample",
     "UsageError",
@@ -62,6 +67,8 @@ __all__ = [
     "WorkerUnreachable",
     "__version__",
     "agent",
+    "arun",
+    "run",
 ]
 
 _EXPORTS = {
@@ -71,6 +78,7 @@ _EXPORTS = {
     "ContextTooLong": "graphs.errors",
     "Environment": "graphs.environment",
     "ExitStatus": "graphs.environment",
+    "Graph": "graphferry.builder",
     "GraphInvalid": "graphs.errors",
     "GraphferryError": "graphs.errors",
     "JournalError": "graphs.errors",
@@ -81,9 +89,11 @@ _EXPORTS = {
     "NodeError": "graphs.errors",
     "NodeTimeout": "graphs.errors",
     "Problem": "graphs.errors",
+    "Ref": "graphferry.builder",
     "Registry": "graphs.registry",
     "RunAborted": "graphs.errors",
     "RunFailed": "graphs.errors",
+    "RunResult": "graphferry.running",
     "RunSuspended": "graphs.errors",
     "Sample": "graphs.registry",
     "UsageError": "graphs.errors",
@@ -91,6 +101,8 @@ _EXPORTS = {
     "ValueUnsupported": "graphs.errors",
     "WorkerUnreachable": "graphs.errors",
     "agent": "graphs.registry",
+    "arun": "graphferry.running",
+    "run": "graphferry.running",
 }
 
 if not TYPE_CHECKING:  # a type checker that saw this would take every misspelt name for an export

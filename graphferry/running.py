@@ -1,0 +1,183 @@
+"""Running a graph in this process, without a journal: for programs and tests that want its results and nothing else.
+
+What is not kept cannot be resumed, and nothing is ferried: every node runs here, whatever its `place`. `graphferry run` does all that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+
+from graphferry.builder import Graph
+from graphs.errors import RunFailed, UsageError
+from graphs.models.interface import Model, ModelInfo, Models
+from graphs.registry import Agent, Registry
+from graphs.spec import Graph as Spec
+from graphs.values import Value
+
+if TYPE_CHECKING:
+    from graphs.engine import Engine
+    from graphs.records import State
+
+__all__ = ["AnyGraph", "OneModel", "RunResult", "arun", "checked", "run"]
+
+AnyGraph: TypeAlias = Graph | Spec | Path | str | Mapping[str, Any]
+"""A graph being written, a checked one, a file, a text of YAML or JSON, or the document itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run came to.
+
+    `results` are the values of the nodes that say `isResult`, `values` those of all nodes, `errors` by node why it failed or could
+    not run; under "" why the graph could not start.
+    """
+
+    status: Literal["completed", "failed", "suspended", "cancelled"]
+    results: Mapping[str, Value]
+    values: Mapping[str, Value]
+    errors: Mapping[str, BaseException]
+
+    def require(self) -> Mapping[str, Value]:
+        """The results of a run that completed. Raises RunFailed, with the first error in graph order and all others, or what the
+        run is suspended for.
+        """
+        if self.status == "completed":
+            return self.results
+        node, error = next(iter(self.errors.items()), ("", UsageError(f"this run is {self.status}")))
+        if self.status == "suspended":
+            raise error
+        raise RunFailed(node, error, self.errors)
+
+
+def run(
+    graph: AnyGraph,
+    inputs: Mapping[str, Value] | None = None,
+    *,
+    agents: Iterable[Agent] = (),
+    models: Models | Model | None = None,
+    files: str | Path | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> RunResult:
+    """Run a graph to its end, in an event loop of its own. Inside one, await `arun`, which takes the same.
+
+    `inputs` are values of static nodes; `agents` are known besides the standard ones and those of a graph that was built here. `models`
+    are those of this device unless given; one alone answers for every name. `files` is the folder agents may read and write, none
+    if left out. Raises GraphInvalid, and UsageError for an input that names no static node; what goes wrong in nodes is in the
+    result.
+    """
+    _require_no_loop()
+    return asyncio.run(arun(graph, inputs, agents=agents, models=models, files=files, config=config))
+
+
+async def arun(
+    graph: AnyGraph,
+    inputs: Mapping[str, Value] | None = None,
+    *,
+    agents: Iterable[Agent] = (),
+    models: Models | Model | None = None,
+    files: str | Path | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> RunResult:
+    """As `run`, in the event loop of the caller, by whose clock time-outs are measured. Cancelling it aborts the run."""
+    from graphs.journal.ids import new_run_id
+    from graphs.plan import Compiler
+    from graphs.ports import Services
+    from graphs.runtime import Runtime
+
+    spec, registry = checked(graph, agents)
+    compiler = Compiler(registry)
+    async with _models(models) as (answering, default):
+        runtime = Runtime(
+            compiler.plan(spec),
+            compiler,
+            services=Services(models=answering, default_model=default, files=str(files) if files is not None else None),
+            config=config,
+            run_id=new_run_id(),
+            clock=asyncio.get_running_loop().time,
+        )
+        state = await runtime.run(inputs)
+    return _result(runtime.engine, state)
+
+
+def checked(graph: AnyGraph, agents: Iterable[Agent] = ()) -> tuple[Spec, Registry]:
+    """The checked graph, and the agents that may run in it. Raises GraphInvalid."""
+    from graphs.agents import standard
+    from graphs.load import load
+
+    own = [*(graph.agents if isinstance(graph, Graph) else ()), *agents]
+    registry = standard().with_agents(own)
+    if isinstance(graph, Spec):
+        return graph, registry
+    document = load(graph.document if isinstance(graph, Graph) else graph)
+    return Spec.of(document.data, registry.keys(), marks=document.marks, file=document.file), registry
+
+
+class OneModel(Models):
+    """A `Models` of a single model, which answers for whatever name a graph uses."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    async def get(self, name: str) -> Model:  # noqa: ARG002 - any name is its own
+        return self._model
+
+    def names(self) -> Sequence[str]:
+        return [self._model.info.name]
+
+    def describe(self, name: str) -> ModelInfo:  # noqa: ARG002 - as above
+        return self._model.info
+
+    async def close(self) -> None:
+        await self._model.close()
+
+
+@asynccontextmanager
+async def _models(given: Models | Model | None) -> AsyncIterator[tuple[Models, str | None]]:
+    """The models to ask and the default one's name; what was made here is closed here."""
+    if given is not None:
+        models: Models = OneModel(cast("Model", given)) if hasattr(given, "generate") else given
+        names = models.names()
+        yield models, names[0] if len(names) == 1 else None
+        return
+    from edge.config import load_config
+    from graphs.environment import Environment
+    from graphs.models.host import ModelHost
+    from graphs.models.store import DEFAULT_MODEL, ModelStore
+    from graphs.models.together import Aliased, local_models
+
+    env = Environment.current()
+    tiers = {"small": DEFAULT_MODEL, **load_config(env).models}
+    own = Aliased(local_models(ModelHost(ModelStore(env.home("models")))), tiers)
+    try:
+        yield own, tiers["small"]
+    finally:
+        await own.close()
+
+
+def _result(engine: Engine, state: State) -> RunResult:
+    from edge.report import status_of
+    from graphs.values import clean
+
+    errors: dict[str, BaseException] = {**engine.errors(), **engine.suspended}
+    first = engine.first_error()
+    if first is not None and first[0] not in errors:
+        errors = {first[0]: first[1], **errors}
+    return RunResult(
+        status=status_of(state),  # type: ignore[arg-type]
+        results=clean(engine.results(all=False)),
+        values=clean(engine.results(all=True)),
+        errors=errors,
+    )
+
+
+def _require_no_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise UsageError("graphferry.run was called inside an event loop", hint="Await graphferry.arun(...) there.")
