@@ -27,7 +27,8 @@ class LogRecorder:
 
     `append` takes a record and gives its sequence number; `durable` returns once all that was appended is. With `everything`
     results of cheap pure agents are recorded too, as a reader elsewhere needs them; without, they are left out, since computing
-    them again costs nothing; unless the clock or order of arrival decided what they were handed. `delta(seq, token)` gets the tokens of an attempt whose begin is the record `seq`.
+    them again costs nothing; unless the clock or order of arrival decided what they were handed. `delta(seq, token)` gets the
+    tokens of an attempt whose begin is the record `seq`.
     """
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,8 +11,24 @@ from hypothesis import HealthCheck, given, note, settings, strategies as st
 
 from graphs.agents import standard
 from graphs.engine import Engine
-from graphs.errors import NodeError, NodeTimeout
-from graphs.events import Abort, Arm, Begin, Close, Completed, Ended, Event, Failed, Interrupted, Outcome, Settled, Start, Stop, Told
+from graphs.errors import LinkCondition, NodeError, NodeTimeout
+from graphs.events import (
+    Abort,
+    Arm,
+    Begin,
+    Close,
+    Completed,
+    Ended,
+    Event,
+    Failed,
+    Interrupted,
+    Outcome,
+    Settled,
+    Start,
+    Stop,
+    Suspend,
+    Told,
+)
 from graphs.plan import Compiler, PlanNode
 from graphs.records import State
 from graphs.registry import Registry, agent
@@ -75,7 +92,9 @@ class Shell:
         assert (start.path, start.at) not in self.begun, f"{start} began twice"
         self.begun.add((start.path, start.at))
         frame, node = start.frame, start.node
-        there = {frame.plan.ids[number] for number, state in enumerate(frame.states) if state in (State.COMPLETED, State.INJECTED)}
+        there = {
+            frame.plan.ids[number] for number, state in enumerate(frame.states) if state in (State.COMPLETED, State.INJECTED)
+        }
         if not node.any_input:
             assert awaited(node.spec) <= there, f"{start} runs before its inputs"
         assert (start.path, start.retry) not in self.running
@@ -118,7 +137,7 @@ def brief(message: str) -> str:
     """The part of a message that the language prescribes."""
     if "(GraphAI: " in message:
         return "invalid graph"
-    return message.split("\n")[0].split(":")[0].split(".")[0]
+    return re.split(r"[\n:.]", message, maxsplit=1)[0]
 
 
 def plain(value: Value) -> Value:
@@ -150,9 +169,7 @@ def in_step(shell: Shell, reference: Reference) -> None:
 
 
 def run_both(case: Case, data: st.DataObject) -> Shell:
-    reference = Reference(
-        case.graph, inject=case.inject, force_loop=case.force_loop, max_turns=MAX_TURNS, bypass=BYPASS
-    )
+    reference = Reference(case.graph, inject=case.inject, force_loop=case.force_loop, max_turns=MAX_TURNS, bypass=BYPASS)
     shell = Shell(case)
     interruptions = 2
     in_step(shell, reference)
@@ -194,12 +211,17 @@ def agree_at_the_end(shell: Shell, reference: Reference) -> None:
 
 
 MODEL = settings(
-    report_multiple_bugs=False, max_examples=250, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    report_multiple_bugs=False,
+    max_examples=500,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
 
 @MODEL
 @given(case=cases(), data=st.data())
+@pytest.mark.timeout(600)  # shrinking takes its time
 def test_every_step_is_as_the_reference_says_and_outcomes_alone_give_the_same_run(case: Case, data: st.DataObject) -> None:
     shell = run_both(case, data)
     dead(shell)
@@ -239,5 +261,42 @@ def dead(shell: Shell) -> None:
     shell.feed(Abort(2.0))
 
 
-if __name__ == "__main__":
-    pytest.main([__file__])
+@MODEL
+@given(case=cases(), data=st.data())
+@pytest.mark.timeout(600)
+def test_a_suspended_run_finishes_what_is_independent_and_goes_on_from_its_outcomes(case: Case, data: st.DataObject) -> None:
+    whole = Shell(case)
+    while whole.ended is None:
+        whole.finish(min(whole.running))
+    shell = Shell(case)
+    while shell.ended is None:
+        key = min(shell.running)
+        if data.draw(st.integers(0, 3), label=key[0]) == 3:
+            shell.feed(Suspend(shell.running.pop(key), LinkCondition("UNREACHABLE", "no worker"), 1.0))
+        else:
+            shell.finish(key)
+    dead(shell)
+    outcomes = {path: outcome for path, (_, _, outcome) in shell.outcomes().items() if outcome.error is None}
+    resumed = Shell(case, outcomes)
+    while resumed.ended is None:
+        resumed.finish(min(resumed.running))
+    assert resumed.ended in (State.COMPLETED, State.FAILED)
+    assert not {path for path, _ in resumed.begun} & outcomes.keys(), "what was known was run again"
+    if not any(node.any_input or by_order(node, retry, outcome) for node, retry, outcome in whole.outcomes().values()):
+        assert resumed.picture() == whole.picture()
+
+
+@MODEL
+@given(case=cases(), data=st.data())
+@pytest.mark.timeout(600)
+def test_an_aborted_run_stops_everything_at_once(case: Case, data: st.DataObject) -> None:
+    shell = Shell(case)
+    for _ in range(data.draw(st.integers(0, 8), label="answers before")):
+        if shell.ended is None:
+            shell.finish(min(shell.running))
+    if shell.ended is None:
+        shell.feed(Abort(1.0))
+        assert shell.ended is State.ABORTED
+    assert not shell.running
+    assert not shell.armed
+    dead(shell)

@@ -17,7 +17,21 @@ __all__ = ["BYPASS", "MAX_TURNS", "Case", "answer", "cases"]
 BYPASS = ("absentAgent",)
 MAX_TURNS = 4
 
-_PARTS = ("", "", ".v", ".v", ".v.add(1)", ".flag", ".rows", ".rows", ".rows.$0", ".rows.length()", ".none", ".gone", ".gone.default(7)")
+_PARTS = (
+    "",
+    "",
+    ".v",
+    ".v",
+    ".v.add(1)",
+    ".flag",
+    ".rows",
+    ".rows",
+    ".rows.$0",
+    ".rows.length()",
+    ".none",
+    ".gone",
+    ".gone.default(7)",
+)
 _CONDITIONS = (".flag", ".flag", ".v", ".rows", ".none", ".gone", ".flag.not()")
 _FALLBACKS: tuple[Value, ...] = ({"v": -1, "flag": True, "rows": [5]}, "fallback", 0, None)
 
@@ -100,7 +114,9 @@ class _Drawing:
         made: dict[str, Value] = {}
         for number in range(self.up_to(3)):
             source = self.source(readable)
-            made[f"i{number}"] = self.pick([source, source, source, [source, 5], {"deep": source}, f"<${{:{self.pick(readable)}.v}}>", 5, "@loop"])
+            made[f"i{number}"] = self.pick(
+                [source, source, source, [source, 5], {"deep": source}, f"<${{:{self.pick(readable)}.v}}>", 5, "@loop"]
+            )
         return made
 
     def computed(self, name: str, readable: Sequence[str], depth: int, *, rows: bool) -> dict[str, Value]:
@@ -127,7 +143,9 @@ class _Drawing:
         return params
 
     def nesting(self, kind: str, readable: Sequence[str], depth: int) -> dict[str, Value]:
-        inputs = {each: self.source(readable) for each in ("s0", "x0", "c1") if self.one_in(6 if each == "c1" else 2)}
+        inputs: dict[str, Value] = {
+            each: self.source(readable) for each in ("s0", "x0", "c1") if self.one_in(6 if each == "c1" else 2)
+        }
         params: dict[str, Value] = {"supressError": True} if self.one_in(4) else {}
         if kind == "map":
             inputs["rows"] = self.pick([f":{self.pick(readable)}.rows", [1, {"v": 2}, None], [{"v": 1, "flag": True}] * 2, []])

@@ -217,7 +217,8 @@ class Reference:
             return True
         taken = [job for job in self.running if job.node.get("label") == label]
         lent = [job for job in self.parents() if job.node.get("label") == label and job.turn is not turn]
-        return len(taken) < limits[label] + len(lent)
+        most: int = limits[label]
+        return len(taken) < most + len(lent)
 
     def start(self, turn: Turn, name: str) -> None:
         job = Job(turn, name)
@@ -341,7 +342,11 @@ class Reference:
         return {name: value for name, value in job.inputs.items() if value is not MISSING or name not in own}
 
     def graph_of(self, job: Job) -> Mapping[str, Any]:
-        graph = resolve(job.node["graph"], job.turn.values, job.turn.number) if isinstance(job.node["graph"], str) else job.node["graph"]
+        graph = (
+            resolve(job.node["graph"], job.turn.values, job.turn.number)
+            if isinstance(job.node["graph"], str)
+            else job.node["graph"]
+        )
         if not isinstance(graph, dict):
             raise Trouble("No GraphData")
         return graph
@@ -350,7 +355,7 @@ class Reference:
         graph = self.graph_of(job)
         given = {name: value for name, value in values.items() if "agent" not in graph["nodes"].get(name, {})}
         nodes = {**graph["nodes"], **{name: {} for name in given if name not in graph["nodes"]}}
-        if any(name not in nodes for node in nodes.values() if "agent" in node for name in awaited(node)):
+        if any(name not in nodes for node in nodes.values() for name in awaited(node)):
             raise Trouble("invalid graph")
         graph = {**graph, "nodes": nodes}
         if not is_map and given.get("loopCount"):

@@ -37,8 +37,8 @@ def resolve(item: Value, values: Mapping[str, Value], turn: int) -> Value:
 
 
 def awaited(node: Mapping[str, Value]) -> set[str]:
-    """The nodes that a computed node waits for (§6.2)."""
-    places = [node.get("inputs"), node.get("passThrough"), *(node.get(key) for key in ("agent", "if", "unless"))]
+    """The nodes that a computed node waits for (§6.2), or that a static one takes its update from."""
+    places = [node.get("inputs"), node.get("passThrough"), *(node.get(key) for key in ("agent", "if", "unless", "update"))]
     if isinstance(node.get("graph"), str):
         places.append(node["graph"])
     named = {name for place in places for name in _named(place)}
@@ -59,9 +59,8 @@ def _named(item: Value) -> Iterator[str]:
 
 def holds(value: Value) -> bool:
     """Whether a condition's value counts as true (§6.3)."""
-    if value is MISSING or value is None or value is False or value in (0, "") or value != value:
-        return False
-    return value != []
+    nothing = value is MISSING or value is None or value is False or value in (0, "") or value != value
+    return not nothing and value != []
 
 
 def without_nothing(item: Value) -> Value:

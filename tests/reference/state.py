@@ -11,7 +11,7 @@ from graphs.values import MISSING, Value
 __all__ = ["Job", "Trouble", "Turn"]
 
 
-class Trouble(Exception):  # noqa: N818 - what goes wrong in a node
+class Trouble(Exception):
     """A node's failure; `late` if it ran out of time."""
 
     def __init__(self, message: str, *, late: bool = False) -> None:
