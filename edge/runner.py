@@ -290,7 +290,11 @@ class _Run:
             self.delegate.lost(LinkCondition("NODE_INDETERMINATE", text, retryable=False))
         else:
             statics = _boundary_statics(self.graph, fragment.boundary, self.options.inject)
-            known = {path: each for path, each in self.known.outcomes.items() if root_node(path) in shipped}
+            known = {
+                path: each
+                for path, each in self.known.outcomes.items()
+                if each.state == State.COMPLETED and root_node(path) in shipped  # of a skipped node nothing is sent
+            }
             await self.delegate.open(self.link, statics, known, self._submit_options())
 
     def _submit_options(self) -> dict[str, Value]:
