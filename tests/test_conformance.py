@@ -1,0 +1,26 @@
+"""Every conformance case, GraphAI's and our own, run with the real engine and runtime in this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.harness import load_case, verdict
+
+FOLDER = Path(__file__).parent / "conformance"
+CASES = sorted([*(FOLDER / "cases").glob("*.yaml"), *(FOLDER / "own").glob("*.yaml")])
+
+
+def test_there_are_cases_of_both_kinds() -> None:
+    assert {path.parent.name for path in CASES} == {"cases", "own"}
+
+
+def test_every_case_is_named_as_its_file_and_names_are_unique() -> None:
+    assert [load_case(path)["id"] for path in CASES] == [path.stem for path in CASES]
+    assert len({path.stem for path in CASES}) == len(CASES)
+
+
+@pytest.mark.parametrize("path", CASES, ids=[path.stem for path in CASES])
+def test_a_case_runs_as_it_says(path: Path) -> None:
+    assert verdict(path) == []
