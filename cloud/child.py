@@ -91,7 +91,6 @@ class ChildRun:
             recorder=_ChildRecorder(self._append, self._durable, everything=True, delta=self._delta),
             run_id=self.root,
         )
-        self.worker.running += 1
         self._task = asyncio.get_running_loop().create_task(self._execute(inject))
 
     def refuse(self, refusal: RefusedCut) -> None:
@@ -148,6 +147,7 @@ class ChildRun:
     async def _execute(self, inject: Mapping[str, Value]) -> None:
         runtime = self._runtime
         assert runtime is not None
+        self.worker.running += 1
         try:
             running = asyncio.ensure_future(runtime.run(inject))
             await asyncio.sleep(0)  # the run begins before the orders that came early

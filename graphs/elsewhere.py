@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from graphs.events import Stop
 from graphs.frames import Frame
 from graphs.paths import split_path
 from graphs.plan import PlanNode
@@ -43,7 +44,9 @@ class Elsewhere:
         self._expected.pop(start.path, None)
 
     def told(self, event: Told) -> None:
-        """An outcome: of a node that is expected, else known from now on, and perhaps what a boundary node waits for."""
+        """An outcome: of a node that is expected, or that runs here and need not any more; else known from now on, and perhaps what
+        a boundary node waits for.
+        """
         engine = self._engine
         path, outcome = event.path, event.outcome
         start = self._expected.pop(path, None)
@@ -52,10 +55,19 @@ class Elsewhere:
             if frame.starts.get(node.index) is start:
                 engine.take(frame, node, outcome, start)
                 return
-        engine.known[path] = outcome
         frame_name, name = split_path(path)
+        if frame_name == engine.root.name and (running := self._running(name)) is not None:
+            engine.commands.append(Stop(running))
+            engine.take(running.frame, running.node, outcome, running)
+            return
+        engine.known[path] = outcome
         if frame_name == engine.root.name:
             engine.later(engine.root.told, path, name)
+
+    def _running(self, name: str) -> Start | None:
+        root = self._engine.root
+        number = root.plan.numbers.get(name)
+        return root.starts.get(number) if number is not None else None
 
     def withhold(self, frame: Frame, node: PlanNode) -> bool:
         """Whether a ready node has to wait for its order; if so it is kept until that comes."""

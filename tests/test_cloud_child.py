@@ -1,0 +1,426 @@
+"""A child run at the worker, with the log of a device that is a list."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloud.child import ChildRun
+from cloud.worker import RefusedCut, Worker
+from graphs.agents import standard
+from graphs.cut import CutGraph, cut
+from graphs.errors import LinkCondition
+from graphs.journal import Journal
+from graphs.load import load_text
+from graphs.models.scripted import ScriptedModel, ScriptedModels
+from graphs.records import Cancel, Close, End, EndStatus, Error, Event, Input, Result, State, Submit
+from graphs.registry import Agent
+from graphs.spec import Graph
+from graphs.values import MISSING
+
+RUN = bytes(range(16))
+ROOT = bytes(range(16, 32))
+
+
+class Log:
+    """A `cloud.child.ChildLog`.
+
+    `ended` is set by END; `holds` lets go who waits for the device, `waits` says that somebody does; `refuse` are paths that may not cross.
+    """
+
+    def __init__(self) -> None:
+        self.records: list[Any] = []
+        self.deltas: list[tuple[int, Any]] = []
+        self.ended = asyncio.Event()
+        self.holds = asyncio.Event()
+        self.waits = asyncio.Event()
+        self.asked: list[int] = []
+        self.refuse: set[str] = set()
+
+    def append(self, run: bytes, record: Any) -> int:
+        assert run == RUN
+        assert not self.ended.is_set(), f"{record} after END"
+        if isinstance(record, Result) and record.path in self.refuse:
+            raise LinkCondition("VALUE_TOO_LARGE", "it is too large", retryable=False)
+        self.records.append(record)
+        if isinstance(record, End):
+            self.ended.set()
+        return len(self.records)
+
+    def delta(self, run: bytes, start: int, token: Any) -> None:
+        self.deltas.append((start, token))
+
+    async def durable(self) -> None:
+        return
+
+    async def held(self, run: bytes, seq: int) -> None:
+        self.asked.append(seq)
+        self.waits.set()
+        await self.holds.wait()
+
+    def results(self) -> dict[str, Any]:
+        return {record.path: record.value for record in self.records if isinstance(record, Result)}
+
+    @property
+    def end(self) -> EndStatus:
+        """How it ended; END is the last record and the only one."""
+        assert [type(record) for record in self.records].count(End) == 1
+        return EndStatus(self.records[-1].status)
+
+
+class Ran(list[tuple[str, bytes]]):
+    """Path and key of each node that began, in order."""
+
+    more = asyncio.Event()
+
+    def note(self, context: Any) -> None:
+        self.append((context.path, context.key))
+        self.more.set()
+
+    async def reach(self, count: int) -> None:
+        """Returns once so many began."""
+        while len(self) < count:
+            self.more = asyncio.Event()
+            await self.more.wait()
+
+
+ran = Ran()
+
+
+async def _count(context: Any) -> Any:
+    ran.note(context)
+    return dict(context.inputs)
+
+
+async def _forever(context: Any) -> Any:
+    ran.note(context)
+    await asyncio.Event().wait()
+
+
+AGENTS = standard().with_agents(
+    [
+        Agent("countAgent", _count, effect="none"),
+        Agent("onceAgent", _count, effect="once"),
+        Agent("foreverAgent", _forever, effect="none"),
+    ]
+)
+
+
+def shipped(text: str, *nodes: str) -> CutGraph:
+    return cut(Graph.of(load_text(f"version: 0.5\n{text}").data, AGENTS), nodes)
+
+
+def with_child(
+    tmp_path: Path,
+    graph: CutGraph,
+    use: Callable[[ChildRun, Log], Awaitable[None]],
+    inputs: dict[str, Any] | None = None,
+    **opts: Any,
+) -> Log:
+    """Use a child run of this cut, not begun yet; gives what its log holds."""
+    logs: list[Log] = []
+
+    async def main() -> None:
+        ran.clear()
+        logs.append(Log())
+        with Journal.open(tmp_path / "journal.db") as journal:
+            worker = Worker(journal, AGENTS, ScriptedModels([ScriptedModel("large")]))
+            child = ChildRun(worker, logs[0], RUN, Submit("", graph.hash, inputs or {}, {"parent": [ROOT, 1], **opts}))
+            await use(child, logs[0])
+            await child.stop()
+            assert worker.running == 0
+
+    asyncio.run(asyncio.wait_for(main(), 20))
+    return logs[0]
+
+
+CHAIN = """\
+nodes:
+  here: {agent: countAgent, inputs: {t: 1}}
+  far: {agent: countAgent, inputs: {t: :here}}
+  off: {agent: countAgent, inputs: {t: :far.t}}
+  last: {agent: countAgent, isResult: true, inputs: {t: :off.t}}
+"""
+
+
+def test_it_runs_ahead_and_ends_once_nothing_can_run_any_more(tmp_path: Path) -> None:
+    graph = shipped(CHAIN, "far", "last")
+
+    async def use(child: ChildRun, log: Log) -> None:
+        child.begin(graph)
+        child.order(Input("here", State.COMPLETED, {"v": 1}))
+        child.order(Input("off", State.COMPLETED, {"t": 2}))
+        child.order(Close(None))
+        await log.ended.wait()
+
+    log = with_child(tmp_path, graph, use)
+    assert log.results() == {"far": {"t": {"v": 1}}, "last": {"t": 2}}
+    assert log.end == EndStatus.COMPLETED
+
+
+def test_what_waits_for_a_value_that_never_comes_stays_waiting_without_an_error(tmp_path: Path) -> None:
+    graph = shipped(CHAIN, "far", "last")
+
+    async def use(child: ChildRun, log: Log) -> None:
+        child.begin(graph)
+        child.order(Input("here", State.COMPLETED, 1))
+        child.order(Close(None))
+        await log.ended.wait()
+
+    log = with_child(tmp_path, graph, use)
+    assert list(log.results()) == ["far"]
+    assert not [record for record in log.records if isinstance(record, Error)]
+    assert log.end == EndStatus.COMPLETED
+
+
+def test_orders_that_come_before_the_graph_are_not_lost(tmp_path: Path) -> None:
+    graph = shipped(CHAIN, "far")
+
+    async def use(child: ChildRun, log: Log) -> None:
+        child.order(Input("here", State.COMPLETED, 7))
+        child.order(Close(None))
+        child.begin(graph)
+        await log.ended.wait()
+
+    assert with_child(tmp_path, graph, use).results() == {"far": {"t": 7}}
+
+
+def test_known_outcomes_are_not_made_again_and_are_read_like_others(tmp_path: Path) -> None:
+    graph = shipped(CHAIN, "far", "off", "last")
+    inputs = {"here": [int(State.COMPLETED), 1], "far": [int(State.COMPLETED), {"t": "kept"}]}
+
+    async def use(child: ChildRun, log: Log) -> None:
+        child.begin(graph)
+        child.order(Close(None))
+        await log.ended.wait()
+
+    log = with_child(tmp_path, graph, use, inputs)
+    assert [path for path, _ in ran] == ["off", "last"]
+    assert log.results() == {"off": {"t": "kept"}, "last": {"t": "kept"}}
+
+
+def test_an_input_may_take_a_node_over_that_runs_here(tmp_path: Path) -> None:
+    graph = shipped(CHAIN.replace("far: {agent: countAgent", "far: {agent: foreverAgent"), "far", "off")
+
+    async def use(child: ChildRun, log: Log) -> None:
+        child.begin(graph)
+        child.order(Input("here", State.COMPLETED, 1))
+        await ran.reach(1)
+        child.order(Input("far", State.COMPLETED, {"t": "elsewhere"}))
+        child.order(Close(None))
+        await log.ended.wait()
+
+    log = with_child(tmp_path, graph, use)
+    assert log.results() == {"off": {"t": "elsewhere"}}
+
+
+def test_a_boundary_node_without_a_value_lets_its_followers_run(tmp_path: Path) -> None:
+    graph = shipped(CHAIN, "far")
+
+    async def use(child: ChildRun, log: Log) -> None:
+        child.begin(graph)
+        child.order(Input("here", State.COMPLETED, MISSING))
+        child.order(Close(None))
+        await log.ended.wait()
+
+    assert list(with_child(tmp_path, graph, use).results()) == ["far"]
+
+
+@pytest.mark.parametrize("when", ["before the graph", "at once", "in the middle"])
+def test_cancel_ends_it_and_nothing_is_said_after_the_end(tmp_path: Path, when: str) -> None:
+    graph = shipped(CHAIN.replace("far: {agent: countAgent", "far: {agent: foreverAgent"), "far")
+
+    async def use(child: ChildRun, log: Log) -> None:
+        if when == "before the graph":
+            child.order(Cancel(None, "enough"))
+            await log.ended.wait()
+            child.begin(graph)
+            child.refuse(RefusedCut("GRAPH_INVALID", []))
+        else:
+            child.begin(graph)
+            child.order(Input("here", State.COMPLETED, 1))
+            await ran.reach(1 if when == "in the middle" else 0)
+            child.order(Cancel(None, "enough"))
+            await log.ended.wait()
+        child.order(Input("here", State.COMPLETED, 2))
+        child.order(Close(None))
+        child.abandon("gone")
+
+    log = with_child(tmp_path, graph, use)
+    assert log.end == EndStatus.CANCELLED
+    assert log.results() == {}
+
+
+def test_one_node_can_be_given_up_while_others_go_on(tmp_path: Path) -> None:
+    graph = shipped(
+        "nodes:\n  a: {agent: foreverAgent, inputs: {t: 1}}\n  b: {agent: countAgent, isResult: true, inputs: {t: 2}}\n", "a", "b"
+    )
+
+    async def use(child: ChildRun, log: Log) -> None:
+        child.begin(graph)
+        await ran.reach(2)
+        child.order(Cancel(["a"], "given up"))
+        child.order(Close(None))
+        await log.ended.wait()
+
+    log = with_child(tmp_path, graph, use)
+    assert log.results() == {"b": {"t": 2}}
+    assert not [record for record in log.records if isinstance(record, Error)]
+
+
+def test_a_device_that_is_gone_for_too_long_ends_it(tmp_path: Path) -> None:
+    graph = shipped(CHAIN, "far")
+
+    async def use(child: ChildRun, log: Log) -> None:
+        assert child.grace_ms == 1234
+        child.begin(graph)
+        child.abandon("gone for too long")
+        await log.ended.wait()
+
+    assert with_child(tmp_path, graph, use, gone=["cancel", 1234]).end == EndStatus.CANCELLED
+
+
+def test_a_run_whose_owner_said_nothing_is_kept_for_ever(tmp_path: Path) -> None:
+    async def use(child: ChildRun, log: Log) -> None:
+        assert child.grace_ms is None
+
+    with_child(tmp_path, shipped(CHAIN, "far"), use)
+
+
+def test_stopping_leaves_the_log_open(tmp_path: Path) -> None:
+    graph = shipped(CHAIN, "far")
+
+    async def use(child: ChildRun, log: Log) -> None:
+        child.begin(graph)
+        await child.stop()
+        assert not log.ended.is_set()
+
+    with_child(tmp_path, graph, use)
+
+
+def test_a_refusal_is_one_error_for_the_frame_and_the_end(tmp_path: Path) -> None:
+    async def use(child: ChildRun, log: Log) -> None:
+        child.refuse(RefusedCut("AGENT_UNKNOWN", [("a", "GF105", "no such agent")]))
+
+    log = with_child(tmp_path, shipped(CHAIN, "far"), use)
+    (error, _) = log.records
+    assert (error.path, error.code, error.text, error.final, error.retryable) == (
+        None,
+        "AGENT_UNKNOWN",
+        "no such agent",
+        True,
+        False,
+    )
+
+
+def test_a_node_with_effects_begins_only_once_the_device_knows(tmp_path: Path) -> None:
+    graph = shipped("nodes:\n  a: {agent: onceAgent, isResult: true, inputs: {t: 1}}\n", "a")
+
+    async def use(child: ChildRun, log: Log) -> None:
+        child.begin(graph)
+        child.order(Close(None))
+        await log.waits.wait()
+        assert ran == []
+        begin = log.records[log.asked[0] - 1]
+        assert (begin.path, begin.state, begin.info["effect"]) == ("a", State.EXECUTING, "once")
+        log.holds.set()
+        await log.ended.wait()
+
+    log = with_child(tmp_path, graph, use)
+    assert [path for path, _ in ran] == ["a"]
+    assert log.results() == {"a": {"t": 1}}
+
+
+def test_a_node_without_effects_does_not_wait_for_the_device(tmp_path: Path) -> None:
+    graph = shipped("nodes:\n  a: {agent: countAgent, isResult: true, inputs: {t: 1}}\n", "a")
+
+    async def use(child: ChildRun, log: Log) -> None:
+        child.begin(graph)
+        child.order(Close(None))
+        await log.ended.wait()
+
+    assert with_child(tmp_path, graph, use).asked == []
+
+
+def test_keys_hang_on_the_root_run(tmp_path: Path) -> None:
+    from graphs.attempt import execution_key
+
+    graph = shipped("nodes:\n  a: {agent: countAgent, isResult: true, inputs: {t: 1}}\n", "a")
+
+    async def use(child: ChildRun, log: Log) -> None:
+        assert child.root == ROOT
+        child.begin(graph)
+        child.order(Close(None))
+        await log.ended.wait()
+
+    with_child(tmp_path, graph, use)
+    assert ran == [("a", execution_key(ROOT, "a"))]
+
+
+def test_a_value_that_may_not_cross_is_an_error_instead_of_a_result(tmp_path: Path) -> None:
+    graph = shipped(
+        "nodes:\n  a: {agent: countAgent, inputs: {t: 1}}\n  b: {agent: countAgent, isResult: true, inputs: {t: :a.t}}\n",
+        "a",
+        "b",
+    )
+
+    async def use(child: ChildRun, log: Log) -> None:
+        log.refuse.add("a")
+        child.begin(graph)
+        child.order(Close(None))
+        await log.ended.wait()
+
+    log = with_child(tmp_path, graph, use)
+    (error,) = [record for record in log.records if isinstance(record, Error)]
+    assert (error.path, error.code, error.final, error.retryable) == ("a", "VALUE_TOO_LARGE", True, False)
+    assert log.results() == {"b": {"t": 1}}, "here, the value is there"
+
+
+def test_tokens_hang_on_the_record_of_their_beginning(tmp_path: Path) -> None:
+    graph = shipped("nodes:\n  a: {agent: llmAgent, model: large, isResult: true, inputs: {prompt: hi}}\n", "a")
+
+    async def use(child: ChildRun, log: Log) -> None:
+        child.begin(graph)
+        child.order(Close(None))
+        await log.ended.wait()
+
+    log = with_child(tmp_path, graph, use)
+    starts = {start for start, _ in log.deltas}
+    assert len(starts) == 1
+    begin = log.records[starts.pop() - 1]
+    assert isinstance(begin, Event)
+    assert (begin.path, begin.state) == ("a", State.EXECUTING)
+    assert "".join(token for _, token in log.deltas) == "You said: hi"
+
+
+def test_what_the_device_calls_a_model_is_understood(tmp_path: Path) -> None:
+    graph = shipped("nodes:\n  a: {agent: llmAgent, model: huge, isResult: true, inputs: {prompt: hi}}\n", "a")
+
+    async def use(child: ChildRun, log: Log) -> None:
+        child.begin(graph)
+        child.order(Close(None))
+        await log.ended.wait()
+
+    log = with_child(tmp_path, graph, use, options={"models": {"huge": "large"}})
+    assert log.results()["a"]["text"] == "You said: hi"
+
+
+def test_a_loop_has_the_devices_limit_of_turns(tmp_path: Path) -> None:
+    graph = shipped(
+        "loop: {while: :on}\nnodes:\n  on: {value: true}\n  n: {value: 0, update: :a.t}\n"
+        "  a: {agent: countAgent, inputs: {t: :n}}\n",
+        "a",
+    )
+
+    async def use(child: ChildRun, log: Log) -> None:
+        child.begin(graph)
+        child.order(Close(None))
+        await log.ended.wait()
+
+    log = with_child(tmp_path, graph, use, options={"max_turns": 3})
+    assert [path for path, _ in ran] == ["a", "a#1", "a#2"]
+    assert log.end == EndStatus.COMPLETED

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloud.worker import RefusedCut, Worker
+from graphs.agents import standard
+from graphs.cut import cut
+from graphs.journal import Journal
+from graphs.load import load_text
+from graphs.models.scripted import ScriptedModel, ScriptedModels
+from graphs.registry import Agent
+from graphs.spec import Graph
+from graphs.values import canonical, digest
+
+GRAPH = """\
+version: 0.5
+nodes:
+  text: {value: hi}
+  here: {agent: copyAgent, inputs: {t: :text}}
+  far: {agent: llmAgent, model: large, isResult: true, inputs: {prompt: :here.t}}
+"""
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with Journal.open(tmp_path / "journal.db") as opened:
+        yield opened
+
+
+def made(journal: Journal, *models: str) -> Worker:
+    return Worker(journal, standard(), ScriptedModels([ScriptedModel(name) for name in models or ("large",)]))
+
+
+def a_cut(text: str = GRAPH, *nodes: str, agents: tuple[str, ...] = ()) -> Any:
+    return cut(Graph.of(load_text(text).data, [*standard(), *agents]), nodes or ("far",))
+
+
+def address(body: bytes) -> bytes:
+    return digest(b"graphferry.graph.1\n" + body)
+
+
+def test_a_cut_is_kept_under_its_hash_over_restarts(journal: Journal) -> None:
+    shipped = a_cut()
+    worker = made(journal)
+    assert worker.graph(shipped.hash) is None
+    assert worker.take_graph(shipped.hash, shipped.canonical).hash == shipped.hash
+    journal.flush()
+    assert worker.graph(shipped.hash) is worker.graph(shipped.hash)
+    again = made(journal).graph(shipped.hash)
+    assert again is not None
+    assert dict(again.nodes) == dict(shipped.nodes)
+
+
+@pytest.mark.parametrize(
+    ("document", "code"),
+    [
+        ({"version": 0.5, "nodes": {"a": {"agent": "farAgent", "inputs": {"t": 1}}}}, "AGENT_UNKNOWN"),
+        ({"version": 0.5, "nodes": {"a": {"agent": "copyAgent", "inputs": {"t": ":nowhere"}}}}, "GRAPH_INVALID"),
+        ({"version": 0.5, "nodes": {}}, "GRAPH_INVALID"),
+        ({"version": 0.5}, "GRAPH_INVALID"),
+        ({}, "GRAPH_INVALID"),
+        ([], "GRAPH_INVALID"),
+        ("text", "GRAPH_INVALID"),
+    ],
+)
+def test_a_cut_that_cannot_run_here_is_refused_by_its_reason(journal: Journal, document: Any, code: str) -> None:
+    body = canonical(document)
+    with pytest.raises(RefusedCut) as caught:
+        made(journal).take_graph(address(body), body)
+    assert caught.value.code == code
+    assert str(caught.value)
+    journal.flush()
+    assert journal.graph(address(body)) is None, "what was refused is not kept"
+
+
+def test_bytes_that_are_not_the_canonical_form_are_refused(journal: Journal) -> None:
+    twice = b"\x82\xa1a\x01\xa1a\x02"  # a map with one key twice: a decoder keeps the last
+    long = b"\xdf\x00\x00\x00\x01\xa1a\x01"  # a longer header than needed
+    for body in (twice, long, b"", b"\xc1", b"\x81"):
+        with pytest.raises(RefusedCut) as caught:
+            made(journal).take_graph(address(body), body)
+        assert caught.value.code == "GRAPH_INVALID"
+
+
+def test_verdicts_of_stored_cuts_follow_the_agents_of_today(journal: Journal) -> None:
+    shipped = a_cut(GRAPH.replace("llmAgent, model: large", "oldAgent"), agents=("oldAgent",))
+    old = Worker(journal, standard().with_agents([Agent("oldAgent", lambda context: None)]), ScriptedModels())
+    old.take_graph(shipped.hash, shipped.canonical)
+    journal.flush()
+    with pytest.raises(RefusedCut) as caught:
+        made(journal).graph(shipped.hash)
+    assert caught.value.code == "AGENT_UNKNOWN"
+
+
+@pytest.mark.parametrize(
+    ("names", "refused"),
+    [({}, True), ({"large": "small"}, True), ({"large": "other"}, False)],
+)
+def test_a_model_that_is_missing_is_named(journal: Journal, names: Mapping[str, str], refused: bool) -> None:
+    worker = made(journal, "other")
+    if not refused:
+        worker.check_models(a_cut(), names)
+        return
+    with pytest.raises(RefusedCut, match="node 'far' asks for the model 'large'; this worker has other") as caught:
+        worker.check_models(a_cut(), names)
+    assert caught.value.code == "MODEL_UNKNOWN"
+    assert [problem[0] for problem in caught.value.problems] == ["far"]
+
+
+def test_a_models_own_name_here_wins_over_the_devices_word_for_it(journal: Journal) -> None:
+    import asyncio
+
+    async def main() -> None:
+        worker = made(journal, "large", "other")
+        services = worker.services({"large": "other", "tier": "other"})
+        assert (await services.models.get("large")).info.name == "large"
+        assert (await services.models.get("tier")).info.name == "other"
+        await worker.close()
+
+    asyncio.run(main())
+
+
+def test_the_offer_counts_what_runs(journal: Journal) -> None:
+    worker = made(journal)
+    free: Any = worker.offer()["queue"]
+    worker.running = 5
+    assert worker.offer()["queue"] == free - 5
+    worker.running = 10_000
+    assert worker.offer()["queue"] == 0
+    assert worker.files is None
+    assert worker.services({}).files is None, "no files are granted unless the configuration does"
