@@ -47,10 +47,13 @@ def text(picture: Picture, title: str, *, width: int = 100, colour: bool = False
         cells = [_pad(row.rails, rails), _pad(row.name, names)]
         if row.box is not None:
             cells += [_pad(clip(row.box.what, what), what), *([_pad(row.box.place, places)] if places else []), row.notes]
-        lines.append(_painted(cells, row.box, colour))
+        while cells and not cells[-1].strip():
+            cells.pop()
+        cells[-1:] = [cell.rstrip() for cell in cells[-1:]]
+        lines.append("  ".join(_painted(cells, row.box) if colour and row.box is not None else cells))
     kinds = dict.fromkeys(_SYMBOLS[row.box.kind] for row in rows if row.box)
     lines += ["", "  ".join(f"{symbol} {_MEANINGS[symbol]}" for symbol in kinds)]
-    drawn = "\n".join(line.rstrip() for line in lines) + "\n"
+    drawn = "\n".join(lines) + "\n"
     return drawn.translate(_ASCII).encode("ascii", "replace").decode("ascii") if ascii else drawn
 
 
@@ -72,16 +75,13 @@ def _pad(cell: str, width: int) -> str:
     return cell + " " * (width - columns(cell))
 
 
-def _painted(cells: list[str], box: Box | None, colour: bool) -> str:
-    if not colour or box is None:
-        return "  ".join(cells)
-    rails, name, what, *rest = cells
+def _painted(cells: list[str], box: Box) -> list[str]:
     paint = _COLOURS.get(box.place, "")
-    name = f"{_BOLD}{paint}{name}{_PLAIN}"
-    what = f"{_DIM}{what}{_PLAIN}" if box.kind != "computed" else what
-    if box.place:
+    rails, name, what, *rest = cells
+    what = what if box.kind == "computed" else f"{_DIM}{what}{_PLAIN}"
+    if paint:
         rest[0] = f"{paint}{rest[0]}{_PLAIN}"
-    return "  ".join((rails, name, what, *rest))
+    return [rails, f"{_BOLD}{paint}{name}{_PLAIN}", what, *rest]
 
 
 def _rows(picture: Picture) -> Iterator[_Row]:
@@ -97,7 +97,8 @@ def _rows(picture: Picture) -> Iterator[_Row]:
         indent = passing + " " * (2 - len(passing) % 2) if passing else "  "
         for inner in _rows(box.inner):
             yield _Row(f"{indent}{inner.rails}", f"  {inner.name}" if inner.name else "", inner.box)
-        yield _Row(passing)
+        if passing:
+            yield _Row(passing)
 
 
 @dataclass(slots=True)
@@ -198,10 +199,9 @@ def _in_order(sources: Sequence[set[int]]) -> list[int]:
     for target, names in enumerate(sources):
         for source in names:
             readers[source].append(target)
-    for number, count in enumerate(left):
-        if not count:
-            for reader in readers[number]:
-                left[reader] -= 1
+    for number in [number for number, count in enumerate(left) if not count]:
+        for reader in readers[number]:
+            left[reader] -= 1
     ready = [number for number, names in enumerate(sources) if names and not left[number]]
     heapify(ready)
     order: list[int] = []

@@ -156,7 +156,8 @@ def _loop() -> _Schema:
         {
             **_closed({"count": count, "while": {**condition, "description": "Another turn while this is true."}}),
             "oneOf": [{"required": ["count"]}, {"required": ["while"]}],
-        }
+        },
+        {"enum": [False, 0, ""], "description": "No loop, as GraphAI reads it."},
     )
 
 
