@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from graphs import turns
 from graphs.events import Stop
 from graphs.frames import Frame
 from graphs.paths import split_path
@@ -57,8 +58,13 @@ class Elsewhere:
                 return
         frame_name, name = split_path(path)
         if frame_name == engine.root.name and (running := self._running(name)) is not None:
+            if running.nesting is not None:
+                turns.abandon(engine, running)
             engine.commands.append(Stop(running))
             engine.take(running.frame, running.node, outcome, running)
+            return
+        if frame_name == engine.root.name and (waiting := self._withdrawn(path, name)) is not None:
+            engine.take(engine.root, waiting, outcome, None)
             return
         engine.known[path] = outcome
         if frame_name == engine.root.name:
@@ -68,6 +74,16 @@ class Elsewhere:
         root = self._engine.root
         number = root.plan.numbers.get(name)
         return root.starts.get(number) if number is not None else None
+
+    def _withdrawn(self, path: str, name: str) -> PlanNode | None:
+        """The root frame's node of that name, if it waited for a place or an order: it does so no longer."""
+        root = self._engine.root
+        number = root.plan.numbers.get(name)
+        node = root.plan.nodes[number] if number is not None else None
+        if node is None:
+            return None
+        ordered = self._awaiting.pop(path, None) is not None
+        return node if ordered or self._engine.queue.withdraw(root, node) else None
 
     def withhold(self, frame: Frame, node: PlanNode) -> bool:
         """Whether a ready node has to wait for its order; if so it is kept until that comes."""

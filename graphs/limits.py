@@ -108,6 +108,15 @@ class Queue:
             lane.clear()
         self.waiting = 0
 
+    def withdraw(self, frame: Any, node: Any) -> bool:
+        """Drop one entry; False if it does not wait here."""
+        lane = self._lanes.get(node.priority, ())
+        if (frame, node) not in lane:
+            return False
+        self._lanes[node.priority].remove((frame, node))
+        self.waiting -= 1
+        return True
+
     def drop(self, frame: Any) -> None:
         """Drop what waits of one frame."""
         for lane in self._lanes.values():
