@@ -69,7 +69,7 @@ class _Needs:
     pins: frozenset[str]
     here: frozenset[str]
     dynamic: bool
-    """Whether its agent or its graph is known only when it runs."""
+    """Whether its agent, its graph or its model is known only when it runs."""
 
 
 def place_nodes(graph: Graph, facts: Facts) -> dict[str, Placement]:
@@ -178,7 +178,9 @@ def _needs(spec: Mapping[str, Value], facts: Facts) -> _Needs:
         agents.add(agent)
         known = facts.agents.get(agent)
         asked = (each.get("params") or {}).get("model") or (each.get("inputs") or {}).get("model") or each.get("model")
-        if isinstance(asked, str) and not asked.startswith(":"):
+        if isinstance(asked, str) and asked.startswith(":"):
+            dynamic = True
+        elif isinstance(asked, str):
             models.add(asked)
         elif known is not None and "model" in known.needs and facts.default_model is not None:
             models.add(facts.default_model)

@@ -62,6 +62,7 @@ def placed(nodes: str, head: str = "", **different: Any) -> dict[str, tuple[str,
         ("{agent: llmAgent, model: small, place: cloud, inputs: {prompt: :text}}", "cloud", "placed in the graph"),
         ("{agent: llmAgent, model: large, place: auto, inputs: {prompt: :text}}", "cloud", "needs large: not on this device"),
         ("{agent: ':text', inputs: {t: :text}}", "edge", "decided at run time, here by default"),
+        ("{agent: llmAgent, inputs: {prompt: :text, model: :text}}", "edge", "decided at run time, here by default"),
     ],
 )
 def test_a_node_has_a_place_and_the_reason_for_it(node: str, place: str, reason: str) -> None:

@@ -134,6 +134,24 @@ nodes:
     assert runs(home, "edge") == []
 
 
+def test_one_node_that_waits_at_the_worker_does_not_hold_up_the_others(ferry: Ferry) -> None:
+    found = ferry(
+        """\
+version: 0.5
+nodes:
+  name: {value: giant}
+  lost: {agent: llmAgent, place: cloud, isResult: true, inputs: {prompt: hi, model: :name}}
+  fast: {agent: whereAgent, place: cloud, inputs: {t: 1}}
+  here: {agent: sleeperAgent, place: edge, params: {duration: 50}, inputs: {t: :fast.t}}
+  last: {agent: copyAgent, place: cloud, isResult: true, inputs: {t: :here.t}}
+"""
+    )
+    assert (ferry.outcome.status, found["status"]) == (3, "suspended")
+    assert {path: each["code"] for path, each in found["errors"].items()} == {"lost": "MODEL_UNKNOWN"}
+    assert "giant" in found["errors"]["lost"]["message"]
+    assert found["results"] == {"last": {"t": 1}}
+
+
 # -- what is known before anything runs
 
 
