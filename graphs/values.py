@@ -74,11 +74,16 @@ def clean(value: Value) -> Value:
     Returns the same object where nothing had to change.
     """
     if isinstance(value, dict):
-        entries = {key: clean(item) for key, item in value.items() if item is not MISSING}
+        entries: dict[str, Value] = {}
+        for key, item in value.items():  # no comprehension: that would take two places on the stack a level
+            if item is not MISSING:
+                entries[key] = clean(item)
         same = len(entries) == len(value) and all(map(is_, entries.values(), value.values()))
         return value if same else entries
     if isinstance(value, (list, tuple)):
-        items = [None if item is MISSING else clean(item) for item in value]
+        items: list[Value] = []
+        for item in value:
+            items.append(None if item is MISSING else clean(item))  # noqa: PERF401 - as above
         return value if isinstance(value, list) and all(map(is_, items, value)) else items
     return value
 
@@ -92,7 +97,7 @@ def canonical(value: Value, *, strict: bool = False) -> bytes:
     """
     try:
         return msgpack.packb(_normal(value, strict, 0), use_bin_type=True)  # type: ignore[no-any-return]
-    except (OverflowError, UnicodeEncodeError, ValueError, TypeError) as error:
+    except (OverflowError, UnicodeEncodeError, ValueError, TypeError, RecursionError) as error:
         raise ValueUnsupported(str(error)) from error
 
 
@@ -101,20 +106,22 @@ def _normal(value: Value, strict: bool, depth: int) -> Value:
     if kind is str or kind is int or kind is bool or value is None:
         return value
     if kind is float:
-        if value == value and abs(value) < _EXACT_INTEGRAL and value == int(value):
-            return int(value)
-        if strict and not math.isfinite(value):
-            raise ValueUnsupported(f"{value} cannot be part of a graph")
-        return value
+        return _normal_float(value, strict)
     if depth > MAX_DEPTH:
         raise ValueUnsupported(f"nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, Mapping):
         for key in value:
             if type(key) is not str:
                 raise ValueUnsupported(f"a map's keys are text, got {type(key).__name__} {key!r}")
-        return {key: _normal(item, strict, depth + 1) for key, item in value.items()}
+        entries: dict[str, Value] = {}
+        for key, item in value.items():  # no comprehension: that would take two places on the stack a level
+            entries[key] = _normal(item, strict, depth + 1)
+        return entries
     if kind is list or kind is tuple:
-        return [_normal(item, strict, depth + 1) for item in value]
+        items: list[Value] = []
+        for item in value:
+            items.append(_normal(item, strict, depth + 1))  # noqa: PERF401 - as above
+        return items
     if not strict:
         if kind is bytes:
             return value
@@ -126,6 +133,14 @@ def _normal(value: Value, strict: bool, depth: int) -> Value:
         plain = str(value) if isinstance(value, str) else float(value) if isinstance(value, float) else int(value)
         return _normal(plain, strict, depth)
     raise ValueUnsupported(f"{type(value).__name__} is not data: use text, numbers, booleans, null, bytes, lists and maps")
+
+
+def _normal_float(value: float, strict: bool) -> float:
+    if value == value and abs(value) < _EXACT_INTEGRAL and value == int(value):
+        return int(value)
+    if strict and not math.isfinite(value):
+        raise ValueUnsupported(f"{value} cannot be part of a graph")
+    return value
 
 
 def decode(data: bytes) -> Value:
