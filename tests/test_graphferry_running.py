@@ -1,0 +1,95 @@
+"""Running a graph in this process, without a journal."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import graphferry as gf
+from graphferry.testing import ScriptedModel, ScriptedModels
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "graphs" / "examples"
+
+
+def small() -> gf.Graph:
+    graph = gf.Graph()
+    topic = graph.value("topic", "the tide")
+    draft = graph.node("draft", "llmAgent", inputs={"prompt": f"Write about {topic}"}, model="large")
+    graph.node("out", "copyAgent", inputs={"text": draft["text"]}, is_result=True)
+    return graph
+
+
+@pytest.mark.parametrize("form", ["builder", "spec", "document", "text", "path", "name"])
+def test_a_graph_runs_in_whatever_form_it_is(form: str, tmp_path: Path) -> None:
+    graph = small()
+    path = tmp_path / "g.yaml"
+    path.write_text(graph.to_yaml())
+    forms: dict[str, Any] = {
+        "builder": graph, "spec": graph.build(), "document": graph.document, "text": graph.to_yaml(), "path": path, "name": str(path)
+    }  # fmt: skip
+    ended = gf.run(forms[form], {"topic": "boats"}, models=ScriptedModel())
+    assert ended.status == "completed"
+    assert ended.require() == {"out": {"text": "You said: Write about boats"}}
+    assert ended.values["topic"] == "boats"
+
+
+def test_models_are_found_by_name_or_one_answers_for_all() -> None:
+    named = ScriptedModels([ScriptedModel("large", prefix="L: ")])
+    assert gf.run(small(), models=named).results["out"]["text"].startswith("L: ")
+    missing = gf.run(small(), models=ScriptedModels([ScriptedModel("small")]))
+    assert missing.status == "suspended"
+    assert isinstance(missing.errors["draft"], gf.ModelMissing)
+    with pytest.raises(gf.ModelMissing):
+        missing.require()
+
+
+def test_without_models_of_its_own_a_run_has_those_of_this_device(own_home: Path) -> None:
+    (own_home / "edge").mkdir()
+    (own_home / "edge" / "config.yaml").write_text("models: {small: scripted}\n")
+    assert gf.run(EXAMPLES / "hello.yaml").require()["hello"]["text"].startswith("You said: Say hello")
+
+
+def test_a_failed_run_has_its_errors_and_the_other_results() -> None:
+    graph = gf.Graph()
+    graph.node("bad", "fileReadAgent", inputs={"file": "x"}, params={"baseDir": "/"})
+    graph.node("worse", "compareAgent", inputs={"array": []})
+    graph.node("good", "copyAgent", inputs={"x": 1}, is_result=True)
+    ended = gf.run(graph)
+    assert ended.status == "failed"
+    assert list(ended.errors) == ["bad", "worse"]
+    assert ended.results == {"good": {"x": 1}}
+    with pytest.raises(gf.RunFailed) as raised:
+        ended.require()
+    assert raised.value.node == "bad"
+    assert set(raised.value.errors) == {"bad", "worse"}
+
+
+def test_files_are_granted_by_name(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("hello")
+    graph = gf.Graph()
+    graph.node("a", "fileReadAgent", inputs={"file": "a.txt"}, params={"baseDir": ".", "outputType": "text"}, is_result=True)
+    assert gf.run(graph, files=tmp_path).require() == {"a": {"data": "hello"}}
+    assert gf.run(graph).status == "failed"
+
+
+def test_a_graph_that_lacks_a_value_says_so() -> None:
+    graph = gf.Graph()
+    needed = graph.input("needed")
+    graph.node("out", "copyAgent", inputs={"x": needed}, is_result=True)
+    ended = gf.run(graph)
+    assert ended.status == "failed"
+    assert "Static node(s) must have value" in str(ended.errors[""])
+    with pytest.raises(gf.UsageError, match="ghost"):
+        gf.run(graph, {"ghost": 1})
+
+
+def test_inside_an_event_loop_one_awaits() -> None:
+    async def main() -> gf.RunResult:
+        with pytest.raises(gf.UsageError, match="inside an event loop"):
+            gf.run(small())
+        return await gf.arun(small(), models=ScriptedModel())
+
+    assert asyncio.run(main()).status == "completed"
