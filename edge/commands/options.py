@@ -80,8 +80,8 @@ def duration(text: str) -> float:
         seconds = float(number) * units[text[len(number) :]]
     except (ValueError, KeyError):
         raise UsageError(f"{text!r} is not a duration: write 60s, 5m, 2h or 500ms") from None
-    if seconds <= 0:
-        raise UsageError(f"{text!r} is not a duration: it must be greater than 0")
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"{text!r} is not a duration: it must be greater than 0 and come to an end")
     return seconds
 
 
