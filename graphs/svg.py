@@ -32,22 +32,22 @@ text{font-family:ui-sans-serif,system-ui,-apple-system,"Segoe UI",Roboto,"Helvet
 .gf-title{font-size:16px;font-weight:600}
 .gf-value{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;font-size:10.5px}
 .gf-box{fill:#ffffff;stroke:#94a3b8;stroke-width:1.2}
-.gf-static .gf-box{fill:#f8fafc;stroke:#cbd5e1}
-.gf-given .gf-box,.gf-boundary .gf-box{fill:none;stroke:#94a3b8;stroke-dasharray:2 3}
-.gf-nested .gf-box{fill:#fbfcfe}
-.gf-edge .gf-box{fill:#ecfdf5;stroke:#34a583}.gf-edge .gf-chip{fill:#0f766e}
-.gf-cloud .gf-box{fill:#eef2ff;stroke:#818cf8}.gf-cloud .gf-chip{fill:#4338ca}
-.gf-nested.gf-edge .gf-box{fill:#f5fdf9}.gf-nested.gf-cloud .gf-box{fill:#f7f8ff}
-.gf-result .gf-box{stroke-width:2.4}
+.gf-static>.gf-box{fill:#f8fafc;stroke:#cbd5e1}
+.gf-given>.gf-box,.gf-boundary>.gf-box{fill:none;stroke:#94a3b8;stroke-dasharray:2 3}
+.gf-nested>.gf-box{fill:#fbfcfe}
+.gf-edge>.gf-box{fill:#ecfdf5;stroke:#34a583}.gf-edge>.gf-chip{fill:#0f766e}
+.gf-cloud>.gf-box{fill:#eef2ff;stroke:#818cf8}.gf-cloud>.gf-chip{fill:#4338ca}
+.gf-nested.gf-edge>.gf-box{fill:#f5fdf9}.gf-nested.gf-cloud>.gf-box{fill:#f7f8ff}
+.gf-result>.gf-box{stroke-width:2.4}
 .gf-line{fill:none;stroke:#94a3b8;stroke-width:1.4}
 .gf-condition{stroke:#d97706;stroke-dasharray:5 4}.gf-update{stroke:#a78bfa;stroke-dasharray:1.5 4;stroke-linecap:round;stroke-width:2}
 .gf-head{fill:#94a3b8}.gf-head.gf-condition{fill:#d97706;stroke:none}.gf-head.gf-update{fill:#a78bfa;stroke:none}
 @media(prefers-color-scheme:dark){
 text{fill:#e5e7eb}.gf-paper{fill:#0f172a}.gf-what{fill:#cbd5e1}.gf-note,.gf-about{fill:#94a3b8}
-.gf-box{fill:#1e293b;stroke:#64748b}.gf-static .gf-box{fill:#172033;stroke:#475569}.gf-nested .gf-box{fill:#131c30}
-.gf-edge .gf-box{fill:#0c2f2a;stroke:#2dd4a7}.gf-edge .gf-chip{fill:#5eead4}
-.gf-cloud .gf-box{fill:#20235a;stroke:#818cf8}.gf-cloud .gf-chip{fill:#c7d2fe}
-.gf-nested.gf-edge .gf-box{fill:#0d2226}.gf-nested.gf-cloud .gf-box{fill:#151a3d}
+.gf-box{fill:#1e293b;stroke:#64748b}.gf-static>.gf-box{fill:#172033;stroke:#475569}.gf-nested>.gf-box{fill:#131c30}
+.gf-edge>.gf-box{fill:#0c2f2a;stroke:#2dd4a7}.gf-edge>.gf-chip{fill:#5eead4}
+.gf-cloud>.gf-box{fill:#20235a;stroke:#818cf8}.gf-cloud>.gf-chip{fill:#c7d2fe}
+.gf-nested.gf-edge>.gf-box{fill:#0d2226}.gf-nested.gf-cloud>.gf-box{fill:#151a3d}
 .gf-line{stroke:#64748b}.gf-condition{stroke:#f59e0b}.gf-update{stroke:#a78bfa}
 }
 """
