@@ -147,9 +147,16 @@ class _Run:
         if self._shipped() and not self.options.local_only:
             await self._reach_worker()
             if self.link is not None:
-                self.placed = self._place(self.link.offer)
-                self._refuse_what_is_not_yet_possible()
-                self._check_offer(self.link.offer)
+                await self._place_with(self.link)
+
+    async def _place_with(self, link: WorkerLink) -> None:
+        try:
+            self.placed = self._place(link.offer)
+            self._refuse_what_is_not_yet_possible()
+            self._check_offer(link.offer)
+        except UsageError:
+            await link.close()
+            raise
 
     def _place(self, offer: Mapping[str, Any] | None) -> dict[str, Placement]:
         device, options = self.device, self.options
