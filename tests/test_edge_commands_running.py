@@ -1,0 +1,128 @@
+"""What commands that run graphs print, and what they leave with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import CommandLine
+from processes import graphferry
+
+COPY = "version: 0.5\nnodes:\n  word: {value: tide}\n  a: {agent: copyAgent, params: {namedKey: t}, isResult: true, inputs: {t: :word}}\n"
+
+
+@pytest.fixture
+def run(cli: CommandLine, tmp_path: Path) -> Any:
+    def with_text(text: str, *words: str, **environ: str) -> Any:
+        (tmp_path / "g.yaml").write_text(text, encoding="utf-8")
+        return cli("run", "g.yaml", *words, **environ)
+
+    return with_text
+
+
+def test_one_text_goes_to_stdout_as_it_is_and_the_table_to_stderr(run: Any) -> None:
+    outcome = run(COPY, "--set", "word=ebb")
+    assert (outcome.status, outcome.stdout) == (0, "ebb\n")
+    assert "copyAgent" in outcome.stderr
+    assert "edge" in outcome.stderr
+
+
+def test_quiet_says_nothing_but_the_result(run: Any) -> None:
+    outcome = run(COPY, "--progress", "quiet")
+    assert (outcome.stdout, outcome.stderr) == ("tide\n", "")
+
+
+def test_several_results_or_other_values_are_json(run: Any) -> None:
+    outcome = run(COPY + "  b: {agent: copyAgent, isResult: true, inputs: {n: 1.5, none: null}}\n")
+    assert json.loads(outcome.stdout) == {"a": "tide", "b": {"n": 1.5, "none": None}}
+
+
+def test_all_gives_every_nodes_value(run: Any) -> None:
+    outcome = run(COPY, "--all", "--json")
+    assert json.loads(outcome.stdout)["results"] == {"word": "tide", "a": "tide"}
+
+
+def test_json_is_one_object_and_nothing_else(run: Any) -> None:
+    outcome = run(COPY, "--json")
+    assert outcome.stderr == ""
+    found = json.loads(outcome.stdout)
+    assert set(found) == {"run", "status", "results", "errors", "nodes"}
+    assert found["nodes"]["a"] == {
+        "state": "completed",
+        "place": "edge",
+        "reason": "nothing it needs is elsewhere",
+        "by": {"agent": "copyAgent", "version": "1"},
+        "retry": 0,
+        "ms": found["nodes"]["a"]["ms"],
+    }
+
+
+def test_bytes_are_base64_in_json(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "raw.py").write_text(
+        "from graphferry import agent\n\n@agent('rawAgent', effect='none')\ndef raw(context):\n    return {'raw': b'\\x00\\xff'}\n",
+        encoding="utf-8",
+    )
+    text = "version: 0.5\nnodes:\n  a: {agent: rawAgent, isResult: true}\n"
+    assert json.loads(run(text, "--agents", "raw.py", "--json").stdout)["results"] == {"a": {"raw": "AP8="}}
+
+
+def test_a_failure_names_the_node_first_in_the_graph_then_the_others(run: Any) -> None:
+    outcome = run(
+        "version: 0.5\nnodes:\n"
+        "  a: {agent: streamMockAgent, inputs: {t: 1}}\n"
+        "  b: {agent: lookupDictionaryAgent, inputs: {namedKey: nothing}}\n"
+        "  c: {agent: lookupDictionaryAgent, inputs: {namedKey: void}, isResult: true}\n"
+    )
+    assert outcome.status == 1
+    first, second = outcome.stderr.index("error: node 'b' failed: "), outcome.stderr.index("also 'c': ")
+    assert first < second
+    assert "graphferry resume " in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["nowhere.yaml"], "nowhere.yaml"),
+        (["g.yaml", "--set", "word"], "expected NODE=VALUE"),
+        (["g.yaml", "--place", "a=moon"], "expected NODE=edge or NODE=cloud"),
+        (["g.yaml", "--place", "b=edge"], "the graph has no computed node of that name"),
+        (["g.yaml", "--deadline", "soon"], "not a duration"),
+        (["g.yaml", "--agents", "no_such_module"], "cannot be imported"),
+    ],
+)
+def test_wrong_words_are_refused_before_anything_runs(
+    cli: CommandLine, tmp_path: Path, own_home: Path, words: list[str], told: str
+) -> None:
+    (tmp_path / "g.yaml").write_text(COPY, encoding="utf-8")
+    outcome = cli("run", *words)
+    assert (outcome.status, outcome.stdout) == (2, "")
+    assert told in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+    listed = cli("runs", "--json")
+    assert json.loads(listed.stdout) == []
+
+
+def test_resume_takes_up_the_command_lines_choices(cli: CommandLine, tmp_path: Path) -> None:
+    text = COPY + "  b: {agent: copyAgent, place: cloud, isResult: true, inputs: {t: :a}}\n"
+    (tmp_path / "g.yaml").write_text(text, encoding="utf-8")
+    first = cli("run", "g.yaml", "--set", "word=ebb", "--offline", "--json", "--all")
+    assert first.status == 3
+    (tmp_path / "g.yaml").unlink()
+    again = cli("resume", json.loads(first.stdout)["run"], "--offline", "--json")
+    assert again.status == 3
+    assert json.loads(again.stdout)["results"] == {"word": "ebb", "a": "ebb"}
+
+
+def test_the_demonstration_runs_without_a_model(own_home: Path, tmp_path: Path) -> None:
+    outcome = graphferry("demo", "--scripted", "--json", home=own_home, cwd=tmp_path)
+    assert outcome.status == 0, outcome.stderr
+    found = json.loads(outcome.stdout)
+    assert {path: node["place"] for path, node in found["nodes"].items()} == {
+        "question": "edge",
+        "draft": "cloud",
+        "polish": "cloud",
+        "answer": "cloud",
+    }

@@ -1,0 +1,183 @@
+"""The device's link to a real worker in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.worker import WorkerLink, connect_worker
+from ferry import FakeServer
+from graphs.agents import standard
+from graphs.cut import cut
+from graphs.errors import LinkCondition, UsageError, WorkerUnreachable
+from graphs.journal import Journal
+from graphs.journal.ids import new_run_id
+from graphs.load import load_text
+from graphs.records import Close, Input, Result, State, Submit
+from graphs.spec import Graph
+from workers import ServedWorker, worker
+
+GRAPH = """\
+version: 0.5
+nodes:
+  here: {agent: copyAgent, inputs: {t: 1}}
+  far: {agent: AGENT, isResult: true, inputs: {t: :here.t}}
+"""
+
+
+class Heard:
+    """Stands for a delegate: keeps what the link says of its child run."""
+
+    def __init__(self, agent: str = "copyAgent") -> None:
+        self.fragment = cut(Graph.of(load_text(GRAPH.replace("AGENT", agent)).data, [*standard(), "farAgent"]), ["far"])
+        self.records: list[Any] = []
+        self.condition: asyncio.Future[LinkCondition] = asyncio.get_running_loop().create_future()
+        self.ended = asyncio.Event()
+
+    def got(self, record: Any, size: int) -> None:
+        self.records.append(record)
+        if type(record).__name__ == "End":
+            self.ended.set()
+
+    def delta(self, path: str, tokens: Any) -> None:
+        self.records.append((path, tokens))
+
+    def lost(self, condition: LinkCondition) -> None:
+        self.condition.set_result(condition)
+
+    def open(self, link: WorkerLink, journal: Journal) -> bytes:
+        run = new_run_id()
+        assert link.put_graph(self.fragment.hash, self.fragment.canonical, ())
+        journal.create_run(run, role="child", graph_hash=self.fragment.hash, graph=self.fragment.canonical, name="cut", started=0)
+        link.open_run(run, self, Submit("", self.fragment.hash, {}, {"parent": None}), ())  # type: ignore[arg-type]
+        return run
+
+
+def with_link(home: Path, url: str, use: Callable[[WorkerLink, Journal], Awaitable[None]], token: str | None = None) -> None:
+    async def main() -> None:
+        with Journal.open(home / "edge" / "journal.db") as journal:
+            link = await connect_worker(url, token=token, journal=journal)
+            try:
+                await use(link, journal)
+            finally:
+                await link.close()
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+
+
+async def nothing(link: WorkerLink, journal: Journal) -> None:
+    """Only connect."""
+
+
+def test_a_child_run_goes_there_and_its_records_come_back(own_home: Path) -> None:
+    async def use(link: WorkerLink, journal: Journal) -> None:
+        assert set(link.offer["models"]) == {"large"}
+        heard = Heard()
+        run = heard.open(link, journal)
+        link.append(run, Input("here", State.COMPLETED, {"t": 5}))
+        link.append(run, Close(None))
+        await heard.ended.wait()
+        (result,) = [record for record in heard.records if isinstance(record, Result)]
+        assert (result.path, result.value) == ("far", {"t": 5})
+        assert journal.run(run).status == "completed"
+
+    with worker(own_home) as served:
+        with_link(own_home, served.url, use)
+
+
+def test_a_part_the_worker_refuses_is_a_condition_with_its_words(own_home: Path) -> None:
+    async def use(link: WorkerLink, journal: Journal) -> None:
+        heard = Heard("farAgent")
+        heard.open(link, journal)
+        condition = await heard.condition
+        assert condition.condition == "GRAPH_INVALID"
+        assert "farAgent" in condition.message
+        assert not condition.retryable
+
+    with worker(own_home) as served:
+        with_link(own_home, served.url, use)
+
+
+def stop(served: ServedWorker) -> None:
+    served.call(lambda: asyncio.ensure_future(served.server.stop()))
+
+
+def test_a_worker_that_goes_away_is_told_to_all_that_wait_for_it(own_home: Path) -> None:
+    with worker(own_home) as served:
+
+        async def use(link: WorkerLink, journal: Journal) -> None:
+            heard = Heard()
+            run = heard.open(link, journal)
+            await link.flush()
+            stop(served)
+            condition = await heard.condition
+            assert isinstance(condition, WorkerUnreachable)
+            assert served.url in condition.message
+            with pytest.raises(WorkerUnreachable):
+                link.append(run, Close(None))
+            with pytest.raises(WorkerUnreachable):
+                link.put_graph(heard.fragment.hash, heard.fragment.canonical, ())
+
+        with_link(own_home, served.url, use)
+
+
+def test_who_does_not_wait_any_more_hears_nothing(own_home: Path) -> None:
+    with worker(own_home) as served:
+
+        async def use(link: WorkerLink, journal: Journal) -> None:
+            heard, other = Heard(), Heard()
+            link.forget(heard.open(link, journal))
+            other.open(link, journal)
+            stop(served)
+            await other.condition
+            assert not heard.condition.done()
+
+        with_link(own_home, served.url, use)
+
+
+def test_a_closed_link_takes_nothing(own_home: Path) -> None:
+    async def use(link: WorkerLink, journal: Journal) -> None:
+        await link.close()
+        with pytest.raises(WorkerUnreachable, match="closed"):
+            link.put_graph(bytes(32), b"", ())
+        await link.flush()
+
+    with worker(own_home) as served:
+        with_link(own_home, served.url, use)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ("401 Unauthorized", "does not accept this token"),
+        ("403 Forbidden", "forbids this connection"),
+        ("404 Not Found", "has no link there"),
+        ("426 Upgrade Required", "speaks another version"),
+        ("429 Too Many Requests", "takes no new connections now"),
+        ("500 Internal Server Error", "HTTP status 500"),
+        ("200 OK", "HTTP status 200"),
+    ],
+)
+def test_every_refusal_is_said_in_words_and_tried_once(own_home: Path, answer: str, told: str) -> None:
+    server = FakeServer(answer)
+    try:
+        with pytest.raises(WorkerUnreachable, match=told) as caught:
+            with_link(own_home, server.url, nothing, token="secret")
+    finally:
+        server.close()
+    assert len(server.asked) == 1
+    assert server.url in caught.value.message
+    assert "secret" not in str(caught.value)
+
+
+def test_nobody_there_and_no_url(own_home: Path) -> None:
+    with pytest.raises(WorkerUnreachable, match="cannot be reached") as caught:
+        with_link(own_home, "ws://127.0.0.1:1/v1/link", nothing)
+    assert "graphferry serve" in (caught.value.hint or "")
+    for url in ("localhost:8765", "http://127.0.0.1:1/v1/link", "ws://"):
+        with pytest.raises(UsageError, match="is not a link URL"):
+            with_link(own_home, url, nothing)
