@@ -1,8 +1,8 @@
 """A child run: the part of a device's run that this worker executes.
 
-The same engine as on the device runs the cut graph and *runs ahead*: it starts what is ready, boundary values come in as
-events, results go out as records. It ends after the device said that no more boundary values will come (CLOSE) and nothing can
-run any more; its END is its last record (docs/protocol.md §8).
+It consists of frames, each a fragment of one turn of one graph instance of the device's run, ordered by SUBMIT and FRAME. It
+ends after the device said that nothing more will come (CLOSE of all) and nothing can run any more; its END is its last record
+(docs/protocol.md §8).
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
+from cloud.frame import FrameRun
 from cloud.worker import RefusedCut, Worker
 from graphs.attempt import Attempt
 from graphs.errors import LinkCondition
-from graphs.events import Close as CloseEvent, Event as EngineEvent, Outcome, Settled, Start, Suspend, Told
+from graphs.events import Settled, Start as StartCommand
 from graphs.journal.ids import run_id_short
-from graphs.paths import escape
+from graphs.paths import split_frame, split_path
 from graphs.recorder import LogRecorder
-from graphs.records import Cancel, Close, End, EndStatus, Error, Input, Known, Record, Result, State, Submit
-from graphs.runtime import Runtime
+from graphs.records import Cancel, Close, End, EndStatus, Error, Frame, Input, Known, Record, Result, Start, State, Submit
 from graphs.spec import Graph
 from graphs.values import Value
 
@@ -36,6 +36,9 @@ class ChildLog(Protocol):
     def delta(self, run: bytes, start: int, token: Value) -> None:
         """A piece of an answer; volatile."""
 
+    def state(self, run: bytes, path: str, at: int, state: int) -> None:
+        """Show a node's state; volatile."""
+
     async def durable(self) -> None:
         """Returns when everything appended so far is durable here."""
 
@@ -46,74 +49,82 @@ class ChildLog(Protocol):
 class ChildRun:
     """One child run. `root` is the run id of the device's run: idempotency keys of agents hang on it.
 
-    `model_names` are the device's words for models; `grace_ms` is how long its owner may be gone before it is cancelled, None
-    for ever.
+    `bypass` are names of agents that need not exist, `model_names` the device's words for models; `grace_ms` is how long its
+    owner may be gone before it is cancelled, None for ever.
     """
 
     def __init__(self, worker: Worker, log: ChildLog, run: bytes, submit: Submit) -> None:
         self.worker = worker
         self.run = run
-        self.submit = submit
-        self.graph_hash: bytes = submit.graph
         parent = submit.opts.get("parent")
         self.root: bytes = parent[0] if isinstance(parent, (list, tuple)) and parent else run
-        options: Mapping[str, Any] = submit.opts.get("options") or {}
-        self.model_names: Mapping[str, str] = options.get("models") or {}
+        self._options: Mapping[str, Any] = submit.opts.get("options") or {}
+        self.bypass: tuple[str, ...] = tuple(self._options.get("bypass") or ())
+        self.model_names: Mapping[str, str] = self._options.get("models") or {}
         gone = submit.opts.get("gone")
         self.grace_ms: int | None = int(gone[1]) if isinstance(gone, (list, tuple)) and len(gone) > 1 else None
         self.ended = False
         self._log = log
-        self._runtime: Runtime | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._early: list[Record] | None = []
-        """Orders that came before the run had begun; None once it has."""
+        self._recorder = _ChildRecorder(self._append, self._durable, everything=True, delta=self._delta, show=self._show)
+        self._frames: dict[str, FrameRun] = {}
+        self._parked: dict[str, list[Record]] = {}
+        """Orders for frames whose graph is still to come."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+        self._cancelled = False
+        worker.running += 1
 
     def __repr__(self) -> str:
         return f"<ChildRun {run_id_short(self.run)}>"
 
+    # -- frames
+
+    def park(self, order: Submit | Frame) -> None:
+        """A frame is ordered; its graph is to be found before it can begin."""
+        self._parked[order.frame] = []
+
+    def begin(self, order: Submit | Frame, graph: Graph) -> None:
+        """The frame's cut is here: start what can start."""
+        early = self._parked.pop(order.frame, None)
+        if self.ended or early is None:
+            return
+        frame = self._frames[order.frame] = FrameRun(
+            order.frame,
+            graph,
+            order.inputs,
+            demand=bool(order.opts.get("demand")),
+            compiler=self.worker.compiler(strict=bool(self._options.get("strict")), bypass=self.bypass),
+            services=self.worker.services(self.model_names),
+            options=self._options,
+            recorder=self._recorder,
+            root=self.root,
+        )
+        for record in early:
+            frame.order(record)
+        task = asyncio.get_running_loop().create_task(self._execute(frame))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def refuse(self, order: Submit | Frame, refusal: RefusedCut) -> None:
+        """The cut cannot run here: one final error for the frame; the child run goes on."""
+        if self._parked.pop(order.frame, None) is not None and not self.ended:
+            self._append(Error(order.frame or None, 0, 0, refusal.code, str(refusal), True, False))
+            self._end_if_done()
+
     # -- orders
 
-    def begin(self, graph: Graph) -> None:
-        """The cut is here: start what can start."""
-        if self.ended:
-            return
-        options: Mapping[str, Any] = self.submit.opts.get("options") or {}
-        compiler = self.worker.compiler(strict=bool(options.get("strict")))
-        known, inject = _outcomes(graph, self.submit.inputs)
-        self._runtime = Runtime(
-            compiler.plan(graph),
-            compiler,
-            known=known,
-            open=True,
-            services=self.worker.services(self.model_names),
-            config=options.get("config"),
-            max_turns=options.get("max_turns"),
-            recorder=_ChildRecorder(self._append, self._durable, everything=True, delta=self._delta),
-            run_id=self.root,
-        )
-        self._task = asyncio.get_running_loop().create_task(self._execute(inject))
-
-    def refuse(self, refusal: RefusedCut) -> None:
-        """The cut cannot run here: one final error for the frame, and the end."""
-        if self.ended:
-            return
-        self._append(Error(None, 0, 0, refusal.code, str(refusal), True, False))
-        self._end(EndStatus.COMPLETED)
-
     def order(self, record: Record) -> None:
-        """An order of the device: a boundary value, CLOSE or CANCEL."""
+        """An order of the device: a boundary value, START, CLOSE or CANCEL."""
         if self.ended:
             return  # an order that arrives after END has no effect
-        if self._runtime is None and isinstance(record, Cancel) and record.paths is None:
-            self._end(EndStatus.CANCELLED)  # a run that waits for its graph needs none to be cancelled
-        elif self._early is not None:
-            self._early.append(record)
-        elif isinstance(record, Input):
-            self._feed(Told(record.path, Outcome(record.state, record.value), self._now()))
-        elif isinstance(record, Close):
-            self._feed(CloseEvent(self._now()))
+        if isinstance(record, Close) and record.frame is None:
+            self._close()
         elif isinstance(record, Cancel):
             self._cancel(record)
+        elif isinstance(record, Close):
+            self._pass_on(record.frame or "", record)
+        elif isinstance(record, (Input, Start)):
+            self._pass_on(split_path(record.path)[0], record)
 
     def abandon(self, why: str) -> None:
         """The device has been gone for too long."""
@@ -122,48 +133,69 @@ class ChildRun:
     async def stop(self) -> None:
         """This process is about to end: stop without a word, the log stays open."""
         self.ended = True
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     # -- inside
 
+    def _pass_on(self, frame_name: str, record: Record) -> None:
+        """To the frame; a loop that is whole here has the name of its first turn."""
+        for name in (frame_name, split_frame(frame_name)[0]):
+            if name in self._parked:
+                self._parked[name].append(record)
+                return
+            frame = self._frames.get(name)
+            if frame is not None:
+                frame.order(record)
+                return
+
+    def _close(self) -> None:
+        self._closed = True
+        for records in self._parked.values():
+            records.append(Close(None))
+        for frame in self._frames.values():
+            frame.order(Close(None))
+        self._end_if_done()
+
     def _cancel(self, record: Cancel) -> None:
-        runtime = self._runtime
-        assert runtime is not None
         if record.paths is None:
-            runtime.abort(record.why)
+            self._closed = self._cancelled = True
+            self._parked.clear()  # a frame that waits for its graph needs none to be cancelled
+            for frame in self._frames.values():
+                frame.cancel(record.why)
+            self._end_if_done()
             return
-        paths = set(record.paths)
-        for start in list(runtime.engine.root.starts.values()):
-            if start.path in paths:
-                runtime.cancel(start)
-                self._feed(Suspend(start, LinkCondition("CANCELLED", record.why, retryable=False), self._now()))
+        for path in record.paths:
+            if path in self._frames:
+                self._frames[path].cancel(record.why)
+            elif self._parked.pop(path, None) is None:
+                name = split_path(path)[0]
+                holding = self._frames.get(name) or self._frames.get(split_frame(name)[0])
+                if holding is not None:
+                    holding.cancel_node(path, record.why)
 
-    def _feed(self, event: EngineEvent) -> None:
-        if self._runtime is not None and not self._runtime.ended:
-            self._runtime.feed(event)
-
-    async def _execute(self, inject: Mapping[str, Value]) -> None:
-        runtime = self._runtime
-        assert runtime is not None
-        self.worker.running += 1
+    async def _execute(self, frame: FrameRun) -> None:
+        broken: tuple[str, str] | None = None
         try:
-            running = asyncio.ensure_future(runtime.run(inject))
-            await asyncio.sleep(0)  # the run begins before the orders that came early
-            early, self._early = self._early, None
-            for record in early or ():
-                self.order(record)
-            state = await running
+            await frame.run()
         except LinkCondition as condition:
-            self._append(Error(None, 0, 0, condition.condition, str(condition), True, condition.retryable))
-            state = State.FAILED
-        finally:
+            broken = condition.condition, str(condition)
+        if frame.broken is not None:
+            broken = "GRAPH_INVALID", str(frame.broken)
+        if broken is not None and not self.ended:
+            self._append(Error(frame.name or None, 0, 0, *broken, True, False))
+        if self._frames.get(frame.name) is frame:
+            del self._frames[frame.name]
+        self._end_if_done()
+
+    def _end_if_done(self) -> None:
+        if self._closed and not self._frames and not self._parked and not self.ended:
+            self.ended = True
             self.worker.running -= 1
-        first = runtime.engine.first_error()
-        if first is not None and not first[0]:  # the cut could not start at all
-            self._append(Error(None, 0, 0, "GRAPH_INVALID", str(first[1]), True, False))
-        self._end(EndStatus.CANCELLED if state == State.ABORTED else EndStatus.COMPLETED)
+            status = EndStatus.CANCELLED if self._cancelled else EndStatus.COMPLETED
+            self._log.append(self.run, End(status, int(time.time() * 1000), {}))
 
     def _append(self, record: Known) -> int:
         try:
@@ -175,6 +207,9 @@ class ChildRun:
             refused = Error(record.path, record.at, record.retry, condition.condition, str(condition), True, condition.retryable)
             return self._log.append(self.run, refused)
 
+    def _show(self, path: str, at: int, state: int) -> None:
+        self._log.state(self.run, path, at, state)
+
     def _delta(self, start: int, token: Value) -> None:
         self._log.delta(self.run, start, token)
 
@@ -182,14 +217,6 @@ class ChildRun:
         await self._log.durable()
         if seq:
             await self._log.held(self.run, seq)
-
-    def _end(self, status: EndStatus) -> None:
-        if not self.ended:
-            self.ended = True
-            self._log.append(self.run, End(status, int(time.time() * 1000), {}))
-
-    def _now(self) -> float:
-        return self._runtime.clock() if self._runtime is not None else 0.0
 
 
 class _ChildRecorder(LogRecorder):
@@ -206,11 +233,17 @@ class _ChildRecorder(LogRecorder):
         *,
         everything: bool,
         delta: Callable[[int, Value], None],
+        show: Callable[[str, int, int], None],
     ) -> None:
         super().__init__(append, lambda: durable(self._last_once), everything=everything, delta=delta)
         self._last_once = 0
+        self._show = show
 
-    def begun(self, start: Start, t: float) -> None:
+    def started(self, start: StartCommand, t: float) -> None:
+        super().started(start, t)
+        self._show(start.path, start.at, State.EXECUTING)
+
+    def begun(self, start: StartCommand, t: float) -> None:
         super().begun(start, t)
         if isinstance(start, Attempt) and start.effect == "once":
             self._last_once = self._begun[start]
@@ -221,16 +254,3 @@ class _ChildRecorder(LogRecorder):
                 self.erred(event.start, event.value, True, t)
             return
         super().settled(event, by, usage, t)
-
-
-def _outcomes(graph: Graph, inputs: Mapping[str, Any]) -> tuple[dict[str, Outcome], dict[str, Value]]:
-    """The inputs of a SUBMIT, by id or path: outcomes of boundary and computed nodes by path, and values of static nodes."""
-    known: dict[str, Outcome] = {}
-    inject: dict[str, Value] = {}
-    for name, (state, value) in inputs.items():
-        spec = graph.nodes.get(name)
-        if spec is not None and "agent" not in spec and spec.get("boundary") is not True:
-            inject[name] = value
-        else:
-            known[name if spec is None else escape(name)] = Outcome(state, value)
-    return known, inject

@@ -31,8 +31,8 @@ class WorkerConfig:
 
 
 def load_worker_config(path: Path | None, *, agents: tuple[str, ...] = (), token: str | None = None) -> WorkerConfig:
-    """The configuration in a file, with the command line's agents added. Raises UsageError naming the file and the entry that is
-    wrong.
+    """The configuration in a file, with the command line's agents added. Raises UsageError naming the file and the entry that
+    is wrong.
     """
     data = _read(path) if path is not None else {}
     known = {"models", "agents", "files"}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Final
 
 from cloud.child import ChildRun
 from cloud.worker import RefusedCut, Worker
-from graphs.records import Cancel, Close, Input, Known, Submit
+from graphs.records import Frame, Known, Submit
 from graphs.values import Value
 from protocol.config import Config, Role
 from protocol.events import Acked, Closed, Event, Got, GraphReceived
@@ -34,7 +35,7 @@ class _Device:
         self.runs: dict[bytes, ChildRun] = {}
         self.fence = conn.fence
         self.connected = 0
-        self._parked: dict[bytes, list[ChildRun]] = {}
+        self._parked: dict[bytes, list[tuple[ChildRun, Submit | Frame]]] = {}
         self._patience: asyncio.TimerHandle | None = None
         self._acked: dict[bytes, int] = {}
         self._ack: asyncio.Future[None] | None = None
@@ -48,6 +49,10 @@ class _Device:
     def delta(self, run: bytes, start: int, token: Value) -> None:
         """A piece of an answer."""
         self.link.delta(run, start, [token])
+
+    def state(self, run: bytes, path: str, at: int, state: int) -> None:
+        """Show a node's state."""
+        self.link.state(run, path, at, state, int(time.time() * 1000))
 
     async def durable(self) -> None:
         """Returns when all that was appended is durable."""
@@ -74,12 +79,13 @@ class _Device:
     def _got(self, event: Got) -> None:
         record = event.record
         if isinstance(record, Submit):
-            child = self.runs[event.run] = ChildRun(self.worker, self, event.run, record)
-            self._start(child)
-        elif isinstance(record, (Input, Close, Cancel)):
-            known = self.runs.get(event.run)
-            if known is not None:
-                known.order(record)
+            self.runs[event.run] = ChildRun(self.worker, self, event.run, record)
+        child = self.runs.get(event.run)
+        if child is not None and isinstance(record, (Submit, Frame)):
+            child.park(record)
+            self._start(child, record)
+        elif child is not None:
+            child.order(record)
         self._forget_ended()
 
     def _acknowledged(self, event: Acked) -> None:
@@ -89,34 +95,34 @@ class _Device:
         if ack is not None:
             ack.set_result(None)
 
-    def _start(self, child: ChildRun) -> None:
-        address = child.graph_hash
+    def _start(self, child: ChildRun, order: Submit | Frame) -> None:
+        address = order.graph
         try:
-            graph = self.worker.graph(address)
+            graph = self.worker.graph(address, child.bypass)
             if graph is not None:
                 self.worker.check_models(graph, child.model_names)
         except RefusedCut as refusal:
             self.link.graph_state(address, GraphStatus.INVALID, refusal.problems)
-            child.refuse(refusal)
+            child.refuse(order, refusal)
             return
         if graph is None:
-            self._parked.setdefault(address, []).append(child)
+            self._parked.setdefault(address, []).append((child, order))
             self.link.graph_state(address, GraphStatus.UNKNOWN)
         else:
             self.link.graph_state(address, GraphStatus.OK)
-            child.begin(graph)
+            child.begin(order, graph)
 
     def _graph_received(self, event: GraphReceived) -> None:
         try:
-            self.worker.take_graph(event.h, event.body)
+            self.worker.keep_graph(event.h, event.body)
         except RefusedCut as refusal:
             self.link.graph_state(event.h, GraphStatus.INVALID, refusal.problems)
-            for child in self._parked.pop(event.h, ()):
-                child.refuse(refusal)
+            for child, order in self._parked.pop(event.h, ()):
+                child.refuse(order, refusal)
             return
         self.link.graph_state(event.h, GraphStatus.OK)
-        for child in self._parked.pop(event.h, ()):
-            self._start(child)
+        for child, order in self._parked.pop(event.h, ()):
+            self._start(child, order)
 
     def _forget_ended(self) -> None:
         for run in [run for run, child in self.runs.items() if child.ended]:

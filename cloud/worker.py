@@ -41,7 +41,9 @@ class Worker:
         self.default_model = default_model
         self.files = files
         self.running = 0
-        self._graphs: dict[bytes, Graph] = {}
+        self._received: dict[bytes, Any] = {}
+        """Documents that the journal may not show yet."""
+        self._graphs: dict[tuple[bytes, tuple[str, ...]], Graph] = {}
 
     def services(self, names: Mapping[str, str]) -> Services:
         """What agents are offered here. `names` are the device's words for models: they count where this worker has no model of
@@ -51,9 +53,9 @@ class Worker:
         aliases = {alias: name for alias, name in names.items() if alias not in own}
         return Services(models=Aliased(self.models, aliases), default_model=self.default_model, files=self.files)
 
-    def compiler(self, *, strict: bool) -> Compiler:
+    def compiler(self, *, strict: bool, bypass: Collection[str]) -> Compiler:
         """Compiles the cuts of one child run."""
-        return Compiler(self.agents, strict=strict)
+        return Compiler(self.agents, strict=strict, bypass=bypass)
 
     def offer(self) -> dict[str, Value]:
         """What this worker says it has (docs/protocol.md §6)."""
@@ -82,16 +84,21 @@ class Worker:
         """How many child runs may be open at once."""
         return 64
 
-    def graph(self, address: bytes) -> Graph | None:
-        """The cut with this hash, if it is here. Raises RefusedCut for one that is here and not accepted."""
-        known = self._graphs.get(address)
-        if known is not None:
-            return known
-        stored = self.journal.graph(address)
-        return self.take_graph(address, stored.body) if stored is not None else None
+    def graph(self, address: bytes, bypass: tuple[str, ...] = ()) -> Graph | None:
+        """The cut with this hash, checked, if it is here; `bypass` are names of agents that need not exist. Raises RefusedCut."""
+        known = self._graphs.get((address, bypass))
+        if known is None:
+            document = self._received.pop(address, None)
+            if document is None:
+                stored = self.journal.graph(address)
+                if stored is None:
+                    return None
+                document = decode(stored.body)
+            known = self._graphs[address, bypass] = self._check(document, bypass)
+        return known
 
-    def take_graph(self, address: bytes, body: bytes) -> Graph:
-        """Check a cut that arrived, and keep it. Its bytes are untrusted. Raises RefusedCut."""
+    def keep_graph(self, address: bytes, body: bytes) -> None:
+        """Keep a cut that arrived; whether it can run here is looked at when it is to. Its bytes are untrusted. Raises RefusedCut."""
         try:
             document = decode(body)
             same = isinstance(document, Mapping) and canonical(document, strict=True) == body
@@ -99,8 +106,12 @@ class Worker:
             raise RefusedCut("GRAPH_INVALID", [("", "GRAPH_INVALID", str(error))]) from error
         if not same:  # duplicate keys, which a decoder drops silently, or another order of bytes
             raise RefusedCut("GRAPH_INVALID", [("", "GRAPH_INVALID", "these bytes are not the canonical form of a graph")])
+        self._received[address] = document
+        self.journal.put_graph(address, body)
+
+    def _check(self, document: Any, bypass: tuple[str, ...]) -> Graph:
         try:
-            graph = Graph.of(document, self.agents.keys(), allow_cut=True)
+            return Graph.of(document, self.agents.keys(), bypass=bypass, allow_cut=True)
         except GraphInvalid as error:
             unknown = any(problem.code == "GF105" for problem in error.problems)
             problems = [
@@ -109,9 +120,6 @@ class Worker:
                 if not problem.warning
             ]
             raise RefusedCut("AGENT_UNKNOWN" if unknown else "GRAPH_INVALID", problems) from error
-        self._graphs[address] = graph
-        self.journal.put_graph(address, body)
-        return graph
 
     def check_models(self, graph: Graph, names: Mapping[str, str]) -> None:
         """Raises RefusedCut if a node asks for a model that is not here; `names` as in `services`."""

@@ -1,24 +1,42 @@
-"""Delegation: a fragment of a run at a worker, as a child run of its own.
+"""Delegation: the part of a run that is at a worker, as a child run of its own.
 
 The device's engine stays the authority. It finds the shipped nodes ready by the same rules as its own and *expects* them; the
-worker runs ahead from the cut graph and the boundary values that are sent as they become known, and reports. What it reports
-are events of the device's engine (docs/protocol.md §8). Conditions of the link suspend nodes, they never fail them.
+worker runs ahead from the cut graphs and the boundary values that are sent as they become known, and reports. What it reports
+are events of the device's engine. Where a concurrency limit could bind, a shipped node starts only when the device's queue says
+so (docs/protocol.md §8). Conditions of the link suspend nodes, they never fail them.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from graphs.cut import CutGraph
+from edge.fragments import Fragment, Fragments, depending
 from graphs.errors import LinkCondition, NodeError, NodeTimeout
 from graphs.events import Event as EngineEvent, Outcome, Settled, Start, Suspend, Told
+from graphs.frames import Frame
 from graphs.journal.ids import new_run_id
-from graphs.paths import escape, root_node, unescape
-from graphs.records import Cancel, Close, End, Error, Event, Input, Record, Result, State, Submit, encode
-from graphs.spec import is_computed, reads
-from graphs.values import MISSING, Value, canonical
+from graphs.paths import escape, node_path, root_node, split_path
+from graphs.records import (
+    Cancel,
+    Close,
+    End,
+    Error,
+    Event,
+    Frame as FrameRecord,
+    Input,
+    Known,
+    Record,
+    Result,
+    Start as StartRecord,
+    State,
+    Submit,
+    encode,
+)  # fmt: skip
+from graphs.spec import is_computed
+from graphs.values import MISSING, Value
 
 if TYPE_CHECKING:
     from edge.worker import WorkerLink
@@ -27,104 +45,70 @@ if TYPE_CHECKING:
 __all__ = ["Delegate"]
 
 _GONE: Final = ("cancel", 30_000)
-"""What the worker does when this device is gone for so long (ms): there is no resume of links yet, so it stops and a new child run
-goes on.
+"""What the worker does when this device is gone for so long (ms): there is no resume of links yet, so it stops and a new child
+run goes on.
 """
 
 _NODE_CODES: Final = frozenset({"NODE_FAILED", "NODE_TIMEOUT", "MODEL_REFUSED", "CONTEXT_TOO_LONG", "VALUE_UNSUPPORTED"})
 """Failures of the node's own doing; everything else is a condition of the link (docs/protocol.md §17)."""
 
 
-_ROOM: Final = 48 * 1024
-"""Bytes of inputs that go along with the order of a child run; a record holds 64 KiB."""
-
-
 class Delegate:
-    """One child run of one root run. `made` are the results the worker reported with their sizes in bytes, `sent` the bytes
-    sent for a boundary node.
+    """The child run of one root run: `graphs.ports.Remote` towards the engine.
 
-    `feed` takes events for the engine, `on_token(path, token)` the pieces of answers as they are made.
+    `made` are the results the worker reported with their sizes in bytes, `sent` the bytes sent for each path, "" being the graphs,
+    `retries` the failed attempts there before the last one.
+    `labels` are those of the root graph's nodes. With `demand` shipped nodes start on order. `feed` takes events for
+    the engine, `on_token(path, token)` the pieces of answers as they are made, `on_begun` a node that the worker has begun on order.
     """
 
     def __init__(
         self,
         *,
         run: bytes,
-        fragment: CutGraph,
+        fragments: Fragments,
         labels: Mapping[str, Collection[str]],
+        options: Mapping[str, Value],
+        demand: bool,
         journal: Journal,
         feed: Callable[[EngineEvent], None],
         clock: Callable[[], float],
         on_token: Callable[[str, Value], None],
+        on_begun: Callable[[Start], None],
     ) -> None:
         self.run = run
         self.child = new_run_id()
-        self.fragment = fragment
         self.made: dict[str, tuple[Result, int]] = {}
         self.sent: dict[str, int] = {}
+        self.retries: dict[str, int] = {}
+        self._fragments = fragments
         self._labels = labels
+        self._options = options
+        self._demand = demand
         self._journal = journal
         self._feed = feed
         self._clock = clock
         self._on_token = on_token
+        self._on_begun = on_begun
         self._link: WorkerLink | None = None
+        self._submitted = False
+        self._frames: dict[str, Fragment] = {}
         self._expected: dict[str, Start] = {}
         self._conditions: dict[str, LinkCondition] = {}
-        self._lost: LinkCondition | None = None
-        self._closed = False
-        self._ended = False
-        self._unsettled = set(fragment.boundary)
         self._told: set[str] = set()
+        self._lost: LinkCondition | None = None
+        self._ended = False
 
     # -- opening and closing
 
-    async def open(
-        self, link: WorkerLink, statics: Mapping[str, Value], known: Mapping[str, Outcome], options: Mapping[str, Value]
-    ) -> None:
-        """Ship the cut graph and open the child run. `statics` are the values of static nodes that stand as boundary nodes, `known`
-        the outcomes of shipped nodes that the run has already: they go along with the order, so the worker never starts those.
-
-        Whatever the gate or the limits refuse is a link condition: the nodes wait, the run goes on without them.
-        """
-        fragment = self.fragment
-        inputs = {name: [int(State.INJECTED), value] for name, value in statics.items()}
-        self._unsettled -= set(statics)
-        known = {path: each for path, each in known.items() if each.state == State.COMPLETED}
-        late = _fill(inputs, known)
-        self._told.update(known)
-        submit = Submit("", fragment.hash, inputs, {"parent": [self.run, 1], "options": dict(options), "gone": list(_GONE)})
-        labels = {label for each in self._labels.values() for label in each}
-        try:
-            if not link.put_graph(fragment.hash, fragment.canonical, labels):
-                raise LinkCondition(
-                    "LABEL_WITHHELD", "the part of the graph for the worker carries labels it is not cleared for", retryable=False
-                )
-            self._journal.create_run(
-                self.child,
-                role="child",
-                parent=self.run,
-                graph_hash=fragment.hash,
-                graph=fragment.canonical,
-                name="cut",
-                started=int(time.time() * 1000),
-            )
-            link.open_run(self.child, self, submit, labels)
-            self._link = link
-        except LinkCondition as condition:
-            self.lost(condition)
-            return
-        self.sent[""] = len(fragment.canonical)
-        for path, outcome in late.items():
-            self._append(Input(path, State.COMPLETED, outcome.value), self._labels.get(root_node(path), ()), path)
-        self._close_if_settled()
+    def use(self, link: WorkerLink) -> None:
+        """The worker can be reached over this link."""
+        self._link = link
 
     async def close(self) -> None:
         """The run is over here: tell the worker that nothing more will come."""
-        if self._link is not None and self._lost is None:
-            if self._expected:
-                self._append(Cancel(None, "the device's run is over"))
-            else:
-                self._close()
+        if self._link is not None and self._lost is None and self._submitted:
+            self._append(Cancel(None, "the device's run is over") if self._expected else Close(None))
             await self._link.flush()
             self._link.forget(self.child)
 
@@ -137,33 +121,77 @@ class Delegate:
         for start in expected.values():
             self._feed(Suspend(start, condition, self._clock()))
 
+    @property
+    def hashes(self) -> set[bytes]:
+        """The addresses of the cut graphs that are in use."""
+        return {fragment.graph.hash for fragment in self._frames.values()}
+
     # -- graphs.ports.Remote: what the device's engine says
 
-    def expect(self, start: Start) -> None:
-        """The engine finds a shipped node ready."""
+    def opened(self, frame: Frame, turn: int) -> None:
+        """A turn begins with nodes at the worker: ship its cut, and open the frame there.
+
+        Whatever the gate or the limits refuse is a link condition: the nodes of the frame wait, the run goes on without them.
+        """
+        if self._lost is not None or self._link is None:
+            return
+        name = frame.name_of(turn)
+        before = self._frames.get(frame.base)
+        if turn and before is not None and before.whole_loop:
+            self._frames[name] = before
+            return
+        fragment, told = self._fragments.of(frame, turn)
+        self._frames[name] = fragment
+        self._told |= told
+        try:
+            self._open(fragment)
+        except LinkCondition as condition:
+            self._hold_back(name, condition)
+            return
+        for path, outcome in fragment.late.items():
+            self._send_outcome(path, outcome.value)
+        self._close_if_settled(fragment)
+
+    def over(self, frame: Frame, turn: int, *, cancelled: bool) -> None:
+        """The turn is over: nothing more is needed of it."""
+        fragment = self._frames.pop(frame.name_of(turn), None)
+        if fragment is None or self._lost is not None or not self._submitted:
+            return
+        if fragment.whole_loop and not cancelled:
+            self._frames[frame.base] = fragment  # the next turn is in the same frame
+        elif cancelled and fragment.name:
+            self._append(Cancel([fragment.name], "given up by the holder"))
+        elif not cancelled:
+            self._close(fragment)
+
+    def expect(self, start: Start) -> bool:
+        """The engine finds a shipped node ready. True: it starts on order, and what starts after it waits until it has begun."""
         path = start.path
-        condition = self._lost or self._conditions.get(path)
+        frame_name = split_path(path)[0]
+        condition = self._lost or self._conditions.get(path) or self._conditions.get(frame_name)
         if condition is not None:
             self._soon(Suspend(start, condition, self._clock()))
-        else:
-            self._expected[path] = start
+            return False
+        self._expected[path] = start
+        if self._demand:
+            self._append(StartRecord(path, start.at))
+        return self._demand and path in self._expected
 
     def settled(self, event: Settled) -> None:
-        """A node settled here: if the cut names it, the worker is told, unless it was the worker who said so."""
+        """A node settled here: if a cut names it, the worker is told, unless it was the worker who said so."""
         path = event.path
         if event.state == State.SUSPENDED or self._link is None or self._lost is not None:
             return
         self._expected.pop(path, None)
-        name = event.node.id if event.frame.nesting is None else None
-        if name is None or name not in self.fragment.nodes or path in self.made or path in self._told:
+        fragment = self._frames.get(event.frame.name_of(event.turn))
+        name = event.node.id
+        if fragment is None or name not in fragment.graph.nodes or path in self.made or path in self._told:
             return
         if event.state == State.COMPLETED:
-            labels = self._labels.get(name, ())
-            record = Input(path, State.COMPLETED, event.value)
-            self._append(record, labels, path)
-        if not is_computed(self.fragment.nodes[name]):
-            self._unsettled.discard(name)
-            self._close_if_settled()
+            self._send_outcome(path, event.value)
+        if not is_computed(fragment.graph.nodes[name]):
+            fragment.unsettled.discard(name)
+            self._close_if_settled(fragment)
 
     def stop(self, start: Start) -> None:
         """The engine gives a shipped node up."""
@@ -177,16 +205,26 @@ class Delegate:
         now = self._clock()
         if isinstance(record, Result):
             self.made[record.path] = (record, size)
+            self.retries[record.path] = record.retry
             self._expected.pop(record.path, None)
             self._feed(Told(record.path, Outcome(State.COMPLETED, record.value), now))
         elif isinstance(record, Error):
             self._failed(record, now)
+        elif isinstance(record, Event) and record.path is not None and record.state == State.SKIPPED:
+            self._expected.pop(record.path, None)
+            self._feed(Told(record.path, Outcome(State.SKIPPED), now))
         elif isinstance(record, Event) and record.path is None and record.state == State.SUSPENDED:
             why = str((record.info or {}).get("why") or "the worker suspended its part of the run")
             self.lost(LinkCondition("SUSPENDED", why))
         elif isinstance(record, End):
             self._ended = True
             self.lost(LinkCondition("ENDED", "the worker ended its part of the run before these nodes were done"))
+
+    def began(self, path: str) -> None:
+        """The worker says that a node executes."""
+        start = self._expected.get(path)
+        if start is not None:
+            self._on_begun(start)
 
     def delta(self, path: str, tokens: Collection[Value]) -> None:
         """Pieces of an answer that the worker is making."""
@@ -195,30 +233,64 @@ class Delegate:
 
     def _failed(self, record: Error, now: float) -> None:
         text = record.text if isinstance(record.text, str) else record.code
-        if record.path is None:
+        path = record.path
+        if path is None:
             self.lost(LinkCondition(record.code, f"the worker could not run its part: {text}", retryable=record.retryable))
-            return
-        if not record.final:
-            return  # the worker tries again by itself
-        if record.code in _NODE_CODES:
-            error: NodeError = (
-                NodeTimeout(text) if record.code == NodeTimeout.code else NodeError(text, retryable=record.retryable)
+        elif path in self._frames and record.code not in _NODE_CODES:
+            self._hold_back(
+                path, LinkCondition(record.code, f"the worker could not run its part: {text}", retryable=record.retryable)
             )
-            state = State.TIMED_OUT if isinstance(error, NodeTimeout) else State.FAILED
-            self._expected.pop(record.path, None)
-            self._feed(Told(record.path, Outcome(state, MISSING, error), now))
-            return
-        condition = LinkCondition(record.code, text, retryable=record.retryable, retry_ms=record.retry_ms)
-        self._conditions[record.path] = condition
-        start = self._expected.pop(record.path, None)
-        if start is not None:
-            self._feed(Suspend(start, condition, now))
+        elif not record.final:
+            return  # the worker tries again by itself
+        elif record.code in _NODE_CODES:
+            self.retries[path] = record.retry
+            timed_out = record.code == NodeTimeout.code
+            error: NodeError = NodeTimeout(text) if timed_out else NodeError(text, retryable=record.retryable)
+            self._expected.pop(path, None)
+            self._feed(Told(path, Outcome(State.TIMED_OUT if timed_out else State.FAILED, MISSING, error), now))
+        else:
+            condition = LinkCondition(record.code, text, retryable=record.retryable, retry_ms=record.retry_ms)
+            self._conditions[path] = condition
+            start = self._expected.pop(path, None)
+            if start is not None:
+                self._feed(Suspend(start, condition, now))
 
     # -- inside
 
-    def _append(self, record: Any, labels: Collection[str] = (), path: str | None = None) -> None:
+    def _open(self, fragment: Fragment) -> None:
         assert self._link is not None
-        if self._ended:
+        graph = fragment.graph
+        labels = {label for name in graph.nodes for label in self._labels_of(node_path(fragment.name, escape(name)))}
+        if not self._link.put_graph(graph.hash, graph.canonical, labels):
+            text = "the part of the graph for the worker carries labels it is not cleared for"
+            raise LinkCondition("LABEL_WITHHELD", text, retryable=False)
+        opts: dict[str, Value] = {"demand": True} if self._demand else {}
+        if self._submitted:
+            self._link.append(self.child, FrameRecord(fragment.name, graph.hash, fragment.inputs, opts), labels)
+        else:
+            opts.update(parent=[self.run, 1], options=dict(self._options), gone=list(_GONE))
+            self._journal.create_run(
+                self.child,
+                role="child",
+                parent=self.run,
+                graph_hash=graph.hash,
+                graph=graph.canonical,
+                name="cut",
+                started=int(time.time() * 1000),
+            )
+            self._link.open_run(self.child, self, Submit(fragment.name, graph.hash, fragment.inputs, opts), labels)
+            self._submitted = True
+        self.sent[""] = self.sent.get("", 0) + len(graph.canonical)
+
+    def _send_outcome(self, path: str, value: Value) -> None:
+        record = Input(path, State.COMPLETED, value)
+        self._append(record, self._labels_of(path), path)
+
+    def _labels_of(self, path: str) -> Collection[str]:
+        return self._labels.get(root_node(path), ())
+
+    def _append(self, record: Known, labels: Collection[str] = (), path: str | None = None) -> None:
+        if self._ended or self._link is None or not self._submitted:
             return
         try:
             self._link.append(self.child, record, labels)
@@ -233,52 +305,35 @@ class Delegate:
 
     def _withhold(self, path: str, condition: LinkCondition) -> None:
         """A boundary value may not or cannot be sent: what depends on it at the worker waits."""
-        for name in _depending(self.fragment, unescape(path)):
-            reader = escape(name)
+        frame_name, name = split_path(path)
+        fragment = self._frames.get(frame_name)
+        if fragment is None:
+            return
+        for each in depending(fragment.graph, name):
+            reader = node_path(frame_name, escape(each))
             if reader not in self.made:
                 self._conditions[reader] = condition
-        for reader, start in list(self._expected.items()):
-            if reader in self._conditions:
-                del self._expected[reader]
-                self._soon(Suspend(start, condition, self._clock()))
+        self._suspend_expected(lambda reader: reader in self._conditions, condition)
 
-    def _close_if_settled(self) -> None:
-        if not self._unsettled:
-            self._close()
+    def _hold_back(self, frame_name: str, condition: LinkCondition) -> None:
+        """Nothing of this frame can run at the worker: its nodes wait."""
+        self._conditions[frame_name] = condition
+        self._suspend_expected(lambda path: split_path(path)[0] == frame_name, condition)
 
-    def _close(self) -> None:
-        """No further boundary value will come, so the worker may end when nothing can run any more (docs/protocol.md §8)."""
-        if not self._closed and not self._ended:
-            self._closed = True
-            self._append(Close(None))
+    def _suspend_expected(self, which: Callable[[str], bool], condition: LinkCondition) -> None:
+        for path in [path for path in self._expected if which(path)]:
+            self._soon(Suspend(self._expected.pop(path), condition, self._clock()))
+
+    def _close_if_settled(self, fragment: Fragment) -> None:
+        if not fragment.unsettled and not self._demand and not fragment.whole_loop:
+            self._close(fragment)
+
+    def _close(self, fragment: Fragment) -> None:
+        """No further boundary value and no order will come for the frame (docs/protocol.md §8)."""
+        if not fragment.closed:
+            fragment.closed = True
+            self._append(Close(fragment.name))
 
     def _soon(self, event: EngineEvent) -> None:
         """Not now: the engine is in the middle of saying this."""
-        import asyncio
-
         asyncio.get_running_loop().call_soon(self._feed, event)
-
-
-def _fill(inputs: dict[str, Value], known: Mapping[str, Outcome]) -> dict[str, Outcome]:
-    """Put known outcomes into the inputs of an order, as far as they fit into one record; gives those that follow it on their own."""
-    late: dict[str, Outcome] = {}
-    room = _ROOM - len(canonical(inputs))
-    for path, outcome in known.items():
-        entry = [int(State.COMPLETED), outcome.value]
-        room -= len(path) + len(canonical(entry))
-        if room < 0:
-            late[path] = outcome
-        else:
-            inputs[path] = entry
-    return late
-
-
-def _depending(graph: CutGraph, name: str) -> set[str]:
-    """The computed nodes that read this one, directly or through others."""
-    found = {name}
-    grown = True
-    while grown:
-        more = {each for each, spec in graph.nodes.items() if each not in found and not found.isdisjoint(reads(spec))}
-        found |= more
-        grown = bool(more)
-    return found - {name}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
 from edge.progress import ProgressEvent
 from edge.report import RunReport, status_of
 from edge.watch import Watch
-from graphs.cut import cut, limit_can_bind
+from graphs.cut import limit_can_bind
 from graphs.errors import LinkCondition, RunSuspended, UsageError, WorkerUnreachable
 from graphs.events import Start
 from graphs.frames import Frame
@@ -152,7 +152,6 @@ class _Run:
     async def _place_with(self, link: WorkerLink) -> None:
         try:
             self.placed = self._place(link.offer)
-            self._refuse_what_is_not_yet_possible()
             self._check_offer(link.offer)
         except UsageError:
             await link.close()
@@ -177,20 +176,11 @@ class _Run:
     def _shipped(self) -> list[str]:
         return [name for name, placement in self.placed.items() if placement.place == "cloud"]
 
-    def _refuse_what_is_not_yet_possible(self) -> None:
-        shipped = self._shipped()
+    @property
+    def _demand(self) -> bool:
+        """Whether a concurrency limit could bind across the cut: then shipped nodes start when this device's queue says so."""
         nests = {name: each.nests for name, each in self.device.agents.items() if each.nests}
-        why = limit_can_bind(self.graph, shipped, nests)
-        if why is not None:
-            raise UsageError(
-                f"not yet: this graph cannot be split between device and worker, because {why}",
-                hint="Raise `concurrency`, or give all nodes one place (`place: cloud` or `place: edge` on the graph).",
-            )
-        if self.graph.document.get("loop") and len(shipped) < len(self.placed):
-            raise UsageError(
-                "not yet: a loop whose nodes run in two places",
-                hint="Give all nodes one place (`place: cloud` or `place: edge` on the graph).",
-            )
+        return limit_can_bind(self.graph, self._shipped(), nests) is not None
 
     async def _reach_worker(self) -> None:
         url = self.options.url
@@ -243,7 +233,7 @@ class _Run:
         runtime = self._runtime(watch)
         try:
             if self._shipped():
-                await self._open_delegate(runtime, watch)
+                self.delegate = self._make_delegate(runtime, watch)
             state = await self._run_to_its_end(runtime)
         except asyncio.CancelledError:
             self._finish("suspended", "interrupted")
@@ -273,36 +263,32 @@ class _Run:
             run_id=self.id,
         )
 
-    async def _open_delegate(self, runtime: Runtime, watch: Watch) -> None:
+    def _make_delegate(self, runtime: Runtime, watch: Watch) -> Delegate:
         from edge.delegate import Delegate
+        from edge.fragments import Fragments
 
-        doubtful = {root_node(path) for path in self.known.indeterminate}
-        shipped = [name for name in self._shipped() if name not in doubtful]
-        fragment = cut(self.graph, shipped, injected=self.options.inject)
-        labels = labels_by_node(self.graph)
-        self.delegate = Delegate(
+        delegate = Delegate(
             run=self.id,
-            fragment=fragment,
-            labels={name: labels[name] for name in fragment.nodes if name in labels},
+            fragments=Fragments(self.known.outcomes, self.known.indeterminate),
+            labels=labels_by_node(self.graph),
+            options=self._submit_options(),
+            demand=self._demand,
             journal=self.device.journal,
             feed=runtime.feed,
             clock=runtime.clock,
             on_token=watch.streamed,
+            on_begun=runtime.begun_elsewhere,
         )
+        doubtful = {root_node(path) for path in self.known.indeterminate}
         if self.link is None:
             assert self.unreachable is not None
-            self.delegate.lost(self.unreachable)
+            delegate.lost(self.unreachable)
         elif doubtful and self.graph.document.get("loop"):
             text = f"node {min(doubtful)!r} may have happened or not, and the nodes of this loop wait for it"
-            self.delegate.lost(LinkCondition("NODE_INDETERMINATE", text, retryable=False))
+            delegate.lost(LinkCondition("NODE_INDETERMINATE", text, retryable=False))
         else:
-            statics = _boundary_statics(self.graph, fragment.boundary, self.options.inject)
-            known = {
-                path: each
-                for path, each in self.known.outcomes.items()
-                if each.state == State.COMPLETED and root_node(path) in shipped  # of a skipped node nothing is sent
-            }
-            await self.delegate.open(self.link, statics, known, self._submit_options())
+            delegate.use(self.link)
+        return delegate
 
     def _submit_options(self) -> dict[str, Value]:
         options = self.options
@@ -385,14 +371,16 @@ class _Run:
     # -- graphs.ports.Remote, passed on to the delegate
 
     def opened(self, frame: Frame, turn: int) -> None:
-        """The one frame whose nodes are shipped is opened with the child run."""
+        assert self.delegate is not None
+        self.delegate.opened(frame, turn)
 
     def over(self, frame: Frame, turn: int, *, cancelled: bool) -> None:
-        """It is closed with the child run."""
-
-    def expect(self, start: Start) -> None:
         assert self.delegate is not None
-        self.delegate.expect(start)
+        self.delegate.over(frame, turn, cancelled=cancelled)
+
+    def expect(self, start: Start) -> bool:
+        assert self.delegate is not None
+        return self.delegate.expect(start)
 
     def settled(self, event: Any) -> None:
         if self.delegate is not None:
@@ -401,15 +389,6 @@ class _Run:
     def stop(self, start: Start) -> None:
         if self.delegate is not None:
             self.delegate.stop(start)
-
-
-def _boundary_statics(graph: Graph, boundary: Sequence[str], inject: Mapping[str, Value]) -> dict[str, Value]:
-    """The values of static nodes that stand as boundary nodes in the cut."""
-    return {
-        name: inject[name] if name in inject else graph.nodes[name]["value"]
-        for name in boundary
-        if not is_computed(graph.nodes[name]) and (name in inject or "value" in graph.nodes[name])
-    }
 
 
 def _now() -> int:

@@ -7,9 +7,9 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from graphs.errors import LinkCondition, WorkerUnreachable
-from graphs.records import Known, Submit, encode
+from graphs.records import Known, State, Submit, encode
 from protocol.config import Config, Role
-from protocol.events import Closed, DeltaSeen, Diverged, Event, Faulted, Got, GraphJudged, Offered, Refused
+from protocol.events import Closed, DeltaSeen, Diverged, Event, Faulted, Got, GraphJudged, Offered, Refused, StateSeen
 from protocol.journal_store import JournalStore
 from protocol.messages import GraphStatus
 from protocol.transport import Link, connect
@@ -91,6 +91,10 @@ class WorkerLink:
             delegate = self._delegates.get(event.run)
             if delegate is not None:
                 delegate.delta(event.path, event.tokens)
+        elif isinstance(event, StateSeen):
+            delegate = self._delegates.get(event.run)
+            if delegate is not None and event.state == State.EXECUTING:
+                delegate.began(event.path)
         elif isinstance(event, Offered):
             self.offer = event.offer
         elif isinstance(event, GraphJudged):
@@ -114,7 +118,7 @@ class WorkerLink:
             return
         why = "; ".join(str(problem[2]) for problem in event.problems if isinstance(problem, (list, tuple)) and len(problem) > 2)
         for run, delegate in list(self._delegates.items()):
-            if delegate.fragment.hash == event.h:
+            if event.h in delegate.hashes:
                 self._end(
                     run, LinkCondition("GRAPH_INVALID", f"the worker refuses its part of the graph: {why}", retryable=False)
                 )

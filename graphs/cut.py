@@ -33,8 +33,11 @@ class CutGraph(Graph):
         self.whole = whole
 
 
-def cut(graph: Graph, nodes: Collection[str], *, injected: Mapping[str, Value] | None = None) -> CutGraph:
-    """The cut graph of these computed nodes. `injected` are values that static nodes have in this run.
+def cut(
+    graph: Graph, nodes: Collection[str], *, injected: Mapping[str, Value] | None = None, loop_count: float | None = None
+) -> CutGraph:
+    """The cut graph of these computed nodes. `injected` are values that static nodes have in this run, `loop_count` counts instead of
+    the graph's own loop.
 
     Static nodes that carry a `sensitivity` become boundary nodes: their values never are in a cut's text.
     """
@@ -58,6 +61,8 @@ def cut(graph: Graph, nodes: Collection[str], *, injected: Mapping[str, Value] |
                 boundary.append(name)
     left_out = {"nodes", "loop", "inputs", "metadata"} if not whole else {"nodes", "inputs", "metadata"}
     attributes = {key: value for key, value in graph.document.items() if key not in left_out}
+    if whole and loop_count is not None:
+        attributes["loop"] = {"count": loop_count}
     return CutGraph({**attributes, "nodes": kept}, tuple(boundary), whole)
 
 

@@ -53,8 +53,12 @@ class Remote(Protocol):
     def over(self, frame: Frame, turn: int, *, cancelled: bool) -> None:
         """That turn is over: nothing more is needed of it."""
 
-    def expect(self, start: Start) -> None:
-        """The engine finds this node ready; the other side starts it by itself or is told to."""
+    def expect(self, start: Start) -> bool:
+        """The engine finds this node ready; the other side starts it by itself or is told to.
+
+        True: it was told to, and what starts after it waits for `Runtime.begun_elsewhere`, so that the order of starts is the same
+        wherever nodes run.
+        """
 
     def settled(self, event: Settled) -> None:
         """A node settled here: its outcome may be a boundary value of a shipped fragment."""

@@ -107,6 +107,8 @@ class Runtime:
         self._remote = remote
         self._observers: tuple[Observer, ...] = (*observers, *((recorder,) if recorder is not None else ()))
         self._indeterminate = set(indeterminate)
+        self._ordered: Attempt | None = None
+        self._behind: deque[Attempt] = deque()
         self._ready: deque[Attempt] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._ways: dict[Agent, int] = {}
@@ -167,10 +169,8 @@ class Runtime:
             if kind is Attempt:
                 if self._indeterminate and command.path in self._indeterminate:
                     self._ask_about(command)
-                elif command.node.place is None:
-                    self._ready.append(command)
                 else:
-                    self._expect(command)
+                    self._launch(command)
             elif kind is Settled:
                 self._settled(command)
             elif kind is Erred:
@@ -192,14 +192,35 @@ class Runtime:
         error = LinkCondition("NODE_INDETERMINATE", message, retryable=False)
         asyncio.get_running_loop().call_soon(lambda: self.feed(Suspend(start, error, self.clock())))
 
+    def begun_elsewhere(self, start: Start) -> None:
+        """A node that was ordered to start elsewhere has begun there, or is over: what starts after it need not wait any more."""
+        if start is not self._ordered:
+            return
+        self._ordered = None
+        while self._behind and self._ordered is None:
+            self._launch(self._behind.popleft())
+        self._call_help()
+
+    def _launch(self, start: Attempt) -> None:
+        if start.over:
+            return
+        if self._ordered is not None:
+            self._behind.append(start)
+        elif start.node.place is None:
+            self._ready.append(start)
+        else:
+            self._expect(start)
+
     def _expect(self, start: Attempt) -> None:
         assert self._remote is not None, "a node is placed elsewhere but nobody runs it there"
         self._started(start)
-        self._remote.expect(start)
+        if self._remote.expect(start):
+            self._ordered = start
 
     def _settled(self, event: Settled) -> None:
         start = event.start
         if start is not None:
+            self.begun_elsewhere(start)
             self._disarm(start)  # type: ignore[arg-type]
         by, usage = start.provenance() if start is not None and not event.known else ({}, None)  # type: ignore[attr-defined]
         now = self.clock()
@@ -218,6 +239,7 @@ class Runtime:
         assert isinstance(start, Attempt)
         self._disarm(start)
         start.over = True
+        self.begun_elsewhere(start)
         if start.node.place is not None:
             if self._remote is not None:
                 self._remote.stop(start)

@@ -20,7 +20,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--agents", action="append", default=[], metavar="MODULE", help="a module with agents of your own; may be repeated"
     )
-    parser.add_argument("--strict", action="store_true", help="problems inside nested graphs and unknown @helpers are errors, not warnings")
+    parser.add_argument(
+        "--strict", action="store_true", help="problems inside nested graphs and unknown @helpers are errors, not warnings"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 

@@ -29,7 +29,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="NODE=VALUE", help="a static node's value; @FILE takes a file's text"
     )
     parser.add_argument("--place", action="append", default=[], metavar="NODE=PLACE", help="where a node runs: edge or cloud")
-    parser.add_argument("--strict", action="store_true", help="problems inside nested graphs and unknown @helpers are errors, not warnings")
+    parser.add_argument(
+        "--strict", action="store_true", help="problems inside nested graphs and unknown @helpers are errors, not warnings"
+    )
     add_run_options(parser)
 
 

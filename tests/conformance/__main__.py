@@ -12,7 +12,8 @@ from tests.conformance.harness import verdict
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.conformance")
     parser.add_argument("folder", type=Path, metavar="DIR", nargs="?", default=Path(__file__).parent / "cases")
-    parser.add_argument("--place", choices=("edge",), default="edge", help="where computed nodes run")
+    parser.add_argument("--place", choices=("edge", "cloud", "random"), default="edge", help="where computed nodes run")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the random placement")
     parser.add_argument("--only", metavar="ID", help="one case")
     args = parser.parse_args()
     files = sorted(args.folder.glob("*.yaml"))
@@ -21,7 +22,7 @@ def main() -> int:
     failed = 0
     for path in files:
         try:
-            bad = verdict(path)
+            bad = verdict(path, place=args.place, seed=args.seed)
         except Exception as error:  # noqa: BLE001 - a case that cannot be run at all has failed
             bad = [f"{type(error).__name__}: {error}"]
         if bad:

@@ -12,6 +12,7 @@ import yaml
 
 from graphs.agents import standard
 from graphs.errors import GraphInvalid, NodeTimeout, UsageError
+from graphs.paths import split_path
 from graphs.plan import Compiler
 from graphs.ports import Services
 from graphs.records import State
@@ -30,44 +31,72 @@ def load_case(path: Path) -> dict[str, Any]:
     return case
 
 
-def verdict(path: Path) -> list[str]:
-    """What is wrong with how this runtime runs the case; an empty list if nothing is."""
+def verdict(path: Path, *, place: str = "edge", seed: int = 0) -> list[str]:
+    """What is wrong with how this runtime runs the case; an empty list if nothing is. `place`: edge, cloud or random (by the seed)."""
     case = load_case(path)
-    return problems(case, run_case(case))
+    return problems(case, run_case(case, place=place, seed=seed))
 
 
-def run_case(case: dict[str, Any]) -> dict[str, Any]:
-    """What happens when the case's graph runs here."""
+def run_case(case: dict[str, Any], *, place: str = "edge", seed: int = 0) -> dict[str, Any]:
+    """What happens when the case's graph runs."""
     GAUGES.clear()
     registry = standard().with_agents(AGENTS)
     options = case.get("options") or {}
-    bypass = options.get("bypassAgentIds") or ()
+    bypass = tuple(options.get("bypassAgentIds") or ())
     try:
         graph = Graph.of(case["graph"], set(registry), bypass=bypass)
     except GraphInvalid as error:
         return {"error": {"kind": "validation", "message": str(error)}}
-    compiler = Compiler(registry, bypass=bypass)
     watch = _Watch()
-    runtime = Runtime(
-        compiler.plan(graph),
-        compiler,
-        force_loop=bool(options.get("forceLoop")),
-        services=Services(files=tempfile.gettempdir()),
-        config=case.get("config"),
-        observers=[watch],
-    )
     inject = {each["node"]: each["value"] for each in case.get("injections") or ()}
+    force_loop = bool(options.get("forceLoop"))
     try:
-        asyncio.run(asyncio.wait_for(runtime.run(inject), 30))
+        if place == "edge":
+            runtime = _run_here(graph, registry, inject, bypass, force_loop, case.get("config"), watch)
+        else:
+            from tests.conformance.ferry import run_ferried
+
+            runtime = asyncio.run(
+                run_ferried(
+                    graph,
+                    registry,
+                    inject,
+                    seed=None if place == "cloud" else seed,
+                    bypass=bypass,
+                    force_loop=force_loop,
+                    config=case.get("config"),
+                    observers=[watch],
+                    on_token=watch.streamed,
+                    retries=watch.retries_elsewhere,
+                )
+            )
+            watch.count_retries_elsewhere()
     except UsageError as error:
         return {"error": {"kind": "runtime", "message": str(error)}, "never_ready": list(graph.nodes)}
     return _told(runtime, watch, case)
+
+
+def _run_here(
+    graph: Graph, registry: Any, inject: Any, bypass: tuple[str, ...], force_loop: bool, config: Any, watch: _Watch
+) -> Runtime:
+    compiler = Compiler(registry, bypass=bypass)
+    runtime = Runtime(
+        compiler.plan(graph),
+        compiler,
+        force_loop=force_loop,
+        services=Services(files=tempfile.gettempdir()),
+        config=config,
+        observers=[watch],
+    )
+    asyncio.run(asyncio.wait_for(runtime.run(inject), 30))
+    return runtime
 
 
 class _Watch:
     """Counts what the cases ask for."""
 
     def __init__(self) -> None:
+        self.retries_elsewhere: dict[str, int] = {}
         self.runs: Counter[str] = Counter()
         self.retries: dict[str, int] = {}
         self.stream: dict[str, list[Any]] = {}
@@ -81,6 +110,16 @@ class _Watch:
             self.retries[event.node.id] = event.start.retry
 
     def erred(self, start: Any, error: BaseException, final: bool, t: float) -> None: ...
+
+    def streamed(self, path: str, token: Any) -> None:
+        """A token came over the link; only streaming nodes send any, and their node's own `isResult` decided that there."""
+        self.stream.setdefault(split_path(path)[1], []).append(token)
+
+    def count_retries_elsewhere(self) -> None:
+        """Retries of nodes that ran at the worker."""
+        for path, retry in self.retries_elsewhere.items():
+            if "/" not in path and retry:
+                self.retries[split_path(path)[1]] = retry
 
     def token(self, start: Any, token: Any) -> None:
         if start.is_result:

@@ -1,0 +1,115 @@
+"""A frame at the worker: the fragment of one turn of one graph instance, run by an engine of its own.
+
+It runs ahead: it starts what is ready, boundary values come in as events, results go out as records. Nodes on demand start when
+the holder orders them (docs/protocol.md §8).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from graphs.errors import LinkCondition
+from graphs.events import Close as CloseEvent, Event as EngineEvent, Order, Outcome, Suspend, Told
+from graphs.paths import escape, node_path
+from graphs.plan import Compiler
+from graphs.ports import Recorder, Services
+from graphs.records import Close, Input, Record, Start, State
+from graphs.runtime import Runtime
+from graphs.spec import Graph, is_boundary, is_computed
+from graphs.values import Value
+
+__all__ = ["FrameRun"]
+
+
+class FrameRun:
+    """One frame. `name` is its name in the root run; `inputs` are what came with the order that opened it."""
+
+    def __init__(
+        self,
+        name: str,
+        graph: Graph,
+        inputs: Mapping[str, Any],
+        *,
+        demand: bool,
+        compiler: Compiler,
+        services: Services,
+        options: Mapping[str, Any],
+        recorder: Recorder,
+        root: bytes,
+    ) -> None:
+        self.name = name
+        known, self._inject = _split_inputs(name, graph, inputs)
+        computed = {each for each, spec in graph.nodes.items() if is_computed(spec)}
+        self._runtime = Runtime(
+            compiler.plan(graph),
+            compiler,
+            known=known,
+            frame=name,
+            demand=computed if demand else None,
+            open=True,
+            force_loop=bool(options.get("force_loop")),
+            services=services,
+            config=options.get("config"),
+            max_turns=options.get("max_turns"),
+            recorder=recorder,
+            run_id=root,
+        )
+        self._early: list[Record] | None = []
+        """Orders that came before the run had begun; None once it has."""
+
+    async def run(self) -> State:
+        """Run to the end; gives how it ended."""
+        running = asyncio.ensure_future(self._runtime.run(self._inject))
+        await asyncio.sleep(0)  # the run begins before the orders that came early
+        early, self._early = self._early, None
+        for record in early or ():
+            self.order(record)
+        return await running
+
+    def order(self, record: Record) -> None:
+        """A boundary value, START or CLOSE."""
+        now = self._runtime.clock()
+        if self._early is not None:
+            self._early.append(record)
+        elif isinstance(record, Input):
+            self._feed(Told(record.path, Outcome(record.state, record.value), now))
+        elif isinstance(record, Start):
+            self._feed(Order(record.path, now))
+        elif isinstance(record, Close):
+            self._feed(CloseEvent(now))
+
+    def cancel_node(self, path: str, why: str) -> None:
+        """Stop a node, if it runs."""
+        for start in list(self._runtime.engine.root.starts.values()):
+            if start.path == path:
+                self._runtime.cancel(start)
+                self._feed(Suspend(start, LinkCondition("CANCELLED", why, retryable=False), self._runtime.clock()))
+
+    def cancel(self, why: str) -> None:
+        """Stop the whole frame."""
+        self._runtime.abort(why)
+
+    @property
+    def broken(self) -> BaseException | None:
+        """Why the frame could not start at all."""
+        first = self._runtime.engine.first_error()
+        return first[1] if first is not None and not first[0] else None
+
+    def _feed(self, event: EngineEvent) -> None:
+        if not self._runtime.ended:
+            self._runtime.feed(event)
+
+
+def _split_inputs(frame: str, graph: Graph, inputs: Mapping[str, Any]) -> tuple[dict[str, Outcome], dict[str, Value]]:
+    """Inputs by id or path: outcomes of boundary and computed nodes by path, and values of static nodes by id."""
+    known: dict[str, Outcome] = {}
+    inject: dict[str, Value] = {}
+    for name, (state, value) in inputs.items():
+        spec = graph.nodes.get(name)
+        if spec is not None and not is_computed(spec) and not is_boundary(spec):
+            inject[name] = value
+        else:
+            known[node_path(frame, escape(name)) if spec is not None else name] = Outcome(state, value)
+    return known, inject

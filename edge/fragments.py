@@ -1,0 +1,118 @@
+"""Fragments: which part of a frame goes to the worker, as what cut graph, with which values."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from graphs.cut import CutGraph, cut
+from graphs.events import Outcome
+from graphs.frames import Frame
+from graphs.paths import escape, node_path
+from graphs.plan import Plan
+from graphs.records import State
+from graphs.spec import is_computed, reads
+from graphs.values import MISSING, Value, canonical
+
+__all__ = ["Fragment", "Fragments", "depending"]
+
+_ROOM: Final = 48 * 1024
+"""Bytes of inputs that go along with the order of a frame; a record holds 64 KiB."""
+
+
+class Fragment:
+    """A frame's part at the worker.
+
+    `name` is the frame's name there: a loop that is whole at the worker is one frame for all its turns. `unsettled` are the
+    boundary nodes whose outcomes are still to come; `inputs` go along with the order that opens the frame, `late` are known
+    outcomes that did not fit.
+    """
+
+    def __init__(self, name: str, graph: CutGraph, *, whole_loop: bool) -> None:
+        self.name = name
+        self.graph = graph
+        self.whole_loop = whole_loop
+        self.inputs: dict[str, Value] = {}
+        self.late: dict[str, Outcome] = {}
+        self.unsettled = set(graph.boundary)
+        self.closed = False
+
+    def fill(self, frame: Frame, known: Mapping[str, Outcome]) -> set[str]:
+        """Collect what the worker is told with the order: values of static nodes, and outcomes it must not find again by
+        itself.
+
+        Gives the paths of the outcomes.
+        """
+        plan = frame.plan
+        for name in self.graph.nodes:
+            number = plan.numbers[name]
+            if plan.nodes[number] is not None:
+                continue
+            value = frame.results[number]
+            if value is not MISSING and (name in self.unsettled or name in plan.given or number in frame.given):
+                self.inputs[name] = [int(State.INJECTED), value]
+        self.unsettled -= set(self.inputs)
+        told: set[str] = set()
+        room = _ROOM - len(canonical(self.inputs))
+        for path, outcome in known.items():
+            if outcome.state != State.COMPLETED:
+                continue
+            told.add(path)
+            entry = [int(State.COMPLETED), outcome.value]
+            room -= len(path) + len(canonical(entry))
+            if room < 0:
+                self.late[path] = outcome
+            else:
+                self.inputs[path] = entry
+        return told
+
+
+class Fragments:
+    """The fragments of one run; a graph is cut once, whatever the number of its frames.
+
+    `doubtful` are paths of nodes that may have happened or not: they are in no fragment, so that nobody runs them again.
+    """
+
+    def __init__(self, known: Mapping[str, Outcome], doubtful: Collection[str]) -> None:
+        self._known = known
+        self._doubtful = frozenset(doubtful)
+        self._cuts: dict[tuple[int, frozenset[str], float | None], CutGraph] = {}
+        self._plans: list[Plan] = []
+
+    def of(self, frame: Frame, turn: int) -> tuple[Fragment, set[str]]:
+        """The fragment of a turn of a frame, and the paths whose outcomes it carries."""
+        plan = frame.plan
+        name = frame.name_of(turn)
+        shipped = [node for node in plan.nodes if node is not None and node.place is not None]
+        clear = frozenset(node.id for node in shipped if node_path(name, node.escaped) not in self._doubtful)
+        loops = plan.loops or frame.loop_count is not None
+        count = frame.loop_count if frame.loop_count != plan.loop_count else None
+        key = (id(plan), clear, count)
+        graph = self._cuts.get(key)
+        if graph is None:
+            graph = self._cuts[key] = cut(plan.graph, clear, loop_count=count)
+            self._plans.append(plan)  # keeps its id its own
+        fragment = Fragment(name, graph, whole_loop=loops and graph.whole)
+        ids = {node_path(name, escape(each)) for each in graph.nodes}
+        inside = {
+            path: outcome
+            for path, outcome in self._known.items()
+            if path in ids or (fragment.whole_loop and _is_turn(path, frame))
+        }
+        return fragment, fragment.fill(frame, inside)
+
+
+def _is_turn(path: str, frame: Frame) -> bool:
+    """Whether the path is of a node of this frame itself, in whatever turn."""
+    return path.startswith(frame.base) and "/" not in path[len(frame.base) :]
+
+
+def depending(graph: CutGraph, name: str) -> set[str]:
+    """The computed nodes that read this one, directly or through others."""
+    found = {name}
+    grown = True
+    while grown:
+        more = {each for each, spec in graph.nodes.items() if each not in found and not found.isdisjoint(reads(spec))}
+        found |= more
+        grown = bool(more)
+    return {each for each in found - {name} if is_computed(graph.nodes[each])}

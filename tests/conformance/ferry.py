@@ -1,0 +1,133 @@
+"""Runs a case with nodes at a worker: a real server on a loopback socket in this process, so that both sides share the gauges."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cloud.server import WorkerServer
+from cloud.worker import Worker
+from edge.delegate import Delegate
+from edge.fragments import Fragments
+from edge.worker import connect_worker
+from graphs.cut import limit_can_bind
+from graphs.events import Event, Start
+from graphs.journal import Journal, new_run_id
+from graphs.models.scripted import ScriptedModels
+from graphs.paths import escape
+from graphs.plan import Compiler
+from graphs.ports import Services
+from graphs.registry import Registry
+from graphs.runtime import Runtime
+from graphs.spec import Graph, is_computed
+
+__all__ = ["Everywhere", "run_ferried"]
+
+
+class Everywhere:
+    """Places for a case: every computed node of the root graph at the worker, or each node by the toss of a seeded coin.
+
+    Tossed nodes that open nested graphs stay here, and the nodes inside them are tossed in their turn.
+    """
+
+    def __init__(self, graph: Graph, nests: Mapping[str, str], seed: int | None) -> None:
+        self._graph = graph
+        self._nests = nests
+        self._coin = random.Random(seed) if seed is not None else None
+        self._tossed: dict[str, str | None] = {}
+
+    def get(self, path: str, /) -> str | None:
+        """Where the node at this place of the document runs."""
+        if self._coin is None:
+            return None if "/" in path else "cloud"
+        if path not in self._tossed:
+            self._tossed[path] = "cloud" if self._coin.random() < 0.5 and not self._opens(path) else None
+        return self._tossed[path]
+
+    @property
+    def shipped(self) -> list[str]:
+        """The root graph's nodes at the worker."""
+        return [name for name, spec in self._graph.nodes.items() if is_computed(spec) and self.get(escape(name)) is not None]
+
+    def _opens(self, path: str) -> bool:
+        spec: Any = {"graph": self._graph.document}
+        for part in path.split("/"):
+            graph = spec.get("graph")
+            spec = graph["nodes"].get(part, {}) if isinstance(graph, Mapping) else {}
+        agent = spec.get("agent")
+        return not isinstance(agent, str) or agent in self._nests or agent.startswith(":")
+
+
+async def run_ferried(
+    graph: Graph,
+    registry: Registry,
+    inject: Mapping[str, Any],
+    *,
+    seed: int | None,
+    bypass: tuple[str, ...],
+    force_loop: bool,
+    config: Mapping[str, Any] | None,
+    observers: list[Any],
+    on_token: Callable[[str, Any], None],
+    retries: dict[str, int],
+) -> Runtime:
+    """Run the graph with some or all of its nodes at a worker; gives the device's runtime after the end, and into `retries` those
+    of nodes that ran at the worker.
+    """
+    nests = {name: each.nests for name, each in registry.items() if each.nests}
+    places = Everywhere(graph, nests, seed)
+    compiler = Compiler(registry, bypass=bypass, places=places)
+    options = {"config": dict(config or {}), "bypass": list(bypass), "force_loop": force_loop}
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        with (
+            Journal.open(home / "edge.db", synchronous="normal") as device,
+            Journal.open(home / "cloud.db", synchronous="normal") as worker,
+        ):
+            server = WorkerServer(Worker(worker, registry, ScriptedModels(), files=tempfile.gettempdir()))
+            link = await connect_worker(await server.start(), token=None, journal=device)
+            run = new_run_id()
+            runtime: Runtime
+
+            def feed(event: Event) -> None:
+                runtime.feed(event)
+
+            def begun(start: Start) -> None:
+                runtime.begun_elsewhere(start)
+
+            delegate = Delegate(
+                run=run,
+                fragments=Fragments({}, ()),
+                labels={},
+                options=options,
+                demand=seed is not None or limit_can_bind(graph, places.shipped, nests) is not None,
+                journal=device,
+                feed=feed,
+                clock=time.perf_counter,
+                on_token=on_token,
+                on_begun=begun,
+            )
+            delegate.use(link)
+            runtime = Runtime(
+                compiler.plan(graph),
+                compiler,
+                force_loop=force_loop,
+                services=Services(files=tempfile.gettempdir()),
+                config=config,
+                remote=delegate,
+                observers=observers,
+                run_id=run,
+            )
+            try:
+                await asyncio.wait_for(runtime.run(inject), 30)
+                retries.update(delegate.retries)
+            finally:
+                await delegate.close()
+                await link.close()
+                await server.stop()
+    return runtime
