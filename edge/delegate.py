@@ -56,10 +56,12 @@ _NODE_CODES: Final = frozenset({"NODE_FAILED", "NODE_TIMEOUT", "MODEL_REFUSED", 
 class Delegate:
     """The child run of one root run: `graphs.ports.Remote` towards the engine.
 
-    `made` are the results the worker reported with their sizes in bytes, `sent` the bytes sent for each path, "" being the graphs,
-    `retries` the failed attempts there before the last one.
-    `labels` are those of the root graph's nodes. With `demand` shipped nodes start on order. `feed` takes events for
-    the engine, `on_token(path, token)` the pieces of answers as they are made, `on_begun` a node that the worker has begun on order.
+    `made` are the results the worker reported with their sizes in bytes, `sent` the bytes sent for each path, "" being the
+    graphs, `retries` the failed attempts there before the last one.
+    `labels` are those of the root graph's nodes. With `demand` shipped nodes start on order; `one_frame` says that only the
+    root graph can have any, in one turn. `feed` takes events for
+    the engine, `on_token(path, token)` the pieces of answers as they are made, `on_begun` a node that the worker has begun on
+    order.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Delegate:
         labels: Mapping[str, Collection[str]],
         options: Mapping[str, Value],
         demand: bool,
+        one_frame: bool = False,
         journal: Journal,
         feed: Callable[[EngineEvent], None],
         clock: Callable[[], float],
@@ -85,6 +88,8 @@ class Delegate:
         self._labels = labels
         self._options = options
         self._demand = demand
+        self._one_frame = one_frame
+        self._all_closed = False
         self._journal = journal
         self._feed = feed
         self._clock = clock
@@ -108,7 +113,10 @@ class Delegate:
     async def close(self) -> None:
         """The run is over here: tell the worker that nothing more will come."""
         if self._link is not None and self._lost is None and self._submitted:
-            self._append(Cancel(None, "the device's run is over") if self._expected else Close(None))
+            if self._expected:
+                self._append(Cancel(None, "the device's run is over"))
+            elif not self._all_closed:
+                self._append(Close(None))
             await self._link.flush()
             self._link.forget(self.child)
 
@@ -332,7 +340,8 @@ class Delegate:
         """No further boundary value and no order will come for the frame (docs/protocol.md §8)."""
         if not fragment.closed:
             fragment.closed = True
-            self._append(Close(fragment.name))
+            self._all_closed = self._one_frame
+            self._append(Close(None if self._one_frame else fragment.name))
 
     def _soon(self, event: EngineEvent) -> None:
         """Not now: the engine is in the middle of saying this."""

@@ -182,6 +182,17 @@ class _Run:
         nests = {name: each.nests for name, each in self.device.agents.items() if each.nests}
         return limit_can_bind(self.graph, self._shipped(), nests) is not None
 
+    @property
+    def _one_frame(self) -> bool:
+        """Whether all that can be shipped is in one turn of the root graph."""
+        here = [self.graph.nodes[name]["agent"] for name, placement in self.placed.items() if placement.place == "edge"]
+        opens = any(not isinstance(name, str) or name.startswith(":") or self._nests(name) for name in here)
+        return not opens and "loop" not in self.graph.document
+
+    def _nests(self, name: str) -> bool:
+        agent = self.device.agents.get(name)
+        return agent is not None and agent.nests is not None
+
     async def _reach_worker(self) -> None:
         url = self.options.url
         if self.options.offline:
@@ -273,6 +284,7 @@ class _Run:
             labels=labels_by_node(self.graph),
             options=self._submit_options(),
             demand=self._demand,
+            one_frame=self._one_frame,
             journal=self.device.journal,
             feed=runtime.feed,
             clock=runtime.clock,
