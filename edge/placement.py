@@ -14,10 +14,11 @@ the reason in a sentence. Rules, the first that applies decides:
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, TypeAlias
 
 from graphs.labels import labels_by_node
+from graphs.paths import escape
 from graphs.registry import Agent
 from graphs.spec import Graph, is_computed, reads
 from graphs.values import Value
@@ -51,6 +52,9 @@ class Facts:
     local_only: bool = False
 
 
+_SPLIT: Final = Placement("edge", "opens its graph here; the nodes inside have places of their own")
+
+
 class NoPlace(Exception):
     """No place satisfies a node: which node, which rule, and what would resolve it."""
 
@@ -73,10 +77,14 @@ class _Needs:
 
 
 def place_nodes(graph: Graph, facts: Facts) -> dict[str, Placement]:
-    """A placement for each computed node of the graph. Raises NoPlace where none is possible."""
+    """A placement for each computed node of the graph, by its place in the document (ids, escaped, joined by `/`).
+
+    Nodes inside a nested graph have one of their own only where they are not all in one place. Raises NoPlace where none is possible.
+    """
     labels = labels_by_node(graph)
     default = graph.document.get("place")
     placed: dict[str, Placement] = {}
+    nested: dict[str, Placement] = {}
     free: list[str] = []
     for name, spec in graph.nodes.items():
         if not is_computed(spec):
@@ -86,9 +94,12 @@ def place_nodes(graph: Graph, facts: Facts) -> dict[str, Placement]:
             free.append(name)
             found = Placement("edge", "nothing it needs is elsewhere")
         placed[name] = found
+        if found is _SPLIT:
+            inner = place_nodes(Graph(spec["graph"]), replace(facts, pinned={}))
+            nested.update({f"{escape(name)}/{path}": each for path, each in inner.items()})
     if not facts.local_only:
         _follow(graph, free, placed, facts)
-    return {name: placed[name] for name in graph.nodes if name in placed}
+    return {escape(name): placed[name] for name in graph.nodes if name in placed} | nested
 
 
 def _decide(name: str, spec: Mapping[str, Value], labels: frozenset[str], default: Value, facts: Facts) -> Placement | None:
@@ -96,12 +107,8 @@ def _decide(name: str, spec: Mapping[str, Value], labels: frozenset[str], defaul
     models = sorted({facts.tiers.get(each, each) for each in needs.models})
     model = models[0] if models else None
     pin, who = _pin(name, spec, default, needs, facts)
-    if pin is not None and len(needs.pins | {pin}) > 1:
-        raise NoPlace(
-            name,
-            f"is placed at {pin}, but nodes inside it at {', '.join(sorted(needs.pins - {pin}))}",
-            "Give them one place: splitting a nested graph is not yet possible.",
-        )
+    if pin == "cloud" and "edge" in needs.pins:
+        raise NoPlace(name, "is placed at cloud, but nodes inside it at edge", "Place it at edge: it opens its graph there.")
     missing_here = [each for each in models if each not in facts.models]
     strangers = sorted(each for each in needs.agents if each not in facts.agents)
     if labels:
@@ -123,6 +130,8 @@ def _decide(name: str, spec: Mapping[str, Value], labels: frozenset[str], defaul
         raise NoPlace(
             name, "is placed at cloud, but --local-only forbids the link", "Run without --local-only, or place it at edge."
         )
+    if "cloud" in needs.pins and (pin == "edge" or "edge" in needs.pins) and not facts.local_only:
+        return _SPLIT
     if pin == "edge" and (missing_here or strangers):
         raise NoPlace(name, f"is placed at edge, but this device has no {(missing_here + strangers)[0]!r}", _get(missing_here))
     if pin is not None:
@@ -152,9 +161,7 @@ def _pin(name: str, spec: Mapping[str, Value], default: Value, needs: _Needs, fa
     if len(needs.pins) == 1:
         return ("edge" if "edge" in needs.pins else "cloud"), "a node inside it is placed there"
     if len(needs.pins) > 1:
-        raise NoPlace(
-            name, "holds nodes placed at edge and at cloud", "Give them one place: splitting a nested graph is not yet possible."
-        )
+        return None, ""
     said = _place_of(default)
     return said, "the graph's place" if said else ""
 

@@ -144,7 +144,7 @@ class _Run:
             raise UsageError(f"--place {unknown[0]}: the graph has no computed node of that name")
         last_offer = self._last_offer()
         self.placed = self._place(last_offer)
-        if self._shipped() and not self.options.local_only:
+        if self._reaches_out and not self.options.local_only:
             await self._reach_worker()
             if self.link is not None:
                 await self._place_with(self.link)
@@ -174,18 +174,28 @@ class _Run:
             raise UsageError(str(error), hint=error.remedy) from error
 
     def _shipped(self) -> list[str]:
-        return [name for name, placement in self.placed.items() if placement.place == "cloud"]
+        return [name for name in self.graph.nodes if self._place_of(name) == "cloud"]
+
+    def _place_of(self, name: str) -> Place | None:
+        placement = self.placed.get(escape(name))
+        return placement.place if placement is not None else None
+
+    @property
+    def _reaches_out(self) -> bool:
+        """Whether any node, at whatever depth, is placed at the worker."""
+        return any(placement.place == "cloud" for placement in self.placed.values())
 
     @property
     def _demand(self) -> bool:
         """Whether a concurrency limit could bind across the cut: then shipped nodes start when this device's queue says so."""
         nests = {name: each.nests for name, each in self.device.agents.items() if each.nests}
-        return limit_can_bind(self.graph, self._shipped(), nests) is not None
+        shipped = self._shipped()
+        return limit_can_bind(self.graph, shipped, nests) is not None
 
     @property
     def _one_frame(self) -> bool:
         """Whether all that can be shipped is in one turn of the root graph."""
-        here = [self.graph.nodes[name]["agent"] for name, placement in self.placed.items() if placement.place == "edge"]
+        here = [spec["agent"] for name, spec in self.graph.nodes.items() if self._place_of(name) == "edge"]
         opens = any(not isinstance(name, str) or name.startswith(":") or self._nests(name) for name in here)
         return not opens and "loop" not in self.graph.document
 
@@ -221,7 +231,7 @@ class _Run:
     def _check_offer(self, offer: Mapping[str, Any]) -> None:
         """What the worker lacks is known now, so it is said now."""
         for name in self._shipped():
-            placement = self.placed[name]
+            placement = self.placed[escape(name)]
             if placement.model is not None and placement.model not in (offer.get("models") or {}):
                 has = ", ".join(sorted(offer.get("models") or {})) or "none"
                 raise UsageError(
@@ -243,7 +253,7 @@ class _Run:
         watch = Watch(self.placed, self._made, device.emit)
         runtime = self._runtime(watch)
         try:
-            if self._shipped():
+            if self._reaches_out:
                 self.delegate = self._make_delegate(runtime, watch)
             state = await self._run_to_its_end(runtime)
         except asyncio.CancelledError:
@@ -255,7 +265,7 @@ class _Run:
 
     def _runtime(self, watch: Watch) -> Runtime:
         device, options, graph = self.device, self.options, self.graph
-        places = {escape(node): placement.place for node, placement in self.placed.items() if placement.place == "cloud"}
+        places = {path: placement.place for path, placement in self.placed.items() if placement.place == "cloud"}
         compiler = Compiler(device.agents, strict=options.strict, places=places)
         return Runtime(
             compiler.plan(graph),
@@ -337,8 +347,9 @@ class _Run:
         self._finish(status, str(why) if why is not None else status)
         await self.device.journal.barrier(full=True)
         for node in self.graph.nodes:  # nodes that never became ready belong in the table too
-            if node in self.placed and node not in watch.nodes:
-                watch.nodes[node] = watch.waiting(node)
+            path = escape(node)
+            if path in self.placed and path not in watch.nodes:
+                watch.nodes[path] = watch.waiting(path)
         self.device.emit({"event": "run-ended", "t": time.time() * 1000, "run": self.text, "status": status})
         return RunReport(
             run=self.text,

@@ -10,7 +10,7 @@ from edge.placement import Placement
 from edge.progress import ProgressEvent
 from edge.report import NodeReport
 from graphs.events import Settled, Start
-from graphs.paths import root_node
+from graphs.paths import document_path, escape, root_node
 from graphs.recorder import error_code
 from graphs.records import Result, State
 from graphs.values import Value
@@ -124,7 +124,7 @@ class Watch:
     def _report(self, path: str) -> NodeReport:
         report = self.nodes.get(path)
         if report is None:
-            placement = self._placed.get(root_node(path))
+            placement = self._placed.get(document_path(path)) or self._placed.get(escape(root_node(path)))
             place, reason = (placement.place, placement.reason) if placement is not None else ("edge", "")
             report = self.nodes[path] = NodeReport(path, "waiting", place, reason)
         return report

@@ -11,12 +11,23 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["MAX_PATH", "child_frame", "escape", "node_path", "root_node", "split_frame", "split_path", "unescape"]
+__all__ = [
+    "MAX_PATH",
+    "child_frame",
+    "document_path",
+    "escape",
+    "node_path",
+    "root_node",
+    "split_frame",
+    "split_path",
+    "unescape",
+]
 
 MAX_PATH: Final = 512
 """Bytes a path may have to cross the link; a longer one keeps its node on the device."""
 
 _RESERVED = re.compile(r"[%/\[\]#!]")
+_INSTANCE = re.compile(r"\[\d+\]|[#!]\d+")
 _ESCAPED = re.compile(r"%([0-9A-F]{2})")
 
 
@@ -62,6 +73,11 @@ def split_frame(name: str) -> tuple[str, int]:
     if not hash_mark or "/" in turn:
         return name, 0
     return base, int(turn)
+
+
+def document_path(path: str) -> str:
+    """Where in the document a path's node stands: the path without rows, turns and tries."""
+    return _INSTANCE.sub("", path)
 
 
 def root_node(path: str) -> str:
