@@ -7,6 +7,7 @@ sent a cut once (docs/protocol.md §7).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
@@ -120,14 +121,13 @@ def limit_can_bind(graph: Graph, nodes: Collection[str], nests: Mapping[str, str
 
 def chains(graph: Graph, nodes: Iterable[str]) -> int:
     """How many chains cover these nodes, found greedily: an upper bound of how many can run at once."""
-    chosen = list(nodes)
-    members = set(chosen)
+    before = {name: _surely_before(graph, name) for name, spec in graph.nodes.items() if is_computed(spec)}
+    depth = _depths(before)
     ends: set[str] = set()
     count = 0
-    for name in _in_dependency_order(graph, chosen):
+    for name in sorted(nodes, key=lambda each: depth[each]):
         # Any earlier end that this node depends on, directly or through others, carries the chain on.
-        before = _ancestors(graph, name, members)
-        end = next((each for each in before if each in ends), None)
+        end = _nearest(name, before, ends)
         if end is None:
             count += 1
         else:
@@ -136,35 +136,40 @@ def chains(graph: Graph, nodes: Iterable[str]) -> int:
     return count
 
 
-def _ancestors(graph: Graph, name: str, members: set[str]) -> list[str]:
-    found: list[str] = []
+def _surely_before(graph: Graph, name: str) -> tuple[str, ...]:
+    """The computed nodes that have ended when this one starts."""
+    spec = graph.nodes[name]
+    named = dict.fromkeys(reads(spec))
+    if spec.get("anyInput") and len(named) > 1:
+        return ()  # may start while some of its sources still run: no order to rely on
+    return tuple(each for each in named if each in graph.nodes and is_computed(graph.nodes[each]))
+
+
+def _nearest(name: str, before: Mapping[str, tuple[str, ...]], ends: set[str]) -> str | None:
     seen = {name}
-    queue = [name]
+    queue = deque(before[name])
     while queue:
-        spec = graph.nodes[queue.pop()]
-        before = set(reads(spec))
-        if spec.get("anyInput") and len(before) > 1:
-            continue  # may start while some of its sources still run: no order to rely on
-        for each in before:
-            if each not in seen and each in graph.nodes and is_computed(graph.nodes[each]):
-                seen.add(each)
-                queue.append(each)
-                if each in members:
-                    found.append(each)
-    return found
+        each = queue.popleft()
+        if each in ends:
+            return each
+        if each not in seen:
+            seen.add(each)
+            queue.extend(before[each])
+    return None
 
 
-def _in_dependency_order(graph: Graph, nodes: list[str]) -> list[str]:
+def _depths(before: Mapping[str, tuple[str, ...]]) -> dict[str, int]:
+    """How long the longest way to each node is."""
     depth: dict[str, int] = {}
-    for name in graph.nodes:
+    entered: set[str] = set()
+    for name in before:
         stack = [name]
         while stack:
             top = stack[-1]
-            before = [each for each in reads(graph.nodes[top]) if each in graph.nodes and is_computed(graph.nodes[top])]
-            waiting = [each for each in before if each not in depth and each not in stack]
-            if waiting:
-                stack.extend(waiting)
+            if top not in entered:
+                entered.add(top)
+                stack.extend(each for each in before[top] if each not in entered)
             else:
-                depth[top] = 1 + max((depth.get(each, 0) for each in before), default=0)
                 stack.pop()
-    return sorted(nodes, key=lambda each: depth[each])
+                depth[top] = 1 + max((depth.get(each, 0) for each in before[top]), default=0)
+    return depth
