@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 
 from graphs.errors import UsageError
 from graphs.registry import Agent, Registry
@@ -34,13 +36,32 @@ def known_agents(modules: Iterable[str] = (), *, folder: Path | None = None) -> 
     return registry
 
 
-def _import(name: str, folder: Path | None) -> object:
+def _import(name: str, folder: Path | None) -> ModuleType:
+    path = None
     if name.endswith(".py"):
-        path = Path(name) if folder is None else folder / name
-        folder, name = path.parent, path.stem
+        path = (Path(name) if folder is None else folder / name).resolve()
+        folder = path.parent
     if folder is not None and str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise UsageError(f"--agents {name}: cannot be imported: {error}") from error
+        return importlib.import_module(name) if path is None else _from_file(path)
+    except Exception as error:  # the user's module may raise anything while it is imported
+        raise UsageError(f"--agents {name}: cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _from_file(path: Path) -> ModuleType:
+    """The module of exactly that file, also where one of the same name was imported from elsewhere."""
+    there = sys.modules.get(path.stem)
+    if there is not None and Path(getattr(there, "__file__", None) or "").resolve() == path:
+        return there
+    name = path.stem if there is None else f"{path.parent.name}.{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
