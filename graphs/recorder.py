@@ -9,7 +9,7 @@ from graphs.attempt import Attempt
 from graphs.errors import GraphferryError, LinkCondition, NodeError
 from graphs.events import Settled, Start
 from graphs.plan_node import PlanNode
-from graphs.records import Error, Event, Known, Result, State
+from graphs.records import Error, Event, Known, Result, State, packs_as_it_is
 from graphs.values import Value, canonical, clean
 
 __all__ = ["LogRecorder", "error_code"]
@@ -50,7 +50,8 @@ class LogRecorder:
         """Nothing to record: most attempts leave no record of their beginning."""
 
     def admit(self, value: Value) -> None:
-        canonical(value)
+        if not packs_as_it_is((value,), 0):
+            canonical(value)
 
     def begun(self, start: Start, t: float) -> None:  # noqa: ARG002 - the port hands it over
         info: dict[str, Value] = {"retry": start.retry}

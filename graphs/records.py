@@ -53,6 +53,7 @@ __all__ = [
     "encode",
     "ext",
     "from_fields",
+    "packs_as_it_is",
     "to_fields",
 ]
 
@@ -235,7 +236,7 @@ def encode(record: Record) -> Encoded:
         items.pop()
     count = len(items)
     try:
-        packed = msgpack.packb(items) if _packs_as_it_is(items, 0) else canonical(items)
+        packed = msgpack.packb(items) if packs_as_it_is(items, 0) else canonical(items)
     except (OverflowError, UnicodeEncodeError, RecursionError) as error:
         raise ValueUnsupported(str(error)) from error
     return Encoded(record.TYPE, count, packed[1:])  # the header of an array of at most 15 entries is one byte
@@ -309,7 +310,7 @@ _PLAIN = frozenset({str, int, bool, bytes, type(None), State, EndStatus})
 _USUAL_DEPTH = 32
 
 
-def _packs_as_it_is(items: Iterable[Value], depth: int) -> bool:
+def packs_as_it_is(items: Iterable[Value], depth: int) -> bool:
     if depth > _USUAL_DEPTH:
         return False
     for item in items:
@@ -325,6 +326,6 @@ def _packs_as_it_is(items: Iterable[Value], depth: int) -> bool:
             continue
         elif kind is not list:
             return False
-        if not _packs_as_it_is(item, depth + 1):
+        if not packs_as_it_is(item, depth + 1):
             return False
     return True

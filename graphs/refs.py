@@ -197,14 +197,21 @@ def _place_and_key(item: Value, index: Mapping[str, int]) -> tuple[int, str] | N
 
 
 def _compile_map(items: Mapping[str, Value], index: Mapping[str, int]) -> Getter | None:
+    """The getter of a map; the shapes that most inputs have are read without a call for each entry."""
+    keyed = [(name, *pair) for name, item in items.items() if (pair := _place_and_key(item, index)) is not None]
+    if keyed and len(keyed) == len(items):
+        return lambda results: {
+            name: value.get(key, MISSING) if (value := results[place]).__class__ is dict else MISSING
+            for name, place, key in keyed
+        }
+    if len(items) == 1:
+        ((only, item),) = items.items()
+        return _compile_entry(only, item, index)
     getters = {key: compile_value(item, index) for key, item in items.items()}
     dynamic = [(key, getter) for key, getter in getters.items() if getter is not None]
     if not dynamic:
         return None
     if len(dynamic) == len(items):
-        if len(dynamic) == 1:
-            only, get_only = dynamic[0]
-            return lambda results: {only: get_only(results)}
         return lambda results: {key: get(results) for key, get in dynamic}
     literals = dict(items)
 
@@ -215,6 +222,20 @@ def _compile_map(items: Mapping[str, Value], index: Mapping[str, int]) -> Getter
         return filled
 
     return fill
+
+
+def _compile_entry(only: str, item: Value, index: Mapping[str, int]) -> Getter | None:
+    """The getter of a map with one entry."""
+    if isinstance(item, list):
+        pairs = [pair for each in item if (pair := _place_and_key(each, index)) is not None]
+        if pairs and len(pairs) == len(item):
+            return lambda results: {
+                only: [
+                    value.get(key, MISSING) if (value := results[place]).__class__ is dict else MISSING for place, key in pairs
+                ]
+            }
+    get = compile_value(item, index)
+    return None if get is None else lambda results: {only: get(results)}
 
 
 def _chain(base: Getter, properties: Sequence[str]) -> Getter:

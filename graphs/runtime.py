@@ -38,8 +38,8 @@ from graphs.events import (
     Suspend,
 )  # fmt: skip
 from graphs.plan import Compiler, Plan
+from graphs.plan_node import PlanNode
 from graphs.ports import AgentFilter, Observer, Recorder, Remote, Services
-from graphs.registry import Agent
 from graphs.states import State
 from graphs.values import Value
 
@@ -51,7 +51,7 @@ _SLICE: Final = 0.005
 _CROWD: Final = 256
 """Workers started at most at once."""
 
-_DIRECTLY, _CAREFULLY = 1, 2
+_DIRECTLY, _RECORDED, _CAREFULLY = 1, 2, 3
 
 
 class Runtime:
@@ -111,7 +111,7 @@ class Runtime:
         self._behind: deque[Attempt] = deque()
         self._ready: deque[Attempt] = deque()
         self._workers: set[asyncio.Task[None]] = set()
-        self._ways: dict[Agent, int] = {}
+        self._ways: dict[PlanNode, int] = {}
         self._armed = False
         self._context: Context = copy_context()
         self._over: asyncio.Future[State] | None = None
@@ -292,6 +292,7 @@ class Runtime:
         pop, apply, ways = ready.popleft, self._apply, self._ways
         handle, completed = self.engine.handle, self.engine.completed
         observed = bool(self._observers)
+        admit: Any = self._recorder.admit if self._recorder is not None else None
         task = asyncio.current_task()
         slice_ends = clock() + _SLICE
         while ready:
@@ -301,7 +302,8 @@ class Runtime:
             agent: Any = start.agent
             if observed:
                 self._started(start)
-            if start.node.timeout or (ways.get(agent) or self._way(agent)) == _CAREFULLY:
+            way = ways.get(start.node) or self._way(start)
+            if way == _CAREFULLY:
                 event = await self._carefully(start)
                 now = clock()
                 commands = handle(event) if event is not None else []
@@ -316,6 +318,8 @@ class Runtime:
                         value = await value
                         if start.over:
                             _uncancel(task)
+                    if way == _RECORDED:
+                        admit(value)
                 except asyncio.CancelledError:
                     event = self._cancelled(start, task)
                     if start.over:
@@ -338,11 +342,18 @@ class Runtime:
                 await asyncio.sleep(0)
                 slice_ends = clock() + _SLICE
 
-    def _way(self, agent: Agent) -> int:
-        """How attempts of an agent are carried out: directly, or carefully, where something has to happen around them."""
-        recorded = self._recorder is not None and (agent.effect == "once" or agent.needs or agent.stream or not agent.cheap)
-        way = _CAREFULLY if agent.blocking or self.filters or recorded else _DIRECTLY
-        self._ways[agent] = way
+    def _way(self, start: Attempt) -> int:
+        """How attempts of a node are carried out: directly, directly but recorded, or with care for all there may be around it."""
+        agent, node = start.agent, start.node
+        assert agent is not None
+        recorder = self._recorder
+        guarded = recorder is not None and (start.effect == "once" or bool(agent.needs) or agent.stream)
+        if guarded or agent.blocking or self.filters or node.timeout:
+            way = _CAREFULLY
+        else:
+            way = _RECORDED if recorder is not None and not agent.cheap else _DIRECTLY
+        if node.agent_source is None:  # otherwise the next attempt may be another agent's
+            self._ways[node] = way
         return way
 
     async def _carefully(self, start: Attempt) -> Event | None:
