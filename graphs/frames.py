@@ -45,6 +45,7 @@ class Frame:
         "given",
         "held",
         "idle",
+        "lacking",
         "loop_count",
         "name",
         "nesting",
@@ -71,6 +72,7 @@ class Frame:
         self.depth: int = nesting.start.frame.depth + 1 if nesting is not None else 0
         self.turn = turn
         self.shown = False
+        self.lacking = False
         self.given: Mapping[int, Value] = _NOTHING
         self.loop_count = plan.loop_count
         self.strays: Sequence[Frame] = ()
@@ -106,6 +108,7 @@ class Frame:
     def give(self, number: int, value: Value) -> None:
         """Set a static node, in this turn and as its starting value in later ones."""
         self.given = {**self.given, number: value}
+        self.lacking = self.lacking or value is MISSING
         self._set_static(number, value)
 
     def fill(self, places: Sequence[tuple[int, str]], values: Mapping[str, Value]) -> None:

@@ -11,7 +11,7 @@ from graphs.errors import GraphInvalid, NodeError
 from graphs.events import Arm, Start
 from graphs.frames import Frame
 from graphs.jstext import to_number
-from graphs.paths import child_frame
+from graphs.paths import child_frame, row_frames
 from graphs.turns import begin
 from graphs.values import MISSING, Value
 
@@ -148,8 +148,9 @@ def _make_frames(engine: Engine, nesting: Nesting, rows: list[dict[str, Value]])
     # A computed node of an input's name wins in a map (the compiler refuses it otherwise).
     places = [(plan.numbers[name], name) for name in names if plan.nodes[plan.numbers[name]] is None]
     path = start.path
+    before, after = row_frames(path, tries=start.retry)
     for number, values in enumerate(rows):
-        base = child_frame(path, row=number if nesting.is_map else None, tries=start.retry)
+        base = f"{before}{number}{after}" if nesting.is_map else child_frame(path, tries=start.retry)
         frame = Frame(engine, plan, base=base, nesting=nesting, row=number)
         if not nesting.is_map or MISSING in values.values():
             for place, name in places:

@@ -18,6 +18,7 @@ __all__ = [
     "escape",
     "node_path",
     "root_node",
+    "row_frames",
     "split_frame",
     "split_path",
     "unescape",
@@ -58,6 +59,12 @@ def child_frame(path: str, *, row: int | None = None, tries: int = 0) -> str:
     name, hash_mark, turn = last.partition("#")
     opened = name + (f"[{row}]" if row is not None else "") + hash_mark + turn + (f"!{tries}" if tries else "")
     return f"{head}{separator}{opened}/"
+
+
+def row_frames(path: str, *, tries: int = 0) -> tuple[str, str]:
+    """What stands before and after the number of the row in the names of the frames that the map at `path` opens."""
+    before, _, after = child_frame(path, row=0, tries=tries).rpartition("[0]")
+    return f"{before}[", f"]{after}"
 
 
 def split_path(path: str) -> tuple[str, str]:

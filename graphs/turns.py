@@ -25,7 +25,7 @@ def begin(engine: Engine, frame: Frame) -> None:
         frame.shown = True
         engine.commands.append(Opened(frame, frame.turn))
     frame.active = 1  # held until all roots are looked at, so that a node that completes at once cannot end the turn (D10)
-    complaint = frame.complaint()
+    complaint = frame.complaint() if frame.lacking or plan.valueless or plan.endless else None
     if complaint:
         frame.broken = NodeError(complaint, retryable=False)
     else:
@@ -33,7 +33,7 @@ def begin(engine: Engine, frame: Frame) -> None:
             name = plan.ids[number]
             frame.told(node_path(frame.name, escape(name)), name)
         states = frame.states
-        for number in frame.roots():
+        for number in plan.roots if not frame.altered and not plan.any_nodes else frame.roots():
             if states[number] == _WAITING:
                 engine.ready(frame, number)
         frame.idle = frame.active == 1
@@ -49,7 +49,7 @@ def close(engine: Engine, frame: Frame) -> None:
     if frame is engine.root and engine.open and frame.plan.boundaries:
         return
     _leave_turn(engine, frame, cancelled=False)
-    if frame.next_turn():
+    if (frame.plan.loops or frame.loop_count is not None) and frame.next_turn():
         engine.later(begin, engine, frame)
     elif frame is engine.root:
         end(engine, State.FAILED if frame.failed else State.COMPLETED)
