@@ -132,7 +132,9 @@ class ChildRun:
 
     async def stop(self) -> None:
         """This process is about to end: stop without a word, the log stays open."""
-        self.ended = True
+        if not self.ended:
+            self.ended = True
+            self.worker.running -= 1
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -164,17 +166,14 @@ class ChildRun:
             self._closed = self._cancelled = True
             self._parked.clear()  # a frame that waits for its graph needs none to be cancelled
             for frame in self._frames.values():
-                frame.cancel(record.why)
+                frame.order(record)
             self._end_if_done()
             return
         for path in record.paths:
             if path in self._frames:
-                self._frames[path].cancel(record.why)
+                self._frames[path].order(Cancel(None, record.why))
             elif self._parked.pop(path, None) is None:
-                name = split_path(path)[0]
-                holding = self._frames.get(name) or self._frames.get(split_frame(name)[0])
-                if holding is not None:
-                    holding.cancel_node(path, record.why)
+                self._pass_on(split_path(path)[0], Cancel([path], record.why))
 
     async def _execute(self, frame: FrameRun) -> None:
         broken: tuple[str, str] | None = None

@@ -15,7 +15,7 @@ from graphs.events import Close as CloseEvent, Event as EngineEvent, Order, Outc
 from graphs.paths import escape, node_path
 from graphs.plan import Compiler
 from graphs.ports import Recorder, Services
-from graphs.records import Close, Input, Record, Start, State
+from graphs.records import Cancel, Close, Input, Record, Start, State
 from graphs.runtime import Runtime
 from graphs.spec import Graph, is_boundary, is_computed
 from graphs.values import Value
@@ -69,7 +69,7 @@ class FrameRun:
         return await running
 
     def order(self, record: Record) -> None:
-        """A boundary value, START or CLOSE."""
+        """A boundary value, START, CLOSE or CANCEL, of the frame if it names no nodes."""
         now = self._runtime.clock()
         if self._early is not None:
             self._early.append(record)
@@ -79,23 +79,22 @@ class FrameRun:
             self._feed(Order(record.path, now))
         elif isinstance(record, Close):
             self._feed(CloseEvent(now))
-
-    def cancel_node(self, path: str, why: str) -> None:
-        """Stop a node, if it runs."""
-        for start in list(self._runtime.engine.root.starts.values()):
-            if start.path == path:
-                self._runtime.cancel(start)
-                self._feed(Suspend(start, LinkCondition("CANCELLED", why, retryable=False), self._runtime.clock()))
-
-    def cancel(self, why: str) -> None:
-        """Stop the whole frame."""
-        self._runtime.abort(why)
+        elif isinstance(record, Cancel) and record.paths is None:
+            self._runtime.abort(record.why)
+        elif isinstance(record, Cancel):
+            self._cancel_nodes(record)
 
     @property
     def broken(self) -> BaseException | None:
         """Why the frame could not start at all."""
         first = self._runtime.engine.first_error()
         return first[1] if first is not None and not first[0] else None
+
+    def _cancel_nodes(self, record: Cancel) -> None:
+        for start in list(self._runtime.engine.root.starts.values()):
+            if start.path in (record.paths or ()):
+                self._runtime.cancel(start)
+                self._feed(Suspend(start, LinkCondition("CANCELLED", record.why, retryable=False), self._runtime.clock()))
 
     def _feed(self, event: EngineEvent) -> None:
         if not self._runtime.ended:

@@ -88,12 +88,10 @@ class Worker:
         """The cut with this hash, checked, if it is here; `bypass` are names of agents that need not exist. Raises RefusedCut."""
         known = self._graphs.get((address, bypass))
         if known is None:
-            document = self._received.pop(address, None)
+            stored = self.journal.graph(address)
+            document = decode(stored.body) if stored is not None else self._received.get(address)
             if document is None:
-                stored = self.journal.graph(address)
-                if stored is None:
-                    return None
-                document = decode(stored.body)
+                return None
             known = self._graphs[address, bypass] = self._check(document, bypass)
         return known
 
@@ -106,6 +104,7 @@ class Worker:
             raise RefusedCut("GRAPH_INVALID", [("", "GRAPH_INVALID", str(error))]) from error
         if not same:  # duplicate keys, which a decoder drops silently, or another order of bytes
             raise RefusedCut("GRAPH_INVALID", [("", "GRAPH_INVALID", "these bytes are not the canonical form of a graph")])
+        self._received = {each: kept for each, kept in self._received.items() if self.journal.graph(each) is None}
         self._received[address] = document
         self.journal.put_graph(address, body)
 

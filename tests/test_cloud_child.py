@@ -35,6 +35,7 @@ class Log:
     def __init__(self) -> None:
         self.records: list[Any] = []
         self.deltas: list[tuple[int, Any]] = []
+        self.shown: list[tuple[str, State]] = []
         self.ended = asyncio.Event()
         self.holds = asyncio.Event()
         self.waits = asyncio.Event()
@@ -53,6 +54,9 @@ class Log:
 
     def delta(self, run: bytes, start: int, token: Any) -> None:
         self.deltas.append((start, token))
+
+    def state(self, run: bytes, path: str, at: int, state: int) -> None:
+        self.shown.append((path, State(state)))
 
     async def durable(self) -> None:
         return
@@ -117,11 +121,11 @@ def shipped(text: str, *nodes: str) -> CutGraph:
 def with_child(
     tmp_path: Path,
     graph: CutGraph,
-    use: Callable[[ChildRun, Log], Awaitable[None]],
+    use: Callable[[ChildRun, Submit, Log], Awaitable[None]],
     inputs: dict[str, Any] | None = None,
     **opts: Any,
 ) -> Log:
-    """Use a child run of this cut, not begun yet; gives what its log holds."""
+    """Use a child run of this cut, ordered but not begun yet; gives what its log holds."""
     logs: list[Log] = []
 
     async def main() -> None:
@@ -129,8 +133,11 @@ def with_child(
         logs.append(Log())
         with Journal.open(tmp_path / "journal.db") as journal:
             worker = Worker(journal, AGENTS, ScriptedModels([ScriptedModel("large")]))
-            child = ChildRun(worker, logs[0], RUN, Submit("", graph.hash, inputs or {}, {"parent": [ROOT, 1], **opts}))
-            await use(child, logs[0])
+            order = Submit("", graph.hash, inputs or {}, {"parent": [ROOT, 1], **opts})
+            child = ChildRun(worker, logs[0], RUN, order)
+            assert worker.running == 1
+            child.park(order)
+            await use(child, order, logs[0])
             await child.stop()
             assert worker.running == 0
 
@@ -150,8 +157,8 @@ nodes:
 def test_it_runs_ahead_and_ends_once_nothing_can_run_any_more(tmp_path: Path) -> None:
     graph = shipped(CHAIN, "far", "last")
 
-    async def use(child: ChildRun, log: Log) -> None:
-        child.begin(graph)
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
+        child.begin(order, graph)
         child.order(Input("here", State.COMPLETED, {"v": 1}))
         child.order(Input("off", State.COMPLETED, {"t": 2}))
         child.order(Close(None))
@@ -165,8 +172,8 @@ def test_it_runs_ahead_and_ends_once_nothing_can_run_any_more(tmp_path: Path) ->
 def test_what_waits_for_a_value_that_never_comes_stays_waiting_without_an_error(tmp_path: Path) -> None:
     graph = shipped(CHAIN, "far", "last")
 
-    async def use(child: ChildRun, log: Log) -> None:
-        child.begin(graph)
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
+        child.begin(order, graph)
         child.order(Input("here", State.COMPLETED, 1))
         child.order(Close(None))
         await log.ended.wait()
@@ -180,10 +187,10 @@ def test_what_waits_for_a_value_that_never_comes_stays_waiting_without_an_error(
 def test_orders_that_come_before_the_graph_are_not_lost(tmp_path: Path) -> None:
     graph = shipped(CHAIN, "far")
 
-    async def use(child: ChildRun, log: Log) -> None:
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
         child.order(Input("here", State.COMPLETED, 7))
         child.order(Close(None))
-        child.begin(graph)
+        child.begin(order, graph)
         await log.ended.wait()
 
     assert with_child(tmp_path, graph, use).results() == {"far": {"t": 7}}
@@ -193,8 +200,8 @@ def test_known_outcomes_are_not_made_again_and_are_read_like_others(tmp_path: Pa
     graph = shipped(CHAIN, "far", "off", "last")
     inputs = {"here": [int(State.COMPLETED), 1], "far": [int(State.COMPLETED), {"t": "kept"}]}
 
-    async def use(child: ChildRun, log: Log) -> None:
-        child.begin(graph)
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
+        child.begin(order, graph)
         child.order(Close(None))
         await log.ended.wait()
 
@@ -206,8 +213,8 @@ def test_known_outcomes_are_not_made_again_and_are_read_like_others(tmp_path: Pa
 def test_an_input_may_take_a_node_over_that_runs_here(tmp_path: Path) -> None:
     graph = shipped(CHAIN.replace("far: {agent: countAgent", "far: {agent: foreverAgent"), "far", "off")
 
-    async def use(child: ChildRun, log: Log) -> None:
-        child.begin(graph)
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
+        child.begin(order, graph)
         child.order(Input("here", State.COMPLETED, 1))
         await ran.reach(1)
         child.order(Input("far", State.COMPLETED, {"t": "elsewhere"}))
@@ -221,8 +228,8 @@ def test_an_input_may_take_a_node_over_that_runs_here(tmp_path: Path) -> None:
 def test_a_boundary_node_without_a_value_lets_its_followers_run(tmp_path: Path) -> None:
     graph = shipped(CHAIN, "far")
 
-    async def use(child: ChildRun, log: Log) -> None:
-        child.begin(graph)
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
+        child.begin(order, graph)
         child.order(Input("here", State.COMPLETED, MISSING))
         child.order(Close(None))
         await log.ended.wait()
@@ -234,14 +241,14 @@ def test_a_boundary_node_without_a_value_lets_its_followers_run(tmp_path: Path) 
 def test_cancel_ends_it_and_nothing_is_said_after_the_end(tmp_path: Path, when: str) -> None:
     graph = shipped(CHAIN.replace("far: {agent: countAgent", "far: {agent: foreverAgent"), "far")
 
-    async def use(child: ChildRun, log: Log) -> None:
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
         if when == "before the graph":
             child.order(Cancel(None, "enough"))
             await log.ended.wait()
-            child.begin(graph)
-            child.refuse(RefusedCut("GRAPH_INVALID", []))
+            child.begin(order, graph)
+            child.refuse(order, RefusedCut("GRAPH_INVALID", []))
         else:
-            child.begin(graph)
+            child.begin(order, graph)
             child.order(Input("here", State.COMPLETED, 1))
             await ran.reach(1 if when == "in the middle" else 0)
             child.order(Cancel(None, "enough"))
@@ -260,8 +267,8 @@ def test_one_node_can_be_given_up_while_others_go_on(tmp_path: Path) -> None:
         "nodes:\n  a: {agent: foreverAgent, inputs: {t: 1}}\n  b: {agent: countAgent, isResult: true, inputs: {t: 2}}\n", "a", "b"
     )
 
-    async def use(child: ChildRun, log: Log) -> None:
-        child.begin(graph)
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
+        child.begin(order, graph)
         await ran.reach(2)
         child.order(Cancel(["a"], "given up"))
         child.order(Close(None))
@@ -275,9 +282,9 @@ def test_one_node_can_be_given_up_while_others_go_on(tmp_path: Path) -> None:
 def test_a_device_that_is_gone_for_too_long_ends_it(tmp_path: Path) -> None:
     graph = shipped(CHAIN, "far")
 
-    async def use(child: ChildRun, log: Log) -> None:
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
         assert child.grace_ms == 1234
-        child.begin(graph)
+        child.begin(order, graph)
         child.abandon("gone for too long")
         await log.ended.wait()
 
@@ -285,7 +292,7 @@ def test_a_device_that_is_gone_for_too_long_ends_it(tmp_path: Path) -> None:
 
 
 def test_a_run_whose_owner_said_nothing_is_kept_for_ever(tmp_path: Path) -> None:
-    async def use(child: ChildRun, log: Log) -> None:
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
         assert child.grace_ms is None
 
     with_child(tmp_path, shipped(CHAIN, "far"), use)
@@ -294,17 +301,19 @@ def test_a_run_whose_owner_said_nothing_is_kept_for_ever(tmp_path: Path) -> None
 def test_stopping_leaves_the_log_open(tmp_path: Path) -> None:
     graph = shipped(CHAIN, "far")
 
-    async def use(child: ChildRun, log: Log) -> None:
-        child.begin(graph)
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
+        child.begin(order, graph)
         await child.stop()
         assert not log.ended.is_set()
 
     with_child(tmp_path, graph, use)
 
 
-def test_a_refusal_is_one_error_for_the_frame_and_the_end(tmp_path: Path) -> None:
-    async def use(child: ChildRun, log: Log) -> None:
-        child.refuse(RefusedCut("AGENT_UNKNOWN", [("a", "GF105", "no such agent")]))
+def test_a_refusal_is_one_error_for_the_frame_and_the_child_run_goes_on(tmp_path: Path) -> None:
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
+        child.refuse(order, RefusedCut("AGENT_UNKNOWN", [("a", "GF105", "no such agent")]))
+        assert not log.ended.is_set(), "another frame may follow"
+        child.order(Close(None))
 
     log = with_child(tmp_path, shipped(CHAIN, "far"), use)
     (error, _) = log.records
@@ -320,8 +329,8 @@ def test_a_refusal_is_one_error_for_the_frame_and_the_end(tmp_path: Path) -> Non
 def test_a_node_with_effects_begins_only_once_the_device_knows(tmp_path: Path) -> None:
     graph = shipped("nodes:\n  a: {agent: onceAgent, isResult: true, inputs: {t: 1}}\n", "a")
 
-    async def use(child: ChildRun, log: Log) -> None:
-        child.begin(graph)
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
+        child.begin(order, graph)
         child.order(Close(None))
         await log.waits.wait()
         assert ran == []
@@ -338,8 +347,8 @@ def test_a_node_with_effects_begins_only_once_the_device_knows(tmp_path: Path) -
 def test_a_node_without_effects_does_not_wait_for_the_device(tmp_path: Path) -> None:
     graph = shipped("nodes:\n  a: {agent: countAgent, isResult: true, inputs: {t: 1}}\n", "a")
 
-    async def use(child: ChildRun, log: Log) -> None:
-        child.begin(graph)
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
+        child.begin(order, graph)
         child.order(Close(None))
         await log.ended.wait()
 
@@ -351,9 +360,9 @@ def test_keys_hang_on_the_root_run(tmp_path: Path) -> None:
 
     graph = shipped("nodes:\n  a: {agent: countAgent, isResult: true, inputs: {t: 1}}\n", "a")
 
-    async def use(child: ChildRun, log: Log) -> None:
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
         assert child.root == ROOT
-        child.begin(graph)
+        child.begin(order, graph)
         child.order(Close(None))
         await log.ended.wait()
 
@@ -368,9 +377,9 @@ def test_a_value_that_may_not_cross_is_an_error_instead_of_a_result(tmp_path: Pa
         "b",
     )
 
-    async def use(child: ChildRun, log: Log) -> None:
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
         log.refuse.add("a")
-        child.begin(graph)
+        child.begin(order, graph)
         child.order(Close(None))
         await log.ended.wait()
 
@@ -383,8 +392,8 @@ def test_a_value_that_may_not_cross_is_an_error_instead_of_a_result(tmp_path: Pa
 def test_tokens_hang_on_the_record_of_their_beginning(tmp_path: Path) -> None:
     graph = shipped("nodes:\n  a: {agent: llmAgent, model: large, isResult: true, inputs: {prompt: hi}}\n", "a")
 
-    async def use(child: ChildRun, log: Log) -> None:
-        child.begin(graph)
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
+        child.begin(order, graph)
         child.order(Close(None))
         await log.ended.wait()
 
@@ -400,8 +409,8 @@ def test_tokens_hang_on_the_record_of_their_beginning(tmp_path: Path) -> None:
 def test_what_the_device_calls_a_model_is_understood(tmp_path: Path) -> None:
     graph = shipped("nodes:\n  a: {agent: llmAgent, model: huge, isResult: true, inputs: {prompt: hi}}\n", "a")
 
-    async def use(child: ChildRun, log: Log) -> None:
-        child.begin(graph)
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
+        child.begin(order, graph)
         child.order(Close(None))
         await log.ended.wait()
 
@@ -416,8 +425,8 @@ def test_a_loop_has_the_devices_limit_of_turns(tmp_path: Path) -> None:
         "a",
     )
 
-    async def use(child: ChildRun, log: Log) -> None:
-        child.begin(graph)
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
+        child.begin(order, graph)
         child.order(Close(None))
         await log.ended.wait()
 
