@@ -33,7 +33,7 @@ export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF $(SLIM)
 PROJECT_STAMP := $(VENV)/.stamp-project
 LLAMA_STAMP := $(VENV)/.stamp-$(subst ==,-,$(LLAMA))
 
-.PHONY: help demo test test-fast lint format bench env llama model clean
+.PHONY: help demo test test-fast lint format bench conformance env llama model clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -58,10 +58,14 @@ format: env ## rewrite the code in the project's style
 	@$(BIN)/ruff format .
 
 bench: env ## run each benchmark once, briefly, to see that it works
-	@for each in benchmarks/[a-z]*.py; do \
-		[ -e "$$each" ] || { echo "there is no benchmark yet"; break; }; \
+	@for each in $$(grep -l __main__ benchmarks/[a-z]*.py); do \
 		echo "== $$each"; $(BIN)/python "$$each" --smoke || exit 1; \
 	done
+
+SEEDS ?= 20
+conformance: env ## run every conformance case on the device, at a worker, and cut at random with $(SEEDS) seeds
+	@for place in edge cloud; do $(BIN)/python -m tests.conformance --place $$place || exit 1; done
+	@for seed in $$(seq 1 $(SEEDS)); do $(BIN)/python -m tests.conformance --place random --seed $$seed || exit 1; done
 
 env: $(PROJECT_STAMP) ## set up the virtual environment: the project and its tools
 
