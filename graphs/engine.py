@@ -111,6 +111,7 @@ class Engine:
         self._direct = not plan.labels and not begun and demand is None
         self._on_demand = demand is not None
         self.elsewhere = Elsewhere(self, demand or ())
+        self.close_turn = partial(turns.close, self)
         self._todo: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._handlers: Mapping[type, Callable[[Any], None]] = {
             Begin: self._on_begin,
@@ -413,10 +414,6 @@ class Engine:
     def later(self, call: Callable[..., None], *arguments: Any) -> None:
         """Do this before `handle` returns, but not inside what goes on now: nothing recurses with the length of a graph."""
         self._todo.append((call, arguments))
-
-    def turn_over(self, frame: Frame) -> None:
-        """Nothing of a frame is queued or running any more."""
-        turns.close(self, frame)
 
     def frame_over(self, frame: Frame) -> None:
         """A nested frame ended."""

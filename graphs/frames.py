@@ -232,7 +232,7 @@ class Frame:
     def check_end(self) -> None:
         """Close the turn if nothing of it is queued or running."""
         if not self.active and not self.dead:
-            self.engine.turn_over(self)
+            self.engine.close_turn(self)
 
     def next_turn(self) -> bool:
         """Set up the next turn; False if this was the last (§8). Updates of the last turn stay in the results."""

@@ -9,7 +9,6 @@ context variables: a worker whose context an agent changed retires, and a new on
 from __future__ import annotations
 
 import asyncio
-import inspect
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -17,8 +16,9 @@ from contextvars import Context, copy_context
 from typing import Any, Final
 
 from graphs.attempt import Attempt
+from graphs.calling import call_agent, failure
 from graphs.engine import Engine
-from graphs.errors import LinkCondition, ModelCrashed, NodeError, NodeTimeout, UsageError
+from graphs.errors import LinkCondition, NodeError, NodeTimeout, UsageError
 from graphs.events import (
     Abort,
     Arm,
@@ -28,7 +28,6 @@ from graphs.events import (
     Erred,
     Event,
     Failed,
-    Interrupted,
     Opened,
     Outcome,
     Over,
@@ -330,7 +329,7 @@ class Runtime:
                     if start.over:
                         _uncancel(task)
                     now = clock()
-                    commands = handle(self._failure(start, error))
+                    commands = handle(failure(start, error, self.clock()))
                 else:
                     now = clock()
                     commands = completed(start, value, now)
@@ -366,14 +365,14 @@ class Runtime:
                 await self._record_begin(start)
             if start.node.timeout:
                 self._arm(start)
-            value = await self._call(start)
+            value = await call_agent(start, self.filters)
             if self._recorder is not None and start.agent is not None and not start.agent.cheap:
                 self._recorder.admit(value)
             return Completed(start, value, self.clock())
         except asyncio.CancelledError:
             return self._cancelled(start, task)
         except Exception as error:  # noqa: BLE001 - an agent may raise anything; it is the node's failure
-            return self._failure(start, error)
+            return failure(start, error, self.clock())
         finally:
             start.task = None
             if start.over:
@@ -389,18 +388,6 @@ class Runtime:
         if once or "network" in agent.needs or "people" in agent.needs or "files" in agent.needs:
             await self._recorder.durable()
 
-    async def _call(self, start: Attempt) -> Value:
-        agent = start.agent
-        assert agent is not None
-        call: Callable[[Any], Any] = agent.run
-        if agent.blocking:
-            call = _in_thread(agent.run)
-        for each in reversed(self.filters):
-            if each.applies(agent.name, start.node.id):
-                call = _wrapped(each, call, start)
-        value = call(start)
-        return await value if inspect.isawaitable(value) else value
-
     def _cancelled(self, start: Attempt, task: asyncio.Task[None] | None) -> Event | None:
         """What a CancelledError out of an agent means: None if the attempt was stopped, else the agent's own failure.
 
@@ -411,13 +398,6 @@ class Runtime:
         if not start.over:
             raise  # noqa: PLE0704 - the caller handles it
         return None
-
-    def _failure(self, start: Attempt, error: Exception) -> Event:
-        if isinstance(error, ModelCrashed):
-            return Interrupted(start, error, self.clock())
-        if isinstance(error, LinkCondition):
-            return Suspend(start, error, self.clock())
-        return Failed(start, error, self.clock())
 
     # -- observers, tokens, the end
 
@@ -442,24 +422,7 @@ class Runtime:
             await self._recorder.durable()
 
 
-def _in_thread(run: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda context: asyncio.get_running_loop().run_in_executor(None, copy_context().run, run, context)
-
-
 def _uncancel(task: asyncio.Task[None] | None) -> None:
     """An agent that was stopped may have ended in any way; its worker goes on as if nobody had cancelled it."""
     if task is not None:
         task.uncancel()
-
-
-def _wrapped(each: AgentFilter, call: Callable[[Any], Any], start: Attempt) -> Callable[[Any], Any]:
-    async def next_(context: Any) -> Any:
-        value = call(context)
-        return await value if inspect.isawaitable(value) else value
-
-    def run(context: Any) -> Any:
-        if each.params:
-            start.alive.filter_params = {**each.params, **start.alive.filter_params}
-        return each.run(context, next_)
-
-    return run
