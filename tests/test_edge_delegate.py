@@ -1,24 +1,27 @@
-"""The device's side of a child run, with a link that is a list and an engine that is one."""
+"""The device's side of a child run: a real engine runs its nodes, the link is a list, and a test says what the worker would."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeAlias
 
 from edge.delegate import Delegate
+from edge.fragments import Fragments
 from graphs.agents import standard
-from graphs.cut import CutGraph, cut
 from graphs.errors import LinkCondition, NodeTimeout
-from graphs.events import Outcome, Suspend, Told
+from graphs.events import Outcome
 from graphs.journal import Journal
 from graphs.journal.ids import new_run_id
 from graphs.load import load_text
-from graphs.records import Cancel, Close, End, EndStatus, Error, Event, Input, Result, State, Submit
+from graphs.plan import Compiler
+from graphs.records import Cancel, Close, End, EndStatus, Error, Event, Frame, Input, Result, Start, State, Submit
+from graphs.runtime import Runtime
 from graphs.spec import Graph
-from graphs.values import MISSING
+from graphs.values import decode
 
 GRAPH = """\
 version: 0.5
@@ -27,7 +30,7 @@ nodes:
   here: {agent: copyAgent, inputs: {t: :text}}
   far: {agent: copyAgent, inputs: {t: :here.t}}
   off: {agent: copyAgent, inputs: {t: :far.t}}
-  last: {agent: copyAgent, inputs: {t: :off.t}}
+  last: {agent: copyAgent, isResult: true, inputs: {t: :off.t}}
 """
 
 
@@ -36,14 +39,13 @@ class Link:
 
     def __init__(self) -> None:
         self.said: list[Any] = []
-        self.graphs: list[bytes] = []
         self.refuse: dict[str, LinkCondition] = {}
         self.flushed = 0
         self.forgotten = False
         self.clear = True
+        self._more = asyncio.Event()
 
     def put_graph(self, address: bytes, body: bytes, labels: Collection[str]) -> bool:
-        self.graphs.append(address)
         return self.clear
 
     def open_run(self, run: bytes, delegate: Delegate, submit: Submit, labels: Collection[str]) -> None:
@@ -54,6 +56,7 @@ class Link:
         if path in self.refuse and not isinstance(record, (Close, Cancel)):
             raise self.refuse[path]
         self.said.append(record)
+        self._more.set()
 
     def forget(self, run: bytes) -> None:
         self.forgotten = True
@@ -61,59 +64,87 @@ class Link:
     async def flush(self) -> None:
         self.flushed += 1
 
+    async def until(self, record: Any) -> None:
+        """Returns once this was said, or something of this kind."""
+        while record not in self.said and not (isinstance(record, type) and record in map(type, self.said)):
+            self._more = asyncio.Event()
+            await self._more.wait()
+
     def kinds(self) -> list[str]:
         return [type(record).__name__ for record in self.said]
 
 
 class Device:
-    """A delegate, and the events it fed to the engine."""
+    """A run whose nodes `far` and `last` are at the worker. `doubtful` are paths that may have happened or not."""
 
-    def __init__(self, journal: Journal, *shipped: str) -> None:
-        self.fragment: CutGraph = cut(Graph.of(load_text(GRAPH).data, standard()), shipped or ("far", "last"))
-        self.fed: list[Any] = []
-        self.tokens: list[tuple[str, Any]] = []
+    def __init__(
+        self, journal: Journal, text: str, known: Mapping[str, Outcome], *, doubtful: Collection[str] = (), **different: Any
+    ) -> None:
+        graph = Graph.of(load_text(text).data, standard())
         run = new_run_id()
         journal.create_run(run, role="root", graph_hash=bytes(32), name="g", started=0)
         self.link = Link()
+        self.tokens: list[tuple[str, Any]] = []
+        usual: dict[str, Any] = {"labels": {}, "options": {"strict": False}, "demand": False, "one_frame": True}
         self.delegate = Delegate(
             run=run,
-            fragment=self.fragment,
-            labels={},
+            fragments=Fragments(known, doubtful),
             journal=journal,
-            feed=self.fed.append,
-            clock=lambda: 1.5,
+            feed=self._feed,
+            clock=time.perf_counter,
             on_token=lambda path, token: self.tokens.append((path, token)),
+            on_begun=self._begun,
+            **{**usual, **different},
         )
+        self.delegate.use(self.link)  # type: ignore[arg-type]
+        compiler = Compiler(standard(), places={"far": "cloud", "last": "cloud"})
+        plan = compiler.plan(graph)
+        self.runtime = Runtime(plan, compiler, known=known, indeterminate=doubtful, remote=self.delegate, run_id=run)
 
-    async def open(self, known: Mapping[str, Outcome] | None = None) -> None:
-        await self.delegate.open(self.link, {}, known or {}, {"strict": False})  # type: ignore[arg-type]
+    def _feed(self, event: Any) -> None:
+        self.runtime.feed(event)
 
-    def expect(self, path: str) -> Any:
-        start: Any = SimpleNamespace(path=path)
-        self.delegate.expect(start)
-        return start
+    def _begun(self, start: Any) -> None:
+        self.runtime.begun_elsewhere(start)
 
-    def settle(self, name: str, value: Any, state: State = State.COMPLETED, *, nested: bool = False) -> None:
-        event: Any = SimpleNamespace(
-            path=name,
-            state=state,
-            value=value,
-            node=SimpleNamespace(id=name),
-            frame=SimpleNamespace(nesting=object() if nested else None),
-        )
-        self.delegate.settled(event)
+    def tell(self, *records: Any) -> None:
+        """The worker's log has these records."""
+        for record in records:
+            self.delegate.got(record, 10)
+
+    @property
+    def waiting(self) -> dict[str, str]:
+        """The conditions for which nodes wait."""
+        found: dict[str, str] = {}
+        for path, error in self.runtime.engine.suspended.items():
+            assert isinstance(error, LinkCondition)
+            found[path] = error.condition
+        return found
 
 
-def with_device(tmp_path: Path, use: Callable[[Device], Awaitable[None]], *shipped: str) -> Device:
-    devices: list[Device] = []
+Play = Callable[[Device], Coroutine[Any, Any, None]]
+
+
+Play: TypeAlias = Callable[[Device], Coroutine[Any, Any, None]]
+
+
+def with_device(
+    tmp_path: Path, play: Play, text: str = GRAPH, known: Mapping[str, Outcome] | None = None, **different: Any
+) -> tuple[Device, State]:
+    """Run to the end, while `play` says what the worker does."""
+    found: list[tuple[Device, State]] = []
 
     async def main() -> None:
         with Journal.open(tmp_path / "journal.db") as journal:
-            devices.append(Device(journal, *shipped))
-            await use(devices[0])
+            device = Device(journal, text, known or {}, **different)
+            playing = asyncio.create_task(play(device))
+            state = await device.runtime.run()
+            await playing
+            await device.delegate.close()
+            found.append((device, state))
 
-    asyncio.run(main())
-    return devices[0]
+    asyncio.run(asyncio.wait_for(main(), 20))
+    return found[0]
 
 
 def result(path: str, value: Any) -> Result:
@@ -125,213 +156,259 @@ def error(path: str | None, code: str, *, final: bool = True) -> Error:
 
 
 def test_the_order_and_the_values_on_the_edge_of_the_cut_are_all_that_is_said(tmp_path: Path) -> None:
-    async def use(device: Device) -> None:
-        await device.open()
-        device.settle("text", "hi", State.INJECTED)
-        device.settle("here", {"t": "hi"})
-        device.settle("far", {"inner": 1}, nested=True)
-        device.delegate.got(result("far", {"t": "hi"}), 10)
-        device.settle("far", {"t": "hi"})
-        device.settle("off", MISSING)
-        device.delegate.got(result("last", {"t": "hi"}), 10)
-        await device.delegate.close()
+    async def play(device: Device) -> None:
+        await device.link.until(Input("here", State.COMPLETED, {"t": "hi"}))
+        device.tell(result("far", {"t": "there"}))
+        await device.link.until(Input("off", State.COMPLETED, {"t": "there"}))
+        device.tell(result("last", {"t": "back"}))
 
-    device = with_device(tmp_path, use)
+    device, state = with_device(tmp_path, play)
     submit, *rest = device.link.said
-    assert submit.graph == device.fragment.hash
-    assert (submit.inputs, submit.opts["parent"]) == ({}, [device.delegate.run, 1])
-    assert rest == [Input("here", State.COMPLETED, {"t": "hi"}), Input("off", State.COMPLETED, MISSING), Close(None)]
-    assert device.fed == [
-        Told("far", Outcome(State.COMPLETED, {"t": "hi"}), 1.5),
-        Told("last", Outcome(State.COMPLETED, {"t": "hi"}), 1.5),
-    ]
+    assert (submit.frame, submit.inputs, submit.opts["parent"]) == ("", {}, [device.delegate.run, 1])
+    assert rest == [Input("here", State.COMPLETED, {"t": "hi"}), Input("off", State.COMPLETED, {"t": "there"}), Close(None)]
+    assert (state, device.runtime.engine.results(all=False)) == (State.COMPLETED, {"last": {"t": "back"}})
     assert device.link.forgotten
     assert device.delegate.sent["here"] > 0
+    assert set(device.delegate.made) == {"far", "last"}
 
 
-def test_a_skipped_or_failed_boundary_node_sends_no_value_and_closes_all_the_same(tmp_path: Path) -> None:
-    async def use(device: Device) -> None:
-        await device.open()
-        device.settle("here", MISSING, State.SKIPPED)
-        assert "Close" not in device.link.kinds()
-        device.settle("off", MISSING, State.FAILED)
+def test_what_the_worker_made_early_is_taken_when_it_is_wanted(tmp_path: Path) -> None:
+    async def play(device: Device) -> None:
+        await device.link.until(Submit)
+        device.tell(result("last", {"t": "early"}), result("far", {"t": "also"}))
 
-    assert with_device(tmp_path, use).link.kinds() == ["Submit", "Close"]
+    device, state = with_device(tmp_path, play)
+    assert (state, device.runtime.engine.results(all=False)) == (State.COMPLETED, {"last": {"t": "early"}})
+
+
+def test_a_skipped_boundary_node_sends_no_value_and_closes_all_the_same(tmp_path: Path) -> None:
+    text = GRAPH.replace("off: {agent: copyAgent,", "off: {agent: copyAgent, unless: :far.t,")
+
+    async def play(device: Device) -> None:
+        await device.link.until(Input("here", State.COMPLETED, {"t": "hi"}))
+        device.tell(result("far", {"t": "there"}))
+
+    device, state = with_device(tmp_path, play, text)
+    assert device.link.kinds() == ["Submit", "Input", "Close"]
+    assert state == State.COMPLETED
 
 
 def test_what_is_known_goes_along_with_the_order_and_is_not_said_again(tmp_path: Path) -> None:
-    known = {
-        "far": Outcome(State.COMPLETED, {"t": 1}),
-        "far#1": Outcome(State.COMPLETED, {"t": 2}),
-        "last": Outcome(State.SKIPPED),
-    }
+    async def play(device: Device) -> None:
+        await device.link.until(Close)
+        device.tell(result("last", {"t": "back"}))
 
-    async def use(device: Device) -> None:
-        await device.open(known)
-        device.settle("far", {"t": 1})
-
-    device = with_device(tmp_path, use)
-    assert device.link.kinds() == ["Submit"]
-    assert device.link.said[0].inputs == {"far": [State.COMPLETED, {"t": 1}], "far#1": [State.COMPLETED, {"t": 2}]}
+    device, state = with_device(tmp_path, play, known={"far": Outcome(State.COMPLETED, {"t": "kept"})})
+    assert device.link.said[0].inputs["far"] == [State.COMPLETED, {"t": "kept"}]
+    assert [record.path for record in device.link.said if isinstance(record, Input)] == ["here", "off"]
+    assert state == State.COMPLETED
 
 
 def test_what_is_known_and_does_not_fit_follows_on_its_own(tmp_path: Path) -> None:
-    big = "x" * 30_000
-    known = {"far": Outcome(State.COMPLETED, big), "last": Outcome(State.COMPLETED, big)}
+    big = {"t": "x" * 30_000}
 
-    async def use(device: Device) -> None:
-        await device.open(known)
+    async def play(device: Device) -> None:
+        await device.link.until(Input)
 
-    device = with_device(tmp_path, use)
-    assert device.link.kinds() == ["Submit", "Input"]
+    device, state = with_device(
+        tmp_path, play, known={"far": Outcome(State.COMPLETED, big), "last": Outcome(State.COMPLETED, big)}
+    )
     assert set(device.link.said[0].inputs) == {"far"}
     assert device.link.said[1] == Input("last", State.COMPLETED, big)
+    assert state == State.COMPLETED
 
 
 def test_a_node_that_fails_at_the_worker_fails_here_by_its_kind(tmp_path: Path) -> None:
-    async def use(device: Device) -> None:
-        await device.open()
-        device.expect("far")
-        device.delegate.got(error("far", "NODE_FAILED", final=False), 1)
-        assert device.fed == []
-        device.delegate.got(error("far", "NODE_TIMEOUT"), 1)
-        device.delegate.got(error("last", "NODE_FAILED"), 1)
+    for code, kind in (("NODE_TIMEOUT", State.TIMED_OUT), ("NODE_FAILED", State.FAILED), ("MODEL_REFUSED", State.FAILED)):
 
-    first, second = with_device(tmp_path, use).fed
-    assert (first.path, first.outcome.state) == ("far", State.TIMED_OUT)
-    assert isinstance(first.outcome.error, NodeTimeout)
-    assert (second.path, second.outcome.state, str(second.outcome.error)) == ("last", State.FAILED, "it says why")
+        async def play(device: Device, code: str = code) -> None:
+            await device.link.until(Input)
+            device.tell(error("far", "NODE_FAILED", final=False))
+            assert device.runtime.engine.errors() == {}
+            device.tell(error("far", code))
+
+        device, state = with_device(tmp_path / code, play)
+        failed = device.runtime.engine.errors()["far"]
+        assert state == State.FAILED
+        assert (isinstance(failed, NodeTimeout), str(failed)) == (kind == State.TIMED_OUT, "it says why")
 
 
 def test_a_condition_of_the_link_suspends_and_never_fails_a_node(tmp_path: Path) -> None:
-    async def use(device: Device) -> None:
-        await device.open()
-        early = device.expect("far")
-        device.delegate.got(error("far", "MODEL_UNKNOWN"), 1)
-        device.delegate.got(error("last", "MODEL_UNKNOWN"), 1)
-        late = device.expect("last")
-        await asyncio.sleep(0)
-        assert [event.start for event in device.fed] == [early, late]
+    async def play(device: Device) -> None:
+        await device.link.until(Input)
+        device.tell(error("far", "MODEL_UNKNOWN"))
 
-    for event in with_device(tmp_path, use).fed:
-        assert isinstance(event, Suspend)
-        assert isinstance(event.error, LinkCondition)
-        assert event.error.condition == "MODEL_UNKNOWN"
+    device, state = with_device(tmp_path, play)
+    assert (state, device.waiting, device.runtime.engine.errors()) == (State.SUSPENDED, {"far": "MODEL_UNKNOWN"}, {})
+
+
+def test_a_condition_that_came_before_the_node_was_ready_counts_then(tmp_path: Path) -> None:
+    async def play(device: Device) -> None:
+        await device.link.until(Submit)
+        device.tell(error("last", "MODEL_UNKNOWN"), result("far", {"t": 1}))
+
+    assert with_device(tmp_path, play)[0].waiting == {"last": "MODEL_UNKNOWN"}
 
 
 def test_a_lost_link_suspends_what_is_expected_and_what_will_be(tmp_path: Path) -> None:
-    lost, again = LinkCondition("UNREACHABLE", "lost"), LinkCondition("UNREACHABLE", "lost again")
+    lost = LinkCondition("UNREACHABLE", "lost")
 
-    async def use(device: Device) -> None:
-        await device.open()
-        device.expect("far")
+    async def play(device: Device) -> None:
+        await device.link.until(Input)
         device.delegate.lost(lost)
-        device.delegate.lost(again)
-        device.expect("last")
-        await asyncio.sleep(0)
-        device.settle("here", 1)
-        await device.delegate.close()
+        device.delegate.lost(LinkCondition("OTHER", "lost again"))
 
-    device = with_device(tmp_path, use)
-    assert [(event.start.path, event.error) for event in device.fed] == [("far", lost), ("last", lost)]
-    assert device.link.kinds() == ["Submit"]
+    device, state = with_device(tmp_path, play)
+    assert (state, device.waiting) == (State.SUSPENDED, {"far": "UNREACHABLE"})
+    assert device.link.kinds() == ["Submit", "Input"]
 
 
-def test_an_end_before_the_nodes_are_done_suspends_them(tmp_path: Path) -> None:
-    async def use(device: Device) -> None:
-        await device.open()
-        device.expect("far")
-        device.delegate.got(End(EndStatus.COMPLETED, 0, {}), 1)
-        device.settle("here", 1)
+def test_a_worker_that_was_never_there_makes_nodes_wait(tmp_path: Path) -> None:
+    async def play(device: Device) -> None:
+        device.delegate.lost(LinkCondition("UNREACHABLE", "never there"))
 
-    device = with_device(tmp_path, use)
-    assert [event.error.condition for event in device.fed] == ["ENDED"]
-    assert device.link.kinds() == ["Submit"], "nothing is said after END"
+    device, state = with_device(tmp_path, play)
+    assert (state, device.waiting) == (State.SUSPENDED, {"far": "UNREACHABLE"})
 
 
-def test_a_worker_that_suspends_or_refuses_its_part_suspends_the_nodes(tmp_path: Path) -> None:
-    for record in (Event(None, 0, State.SUSPENDED, 0, {"why": "no quota"}), error(None, "AGENT_UNKNOWN")):
+def test_an_end_before_the_nodes_are_done_suspends_them_and_nothing_more_is_said(tmp_path: Path) -> None:
+    async def play(device: Device) -> None:
+        await device.link.until(Input)
+        device.tell(End(EndStatus.COMPLETED, 0, {}))
 
-        async def use(device: Device, record: Any = record) -> None:
-            await device.open()
-            device.expect("far")
-            device.delegate.got(record, 1)
+    device, _ = with_device(tmp_path, play)
+    assert device.waiting == {"far": "ENDED"}
+    assert device.link.kinds() == ["Submit", "Input"]
 
-        (event,) = with_device(tmp_path / type(record).__name__, use).fed
-        assert isinstance(event, Suspend)
+
+def test_a_worker_that_suspends_or_refuses_its_part_makes_the_nodes_wait(tmp_path: Path) -> None:
+    suspended = Event(None, 0, State.SUSPENDED, 0, {"why": "no quota"})
+    for record, code in ((suspended, "SUSPENDED"), (error(None, "AGENT_UNKNOWN"), "AGENT_UNKNOWN")):
+
+        async def play(device: Device, record: Any = record) -> None:
+            await device.link.until(Input)
+            device.tell(record)
+
+        assert with_device(tmp_path / code, play)[0].waiting == {"far": code}
 
 
 def test_a_value_that_cannot_be_sent_holds_up_only_what_depends_on_it(tmp_path: Path) -> None:
-    too_large = LinkCondition("VALUE_TOO_LARGE", "too large", retryable=False)
+    async def play(device: Device) -> None:
+        device.link.refuse["off"] = LinkCondition("VALUE_TOO_LARGE", "too large", retryable=False)
+        await device.link.until(Input)
+        device.tell(result("far", {"t": 1}))
 
-    async def use(device: Device) -> None:
-        device.link.refuse["off"] = too_large
-        await device.open()
-        device.expect("far")
-        device.settle("here", 1)
-        device.settle("off", "x")
-        last = device.expect("last")
-        await asyncio.sleep(0)
-        assert [(event.start, event.error) for event in device.fed] == [(last, too_large)]
-        device.delegate.got(result("far", 2), 1)
-        assert device.fed[-1] == Told("far", Outcome(State.COMPLETED, 2), 1.5)
-
-    with_device(tmp_path, use)
+    device, state = with_device(tmp_path, play)
+    assert (state, device.waiting) == (State.SUSPENDED, {"last": "VALUE_TOO_LARGE"})
+    assert device.runtime.engine.results(all=True)["off"] == {"t": 1}
 
 
 def test_what_may_not_go_there_at_all_opens_no_run(tmp_path: Path) -> None:
-    async def use(device: Device) -> None:
+    async def play(device: Device) -> None:
         device.link.clear = False
-        await device.open()
-        device.expect("far")
-        await asyncio.sleep(0)
-        await device.delegate.close()
 
-    device = with_device(tmp_path, use)
-    assert [event.error.condition for event in device.fed] == ["LABEL_WITHHELD"]
-    assert device.link.said == []
+    found: list[Device] = []
+
+    async def main() -> None:
+        with Journal.open(tmp_path / "journal.db") as journal:
+            device = Device(journal, GRAPH, {})
+            device.link.clear = False
+            await device.runtime.run()
+            await device.delegate.close()
+            found.append(device)
+
+    asyncio.run(main())
+    assert found[0].waiting == {"far": "LABEL_WITHHELD"}
+    assert found[0].link.said == []
     with Journal.open(tmp_path / "journal.db") as journal:
-        assert journal.children(device.delegate.run) == []
+        assert journal.children(found[0].delegate.run) == []
 
 
 def test_a_node_given_up_here_is_cancelled_there(tmp_path: Path) -> None:
-    async def use(device: Device) -> None:
-        await device.open()
-        start = device.expect("far")
+    async def play(device: Device) -> None:
+        await device.link.until(Input)
+        start: Any = SimpleNamespace(path="far")
         device.delegate.stop(start)
         device.delegate.stop(start)
+        device.runtime.abort("enough")
 
-    assert with_device(tmp_path, use).link.said[1:] == [Cancel(["far"], "given up by the holder")]
+    device, state = with_device(tmp_path, play)
+    assert device.link.said.count(Cancel(["far"], "given up by the holder")) == 1
+    assert state == State.ABORTED
 
 
-def test_a_run_that_is_over_before_the_worker_is_cancels_it(tmp_path: Path) -> None:
-    async def use(device: Device) -> None:
-        await device.open()
-        device.expect("far")
-        await device.delegate.close()
+def test_a_run_that_is_over_before_the_worker_gives_up_its_nodes_there(tmp_path: Path) -> None:
+    async def play(device: Device) -> None:
+        await device.link.until(Input)
+        device.runtime.abort("enough")
 
-    device = with_device(tmp_path, use)
-    assert device.link.kinds() == ["Submit", "Cancel"]
-    assert device.link.said[-1].paths is None
+    device, _ = with_device(tmp_path, play)
+    assert device.link.said[2:] == [Cancel(["far"], "given up by the holder"), Close(None)]
     assert device.link.flushed == 1
 
 
-def test_pieces_of_answers_are_handed_on(tmp_path: Path) -> None:
-    async def use(device: Device) -> None:
-        await device.open()
-        device.delegate.delta("far", ["a", "b"])
+def test_with_demand_a_node_starts_when_this_side_says_so(tmp_path: Path) -> None:
+    async def play(device: Device) -> None:
+        await device.link.until(Start("far", 1))
+        device.delegate.began("far")
+        device.tell(result("far", {"t": "there"}))
+        await device.link.until(Start("last", 1))
+        device.delegate.began("last")
+        device.tell(result("last", {"t": "back"}))
 
-    assert with_device(tmp_path, use).tokens == [("far", "a"), ("far", "b")]
+    device, state = with_device(tmp_path, play, demand=True)
+    assert device.link.said[0].opts["demand"] is True
+    assert state == State.COMPLETED
+    assert device.link.kinds() == ["Submit", "Input", "Start", "Input", "Start", "Close"]
+
+
+def test_pieces_of_answers_are_handed_on(tmp_path: Path) -> None:
+    async def play(device: Device) -> None:
+        await device.link.until(Input)
+        device.delegate.delta("far", ["a", "b"])
+        device.runtime.abort()
+
+    assert with_device(tmp_path, play)[0].tokens == [("far", "a"), ("far", "b")]
 
 
 def test_a_child_run_stands_in_the_journal_before_it_is_opened(tmp_path: Path) -> None:
-    async def use(device: Device) -> None:
-        device.link.refuse[""] = LinkCondition("RUN_DIVERGED", "no")
-        await device.open()
-        device.expect("far")
-        await asyncio.sleep(0)
+    async def main() -> Device:
+        with Journal.open(tmp_path / "journal.db") as journal:
+            device = Device(journal, GRAPH, {})
+            device.link.refuse[""] = LinkCondition("RUN_DIVERGED", "no")
+            await device.runtime.run()
+            return device
 
-    device = with_device(tmp_path, use)
-    assert [event.error.condition for event in device.fed] == ["RUN_DIVERGED"]
+    device = asyncio.run(main())
+    assert device.waiting == {"far": "RUN_DIVERGED"}
     with Journal.open(tmp_path / "journal.db") as journal:
-        assert [row.graph for row in journal.children(device.delegate.run)] == [device.fragment.hash]
+        assert len(journal.children(device.delegate.run)) == 1
+
+
+def test_what_may_have_happened_is_in_no_cut(tmp_path: Path) -> None:
+    async def play(device: Device) -> None:
+        await device.link.until(Submit)
+
+    device, state = with_device(tmp_path, play, doubtful=["last"], known={"far": Outcome(State.COMPLETED, {"t": 1})})
+    assert (state, device.waiting) == (State.SUSPENDED, {"last": "NODE_INDETERMINATE"})
+    with Journal.open(tmp_path / "journal.db") as journal:
+        (child,) = journal.children(device.delegate.run)
+        stored = journal.graph(child.graph)
+    assert stored is not None
+    assert "last" not in decode(stored.body)["nodes"]
+
+
+def test_each_turn_of_a_loop_in_two_places_is_a_frame(tmp_path: Path) -> None:
+    text = GRAPH.replace("nodes:", "loop: {count: 2}\nnodes:")
+
+    async def play(device: Device) -> None:
+        for turn in ("", "#1"):
+            await device.link.until(Input(f"here{turn}", State.COMPLETED, {"t": "hi"}))
+            device.tell(result(f"far{turn}", {"t": f"there{turn}"}))
+            await device.link.until(Input(f"off{turn}", State.COMPLETED, {"t": f"there{turn}"}))
+            device.tell(result(f"last{turn}", {"t": f"back{turn}"}))
+
+    device, state = with_device(tmp_path, play, text, one_frame=False)
+    assert (state, device.runtime.engine.results(all=False)) == (State.COMPLETED, {"last": {"t": "back#1"}})
+    assert [record.frame for record in device.link.said if isinstance(record, (Submit, Frame))] == ["", "#1"]
+    assert device.link.said[-1] == Close(None)
