@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 from graphs.journal.reader import Reader, RunRow
 from graphs.records import Event, Record, Result, State
+from graphs.values import decode
 
-__all__ = ["begun", "entries", "made", "of", "runs", "store"]
+__all__ = ["begun", "entries", "made", "nodes", "of", "runs", "store"]
 
 R = TypeVar("R")
 
@@ -28,6 +29,18 @@ def entries(home: Path, side: str) -> list[tuple[RunRow, bytes, Record]]:
     try:
         rows = reversed(reader.runs())
         return [(row, logged.writer, logged.record) for row in rows for logged in reader.records(row.run)]
+    finally:
+        reader._reader.close()
+
+
+def nodes(home: Path, side: str, row: RunRow) -> dict[str, Any]:
+    """The nodes of a run's graph, as that side's journal has it."""
+    reader = Reader(home / side / "journal.db")
+    try:
+        stored = reader.graph(row.graph)
+        assert stored is not None
+        found: dict[str, Any] = decode(stored.body)["nodes"]
+        return found
     finally:
         reader._reader.close()
 

@@ -16,7 +16,13 @@ def written(folder: Path, text: str) -> Path:
 
 def test_without_a_file_a_worker_has_no_models_of_its_own_and_grants_no_files() -> None:
     config = load_worker_config(None, agents=("mine.py",), token="secret")
-    assert (dict(config.files), dict(config.aliases), config.scripted, config.agents, config.folder) == ({}, {}, (), ("mine.py",), None)
+    assert (dict(config.files), dict(config.aliases), config.scripted, config.agents, config.folder) == (
+        {},
+        {},
+        (),
+        ("mine.py",),
+        None,
+    )
     assert config.token == "secret"
     assert "secret" not in repr(config)
 

@@ -107,6 +107,17 @@ class Device:
     def _begun(self, start: Any) -> None:
         self.runtime.begun_elsewhere(start)
 
+    # The runtime is made with the delegate, so the delegate finds it here.
+
+    def _feed(self, event: Any) -> None:
+        self.runtime.feed(event)
+
+    def _clock(self) -> float:
+        return self.runtime.clock()
+
+    def _begun(self, start: Any) -> None:
+        self.runtime.begun_elsewhere(start)
+
     def tell(self, *records: Any) -> None:
         """The worker's log has these records."""
         for record in records:

@@ -90,14 +90,16 @@ def test_what_is_nested_counts_for_the_node_that_opens_it() -> None:
     assert placed(f"  n: {{agent: nestedAgent, {pinned}}}\n") == {"n": ("cloud", "a node inside it is placed there")}
 
 
-def test_nested_nodes_in_two_places_are_refused() -> None:
+def test_nodes_inside_a_node_have_places_of_their_own_where_they_differ() -> None:
     inner = "graph: {nodes: {i: {agent: workAgent, place: cloud, inputs: {t: 1}}, j: {agent: workAgent, place: edge, inputs: {t: 1}}}}"
-    with pytest.raises(NoPlace, match="holds nodes placed at edge and at cloud") as caught:
-        placed(f"  n: {{agent: nestedAgent, {inner}}}\n")
-    assert "not yet possible" in caught.value.remedy
-    one = "graph: {nodes: {i: {agent: workAgent, place: cloud, inputs: {t: 1}}}}"
-    with pytest.raises(NoPlace, match="is placed at edge, but nodes inside it at cloud"):
-        placed(f"  n: {{agent: nestedAgent, place: edge, {one}}}\n")
+    found = placed(f"  n: {{agent: nestedAgent, {inner}}}\n")
+    assert {path: place for path, (place, _) in found.items()} == {"n": "edge", "n/i": "cloud", "n/j": "edge"}
+
+
+def test_a_node_at_the_worker_cannot_hold_nodes_of_the_device() -> None:
+    inner = "graph: {nodes: {i: {agent: workAgent, place: edge, inputs: {t: 1}}}}"
+    with pytest.raises(NoPlace, match="is placed at cloud, but nodes inside it at edge"):
+        placed(f"  n: {{agent: nestedAgent, place: cloud, {inner}}}\n")
 
 
 CHAIN = (

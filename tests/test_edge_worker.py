@@ -34,6 +34,7 @@ class Heard:
 
     def __init__(self, agent: str = "copyAgent") -> None:
         self.fragment = cut(Graph.of(load_text(GRAPH.replace("AGENT", agent)).data, [*standard(), "farAgent"]), ["far"])
+        self.hashes = {self.fragment.hash}
         self.records: list[Any] = []
         self.condition: asyncio.Future[LinkCondition] = asyncio.get_running_loop().create_future()
         self.ended = asyncio.Event()
@@ -42,6 +43,9 @@ class Heard:
         self.records.append(record)
         if type(record).__name__ == "End":
             self.ended.set()
+
+    def began(self, path: str) -> None:
+        """The worker says that a node executes."""
 
     def delta(self, path: str, tokens: Any) -> None:
         self.records.append((path, tokens))

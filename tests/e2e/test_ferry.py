@@ -56,6 +56,7 @@ def test_a_worker_that_lost_the_cut_asks_for_it(cli: CommandLine, home: Path, tm
 
         def forget() -> None:
             served.worker._graphs.clear()
+            served.worker._received.clear()
             served.worker.journal.graph = lambda address: None  # type: ignore[method-assign, assignment]
 
         served.call(forget)

@@ -170,13 +170,6 @@ nodes:
     assert [record.path for record in of(home, "cloud", Start)] == ["b", "c"]
 
 
-def test_a_loop_in_two_places_is_not_yet_possible(ferry: Ferry, home: Path) -> None:
-    ferry(FERRY.replace("nodes:", "loop: {count: 2}\nnodes:"))
-    assert ferry.outcome.status == 2
-    assert "not yet: a loop whose nodes run in two places" in ferry.outcome.stderr
-    assert runs(home, "edge") == []
-
-
 def test_an_agent_the_worker_does_not_have_is_named(cli: CommandLine, home: Path, tmp_path: Path) -> None:
     (tmp_path / "g.yaml").write_text(
         "version: 0.5\nnodes:\n  far: {agent: whereAgent, place: cloud, isResult: true, inputs: {t: 1}}\n", encoding="utf-8"

@@ -14,7 +14,7 @@ import pytest
 
 from gates import Gates, gates
 from graphs.records import Event, Result, State
-from logbook import made, of, runs
+from logbook import made, nodes, of, runs
 from processes import Process, graphferry, serve, start
 
 AGENTS = ("--agents", "gate_agents.py")
@@ -177,6 +177,8 @@ def test_what_must_not_be_repeated_is_not(home: Path, tmp_path: Path, gate: Gate
     report = json.loads(outcome.stdout)
     assert (outcome.status, report["status"]) == (3, "suspended")
     assert report["errors"]["second"]["code"] == "NODE_INDETERMINATE"
+    shipped = [nodes(home, "edge", row).get("second", {}) for row in runs(home, "edge") if row.role == "child"]
+    assert [each.get("agent") for each in shipped] == ["onceAgent", *[None] * (len(shipped) - 1)], "no worker is handed it again"
     gate.nobody_else()
     assert sorted(path for path, _ in made(home, "edge")) == ["between", "first", "here"]
     if side == "device":
