@@ -127,6 +127,7 @@ class _Device:
     def _forget_ended(self) -> None:
         for run in [run for run, child in self.runs.items() if child.ended]:
             del self.runs[run]
+            self.link.offer(self.worker.offer())
             self._acked.pop(run, None)
 
     # -- coming and going

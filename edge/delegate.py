@@ -18,7 +18,7 @@ from graphs.errors import LinkCondition, NodeError, NodeTimeout
 from graphs.events import Event as EngineEvent, Outcome, Settled, Start, Suspend, Told
 from graphs.frames import Frame
 from graphs.journal.ids import new_run_id
-from graphs.paths import escape, node_path, root_node, split_path
+from graphs.paths import escape, node_path, opener, root_node, split_path
 from graphs.records import (
     Cancel,
     Close,
@@ -229,10 +229,12 @@ class Delegate:
             self.lost(LinkCondition("ENDED", "the worker ended its part of the run before these nodes were done"))
 
     def began(self, path: str) -> None:
-        """The worker says that a node executes."""
-        start = self._expected.get(path)
-        if start is not None:
-            self._on_begun(start)
+        """The worker says that a node executes, and so does the one whose nested graph it is in."""
+        while path:
+            start = self._expected.get(path)
+            if start is not None:
+                self._on_begun(start)
+            path = opener(path)
 
     def delta(self, path: str, tokens: Collection[Value]) -> None:
         """Pieces of an answer that the worker is making."""

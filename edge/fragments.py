@@ -90,7 +90,8 @@ class Fragments:
         key = (id(plan), clear, count)
         graph = self._cuts.get(key)
         if graph is None:
-            graph = self._cuts[key] = cut(plan.graph, clear, loop_count=count)
+            outermost = frame.engine.root.plan.graph if frame.nesting is not None else None
+            graph = self._cuts[key] = cut(plan.graph, clear, loop_count=count, outermost=outermost)
             self._plans.append(plan)  # keeps its id its own
         fragment = Fragment(name, graph, whole_loop=loops and graph.whole)
         ids = {node_path(name, escape(each)) for each in graph.nodes}

@@ -20,7 +20,9 @@ __all__ = ["Device", "RunOptions"]
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How one run differs from the device's configuration. `inject` are values for static nodes; `all` asks for all nodes' values."""
+    """How one run differs from the device's configuration. `inject` are values for static nodes; `each_durable` commits every
+    result before
+    anything that depends on it starts, instead of many at once; `all` asks for all nodes' values."""
 
     inject: Mapping[str, Value] = field(default_factory=dict)
     url: str | None = None
@@ -29,6 +31,7 @@ class RunOptions:
     local_only: bool = False
     pinned: Mapping[str, Place] = field(default_factory=dict)
     deadline: float | None = None
+    each_durable: bool = False
     strict: bool = False
     max_turns: int | None = None
     all: bool = False

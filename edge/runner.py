@@ -27,7 +27,7 @@ from graphs.paths import escape, root_node
 from graphs.plan import Compiler
 from graphs.ports import Services
 from graphs.recorder import LogRecorder
-from graphs.records import End, EndStatus, Event, State, Submit, encode
+from graphs.records import End, EndStatus, Event, Known as Recordable, State, Submit, encode
 from graphs.runtime import Runtime
 from graphs.spec import Graph, is_computed
 from graphs.values import Value, canonical
@@ -228,13 +228,15 @@ class _Run:
             max_turns=options.max_turns,
             services=Services(models=device.models, default_model=device.default_model, files=device.files, ask=device.ask),
             config=options.config,
-            recorder=LogRecorder(
-                lambda record: device.journal.append(self.id, encode(record)), lambda: device.journal.barrier(full=True)
-            ),
+            recorder=LogRecorder(self._record, lambda: device.journal.barrier(full=True)),
             remote=self,
             observers=[watch],
             run_id=self.id,
         )
+
+    def _record(self, record: Recordable) -> int:
+        journal = self.device.journal
+        return (journal.write if self.options.each_durable else journal.append)(self.id, encode(record))
 
     def _make_delegate(self, runtime: Runtime, watch: Watch) -> Delegate:
         from edge.delegate import Delegate

@@ -25,7 +25,10 @@ def add_run_options(parser: ArgumentParser) -> None:
     parser.add_argument("--local-only", action="store_true", help="open no socket at all; refuse graphs that need one")
     parser.add_argument("--deadline", metavar="DURATION", help="suspend the run after this long, for instance 60s or 5m")
     parser.add_argument(
-        "--durability", choices=("group", "node"), default="group", help="group: many results a commit (default); node: full sync"
+        "--durability",
+        choices=("group", "node"),
+        default="group",
+        help="group: many results a commit (default); node: each before what depends on it",
     )
     parser.add_argument("--max-turns", type=int, metavar="N", help="a loop that goes on after N turns fails")
     parser.add_argument(
@@ -53,6 +56,7 @@ def run_options(
         local_only=args.local_only,
         pinned=_pins(getattr(args, "place", ())) or earlier.get("pinned") or {},
         deadline=duration(args.deadline) if args.deadline else None,
+        each_durable=args.durability == "node",
         strict=getattr(args, "strict", False) or bool(earlier.get("strict")),
         max_turns=args.max_turns or earlier.get("max_turns"),
         all=args.all or bool(earlier.get("all")),
