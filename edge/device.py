@@ -48,6 +48,7 @@ def open_device(
             default_model=tiers[_SMALL],
             files=str(env.cwd),
             ask=_asker(env),
+            write=lambda line: print(line, file=env.stderr),
             emit=emit,
             connect=_connect,
         )

@@ -61,5 +61,6 @@ class Device:
     default_model: str | None = None
     files: str | None = None
     ask: Callable[[str], Any] | None = None
+    write: Callable[[str], Any] | None = None
     emit: Callable[[ProgressEvent], None] = lambda _event: None
     connect: Callable[[str, str | None, Journal], Any] | None = None

@@ -16,6 +16,7 @@ from edge.means import Device, RunOptions
 from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
 from edge.report import RunReport, status_of
 from edge.watch import Watch
+from graphs.console import Console, prints
 from graphs.cut import limit_can_bind
 from graphs.errors import LinkCondition, RunSuspended, UsageError, WorkerUnreachable
 from graphs.events import Start
@@ -230,9 +231,13 @@ class _Run:
             config=options.config,
             recorder=LogRecorder(self._record, lambda: device.journal.barrier(full=True)),
             remote=self,
-            observers=[watch],
+            observers=[watch, *self._consoles()],
             run_id=self.id,
         )
+
+    def _consoles(self) -> list[Console]:
+        write = self.device.write
+        return [Console(write)] if write is not None and prints(self.graph.nodes) else []
 
     def _record(self, record: Recordable) -> int:
         journal = self.device.journal

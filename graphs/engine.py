@@ -50,8 +50,6 @@ from graphs.values import MISSING, Value
 
 __all__ = ["Engine", "Frame"]
 
-_NO_LIMIT: Final = 1 << 30
-
 _READ: Final[dict[str, Value]] = {}
 """The inputs of an attempt that is over and that nobody watched."""
 
@@ -90,8 +88,8 @@ class Engine:
     ) -> None:
         self.compiler = compiler
         self.known: dict[str, Outcome] = dict(known or {})
-        # On-demand nodes start when the holder's queue says so: its limits are the ones that count.
-        self.queue = Queue(plan.limit, plan.labels) if demand is None else Queue(_NO_LIMIT, {})
+        # On-demand nodes start when the holder's queue says so; what they open inside is up to this one.
+        self.queue = Queue(plan.limit, plan.labels)
         base, turn = split_frame(frame)
         self.root = Frame(self, plan, base=base, turn=turn)
         self.log: list[Start] = []
@@ -399,6 +397,10 @@ class Engine:
                 queue.waiting -= 1
                 queue.running += 1
             self.begin_node(frame, node)
+
+    def begun_before(self, path: str) -> int:
+        """How often the path was begun before this engine was made."""
+        return self._begun.get(path, 0)
 
     def settled(self, frame: Frame, node: PlanNode, state: int, value: Any, start: Start | None, known: bool) -> None:
         entry = start or self.start_class(frame, node, None, {}, {}, 0, 0, self.now)

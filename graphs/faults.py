@@ -28,7 +28,7 @@ def failed(engine: Engine, event: Failed) -> None:
     if start.frame.starts.get(start.node.index) is start:
         if isinstance(event.error, NodeTimeout):
             engine.commands.append(Stop(start))
-        fail(engine, start, event.error)
+        fail(engine, start, event.error, timed_out=isinstance(event.error, NodeTimeout))
 
 
 def interrupted(engine: Engine, event: Interrupted) -> None:
@@ -37,7 +37,7 @@ def interrupted(engine: Engine, event: Interrupted) -> None:
     frame, node = start.frame, start.node
     if frame.starts.get(node.index) is not start:
         return
-    executions = start.at - start.retry
+    executions = start.at - start.retry - engine.begun_before(start.path)
     if executions >= MAX_EXECUTIONS:
         message = f"{event.error} (begun {executions} times; not tried again)"
         fail(engine, start, NodeError(message, retryable=False), last=True)
@@ -61,8 +61,11 @@ def suspend(engine: Engine, event: Suspend) -> None:
     engine.leave(frame, node)
 
 
-def fail(engine: Engine, start: Start, error: BaseException, *, last: bool = False) -> None:
-    """An attempt failed: again at once in the same place while retries are left, else the node has failed (graph-spec §6.5)."""
+def fail(engine: Engine, start: Start, error: BaseException, *, last: bool = False, timed_out: bool = False) -> None:
+    """An attempt failed: again at once in the same place while retries are left, else the node has failed (graph-spec §6.5).
+
+    `timed_out` says that its own time ran out, not that of a node inside it.
+    """
     frame, node = start.frame, start.node
     if frame.starts.get(node.index) is not start:
         return
@@ -77,7 +80,7 @@ def fail(engine: Engine, start: Start, error: BaseException, *, last: bool = Fal
         engine.attempt(frame, node, start.retry + 1, start.at + 1)
         return
     del frame.starts[node.index]
-    state = _TIMED_OUT if isinstance(error, NodeTimeout) else _FAILED
+    state = _TIMED_OUT if timed_out else _FAILED
     frame.states[node.index] = state
     frame.note_error(node.index, error)
     engine.settled(frame, node, state, error, start, False)

@@ -389,7 +389,7 @@ class Reference:
             value = {"onError": {"message": message, "error": {"name": "Error", "message": message}}}
             self.shape(job, value, by_agent=True)
         else:
-            self.failed(job, Trouble(str(trouble), late=trouble.late))
+            self.failed(job, Trouble(str(trouble)))
 
     def composed(self, job: Job) -> Value:
         rows = [job.values[number] for number in sorted(job.values)]
