@@ -35,10 +35,15 @@ class CutGraph(Graph):
 
 
 def cut(
-    graph: Graph, nodes: Collection[str], *, injected: Mapping[str, Value] | None = None, loop_count: float | None = None
+    graph: Graph,
+    nodes: Collection[str],
+    *,
+    injected: Mapping[str, Value] | None = None,
+    loop_count: float | None = None,
+    outermost: Graph | None = None,
 ) -> CutGraph:
     """The cut graph of these computed nodes. `injected` are values that static nodes have in this run, `loop_count` counts instead of
-    the graph's own loop.
+    the graph's own loop. `outermost` is the graph that this one is nested in: its `concurrency` is the one that counts.
 
     Static nodes that carry a `sensitivity` become boundary nodes: their values never are in a cut's text.
     """
@@ -62,6 +67,9 @@ def cut(
                 boundary.append(name)
     left_out = {"nodes", "loop", "inputs", "metadata"} if not whole else {"nodes", "inputs", "metadata"}
     attributes = {key: value for key, value in graph.document.items() if key not in left_out}
+    if outermost is not None:
+        attributes.pop("concurrency", None)
+        attributes.update((key, value) for key, value in outermost.document.items() if key == "concurrency")
     if whole and loop_count is not None:
         attributes["loop"] = {"count": loop_count}
     return CutGraph({**attributes, "nodes": kept}, tuple(boundary), whole)

@@ -92,7 +92,7 @@ class Elsewhere:
         path = frame.path_of(node)
         if path in self._ordered:
             self._ordered.discard(path)
-            self._engine.queue.running += 1
+            self._engine.queue.occupy(node)
             self._engine.begin_node(frame, node)
         else:
             frame.states[node.index] = _QUEUED
@@ -105,7 +105,7 @@ class Elsewhere:
         if entry is None:
             self._ordered.add(event.path)
         else:
-            self._engine.queue.running += 1
+            self._engine.queue.occupy(entry[1])
             self._engine.begin_node(*entry)
 
     def close(self, _event: Close) -> None:

@@ -77,6 +77,12 @@ class Queue:
         self.running += 1
         return True
 
+    def occupy(self, node: Any) -> None:
+        """A node starts whatever the limits say: the queue that counts for it, its holder's, took it."""
+        self.running += 1
+        if node.label in self._running:
+            self._running[node.label] += 1
+
     def leave(self, node: Any) -> None:
         """A running node gives its place back."""
         self.running -= 1

@@ -17,6 +17,7 @@ __all__ = [
     "document_path",
     "escape",
     "node_path",
+    "opener",
     "root_node",
     "row_frames",
     "split_frame",
@@ -29,6 +30,7 @@ MAX_PATH: Final = 512
 
 _RESERVED = re.compile(r"[%/\[\]#!]")
 _INSTANCE = re.compile(r"\[\d+\]|[#!]\d+")
+_ROW_OR_TRIES = re.compile(r"\[\d+\]|!\d+")
 _ESCAPED = re.compile(r"%([0-9A-F]{2})")
 
 
@@ -85,6 +87,13 @@ def split_frame(name: str) -> tuple[str, int]:
 def document_path(path: str) -> str:
     """Where in the document a path's node stands: the path without rows, turns and tries."""
     return _INSTANCE.sub("", path)
+
+
+def opener(path: str) -> str:
+    """The path of the node whose nested graph `path` lies in; "" for a path in the root graph."""
+    head, _, last = path.rpartition("/")[0].rpartition("/")
+    name = _ROW_OR_TRIES.sub("", last)
+    return f"{head}/{name}" if head else name
 
 
 def root_node(path: str) -> str:

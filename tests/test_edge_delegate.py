@@ -107,17 +107,6 @@ class Device:
     def _begun(self, start: Any) -> None:
         self.runtime.begun_elsewhere(start)
 
-    # The runtime is made with the delegate, so the delegate finds it here.
-
-    def _feed(self, event: Any) -> None:
-        self.runtime.feed(event)
-
-    def _clock(self) -> float:
-        return self.runtime.clock()
-
-    def _begun(self, start: Any) -> None:
-        self.runtime.begun_elsewhere(start)
-
     def tell(self, *records: Any) -> None:
         """The worker's log has these records."""
         for record in records:
@@ -131,9 +120,6 @@ class Device:
             assert isinstance(error, LinkCondition)
             found[path] = error.condition
         return found
-
-
-Play = Callable[[Device], Coroutine[Any, Any, None]]
 
 
 Play: TypeAlias = Callable[[Device], Coroutine[Any, Any, None]]
@@ -371,6 +357,18 @@ def test_with_demand_a_node_starts_when_this_side_says_so(tmp_path: Path) -> Non
     assert device.link.said[0].opts["demand"] is True
     assert state == State.COMPLETED
     assert device.link.kinds() == ["Submit", "Input", "Start", "Input", "Start", "Close"]
+
+
+def test_with_demand_a_node_has_begun_once_something_in_the_graph_it_opens_has(tmp_path: Path) -> None:
+    async def play(device: Device) -> None:
+        await device.link.until(Start("last", 1))
+        assert device.link.kinds().count("Start") == 1
+        device.delegate.began("last[2]!1/inner[0]#3/deep")
+        await device.link.until(Start("far", 1))
+        device.tell(result("far", 1), result("last", 2))
+
+    device, state = with_device(tmp_path, play, GRAPH.replace(":off.t", ":text"), demand=True)
+    assert state == State.COMPLETED
 
 
 def test_pieces_of_answers_are_handed_on(tmp_path: Path) -> None:

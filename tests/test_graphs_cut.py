@@ -176,3 +176,10 @@ def test_a_long_chain_is_covered_in_time() -> None:
     began = time.perf_counter()
     assert chains(graph(nodes), list(nodes)) == 1
     print("seconds", time.perf_counter() - began)
+
+
+def test_of_a_nested_graph_the_concurrency_of_the_outermost_one_counts() -> None:
+    inner = graph(CHAIN, concurrency=1)
+    assert cut(inner, ["c"]).document["concurrency"] == 1
+    assert cut(inner, ["c"], outermost=graph(CHAIN, concurrency=3)).document["concurrency"] == 3
+    assert "concurrency" not in cut(inner, ["c"], outermost=graph(CHAIN)).document

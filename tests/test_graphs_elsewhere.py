@@ -99,3 +99,38 @@ def test_what_is_told_of_a_node_that_waits_for_its_order_needs_none_any_more() -
     driven.feed(Order("a", 1.0))
     assert list(driven.running) == ["b"]
     assert driven.told(Start) == ["b"]
+
+
+def test_an_ordered_node_starts_whatever_runs_and_what_it_opens_keeps_the_limit() -> None:
+    inner = {"version": 0.5, "nodes": {"x": {"agent": "work"}, "y": {"agent": "work"}}}
+    nodes = {"n": {"agent": "nestedAgent", "graph": inner}, "b": {"agent": "work"}}
+    driven = Driven(nodes, graph={"concurrency": 1}, demand=["n", "b"], open=True)
+    driven.feed(Order("n", 1.0))
+    assert list(driven.running) == ["n/x"]
+    driven.feed(Order("b", 2.0))
+    assert list(driven.running) == ["n/x", "b"]
+    driven.complete("b")
+    assert list(driven.running) == ["n/x"]
+    driven.complete("n/x")
+    assert list(driven.running) == ["n/y"]
+    driven.complete("n/y")
+    assert driven.ended is State.COMPLETED
+
+
+def test_what_an_ordered_node_opens_keeps_the_limit_of_its_label_too() -> None:
+    inner = {"version": 0.5, "nodes": {"x": {"agent": "work", "label": "l"}, "y": {"agent": "work"}}}
+    nodes = {"n": {"agent": "nestedAgent", "graph": inner}, "b": {"agent": "work", "label": "l"}}
+    driven = Driven(nodes, graph={"concurrency": {"global": 9, "labels": {"l": 1}}}, demand=["n", "b"], open=True)
+    driven.feed(Order("b", 1.0))
+    driven.feed(Order("n", 2.0))
+    assert list(driven.running) == ["b", "n/y"]
+    driven.complete("b")
+    assert list(driven.running) == ["n/y", "n/x"]
+
+
+def test_what_waits_for_an_order_when_the_frame_closes_stays_waiting() -> None:
+    driven = Driven({"a": {"agent": "work"}, "b": {"agent": "work"}}, demand=["a", "b"], open=True)
+    driven.feed(Order("a", 1.0))
+    driven.feed(Close(2.0))
+    driven.complete("a", 1)
+    assert (driven.ended, driven.states()) == (State.COMPLETED, {"a": "COMPLETED", "b": "WAITING"})

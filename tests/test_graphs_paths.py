@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from graphs.paths import child_frame, escape, node_path, root_node, split_frame, split_path, unescape
+from graphs.paths import child_frame, escape, node_path, opener, root_node, split_frame, split_path, unescape
 
 IDS = st.text(min_size=1, max_size=6)
 TURNS = st.integers(0, 12)
@@ -95,3 +95,20 @@ def test_a_frames_name_is_split_from_its_turn(name: str, base: str, turn: int) -
 @pytest.mark.parametrize("path", ["a%2Fb", "a%2Fb#2", "a%2Fb[3]/c", "a%2Fb!1/c/d#4"])
 def test_the_root_graphs_node_that_a_path_lies_in(path: str) -> None:
     assert root_node(path) == "a/b"
+
+
+@pytest.mark.parametrize(
+    ("path", "outer"),
+    [
+        ("a", ""),
+        ("a#2", ""),
+        ("a/b", "a"),
+        ("a#1/b#2", "a#1"),
+        ("rows[3]/b", "rows"),
+        ("rows[3]#1!2/b", "rows#1"),
+        ("x/rows[3]!1/b", "x/rows"),
+        ("a/b%2Fc/d", "a/b%2Fc"),
+    ],
+)
+def test_a_path_in_a_nested_graph_has_the_node_that_opened_it(path: str, outer: str) -> None:
+    assert opener(path) == outer

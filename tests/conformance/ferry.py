@@ -32,12 +32,11 @@ __all__ = ["Everywhere", "run_ferried"]
 class Everywhere:
     """Places for a case: every computed node of the root graph at the worker, or each node by the toss of a seeded coin.
 
-    Tossed nodes that open nested graphs stay here, and the nodes inside them are tossed in their turn.
+    A node that opens a nested graph takes all of it to the worker; if it stays here, the nodes inside are tossed in their turn.
     """
 
-    def __init__(self, graph: Graph, nests: Mapping[str, str], seed: int | None) -> None:
+    def __init__(self, graph: Graph, seed: int | None) -> None:
         self._graph = graph
-        self._nests = nests
         self._coin = random.Random(seed) if seed is not None else None
         self._tossed: dict[str, str | None] = {}
 
@@ -46,21 +45,13 @@ class Everywhere:
         if self._coin is None:
             return None if "/" in path else "cloud"
         if path not in self._tossed:
-            self._tossed[path] = "cloud" if self._coin.random() < 0.5 and not self._opens(path) else None
+            self._tossed[path] = "cloud" if self._coin.random() < 0.5 else None
         return self._tossed[path]
 
     @property
     def shipped(self) -> list[str]:
         """The root graph's nodes at the worker."""
         return [name for name, spec in self._graph.nodes.items() if is_computed(spec) and self.get(escape(name)) is not None]
-
-    def _opens(self, path: str) -> bool:
-        spec: Any = {"graph": self._graph.document}
-        for part in path.split("/"):
-            graph = spec.get("graph")
-            spec = graph["nodes"].get(part, {}) if isinstance(graph, Mapping) else {}
-        agent = spec.get("agent")
-        return not isinstance(agent, str) or agent in self._nests or agent.startswith(":")
 
 
 async def run_ferried(
@@ -80,7 +71,7 @@ async def run_ferried(
     of nodes that ran at the worker.
     """
     nests = {name: each.nests for name, each in registry.items() if each.nests}
-    places = Everywhere(graph, nests, seed)
+    places = Everywhere(graph, seed)
     compiler = Compiler(registry, bypass=bypass, places=places)
     options = {"config": dict(config or {}), "bypass": list(bypass), "force_loop": force_loop}
     with tempfile.TemporaryDirectory() as folder:
