@@ -367,7 +367,7 @@ def test_with_demand_a_node_has_begun_once_something_in_the_graph_it_opens_has(t
         await device.link.until(Start("far", 1))
         device.tell(result("far", 1), result("last", 2))
 
-    device, state = with_device(tmp_path, play, GRAPH.replace(":off.t", ":text"), demand=True)
+    _, state = with_device(tmp_path, play, GRAPH.replace(":off.t", ":text"), demand=True)
     assert state == State.COMPLETED
 
 

@@ -96,6 +96,18 @@ def test_nodes_inside_a_node_have_places_of_their_own_where_they_differ() -> Non
     assert {path: place for path, (place, _) in found.items()} == {"n": "edge", "n/i": "cloud", "n/j": "edge"}
 
 
+def test_places_inside_are_found_at_any_depth_under_escaped_names_and_in_a_node_placed_here() -> None:
+    inner = "graph: {nodes: {i: {agent: workAgent, place: cloud, inputs: {t: 1}}, j: {agent: workAgent, inputs: {t: 1}}}}"
+    found = placed(f"  n/m: {{agent: nestedAgent, graph: {{nodes: {{k: {{agent: nestedAgent, place: edge, {inner}}}}}}}}}\n")
+    assert {path: place for path, (place, _) in found.items()} == {
+        "n%2Fm": "edge",
+        "n%2Fm/k": "edge",
+        "n%2Fm/k/i": "cloud",
+        "n%2Fm/k/j": "edge",
+    }
+    assert found["n%2Fm"][1] == found["n%2Fm/k"][1] == "opens its graph here; the nodes inside have places of their own"
+
+
 def test_a_node_at_the_worker_cannot_hold_nodes_of_the_device() -> None:
     inner = "graph: {nodes: {i: {agent: workAgent, place: edge, inputs: {t: 1}}}}"
     with pytest.raises(NoPlace, match="is placed at cloud, but nodes inside it at edge"):
