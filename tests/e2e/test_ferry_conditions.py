@@ -168,7 +168,7 @@ def side_by_side(cli: CommandLine, ferry: Ferry, text: str, *words: str) -> dict
 
 def frames(home: Path) -> list[str]:
     """The names of the frames that the device opened at the worker, in order; the first came with SUBMIT."""
-    return [record.frame for kind in (Submit, Frame) for record in of(home, "cloud", kind)]
+    return [record.frame for record in [*of(home, "cloud", Submit), *of(home, "cloud", Frame)]]
 
 
 def made_at(home: Path, side: str, found: dict[str, Any]) -> list[str]:
