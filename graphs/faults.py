@@ -44,7 +44,10 @@ def interrupted(engine: Engine, event: Interrupted) -> None:
         return
     if engine.report:
         engine.commands.append(Erred(start, event.error, False))
-    engine.attempt(frame, node, start.retry, start.at + 1)
+    # The same attempt, so with the same inputs: an anyInput node may see more by now.
+    again = engine.start_class(frame, node, start.agent, start.inputs, start.params, start.retry, start.at + 1, engine.now)
+    frame.starts[node.index] = again
+    engine.commands.append(again)
 
 
 def suspend(engine: Engine, event: Suspend) -> None:
