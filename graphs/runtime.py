@@ -219,6 +219,8 @@ class Runtime:
     def _settled(self, event: Settled) -> None:
         start = event.start
         if start is not None:
+            if start in self._behind:  # told before it was launched: it needs no order any more
+                self._behind.remove(start)  # type: ignore[arg-type]
             self.begun_elsewhere(start)
             self._disarm(start)  # type: ignore[arg-type]
         by, usage = start.provenance() if start is not None and not event.known else ({}, None)  # type: ignore[attr-defined]

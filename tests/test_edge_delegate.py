@@ -371,6 +371,24 @@ def test_with_demand_a_node_has_begun_once_something_in_the_graph_it_opens_has(t
     assert state == State.COMPLETED
 
 
+def test_a_node_that_is_skipped_there_before_it_was_ordered_holds_up_nothing(tmp_path: Path) -> None:
+    text = """\
+version: 0.5
+nodes:
+  far: {agent: copyAgent, inputs: {t: 1}}
+  last: {agent: copyAgent, anyInput: true, inputs: {t: 2}}
+  here: {agent: copyAgent, isResult: true, inputs: {t: :far.t}}
+"""
+
+    async def play(device: Device) -> None:
+        await device.link.until(Start("far", 1))
+        device.tell(Event("last", 0, State.SKIPPED, 0, None), result("far", {"t": 3}))
+
+    device, state = with_device(tmp_path, play, text, demand=True)
+    assert (state, device.runtime.engine.results(all=False)) == (State.COMPLETED, {"here": {"t": 3}})
+    assert device.link.kinds().count("Start") == 1
+
+
 def test_pieces_of_answers_are_handed_on(tmp_path: Path) -> None:
     async def play(device: Device) -> None:
         await device.link.until(Input)

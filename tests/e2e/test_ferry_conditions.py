@@ -168,7 +168,8 @@ def side_by_side(cli: CommandLine, ferry: Ferry, text: str, *words: str) -> dict
 
 def frames(home: Path) -> list[str]:
     """The names of the frames that the device opened at the worker, in order; the first came with SUBMIT."""
-    return [record.frame for record in [*of(home, "cloud", Submit), *of(home, "cloud", Frame)]]
+    first, further = of(home, "cloud", Submit), of(home, "cloud", Frame)
+    return [*(record.frame for record in first), *(record.frame for record in further)]
 
 
 def made_at(home: Path, side: str, found: dict[str, Any]) -> list[str]:
