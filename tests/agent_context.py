@@ -36,6 +36,10 @@ class Context:
     facts: dict[str, Value] = field(default_factory=dict)
     counts: dict[str, Value] = field(default_factory=dict)
 
+    async def call_agent(self, name: str, inputs: dict[str, Value], params: dict[str, Value]) -> Value:
+        """Through the service of that name, if there is one."""
+        return await self.services.call_agent(name, inputs, params)
+
     def stream(self, token: Value) -> None:
         self.tokens.append(token)
 
