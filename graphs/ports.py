@@ -99,4 +99,3 @@ class Services:
     network: bool = True
     ask: AskPerson | None = None
     events: Any = None
-    call_agent: Any = None

@@ -121,9 +121,3 @@ def test_a_model_that_gives_no_map() -> None:
     inputs = {"llmAgent": "x", "userInput": {"text": "on!"}}
     with pytest.raises(NodeError, match="x gave no map with a message"):
         run(tools.tools_agent, context(inputs, services={"call_agent": call}))
-
-
-def test_where_agents_cannot_be_called() -> None:
-    with pytest.raises(NodeError, match="cannot be called by name here") as caught:
-        run(tools.tools_agent, context())
-    assert caught.value.hint

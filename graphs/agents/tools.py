@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
-from graphs.agents.common import given, refuse, service
+from graphs.agents.common import given, refuse
 from graphs.errors import NodeError
 from graphs.jstext import text, truthy
 from graphs.registry import AgentContext, Sample, agent
@@ -38,11 +38,7 @@ async def tools_agent(context: AgentContext) -> Value:
     Tools are named AGENT--FUNCTION. Inputs: llmAgent, llmModel, messages, userInput {text}, tools, passthrough, stream. Gives
     {messages, data}: the history with what was said now, and what each tool gave, by its name.
     """
-    call = getattr(context, "call_agent", None) or service(context, "call_agent")
-    if call is None:
-        raise refuse(
-            "toolsAgent: agents cannot be called by name here", hint="Name the tools' agents as nodes of the graph instead."
-        )
+    call = context.call_agent
     history = _listed(context, "messages")
     asked = {"role": "user", "content": _question(context)}
     first = await _ask(context, call, [*history], prompt=asked["content"], tools=_listed(context, "tools"))

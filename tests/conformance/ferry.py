@@ -66,6 +66,7 @@ async def run_ferried(
     observers: list[Any],
     on_token: Callable[[str, Any], None],
     retries: dict[str, int],
+    max_turns: int | None = None,
 ) -> Runtime:
     """Run the graph with some or all of its nodes at a worker; gives the device's runtime after the end, and into `retries` those
     of nodes that ran at the worker.
@@ -73,7 +74,7 @@ async def run_ferried(
     nests = {name: each.nests for name, each in registry.items() if each.nests}
     places = Everywhere(graph, seed)
     compiler = Compiler(registry, bypass=bypass, places=places)
-    options = {"config": dict(config or {}), "bypass": list(bypass), "force_loop": force_loop}
+    options = {"config": dict(config or {}), "bypass": list(bypass), "force_loop": force_loop, "max_turns": max_turns}
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         with (
@@ -108,6 +109,7 @@ async def run_ferried(
                 compiler.plan(graph),
                 compiler,
                 force_loop=force_loop,
+                max_turns=max_turns,
                 services=Services(files=tempfile.gettempdir()),
                 config=config,
                 remote=delegate,

@@ -1,0 +1,89 @@
+"""Random graphs, cut at random: whatever is where, everything comes out as on one machine (docs/protocol.md, I19)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from graphs.agents import standard
+from graphs.plan import Compiler
+from graphs.records import State
+from graphs.registry import Registry, agent
+from graphs.runtime import Runtime
+from graphs.spec import Graph
+from graphs.values import clean
+from reference.graphs import BYPASS, MAX_TURNS, Case, answer, cases
+from tests.conformance.ferry import run_ferried
+
+
+@agent("answerAgent", effect="none")
+async def answer_agent(context: Any) -> Any:
+    """Answers as the reference interpreter's agent does; after a turn of the loop, so that others can start."""
+    await asyncio.sleep(0)
+    given = answer(clean(context.inputs), context.params, context.retry)
+    if isinstance(given, BaseException):
+        raise given
+    return given
+
+
+def registry() -> Registry:
+    """What the drawn graphs name."""
+    return standard().with_agents([answer_agent])
+
+
+def without_races(value: Any) -> Any:
+    """The graph without anyInput, whose value depends on the order of arrival by design."""
+    if isinstance(value, dict):
+        return {key: without_races(item) for key, item in value.items() if key != "anyInput"}
+    return [without_races(item) for item in value] if isinstance(value, list) else value
+
+
+def told(runtime: Runtime) -> dict[str, Any]:
+    """All that must not depend on the places."""
+    engine = runtime.engine
+    root = engine.root
+    return {
+        "ended": engine.ended,
+        "results": clean(engine.results()),
+        "states": {name: State(root.states[number]).name for number, name in enumerate(root.plan.ids)},
+        "errors": {name: str(error) for name, error in engine.errors().items()},
+        "turn": root.turn,
+    }
+
+
+def here(graph: Graph, case: Case) -> Runtime:
+    """The run on one machine."""
+    agents = registry()
+    compiler = Compiler(agents, bypass=BYPASS)
+    runtime = Runtime(compiler.plan(graph), compiler, force_loop=case.force_loop, max_turns=MAX_TURNS)
+    asyncio.run(runtime.run(case.inject))
+    return runtime
+
+
+def ferried(graph: Graph, case: Case, seed: int) -> Runtime:
+    """The run with the nodes that the seed chooses at a worker."""
+    runtime: Runtime = asyncio.run(
+        run_ferried(
+            graph,
+            registry(),
+            case.inject,
+            seed=seed,
+            bypass=BYPASS,
+            force_loop=case.force_loop,
+            config=None,
+            observers=[],
+            on_token=lambda _path, _token: None,
+            retries={},
+            max_turns=MAX_TURNS,
+        )
+    )
+    return runtime
+
+
+@settings(max_examples=60, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck))
+@given(case=cases(), seed=st.integers(0, 2**16))
+def test_a_graph_comes_out_the_same_wherever_it_is_cut(case: Case, seed: int) -> None:
+    graph = Graph(without_races(case.graph))
+    assert told(ferried(graph, case, seed)) == told(here(graph, case))
