@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from graphs.errors import UsageError
+from graphs.settings import read_settings
 
 __all__ = ["WorkerConfig", "load_worker_config"]
 
@@ -34,7 +35,7 @@ def load_worker_config(path: Path | None, *, agents: tuple[str, ...] = (), token
     """The configuration in a file, with the command line's agents added. Raises UsageError naming the file and the entry that
     is wrong.
     """
-    data = _read(path) if path is not None else {}
+    data = read_settings(path) if path is not None else {}
     known = {"models", "agents", "files"}
     for key in data:
         if key not in known:
@@ -71,15 +72,3 @@ def load_worker_config(path: Path | None, *, agents: tuple[str, ...] = (), token
         folder=base / folder if folder else None,
         token=token,
     )
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    import yaml
-
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from error
-    if not isinstance(data, Mapping):
-        raise UsageError(f"{path}: expected a map of entries, got {type(data).__name__}")
-    return data

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from graphs.environment import Environment
 from graphs.errors import UsageError
+from graphs.settings import read_settings
 
 __all__ = ["EdgeConfig", "load_config"]
 
@@ -45,7 +46,7 @@ def load_config(env: Environment) -> EdgeConfig:
     """
     home = env.home("edge")
     path = home / "config.yaml"
-    data = _read(path) if path.is_file() else {}
+    data = read_settings(path) if path.is_file() else {}
     for key in data:
         if key not in _KEYS:
             raise UsageError(f"{path}: unknown entry {key!r}; known are {', '.join(sorted(_KEYS))}")
@@ -64,15 +65,3 @@ def load_config(env: Environment) -> EdgeConfig:
         offline=data.get("offline", False),
         token=env.environ.get("GRAPHFERRY_TOKEN"),
     )
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    import yaml
-
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from error
-    if not isinstance(data, Mapping):
-        raise UsageError(f"{path}: expected a map of entries, got {type(data).__name__}")
-    return data

@@ -244,8 +244,8 @@ class Runtime:
         if start.node.place is not None:
             if self._remote is not None:
                 self._remote.stop(start)
-        elif start.task is not None:
-            start.task.cancel()
+        elif start.task is not None and start.task is not asyncio.current_task():
+            start.task.cancel()  # not the worker that tells of the attempt's own end
 
     def _arm(self, start: Start) -> None:
         assert isinstance(start, Attempt)

@@ -8,11 +8,15 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from graphferry.cli import main
 from graphs.environment import Environment
+
+if TYPE_CHECKING:
+    from ferry import Ferry
 
 MODELS = Environment.current().home("models")
 """Where this machine keeps its models: looked up before any test moves its files elsewhere."""
@@ -83,3 +87,20 @@ class CommandLine:
 def cli(own_home: Path, tmp_path: Path) -> CommandLine:
     """`cli("run", "g.yaml")` runs that command in this process, in `tmp_path` and the test's own home."""
     return CommandLine({"GRAPHFERRY_HOME": str(own_home)}, tmp_path)
+
+
+@pytest.fixture
+def home(own_home: Path, tmp_path: Path) -> Path:
+    """The test's own home, and the module `gate_agents` in the folder where commands run; for tests of device and worker together."""
+    from gates import AGENTS
+
+    (tmp_path / "gate_agents.py").write_text(AGENTS, encoding="utf-8")
+    return own_home
+
+
+@pytest.fixture
+def ferry(cli: CommandLine, home: Path, tmp_path: Path) -> Ferry:
+    """Runs a graph of two places against a worker of its own."""
+    from ferry import Ferry
+
+    return Ferry(cli, home, tmp_path)

@@ -8,8 +8,13 @@ from typing import Any
 
 import pytest
 
+from graphs.agents import standard
 from graphs.errors import JournalError, LinkCondition, ModelCrashed, NodeTimeout, UsageError
+from graphs.plan import Compiler
 from graphs.records import State
+from graphs.registry import agent
+from graphs.runtime import Runtime
+from graphs.spec import Graph
 from graphs.values import Value
 from runs import Watch, run, runtime
 
@@ -230,3 +235,21 @@ def test_whatever_an_observer_raises_ends_the_run_wherever_it_is_raised(agent_na
     made = runtime({"a": {"agent": agent_name, "timeout": 1}}, {"stuck": stuck, "fails": fails}, observers=[Broken()])
     with pytest.raises(JournalError, match="disk full"):
         asyncio.run(asyncio.wait_for(made.run(), 10))
+
+
+def test_an_agent_that_says_that_its_time_is_up_takes_nobody_with_it() -> None:
+    @agent("late", effect="none")
+    async def late(_context: Any) -> Any:
+        await asyncio.sleep(0)
+        raise NodeTimeout("too slow")
+
+    nodes = {
+        "first": {"agent": "late", "retry": 2},
+        "after": {"agent": "sleeperAgent", "params": {"duration": 1}, "inputs": {"x": 1}, "isResult": True},
+    }
+    agents = standard().with_agents([late])
+    compiler = Compiler(agents)
+    made = Runtime(compiler.plan(Graph.of({"version": 0.5, "concurrency": 1, "nodes": nodes}, set(agents))), compiler)
+    state = asyncio.run(asyncio.wait_for(made.run(), 10))
+    assert (state, made.engine.results()) == (State.FAILED, {"after": {"x": 1}})
+    assert str(made.engine.errors()["first"]) == "too slow"

@@ -5,29 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 from conftest import CommandLine
 from ferry import FERRY, Ferry
-from gates import AGENTS
 from graphs.models.scripted import ScriptedModel
 from graphs.records import Close, End, Error, Input, Result
 from logbook import entries, of, runs, store
 from protocol.messages import Delta, Entry
 from wiretap import Connection, tap
 from workers import worker
-
-
-@pytest.fixture
-def home(own_home: Path, tmp_path: Path) -> Path:
-    """The test's own home, and the module `gate_agents` in the folder where commands run."""
-    (tmp_path / "gate_agents.py").write_text(AGENTS, encoding="utf-8")
-    return own_home
-
-
-@pytest.fixture
-def ferry(cli: CommandLine, home: Path, tmp_path: Path) -> Ferry:
-    return Ferry(cli, home, tmp_path)
 
 
 def kinds(connection: Connection) -> list[str]:

@@ -13,25 +13,11 @@ import pytest
 
 from conftest import CommandLine, Outcome
 from ferry import FERRY, MINE, FakeServer, Ferry, report
-from gates import AGENTS
 from graphs.models.scripted import ScriptedModel
 from graphs.records import Submit
 from logbook import made, of, runs
 from wiretap import tap
 from workers import worker
-
-
-@pytest.fixture
-def home(own_home: Path, tmp_path: Path) -> Path:
-    """The test's own home, and the module `gate_agents` in the folder where commands run."""
-    (tmp_path / "gate_agents.py").write_text(AGENTS, encoding="utf-8")
-    return own_home
-
-
-@pytest.fixture
-def ferry(cli: CommandLine, home: Path, tmp_path: Path) -> Ferry:
-    return Ferry(cli, home, tmp_path)
-
 
 # -- what cannot cross
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from graphs.agents import standard
@@ -34,9 +35,9 @@ def registry() -> Registry:
 
 
 def without_races(value: Any) -> Any:
-    """The graph without anyInput, whose value depends on the order of arrival by design."""
+    """The graph without what depends on time by design: anyInput on the order of arrival, time-outs on how far a worker is."""
     if isinstance(value, dict):
-        return {key: without_races(item) for key, item in value.items() if key != "anyInput"}
+        return {key: without_races(item) for key, item in value.items() if key not in ("anyInput", "timeout")}
     return [without_races(item) for item in value] if isinstance(value, list) else value
 
 
@@ -82,7 +83,8 @@ def ferried(graph: Graph, case: Case, seed: int) -> Runtime:
     return runtime
 
 
-@settings(max_examples=60, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck))
+@pytest.mark.timeout(240)
+@settings(max_examples=25, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck))
 @given(case=cases(), seed=st.integers(0, 2**16))
 def test_a_graph_comes_out_the_same_wherever_it_is_cut(case: Case, seed: int) -> None:
     graph = Graph(without_races(case.graph))

@@ -5,26 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from conftest import CommandLine
 from ferry import MINE, Ferry, report
-from gates import AGENTS
 from graphs.journal.ids import run_id_text
 from graphs.records import End, Frame, Result, Start, Submit
 from logbook import entries, of, store
-
-
-@pytest.fixture
-def home(own_home: Path, tmp_path: Path) -> Path:
-    """The test's own home, and the module `gate_agents` in the folder where commands run."""
-    (tmp_path / "gate_agents.py").write_text(AGENTS, encoding="utf-8")
-    return own_home
-
-
-@pytest.fixture
-def ferry(cli: CommandLine, home: Path, tmp_path: Path) -> Ferry:
-    return Ferry(cli, home, tmp_path)
 
 
 def side_by_side(cli: CommandLine, ferry: Ferry, text: str, *words: str) -> dict[str, Any]:
