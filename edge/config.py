@@ -35,10 +35,6 @@ class EdgeConfig:
         """The device's journal."""
         return self.home / "journal.db"
 
-    def model_name(self, name: str) -> str:
-        """The model that a tier or a name stands for; itself without an entry."""
-        return self.models.get(name, name)
-
 
 def load_config(env: Environment) -> EdgeConfig:
     """The configuration of this device; defaults where there is no file. Raises UsageError naming the file and the entry that is

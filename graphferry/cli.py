@@ -33,7 +33,7 @@ COMMANDS = {
     "graph": Command("edge.commands.graph", "draw a graph: text, SVG, Mermaid or Graphviz; run nothing"),
     "schema": Command("edge.commands.schema", "print the JSON Schema of graphs, for editors"),
     "new": Command("edge.commands.new", "write a small graph to start from, and its schema"),
-    "runs": Command("edge.commands.runs", "list the runs of this device, show or remove one"),
+    "runs": Command("edge.commands.runs", "list the runs of this device, or show one"),
     "resume": Command("edge.commands.resume", "go on with a run that was suspended, interrupted or cut off"),
     "models": Command("edge.commands.models", "list the models of this device, get one"),
     "serve": Command("cloud.commands.serve", "start a worker that devices can ferry work to"),
