@@ -155,3 +155,11 @@ def test_models_are_found_by_name() -> None:
         await models.close()
 
     asyncio.run(main())
+
+
+def test_texts_with_common_words_are_near_each_other() -> None:
+    made = asyncio.run(ScriptedModel().embed(["the cat sat", "a cat sat", "stock prices fell", ""]))
+    near, far = (sum(a * b for a, b in zip(made.vectors[0], made.vectors[i], strict=True)) for i in (1, 2))
+    assert near > far
+    assert all(sum(each * each for each in vector) == pytest.approx(1) for vector in made.vectors)
+    assert made.tokens == 9

@@ -23,7 +23,7 @@ from graphs.errors import (
 )
 from graphs.models.chat import plain_messages, require_sound
 from graphs.models.facts import Facts, facts_of, known_facts
-from graphs.models.interface import Generation, GenerationRequest, Model, ModelInfo, OnToken, Usage
+from graphs.models.interface import Embeddings, Generation, GenerationRequest, Model, ModelInfo, OnToken, Usage
 from graphs.models.process import CHILD, Answer, ModelProcess
 from graphs.models.threads import thread_count
 
@@ -111,6 +111,9 @@ class HostedModel(Model):
             raise NodeTimeout(
                 f"Model {self._name} did not answer within {request.deadline_ms:g} ms, its queue included."
             ) from error
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:  # noqa: ARG002 - the interface's
+        raise ModelRefused(f"Model {self._name} makes no embeddings: models of llama.cpp only generate here so far.")
 
     async def close(self) -> None:
         """Ends the process. What waits or runs fails with LinkCondition or ModelCrashed."""

@@ -6,7 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
-__all__ = ["FinishReason", "Generation", "GenerationRequest", "Message", "Model", "ModelInfo", "Models", "OnToken", "Usage"]
+__all__ = [
+    "Confidence",
+    "Embeddings",
+    "FinishReason",
+    "Generation",
+    "GenerationRequest",
+    "Message",
+    "Model",
+    "ModelInfo",
+    "Models",
+    "OnToken",
+    "Usage",
+]
 
 Message: TypeAlias = Mapping[str, Any]
 """{role: system | user | assistant | tool, content: text, ...} as chat APIs write it."""
@@ -23,6 +35,11 @@ class GenerationRequest:
 
     `max_tokens` None means up to the model's context. `temperature` 0 is greedy. `seed` None means any. `deadline_ms` is a duration
     from the moment the request is handed over; it includes the model's queue.
+
+    `shared` says how many of the leading messages other requests begin with too, so that a backend may compute them once; it never
+    changes an answer. `run` names whom the request is for: backends take turns between runs, and within a run a higher `priority`
+    goes first. `fit` lets a backend shorten a message history that is longer than its context instead of raising ContextTooLong;
+    the answer says so. `confidence` asks for the answer's `Confidence`.
     """
 
     messages: Sequence[Message]
@@ -35,6 +52,11 @@ class GenerationRequest:
     tool_choice: Any = None
     response_format: Mapping[str, Any] | None = None
     deadline_ms: float | None = None
+    shared: int = 0
+    run: str = ""
+    priority: float = 0
+    fit: bool = False
+    confidence: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +69,19 @@ class Usage:
     @property
     def total_tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Confidence:
+    """How sure a model was of the tokens it chose, before temperature: natural logarithms of probabilities.
+
+    `mean` and `minimum` are over the answer's tokens; `margin` is the least distance, over the answer's tokens, between the two
+    likeliest ones.
+    """
+
+    mean: float
+    minimum: float
+    margin: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +104,9 @@ class ModelInfo:
 class Generation:
     """What a model answered.
 
-    `first_token_ms` and `total_ms` are durations from the hand-over of the request. `message` is the assistant's message as chat APIs
-    write it, with `tool_calls` where there are any.
+    `dropped` says how many messages of the history were left out to make it fit (`GenerationRequest.fit`). `first_token_ms` and
+    `total_ms` are durations from the hand-over of the request. `message` is the assistant's message as chat APIs write it, with
+    `tool_calls` where there are any.
     """
 
     text: str
@@ -80,7 +116,18 @@ class Generation:
     first_token_ms: float | None = None
     total_ms: float = 0.0
     tool_calls: Sequence[Mapping[str, Any]] = ()
+    confidence: Confidence | None = None
+    dropped: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """One vector a text, in the order of the texts, each of length 1 (Euclidean). `tokens` were read for them."""
+
+    vectors: Sequence[Sequence[float]]
+    tokens: int
+    model: ModelInfo
 
 
 class Model(Protocol):
@@ -94,6 +141,9 @@ class Model(Protocol):
     def info(self) -> ModelInfo: ...
 
     async def generate(self, request: GenerationRequest, on_token: OnToken | None = None) -> Generation: ...
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        """Vectors for texts. Raises what `generate` raises; ModelRefused from a backend that makes none."""
 
     async def close(self) -> None: ...
 

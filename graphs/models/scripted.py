@@ -7,6 +7,7 @@ deadlines and usage, and break on demand.
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,17 @@ from typing import Any, Final, TypeAlias
 
 from graphs.errors import ContextTooLong, ModelCrashed, NodeTimeout
 from graphs.models.chat import plain_messages, require_sound
-from graphs.models.interface import FinishReason, Generation, GenerationRequest, Model, ModelInfo, Models, OnToken, Usage
+from graphs.models.interface import (
+    Embeddings,
+    FinishReason,
+    Generation,
+    GenerationRequest,
+    Model,
+    ModelInfo,
+    Models,
+    OnToken,
+    Usage,
+)
 from graphs.models.stopping import StopText
 from graphs.models.store import missing
 from graphs.values import canonical, digest
@@ -26,6 +37,8 @@ Reply: TypeAlias = str | Mapping[str, Any] | Callable[[GenerationRequest], str |
 
 Rule: TypeAlias = tuple[str | Callable[[GenerationRequest], bool], Reply]
 """When (a part of the last user message's text, or a question to the request) and what to reply. The first that holds counts."""
+
+_DIMENSIONS: Final = 64
 
 _WORD: Final = re.compile(r"\s*\S+\s*\Z|\s*\S+|\s+")
 
@@ -104,6 +117,11 @@ class ScriptedModel(Model):
             if not timeout.expired():
                 raise
             raise NodeTimeout(f"Model {self._info.name} did not answer within {request.deadline_ms:g} ms.") from error
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        """Texts that share words are near each other: a vector counts a text's words, each at a place that its letters decide."""
+        words = [re.findall(r"\w+", text.lower()) for text in texts]
+        return Embeddings([_counted(each) for each in words], sum(map(len, words)), self._info)
 
     async def close(self) -> None:
         """Nothing to end."""
@@ -212,6 +230,14 @@ def _described(part: object) -> Any:
             [value for value in code.co_consts if isinstance(value, (str, bytes, int, float))],
         ]
     return part if isinstance(part, (str, Mapping)) else type(part).__qualname__
+
+
+def _counted(words: Sequence[str]) -> list[float]:
+    vector = [0.0] * _DIMENSIONS
+    for word in words:
+        vector[digest(word.encode("utf-8", "replace"))[0] % _DIMENSIONS] += 1.0
+    length = math.hypot(*vector)
+    return [count / length for count in vector] if length else [1.0, *vector[1:]]
 
 
 def _nobody(_: str) -> None:
