@@ -41,6 +41,8 @@ class Live:
 class Attempt(Start):
     """One attempt while it is carried out in this process."""
 
+    __slots__ = ()
+
     @property
     def runtime(self) -> Runtime:
         shell: Runtime = self.frame.engine.shell

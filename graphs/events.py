@@ -41,6 +41,9 @@ __all__ = [
 ]
 
 
+_EXECUTING = State.EXECUTING.value
+
+
 class Start:
     """Command: begin an attempt of a node. The object itself is the attempt's identity: events name it.
 
@@ -49,14 +52,27 @@ class Start:
     `nesting` belongs to the engine, `over` (stopped: say nothing more), `live` and `task` to the shell that carries it out.
     """
 
-    # Defaults stand in the class, not in each of the many objects.
-    state: int = State.EXECUTING.value
-    value: Value = MISSING
-    ended: float = 0.0
-    nesting: Any = None
-    over = False
-    live: Any = None
-    task: Any = None
+    __slots__ = (
+        "agent",
+        "at",
+        "ended",
+        "frame",
+        "inputs",
+        "live",
+        "nesting",
+        "node",
+        "over",
+        "params",
+        "retry",
+        "state",
+        "t",
+        "task",
+        "turn",
+        "value",
+    )
+    state: int
+    value: Value
+    ended: float
 
     def __init__(
         self,
@@ -78,6 +94,11 @@ class Start:
         self.at = at
         self.turn = frame.turn
         self.t = t
+        self.state = _EXECUTING
+        self.nesting: Any = None
+        self.over = False
+        self.live: Any = None
+        self.task: Any = None
 
     @property
     def path(self) -> str:

@@ -36,7 +36,7 @@ _ESCAPED = re.compile(r"%([0-9A-F]{2})")
 
 def escape(node: str) -> str:
     """A node's id as it stands in a path."""
-    return _RESERVED.sub(lambda match: f"%{ord(match[0]):02X}", node)
+    return node if node.isidentifier() else _RESERVED.sub(lambda match: f"%{ord(match[0]):02X}", node)
 
 
 def unescape(segment: str) -> str:

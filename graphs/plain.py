@@ -23,12 +23,15 @@ def is_plain(data: Any) -> bool:
             kind = type(value)
             if kind is dict:
                 for key in value:
-                    if type(key) is not str or unfit(key):
+                    if type(key) is not str or (not key.isascii() and unfit(key)):
                         return False
                 below.extend(value.values())
             elif kind is list:
                 below.extend(value)
-            elif kind is str or kind is int or kind is float:
+            elif kind is str:
+                if not value.isascii() and unfit(value):
+                    return False
+            elif kind is int or kind is float:
                 if unfit(value):
                     return False
             elif value is not None and kind is not bool:

@@ -7,9 +7,9 @@ from typing import Any, Final, Protocol
 
 from graphs.errors import NodeError
 from graphs.plan_node import PlanNode, always
-from graphs.refs import Getter, compile_source, is_source
+from graphs.refs import Getter, Index, compile_source, is_source
 from graphs.registry import Agent
-from graphs.spec import Graph, is_boundary, is_computed, reads
+from graphs.spec import Graph, is_boundary, is_computed
 from graphs.states import State
 from graphs.values import MISSING, Value
 
@@ -78,10 +78,11 @@ class Plan:
         specs = graph.nodes
         self.ids: list[str] = list(specs)
         self.numbers = {name: number for number, name in enumerate(self.ids)}
+        index = Index(self.numbers)
         count = len(self.ids)
         default_retry = graph.document.get("retry") or 0
         self.nodes: list[PlanNode | None] = [None] * count
-        self.followers: list[list[int]] = [[] for _ in range(count)]
+        followers: list[list[int]] = [[] for _ in range(count)]
         self.waits: list[int] = [0] * count
         self.computed: list[int] = []
         self.boundaries: list[int] = []
@@ -94,55 +95,51 @@ class Plan:
         states = [State.WAITING.value] * count
         for number, (name, spec) in enumerate(specs.items()):
             if is_computed(spec):
-                self._add_computed(number, name, spec, agents, default_retry, places)
+                index.asked = set()
+                node = PlanNode(number, name, spec, index, agents)
+                if default_retry and "retry" not in spec:
+                    node.retry = default_retry
+                self._add_computed(node, index.asked, followers, places)
             elif is_boundary(spec):
                 self.boundaries.append(number)
             else:
-                self._add_static(number, spec, blank, states)
+                self._add_static(number, spec, index, blank, states)
             if spec.get("isResult") is True:
                 self.result_nodes.append((number, name))
         # What is there from the start is struck from the waiting counts once, here, instead of once a frame.
         for number in self.statics:
             if blank[number] is not MISSING:
-                for follower in self.followers[number]:
+                for follower in followers[number]:
                     self._strike(follower)
+        self.followers: list[tuple[int, ...]] = list(map(tuple, followers))
         self.blank = blank
         self.blank_states = states
         self.roots: list[int] = [number for number in self.computed if not self.waits[number]]
         self._read_attributes(graph.document)
 
-    def _add_computed(
-        self,
-        number: int,
-        name: str,
-        spec: Mapping[str, Value],
-        agents: Mapping[str, Agent],
-        default_retry: int,
-        places: Places | None,
-    ) -> None:
-        node = PlanNode(number, name, spec, self.numbers, agents)
-        if default_retry and "retry" not in spec:
-            node.retry = default_retry
+    def _add_computed(self, node: PlanNode, awaited: set[int], followers: list[list[int]], places: Places | None) -> None:
+        number = node.index
         if places is not None and (place := places.get(self.prefix + node.escaped)) is not None:
             node.place = place
             node.simple = False
             self.remote = True
         self.nodes[number] = node
         self.computed.append(number)
-        awaited = {self.numbers[each] for each in reads(spec) if each in self.numbers}
         for each in awaited:
-            self.followers[each].append(number)
+            followers[each].append(number)
         if node.any_input and awaited:
             self.any_nodes[number] = awaited
             self.waits[number] = -1  # never counted down to 0: looked at whenever one of its sources finishes
         else:
             self.waits[number] = len(awaited)
 
-    def _add_static(self, number: int, spec: Mapping[str, Value], blank: list[Value], states: list[int]) -> None:
+    def _add_static(
+        self, number: int, spec: Mapping[str, Value], index: Index, blank: list[Value], states: list[int]
+    ) -> None:
         self.statics.append(number)
         update = spec.get("update")
         if update is not None:
-            self.updates.append((number, compile_source(update, self.numbers)))
+            self.updates.append((number, compile_source(update, index)))
         if "value" in spec and spec["value"] is not MISSING:
             blank[number] = spec["value"]
             states[number] = State.INJECTED.value

@@ -28,6 +28,26 @@ class PlanNode:
     is stored as it is. Attributes that most nodes do not have stand here with their defaults, and in a node only where it differs.
     """
 
+    __slots__ = (
+        "__dict__",
+        "agent",
+        "agent_source",
+        "escaped",
+        "id",
+        "index",
+        "inputs",
+        "is_result",
+        "literal_inputs",
+        "model",
+        "nests",
+        "overlays",
+        "params",
+        "plain",
+        "simple",
+        "spec",
+        "timeout",
+    )
+
     any_input = False
     condition: Callable[[list[Any]], bool] | None = None
     default: Value = MISSING

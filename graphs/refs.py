@@ -19,6 +19,7 @@ from graphs.values import MISSING, Value
 __all__ = [
     "LOOP_INDEX",
     "Getter",
+    "Index",
     "compile_output",
     "compile_source",
     "compile_value",
@@ -35,6 +36,25 @@ LOOP_INDEX = "__loopIndex"
 
 _TEMPLATE = re.compile(r"\$\{([:@][^}]+)\}")
 _DOT = re.compile(r"(?<!\()\.(?!\))")
+
+
+class Index(dict[str, int]):
+    """Each node's place in the result list, by name. `asked` are the places that compiling sources asked for: what whoever reads by
+    those sources waits for.
+    """
+
+    __slots__ = ("asked",)
+
+    def __init__(self, places: Mapping[str, int]) -> None:
+        super().__init__(places)
+        self.asked: set[int] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The place of a node, noted as asked for."""
+        place = super().get(name, default)
+        if place is not None and name != LOOP_INDEX:
+            self.asked.add(place)
+        return place
 
 
 def is_source(text: Value) -> bool:
@@ -91,14 +111,46 @@ def compile_source(source: str, index: Mapping[str, int]) -> Getter:
     if not properties:
         return lambda results: results[place]
     if len(properties) == 1 and is_plain_key(properties[0]):
-        key = properties[0]
-
-        def get_key(results: list[Any]) -> Value:
-            value = results[place]
-            return value.get(key, MISSING) if value.__class__ is dict else MISSING
-
-        return get_key
+        return _key_getter(place, properties[0])
     return _chain(lambda results: results[place], properties)
+
+
+# Getters that most nodes have keep what they need as defaults of arguments, in tuples, not in a closure: large graphs have many, and
+# a closure is four more objects for the garbage collector to look at, again and again while more are made.
+
+
+def _key_getter(place: int, key: str) -> Getter:
+    def get(results: list[Any], place: int = place, key: str = key) -> Value:
+        value = results[place]
+        return value.get(key, MISSING) if value.__class__ is dict else MISSING
+
+    return get
+
+
+def _keys_getter(pairs: tuple[tuple[int, str], ...]) -> Getter:
+    def get(results: list[Any], pairs: tuple[tuple[int, str], ...] = pairs) -> list[Value]:
+        return [value.get(key, MISSING) if (value := results[place]).__class__ is dict else MISSING for place, key in pairs]
+
+    return get
+
+
+def _map_of_keys_getter(only: str, pairs: tuple[tuple[int, str], ...]) -> Getter:
+    def get(results: list[Any], only: str = only, pairs: tuple[tuple[int, str], ...] = pairs) -> dict[str, Value]:
+        return {
+            only: [value.get(key, MISSING) if (value := results[place]).__class__ is dict else MISSING for place, key in pairs]
+        }
+
+    return get
+
+
+def _keyed_getter(keyed: tuple[tuple[str, int, str], ...]) -> Getter:
+    def get(results: list[Any], keyed: tuple[tuple[str, int, str], ...] = keyed) -> dict[str, Value]:
+        return {
+            name: value.get(key, MISSING) if (value := results[place]).__class__ is dict else MISSING
+            for name, place, key in keyed
+        }
+
+    return get
 
 
 def compile_value(value: Value, index: Mapping[str, int]) -> Getter | None:
@@ -174,11 +226,7 @@ def _template(parts: list[str | Getter]) -> Getter:
 def _compile_list(items: list[Value] | tuple[Value, ...], index: Mapping[str, int]) -> Getter | None:
     pairs = [pair for item in items if (pair := _place_and_key(item, index)) is not None]
     if pairs and len(pairs) == len(items):
-
-        def get_keys(results: list[Any]) -> list[Value]:
-            return [value.get(key, MISSING) if (value := results[place]).__class__ is dict else MISSING for place, key in pairs]
-
-        return get_keys
+        return _keys_getter(tuple(pairs))
     getters = [compile_value(item, index) for item in items]
     if not any(getters):
         return None
@@ -188,11 +236,11 @@ def _compile_list(items: list[Value] | tuple[Value, ...], index: Mapping[str, in
 
 def _place_and_key(item: Value, index: Mapping[str, int]) -> tuple[int, str] | None:
     """(place, key) of `:node.key`, the commonest reference, which long lists read without a call each."""
-    if not is_source(item) or "${" in item:
+    if item.__class__ is not str or item[:1] != ":" or "${" in item:  # type: ignore[index]
         return None
-    name, properties = split_path(item)
-    if len(properties) == 1 and is_plain_key(properties[0]) and name in index:
-        return index[name], properties[0]
+    name, properties = split_path(item)  # type: ignore[arg-type]
+    if len(properties) == 1 and is_plain_key(properties[0]) and (place := index.get(name)) is not None:
+        return place, properties[0]
     return None
 
 
@@ -200,10 +248,7 @@ def _compile_map(items: Mapping[str, Value], index: Mapping[str, int]) -> Getter
     """The getter of a map; the shapes that most inputs have are read without a call for each entry."""
     keyed = [(name, *pair) for name, item in items.items() if (pair := _place_and_key(item, index)) is not None]
     if keyed and len(keyed) == len(items):
-        return lambda results: {
-            name: value.get(key, MISSING) if (value := results[place]).__class__ is dict else MISSING
-            for name, place, key in keyed
-        }
+        return _keyed_getter(tuple(keyed))
     if len(items) == 1:
         ((only, item),) = items.items()
         return _compile_entry(only, item, index)
@@ -229,11 +274,7 @@ def _compile_entry(only: str, item: Value, index: Mapping[str, int]) -> Getter |
     if isinstance(item, list):
         pairs = [pair for each in item if (pair := _place_and_key(each, index)) is not None]
         if pairs and len(pairs) == len(item):
-            return lambda results: {
-                only: [
-                    value.get(key, MISSING) if (value := results[place]).__class__ is dict else MISSING for place, key in pairs
-                ]
-            }
+            return _map_of_keys_getter(only, tuple(pairs))
     get = compile_value(item, index)
     return None if get is None else lambda results: {only: get(results)}
 

@@ -35,8 +35,8 @@ def copy(*sources: str, **more: Any) -> dict[str, Any]:
 def test_nodes_are_numbered_in_written_order_and_followers_stand_in_it() -> None:
     made = plan({"c": copy(":a", ":b"), "a": {"value": 1}, "b": copy(":a"), "d": copy(":b", ":b.x")})
     assert made.ids == ["c", "a", "b", "d"]
-    assert made.followers[made.numbers["a"]] == [0, 2]
-    assert made.followers[made.numbers["b"]] == [0, 3]
+    assert made.followers[made.numbers["a"]] == (0, 2)
+    assert made.followers[made.numbers["b"]] == (0, 3)
 
 
 def test_a_node_waits_for_each_node_it_names_once_and_not_for_what_is_there_from_the_start() -> None:
