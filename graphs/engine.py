@@ -21,9 +21,8 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, Final
 
-from graphs import faults, nesting, turns
+from graphs import faults, nesting, starting, turns
 from graphs.elsewhere import Elsewhere
-from graphs.errors import NodeError
 from graphs.events import (
     Abort,
     Begin,
@@ -44,7 +43,7 @@ from graphs.frames import Frame
 from graphs.limits import Queue
 from graphs.paths import split_frame
 from graphs.plan import Compiler, Plan, PlanNode
-from graphs.shaping import shaped, without_missing
+from graphs.shaping import shaped
 from graphs.states import State
 from graphs.values import MISSING, Value
 
@@ -52,6 +51,8 @@ __all__ = ["Engine", "Frame"]
 
 _READ: Final[dict[str, Value]] = {}
 """The inputs of an attempt that is over and that nobody watched."""
+
+_new, _init = object.__new__, Start.__init__
 
 WAITING, QUEUED, EXECUTING = State.WAITING.value, State.QUEUED.value, State.EXECUTING.value
 COMPLETED, FAILED, TIMED_OUT = State.COMPLETED.value, State.FAILED.value, State.TIMED_OUT.value
@@ -147,7 +148,7 @@ class Engine:
         self.commands = commands
         self.now = t
         if node.plain:
-            self._finish(frame, node, value, start)
+            self.finish(frame, node, value, start)
         else:
             self.shape(start, value)
         if self._todo or self.suspended:
@@ -179,16 +180,13 @@ class Engine:
         frame.active += 1
         queue = self.queue
         if node.simple and self._direct and not self.known:
-            # The commonest case, written out: nothing to decide but whether there is a place.
-            if queue.waiting or queue.running >= queue.limit:
+            # The commonest case: nothing to decide but whether there is a place.
+            if queue.running >= queue.limit or queue.line or queue.others:
                 frame.states[number] = QUEUED
-                queue.push(frame, node)
-                if queue.running < queue.limit:  # a nested graph raised the limit, which starts nothing by itself
-                    self._drain()
+                self._enqueue(frame, node)
             else:
                 queue.running += 1
-                frame.states[number] = EXECUTING
-                self._attempt_simple(frame, node)
+                self._start_simple(frame, node)
             return
         if self.known and (outcome := self.known.pop(frame.path_of(node), None)) is not None:
             if outcome.state == SKIPPED:  # order of arrival decided it then, and might decide otherwise now
@@ -216,8 +214,12 @@ class Engine:
             self.begin_node(frame, node)
             return
         frame.states[number] = QUEUED
+        self._enqueue(frame, node)
+
+    def _enqueue(self, frame: Frame, node: PlanNode) -> None:
+        queue = self.queue
         queue.push(frame, node)
-        if queue.running < queue.limit:  # whatever stands before it is held back by its label
+        if queue.running < queue.limit:  # what stands before it is held back by its label, or a nested graph raised the limit
             self._drain()
 
     def _skip(self, frame: Frame, node: PlanNode, *, known: bool) -> None:
@@ -227,68 +229,28 @@ class Engine:
 
     def begin_node(self, frame: Frame, node: PlanNode) -> None:
         """A node has its place in the queue: its first attempt."""
-        frame.states[node.index] = EXECUTING
         if node.simple and self._direct:
-            self._attempt_simple(frame, node)
+            self._start_simple(frame, node)
             return
+        frame.states[node.index] = EXECUTING
         if frame.defaulted and node.index in frame.defaulted:
-            self._todo.append((self._default, (frame, node)))
+            self._todo.append((starting.default, (self, frame, node)))
             return
         begun = self._begun.get(frame.path_of(node), 0) if self._begun else 0
-        self.attempt(frame, node, 0, begun + 1)
+        starting.attempt(self, frame, node, 0, begun + 1)
 
-    def _default(self, frame: Frame, node: PlanNode) -> None:
-        start = self.start_class(frame, node, None, {}, {}, 0, 0, self.now)
-        frame.starts[node.index] = start
-        self.shape(start, node.default, exists=False)
-
-    def _attempt_simple(self, frame: Frame, node: PlanNode) -> None:
-        get = node.inputs
+    def _start_simple(self, frame: Frame, node: PlanNode) -> None:
+        number, get = node.index, node.inputs
+        frame.states[number] = EXECUTING
         try:
             inputs = get(frame.results) if get is not None else dict(node.literal_inputs)
         except Exception:  # noqa: BLE001 - the long way round tells the node's failure
-            self.attempt(frame, node, 0, 1)
+            starting.attempt(self, frame, node, 0, 1)
             return
-        start = self.start_class(frame, node, node.agent, inputs, node.params, 0, 1, self.now)  # type: ignore[arg-type]
-        frame.starts[node.index] = start
+        start = _new(self.start_class)  # in two steps: one function that calls another costs less than a call of the class
+        _init(start, frame, node, node.agent, inputs, node.params, 0, 1, self.now)  # type: ignore[arg-type]
+        frame.starts[number] = start
         self.commands.append(start)
-
-    def attempt(self, frame: Frame, node: PlanNode, retry: int, at: int) -> None:
-        """Resolve the inputs and start; a failure to do so is a failure of the attempt (D2)."""
-        results = frame.results
-        try:
-            inputs = node.inputs(results) if node.inputs is not None else dict(node.literal_inputs)
-            params: Any = node.params
-            if node.any_input:
-                inputs = without_missing(inputs)
-            if node.overlays:
-                over = inputs.get("params")
-                if isinstance(over, Mapping) and over:
-                    params = {**params, **over}
-            agent = node.agent if node.agent_source is None else self._dynamic_agent(node, results)
-        except Exception as error:  # noqa: BLE001 - whatever a property function raises is the node's failure (D2)
-            start = self.start_class(frame, node, None, {}, {}, retry, at, self.now)
-            frame.starts[node.index] = start
-            self._todo.append((self.fail, (start, error)))
-            return
-        start = self.start_class(frame, node, agent, inputs, params, retry, at, self.now)
-        frame.starts[node.index] = start
-        if node.place is not None:  # its agent need not be known here
-            self.elsewhere.expect(start)
-            self.commands.append(start)
-        elif agent is None:
-            self._todo.append((self._finish, (frame, node, None, start)))  # a bypassed agent gives null
-        elif agent.nests is not None:
-            self._todo.append((nesting.open_node, (self, start)))
-        else:
-            self.commands.append(start)
-
-    def _dynamic_agent(self, node: PlanNode, results: list[Any]) -> Any:
-        name = node.agent_source(results)  # type: ignore[misc]
-        agent = self.compiler.agents.get(name) if isinstance(name, str) else None
-        if agent is None and name not in self.compiler.bypass:
-            raise NodeError(f"agent must be either string or function: {name!r} names no agent known here", retryable=False)
-        return agent
 
     # -- what becomes of an attempt
 
@@ -300,7 +262,7 @@ class Engine:
         except Exception as error:  # noqa: BLE001 - whatever a property function raises is the node's failure (D2)
             self.fail(start, error)
             return
-        self._finish(frame, node, value, start)
+        self.finish(frame, node, value, start)
 
     def fail(self, start: Start, error: BaseException) -> None:
         """An attempt failed."""
@@ -330,11 +292,15 @@ class Engine:
             frame.active -= 1
             frame.check_end()
 
-    def _finish(self, frame: Frame, node: PlanNode, value: Value, start: Start) -> None:
+    def finish(self, frame: Frame, node: PlanNode, value: Value, start: Start) -> None:
+        """An attempt gave the node's value. This runs once a node, so what `tell`, `ready`, `leave` and `_drain` do in the commonest
+        case is written out.
+        """
         number = node.index
+        plan, states, queue = frame.plan, frame.states, self.queue
         del frame.starts[number]
         frame.results[number] = value
-        frame.states[number] = COMPLETED
+        states[number] = COMPLETED
         start.state = COMPLETED
         start.value = value
         start.ended = self.now
@@ -343,23 +309,39 @@ class Engine:
             self.commands.append(Settled(frame, node, start.turn, COMPLETED, value, start, False))
         else:
             start.inputs = _READ  # kept only while somebody may ask: they are a third of what a node costs in memory
-        waits = frame.waits  # from here on `tell` and `_leave`, written out: this runs once a node
-        for follower in frame.plan.followers[number]:
+        waits = frame.waits
+        for follower in plan.followers[number]:
             waits[follower] = left = waits[follower] - 1
             if not left:
-                self.ready(frame, follower)
+                then = plan.nodes[follower]
+                if not then.simple or not self._direct or self.known:  # type: ignore[union-attr]
+                    self.ready(frame, follower)
+                elif queue.running >= queue.limit or queue.line or queue.others:
+                    frame.active += 1
+                    states[follower] = QUEUED
+                    self._enqueue(frame, then)  # type: ignore[arg-type]
+                else:
+                    frame.active += 1
+                    queue.running += 1
+                    self._start_simple(frame, then)  # type: ignore[arg-type]
             elif left < 0:
                 frame.look_at_any(follower)
-        queue = self.queue
-        if queue.labels:
-            queue.leave(node)
+        if queue.line and queue.running == queue.limit:  # its place goes to the first in line
+            waiting, then = queue.line.popleft()
+            if then.simple and self._direct:
+                self._start_simple(waiting, then)
+            else:
+                self.begin_node(waiting, then)
         else:
-            queue.running -= 1
-        if queue.waiting:
-            self._drain()
+            if queue.labels:
+                queue.leave(node)
+            else:
+                queue.running -= 1
+            if queue.line or queue.others:
+                self._drain()
         frame.active -= 1
-        if not frame.active:
-            frame.check_end()
+        if not frame.active and not frame.dead:
+            turns.close(self, frame)
 
     def tell(self, frame: Frame, number: int) -> None:
         """Node `number` has a value (or completed without one): its followers, in written order, may have become ready."""
@@ -377,26 +359,15 @@ class Engine:
             queue.leave(node)
         else:
             queue.running -= 1
-        if queue.waiting:
+        if queue.line or queue.others:
             self._drain()
         frame.active -= 1
         if not frame.active:
             frame.check_end()
 
     def _drain(self) -> None:
-        queue = self.queue
-        while queue.waiting and queue.running < queue.limit:
-            line = queue.line
-            if line is None:
-                entry = queue.take()
-                if entry is None:
-                    return
-                frame, node = entry
-            else:
-                frame, node = line.popleft()
-                queue.waiting -= 1
-                queue.running += 1
-            self.begin_node(frame, node)
+        while (entry := self.queue.take()) is not None:
+            self.begin_node(*entry)
 
     def begun_before(self, path: str) -> int:
         """How often the path was begun before this engine was made."""
@@ -419,7 +390,12 @@ class Engine:
 
     def frame_over(self, frame: Frame) -> None:
         """A nested frame ended."""
-        self._todo.append((nesting.frame_over, (self, frame)))
+        opened = frame.nesting
+        assert opened is not None
+        if opened.left > 1 and opened.start.nesting is opened and not frame.failed and not frame.strays:
+            opened.keep(frame)  # one row of many: nothing follows from it yet
+        else:
+            self._todo.append((nesting.frame_over, (self, frame)))
 
     def forget(self, frame: Frame) -> None:
         """Drop what was to be done for a frame that is dead now."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from graphs import turns
+from graphs import starting, turns
 from graphs.errors import NodeError, NodeTimeout
 from graphs.events import Erred, Failed, Interrupted, Start, Stop, Suspend
 from graphs.frames import Frame
@@ -80,7 +80,7 @@ def fail(engine: Engine, start: Start, error: BaseException, *, last: bool = Fal
     if not final:
         if node.place is not None:
             engine.elsewhere.give_up(start)
-        engine.attempt(frame, node, start.retry + 1, start.at + 1)
+        starting.attempt(engine, frame, node, start.retry + 1, start.at + 1)
         return
     del frame.starts[node.index]
     state = _TIMED_OUT if timed_out else _FAILED

@@ -21,6 +21,9 @@ __all__ = ["Frame"]
 _NOTHING: Mapping[int, Any] = MappingProxyType({})
 """What most frames have of errors and given values: nothing, so none of them makes a map for it."""
 
+_NO_NODES: list[Any] = []
+"""The lists of a frame that is over."""
+
 _WAITING, _INJECTED, _COMPLETED = State.WAITING.value, State.INJECTED.value, State.COMPLETED.value
 
 
@@ -33,9 +36,9 @@ class Frame:
     """
 
     __slots__ = (
+        "_base",
         "active",
         "altered",
-        "base",
         "broken",
         "dead",
         "defaulted",
@@ -47,7 +50,6 @@ class Frame:
         "idle",
         "lacking",
         "loop_count",
-        "name",
         "nesting",
         "plan",
         "results",
@@ -61,15 +63,14 @@ class Frame:
     )
 
     def __init__(
-        self, engine: Engine, plan: Plan, *, base: str = "", turn: int = 0, nesting: Nesting | None = None, row: int = 0
+        self, engine: Engine, plan: Plan, base: str | None = None, turn: int = 0, nesting: Nesting | None = None, row: int = 0
     ) -> None:
         self.engine = engine
         self.plan = plan
-        self.base = base
-        self.name = f"{base}#{turn}" if turn else base
+        self._base = base
         self.nesting = nesting
         self.row = row
-        self.depth: int = nesting.start.frame.depth + 1 if nesting is not None else 0
+        self.depth: int = nesting.depth if nesting is not None else 0
         self.turn = turn
         self.shown = False
         self.lacking = False
@@ -81,9 +82,8 @@ class Frame:
 
     def _reset(self) -> None:
         plan = self.plan
-        results = plan.blank.copy()
-        results[-1] = self
-        self.results: list[Any] = results
+        self.results: list[Any] = plan.blank.copy()
+        self.results[-1] = self
         self.states: list[int] = plan.blank_states.copy()
         self.waits: list[int] = plan.waits.copy()
         self.starts: dict[int, Any] = {}
@@ -94,6 +94,19 @@ class Frame:
         self.held = 0
         self.idle = False
         self.altered = False
+
+    @property
+    def base(self) -> str:
+        """What the frame's name begins with, in whatever turn; made when somebody asks, which for most rows of a map nobody does."""
+        if self._base is None:
+            assert self.nesting is not None
+            self._base = self.nesting.base_of(self.row)
+        return self._base
+
+    @property
+    def name(self) -> str:
+        """The frame's name in the current turn."""
+        return self.name_of(self.turn)
 
     # -- values of static nodes
 
@@ -111,15 +124,15 @@ class Frame:
         self.lacking = self.lacking or value is MISSING
         self._set_static(number, value)
 
-    def fill(self, places: Sequence[tuple[int, str]], values: Mapping[str, Value]) -> None:
-        """Give these static nodes, which all have a value so far, their entries of `values`; the short way of `give` for rows of a
-        map.
-        """
-        results = self.results
-        for number, name in places:
-            results[number] = values[name]
+    def fill(self, shared: Iterable[tuple[int, Value]], columns: Iterable[tuple[int, Sequence[Value]]]) -> None:
+        """Give static nodes values, of a column the row's, none of them MISSING, where each has one so far; the short way of `give`."""
+        results, row = self.results, self.row
+        for number, value in shared:
+            results[number] = value
+        for number, column in columns:
+            results[number] = column[row]
         if self.plan.loops:
-            self.given = {number: values[name] for number, name in places}
+            self.given = {number: results[number] for number, _ in (*shared, *columns)}
 
     def _set_static(self, number: int, value: Value) -> None:
         had = self.results[number] is not MISSING
@@ -252,9 +265,10 @@ class Frame:
 
     def _advance(self) -> bool:
         plan, engine = self.plan, self.engine
-        values = [(number, get(self.results)) for number, get in plan.updates]
+        results = self.results
+        values = [(number, get(results)) for number, get in plan.updates]
         for number, value in values:
-            self.results[number] = value
+            results[number] = value
             self.states[number] = _WAITING if value is MISSING else _INJECTED
         done = self.turn + 1
         self.turn = done  # `while` sees the number of the next turn in `__loopIndex`
@@ -270,13 +284,21 @@ class Frame:
                 f"the loop did not end within {engine.max_turns} turns", retryable=False, hint="Raise --max-turns."
             )
             return False
-        self.name = self.name_of(done)
         self._reset()
         for number, value in self.given.items():
             self._set_static(number, value)
+        results = self.results
         for number, value in values:
-            self._set_static(number, value)
+            if value is MISSING or results[number] is MISSING:
+                self._set_static(number, value)
+            else:
+                results[number] = value
         return True
+
+    def empty(self) -> None:
+        """The frame is over and its values were taken: let go of all that it held, itself among it (its last result)."""
+        self.results = self.states = self.waits = _NO_NODES
+        self.given = _NOTHING
 
     # -- what to ask it
 

@@ -16,41 +16,57 @@ __all__ = ["Queue"]
 class Queue:
     """Ready nodes that wait for a place, and the count of those that run.
 
-    `line` is all that waits, in order, as long as only one priority and no label limit were ever seen; None otherwise. `limit`
-    is the global limit, raised by one while a node with a nested graph runs, so that a waiting parent does not count against
-    its children.
+    `line` is all that waits, in order, as long as only one priority and no label limit were ever seen (`simple`); `others` counts
+    what waits in lanes by priority from then on. `limit` is the global limit, raised by one while a node with a nested graph runs,
+    so that a waiting parent does not count against its children.
     """
 
-    __slots__ = ("_lanes", "_opened", "_order", "_parents", "_running", "labels", "limit", "line", "running", "waiting")
+    __slots__ = ("_lanes", "_opened", "_order", "_parents", "_running", "labels", "limit", "line", "others", "running", "simple")
 
     def __init__(self, limit: int, labels: Mapping[str, int]) -> None:
         self.limit = limit
         self.running = 0
-        self.waiting = 0
-        self._opened = 0
+        self.line: deque[tuple[Any, Any]] = deque()
+        self.others = 0
+        self.simple = not labels
         self.labels = labels
+        self._opened = 0
         self._running: dict[str, int] = dict.fromkeys(labels, 0)
         self._parents: dict[str, list[Any]] = {label: [] for label in labels}
-        self._lanes: dict[float, deque[tuple[Any, Any]]] = {0: deque()}
-        self._order: list[float] = [0]  # the lanes' priorities, highest first
-        self.line: deque[tuple[Any, Any]] | None = None if labels else self._lanes[0]
+        self._lanes: dict[float, deque[tuple[Any, Any]]] = {}
+        self._order: list[float] = []  # the lanes' priorities, highest first
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self.line) + self.others
 
     def push(self, frame: Any, node: Any) -> None:
         """Put a node behind all of the same or higher priority."""
-        self.waiting += 1
-        if self.line is not None and not node.priority:
-            self.line.append((frame, node))
-            return
+        if self.simple:
+            if not node.priority:
+                self.line.append((frame, node))
+                return
+            self.simple = False
+            if self.line:
+                self._lanes, self._order = {0: self.line}, [0]
+                self.others = len(self.line)
+                self.line = deque()
         lane = self._lanes.get(node.priority)
         if lane is None:
             lane = self._lanes[node.priority] = deque()
             self._order = sorted(self._lanes, reverse=True)
-            self.line = None
         lane.append((frame, node))
+        self.others += 1
 
     def take(self) -> tuple[Any, Any] | None:
         """The first entry that may start now, counted as running; None if there is none."""
-        if self.running >= self.limit or not self.waiting:
+        if self.running >= self.limit:
+            return None
+        if self.line:
+            self.running += 1
+            return self.line.popleft()
+        if not self.others:
             return None
         for priority in self._order:
             lane = self._lanes[priority]
@@ -67,7 +83,7 @@ class Queue:
 
     def enter(self, frame: Any, node: Any) -> bool:
         """Whether the node may start at once, without queueing: counted as running then."""
-        if self.waiting or self.running >= self.limit:
+        if self.line or self.others or self.running >= self.limit:
             return False
         if self.labels:
             if not self._fits(frame, node.label):
@@ -108,31 +124,30 @@ class Queue:
         if node.label in self._parents:
             self._parents[node.label].remove(frame)
 
-    def clear(self) -> None:
-        """Drop all that waits."""
-        for lane in self._lanes.values():
-            lane.clear()
-        self.waiting = 0
-
     def withdraw(self, frame: Any, node: Any) -> bool:
         """Drop one entry; False if it does not wait here."""
+        if self.simple:
+            if (frame, node) not in self.line:
+                return False
+            self.line.remove((frame, node))
+            return True
         lane = self._lanes.get(node.priority, ())
         if (frame, node) not in lane:
             return False
         self._lanes[node.priority].remove((frame, node))
-        self.waiting -= 1
+        self.others -= 1
         return True
 
     def drop(self, frame: Any) -> None:
         """Drop what waits of one frame."""
-        for lane in self._lanes.values():
-            for entry in [entry for entry in lane if entry[0] is frame]:
-                lane.remove(entry)
-                self.waiting -= 1
+        self.line = deque(entry for entry in self.line if entry[0] is not frame)
+        for priority, lane in self._lanes.items():
+            self._lanes[priority] = deque(entry for entry in lane if entry[0] is not frame)
+        self.others = sum(map(len, self._lanes.values()))
 
     def _taken(self, entry: tuple[Any, Any]) -> tuple[Any, Any]:
         self.running += 1
-        self.waiting -= 1
+        self.others -= 1
         label = entry[1].label
         if label in self._running:
             self._running[label] += 1

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from graphs.errors import GraphInvalid, NodeError
@@ -20,21 +20,64 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_NESTING", "Nesting", "frame_over", "open_node"]
 
+_new, _init = object.__new__, Frame.__init__
+
 MAX_NESTING: Final = 64
 """How deep graphs may open graphs: a graph made at run time could open itself for ever."""
 
 
 class Nesting:
-    """The nested graph of one attempt: its frames, one or a row each, and what they gave so far."""
+    """The nested graph of one attempt: its frames, one or a row each, and what they gave so far.
 
-    __slots__ = ("frames", "is_map", "left", "start", "values")
+    `depth` is how many graphs are around its frames, `everything` says that a row gives all its nodes' values.
+    """
+
+    __slots__ = ("_name", "depth", "everything", "frames", "is_map", "left", "start", "values")
 
     def __init__(self, start: Start, *, is_map: bool) -> None:
         self.start = start
         self.is_map = is_map
+        self.depth: int = start.frame.depth + 1
+        self.everything = is_map and bool(start.params.get("resultAll"))
         self.frames: list[Frame] = []
         self.values: list[Value] = []
         self.left = 0
+        self._name: tuple[str, str] | None = None
+
+    def base_of(self, row: int) -> str:
+        """The name of the frame of that row, without its turn."""
+        start = self.start
+        if not self.is_map:
+            return child_frame(start.path, tries=start.retry)
+        if self._name is None:
+            self._name = row_frames(start.path, tries=start.retry)
+        before, after = self._name
+        return f"{before}{row}{after}"
+
+    def keep(self, frame: Frame) -> None:
+        """A frame ended without failures: note its values."""
+        self.values[frame.row] = {} if frame.idle and not frame.turn else frame.values(all=self.everything)
+        frame.empty()
+        self.left -= 1
+
+
+class _Given:
+    """What the agent hands to its frames: to every one of them `shared`, and to each row its entry of the `columns`, by name."""
+
+    def __init__(self, shared: dict[str, Value], columns: dict[str, Sequence[Value]], rows: int) -> None:
+        self.shared = {name: value for name, value in shared.items() if name not in columns}
+        self.columns = columns
+        self.rows = rows
+
+    def without(self, names: Collection[str]) -> _Given:
+        """The same without those of these names that have no value."""
+        kept = {name: value for name, value in self.shared.items() if value is not MISSING or name not in names}
+        return _Given(kept, self.columns, self.rows)
+
+    @property
+    def complete(self) -> bool:
+        """Whether none of the values is MISSING."""
+        return not any(value is MISSING for values in (self.shared.values(), *self.columns.values()) for value in values)
 
 
 def open_node(engine: Engine, start: Start) -> None:
@@ -44,9 +87,9 @@ def open_node(engine: Engine, start: Start) -> None:
     is_map = start.agent.nests == "map"
     nesting = Nesting(start, is_map=is_map)
     try:
-        rows = _rows(start) if is_map else [dict(start.inputs)]
-        if rows:
-            _make_frames(engine, nesting, rows)
+        given = _rows(start) if is_map else _Given(start.inputs, {}, 1)
+        if given.rows:
+            _make_frames(engine, nesting, given)
     except GraphInvalid as error:
         _failed(
             engine, start, NodeError(str(error), retryable=False, detail={"problems": [each.message for each in error.problems]})
@@ -55,12 +98,12 @@ def open_node(engine: Engine, start: Start) -> None:
     except Exception as error:  # noqa: BLE001 - params and the graph may be data: whatever is wrong with them fails the node
         _failed(engine, start, error)
         return
-    if not rows:
+    if not given.rows:
         _over(engine, start, is_map, [])
         return
     start.nesting = nesting
-    nesting.left = len(rows)
-    nesting.values = [MISSING] * len(rows)
+    nesting.left = given.rows
+    nesting.values = [MISSING] * given.rows
     engine.queue.open(start.frame, start.node)
     if start.node.timeout:
         engine.commands.append(Arm(start))
@@ -84,10 +127,7 @@ def frame_over(engine: Engine, frame: Frame) -> None:
         start.frame.strays = [*start.frame.strays, *(each for each in rest if each is not frame)]
         _failed(engine, start, first[1])
         return
-    everything = bool(start.params.get("resultAll")) and nesting.is_map
-    nesting.values[frame.row] = {} if frame.idle and not frame.turn else frame.values(all=everything)
-    frame.results[-1] = None  # the frame held itself through its results: without that it is freed at once
-    nesting.left -= 1
+    nesting.keep(frame)
     if not nesting.left:
         _close(engine, start)
         _over(engine, start, nesting.is_map, nesting.values)
@@ -108,7 +148,7 @@ def _close(engine: Engine, start: Start) -> None:
     engine.queue.close(start.frame, start.node)
 
 
-def _rows(start: Start) -> list[dict[str, Value]]:
+def _rows(start: Start) -> _Given:
     inputs, params = start.inputs, start.params
     rows = inputs.get("rows")
     if not isinstance(rows, list):
@@ -116,20 +156,16 @@ def _rows(start: Start) -> list[dict[str, Value]]:
     limit = params.get("limit")
     if isinstance(limit, int) and limit > 0:
         rows = rows[:limit]
-    row_key = params.get("rowKey") or "row"
-    expand = params.get("expandKeys") or []
     others = {name: value for name, value in inputs.items() if name != "rows"}
-    made = []
-    for number, row in enumerate(rows):
-        values = {**others, row_key: row, "__mapIndex": number}
-        for name in expand:
-            column = others.get(name)
-            values[name] = column[number] if isinstance(column, list) and number < len(column) else MISSING
-        made.append(values)
-    return made
+    columns: dict[str, Sequence[Value]] = {params.get("rowKey") or "row": rows, "__mapIndex": range(len(rows))}
+    for name in params.get("expandKeys") or []:
+        column = others.get(name)
+        found = column if isinstance(column, list) else []
+        columns[name] = [*found[: len(rows)], *[MISSING] * (len(rows) - len(found))]
+    return _Given(others, columns, len(rows))
 
 
-def _make_frames(engine: Engine, nesting: Nesting, rows: list[dict[str, Value]]) -> None:
+def _make_frames(engine: Engine, nesting: Nesting, given: _Given) -> None:
     start = nesting.start
     node = start.node
     agent_name = "mapAgent" if nesting.is_map else "nestedAgent"
@@ -138,28 +174,29 @@ def _make_frames(engine: Engine, nesting: Nesting, rows: list[dict[str, Value]])
     if node.graph is None:
         raise NodeError(f"{agent_name}: Please update graphai to 0.5.19 or higher: the node has no `graph`", retryable=False)
     document = node.graph if node.graph_source is None else node.graph_source(start.frame.results)
-    own_nodes = _names(document, "nodes") | _names(document, "inputs")
-    # Rows have the same names, so all share one plan, and one look-up of where their values go.
-    names = tuple(name for name in rows[0] if nesting.is_map or rows[0][name] is not MISSING or name not in own_nodes)
+    if not nesting.is_map:  # an input without a value leaves a node of its name as it is
+        given = given.without(_names(document, "nodes") | _names(document, "inputs"))
+    names = (*given.shared, *given.columns)
     assert start.agent is not None
     plan = engine.compiler.nested(
         start.frame.plan, node, document, names, mode=start.agent.nests, shared=node.graph_source is None
     )
     # A computed node of an input's name wins in a map (the compiler refuses it otherwise).
-    places = [(plan.numbers[name], name) for name in names if plan.nodes[plan.numbers[name]] is None]
-    path = start.path
-    before, after = row_frames(path, tries=start.retry)
-    for number, values in enumerate(rows):
-        base = f"{before}{number}{after}" if nesting.is_map else child_frame(path, tries=start.retry)
-        frame = Frame(engine, plan, base=base, nesting=nesting, row=number)
-        if not nesting.is_map or MISSING in values.values():
-            for place, name in places:
-                frame.give(place, values[name])
+    places = {name: plan.numbers[name] for name in names if plan.nodes[plan.numbers[name]] is None}
+    shared = [(place, given.shared[name]) for name, place in places.items() if name in given.shared]
+    columns = [(place, given.columns[name]) for name, place in places.items() if name in given.columns]
+    short = nesting.is_map and given.complete
+    for number in range(given.rows):
+        frame = _new(Frame)  # in two steps: one function that calls another costs less than a call of the class
+        _init(frame, engine, plan, None, 0, nesting, number)
+        if short:
+            frame.fill(shared, columns)
         else:
-            frame.fill(places, values)
+            for place, value in (*shared, *((place, column[number]) for place, column in columns)):
+                frame.give(place, value)
         nesting.frames.append(frame)
-    if not nesting.is_map and rows[0].get("loopCount"):
-        nesting.frames[0].loop_count = _loop_count(rows[0]["loopCount"])
+    if not nesting.is_map and given.shared.get("loopCount"):
+        nesting.frames[0].loop_count = _loop_count(given.shared["loopCount"])
 
 
 def _names(document: Value, key: str) -> set[str]:

@@ -31,7 +31,7 @@ class Plan:
     nodes that wait for node i, in order, `any_nodes` the anyInput nodes with what they wait for; `waits[i]` how many different
     nodes node i waits for, those left out that have a value from the start. `blank` is the result list a frame begins with.
     `prefix` is where the graph stands in the document, `given` names the static nodes that whoever opens the graph fills,
-    `remote` says that nodes of it are placed elsewhere.
+    `remote` says that nodes of it are placed elsewhere, `quick` that its turns begin with nothing to do but to start `roots`.
     """
 
     __slots__ = (
@@ -53,6 +53,7 @@ class Plan:
         "nodes",
         "numbers",
         "prefix",
+        "quick",
         "remote",
         "result_nodes",
         "roots",
@@ -116,6 +117,7 @@ class Plan:
         self.blank_states = states
         self.roots: list[int] = [number for number in self.computed if not self.waits[number]]
         self._read_attributes(graph.document)
+        self.quick = not (self.remote or self.valueless or self.endless or self.boundaries or self.any_nodes)
 
     def _add_computed(self, node: PlanNode, awaited: set[int], followers: list[list[int]], places: Places | None) -> None:
         number = node.index
@@ -133,9 +135,7 @@ class Plan:
         else:
             self.waits[number] = len(awaited)
 
-    def _add_static(
-        self, number: int, spec: Mapping[str, Value], index: Index, blank: list[Value], states: list[int]
-    ) -> None:
+    def _add_static(self, number: int, spec: Mapping[str, Value], index: Index, blank: list[Value], states: list[int]) -> None:
         self.statics.append(number)
         update = spec.get("update")
         if update is not None:

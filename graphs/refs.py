@@ -135,6 +135,14 @@ def _keys_getter(pairs: tuple[tuple[int, str], ...]) -> Getter:
 
 
 def _map_of_keys_getter(only: str, pairs: tuple[tuple[int, str], ...]) -> Getter:
+    if len(pairs) == 1:
+        ((place, key),) = pairs
+
+        def get_one(results: list[Any], only: str = only, place: int = place, key: str = key) -> dict[str, Value]:
+            return {only: [value.get(key, MISSING) if (value := results[place]).__class__ is dict else MISSING]}
+
+        return get_one
+
     def get(results: list[Any], only: str = only, pairs: tuple[tuple[int, str], ...] = pairs) -> dict[str, Value]:
         return {
             only: [value.get(key, MISSING) if (value := results[place]).__class__ is dict else MISSING for place, key in pairs]
@@ -144,6 +152,14 @@ def _map_of_keys_getter(only: str, pairs: tuple[tuple[int, str], ...]) -> Getter
 
 
 def _keyed_getter(keyed: tuple[tuple[str, int, str], ...]) -> Getter:
+    if len(keyed) == 1:
+        ((name, place, key),) = keyed
+
+        def get_one(results: list[Any], name: str = name, place: int = place, key: str = key) -> dict[str, Value]:
+            return {name: value.get(key, MISSING) if (value := results[place]).__class__ is dict else MISSING}
+
+        return get_one
+
     def get(results: list[Any], keyed: tuple[tuple[str, int, str], ...] = keyed) -> dict[str, Value]:
         return {
             name: value.get(key, MISSING) if (value := results[place]).__class__ is dict else MISSING
@@ -236,9 +252,9 @@ def _compile_list(items: list[Value] | tuple[Value, ...], index: Mapping[str, in
 
 def _place_and_key(item: Value, index: Mapping[str, int]) -> tuple[int, str] | None:
     """(place, key) of `:node.key`, the commonest reference, which long lists read without a call each."""
-    if item.__class__ is not str or item[:1] != ":" or "${" in item:  # type: ignore[index]
+    if item.__class__ is not str or item[:1] != ":" or "${" in item:
         return None
-    name, properties = split_path(item)  # type: ignore[arg-type]
+    name, properties = split_path(item)
     if len(properties) == 1 and is_plain_key(properties[0]) and (place := index.get(name)) is not None:
         return place, properties[0]
     return None

@@ -23,6 +23,7 @@ from graphs.events import (
     Abort,
     Arm,
     Begin,
+    Command,
     Completed,
     Ended,
     Erred,
@@ -293,6 +294,7 @@ class Runtime:
         pop, apply, ways = ready.popleft, self._apply, self._ways
         handle, completed = self.engine.handle, self.engine.completed
         observed = bool(self._observers)
+        alone = self._remote is None and not self._indeterminate  # nothing to ask about an attempt: it is simply ready
         admit: Any = self._recorder.admit if self._recorder is not None else None
         task = asyncio.current_task()
         slice_ends = clock() + _SLICE
@@ -321,21 +323,16 @@ class Runtime:
                             _uncancel(task)
                     if way == _RECORDED:
                         admit(value)
-                except asyncio.CancelledError:
-                    event = self._cancelled(start, task)
-                    if start.over:
-                        _uncancel(task)
+                except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - an agent may raise anything
+                    commands = self._broke(start, error, task)
                     now = clock()
-                    commands = handle(event) if event is not None else []
-                except Exception as error:  # noqa: BLE001 - an agent may raise anything; it is the node's failure
-                    if start.over:
-                        _uncancel(task)
-                    now = clock()
-                    commands = handle(failure(start, error, self.clock()))
                 else:
                     now = clock()
                     commands = completed(start, value, now)
-            apply(commands)
+            if alone and len(commands) == 1 and commands[0].__class__ is Attempt:
+                ready.append(commands[0])
+            elif commands:
+                apply(commands)
             if copy_context() != base:  # an agent changed a context variable: the next node starts with a fresh context
                 self._call_help()
                 return
@@ -389,6 +386,13 @@ class Runtime:
             self._recorder.begun(start, self.clock())
         if once or "network" in agent.needs or "people" in agent.needs or "files" in agent.needs:
             await self._recorder.durable()
+
+    def _broke(self, start: Attempt, error: BaseException, task: asyncio.Task[None] | None) -> list[Command]:
+        """What follows from an agent that raised, to be called while that is handled: it is the node's failure, or was stopped."""
+        event = failure(start, error, self.clock()) if isinstance(error, Exception) else self._cancelled(start, task)
+        if start.over:
+            _uncancel(task)
+        return self.engine.handle(event) if event is not None else []
 
     def _cancelled(self, start: Attempt, task: asyncio.Task[None] | None) -> Event | None:
         """What a CancelledError out of an agent means: None if the attempt was stopped, else the agent's own failure.

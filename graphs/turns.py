@@ -21,10 +21,25 @@ _WAITING, _ABORTED = State.WAITING.value, State.ABORTED.value
 def begin(engine: Engine, frame: Frame) -> None:
     """Start a turn: whatever is ready at once is queued, in written order (graph-spec §6.1)."""
     plan = frame.plan
+    frame.active = 1  # held until all roots are looked at, so that a node that completes at once cannot end the turn (D10)
+    if plan.quick and not frame.altered and not frame.lacking:
+        ready = engine.ready
+        for number in plan.roots:
+            ready(frame, number)
+        frame.idle = frame.active == 1
+    else:
+        _begin_slowly(engine, frame)
+    frame.active -= 1
+    if not frame.active:
+        engine.later(frame.check_end)
+
+
+def _begin_slowly(engine: Engine, frame: Frame) -> None:
+    """Begin a turn of a graph with nodes elsewhere, anyInput nodes, or static nodes that may lack a value."""
+    plan = frame.plan
     if plan.remote:
         frame.shown = True
         engine.commands.append(Opened(frame, frame.turn))
-    frame.active = 1  # held until all roots are looked at, so that a node that completes at once cannot end the turn (D10)
     complaint = frame.complaint() if frame.lacking or plan.valueless or plan.endless else None
     if complaint:
         frame.broken = NodeError(complaint, retryable=False)
@@ -33,13 +48,10 @@ def begin(engine: Engine, frame: Frame) -> None:
             name = plan.ids[number]
             frame.told(node_path(frame.name, escape(name)), name)
         states = frame.states
-        for number in plan.roots if not frame.altered and not plan.any_nodes else frame.roots():
+        for number in frame.roots():
             if states[number] == _WAITING:
                 engine.ready(frame, number)
         frame.idle = frame.active == 1
-    frame.active -= 1
-    if not frame.active:
-        engine.later(frame.check_end)
 
 
 def close(engine: Engine, frame: Frame) -> None:
@@ -48,7 +60,8 @@ def close(engine: Engine, frame: Frame) -> None:
         return
     if frame is engine.root and engine.open and frame.plan.boundaries:
         return
-    _leave_turn(engine, frame, cancelled=False)
+    if frame.shown:
+        _leave_turn(engine, frame, cancelled=False)
     if (frame.plan.loops or frame.loop_count is not None) and frame.next_turn():
         engine.later(begin, engine, frame)
     elif frame is engine.root:
@@ -74,7 +87,8 @@ def end_if_suspended(engine: Engine) -> None:
 def kill(engine: Engine, frame: Frame) -> None:
     """Cancel everything of a frame and of the frames inside it, for good."""
     frame.dead = True
-    _leave_turn(engine, frame, cancelled=True)
+    if frame.shown:
+        _leave_turn(engine, frame, cancelled=True)
     starts, frame.starts = frame.starts, {}
     for number, start in starts.items():
         frame.states[number] = _ABORTED
@@ -91,9 +105,8 @@ def kill(engine: Engine, frame: Frame) -> None:
 
 
 def _leave_turn(engine: Engine, frame: Frame, *, cancelled: bool) -> None:
-    if frame.shown:
-        frame.shown = False
-        engine.commands.append(Over(frame, frame.turn, cancelled))
+    frame.shown = False
+    engine.commands.append(Over(frame, frame.turn, cancelled))
 
 
 def abandon(engine: Engine, start: Start) -> None:

@@ -102,9 +102,17 @@ def test_what_waits_of_one_frame_can_be_dropped_and_one_entry_withdrawn() -> Non
     queue.drop(FRAME)
     queue.limit = 9
     assert started(queue) == ["theirs"]
-    queue.push(FRAME, mine)
-    queue.clear()
-    assert (started(queue), queue.waiting) == ([], 0)
+    assert queue.waiting == 0
+
+
+def test_one_entry_is_withdrawn_from_a_line_of_one_priority() -> None:
+    queue = Queue(9, {})
+    first, second = Node("first"), Node("second")
+    queue.push(FRAME, first)
+    queue.push(FRAME, second)
+    assert queue.withdraw(FRAME, first)
+    assert not queue.withdraw(FRAME, first)
+    assert started(queue) == ["second"]
 
 
 def test_against_a_list_that_is_sorted_anew_each_time() -> None:
