@@ -74,12 +74,12 @@ class LogRecorder:
         if not self._everything and (agent is None or agent.cheap or agent.nests is not None) and self._repeatable(event.node):
             return
         retry, at = (start.retry, start.at) if start is not None else (0, 0)
-        made = dict(by)
-        if start is not None and event.node.any_input:
-            made["seen"] = clean(start.inputs)
         if start is not None:
-            usage = {**(usage or {}), "ms": max(0, round((t - start.t) * 1000))}
-        self._append(Result(event.path, at, retry, event.value, _now(), made, usage))
+            if event.node.any_input:
+                by = {**by, "seen": clean(start.inputs)}
+            took = max(0, round((t - start.t) * 1000))
+            usage = {**usage, "ms": took} if usage else {"ms": took}
+        self._append(Result(event.path, at, retry, event.value, _now(), by, usage))
 
     def _repeatable(self, node: PlanNode) -> bool:
         """Whether doing the node again must see the same: not where order of arrival or the clock decides what it is handed."""

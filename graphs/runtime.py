@@ -220,10 +220,12 @@ class Runtime:
     def _settled(self, event: Settled) -> None:
         start = event.start
         if start is not None:
-            if start in self._behind:  # told before it was launched: it needs no order any more
+            if self._behind and start in self._behind:  # told before it was launched: it needs no order any more
                 self._behind.remove(start)  # type: ignore[arg-type]
-            self.begun_elsewhere(start)
-            self._disarm(start)  # type: ignore[arg-type]
+            if start is self._ordered:
+                self.begun_elsewhere(start)
+            if start.live is not None:
+                self._disarm(start)  # type: ignore[arg-type]
         by, usage = start.provenance() if start is not None and not event.known else ({}, None)  # type: ignore[attr-defined]
         now = self.clock()
         for observer in self._observers:

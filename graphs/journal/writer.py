@@ -257,6 +257,8 @@ class Writer:
 
     def _settle(self, batch: Sequence[Item]) -> None:
         """Notes what a drain made durable, or that it failed, and wakes those who wait for it."""
+        if len(batch) == 1 and isinstance(batch[0], tuple) and self._settle_one(batch[0]):
+            return
         grown: dict[tuple[bytes, bytes], int] = {}
         waiters: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
         with self.mutex:
@@ -280,6 +282,18 @@ class Writer:
                 continue
         if grown and self._hooks:
             self._tell(grown)
+
+    def _settle_one(self, row: _Row) -> bool:
+        """The short way for a lone record; False if its write failed."""
+        with self.mutex:
+            if self._failure is not None:
+                return False
+            self._in_flight = False
+            log, seq = row[0], row[1]
+            log.durable = seq
+        if self._hooks:
+            self._tell({(log.run, log.writer): seq})
+        return True
 
     def _tell(self, grown: Mapping[tuple[bytes, bytes], int]) -> None:
         with self.mutex:
