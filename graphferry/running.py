@@ -21,6 +21,7 @@ from graphs.values import Value
 
 if TYPE_CHECKING:
     from graphs.engine import Engine
+    from graphs.graph_files import GraphLoader
     from graphs.records import State
 
 __all__ = ["AnyGraph", "OneModel", "RunResult", "arun", "checked", "run"]
@@ -62,16 +63,18 @@ def run(
     models: Models | Model | None = None,
     files: str | Path | None = None,
     config: Mapping[str, Any] | None = None,
+    graph_loader: GraphLoader | None = None,
 ) -> RunResult:
     """Run a graph to its end, in an event loop of its own. Inside one, await `arun`, which takes the same.
 
     `inputs` are values of static nodes; `agents` are known besides the standard ones and those of a graph that was built here. `models`
     are those of this device unless given; one alone answers for every name. `files` is the folder agents may read and write, none
-    if left out. Raises GraphInvalid, and UsageError for an input that names no static node; what goes wrong in nodes is in the
+    if left out. `graph_loader` gives the graphs that nodes name by `graphLoader`; without it they come from beside a graph's file.
+    Raises GraphInvalid, and UsageError for an input that names no static node; what goes wrong in nodes is in the
     result.
     """
     _require_no_loop()
-    return asyncio.run(arun(graph, inputs, agents=agents, models=models, files=files, config=config))
+    return asyncio.run(arun(graph, inputs, agents=agents, models=models, files=files, config=config, graph_loader=graph_loader))
 
 
 async def arun(
@@ -82,6 +85,7 @@ async def arun(
     models: Models | Model | None = None,
     files: str | Path | None = None,
     config: Mapping[str, Any] | None = None,
+    graph_loader: GraphLoader | None = None,
 ) -> RunResult:
     """As `run`, in the event loop of the caller, by whose clock time-outs are measured. Cancelling it aborts the run."""
     from graphs.journal.ids import new_run_id
@@ -89,7 +93,7 @@ async def arun(
     from graphs.ports import Services
     from graphs.runtime import Runtime
 
-    spec, registry = checked(graph, agents)
+    spec, registry = checked(graph, agents, graph_loader)
     compiler = Compiler(registry)
     async with _models(models) as (answering, default):
         runtime = Runtime(
@@ -104,9 +108,10 @@ async def arun(
     return _result(runtime.engine, state)
 
 
-def checked(graph: AnyGraph, agents: Iterable[Agent] = ()) -> tuple[Spec, Registry]:
+def checked(graph: AnyGraph, agents: Iterable[Agent] = (), graph_loader: GraphLoader | None = None) -> tuple[Spec, Registry]:
     """The checked graph, and the agents that may run in it. Raises GraphInvalid."""
     from graphs.agents import standard
+    from graphs.graph_files import beside, with_graphs
     from graphs.load import load
 
     own = [*(graph.agents if isinstance(graph, Graph) else ()), *agents]
@@ -114,6 +119,10 @@ def checked(graph: AnyGraph, agents: Iterable[Agent] = ()) -> tuple[Spec, Regist
     if isinstance(graph, Spec):
         return graph, registry
     document = load(graph.document if isinstance(graph, Graph) else graph)
+    if graph_loader is None and document.file is not None:
+        graph_loader = beside(Path(document.file))
+    if graph_loader is not None:
+        document = with_graphs(document, graph_loader)
     return Spec.of(document.data, registry.keys(), marks=document.marks, file=document.file), registry
 
 

@@ -34,12 +34,16 @@ _NOT_JSON: Final = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A graph as it was written: plain data, and where each value stands if it came from a text."""
+    """A graph as it was written: plain data, and where each value stands if it came from a text.
+
+    `loaded` counts the graphs of other files in it (`graphLoader`): where there are any, the text alone is not the graph.
+    """
 
     data: Value
     marks: Marks | None = None
     file: str | None = None
     text: str | None = None
+    loaded: int = 0
 
 
 def load(source: str | bytes | Path | Mapping[str, Any], *, file: str | None = None) -> Document:

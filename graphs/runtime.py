@@ -222,7 +222,7 @@ class Runtime:
         if start is not None:
             if self._behind and start in self._behind:  # told before it was launched: it needs no order any more
                 self._behind.remove(start)  # type: ignore[arg-type]
-            if start is self._ordered:
+            if self._ordered is not None and start is self._ordered:
                 self.begun_elsewhere(start)
             if start.live is not None:
                 self._disarm(start)  # type: ignore[arg-type]

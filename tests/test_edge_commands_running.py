@@ -116,6 +116,19 @@ def test_resume_takes_up_the_command_lines_choices(cli: CommandLine, tmp_path: P
     assert json.loads(again.stdout)["results"] == {"word": "ebb", "a": "ebb"}
 
 
+def test_a_graph_loaded_from_another_file_is_part_of_the_run_and_of_its_resumption(cli: CommandLine, tmp_path: Path) -> None:
+    inner = "nodes:\n  far: {agent: llmAgent, inputs: {prompt: ':x'}, model: large, place: cloud, isResult: true}\n"
+    (tmp_path / "inner.yaml").write_text(inner)
+    outer = "nodes:\n  m: {agent: nestedAgent, inputs: {x: hello}, graphLoader: {fileName: inner.yaml}, isResult: true}\n"
+    (tmp_path / "g.yaml").write_text(outer)
+    first = cli("run", "g.yaml", "--offline", "--json")
+    assert (first.status, json.loads(first.stdout)["nodes"]["m"]["state"]) == (4, "suspended")
+    (tmp_path / "inner.yaml").unlink()  # the run has all it needs
+    again = cli("resume", json.loads(first.stdout)["run"], "--offline", "--json")
+    assert again.status == 4
+    assert cli("check", "g.yaml").status == 2
+
+
 def test_the_demonstration_runs_without_a_model(own_home: Path, tmp_path: Path) -> None:
     outcome = graphferry("demo", "--scripted", "--json", home=own_home, cwd=tmp_path)
     assert outcome.status == 0, outcome.stderr

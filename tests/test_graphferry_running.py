@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +94,19 @@ def test_inside_an_event_loop_one_awaits() -> None:
         return await gf.arun(small(), models=ScriptedModel())
 
     assert asyncio.run(main()).status == "completed"
+
+
+def test_nested_graphs_come_from_beside_the_file_or_from_the_programs_own_loader(tmp_path: Path) -> None:
+    inner = "nodes:\n  n: {agent: copyAgent, inputs: {x: ':x'}, params: {namedKey: x}, isResult: true}\n"
+    (tmp_path / "inner.yaml").write_text(inner)
+    outer = tmp_path / "outer.yaml"
+    outer.write_text("nodes:\n  m: {agent: nestedAgent, inputs: {x: 5}, graphLoader: {fileName: inner.yaml}, isResult: true}\n")
+    assert gf.run(outer).require() == {"m": {"n": 5}}
+    asked: list[Any] = []
+
+    def loader(about: Mapping[str, Any]) -> Any:
+        asked.append(about)
+        return {"nodes": {"n": {"agent": "copyAgent", "inputs": {"x": ":x"}, "params": {"namedKey": "x"}, "isResult": True}}}
+
+    assert gf.run(outer.read_text(), graph_loader=loader).require() == {"m": {"n": 5}}
+    assert asked == [{"fileName": "inner.yaml"}]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import GraphInvalid, Problem
-from graphs.load import load_file
+from graphs.graph_files import load_graph
 from graphs.loadagents import known_agents
 from graphs.spec import Graph
 
@@ -31,7 +31,7 @@ def main(args: Namespace, env: Environment) -> int:
 
     document = None
     try:
-        document = load_file(env.cwd / args.graph, file=args.graph)
+        document = load_graph(env.cwd / args.graph, file=args.graph)
         graph = Graph.of(
             document.data,
             set(known_agents(args.agents, folder=env.cwd)),

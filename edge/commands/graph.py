@@ -13,7 +13,7 @@ from graphs.check import check
 from graphs.draw import FORMATS, SUFFIXES, Format, Whereabouts, draw
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import GraphInvalid, UsageError
-from graphs.load import load_file
+from graphs.graph_files import load_graph
 from graphs.spec import Graph
 from graphs.values import decode
 
@@ -68,7 +68,7 @@ def _format(args: Namespace) -> Format:
 
 def _load(name: str, env: Environment) -> Graph:
     """The graph in a file. A picture needs nobody's agents: any name of one will do."""
-    document = load_file(env.cwd / name, file=name)
+    document = load_graph(env.cwd / name, file=name)
     problems = check(document.data, None, marks=document.marks, file=document.file)
     if any(not problem.warning for problem in problems):
         raise GraphInvalid(problems, file=document.file)

@@ -16,8 +16,8 @@ from edge.progress import open_progress
 from edge.runner import run_graph
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import GraphInvalid
+from graphs.graph_files import load_graph
 from graphs.journal.schema import Synchronous
-from graphs.load import load_file
 from graphs.spec import Graph
 
 __all__ = ["add_arguments", "add_more_arguments", "main"]
@@ -55,7 +55,7 @@ def main(args: Namespace, env: Environment) -> int:
 
 def _run(args: Namespace, env: Environment) -> int:
     config = load_config(env)
-    document = load_file(env.cwd / args.graph, file=args.graph)
+    document = load_graph(env.cwd / args.graph, file=args.graph)
     declared = document.data.get("inputs") if isinstance(document.data, Mapping) else None
     inject = {**parse_sets(args.set, env), **given_inputs(args, declared if isinstance(declared, Mapping) else {})}
     options = run_options(args, config, inject=inject)
@@ -68,7 +68,7 @@ def _run(args: Namespace, env: Environment) -> int:
             document.data, _valid_agents(device, options.url), marks=document.marks, file=document.file, strict=options.strict
         )
         return carry_out(
-            run_graph(device, graph, options, name=Path(args.graph).name, source=document.text),
+            run_graph(device, graph, options, name=Path(args.graph).name, source=None if document.loaded else document.text),
             device,
             progress,
             args=args,
