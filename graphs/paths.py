@@ -46,6 +46,8 @@ def unescape(segment: str) -> str:
 
 def node_path(frame: str, escaped_id: str) -> str:
     """The path of a node in the frame of that name: the id goes in front of the frame's `#turn`."""
+    if "#" not in frame:
+        return frame + escaped_id
     cut = frame.rfind("#")
     if cut <= frame.rfind("/"):
         return frame + escaped_id

@@ -225,10 +225,11 @@ class Journal(Reader):
 
     def write(self, run: bytes, encoded: Encoded) -> int:
         """`append` and `flush` in one, at half the cost: the writer thread is not woken. Blocks. For durability node by node."""
-        with self._mutex:
-            seq = self._writer.record(self._own.get(run) or self._load(run, self.store_id), encoded, ring=False)
-        self._writer.flush()
-        return seq
+        log = self._own.get(run)
+        if log is None:
+            with self._mutex:
+                log = self._load(run, self.store_id)
+        return self._writer.write(log, encoded)
 
     def next_conn(self, above: int = 0) -> int:
         """A connection number greater than all before it and than `above`. Blocks.

@@ -112,6 +112,37 @@ class Writer:
             self._ring()
         return seq
 
+    def write(self, log: Log, encoded: Encoded) -> int:
+        """`record` and `flush` in one, for a caller who needs each record durable by itself; the caller does not hold `mutex`."""
+        with self._draining:
+            batch: list[Item] = []
+            try:
+                with self.mutex:
+                    alone = log.id if not self._queue else None
+                    seq = self.record(log, encoded, ring=False)
+                    batch, self._queue = self._queue, batch
+                    self._in_flight = True
+                if alone is not None:  # one statement is a transaction of its own, a fifth faster
+                    self._db.execute(_INSERT_ONE, _values((log, seq, *encoded, log.chk), alone))
+                    self.commits += 1
+                else:
+                    self._commit(batch, full=False)
+            except JournalError:
+                raise  # it was closed, or had failed before
+            except BaseException as error:  # Ctrl-C in the caller's thread: whether it was committed is anybody's guess
+                failure = self._fail(error)
+                self._settle(batch)
+                if isinstance(error, Exception):
+                    raise _again(failure) from error
+                raise
+            if alone is not None and not self._hooks:
+                with self.mutex:
+                    self._in_flight = False
+                    log.durable = seq
+            else:
+                self._settle(batch)
+        return seq
+
     def push(self, item: Statement | _Waiter, *, ring: bool = True) -> None:
         """Queues a change other than a record."""
         self.check()
@@ -211,12 +242,6 @@ class Writer:
 
     def _commit(self, batch: Sequence[Item], full: bool) -> None:
         db = self._db
-        if len(batch) == 1 and not full and isinstance(batch[0], tuple) and batch[0][0].id is not None:
-            db.execute(
-                _INSERT_ONE, _values(batch[0], batch[0][0].id)
-            )  # one statement is a transaction of its own, a fifth faster
-            self.commits += 1
-            return
         full = full or any(type(item) is _Waiter and item.full for item in batch)
         if full:
             db.execute("PRAGMA synchronous = full")
@@ -257,8 +282,6 @@ class Writer:
 
     def _settle(self, batch: Sequence[Item]) -> None:
         """Notes what a drain made durable, or that it failed, and wakes those who wait for it."""
-        if len(batch) == 1 and isinstance(batch[0], tuple) and self._settle_one(batch[0]):
-            return
         grown: dict[tuple[bytes, bytes], int] = {}
         waiters: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
         with self.mutex:
@@ -283,18 +306,6 @@ class Writer:
         if grown and self._hooks:
             self._tell(grown)
 
-    def _settle_one(self, row: _Row) -> bool:
-        """The short way for a lone record; False if its write failed."""
-        with self.mutex:
-            if self._failure is not None:
-                return False
-            self._in_flight = False
-            log, seq = row[0], row[1]
-            log.durable = seq
-        if self._hooks:
-            self._tell({(log.run, log.writer): seq})
-        return True
-
     def _tell(self, grown: Mapping[tuple[bytes, bytes], int]) -> None:
         with self.mutex:
             hooks = tuple(self._hooks.values())
@@ -304,7 +315,7 @@ class Writer:
             except Exception:  # an observer's mistake must neither stop the writer nor look like a failed write
                 logging.getLogger(__name__).exception("a hook of the journal failed")
 
-    def _fail(self, error: BaseException) -> None:
+    def _fail(self, error: BaseException) -> JournalError:
         try:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
@@ -314,6 +325,7 @@ class Writer:
         failure.__cause__ = error
         with self.mutex:
             self._failure = failure
+        return failure
 
 
 def _values(row: _Row, log: int) -> tuple[Any, ...]:
