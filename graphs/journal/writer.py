@@ -120,10 +120,11 @@ class Writer:
                 with self.mutex:
                     alone = log.id if not self._queue else None
                     seq = self.record(log, encoded, ring=False)
+                    row: _Row = (log, seq, *encoded, log.chk)
                     batch, self._queue = self._queue, batch
                     self._in_flight = True
                 if alone is not None:  # one statement is a transaction of its own, a fifth faster
-                    self._db.execute(_INSERT_ONE, _values((log, seq, *encoded, log.chk), alone))
+                    self._db.execute(_INSERT_ONE, _values(row, alone))
                     self.commits += 1
                 else:
                     self._commit(batch, full=False)
