@@ -124,8 +124,8 @@ async def delayed(target: int, seconds: float) -> AsyncIterator[int]:
 async def seconds_of(document: dict[str, Any], url: str, journal: Journal) -> float:
     """How long a run takes, connecting included. Raises WrongAnswer."""
 
-    async def connect(where: str, token: str | None, of: Journal) -> Any:
-        return await connect_worker(where, token=token, journal=of)
+    async def connect(where: str, token: str | None, of: Journal, runs: Sequence[bytes]) -> Any:
+        return await connect_worker(where, token=token, journal=of, runs=runs)
 
     agents = standard()
     device = Device(journal=journal, agents=agents, models=ScriptedModels(), connect=connect)

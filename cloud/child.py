@@ -18,6 +18,7 @@ from graphs.attempt import Attempt
 from graphs.errors import LinkCondition
 from graphs.events import Settled, Start as StartCommand
 from graphs.journal.ids import run_id_short
+from graphs.outcomes import Known as KnownOutcomes
 from graphs.paths import split_frame, split_path
 from graphs.recorder import LogRecorder
 from graphs.records import Cancel, Close, End, EndStatus, Error, Frame, Input, Known, Record, Result, Start, State, Submit
@@ -50,10 +51,11 @@ class ChildRun:
     """One child run. `root` is the run id of the device's run: idempotency keys of agents hang on it.
 
     `bypass` are names of agents that need not exist, `model_names` the device's words for models; `grace_ms` is how long its
-    owner may be gone before it is cancelled, None for ever.
+    owner may be gone before it is cancelled, None for ever. `before` is what an earlier process of this worker has reported: what it
+    finished is not done again, what it was doing is, unless that has effects.
     """
 
-    def __init__(self, worker: Worker, log: ChildLog, run: bytes, submit: Submit) -> None:
+    def __init__(self, worker: Worker, log: ChildLog, run: bytes, submit: Submit, before: KnownOutcomes | None = None) -> None:
         self.worker = worker
         self.run = run
         parent = submit.opts.get("parent")
@@ -64,6 +66,7 @@ class ChildRun:
         gone = submit.opts.get("gone")
         self.grace_ms: int | None = int(gone[1]) if isinstance(gone, (list, tuple)) and len(gone) > 1 else None
         self.ended = False
+        self._before = before
         self._log = log
         self._recorder = _ChildRecorder(self._append, self._durable, everything=True, delta=self._delta, show=self._show)
         self._frames: dict[str, FrameRun] = {}
@@ -98,6 +101,7 @@ class ChildRun:
             options=self._options,
             recorder=self._recorder,
             root=self.root,
+            before=self._before,
         )
         for record in early:
             frame.order(record)

@@ -12,6 +12,7 @@ from typing import Any
 
 from graphs.errors import LinkCondition
 from graphs.events import Close as CloseEvent, Event as EngineEvent, Order, Outcome, Suspend, Told
+from graphs.outcomes import Known
 from graphs.paths import escape, node_path
 from graphs.plan import Compiler
 from graphs.ports import Recorder, Services
@@ -24,7 +25,9 @@ __all__ = ["FrameRun"]
 
 
 class FrameRun:
-    """One frame. `name` is its name in the root run; `inputs` are what came with the order that opened it."""
+    """One frame. `name` is its name in the root run; `inputs` are what came with the order that opened it; `before` is what an earlier
+    process of this worker has reported of it.
+    """
 
     def __init__(
         self,
@@ -38,14 +41,18 @@ class FrameRun:
         options: Mapping[str, Any],
         recorder: Recorder,
         root: bytes,
+        before: Known | None = None,
     ) -> None:
         self.name = name
+        before = before or Known()
         known, self._inject = _split_inputs(name, graph, inputs)
         computed = {each for each, spec in graph.nodes.items() if is_computed(spec)}
         self._runtime = Runtime(
             compiler.plan(graph),
             compiler,
-            known=known,
+            known={**before.outcomes, **known},
+            begun=before.begun,
+            indeterminate=before.indeterminate,
             frame=name,
             demand=computed if demand else None,
             open=True,

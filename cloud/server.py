@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
 from cloud.child import ChildRun
+from cloud.revival import LeftOpen, left_open
 from cloud.worker import RefusedCut, Worker
-from graphs.records import Frame, Known, Submit
+from graphs.records import Frame, Known, Record, Submit
 from graphs.values import Value
 from protocol.config import Config, Role
 from protocol.events import Acked, Closed, Event, Got, GraphReceived
-from protocol.journal_store import JournalStore
+from protocol.journal_store import JournalStore, device_of
 from protocol.messages import GraphStatus
 from protocol.session import Conn
 from protocol.transport import PATH, Link, accept, listen
@@ -81,12 +83,24 @@ class _Device:
         if isinstance(record, Submit):
             self.runs[event.run] = ChildRun(self.worker, self, event.run, record)
         child = self.runs.get(event.run)
-        if child is not None and isinstance(record, (Submit, Frame)):
+        if child is not None:
+            self._take(child, record)
+        self._forget_ended()
+
+    def revive(self, found: LeftOpen) -> None:
+        """Go on with a child run that an earlier process of this worker left open."""
+        child = self.runs[found.run] = ChildRun(self.worker, self, found.run, found.submit, found.known)
+        for record in found.orders:
+            if not (isinstance(record, (Submit, Frame)) and record.frame in found.broken):
+                self._take(child, record)
+        self._forget_ended()
+
+    def _take(self, child: ChildRun, record: Record) -> None:
+        if isinstance(record, (Submit, Frame)):
             child.park(record)
             self._start(child, record)
-        elif child is not None:
+        else:
             child.order(record)
-        self._forget_ended()
 
     def _acknowledged(self, event: Acked) -> None:
         if event.run in self.runs:
@@ -169,7 +183,6 @@ class WorkerServer:
         self._host = host
         self._port = port
         self._token = token
-        self._store = JournalStore(worker.journal)
         self._devices: dict[bytes, _Device] = {}
         self._server: Server | None = None
         self._draining: int | None = None
@@ -178,6 +191,7 @@ class WorkerServer:
         """Begin to listen; gives the link URL. Raises UsageError for an address that is not loopback, OSError for one that is
         taken.
         """
+        await self._revive()
         self._server = await listen(
             self._serve, host=self._host, port=self._port, token=self._token, draining=lambda: self._draining, health=self._health
         )
@@ -200,19 +214,32 @@ class WorkerServer:
     def _health(self) -> str:
         return f"ok: {self.worker.running} running\n"
 
+    async def _device(self, name: bytes, runs: Collection[bytes]) -> _Device:
+        store = JournalStore(self.worker.journal, name)
+        config = Config(role=Role.WORKER, peer=name.hex(), device=name, agent="graphferry", offer=self.worker.offer())
+        device = _Device(self.worker, name, store, Conn(config, await store.find(runs)))
+        return self._devices.setdefault(name, device)  # another connection of it may have come meanwhile
+
+    async def _revive(self) -> None:
+        """What an earlier process left open goes on, whether or not its devices are there."""
+        journal = self.worker.journal
+        left: dict[bytes, list[LeftOpen]] = {}
+        for row in journal.runs(role="child", status="running"):
+            owner = device_of(row.name)
+            found = left_open(journal, row.run) if owner is not None else None
+            if owner is not None and found is not None:
+                left.setdefault(owner, []).append(found)
+        for owner, several in left.items():
+            device = await self._device(owner, [found.run for found in several])
+            for found in several:
+                device.revive(found)
+
     async def _serve(self, socket: ServerConnection) -> None:
         came = await accept(socket)
         if came is None:
             return
         packet, hello = came
-        device = self._devices.get(hello.device)
-        if device is None:
-            config = Config(
-                role=Role.WORKER, peer=hello.device.hex(), device=hello.device, agent="graphferry", offer=self.worker.offer()
-            )
-            device = self._devices[hello.device] = _Device(
-                self.worker, hello.device, self._store, Conn(config, await self._store.find(()))
-            )
+        device = self._devices.get(hello.device) or await self._device(hello.device, ())
         fault = device.fence(hello.conn)
         if fault is not None:
             await socket.close(4409, fault.text[:100])

@@ -81,8 +81,8 @@ class Worker:
 
     @property
     def slots(self) -> int:
-        """How many child runs may be open at once."""
-        return 64
+        """How many child runs may be open at once, those included whose device is away (docs/protocol.md §15)."""
+        return 1024
 
     def graph(self, address: bytes, bypass: tuple[str, ...] = ()) -> Graph | None:
         """The cut with this hash, checked, if it is here; `bypass` are names of agents that need not exist. Raises RefusedCut."""

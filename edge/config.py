@@ -11,21 +11,29 @@ from graphs.environment import Environment
 from graphs.errors import UsageError
 from graphs.settings import read_settings
 
-__all__ = ["EdgeConfig", "load_config"]
+__all__ = ["GRACE", "EdgeConfig", "load_config"]
 
-_KEYS: Final = {"cloud": "map with `url`", "models": "map of tier or name to a model's name", "offline": "true or false"}
+_KEYS: Final = {
+    "cloud": "map with `url`, and `grace` in seconds",
+    "models": "map of tier or name to a model's name",
+    "offline": "true or false",
+}
+
+GRACE: Final = 10.0
+"""Seconds that a lost connection to a worker may take to come back before what waits for it is suspended."""
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeConfig:
     """What the user of a device decided once.
 
-    `url` is the worker's link URL, `models` maps tiers and other names to names of models, `offline` forbids the network,
-    `token` is what the worker wants to see.
+    `url` is the worker's link URL, `grace` the seconds that a lost connection to it may take to come back, `models` maps tiers and
+    other names to names of models, `offline` forbids the network, `token` is what the worker wants to see.
     """
 
     home: Path
     url: str | None = None
+    grace: float = GRACE
     models: Mapping[str, str] = field(default_factory=dict)
     offline: bool = False
     token: str | None = field(default=None, repr=False)
@@ -48,7 +56,12 @@ def load_config(env: Environment) -> EdgeConfig:
             raise UsageError(f"{path}: unknown entry {key!r}; known are {', '.join(sorted(_KEYS))}")
     cloud = data.get("cloud") or {}
     models = data.get("models") or {}
-    if not isinstance(cloud, Mapping) or not isinstance(cloud.get("url", ""), str) or set(cloud) - {"url"}:
+    if (
+        not isinstance(cloud, Mapping)
+        or not isinstance(cloud.get("url", ""), str)
+        or type(cloud.get("grace", 0)) not in (int, float)
+        or set(cloud) - {"url", "grace"}
+    ):
         raise UsageError(f"{path}: `cloud` is a {_KEYS['cloud']}, for instance\ncloud: {{url: ws://127.0.0.1:8765/v1/link}}")
     if not isinstance(models, Mapping) or not all(isinstance(each, str) for pair in models.items() for each in pair):
         raise UsageError(f"{path}: `models` is a {_KEYS['models']}, for instance\nmodels: {{small: smollm2-135m}}")
@@ -57,6 +70,7 @@ def load_config(env: Environment) -> EdgeConfig:
     return EdgeConfig(
         home=home,
         url=env.environ.get("GRAPHFERRY_CLOUD") or cloud.get("url"),
+        grace=cloud.get("grace", GRACE),
         models=models,
         offline=data.get("offline", False),
         token=env.environ.get("GRAPHFERRY_TOKEN"),

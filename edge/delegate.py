@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
+from edge.attached import NODE_CODES, Attached
 from edge.fragments import Fragment, Fragments, depending
 from graphs.errors import LinkCondition, NodeError, NodeTimeout
 from graphs.events import Event as EngineEvent, Outcome, Settled, Start, Suspend, Told
@@ -44,13 +45,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Delegate"]
 
-_GONE: Final = ("cancel", 30_000)
-"""What the worker does when this device is gone for so long (ms): there is no resume of links yet, so it stops and a new child
-run goes on.
-"""
-
-_NODE_CODES: Final = frozenset({"NODE_FAILED", "NODE_TIMEOUT", "MODEL_REFUSED", "CONTEXT_TOO_LONG", "VALUE_UNSUPPORTED"})
-"""Failures of the node's own doing; everything else is a condition of the link (docs/protocol.md §17)."""
+_GONE: Final = ("cancel", 7 * 24 * 3_600_000)
+"""What the worker does when this device is gone for so long (ms): until then it goes on, and the run that is resumed takes what it made."""
 
 
 class Delegate:
@@ -61,7 +57,7 @@ class Delegate:
     `labels` are those of the root graph's nodes. With `demand` shipped nodes start on order; `one_frame` says that only the
     root graph can have any, in one turn. `feed` takes events for
     the engine, `on_token(path, token)` the pieces of answers as they are made, `on_begun` a node that the worker has begun on
-    order.
+    order. `attached` is an open child run to go on with.
     """
 
     def __init__(
@@ -78,9 +74,10 @@ class Delegate:
         clock: Callable[[], float],
         on_token: Callable[[str, Value], None],
         on_begun: Callable[[Start], None],
+        attached: Attached | None = None,
     ) -> None:
         self.run = run
-        self.child = new_run_id()
+        self.child = attached.run if attached is not None else new_run_id()
         self.made: dict[str, tuple[Result, int]] = {}
         self.sent: dict[str, int] = {}
         self.retries: dict[str, int] = {}
@@ -89,18 +86,19 @@ class Delegate:
         self._options = options
         self._demand = demand
         self._one_frame = one_frame
-        self._all_closed = False
+        self._attached = attached
+        self._all_closed = attached is not None and None in attached.closed
         self._journal = journal
         self._feed = feed
         self._clock = clock
         self._on_token = on_token
         self._on_begun = on_begun
         self._link: WorkerLink | None = None
-        self._submitted = False
+        self._submitted = attached is not None
         self._frames: dict[str, Fragment] = {}
         self._expected: dict[str, Start] = {}
         self._conditions: dict[str, LinkCondition] = {}
-        self._told: set[str] = set()
+        self._told: set[str] = set(attached.told) if attached is not None else set()
         self._lost: LinkCondition | None = None
         self._ended = False
 
@@ -109,11 +107,16 @@ class Delegate:
     def use(self, link: WorkerLink) -> None:
         """The worker can be reached over this link."""
         self._link = link
+        if self._attached is not None:
+            link.attach(self.child, self)
 
-    async def close(self) -> None:
-        """The run is over here: tell the worker that nothing more will come."""
+    async def close(self, *, suspended: bool = False) -> None:
+        """The run is over here: tell the worker that nothing more will come. If it is only `suspended`, say nothing: the worker goes on, and
+        so may this run."""
         if self._link is not None and self._lost is None and self._submitted:
-            if self._expected:
+            if suspended:
+                pass
+            elif self._expected:
                 self._append(Cancel(None, "the device's run is over"))
             elif not self._all_closed:
                 self._append(Close(None))
@@ -181,6 +184,8 @@ class Delegate:
             self._soon(Suspend(start, condition, self._clock()))
             return False
         self._expected[path] = start
+        if self._attached is not None and path in self._attached.ordered:
+            return False  # by an earlier process, and perhaps begun long ago
         if self._demand:
             self._append(StartRecord(path, start.at))
         return self._demand and path in self._expected
@@ -246,13 +251,13 @@ class Delegate:
         path = record.path
         if path is None:
             self.lost(LinkCondition(record.code, f"the worker could not run its part: {text}", retryable=record.retryable))
-        elif path in self._frames and record.code not in _NODE_CODES:
+        elif path in self._frames and record.code not in NODE_CODES:
             self._hold_back(
                 path, LinkCondition(record.code, f"the worker could not run its part: {text}", retryable=record.retryable)
             )
         elif not record.final:
             return  # the worker tries again by itself
-        elif record.code in _NODE_CODES:
+        elif record.code in NODE_CODES:
             self.retries[path] = record.retry
             timed_out = record.code == NodeTimeout.code
             error: NodeError = NodeTimeout(text) if timed_out else NodeError(text, retryable=record.retryable)
@@ -274,6 +279,8 @@ class Delegate:
         if not self._link.put_graph(graph.hash, graph.canonical, labels):
             text = "the part of the graph for the worker carries labels it is not cleared for"
             raise LinkCondition("LABEL_WITHHELD", text, retryable=False)
+        if self._attached is not None and self._goes_on(fragment, self._attached):
+            return
         opts: dict[str, Value] = {"demand": True} if self._demand else {}
         if self._submitted:
             self._link.append(self.child, FrameRecord(fragment.name, graph.hash, fragment.inputs, opts), labels)
@@ -291,6 +298,44 @@ class Delegate:
             self._link.open_run(self.child, self, Submit(fragment.name, graph.hash, fragment.inputs, opts), labels)
             self._submitted = True
         self.sent[""] = self.sent.get("", 0) + len(graph.canonical)
+
+    def _goes_on(self, fragment: Fragment, attached: Attached) -> bool:
+        """Whether the worker has this frame from an earlier process; then it is told what it does not know yet.
+
+        Raises LinkCondition if the open child run is of no use for it.
+        """
+        address = attached.frames.get(fragment.name)
+        if address is None and not self._all_closed:
+            return False
+        if address != fragment.graph.hash or fragment.name in attached.given_up:
+            self._begin_anew(attached)
+            return False
+        fragment.closed = fragment.name in attached.closed or None in attached.closed
+        for name, (state, value) in fragment.inputs.items():
+            spec = fragment.graph.nodes.get(name)
+            if spec is not None and not is_computed(spec) and name not in fragment.graph.boundary:
+                continue  # a value that was there from the start
+            path = node_path(fragment.name, escape(name)) if spec is not None else name
+            if path not in attached.told:
+                self._append(Input(path, state, value), self._labels_of(path), path)
+        return True
+
+    def _begin_anew(self, attached: Attached) -> None:
+        """The open child run fits no more, as its nodes are placed otherwise: end it, and open another.
+
+        Raises LinkCondition where that is not safe now; it is in the next process, which will not find the child run open.
+        """
+        self._append(Cancel(None, "the run goes on in another child run"))
+        if attached.in_flight or len(self._frames) > 1:
+            raise LinkCondition(
+                "RUN_CHANGED", "the part of the run at the worker was ended, as its nodes are placed otherwise now"
+            )
+        assert self._link is not None
+        self._link.forget(self.child)
+        self.child = new_run_id()
+        self._attached = None
+        self._submitted = self._all_closed = False
+        self._told -= attached.told
 
     def _send_outcome(self, path: str, value: Value) -> None:
         record = Input(path, State.COMPLETED, value)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 from edge.config import EdgeConfig
@@ -50,14 +51,14 @@ def open_device(
             ask=_asker(env),
             write=lambda line: print(line, file=env.stderr),
             emit=emit,
-            connect=_connect,
+            connect=partial(_connect, config.grace),
         )
 
 
-async def _connect(url: str, token: str | None, journal: Journal) -> Any:
+async def _connect(grace: float, url: str, token: str | None, journal: Journal, runs: Sequence[bytes]) -> Any:
     from edge.worker import connect_worker
 
-    return await connect_worker(url, token=token, journal=journal)
+    return await connect_worker(url, token=token, journal=journal, grace=grace, runs=runs)
 
 
 def _asker(env: Environment) -> Callable[[str], Any] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +52,8 @@ class RunOptions:
 
 @dataclass(slots=True)
 class Device:
-    """What this device has: its journal, agents, models and what it calls them. `connect` opens the link to a worker."""
+    """What this device has: its journal, agents, models and what it calls them. `connect(url, token, journal, child runs to go on
+    with)` opens the link to a worker."""
 
     journal: Journal
     agents: Registry
@@ -63,4 +64,4 @@ class Device:
     ask: Callable[[str], Any] | None = None
     write: Callable[[str], Any] | None = None
     emit: Callable[[ProgressEvent], None] = lambda _event: None
-    connect: Callable[[str, str | None, Journal], Any] | None = None
+    connect: Callable[[str, str | None, Journal, Sequence[bytes]], Any] | None = None

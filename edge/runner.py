@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from edge.attached import Attached, open_children, usable
 from edge.means import Device, RunOptions
 from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
 from edge.report import RunReport, status_of
@@ -58,12 +59,17 @@ async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: 
 
 
 async def resume_run(device: Device, graph: Graph, options: RunOptions, run_id: bytes, *, name: str) -> RunReport:
-    """Go on with a run from its journal: completed nodes do not run again, nodes with effects that were in flight ask."""
+    """Go on with a run from its journal: completed nodes do not run again, nodes with effects that were in flight ask.
+
+    What a worker still does for the run, or did while this device was away, counts.
+    """
+    run = _Run(device, graph, options, run_id, Known())
+    await run.prepare(open_children(device.journal, run_id))
     records: list[Any] = [logged.record for logged in device.journal.records(run_id)]
     for child in device.journal.children(run_id):
         records.extend(logged.record for logged in device.journal.records(child.run))
-    run = _Run(device, graph, options, run_id, known_outcomes(records))
-    await run.prepare()
+    run.known = known_outcomes(records)
+    run.known.indeterminate -= run.attached.in_flight if run.attached is not None else set()
     device.journal.reopen_run(run_id)
     return await run.execute(name)
 
@@ -81,6 +87,7 @@ class _Run:
         self.link: WorkerLink | None = None
         self.unreachable: LinkCondition | None = None
         self.delegate: Delegate | None = None
+        self.attached: Attached | None = None
 
     @property
     def text(self) -> str:
@@ -88,8 +95,11 @@ class _Run:
 
     # -- before anything runs
 
-    async def prepare(self) -> None:
-        """Place every node, reaching for the worker only if a node may need it. Raises UsageError if no place satisfies a node."""
+    async def prepare(self, children: Sequence[bytes] = ()) -> None:
+        """Place every node, reaching for the worker only if a node may need it. Raises UsageError if no place satisfies a node.
+
+        `children` are the run's open child runs, the newest first: that one is gone on with if the worker has it, the others are ended.
+        """
         unknown = [
             name for name in self.options.pinned if name not in self.graph.nodes or not is_computed(self.graph.nodes[name])
         ]
@@ -98,9 +108,10 @@ class _Run:
         last_offer = self._last_offer()
         self.placed = self._place(last_offer)
         if self._reaches_out and not self.options.local_only:
-            await self._reach_worker()
+            await self._reach_worker(children)
             if self.link is not None:
                 await self._place_with(self.link)
+                self._attach(self.link, children)
 
     async def _place_with(self, link: WorkerLink) -> None:
         try:
@@ -109,6 +120,15 @@ class _Run:
         except UsageError:
             await link.close()
             raise
+
+    def _attach(self, link: WorkerLink, children: Sequence[bytes]) -> None:
+        for child in children:
+            if child in link.refused:
+                continue  # another worker's
+            if self.attached is None:
+                self.attached = usable(self.device.journal, child)
+            if self.attached is None or self.attached.run != child:
+                link.give_up(child)
 
     def _place(self, offer: Mapping[str, Any] | None) -> dict[str, Placement]:
         device, options = self.device, self.options
@@ -156,7 +176,7 @@ class _Run:
         agent = self.device.agents.get(name)
         return agent is not None and agent.nests is not None
 
-    async def _reach_worker(self) -> None:
+    async def _reach_worker(self, children: Sequence[bytes]) -> None:
         url = self.options.url
         if self.options.offline:
             self.unreachable = WorkerUnreachable(url or "", "this run is offline: no worker was asked")
@@ -169,7 +189,7 @@ class _Run:
         else:
             assert self.device.connect is not None
             try:
-                self.link = await self.device.connect(url, self.options.token, self.device.journal)
+                self.link = await self.device.connect(url, self.options.token, self.device.journal, children)
             except WorkerUnreachable as error:
                 self.unreachable = error
                 return
@@ -205,15 +225,17 @@ class _Run:
         device.emit({"event": "run-started", "t": time.time() * 1000, "run": self.text, "graph": name, "nodes": len(self.placed)})
         watch = Watch(self.placed, self._made, device.emit)
         runtime = self._runtime(watch)
+        suspended = True
         try:
             if self._reaches_out:
                 self.delegate = self._make_delegate(runtime, watch)
             state = await self._run_to_its_end(runtime)
+            suspended = state == State.SUSPENDED
         except asyncio.CancelledError:
             self._finish("suspended", "interrupted")
             raise
         finally:
-            await self._close()
+            await self._close(suspended=suspended)
         return await self._conclude(runtime, watch, state)
 
     def _runtime(self, watch: Watch) -> Runtime:
@@ -259,6 +281,7 @@ class _Run:
             clock=runtime.clock,
             on_token=watch.streamed,
             on_begun=runtime.begun_elsewhere,
+            attached=self.attached,
         )
         doubtful = {root_node(path) for path in self.known.indeterminate}
         if self.link is None:
@@ -337,9 +360,9 @@ class _Run:
                 journal.append(self.id, encode(End(ending, _now(), {})))
         journal.finish_run(self.id, status, ended=_now(), exit_info={"why": why})
 
-    async def _close(self) -> None:
+    async def _close(self, *, suspended: bool) -> None:
         if self.delegate is not None:
-            await self.delegate.close()
+            await self.delegate.close(suspended=suspended)
         if self.link is not None:
             await self.link.close()
 

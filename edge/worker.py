@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from edge.config import GRACE
 from graphs.errors import LinkCondition, WorkerUnreachable
-from graphs.records import Known, State, Submit, encode
+from graphs.records import Cancel, Known, State, Submit, encode
 from protocol.config import Config, Role
-from protocol.events import Closed, DeltaSeen, Diverged, Event, Faulted, Got, GraphJudged, Offered, Refused, StateSeen
+from protocol.events import Closed, DeltaSeen, Diverged, Event, Faulted, Got, GraphJudged, Offered, Ready, Refused, StateSeen
 from protocol.journal_store import JournalStore
 from protocol.messages import GraphStatus
 from protocol.transport import Link, connect
@@ -20,13 +22,24 @@ if TYPE_CHECKING:
 
 __all__ = ["WorkerLink", "connect_worker"]
 
+_FOR_GOOD: Final = frozenset({"AUTH_FORBIDDEN", "DEVICE_CLONED"})
+"""Faults after which no connection is made again."""
+
 
 class WorkerLink:
-    """An open link to one worker. `offer` is what it said last."""
+    """A link to one worker, over one connection after the other. `offer` is what it said last, `refused` are child runs that it does not
+    take any more, and why.
 
-    def __init__(self, url: str) -> None:
+    When the connection is lost, nothing is: for `grace` seconds it is made again, and whatever was said meanwhile follows. After that the
+    worker counts as unreachable.
+    """
+
+    def __init__(self, url: str, *, grace: float = GRACE) -> None:
         self.url = url
         self.offer: Mapping[str, Any] = {}
+        self.refused: dict[bytes, LinkCondition] = {}
+        self._grace = grace
+        self._patience: asyncio.TimerHandle | None = None
         self._link: Link | None = None
         self._delegates: dict[bytes, Delegate] = {}
         self._stack = AsyncExitStack()
@@ -34,12 +47,15 @@ class WorkerLink:
         self._store: JournalStore | None = None
         self._peer = b""
 
-    async def open(self, token: str | None, journal: Journal) -> None:
-        """Connect and shake hands. Raises WorkerUnreachable."""
+    async def open(self, token: str | None, journal: Journal, runs: Collection[bytes] = ()) -> None:
+        """Connect and shake hands; `runs` are child runs to go on with. Raises WorkerUnreachable."""
         config = Config(role=Role.DEVICE, peer=self.url, device=journal.store_id + bytes(8), agent="graphferry")
         self._store = JournalStore(journal)
-        opened = connect(self.url, config, self._store, self._hear, token=token)
-        self._link, ready = await self._stack.enter_async_context(opened)
+        opened = connect(self.url, config, self._store, self._hear, token=token, reconnect=True, runs=runs)
+        try:
+            self._link, ready = await self._stack.enter_async_context(opened)
+        finally:
+            self._be_patient_no_more()
         self._peer = ready.store
         self.offer = ready.offer
 
@@ -48,6 +64,7 @@ class WorkerLink:
         if self._link is not None and self._lost is None:
             await self._link.flushed()
         self._lost = self._lost or WorkerUnreachable(self.url, "the link is closed")
+        self._be_patient_no_more()
         await self._stack.aclose()
 
     # -- what delegates say
@@ -60,6 +77,17 @@ class WorkerLink:
         """Open a child run. Raises LinkCondition."""
         self._open_link().append(run, submit, labels)
         self._delegates[run] = delegate
+
+    def attach(self, run: bytes, delegate: Delegate) -> None:
+        """Go on with a child run that was among those of `open`."""
+        self._delegates[run] = delegate
+
+    def give_up(self, run: bytes) -> None:
+        """End a child run of those of `open` that nobody goes on with."""
+        try:
+            self._open_link().append(run, Cancel(None, "the run goes on in another child run"))
+        except LinkCondition:
+            return  # the worker is gone, or has ended it
 
     def append(self, run: bytes, record: Known, labels: Collection[str] = ()) -> None:
         """A record for a child run's log. Raises LinkCondition."""
@@ -106,10 +134,14 @@ class WorkerLink:
                 event.run,
                 LinkCondition("RUN_DIVERGED", "the worker's copy of this run contradicts this device's", retryable=False),
             )
-        elif isinstance(event, Faulted) and event.close is not None:
+        elif isinstance(event, Ready):
+            self._be_patient_no_more()
+        elif isinstance(event, Faulted) and event.code in _FOR_GOOD:
             self._lose(f"{event.code}: {event.text}")
+        elif isinstance(event, Faulted) and event.close is not None:
+            self._wait(f"{event.code}: {event.text}")
         elif isinstance(event, Closed):
-            self._lose(event.text or f"closed with code {event.code}")
+            self._wait(event.text or f"closed with code {event.code}")
 
     def _judged(self, event: GraphJudged) -> None:
         if event.status == GraphStatus.OK and self._store is not None:
@@ -124,11 +156,23 @@ class WorkerLink:
                 )
 
     def _end(self, run: bytes, condition: LinkCondition) -> None:
+        self.refused[run] = condition
         delegate = self._delegates.pop(run, None)
         if delegate is not None:
             delegate.lost(condition)
 
+    def _wait(self, why: str) -> None:
+        """The connection is lost: it is being made again, for a while nothing else follows from it."""
+        if self._patience is None and self._lost is None:
+            self._patience = asyncio.get_running_loop().call_later(self._grace, self._lose, why)
+
+    def _be_patient_no_more(self) -> None:
+        patience, self._patience = self._patience, None
+        if patience is not None:
+            patience.cancel()
+
     def _lose(self, why: str) -> None:
+        self._be_patient_no_more()
         if self._lost is None:
             self._lost = WorkerUnreachable(self.url, f"the connection to the worker at {self.url} was lost: {why}")
         delegates, self._delegates = self._delegates, {}
@@ -136,8 +180,12 @@ class WorkerLink:
             delegate.lost(self._lost)
 
 
-async def connect_worker(url: str, *, token: str | None, journal: Journal) -> WorkerLink:
-    """An open link to the worker at `url`. Raises WorkerUnreachable, UsageError for what is no link URL."""
-    worker = WorkerLink(url)
-    await worker.open(token, journal)
+async def connect_worker(
+    url: str, *, token: str | None, journal: Journal, grace: float = GRACE, runs: Collection[bytes] = ()
+) -> WorkerLink:
+    """An open link to the worker at `url`; `runs` are child runs to go on with. Raises WorkerUnreachable, UsageError for what is no link
+    URL.
+    """
+    worker = WorkerLink(url, grace=grace)
+    await worker.open(token, journal, runs)
     return worker

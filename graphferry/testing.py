@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -174,8 +174,8 @@ def _device(journal: Journal, agents: Any, models: Models) -> Any:
     from edge.runner import Device
     from edge.worker import connect_worker
 
-    async def connect(url: str, token: str | None, journal: Journal) -> Any:
-        return await connect_worker(url, token=token, journal=journal)
+    async def connect(url: str, token: str | None, journal: Journal, runs: Sequence[bytes]) -> Any:
+        return await connect_worker(url, token=token, journal=journal, runs=runs)
 
     names = models.names()
     return Device(journal, agents, models, default_model=names[0] if len(names) == 1 else None, connect=connect)

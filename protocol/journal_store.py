@@ -14,7 +14,7 @@ from graphs.values import canonical, decode as decode_value
 from protocol.messages import Hash, RunId, StoreId
 from protocol.store import Effect, LogHead, OpenAttempt, Snapshot, Write
 
-__all__ = ["JournalPort", "JournalStore"]
+__all__ = ["JournalPort", "JournalStore", "child_name", "device_of"]
 
 _HELD: Final = "graphs held by workers"
 _MOST_HELD: Final = 256
@@ -50,10 +50,11 @@ class JournalPort(Protocol):
 
 
 class JournalStore:
-    """A `protocol.store.LinkStore`."""
+    """A `protocol.store.LinkStore`. On a worker `peer` is the device it is for: child runs that come from it are named after it."""
 
-    def __init__(self, journal: JournalPort) -> None:
+    def __init__(self, journal: JournalPort, peer: bytes = b"") -> None:
         self._journal = journal
+        self._peer = peer
 
     async def commit(self, effects: Sequence[Effect]) -> None:
         """Everything a peer will see survives a loss of power before this returns (docs/protocol.md §10)."""
@@ -77,7 +78,9 @@ class JournalStore:
         """A child run begins with its SUBMIT, here at the worker; a device creates its child runs itself, with their parents."""
         submit = decode(record.type, record.tail)
         graph = submit.graph if isinstance(submit, Submit) else bytes(32)
-        self._journal.create_run(run, role="child", graph_hash=graph, name="cut", started=int(time.time() * 1000))
+        self._journal.create_run(
+            run, role="child", graph_hash=graph, name=child_name(self._peer), started=int(time.time() * 1000)
+        )
 
     async def read(self, run: RunId, writer: StoreId, after: int, upto: int) -> Sequence[Encoded]:
         found = []
@@ -116,6 +119,20 @@ class JournalStore:
 
     async def next_connection(self, above: int = 0) -> int:
         return self._journal.next_conn(above)
+
+
+def child_name(device: bytes) -> str:
+    """The name of a child run in a worker's journal: it says whose it is, for the process that goes on with it."""
+    return f"cut of device {device.hex()}"
+
+
+def device_of(name: str) -> bytes | None:
+    """The device that a child run of this name came from; None if the name says none."""
+    _, found, device = name.partition("cut of device ")
+    try:
+        return bytes.fromhex(device) or None if found else None
+    except ValueError:
+        return None
 
 
 def _ending(record: Encoded) -> str:

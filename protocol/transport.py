@@ -22,7 +22,7 @@ from protocol.events import Closed, Event, Faulted, Ready
 from protocol.handshake import DeviceHello, read_first_packet
 from protocol.link import Link, send_last
 from protocol.liveness import STABLE_MS, WELCOME_MS, backoff
-from protocol.messages import Fault
+from protocol.messages import Fault, RunId
 from protocol.session import Conn
 from protocol.store import LinkStore
 
@@ -53,8 +53,9 @@ async def connect(
     token: str | None = None,
     seconds: float = 10.0,
     reconnect: bool = False,
+    runs: Collection[RunId] = (),
 ) -> AsyncIterator[tuple[Link, Ready]]:
-    """A connection to a worker for the length of the block: its link, and what it said of itself.
+    """A connection to a worker for the length of the block: its link, and what it said of itself. `runs` are child runs to go on with.
 
     Raises WorkerUnreachable if there is no worker, WorkerRefused if it does not let this device in; both once, nothing is tried again. With
     `reconnect` a connection that is lost later is made again until the block ends; a worker that then refuses is told as `Faulted`.
@@ -69,7 +70,7 @@ async def connect(
         on_event(event)
 
     socket = await _open(url, token, seconds)
-    link = Link(Conn(config, await store.find(())), store, hear)
+    link = Link(Conn(config, await store.find(runs)), store, hear)
     number = await store.next_connection()
     carrying = asyncio.get_running_loop().create_task(_carry(link, socket, number))
     try:

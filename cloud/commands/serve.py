@@ -10,6 +10,7 @@ from argparse import ArgumentParser, Namespace
 from typing import Final
 
 from cloud.config import WorkerConfig, load_worker_config
+from cloud.lease import lease
 from cloud.server import WorkerServer
 from cloud.worker import Worker
 from graphs.environment import SWITCH_SECONDS, Environment, ExitStatus
@@ -44,7 +45,7 @@ def main(args: Namespace, env: Environment) -> int:
     token = _token(args, env)
     config = load_worker_config(env.cwd / args.config if args.config else None, agents=tuple(args.agents), token=token)
     agents = known_agents(config.agents, folder=env.cwd)
-    with Journal.open(env.home("cloud") / "journal.db", synchronous="full") as journal:
+    with lease(env.home("cloud")), Journal.open(env.home("cloud") / "journal.db", synchronous="full") as journal:
         worker = Worker(journal, agents, _models(config, env), files=str(config.folder) if config.folder else None)
         server = WorkerServer(worker, host=args.host, port=args.port, token=token)
         sys.setswitchinterval(SWITCH_SECONDS)

@@ -1,0 +1,59 @@
+"""What a worker's process finds of child runs that an earlier one left open, so that it goes on with them (docs/protocol.md §10)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graphs.errors import NodeError, NodeTimeout
+from graphs.events import Outcome
+from graphs.outcomes import Known, known_outcomes
+from graphs.records import Error, Record, State, Submit
+from graphs.values import MISSING
+
+if TYPE_CHECKING:
+    from graphs.journal import Journal
+
+__all__ = ["LeftOpen", "left_open", "reported"]
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOpen:
+    """An open child run: the orders of its owner, the first of them its SUBMIT, and what this store has reported.
+
+    `broken` are the frames that were found unable to run, "" for the first or for all.
+    """
+
+    run: bytes
+    submit: Submit
+    orders: list[Record]
+    known: Known
+    broken: frozenset[str]
+
+
+def left_open(journal: Journal, run: bytes) -> LeftOpen | None:
+    """What is to be known to go on with a child run; None if its SUBMIT is not here."""
+    logged = list(journal.records(run))
+    orders = [each.record for each in logged if each.writer != journal.store_id]
+    if not orders or not isinstance(orders[0], Submit):
+        return None
+    own = [each.record for each in logged if each.writer == journal.store_id]
+    broken = {
+        each.path or "" for each in own if isinstance(each, Error) and each.final and (not each.path or each.path.endswith("/"))
+    }
+    return LeftOpen(run, orders[0], orders, reported(own), frozenset(broken))
+
+
+def reported(records: Iterable[Record]) -> Known:
+    """What the reports of a child run say is known: failures that are final among them, since its owner was told and decides."""
+    records = list(records)
+    known = known_outcomes(records)
+    for record in records:
+        if isinstance(record, Error) and record.final and record.path is not None and record.path not in known.outcomes:
+            timed_out = record.code == NodeTimeout.code
+            text = record.text if isinstance(record.text, str) else record.code
+            error: NodeError = NodeTimeout(text) if timed_out else NodeError(text, retryable=record.retryable)
+            known.outcomes[record.path] = Outcome(State.TIMED_OUT if timed_out else State.FAILED, MISSING, error)
+    known.indeterminate -= set(known.outcomes)
+    return known
