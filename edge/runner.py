@@ -88,6 +88,7 @@ class _Run:
         self.unreachable: LinkCondition | None = None
         self.delegate: Delegate | None = None
         self.attached: Attached | None = None
+        self.runtime: Runtime | None = None
 
     @property
     def text(self) -> str:
@@ -224,7 +225,7 @@ class _Run:
         device = self.device
         device.emit({"event": "run-started", "t": time.time() * 1000, "run": self.text, "graph": name, "nodes": len(self.placed)})
         watch = Watch(self.placed, self._made, device.emit)
-        runtime = self._runtime(watch)
+        runtime = self.runtime = self._runtime(watch)
         suspended = True
         try:
             if self._reaches_out:
@@ -380,8 +381,9 @@ class _Run:
         self.delegate.opened(frame, turn)
 
     def over(self, frame: Frame, turn: int, *, cancelled: bool) -> None:
-        assert self.delegate is not None
-        self.delegate.over(frame, turn, cancelled=cancelled)
+        if not self._is_over:
+            assert self.delegate is not None
+            self.delegate.over(frame, turn, cancelled=cancelled)
 
     def expect(self, start: Start) -> bool:
         assert self.delegate is not None
@@ -392,8 +394,13 @@ class _Run:
             self.delegate.settled(event)
 
     def stop(self, start: Start) -> None:
-        if self.delegate is not None:
+        if self.delegate is not None and not self._is_over:
             self.delegate.stop(start)
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether the whole run ends: what becomes of the worker's part is decided when it is closed, and a suspended run leaves it be."""
+        return self.runtime is not None and self.runtime.ended
 
 
 def _now() -> int:

@@ -40,6 +40,8 @@ class WorkerLink:
         self.refused: dict[bytes, LinkCondition] = {}
         self._grace = grace
         self._patience: asyncio.TimerHandle | None = None
+        self._early: dict[bytes, list[Event]] = {}
+        """What was told of the child runs to go on with before anybody did."""
         self._link: Link | None = None
         self._delegates: dict[bytes, Delegate] = {}
         self._stack = AsyncExitStack()
@@ -51,6 +53,7 @@ class WorkerLink:
         """Connect and shake hands; `runs` are child runs to go on with. Raises WorkerUnreachable."""
         config = Config(role=Role.DEVICE, peer=self.url, device=journal.store_id + bytes(8), agent="graphferry")
         self._store = JournalStore(journal)
+        self._early = {run: [] for run in runs}
         opened = connect(self.url, config, self._store, self._hear, token=token, reconnect=True, runs=runs)
         try:
             self._link, ready = await self._stack.enter_async_context(opened)
@@ -79,11 +82,14 @@ class WorkerLink:
         self._delegates[run] = delegate
 
     def attach(self, run: bytes, delegate: Delegate) -> None:
-        """Go on with a child run that was among those of `open`."""
+        """Go on with a child run that was among those of `open`; what was told of it meanwhile is told soon, when the run has begun."""
         self._delegates[run] = delegate
+        for event in self._early.pop(run, ()):
+            asyncio.get_running_loop().call_soon(self._hear, event)
 
     def give_up(self, run: bytes) -> None:
         """End a child run of those of `open` that nobody goes on with."""
+        self._early.pop(run, None)
         try:
             self._open_link().append(run, Cancel(None, "the run goes on in another child run"))
         except LinkCondition:
@@ -111,7 +117,9 @@ class WorkerLink:
     # -- what the link says
 
     def _hear(self, event: Event) -> None:
-        if isinstance(event, Got):
+        if isinstance(event, (Got, DeltaSeen, StateSeen)) and event.run in self._early:
+            self._early[event.run].append(event)
+        elif isinstance(event, Got):
             delegate = self._delegates.get(event.run)
             if delegate is not None:
                 delegate.got(event.record, len(encode(event.record).tail))

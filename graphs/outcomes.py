@@ -42,7 +42,8 @@ def known_outcomes(records: Iterable[Record]) -> Known:
             known.outcomes.setdefault(record.path, Outcome(State.SKIPPED))
         elif isinstance(record, Error) and record.path is not None:
             known.begun[record.path] = max(known.begun.get(record.path, 0), record.at)
-            ended[record.path] = max(ended.get(record.path, 0), record.at)
+            if record.code != "NODE_INDETERMINATE":  # that nobody knows how it ended is no end
+                ended[record.path] = max(ended.get(record.path, 0), record.at)
     # A result or an error ends the execution it names; another log may tell of a later one.
     known.indeterminate = {path for path, at in once.items() if path not in known.outcomes and at > ended.get(path, 0)}
     return known

@@ -32,6 +32,12 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     return home
 
 
+def impatient(home: Path, grace: float = 0.2) -> None:
+    """Lets the device wait that long, in seconds, for a connection to come back: most tests end their worker for good."""
+    (home / "edge").mkdir(exist_ok=True)
+    (home / "edge" / "config.yaml").write_text(f"cloud: {{grace: {grace}}}\n", encoding="utf-8")
+
+
 REQUIRED = os.environ.get("GRAPHFERRY_REQUIRE_MODEL") == "1"
 """Set by `make test`: a missing model is then a failure and not a reason to skip."""
 
@@ -95,6 +101,7 @@ def home(own_home: Path, tmp_path: Path) -> Path:
     from gates import AGENTS
 
     (tmp_path / "gate_agents.py").write_text(AGENTS, encoding="utf-8")
+    impatient(own_home)
     return own_home
 
 

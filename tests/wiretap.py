@@ -80,7 +80,11 @@ class Tap:
                 device, _ = self._listening.accept()
             except OSError:
                 return
-            worker = socket.create_connection(self._target)
+            try:
+                worker = socket.create_connection(self._target)
+            except OSError:  # the worker is away
+                device.close()
+                continue
             self._sockets += [device, worker]
             connection = Connection()
             self.connections.append(connection)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from conftest import impatient
 from gates import Gates, gates
 from graphs.records import Event, Result, State
 from logbook import made, nodes, of, runs
@@ -22,6 +23,7 @@ AGENTS = ("--agents", "gate_agents.py")
 
 @pytest.fixture
 def home(own_home: Path) -> Path:
+    impatient(own_home)
     return own_home
 
 
@@ -134,13 +136,13 @@ def test_ctrl_c_suspends_and_says_how_to_go_on(home: Path, tmp_path: Path, gate:
             assert held.path == "first"
             device.send(signal.SIGINT)
             outcome = device.outcome()
-            held.gone()
         assert outcome.status == 130
         assert "Traceback" not in outcome.stderr
         run = told_run(outcome.stderr)
         assert [row.status for row in runs(home, "edge") if row.role == "root"] == ["suspended"]
+        held.release("from first")  # what the worker was doing it went on with
         with start("resume", run, "--cloud", worker.url, "--json", home=home, cwd=tmp_path) as device:
-            for path in ("first", "between", "second", "end"):
+            for path in ("between", "second", "end"):
                 held = gate.next()
                 assert held.path == path
                 held.release(path)
@@ -254,16 +256,20 @@ def test_an_agent_sees_one_key_for_all_its_executions(home: Path, tmp_path: Path
             first = gate.next()
             keys.append(first.who["key"])
             device.kill()
+            worker.kill()
+            first.gone()
         (row,) = (row for row in runs(home, "edge") if row.role == "root")
-        with start("resume", row.run.hex(), "--cloud", worker.url, home=home, cwd=tmp_path) as device:
-            again = gate.next()
-            keys.append(again.who["key"])
-            again.release("1")
-            first.release("too late")
-            gate.next().release("2")
-            gate.next().release("3")
-            gate.next().release("4")
-            assert device.outcome().status == 0
+    with (
+        serve(*AGENTS, home=home, cwd=tmp_path) as worker,
+        start("resume", row.run.hex(), "--cloud", worker.url, home=home, cwd=tmp_path) as device,
+    ):
+        again = gate.next()
+        keys.append(again.who["key"])
+        again.release("1")
+        gate.next().release("2")
+        gate.next().release("3")
+        gate.next().release("4")
+        assert device.outcome().status == 0
     assert keys[0] == keys[1]
     assert len(bytes.fromhex(keys[0])) == 16
 
