@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
 from edge.fragments import Fragment, Fragments, depending
-from graphs.errors import LinkCondition, NodeError, NodeTimeout
+from graphs.errors import LimitReached, LinkCondition, NodeError, NodeTimeout
 from graphs.events import Event as EngineEvent, Outcome, Settled, Start, Suspend, Told
 from graphs.frames import Frame
 from graphs.journal.ids import new_run_id
@@ -49,7 +49,9 @@ _GONE: Final = ("cancel", 30_000)
 run goes on.
 """
 
-_NODE_CODES: Final = frozenset({"NODE_FAILED", "NODE_TIMEOUT", "MODEL_REFUSED", "CONTEXT_TOO_LONG", "VALUE_UNSUPPORTED"})
+_NODE_CODES: Final = frozenset(
+    {"NODE_FAILED", "NODE_TIMEOUT", "LIMIT_REACHED", "MODEL_REFUSED", "CONTEXT_TOO_LONG", "VALUE_UNSUPPORTED"}
+)
 """Failures of the node's own doing; everything else is a condition of the link (docs/protocol.md §17)."""
 
 
@@ -256,6 +258,8 @@ class Delegate:
             self.retries[path] = record.retry
             timed_out = record.code == NodeTimeout.code
             error: NodeError = NodeTimeout(text) if timed_out else NodeError(text, retryable=record.retryable)
+            if record.code == LimitReached.code:
+                error = LimitReached.told(text, record.detail)
             self._expected.pop(path, None)
             self._feed(Told(path, Outcome(State.TIMED_OUT if timed_out else State.FAILED, MISSING, error), now))
         else:

@@ -16,16 +16,17 @@ from edge.means import Device, RunOptions
 from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
 from edge.report import RunReport, status_of
 from edge.watch import Watch
+from graphs.budget import measure
 from graphs.console import Console, prints
 from graphs.cut import limit_can_bind
-from graphs.errors import LinkCondition, RunSuspended, UsageError, WorkerUnreachable
+from graphs.errors import LimitReached, LinkCondition, NodeError, RunSuspended, UsageError, WorkerUnreachable
 from graphs.events import Start
 from graphs.frames import Frame
 from graphs.journal.ids import new_run_id, run_id_text
 from graphs.labels import labels_by_node
+from graphs.made import require_fit
 from graphs.outcomes import Known, known_outcomes
 from graphs.paths import escape, root_node
-from graphs.plan import Compiler
 from graphs.ports import Services
 from graphs.recorder import LogRecorder
 from graphs.records import End, EndStatus, Event, Known as Recordable, State, Submit, encode
@@ -89,7 +90,10 @@ class _Run:
     # -- before anything runs
 
     async def prepare(self) -> None:
-        """Place every node, reaching for the worker only if a node may need it. Raises UsageError if no place satisfies a node."""
+        """Place every node, reaching for the worker only if a node may need it. Raises UsageError if no place satisfies a node, and
+        for a graph that is not trusted and wants more than it may, GraphInvalid.
+        """
+        self._require_permitted()
         unknown = [
             name for name in self.options.pinned if name not in self.graph.nodes or not is_computed(self.graph.nodes[name])
         ]
@@ -101,6 +105,15 @@ class _Run:
             await self._reach_worker()
             if self.link is not None:
                 await self._place_with(self.link)
+
+    def _require_permitted(self) -> None:
+        permissions = self.options.permissions
+        if permissions.untrusted:
+            require_fit(self.graph.document, permissions.bounds)
+            try:
+                permissions.made.require_all(self.graph.nodes, self.device.agents)
+            except NodeError as error:
+                raise UsageError(error.message, hint=error.hint) from error
 
     async def _place_with(self, link: WorkerLink) -> None:
         try:
@@ -219,7 +232,8 @@ class _Run:
     def _runtime(self, watch: Watch) -> Runtime:
         device, options, graph = self.device, self.options, self.graph
         places = {path: placement.place for path, placement in self.placed.items() if placement.place == "cloud"}
-        compiler = Compiler(device.agents, strict=options.strict, places=places)
+        permissions = options.permissions
+        compiler = permissions.compiler(device.agents, strict=options.strict, places=places)
         return Runtime(
             compiler.plan(graph),
             compiler,
@@ -227,7 +241,13 @@ class _Run:
             begun=self.known.begun,
             indeterminate=self.known.indeterminate,
             max_turns=options.max_turns,
-            services=Services(models=device.models, default_model=device.default_model, files=device.files, ask=device.ask),
+            services=Services(
+                models=device.models,
+                default_model=device.default_model,
+                files=device.files if permissions.grants("files") else None,
+                network=permissions.grants("network"),
+                ask=device.ask if permissions.grants("people") else None,
+            ),
             config=options.config,
             recorder=LogRecorder(self._record, lambda: device.journal.barrier(full=True)),
             remote=self,
@@ -278,6 +298,7 @@ class _Run:
             "strict": options.strict,
             "max_turns": options.max_turns,
             "models": dict(self.device.tiers),
+            "grants": sorted(options.permissions.made.grants),
         }
 
     async def _run_to_its_end(self, runtime: Runtime) -> State:
@@ -303,6 +324,11 @@ class _Run:
                 self.text, "deadline", f"the deadline of {self.options.deadline:g} s passed before the run was complete"
             )
             errors[""] = why
+        results = engine.results(all=self.options.all)
+        try:
+            measure(results, self.options.permissions.bounds, "what the run gives")
+        except LimitReached as error:  # its parts are shared, so it may be more than any memory holds once written out
+            status, results, errors[""], first = "failed", {}, error, ("", error)
         self._finish(status, str(why) if why is not None else status)
         await self.device.journal.barrier(full=True)
         for node in self.graph.nodes:  # nodes that never became ready belong in the table too
@@ -313,7 +339,7 @@ class _Run:
         return RunReport(
             run=self.text,
             status=status,
-            results=engine.results(all=self.options.all),
+            results=results,
             errors=errors,
             nodes=self._in_graph_order(watch),
             first_error=first,

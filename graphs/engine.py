@@ -166,9 +166,9 @@ class Engine:
         root.inject(event.inject)
         turns.begin(self, root)
 
-    def _on_abort(self, _event: Abort) -> None:
+    def _on_abort(self, event: Abort) -> None:
         if self.ended is None:
-            turns.end(self, State.ABORTED)
+            turns.stop(self, event.error)
 
     # -- readiness and attempts
 
@@ -285,7 +285,7 @@ class Engine:
 
     def _dynamic_agent(self, node: PlanNode, results: list[Any]) -> Any:
         name = node.agent_source(results)  # type: ignore[misc]
-        agent = self.compiler.agents.get(name) if isinstance(name, str) else None
+        agent = self.compiler.agent(name, results[-1].plan) if isinstance(name, str) else None
         if agent is None and name not in self.compiler.bypass:
             raise NodeError(f"agent must be either string or function: {name!r} names no agent known here", retryable=False)
         return agent

@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from graphs.errors import GraphInvalid, NodeError
+from graphs.budget import Budget
+from graphs.errors import GraphInvalid, LimitReached, NodeError
 from graphs.events import Arm, Start
 from graphs.frames import Frame
 from graphs.jstext import to_number
@@ -18,19 +19,17 @@ from graphs.values import MISSING, Value
 if TYPE_CHECKING:
     from graphs.engine import Engine
 
-__all__ = ["MAX_NESTING", "Nesting", "frame_over", "open_node"]
-
-MAX_NESTING: Final = 64
-"""How deep graphs may open graphs: a graph made at run time could open itself for ever."""
+__all__ = ["Nesting", "frame_over", "open_node"]
 
 
 class Nesting:
-    """The nested graph of one attempt: its frames, one or a row each, and what they gave so far."""
+    """The nested graph of one attempt: its frames, one or a row each, what they gave so far, and what counts their nodes."""
 
-    __slots__ = ("frames", "is_map", "left", "start", "values")
+    __slots__ = ("budget", "frames", "is_map", "left", "start", "values")
 
-    def __init__(self, start: Start, *, is_map: bool) -> None:
+    def __init__(self, start: Start, budget: Budget, *, is_map: bool) -> None:
         self.start = start
+        self.budget = budget
         self.is_map = is_map
         self.frames: list[Frame] = []
         self.values: list[Value] = []
@@ -42,9 +41,11 @@ def open_node(engine: Engine, start: Start) -> None:
     if start.frame.starts.get(start.node.index) is not start or start.agent is None:
         return
     is_map = start.agent.nests == "map"
-    nesting = Nesting(start, is_map=is_map)
+    outer = engine.compiler.budget_of(start.frame)
+    nesting = Nesting(start, engine.compiler.budget_for(start, outer), is_map=is_map)
     try:
-        rows = _rows(start) if is_map else [dict(start.inputs)]
+        nesting.budget.depth(start.frame.depth, f"{start.agent.name} of node {start.node.id!r} would open one more")
+        rows = _rows(start, nesting.budget) if is_map else [dict(start.inputs)]
         if rows:
             _make_frames(engine, nesting, rows)
     except GraphInvalid as error:
@@ -62,8 +63,9 @@ def open_node(engine: Engine, start: Start) -> None:
     nesting.left = len(rows)
     nesting.values = [MISSING] * len(rows)
     engine.queue.open(start.frame, start.node)
-    if start.node.timeout:
-        engine.commands.append(Arm(start))
+    limit = nesting.budget.bounds.seconds if nesting.budget is not outer else None
+    if start.node.timeout or limit is not None:
+        engine.commands.append(Arm(start, limit))
     for frame in nesting.frames:
         begin(engine, frame)
 
@@ -108,7 +110,7 @@ def _close(engine: Engine, start: Start) -> None:
     engine.queue.close(start.frame, start.node)
 
 
-def _rows(start: Start) -> list[dict[str, Value]]:
+def _rows(start: Start, budget: Budget) -> list[dict[str, Value]]:
     inputs, params = start.inputs, start.params
     rows = inputs.get("rows")
     if not isinstance(rows, list):
@@ -116,6 +118,10 @@ def _rows(start: Start) -> list[dict[str, Value]]:
     limit = params.get("limit")
     if isinstance(limit, int) and limit > 0:
         rows = rows[:limit]
+    budget.rows(len(rows), f"the map of node {start.node.id!r}")
+    budget.begin(
+        0, f"the map of node {start.node.id!r} would begin more", ahead=len(rows) * len(inputs)
+    )  # each row has a node for each of them
     row_key = params.get("rowKey") or "row"
     expand = params.get("expandKeys") or []
     others = {name: value for name, value in inputs.items() if name != "rows"}
@@ -133,8 +139,6 @@ def _make_frames(engine: Engine, nesting: Nesting, rows: list[dict[str, Value]])
     start = nesting.start
     node = start.node
     agent_name = "mapAgent" if nesting.is_map else "nestedAgent"
-    if start.frame.depth >= MAX_NESTING:
-        raise NodeError(f"{agent_name}: graphs are nested deeper than {MAX_NESTING} levels", retryable=False)
     if node.graph is None:
         raise NodeError(f"{agent_name}: Please update graphai to 0.5.19 or higher: the node has no `graph`", retryable=False)
     document = node.graph if node.graph_source is None else node.graph_source(start.frame.results)
@@ -145,6 +149,7 @@ def _make_frames(engine: Engine, nesting: Nesting, rows: list[dict[str, Value]])
     plan = engine.compiler.nested(
         start.frame.plan, node, document, names, mode=start.agent.nests, shared=node.graph_source is None
     )
+    nesting.budget.begin(len(rows) * len(plan.ids), f"what node {start.node.id!r} opens would begin more")
     # A computed node of an input's name wins in a map (the compiler refuses it otherwise).
     places = [(plan.numbers[name], name) for name in names if plan.nodes[plan.numbers[name]] is None]
     path = start.path
@@ -176,7 +181,7 @@ def _loop_count(value: Value) -> float:
 
 def _failed(engine: Engine, start: Start, error: BaseException) -> None:
     params = start.params
-    if params.get("supressError") or params.get("suppressError"):
+    if (params.get("supressError") or params.get("suppressError")) and not isinstance(error, LimitReached):
         message = str(error) or type(error).__name__
         engine.shape(start, {"onError": {"message": message, "error": {"name": "Error", "message": message}}})
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphs.errors import NodeError
+from graphs.errors import LimitReached, NodeError
 from graphs.events import Ended, Opened, Over, Start, Stop
 from graphs.frames import Frame
 from graphs.paths import escape, node_path
@@ -13,7 +13,7 @@ from graphs.states import State
 if TYPE_CHECKING:
     from graphs.engine import Engine
 
-__all__ = ["abandon", "begin", "close", "end", "end_if_suspended", "kill"]
+__all__ = ["abandon", "begin", "close", "end", "end_if_suspended", "kill", "stop"]
 
 _WAITING, _ABORTED = State.WAITING.value, State.ABORTED.value
 
@@ -28,6 +28,8 @@ def begin(engine: Engine, frame: Frame) -> None:
     complaint = frame.complaint() if frame.lacking or plan.valueless or plan.endless else None
     if complaint:
         frame.broken = NodeError(complaint, retryable=False)
+    elif (frame.turn or frame.nesting is None) and _too_many(engine, frame):
+        pass
     else:
         for number in plan.boundaries:
             name = plan.ids[number]
@@ -40,6 +42,18 @@ def begin(engine: Engine, frame: Frame) -> None:
     frame.active -= 1
     if not frame.active:
         engine.later(frame.check_end)
+
+
+def _too_many(engine: Engine, frame: Frame) -> bool:
+    """Whether there may be no such turn any more; of what a node opens, the first turns were counted when it did."""
+    try:
+        engine.compiler.budget_of(frame).begin(
+            len(frame.plan.ids), f"turn {frame.turn} of {frame.base or 'the graph'!r} would begin more"
+        )
+    except LimitReached as error:
+        frame.broken = error
+        return True
+    return False
 
 
 def close(engine: Engine, frame: Frame) -> None:
@@ -65,6 +79,21 @@ def end(engine: Engine, state: State) -> None:
     engine.commands.append(Ended(state))
 
 
+def stop(engine: Engine, error: BaseException | None) -> None:
+    """Stop the run now: aborted, or failed by an error, which is that of the nodes under way."""
+    if error is None:
+        end(engine, State.ABORTED)
+        return
+    root = engine.root
+    engine.queue.clear()  # or what waits would start in the places that become free
+    for start in list(root.starts.values()):
+        engine.fail(start, error)
+    if engine.ended is None:
+        if not root.errors:
+            root.broken = root.broken or error
+        end(engine, State.FAILED)
+
+
 def end_if_suspended(engine: Engine) -> None:
     """End the run as suspended once nothing but suspended nodes is left, and what queues for a place that their parents hold."""
     if engine.queue.idle and not engine.open:
@@ -82,7 +111,8 @@ def kill(engine: Engine, frame: Frame) -> None:
         nested = start.nesting is not None
         if nested:
             abandon(engine, start)
-        if start.agent is not None and (start.node.timeout or not nested):  # of a nested graph the shell has a timer at most
+        # Of a nested graph the shell has a timer at most.
+        if start.agent is not None and (start.node.timeout or start.live is not None or not nested):
             engine.commands.append(Stop(start))
     engine.queue.drop(frame)
     for inner in frame.strays:

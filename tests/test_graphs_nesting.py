@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from engines import Driven
-from graphs.errors import NodeTimeout
+from graphs.bounds import UNTRUSTED
+from graphs.errors import LimitReached, NodeTimeout
 from graphs.events import Arm, Completed, Failed, Outcome, Settled, Start, Stop
-from graphs.nesting import MAX_NESTING
 from graphs.records import State
 from graphs.values import MISSING
 
@@ -171,7 +171,9 @@ def test_many_levels_do_not_recurse() -> None:
 def test_a_graph_that_opens_itself_comes_to_an_end() -> None:
     itself = inner({"n": {"agent": "nestedAgent", "inputs": {"g": ":g"}, "graph": ":g"}})
     driven = Driven({"g": {"value": itself}, "n": {"agent": "nestedAgent", "inputs": {"g": ":g"}, "graph": ":g"}})
-    assert f"nested deeper than {MAX_NESTING} levels" in str(driven.engine.errors()["n"])
+    error = driven.engine.errors()["n"]
+    assert isinstance(error, LimitReached)
+    assert (error.limit, error.most) == ("nesting", UNTRUSTED.nesting)
 
 
 # -- mapAgent
