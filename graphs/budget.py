@@ -28,24 +28,44 @@ class Budget:
     is up, on the clock of who set it.
     """
 
-    __slots__ = ("bounds", "bytes", "floor", "nodes", "until", "within")
+    __slots__ = ("bounds", "bytes", "floor", "graphs", "nodes", "until", "within")
 
     def __init__(self, bounds: Bounds, within: Budget | None = None, *, floor: int = 0) -> None:
         self.bounds = bounds
         self.within = within
         self.floor = floor
         self.nodes = 0
+        self.graphs = 0
         self.bytes = 0
         self.until: float | None = None
 
     def begin(self, count: int, what: str, *, ahead: int = 0) -> None:
-        """That many nodes are about to begin, and `ahead` more soon, which are not counted yet. Raises LimitReached."""
+        """That many nodes are about to begin, and `ahead` more soon, which are not counted yet.
+
+        Raises LimitReached; from then on nothing more can begin.
+        """
         most = self.bounds.nodes
         if most is not None and self.nodes + count + ahead > most:
+            self.nodes = most
             raise LimitReached("nodes", most, what)
         if self.within is not None:
             self.within.begin(count, what, ahead=ahead)
         self.nodes += count
+
+    def open(self, what: str) -> None:
+        """A graph out of a value is about to be read. Raises LimitReached."""
+        most = self.bounds.graphs
+        if most is not None and self.graphs >= most:
+            raise LimitReached("graphs", most, what)
+        if self.within is not None:
+            self.within.open(what)
+        self.graphs += 1
+
+    def retry(self, retry: int, what: str) -> None:
+        """A node failed that often, and is to be tried again. Raises LimitReached."""
+        if self.bounds.retries is not None and retry >= self.bounds.retries:
+            raise LimitReached("retries", self.bounds.retries, what)
+        self.begin(1, what)
 
     def turn(self, done: int, what: str) -> None:
         """So many turns of a loop are done and it wants another. Raises LimitReached."""

@@ -95,7 +95,7 @@ def fail(engine: Engine, start: Start, error: BaseException, *, last: bool = Fal
 def _over(engine: Engine, start: Start) -> LimitReached | None:
     """Why there may be no further attempt."""
     try:
-        engine.compiler.budget_of(start.frame).begin(1, f"node {start.node.id!r} failed and would be tried once more")
+        engine.compiler.budget_of(start.frame).retry(start.retry, f"node {start.node.id!r} failed and would be tried once more")
     except LimitReached as error:
         return error
     return None

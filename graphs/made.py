@@ -104,8 +104,8 @@ class Permissions:
         return not self.untrusted or need in self.made.grants
 
 
-def fit_graph(document: Value, bounds: Bounds) -> None:
-    """Raises LimitReached if a graph has more nodes or values than it may; stops looking as soon as that is known.
+def fit_graph(document: Value, bounds: Bounds) -> int:
+    """How many keys and values a graph has. Raises LimitReached if it has more nodes or values than it may, as soon as that is known.
 
     Nodes of the graphs inside it count, wherever they stand. Depth is looked at where a graph is checked.
     """
@@ -128,6 +128,7 @@ def fit_graph(document: Value, bounds: Bounds) -> None:
             raise LimitReached("graph_nodes", most_nodes, "the graph, with those inside it, has more")
         if values > most_values:
             raise LimitReached("graph_values", most_values, "the graph has more keys and values")
+    return values
 
 
 def require_fit(document: Value, bounds: Bounds, file: str | None = None) -> None:

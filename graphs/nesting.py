@@ -147,7 +147,7 @@ def _make_frames(engine: Engine, nesting: Nesting, rows: list[dict[str, Value]])
     names = tuple(name for name in rows[0] if nesting.is_map or rows[0][name] is not MISSING or name not in own_nodes)
     assert start.agent is not None
     plan = engine.compiler.nested(
-        start.frame.plan, node, document, names, mode=start.agent.nests, shared=node.graph_source is None
+        start.frame.plan, node, document, names, nesting.budget, mode=start.agent.nests, shared=node.graph_source is None
     )
     nesting.budget.begin(len(rows) * len(plan.ids), f"what node {start.node.id!r} opens would begin more")
     # A computed node of an input's name wins in a map (the compiler refuses it otherwise).

@@ -24,6 +24,9 @@ __all__ = ["DEFAULT_LIMIT", "Compiler", "Places", "Plan", "PlanNode"]
 
 DEFAULT_LIMIT: Final = 8
 
+_READ_AT_ONCE: Final = 10
+"""Values of a graph made at run time that take as long to read and check as a node takes to run."""
+
 
 class Places(Protocol):
     """Where nodes run, by their place in the document: ids from the root graph on, escaped, joined by `/`. None is here."""
@@ -234,19 +237,29 @@ class Compiler:
         return Budget(bounds, outer, floor=start.frame.depth)
 
     def nested(
-        self, outer: Plan, node: PlanNode, document: Value, given: tuple[str, ...], *, mode: str | None, shared: bool
+        self,
+        outer: Plan,
+        node: PlanNode,
+        document: Value,
+        given: tuple[str, ...],
+        budget: Budget,
+        *,
+        mode: str | None,
+        shared: bool,
     ) -> Plan:
         """The plan of the nested graph that `node` of the plan `outer` opens, the inputs `given` being static nodes of it.
 
         `mode` is what the agent does, nested or map; `shared` says that the document is the node's own, so its plan can be
-        kept. Raises GraphInvalid, or NodeError where an input's name is a computed node's (graph-spec §9.1).
+        kept; otherwise it came out of a value, and `budget` says how large it may be. Raises GraphInvalid, LimitReached, or NodeError where an input's name is a computed node's (graph-spec §9.1).
         """
         if shared and node.plans is not None and (kept := node.plans.get(given)):
             return kept
         if not isinstance(document, Mapping):
             raise NodeError("No GraphData: the nested graph of this node is missing or not a map", retryable=False)
         if not shared:
-            fit_graph(document, self.made.bounds or self.budget.bounds)
+            budget.open(f"node {node.id!r} would open one more")
+            size = fit_graph(document, budget.bounds)
+            budget.begin(size // _READ_AT_ONCE, f"node {node.id!r} would open a graph of {size:,} values")
         graph = Graph.of(_with_statics(document, given, mode), self.agents.keys(), bypass=self.bypass, strict=self.strict)
         made = outer.made or not shared
         if made:
