@@ -421,10 +421,10 @@ class Engine:
         """A nested frame ended."""
         self._todo.append((nesting.frame_over, (self, frame)))
 
-    def forget(self, frame: Frame) -> None:
-        """Drop what was to be done for a frame that is dead now."""
+    def forget(self) -> None:
+        """Drop what was to be done for frames that are dead now."""
         if self._todo:
-            self._todo = deque(entry for entry in self._todo if not _is_about(frame, entry))
+            self._todo = deque(entry for entry in self._todo if not _is_over(entry))
 
     # -- what to ask it
 
@@ -443,8 +443,7 @@ class Engine:
         return self.root.first_error()
 
 
-def _is_about(frame: Frame, entry: tuple[Callable[..., None], tuple[Any, ...]]) -> bool:
+def _is_over(entry: tuple[Callable[..., None], tuple[Any, ...]]) -> bool:
     call, arguments = entry
-    if getattr(call, "__self__", None) is frame:
-        return True
-    return any(each is frame or (isinstance(each, Start) and each.frame is frame) for each in arguments)
+    about = (each.frame if isinstance(each, Start) else each for each in (getattr(call, "__self__", None), *arguments))
+    return any(isinstance(each, Frame) and each.dead for each in about)

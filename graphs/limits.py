@@ -7,7 +7,7 @@ priority. An entry whose label is at its limit is passed over, those behind it m
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 __all__ = ["Queue"]
@@ -123,12 +123,16 @@ class Queue:
         self.waiting -= 1
         return True
 
-    def drop(self, frame: Any) -> None:
-        """Drop what waits of one frame."""
+    def drop(self, gone: Callable[[Any], bool]) -> None:
+        """Drop what waits of the frames that are gone."""
+        if not self.waiting:
+            return
         for lane in self._lanes.values():
-            for entry in [entry for entry in lane if entry[0] is frame]:
-                lane.remove(entry)
-                self.waiting -= 1
+            kept = [entry for entry in lane if not gone(entry[0])]
+            self.waiting -= len(lane) - len(kept)
+            if len(kept) < len(lane):
+                lane.clear()
+                lane.extend(kept)
 
     def _taken(self, entry: tuple[Any, Any]) -> tuple[Any, Any]:
         self.running += 1

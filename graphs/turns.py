@@ -102,6 +102,21 @@ def end_if_suspended(engine: Engine) -> None:
 
 def kill(engine: Engine, frame: Frame) -> None:
     """Cancel everything of a frame and of the frames inside it, for good."""
+    _kill(engine, frame)
+    _sweep(engine)
+
+
+def _sweep(engine: Engine) -> None:
+    """Drop what waits of frames that are dead; once for all of them, for a map may have many thousands."""
+    engine.queue.drop(_is_dead)
+    engine.forget()
+
+
+def _is_dead(frame: Frame) -> bool:
+    return frame.dead
+
+
+def _kill(engine: Engine, frame: Frame) -> None:
     frame.dead = True
     _leave_turn(engine, frame, cancelled=True)
     starts, frame.starts = frame.starts, {}
@@ -110,14 +125,12 @@ def kill(engine: Engine, frame: Frame) -> None:
         engine.queue.leave(start.node)
         nested = start.nesting is not None
         if nested:
-            abandon(engine, start)
+            _abandon(engine, start)
         # Of a nested graph the shell has a timer at most.
         if start.agent is not None and (start.node.timeout or start.live is not None or not nested):
             engine.commands.append(Stop(start))
-    engine.queue.drop(frame)
     for inner in frame.strays:
-        kill(engine, inner)
-    engine.forget(frame)
+        _kill(engine, inner)
 
 
 def _leave_turn(engine: Engine, frame: Frame, *, cancelled: bool) -> None:
@@ -128,7 +141,12 @@ def _leave_turn(engine: Engine, frame: Frame, *, cancelled: bool) -> None:
 
 def abandon(engine: Engine, start: Start) -> None:
     """An attempt that opened a nested graph is over (failed, timed out, aborted): cancel what still runs of it."""
+    _abandon(engine, start)
+    _sweep(engine)
+
+
+def _abandon(engine: Engine, start: Start) -> None:
     nesting, start.nesting = start.nesting, None
     engine.queue.close(start.frame, start.node)
     for frame in nesting.frames:
-        kill(engine, frame)
+        _kill(engine, frame)

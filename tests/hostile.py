@@ -116,7 +116,7 @@ GRAPHS: Final = (
         "a map over a million rows",
         lambda: once(
             {
-                "c": {"agent": "countingAgent", "params": {"count": 900_000}},
+                "c": {"agent": "countingAgent", "params": {"count": 20_000}},
                 "m": mapped(once({"c": copies({"x": ":row"})}), ":c.list"),
             }
         ),
@@ -253,7 +253,7 @@ GRAPHS: Final = (
     ),
     Hostile(
         "many templates in one node",
-        lambda: once({"x": {"value": text(1_000_000)}, "n": copies([DOUBLE] * 5000 and {"t": [DOUBLE] * 5000})}),
+        lambda: once({"x": {"value": text(200_000)}, "n": copies({"t": [DOUBLE] * 5000})}),
         "run_bytes",
     ),
     Hostile(
@@ -268,11 +268,11 @@ GRAPHS: Final = (
     ),
     Hostile(
         "a fence that never closes",
-        lambda: once({"x": {"value": "```" + text(2_000_000)}, "n": copies({"t": ":x.codeBlock()"})}),
+        lambda: once({"x": {"value": "```" + text(500_000)}, "n": copies({"t": ":x.codeBlock()"})}),
         None,
     ),
     Hostile(
-        "braces that never close", lambda: once({"x": {"value": 1}, "n": copies({"t": text(500_000, character="${:")})}), None
+        "braces that never close", lambda: once({"x": {"value": 1}, "n": copies({"t": text(150_000, character="${:")})}), None
     ),
     Hostile(
         "braces that never close, filled by an agent",
@@ -344,3 +344,16 @@ TEXTS: Final[Mapping[str, tuple[Callable[[], str], str]]] = {
     "a million tags": (lambda: "%TAG ! a\n" * 100_000, "tags are not supported"),
 }
 """Texts, each with what the refusal says."""
+
+AT_A_WORKER: Final[Mapping[str, str]] = {
+    "a while that never ends": "the limit `turns` of 10,000",
+    "a retry without an end": "the limit `retries` of 1,000",
+    "a graph that opens itself three times": "the limit `graphs` of 1,000",
+    "a map that maps itself wide": "the limit `nodes` of 100,000",
+    "a text that doubles": "bytes, the limit is 65,536",
+    "a list that doubles": "entries, the limit is 4,096",
+    "a value that stands for two of itself": "bytes, the limit is 65,536",
+    "a template that feeds itself": "bytes, the limit is 65,536",
+    "a sleep without an end": "the limit `seconds` of 0.1",
+}
+"""Those that are small enough to be shipped as a whole, each with what stops it there: the worker's limit, or one of the link's."""
