@@ -19,12 +19,11 @@ from edge.watch import Watch
 from graphs.budget import measure
 from graphs.console import Console, prints
 from graphs.cut import limit_can_bind
-from graphs.errors import LimitReached, LinkCondition, NodeError, RunSuspended, UsageError, WorkerUnreachable
+from graphs.errors import LimitReached, LinkCondition, RunSuspended, UsageError, WorkerUnreachable
 from graphs.events import Start
 from graphs.frames import Frame
 from graphs.journal.ids import new_run_id, run_id_text
 from graphs.labels import labels_by_node
-from graphs.made import require_fit
 from graphs.outcomes import Known, known_outcomes
 from graphs.paths import escape, root_node
 from graphs.ports import Services
@@ -93,7 +92,7 @@ class _Run:
         """Place every node, reaching for the worker only if a node may need it. Raises UsageError if no place satisfies a node, and
         for a graph that is not trusted and wants more than it may, GraphInvalid.
         """
-        self._require_permitted()
+        self.options.permissions.require(self.graph.document, self.graph.nodes, self.device.agents)
         unknown = [
             name for name in self.options.pinned if name not in self.graph.nodes or not is_computed(self.graph.nodes[name])
         ]
@@ -105,15 +104,6 @@ class _Run:
             await self._reach_worker()
             if self.link is not None:
                 await self._place_with(self.link)
-
-    def _require_permitted(self) -> None:
-        permissions = self.options.permissions
-        if permissions.untrusted:
-            require_fit(self.graph.document, permissions.bounds)
-            try:
-                permissions.made.require_all(self.graph.nodes, self.device.agents)
-            except NodeError as error:
-                raise UsageError(error.message, hint=error.hint) from error
 
     async def _place_with(self, link: WorkerLink) -> None:
         try:

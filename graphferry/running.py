@@ -103,13 +103,13 @@ async def arun(
 ) -> RunResult:
     """As `run`, in the event loop of the caller, by whose clock time-outs are measured. Cancelling it aborts the run."""
     from graphs.journal.ids import new_run_id
-    from graphs.made import Permissions, require_fit
+    from graphs.made import Permissions
     from graphs.ports import Services
     from graphs.runtime import Runtime
 
     spec, registry = checked(graph, agents)
     permissions = Permissions.of(untrusted=untrusted, limits=limits or {}, grants=grants)
-    require_fit(spec.document, permissions.bounds)
+    permissions.require(spec.document, spec.nodes, registry)
     compiler = permissions.compiler(registry)
     folder = str(files) if files is not None and permissions.grants("files") else None
     async with _models(models) as (answering, default):

@@ -38,11 +38,11 @@ class Made:
     def require(self, name: str, agent: Agent) -> None:
         """Raises NodeError if such a graph may not use that agent."""
         if self.agents is not None and name not in self.agents and agent.name not in self.agents:
-            raise NodeError(f"a graph made at run time may not use {name}: it is not among the agents allowed", retryable=False)
+            raise NodeError(f"a graph from others may not use {name}: it is not among the agents allowed", retryable=False)
         lacking = sorted(need for need in agent.needs if need in GRANTS and need not in self.grants)
         if lacking:
             raise NodeError(
-                f"a graph made at run time may not use {name}: it needs {' and '.join(lacking)}, which is not granted to such graphs",
+                f"a graph from others may not use {name}: it needs {' and '.join(lacking)}, which is not granted to such graphs",
                 retryable=False,
                 hint=f"If that is meant: --grant {','.join(lacking)}",
             )
@@ -92,6 +92,17 @@ class Permissions:
         # A graph of others that makes graphs has one budget for all of them.
         for_made = None if untrusted and not inner else with_limits(UNTRUSTED, inner, where="--limit")
         return cls(bounds, Made(for_made, frozenset(granted) | Made().grants), untrusted)
+
+    def require(self, document: Mapping[str, Value], nodes: Mapping[str, Mapping[str, Value]], agents: Mapping[str, Agent]) -> None:
+        """Raises GraphInvalid for a graph of the run's own that is too large, UsageError if it is from others and names agents that
+        it may not use.
+        """
+        require_fit(document, self.bounds)
+        if self.untrusted:
+            try:
+                self.made.require_all(nodes, agents)
+            except NodeError as error:
+                raise UsageError(error.message, hint=error.hint) from error
 
     def compiler(self, agents: Mapping[str, Agent], **options: Any) -> Compiler:
         """A compiler for one run with these permissions."""
