@@ -122,8 +122,10 @@ def _rows(start: Start, budget: Budget) -> list[dict[str, Value]]:
     budget.begin(
         0, f"the map of node {start.node.id!r} would begin more", ahead=len(rows) * len(inputs)
     )  # each row has a node for each of them
-    row_key = params.get("rowKey") or "row"
+    row_key = _name(start, "rowKey") or "row"
     expand = params.get("expandKeys") or []
+    if not isinstance(expand, list) or not all(isinstance(name, str) for name in expand):
+        raise NodeError("mapAgent: params.expandKeys is a list of names", retryable=False)
     others = {name: value for name, value in inputs.items() if name != "rows"}
     made = []
     for number, row in enumerate(rows):
@@ -167,6 +169,14 @@ def _make_frames(engine: Engine, nesting: Nesting, rows: list[dict[str, Value]])
         nesting.frames[0].loop_count = _loop_count(rows[0]["loopCount"])
 
 
+def _name(start: Start, param: str) -> str | None:
+    """The name in a param; None if there is none. Raises NodeError for anything else."""
+    name = start.params.get(param)
+    if name and not isinstance(name, str):
+        raise NodeError(f"{start.node.id}: params.{param} is a name, so it has to be text", retryable=False)
+    return name or None
+
+
 def _names(document: Value, key: str) -> set[str]:
     part = document.get(key) if isinstance(document, Mapping) else None
     return set(part) if isinstance(part, Mapping) else set()
@@ -189,13 +199,13 @@ def _failed(engine: Engine, start: Start, error: BaseException) -> None:
 
 
 def _nested_value(start: Start, values: dict[str, Value]) -> Value:
-    only = start.params.get("resultNodeId")
+    only = _name(start, "resultNodeId")
     return values.get(only, MISSING) if only else values
 
 
 def _compose(start: Start, rows: list[Any]) -> Value:
     params = start.params
-    only = params.get("compositeResultKey")
+    only = _name(start, "compositeResultKey")
     if only:
         return _column(rows, only) if not rows or only in rows[0] else MISSING
     if params.get("compositeResult"):

@@ -8,7 +8,7 @@ import pytest
 
 from engines import Driven
 from graphs.bounds import UNTRUSTED
-from graphs.errors import LimitReached, NodeTimeout
+from graphs.errors import LimitReached, NodeError, NodeTimeout
 from graphs.events import Arm, Completed, Failed, Outcome, Settled, Start, Stop
 from graphs.records import State
 from graphs.values import MISSING
@@ -166,6 +166,14 @@ def test_many_levels_do_not_recurse() -> None:
     driven = Driven({"n": {"agent": "nestedAgent", "graph": graph}})
     driven.complete("n/" * levels + "x", 1)
     assert driven.ended is State.COMPLETED
+
+
+@pytest.mark.parametrize("params", [{"rowKey": ["a"]}, {"expandKeys": 7}, {"expandKeys": [["a"]]}, {"compositeResultKey": {"a": 1}}])
+def test_params_of_a_map_that_are_no_names_fail_the_node(params: dict[str, Any]) -> None:
+    driven = Driven({"m": mapped({"x": work(**RESULT)}, [1], params=params)})
+    if not driven.ended:
+        driven.complete("m[0]/x", 1)
+    assert isinstance(driven.engine.errors()["m"], NodeError)
 
 
 def test_a_graph_that_opens_itself_comes_to_an_end() -> None:

@@ -135,6 +135,9 @@ async def run(document: Any) -> str:
     ended = await gf.arun(document, models=ScriptedModel(), untrusted=True, limits=LIMITS)
     left = asyncio.all_tasks() - before
     assert not left, f"left running: {left}"
+    for node, error in ended.errors.items():
+        if not isinstance(error, GraphferryError):
+            raise AssertionError(f"node {node!r} failed with no error of ours") from error
     return ended.status
 
 
