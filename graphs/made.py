@@ -93,7 +93,9 @@ class Permissions:
         for_made = None if untrusted and not inner else with_limits(UNTRUSTED, inner, where="--limit")
         return cls(bounds, Made(for_made, frozenset(granted) | Made().grants), untrusted)
 
-    def require(self, document: Mapping[str, Value], nodes: Mapping[str, Mapping[str, Value]], agents: Mapping[str, Agent]) -> None:
+    def require(
+        self, document: Mapping[str, Value], nodes: Mapping[str, Mapping[str, Value]], agents: Mapping[str, Agent]
+    ) -> None:
         """Raises GraphInvalid for a graph of the run's own that is too large, UsageError if it is from others and names agents that
         it may not use.
         """

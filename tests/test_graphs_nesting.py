@@ -168,7 +168,9 @@ def test_many_levels_do_not_recurse() -> None:
     assert driven.ended is State.COMPLETED
 
 
-@pytest.mark.parametrize("params", [{"rowKey": ["a"]}, {"expandKeys": 7}, {"expandKeys": [["a"]]}, {"compositeResultKey": {"a": 1}}])
+@pytest.mark.parametrize(
+    "params", [{"rowKey": ["a"]}, {"expandKeys": 7}, {"expandKeys": [["a"]]}, {"compositeResultKey": {"a": 1}}]
+)
 def test_params_of_a_map_that_are_no_names_fail_the_node(params: dict[str, Any]) -> None:
     driven = Driven({"m": mapped({"x": work(**RESULT)}, [1], params=params)})
     if not driven.ended:

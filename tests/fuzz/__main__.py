@@ -106,7 +106,11 @@ class Mutator:
             lambda: chance.choice([None, True, False, [], {}]),
             lambda: [self.anything() for _ in range(chance.randint(0, 3))],
             lambda: {chance.choice(KEYS): self.anything() for _ in range(chance.randint(0, 3))},
-            lambda: {"agent": chance.choice(AGENTS), "inputs": {"array": chance.choice(WORDS)}, "params": {chance.choice(KEYS): 1}},
+            lambda: {
+                "agent": chance.choice(AGENTS),
+                "inputs": {"array": chance.choice(WORDS)},
+                "params": {chance.choice(KEYS): 1},
+            },
             lambda: chance.choice(self.documents),
         ]
         return chance.choice(kinds)()
@@ -124,7 +128,9 @@ class Mutator:
         for _ in range(chance.randint(1, 8)):
             at = chance.randrange(len(text) + 1)
             end = min(len(text), at + chance.randint(0, 40))
-            put = chance.choice(["", text[at:end] * chance.randint(2, 30), chance.choice("{}[]:,&*!%@`\"'|>-?#\t\n\x00\u2028<"), *WORDS])
+            put = chance.choice(
+                ["", text[at:end] * chance.randint(2, 30), chance.choice("{}[]:,&*!%@`\"'|>-?#\t\n\x00\u2028<"), *WORDS]
+            )
             text = text[:at] + put + text[end:]
         return text
 
