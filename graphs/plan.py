@@ -250,7 +250,8 @@ class Compiler:
         """The plan of the nested graph that `node` of the plan `outer` opens, the inputs `given` being static nodes of it.
 
         `mode` is what the agent does, nested or map; `shared` says that the document is the node's own, so its plan can be
-        kept; otherwise it came out of a value, and `budget` says how large it may be. Raises GraphInvalid, LimitReached, or NodeError where an input's name is a computed node's (graph-spec §9.1).
+        kept; otherwise it came out of a value, and `budget` says how large it may be. Raises GraphInvalid, LimitReached, or
+        NodeError where an input's name is a computed node's (graph-spec §9.1).
         """
         if shared and node.plans is not None and (kept := node.plans.get(given)):
             return kept

@@ -62,7 +62,7 @@ def seeds() -> list[Any]:
         if isinstance(graph, dict):
             found.append(graph)
     for path in sorted((ROOT / "graphs" / "examples").glob("*.yaml")):
-        found.append(load_text(path.read_text()).data)
+        found += [load_text(path.read_text()).data]
     return found
 
 
@@ -151,10 +151,7 @@ def one_round(chance: random.Random, documents: list[Any]) -> str:
     """Load, check and run something; gives what became of it. Raises what no graph may lead to."""
     mutator = Mutator(chance, documents)
     try:
-        if chance.random() < 0.25:
-            document = load_text(mutator.text())
-        else:
-            document = load_data(mutator.document())
+        document = load_text(mutator.text()) if chance.random() < 0.25 else load_data(mutator.document())
         graph = Graph.of(document.data, standard().keys(), marks=document.marks)
         return asyncio.run(run(graph))
     except GraphInvalid:
