@@ -67,10 +67,15 @@ def test_a_worker_stops_it(name: str, at_a_worker: dict[str, Any]) -> None:
     assert any(AT_A_WORKER[name] in error for error in outcome["errors"]), outcome
 
 
+def read(text: str) -> Graph:
+    document = load_text(text)
+    return Graph.of(document.data, standard().keys(), marks=document.marks)
+
+
 @pytest.mark.parametrize("name", TEXTS)
 def test_a_hostile_text_is_refused(name: str) -> None:
     make, said = TEXTS[name]
+    text = make()
     with pytest.raises(GraphInvalid) as caught:
-        document = load_text(make())
-        Graph.of(document.data, standard().keys(), marks=document.marks)
+        read(text)
     assert said in str(caught.value)
