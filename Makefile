@@ -33,7 +33,7 @@ export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF $(SLIM)
 PROJECT_STAMP := $(VENV)/.stamp-project
 LLAMA_STAMP := $(VENV)/.stamp-$(subst ==,-,$(LLAMA))
 
-.PHONY: help demo test test-fast lint format bench conformance env llama model clean
+.PHONY: help demo test test-fast lint format bench conformance fuzz env llama model clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -61,6 +61,11 @@ bench: env ## run each benchmark once, briefly, to see that it works
 	@for each in $$(grep -l __main__ benchmarks/[a-z]*.py); do \
 		echo "== $$each"; $(BIN)/python "$$each" --smoke || exit 1; \
 	done
+
+ROUNDS ?= 100000
+SEED ?= $(shell date +%s)
+fuzz: env ## throw $(ROUNDS) mutated graphs at load, check and run; SEED=N repeats a run
+	@$(BIN)/python -m tests.fuzz --seed $(SEED) --count $(ROUNDS)
 
 SEEDS ?= 20
 conformance: env ## run every conformance case on the device, at a worker, and cut at random with $(SEEDS) seeds

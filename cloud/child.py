@@ -15,7 +15,8 @@ from typing import Any, Protocol
 from cloud.frame import FrameRun
 from cloud.worker import RefusedCut, Worker
 from graphs.attempt import Attempt
-from graphs.errors import LinkCondition
+from graphs.budget import Budget
+from graphs.errors import LimitReached, LinkCondition
 from graphs.events import Settled, Start as StartCommand
 from graphs.journal.ids import run_id_short
 from graphs.outcomes import Known as KnownOutcomes
@@ -67,6 +68,9 @@ class ChildRun:
         self.grace_ms: int | None = int(gone[1]) if isinstance(gone, (list, tuple)) and len(gone) > 1 else None
         self.ended = False
         self._before = before
+        self.budget = Budget(worker.bounds)
+        granted = self._options.get("grants")
+        self._grants = [each for each in granted if isinstance(each, str)] if isinstance(granted, (list, tuple)) else ["people"]
         self._log = log
         self._recorder = _ChildRecorder(self._append, self._durable, everything=True, delta=self._delta, show=self._show)
         self._frames: dict[str, FrameRun] = {}
@@ -96,7 +100,9 @@ class ChildRun:
             graph,
             order.inputs,
             demand=bool(order.opts.get("demand")),
-            compiler=self.worker.compiler(strict=bool(self._options.get("strict")), bypass=self.bypass),
+            compiler=self.worker.compiler(
+                self.budget, strict=bool(self._options.get("strict")), bypass=self.bypass, grants=self._grants
+            ),
             services=self.worker.services(self.model_names),
             options=self._options,
             recorder=self._recorder,
@@ -186,7 +192,8 @@ class ChildRun:
         except LinkCondition as condition:
             broken = condition.condition, str(condition)
         if frame.broken is not None:
-            broken = "GRAPH_INVALID", str(frame.broken)
+            limited = isinstance(frame.broken, LimitReached)
+            broken = LimitReached.code if limited else "GRAPH_INVALID", str(frame.broken)
         if broken is not None and not self.ended:
             self._append(Error(frame.name or None, 0, 0, *broken, True, False))
         if self._frames.get(frame.name) is frame:

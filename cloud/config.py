@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from graphs.bounds import UNTRUSTED, Bounds, with_limits
 from graphs.errors import UsageError
 from graphs.settings import read_settings
 
@@ -20,7 +21,8 @@ _MODEL_KINDS: Final = ("file", "model", "scripted")
 class WorkerConfig:
     """What a worker serves. `files` are GGUF files by model name, `scripted` names of models that say back what they are told.
 
-    `folder` is where files may be read and written by agents; None grants no files.
+    `folder` is where files may be read and written by agents; None grants no files. `network` lets the agents of the catalogue reach
+    servers. `allow` are the only agents that graphs may use; None allows all that are here. `bounds` are for each run.
     """
 
     files: Mapping[str, Path] = field(default_factory=dict)
@@ -28,15 +30,20 @@ class WorkerConfig:
     scripted: tuple[str, ...] = ()
     agents: tuple[str, ...] = ()
     folder: Path | None = None
+    network: bool = False
+    allow: frozenset[str] | None = None
+    bounds: Bounds = UNTRUSTED
     token: str | None = field(default=None, repr=False)
 
 
-def load_worker_config(path: Path | None, *, agents: tuple[str, ...] = (), token: str | None = None) -> WorkerConfig:
-    """The configuration in a file, with the command line's agents added. Raises UsageError naming the file and the entry that
-    is wrong.
+def load_worker_config(
+    path: Path | None, *, agents: tuple[str, ...] = (), token: str | None = None, limits: tuple[str, ...] = ()
+) -> WorkerConfig:
+    """The configuration in a file, with the command line's agents added and its `NAME=N` limits over the file's. Raises UsageError
+    naming the file and the entry that is wrong.
     """
     data = read_settings(path) if path is not None else {}
-    known = {"models", "agents", "files"}
+    known = {"agents", "allow", "files", "limits", "models", "network"}
     for key in data:
         if key not in known:
             raise UsageError(f"{path}: unknown entry {key!r}; known are {', '.join(sorted(known))}")
@@ -65,6 +72,7 @@ def load_worker_config(path: Path | None, *, agents: tuple[str, ...] = (), token
     if folder is not None and not isinstance(folder, str):
         raise UsageError(f"{path}: `files` is a folder, for instance\nfiles: /srv/graphferry")
     return WorkerConfig(
+        **_permissions(path, data, limits),
         files=files,
         aliases=aliases,
         scripted=tuple(scripted),
@@ -72,3 +80,20 @@ def load_worker_config(path: Path | None, *, agents: tuple[str, ...] = (), token
         folder=base / folder if folder else None,
         token=token,
     )
+
+
+def _permissions(path: Path | None, data: Mapping[str, Any], words: tuple[str, ...]) -> dict[str, Any]:
+    """What runs may do here, and how much of it."""
+    limits, allow, network = data.get("limits") or {}, data.get("allow"), data.get("network", False)
+    if not isinstance(limits, Mapping):
+        raise UsageError(f"{path}: `limits` is a map of names and numbers, for instance\nlimits: {{turns: 1000, seconds: 600}}")
+    if allow is not None and not (isinstance(allow, list) and all(isinstance(each, str) for each in allow)):
+        raise UsageError(f"{path}: `allow` is a list of agents' names, for instance\nallow: [llmAgent, copyAgent]")
+    if not isinstance(network, bool):
+        raise UsageError(f"{path}: `network` is true or false")
+    bounds = with_limits(UNTRUSTED, limits, where=f"{path}: limits")
+    return {
+        "network": network,
+        "allow": frozenset(allow) if allow is not None else None,
+        "bounds": with_limits(bounds, words, where="--limit"),
+    }

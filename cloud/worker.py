@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from graphs.bounds import UNTRUSTED, Bounds
+from graphs.budget import Budget
 from graphs.errors import GraphInvalid, ModelMissing, ValueUnsupported
+from graphs.made import Made, require_fit
 from graphs.models.interface import Models
 from graphs.models.together import Aliased
 from graphs.plan import Compiler
@@ -30,16 +33,29 @@ class RefusedCut(Exception):
 
 
 class Worker:
-    """Agents, models and the journal of one worker process. Verdicts about cuts are kept by their hash."""
+    """Agents, models and the journal of one worker process. Verdicts about cuts are kept by their hash.
+
+    `files` is the folder that is granted to agents, `network` whether servers are; `bounds` are those of each child run.
+    """
 
     def __init__(
-        self, journal: Journal, agents: Registry, models: Models, *, default_model: str | None = None, files: str | None = None
+        self,
+        journal: Journal,
+        agents: Registry,
+        models: Models,
+        *,
+        default_model: str | None = None,
+        files: str | None = None,
+        network: bool = False,
+        bounds: Bounds = UNTRUSTED,
     ) -> None:
         self.journal = journal
         self.agents = agents
         self.models = models
         self.default_model = default_model
         self.files = files
+        self.network = network
+        self.bounds = bounds
         self.running = 0
         self._received: dict[bytes, Any] = {}
         """Documents that the journal may not show yet."""
@@ -51,11 +67,17 @@ class Worker:
         """
         own = set(self.models.names())
         aliases = {alias: name for alias, name in names.items() if alias not in own}
-        return Services(models=Aliased(self.models, aliases), default_model=self.default_model, files=self.files)
+        return Services(
+            models=Aliased(self.models, aliases), default_model=self.default_model, files=self.files, network=self.network
+        )
 
-    def compiler(self, *, strict: bool, bypass: Collection[str]) -> Compiler:
-        """Compiles the cuts of one child run."""
-        return Compiler(self.agents, strict=strict, bypass=bypass)
+    def compiler(self, budget: Budget, *, strict: bool, bypass: Collection[str], grants: Collection[str]) -> Compiler:
+        """Compiles the cuts of one child run. `budget` is what it may have, `grants` what its holder grants to graphs made at run
+        time; they use up the same budget.
+        """
+        return Compiler(
+            self.agents, strict=strict, bypass=bypass, budget=budget, made=Made(bounds=None, grants=frozenset(grants))
+        )
 
     def offer(self) -> dict[str, Value]:
         """What this worker says it has (docs/protocol.md §6)."""
@@ -110,6 +132,7 @@ class Worker:
 
     def _check(self, document: Any, bypass: tuple[str, ...]) -> Graph:
         try:
+            require_fit(document, self.bounds)
             return Graph.of(document, self.agents.keys(), bypass=bypass, allow_cut=True)
         except GraphInvalid as error:
             unknown = any(problem.code == "GF105" for problem in error.problems)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NODE_CODES", "Attached", "open_children", "usable"]
 
-NODE_CODES = frozenset({"NODE_FAILED", "NODE_TIMEOUT", "MODEL_REFUSED", "CONTEXT_TOO_LONG", "VALUE_UNSUPPORTED"})
+NODE_CODES = frozenset({"NODE_FAILED", "NODE_TIMEOUT", "LIMIT_REACHED", "MODEL_REFUSED", "CONTEXT_TOO_LONG", "VALUE_UNSUPPORTED"})
 """Failures of the node's own doing; everything else is a condition of the link (docs/protocol.md §17)."""
 
 

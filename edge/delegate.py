@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge.attached import NODE_CODES, Attached
 from edge.fragments import Fragment, Fragments, depending
-from graphs.errors import LinkCondition, NodeError, NodeTimeout
+from graphs.errors import LimitReached, LinkCondition, NodeError, NodeTimeout
 from graphs.events import Event as EngineEvent, Outcome, Settled, Start, Suspend, Told
 from graphs.frames import Frame
 from graphs.journal.ids import new_run_id
@@ -261,6 +261,8 @@ class Delegate:
             self.retries[path] = record.retry
             timed_out = record.code == NodeTimeout.code
             error: NodeError = NodeTimeout(text) if timed_out else NodeError(text, retryable=record.retryable)
+            if record.code == LimitReached.code:
+                error = LimitReached.told(text, record.detail)
             self._expected.pop(path, None)
             self._feed(Told(path, Outcome(State.TIMED_OUT if timed_out else State.FAILED, MISSING, error), now))
         else:

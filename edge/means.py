@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from edge.placement import Place
 from edge.progress import ProgressEvent
+from graphs.made import Permissions
 from graphs.values import Value
 
 if TYPE_CHECKING:
@@ -18,11 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["Device", "RunOptions"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunOptions:
     """How one run differs from the device's configuration. `inject` are values for static nodes; `each_durable` commits every
     result before
-    anything that depends on it starts, instead of many at once; `all` asks for all nodes' values."""
+    anything that depends on it starts, instead of many at once; `all` asks for all nodes' values. `untrusted` says that the graph is a
+    stranger's; `limits` are `NAME=N` words, `grants` what graphs from others may use (graphs.made.Permissions)."""
 
     inject: Mapping[str, Value] = field(default_factory=dict)
     url: str | None = None
@@ -37,6 +40,14 @@ class RunOptions:
     all: bool = False
     config: Mapping[str, Value] = field(default_factory=dict)
     agents: tuple[str, ...] = ()
+    untrusted: bool = False
+    limits: tuple[str, ...] = ()
+    grants: tuple[str, ...] = ()
+
+    @cached_property
+    def permissions(self) -> Permissions:
+        """What the run may do and have. Raises UsageError for a limit or a grant that there is not."""
+        return Permissions.of(untrusted=self.untrusted, limits=self.limits, grants=self.grants, max_turns=self.max_turns)
 
     def as_record(self) -> dict[str, Value]:
         """What `resume` must know again."""
@@ -47,6 +58,9 @@ class RunOptions:
             "pinned": dict(self.pinned),
             "agents": list(self.agents),
             "all": self.all,
+            "untrusted": self.untrusted,
+            "limits": list(self.limits),
+            "grants": list(self.grants),
         }
 
 

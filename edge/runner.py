@@ -17,16 +17,16 @@ from edge.means import Device, RunOptions
 from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
 from edge.report import RunReport, status_of
 from edge.watch import Watch
+from graphs.budget import measure
 from graphs.console import Console, prints
 from graphs.cut import limit_can_bind
-from graphs.errors import LinkCondition, RunSuspended, UsageError, WorkerUnreachable
+from graphs.errors import LimitReached, LinkCondition, RunSuspended, UsageError, WorkerUnreachable
 from graphs.events import Start
 from graphs.frames import Frame
 from graphs.journal.ids import new_run_id, run_id_text
 from graphs.labels import labels_by_node
 from graphs.outcomes import Known, known_outcomes
 from graphs.paths import escape, root_node
-from graphs.plan import Compiler
 from graphs.ports import Services
 from graphs.recorder import LogRecorder
 from graphs.records import End, EndStatus, Event, Known as Recordable, State, Submit, encode
@@ -97,10 +97,12 @@ class _Run:
     # -- before anything runs
 
     async def prepare(self, children: Sequence[bytes] = ()) -> None:
-        """Place every node, reaching for the worker only if a node may need it. Raises UsageError if no place satisfies a node.
+        """Place every node, reaching for the worker only if a node may need it. Raises UsageError if no place satisfies a node, and
+        for a graph that is not trusted and wants more than it may, GraphInvalid.
 
         `children` are the run's open child runs, the newest first: that one is gone on with if the worker has it, the others are ended.
         """
+        self.options.permissions.require(self.graph.document, self.graph.nodes, self.device.agents)
         unknown = [
             name for name in self.options.pinned if name not in self.graph.nodes or not is_computed(self.graph.nodes[name])
         ]
@@ -242,7 +244,8 @@ class _Run:
     def _runtime(self, watch: Watch) -> Runtime:
         device, options, graph = self.device, self.options, self.graph
         places = {path: placement.place for path, placement in self.placed.items() if placement.place == "cloud"}
-        compiler = Compiler(device.agents, strict=options.strict, places=places)
+        permissions = options.permissions
+        compiler = permissions.compiler(device.agents, strict=options.strict, places=places)
         return Runtime(
             compiler.plan(graph),
             compiler,
@@ -250,7 +253,13 @@ class _Run:
             begun=self.known.begun,
             indeterminate=self.known.indeterminate,
             max_turns=options.max_turns,
-            services=Services(models=device.models, default_model=device.default_model, files=device.files, ask=device.ask),
+            services=Services(
+                models=device.models,
+                default_model=device.default_model,
+                files=device.files if permissions.grants("files") else None,
+                network=permissions.grants("network"),
+                ask=device.ask if permissions.grants("people") else None,
+            ),
             config=options.config,
             recorder=LogRecorder(self._record, lambda: device.journal.barrier(full=True)),
             remote=self,
@@ -302,6 +311,7 @@ class _Run:
             "strict": options.strict,
             "max_turns": options.max_turns,
             "models": dict(self.device.tiers),
+            "grants": sorted(options.permissions.made.grants),
         }
 
     async def _run_to_its_end(self, runtime: Runtime) -> State:
@@ -327,6 +337,11 @@ class _Run:
                 self.text, "deadline", f"the deadline of {self.options.deadline:g} s passed before the run was complete"
             )
             errors[""] = why
+        results = engine.results(all=self.options.all)
+        try:
+            measure(results, self.options.permissions.bounds, "what the run gives")
+        except LimitReached as error:  # its parts are shared, so it may be more than any memory holds once written out
+            status, results, errors[""], first = "failed", {}, error, ("", error)
         self._finish(status, str(why) if why is not None else status)
         await self.device.journal.barrier(full=True)
         for node in self.graph.nodes:  # nodes that never became ready belong in the table too
@@ -337,7 +352,7 @@ class _Run:
         return RunReport(
             run=self.text,
             status=status,
-            results=engine.results(all=self.options.all),
+            results=results,
             errors=errors,
             nodes=self._in_graph_order(watch),
             first_error=first,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from graphferry.builder import Graph
-from graphs.errors import RunFailed, UsageError
+from graphs.errors import LimitReached, RunFailed, UsageError
 from graphs.models.interface import Model, ModelInfo, Models
 from graphs.registry import Agent, Registry
 from graphs.spec import Graph as Spec
@@ -64,17 +64,33 @@ def run(
     files: str | Path | None = None,
     config: Mapping[str, Any] | None = None,
     graph_loader: GraphLoader | None = None,
+    untrusted: bool = False,
+    limits: Mapping[str, float | None] | None = None,
+    grants: Iterable[str] = (),
 ) -> RunResult:
     """Run a graph to its end, in an event loop of its own. Inside one, await `arun`, which takes the same.
 
     `inputs` are values of static nodes; `agents` are known besides the standard ones and those of a graph that was built here. `models`
     are those of this device unless given; one alone answers for every name. `files` is the folder agents may read and write, none
     if left out. `graph_loader` gives the graphs that nodes name by `graphLoader`; without it they come from beside a graph's file.
-    Raises GraphInvalid, and UsageError for an input that names no static node; what goes wrong in nodes is in the
-    result.
+    `untrusted` says that the graph is a stranger's; `limits` and `grants` are those of docs/safety.md.
+    Raises GraphInvalid, and UsageError for an input that names no static node; what goes wrong in nodes is in the result.
     """
     _require_no_loop()
-    return asyncio.run(arun(graph, inputs, agents=agents, models=models, files=files, config=config, graph_loader=graph_loader))
+    return asyncio.run(
+        arun(
+            graph,
+            inputs,
+            agents=agents,
+            models=models,
+            files=files,
+            config=config,
+            graph_loader=graph_loader,
+            untrusted=untrusted,
+            limits=limits,
+            grants=grants,
+        )
+    )
 
 
 async def arun(
@@ -86,20 +102,26 @@ async def arun(
     files: str | Path | None = None,
     config: Mapping[str, Any] | None = None,
     graph_loader: GraphLoader | None = None,
+    untrusted: bool = False,
+    limits: Mapping[str, float | None] | None = None,
+    grants: Iterable[str] = (),
 ) -> RunResult:
     """As `run`, in the event loop of the caller, by whose clock time-outs are measured. Cancelling it aborts the run."""
     from graphs.journal.ids import new_run_id
-    from graphs.plan import Compiler
+    from graphs.made import Permissions
     from graphs.ports import Services
     from graphs.runtime import Runtime
 
     spec, registry = checked(graph, agents, graph_loader)
-    compiler = Compiler(registry)
+    permissions = Permissions.of(untrusted=untrusted, limits=limits or {}, grants=grants)
+    permissions.require(spec.document, spec.nodes, registry)
+    compiler = permissions.compiler(registry)
+    folder = str(files) if files is not None and permissions.grants("files") else None
     async with _models(models) as (answering, default):
         runtime = Runtime(
             compiler.plan(spec),
             compiler,
-            services=Services(models=answering, default_model=default, files=str(files) if files is not None else None),
+            services=Services(models=answering, default_model=default, files=folder, network=permissions.grants("network")),
             config=config,
             run_id=new_run_id(),
             clock=asyncio.get_running_loop().time,
@@ -170,12 +192,17 @@ async def _models(given: Models | Model | None) -> AsyncIterator[tuple[Models, s
 
 def _result(engine: Engine, state: State) -> RunResult:
     from edge.report import status_of
+    from graphs.budget import measure
     from graphs.values import clean
 
     errors: dict[str, BaseException] = {**engine.errors(), **engine.suspended}
     first = engine.first_error()
     if first is not None and first[0] not in errors:
         errors = {first[0]: first[1], **errors}
+    try:
+        measure(engine.results(all=True), engine.compiler.budget.bounds, "what the run gives")
+    except LimitReached as error:
+        return RunResult("failed", {}, {}, {"": error, **errors})
     return RunResult(
         status=status_of(state),  # type: ignore[arg-type]
         results=clean(engine.results(all=False)),

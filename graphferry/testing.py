@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple, cast
 
 from graphferry.running import AnyGraph, OneModel, checked, run
+from graphs.bounds import UNTRUSTED, Bounds
 from graphs.errors import GraphferryError, ValueUnsupported
 from graphs.models.conformance import check_model
 from graphs.models.interface import Model, Models
@@ -139,9 +140,10 @@ class InProcessWorker:
 
 @asynccontextmanager
 async def worker_in_process(
-    *, models: Models | Model | None = None, agents: Iterable[Agent] = ()
+    *, models: Models | Model | None = None, agents: Iterable[Agent] = (), bounds: Bounds = UNTRUSTED
 ) -> AsyncIterator[InProcessWorker]:
-    """A worker for as long as the block lasts, with these models (none if left out), and these agents besides the standard ones.
+    """A worker for as long as the block lasts, with these models (none if left out), and these agents besides the standard ones;
+    `bounds` are the limits of each run there.
 
     One model alone is offered under its own name. Everything is real but the models: sockets, sessions, journals in a temporary
     folder. Its event loop is the caller's, so time is real, too.
@@ -155,7 +157,7 @@ async def worker_in_process(
     with tempfile.TemporaryDirectory(prefix="graphferry-testing-") as name:
         folder = Path(name)
         with Journal.open(folder / "worker.db") as journal:
-            worker = Worker(journal, standard().with_agents(agents), _several(models))
+            worker = Worker(journal, standard().with_agents(agents), _several(models), bounds=bounds)
             server = WorkerServer(worker, token=token)
             url = await server.start()
             try:

@@ -112,7 +112,7 @@ class Attempt(Start):
 
         Raises NodeError for a name that is not known here, and whatever the agent raises.
         """
-        agent = self.runtime.agents.get(name)
+        agent = self.runtime.compiler.agent(name, self.frame.plan)
         if agent is None or agent.nests is not None:
             raise NodeError(f"{self.agent_name}: there is no agent {name!r} to call here", retryable=False)
         called = _Called(self, name, inputs, params)

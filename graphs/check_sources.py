@@ -8,7 +8,7 @@ from typing import Final
 
 from graphs.fields import described, word_for
 from graphs.marks import Path
-from graphs.refs import helper_known, names, split_path
+from graphs.refs import helper_known, names, patterns, split_path
 from graphs.report import Report
 from graphs.values import Value
 
@@ -16,7 +16,6 @@ __all__ = ["Sources"]
 
 _CONDITIONS: Final = ("if", "unless", "graph")
 
-_PATTERN = re.compile(r"\$\{([:@][^}]+)\}")
 _CALL = re.compile(r"([A-Za-z]+)\((.*)\)", re.DOTALL)
 
 _WITHOUT_ARGUMENT: Final = frozenset({
@@ -164,7 +163,7 @@ class Sources:
 
     def _functions(self, text: str, path: Path) -> None:
         """Helpers that do not exist (D6) and property functions that never give a value (D28)."""
-        for each in _PATTERN.findall(text) or ([text] if text[:1] in (":", "@") else []):
+        for each in patterns(text) or ([text] if text[:1] in (":", "@") else []):
             if each[0] == "@":
                 if not helper_known(each):
                     self._helper(each, path)

@@ -167,9 +167,9 @@ class Engine:
         root.inject(event.inject)
         turns.begin(self, root)
 
-    def _on_abort(self, _event: Abort) -> None:
+    def _on_abort(self, event: Abort) -> None:
         if self.ended is None:
-            turns.end(self, State.ABORTED)
+            turns.stop(self, event.error)
 
     # -- readiness and attempts
 
@@ -237,7 +237,7 @@ class Engine:
             self._todo.append((starting.default, (self, frame, node)))
             return
         begun = self._begun.get(frame.path_of(node), 0) if self._begun else 0
-        starting.attempt(self, frame, node, 0, begun + 1)
+        self.attempt(frame, node, 0, begun + 1)
 
     def _start_simple(self, frame: Frame, node: PlanNode) -> None:
         number, get = node.index, node.inputs
@@ -245,12 +245,16 @@ class Engine:
         try:
             inputs = get(frame.results) if get is not None else dict(node.literal_inputs)
         except Exception:  # noqa: BLE001 - the long way round tells the node's failure
-            starting.attempt(self, frame, node, 0, 1)
+            self.attempt(frame, node, 0, 1)
             return
         start = _new(self.start_class)  # in two steps: one function that calls another costs less than a call of the class
         _init(start, frame, node, node.agent, inputs, node.params, 0, 1, self.now)  # type: ignore[arg-type]
         frame.starts[number] = start
         self.commands.append(start)
+
+    def attempt(self, frame: Frame, node: PlanNode, retry: int, at: int) -> None:
+        """Begin an attempt, with whatever there is to decide."""
+        starting.attempt(self, frame, node, retry, at)
 
     # -- what becomes of an attempt
 
@@ -397,10 +401,10 @@ class Engine:
         else:
             self._todo.append((nesting.frame_over, (self, frame)))
 
-    def forget(self, frame: Frame) -> None:
-        """Drop what was to be done for a frame that is dead now."""
+    def forget(self) -> None:
+        """Drop what was to be done for frames that are dead now."""
         if self._todo:
-            self._todo = deque(entry for entry in self._todo if not _is_about(frame, entry))
+            self._todo = deque(entry for entry in self._todo if not _is_over(entry))
 
     # -- what to ask it
 
@@ -419,8 +423,7 @@ class Engine:
         return self.root.first_error()
 
 
-def _is_about(frame: Frame, entry: tuple[Callable[..., None], tuple[Any, ...]]) -> bool:
+def _is_over(entry: tuple[Callable[..., None], tuple[Any, ...]]) -> bool:
     call, arguments = entry
-    if getattr(call, "__self__", None) is frame:
-        return True
-    return any(each is frame or (isinstance(each, Start) and each.frame is frame) for each in arguments)
+    about = (each.frame if isinstance(each, Start) else each for each in (getattr(call, "__self__", None), *arguments))
+    return any(isinstance(each, Frame) and each.dead for each in about)

@@ -6,6 +6,7 @@
     ├── UsageError            a command or a call that cannot be carried out as written
     ├── NodeError             an attempt of a node failed: the agent's own doing; counts against `retry`
     │   ├── NodeTimeout       the attempt used up its `timeout`
+    │   ├── LimitReached      the graph wants more than a run may have; never tried again, never made a value
     │   ├── ModelRefused      the model or its backend refused the request
     │   └── ContextTooLong    prompt and answer do not fit the model's context
     ├── LinkCondition         nothing the node did: busy, crashed, unknown there, link lost; never counts as an attempt
@@ -32,6 +33,7 @@ __all__ = [
     "GraphInvalid",
     "GraphferryError",
     "JournalError",
+    "LimitReached",
     "LinkCondition",
     "ModelCrashed",
     "ModelMissing",
@@ -125,6 +127,34 @@ class NodeTimeout(NodeError):
     """An attempt used up the node's `timeout`."""
 
     code = "NODE_TIMEOUT"
+
+
+class LimitReached(NodeError):
+    """A graph wants more than a run may have here (graphs.bounds). Never tried again and never made a value, whatever the graph says.
+
+    `limit` is its name and `most` its value; None where it is another side's. `what` tells what reached it.
+    """
+
+    code = "LIMIT_REACHED"
+
+    def __init__(self, limit: str, most: float, what: str, *, hint: str | None = None) -> None:
+        said = hint or f"If the graph is right, raise it: --limit {limit}=N, at a worker in `limits` of its configuration."
+        super().__init__(
+            f"the limit `{limit}` of {most:,} is reached: {what}",
+            retryable=False,
+            hint=said,
+            detail={"limit": limit, "most": most},
+        )
+        self.limit = limit
+        self.most = most
+
+    @classmethod
+    def told(cls, text: str, detail: Mapping[str, Any] | None) -> LimitReached:
+        """The error that another side had, in its words."""
+        about = detail or {}
+        error = cls(str(about.get("limit", "unknown")), about.get("most") or 0, "")
+        error.message, error.hint = text, None
+        return error
 
 
 class ModelRefused(NodeError):

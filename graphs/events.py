@@ -185,10 +185,11 @@ class Order(NamedTuple):
 
 
 class Abort(NamedTuple):
-    """Stop everything now."""
+    """Stop everything now. With an error the run has failed by it."""
 
     t: float
     why: str = "aborted"
+    error: BaseException | None = None
 
 
 Event: TypeAlias = Begin | Completed | Failed | Interrupted | Suspend | Told | Close | Order | Abort
@@ -203,9 +204,13 @@ class Stop(NamedTuple):
 
 
 class Arm(NamedTuple):
-    """Start the `timeout` of an attempt that the engine itself carries out (a nested graph); a Failed event tells when it ran out."""
+    """Start the `timeout` of an attempt that the engine itself carries out (a nested graph); a Failed event tells when it ran out.
+
+    `limit` are the seconds it may have at most, whatever its node says: a LimitReached tells when those are over.
+    """
 
     start: Start
+    limit: float | None = None
 
 
 class Erred(NamedTuple):

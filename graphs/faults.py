@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from graphs import starting, turns
-from graphs.errors import NodeError, NodeTimeout
+from graphs import turns
+from graphs.errors import LimitReached, NodeError, NodeTimeout
 from graphs.events import Erred, Failed, Interrupted, Start, Stop, Suspend
 from graphs.frames import Frame
 from graphs.plan_node import PlanNode
@@ -74,13 +74,15 @@ def fail(engine: Engine, start: Start, error: BaseException, *, last: bool = Fal
         return
     if start.nesting is not None:
         turns.abandon(engine, start)
-    final = last or start.retry >= node.retry
+    final = last or start.retry >= node.retry or isinstance(error, LimitReached)
+    if not final and (over := _over(engine, start)) is not None:
+        final, error = True, over
     if engine.report:
         engine.commands.append(Erred(start, error, final))
     if not final:
         if node.place is not None:
             engine.elsewhere.give_up(start)
-        starting.attempt(engine, frame, node, start.retry + 1, start.at + 1)
+        engine.attempt(frame, node, start.retry + 1, start.at + 1)
         return
     del frame.starts[node.index]
     state = _TIMED_OUT if timed_out else _FAILED
@@ -88,6 +90,15 @@ def fail(engine: Engine, start: Start, error: BaseException, *, last: bool = Fal
     frame.note_error(node.index, error)
     engine.settled(frame, node, state, error, start, False)
     engine.leave(frame, node)
+
+
+def _over(engine: Engine, start: Start) -> LimitReached | None:
+    """Why there may be no further attempt."""
+    try:
+        engine.compiler.budget_of(start.frame).retry(start.retry, f"node {start.node.id!r} failed and would be tried once more")
+    except LimitReached as error:
+        return error
+    return None
 
 
 def broke(engine: Engine, frame: Frame, node: PlanNode, error: BaseException) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from graphs.errors import NodeError, UsageError
+from graphs.errors import LimitReached, NodeError, UsageError
 from graphs.paths import node_path
 from graphs.plan import Plan, PlanNode
 from graphs.states import State
@@ -250,7 +250,7 @@ class Frame:
     def next_turn(self) -> bool:
         """Set up the next turn; False if this was the last (§8). Updates of the last turn stay in the results."""
         plan, engine = self.plan, self.engine
-        forced = engine.force_loop and self.nesting is None
+        forced = engine.force_loop and self.nesting is None and not self._limited()
         if self.broken is not None or (self.errors and not forced) or not (plan.loops or self.loop_count is not None):
             return False
         if self.idle:
@@ -284,6 +284,9 @@ class Frame:
                 f"the loop did not end within {engine.max_turns} turns", retryable=False, hint="Raise --max-turns."
             )
             return False
+        budget = engine.compiler.budget_of(self)
+        if budget.bounds.turns is not None:
+            budget.turn(done, f"the loop of {self.base or 'the graph'!r} did not end within them")
         self._reset()
         for number, value in self.given.items():
             self._set_static(number, value)
@@ -299,6 +302,10 @@ class Frame:
         """The frame is over and its values were taken: let go of all that it held, itself among it (its last result)."""
         self.results = self.states = self.waits = _NO_NODES
         self.given = _NOTHING
+
+    def _limited(self) -> bool:
+        """Whether a node failed by a limit: then nothing goes on."""
+        return any(isinstance(error, LimitReached) for error in self.errors.values())
 
     # -- what to ask it
 

@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
-from graphs.errors import NodeError
+from graphs.budget import ITEM, spend
+from graphs.errors import LimitReached, NodeError
 from graphs.jstext import (
     WHITE_SPACE,
     Number,
@@ -35,7 +36,8 @@ _ByType: TypeAlias = Mapping[type, Property]
 
 _CALL = re.compile(r"[a-zA-Z]+\([^)]*\)")
 _POSITION = re.compile(r"\$(?:([0-9]+)|last)")
-_FENCE = re.compile(r"\n```[a-zA-Z]*(.*?)\n```", re.DOTALL)
+_FENCE = "\n```"
+_LETTERS = re.compile(r"[a-zA-Z]*")
 
 _SPACE = f"[{WHITE_SPACE}]"
 _WORD = r"[A-Za-z0-9!#$%&(*+,\-/:;<=>?@]+"
@@ -125,11 +127,16 @@ def _read_text(part: str) -> _ByType:
         return {str: lambda value: value == word}
     if match := _SLICE.fullmatch(part):
         cut = slice(int(match[1]), int(match[2]) if match[2] is not None else None)
-        return {str: lambda value: value[cut]}
+        return {str: _copying(lambda value: value[cut])}
     if match := _SPLIT.fullmatch(part):
         separator = match[1]
-        return {str: lambda value: value.split(separator)}
+        return {str: lambda value: _pieces(value, separator)}
     return {}
+
+
+def _pieces(source: str, separator: str) -> list[Value]:
+    spend(len(source) + ITEM * source.count(separator))
+    return [*source.split(separator)]
 
 
 def _read_number(part: str) -> _ByType:
@@ -157,13 +164,22 @@ def _on_numbers(function: Property) -> _ByType:
 
 def code_block(source: str) -> str | None:
     """The inside of the first ``` fence that starts a line, with the line break that ends the fence's own line; None without one."""
-    match = _FENCE.search("\n" + source)
-    return match[1] if match else None
+    # Searched by hand: as one regular expression it would look for the end anew from each letter behind the fence.
+    written = "\n" + source
+    begin = written.find(_FENCE)
+    if begin < 0:
+        return None
+    letters = _LETTERS.match(written, begin + len(_FENCE))
+    assert letters is not None
+    end = written.find(_FENCE, letters.end())
+    return written[letters.end() : end] if end >= 0 else None
 
 
 def _parsed(value: Value) -> Value:
     try:
         return parse_json(value)
+    except LimitReached:
+        raise
     except NodeError as error:
         raise NodeError(f"jsonParse(): {error.message}") from error
 
@@ -200,11 +216,27 @@ def _extreme(values: list[Value], pick: Callable[[list[Number]], Number]) -> Num
 
 
 def _flat(values: list[Value]) -> Value:
+    spend(ITEM * sum(len(item) if type(item) is list else 1 for item in values))
     return [inner for item in values for inner in (item if type(item) is list else (item,))]
 
 
-_KEYS: Final[Property] = lambda value: [key for key, _ in entries(value)]  # noqa: E731 - a table of one-liners reads best
-_VALUES: Final[Property] = lambda value: [item for _, item in entries(value)]  # noqa: E731
+def _copying(function: Callable[[str], Value]) -> Property:
+    """A function whose answer is about as long as the text it is given; upper case may make three letters of one."""
+
+    def copy(value: str) -> Value:
+        spend(len(value))
+        return function(value)
+
+    return copy
+
+
+def _all_entries(value: Value) -> list[tuple[str, Value]]:
+    spend(ITEM * len(value))
+    return list(entries(value))
+
+
+_KEYS: Final[Property] = lambda value: [key for key, _ in _all_entries(value)]  # noqa: E731 - a table of one-liners reads best
+_VALUES: Final[Property] = lambda value: [item for _, item in _all_entries(value)]  # noqa: E731
 _JSON: Final[Property] = lambda value: json_text(value, 2)  # noqa: E731
 
 _FIXED: Final[Mapping[str, _ByType]] = {
@@ -219,13 +251,13 @@ _FIXED: Final[Mapping[str, _ByType]] = {
     "keys()": {dict: _KEYS, list: _KEYS},
     "values()": {dict: _VALUES, list: _VALUES},
     "toJSON()": {dict: _JSON, list: _JSON},
-    "codeBlock()": {str: code_block},
-    "codeBlockOrRaw()": {str: lambda value: value if (block := code_block(value)) is None else block},
+    "codeBlock()": {str: _copying(code_block)},
+    "codeBlockOrRaw()": {str: _copying(lambda value: value if (block := code_block(value)) is None else block)},
     "jsonParse()": {str: _parsed},
     "toNumber()": {str: _number},
-    "trim()": {str: lambda value: value.strip(WHITE_SPACE)},
-    "toLowerCase()": {str: str.lower},
-    "toUpperCase()": {str: str.upper},
+    "trim()": {str: _copying(lambda value: value.strip(WHITE_SPACE))},
+    "toLowerCase()": {str: _copying(str.lower)},
+    "toUpperCase()": {str: _copying(str.upper)},
     "toString()": _on_numbers(number_text),
     "not()": {bool: lambda value: not value},
 }

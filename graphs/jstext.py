@@ -1,6 +1,7 @@
 """JavaScript's conversions: what graphs written for GraphAI expect of text, numbers, truth and JSON (graph-spec §4.4, §4.6, §13).
 
-Values become text as `String()` does, except that maps, and lists that hold maps, become compact JSON instead of
+What makes text of whole values stays within what the run may have (graphs.budget), and raises LimitReached where it cannot. Values become
+text as `String()` does, except that maps, and lists that hold maps, become compact JSON instead of
 `[object Object]`. Numbers read from text are integers where JavaScript's number is integral, as values are in canonical form.
 """
 
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from json.encoder import encode_basestring
 from typing import Final, TypeAlias
 
+from graphs.budget import ITEM, Room, spend
 from graphs.errors import NodeError
 from graphs.values import MISSING, Value
 
@@ -149,12 +151,34 @@ def _scalar_text(value: Value) -> str:
 
 
 def _holds_map(values: list[Value]) -> bool:
-    return any(isinstance(item, dict) or (isinstance(item, list) and _holds_map(item)) for item in values)
+    """Whether a map stands anywhere in the list; level by level, for values may be nested deeply and share their parts."""
+    level: list[list[Value]] = [values]
+    while level:
+        below: dict[int, list[Value]] = {}
+        for each in level:
+            for item in each:
+                if isinstance(item, dict):
+                    return True
+                if isinstance(item, list):
+                    below[id(item)] = item
+        level = list(below.values())
+    return False
 
 
 def join(values: Iterable[Value], separator: str) -> str:
     """The elements' texts with `separator` between them; null and missing elements are empty, lists inside joined by comma."""
-    return separator.join("" if item is None or item is MISSING else text(item) for item in values)
+    room = Room()
+    pieces: list[str] = []
+    try:
+        for item in values:
+            piece = "" if item is None or item is MISSING else item if isinstance(item, str) else text(item)
+            room.take(ITEM + len(separator) + len(piece))
+            pieces.append(piece)
+    except RecursionError as error:
+        raise _too_deep() from error
+    made = separator.join(pieces)
+    spend(len(made))
+    return made
 
 
 def to_number(value: Value) -> Number:
@@ -170,6 +194,10 @@ def to_number(value: Value) -> Number:
     return math.nan
 
 
+def _too_deep() -> NodeError:
+    return NodeError("this value is nested too deeply to be written as text", retryable=False)
+
+
 def _number_of_text(trimmed: str) -> Number:
     if not trimmed:
         return 0
@@ -183,7 +211,9 @@ def _number_of_text(trimmed: str) -> Number:
 def js_add(a: Value, b: Value) -> Value:
     """JavaScript's `a + b`: text if either is text, a list, a map or bytes, otherwise the sum of both as numbers."""
     if _adds_as_text(a) or _adds_as_text(b):
-        return text(a) + text(b)
+        left, right = text(a), text(b)
+        spend(len(left) + len(right))
+        return left + right
     return tidy(to_number(a) + to_number(b))
 
 
@@ -196,6 +226,7 @@ def entries(value: Value) -> Iterator[tuple[str, Value]]:
     if isinstance(value, dict):
         yield from value.items()
     elif isinstance(value, (list, str)):
+        spend(2 * ITEM * len(value))
         for position, item in enumerate(value):
             yield str(position), item
 
@@ -208,8 +239,19 @@ def json_text(value: Value, indent: int | None = None) -> str:
     if value is MISSING:
         return "undefined"
     pieces: list[str] = []
-    _write(value, pieces.append, "\n" if indent else "", " " * (indent or 0))
-    return "".join(pieces)
+    room = Room()
+
+    def put(piece: str) -> None:
+        room.take(len(piece))
+        pieces.append(piece)
+
+    try:
+        _write(value, put, "\n" if indent else "", " " * (indent or 0))
+    except RecursionError as error:
+        raise _too_deep() from error
+    made = "".join(pieces)
+    spend(len(made))
+    return made
 
 
 def _write(value: Value, put: Callable[[str], None], line: str, step: str) -> None:
@@ -253,6 +295,7 @@ def _quoted(value: str) -> str:
 def parse_json(source: str) -> Value:
     """`JSON.parse(source)`. Raises NodeError with the place of the first mistake; NaN and Infinity are mistakes."""
     try:
+        spend(ITEM * (source.count(",") + source.count("[") + source.count("{")))  # what it can amount to as data
         return json.loads(source, parse_constant=_refuse_constant, parse_int=_integer)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"

@@ -7,7 +7,7 @@ priority. An entry whose label is at its limit is passed over, those behind it m
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 __all__ = ["Queue"]
@@ -138,11 +138,13 @@ class Queue:
         self.others -= 1
         return True
 
-    def drop(self, frame: Any) -> None:
-        """Drop what waits of one frame."""
-        self.line = deque(entry for entry in self.line if entry[0] is not frame)
-        for priority, lane in self._lanes.items():
-            self._lanes[priority] = deque(entry for entry in lane if entry[0] is not frame)
+    def drop(self, gone: Callable[[Any], bool]) -> None:
+        """Drop what waits of the frames that are gone."""
+        for lane in (self.line, *self._lanes.values()):
+            kept = [entry for entry in lane if not gone(entry[0])]
+            if len(kept) < len(lane):
+                lane.clear()
+                lane.extend(kept)
         self.others = sum(map(len, self._lanes.values()))
 
     def _taken(self, entry: tuple[Any, Any]) -> tuple[Any, Any]:

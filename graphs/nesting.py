@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from graphs.errors import GraphInvalid, NodeError
+from graphs.budget import Budget
+from graphs.errors import GraphInvalid, LimitReached, NodeError
 from graphs.events import Arm, Start
 from graphs.frames import Frame
 from graphs.jstext import to_number
@@ -18,24 +19,22 @@ from graphs.values import MISSING, Value
 if TYPE_CHECKING:
     from graphs.engine import Engine
 
-__all__ = ["MAX_NESTING", "Nesting", "frame_over", "open_node"]
+__all__ = ["Nesting", "frame_over", "open_node"]
 
 _new, _init = object.__new__, Frame.__init__
 
-MAX_NESTING: Final = 64
-"""How deep graphs may open graphs: a graph made at run time could open itself for ever."""
-
 
 class Nesting:
-    """The nested graph of one attempt: its frames, one or a row each, and what they gave so far.
+    """The nested graph of one attempt: its frames, one or a row each, what they gave so far, and what counts their nodes.
 
     `depth` is how many graphs are around its frames, `everything` says that a row gives all its nodes' values.
     """
 
-    __slots__ = ("_name", "depth", "everything", "frames", "is_map", "left", "start", "values")
+    __slots__ = ("_name", "budget", "depth", "everything", "frames", "is_map", "left", "start", "values")
 
-    def __init__(self, start: Start, *, is_map: bool) -> None:
+    def __init__(self, start: Start, budget: Budget, *, is_map: bool) -> None:
         self.start = start
+        self.budget = budget
         self.is_map = is_map
         self.depth: int = start.frame.depth + 1
         self.everything = is_map and bool(start.params.get("resultAll"))
@@ -85,9 +84,11 @@ def open_node(engine: Engine, start: Start) -> None:
     if start.frame.starts.get(start.node.index) is not start or start.agent is None:
         return
     is_map = start.agent.nests == "map"
-    nesting = Nesting(start, is_map=is_map)
+    outer = engine.compiler.budget_of(start.frame)
+    nesting = Nesting(start, engine.compiler.budget_for(start, outer), is_map=is_map)
     try:
-        given = _rows(start) if is_map else _Given(start.inputs, {}, 1)
+        nesting.budget.depth(start.frame.depth, f"{start.agent.name} of node {start.node.id!r} would open one more")
+        given = _rows(start, nesting.budget) if is_map else _Given(start.inputs, {}, 1)
         if given.rows:
             _make_frames(engine, nesting, given)
     except GraphInvalid as error:
@@ -105,8 +106,9 @@ def open_node(engine: Engine, start: Start) -> None:
     nesting.left = given.rows
     nesting.values = [MISSING] * given.rows
     engine.queue.open(start.frame, start.node)
-    if start.node.timeout:
-        engine.commands.append(Arm(start))
+    limit = nesting.budget.bounds.seconds if nesting.budget is not outer else None
+    if start.node.timeout or limit is not None:
+        engine.commands.append(Arm(start, limit))
     for frame in nesting.frames:
         begin(engine, frame)
 
@@ -148,7 +150,7 @@ def _close(engine: Engine, start: Start) -> None:
     engine.queue.close(start.frame, start.node)
 
 
-def _rows(start: Start) -> _Given:
+def _rows(start: Start, budget: Budget) -> _Given:
     inputs, params = start.inputs, start.params
     rows = inputs.get("rows")
     if not isinstance(rows, list):
@@ -156,9 +158,17 @@ def _rows(start: Start) -> _Given:
     limit = params.get("limit")
     if isinstance(limit, int) and limit > 0:
         rows = rows[:limit]
+    budget.rows(len(rows), f"the map of node {start.node.id!r}")
+    budget.begin(
+        0, f"the map of node {start.node.id!r} would begin more", ahead=len(rows) * len(inputs)
+    )  # each row has a node for each of them
+    row_key = _name(start, "rowKey") or "row"
+    expand = params.get("expandKeys") or []
+    if not isinstance(expand, list) or not all(isinstance(name, str) for name in expand):
+        raise NodeError("mapAgent: params.expandKeys is a list of names", retryable=False)
     others = {name: value for name, value in inputs.items() if name != "rows"}
-    columns: dict[str, Sequence[Value]] = {params.get("rowKey") or "row": rows, "__mapIndex": range(len(rows))}
-    for name in params.get("expandKeys") or []:
+    columns: dict[str, Sequence[Value]] = {row_key: rows, "__mapIndex": range(len(rows))}
+    for name in expand:
         column = others.get(name)
         found = column if isinstance(column, list) else []
         columns[name] = [*found[: len(rows)], *[MISSING] * (len(rows) - len(found))]
@@ -169,8 +179,6 @@ def _make_frames(engine: Engine, nesting: Nesting, given: _Given) -> None:
     start = nesting.start
     node = start.node
     agent_name = "mapAgent" if nesting.is_map else "nestedAgent"
-    if start.frame.depth >= MAX_NESTING:
-        raise NodeError(f"{agent_name}: graphs are nested deeper than {MAX_NESTING} levels", retryable=False)
     if node.graph is None:
         raise NodeError(f"{agent_name}: Please update graphai to 0.5.19 or higher: the node has no `graph`", retryable=False)
     document = node.graph if node.graph_source is None else node.graph_source(start.frame.results)
@@ -179,8 +187,9 @@ def _make_frames(engine: Engine, nesting: Nesting, given: _Given) -> None:
     names = (*given.shared, *given.columns)
     assert start.agent is not None
     plan = engine.compiler.nested(
-        start.frame.plan, node, document, names, mode=start.agent.nests, shared=node.graph_source is None
+        start.frame.plan, node, document, names, nesting.budget, mode=start.agent.nests, shared=node.graph_source is None
     )
+    nesting.budget.begin(given.rows * len(plan.ids), f"what node {start.node.id!r} opens would begin more")
     # A computed node of an input's name wins in a map (the compiler refuses it otherwise).
     places = {name: plan.numbers[name] for name in names if plan.nodes[plan.numbers[name]] is None}
     shared = [(place, given.shared[name]) for name, place in places.items() if name in given.shared]
@@ -199,6 +208,14 @@ def _make_frames(engine: Engine, nesting: Nesting, given: _Given) -> None:
         nesting.frames[0].loop_count = _loop_count(given.shared["loopCount"])
 
 
+def _name(start: Start, param: str) -> str | None:
+    """The name in a param; None if there is none. Raises NodeError for anything else."""
+    name = start.params.get(param)
+    if name and not isinstance(name, str):
+        raise NodeError(f"{start.node.id}: params.{param} is a name, so it has to be text", retryable=False)
+    return name or None
+
+
 def _names(document: Value, key: str) -> set[str]:
     part = document.get(key) if isinstance(document, Mapping) else None
     return set(part) if isinstance(part, Mapping) else set()
@@ -213,7 +230,7 @@ def _loop_count(value: Value) -> float:
 
 def _failed(engine: Engine, start: Start, error: BaseException) -> None:
     params = start.params
-    if params.get("supressError") or params.get("suppressError"):
+    if (params.get("supressError") or params.get("suppressError")) and not isinstance(error, LimitReached):
         message = str(error) or type(error).__name__
         engine.shape(start, {"onError": {"message": message, "error": {"name": "Error", "message": message}}})
     else:
@@ -221,13 +238,13 @@ def _failed(engine: Engine, start: Start, error: BaseException) -> None:
 
 
 def _nested_value(start: Start, values: dict[str, Value]) -> Value:
-    only = start.params.get("resultNodeId")
+    only = _name(start, "resultNodeId")
     return values.get(only, MISSING) if only else values
 
 
 def _compose(start: Start, rows: list[Any]) -> Value:
     params = start.params
-    only = params.get("compositeResultKey")
+    only = _name(start, "compositeResultKey")
     if only:
         return _column(rows, only) if not rows or only in rows[0] else MISSING
     if params.get("compositeResult"):

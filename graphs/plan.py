@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from graphs.bounds import TRUSTED
+from graphs.budget import Budget
 from graphs.errors import NodeError
+from graphs.made import Made, fit_graph
 from graphs.plan_node import PlanNode, always
 from graphs.refs import Getter, Index, compile_source, is_source
 from graphs.registry import Agent
@@ -13,9 +16,16 @@ from graphs.spec import Graph, is_boundary, is_computed
 from graphs.states import State
 from graphs.values import MISSING, Value
 
+if TYPE_CHECKING:
+    from graphs.events import Start
+    from graphs.frames import Frame
+
 __all__ = ["DEFAULT_LIMIT", "Compiler", "Places", "Plan", "PlanNode"]
 
 DEFAULT_LIMIT: Final = 8
+
+_READ_AT_ONCE: Final = 10
+"""Values of a graph made at run time that take as long to read and check as a node takes to run."""
 
 
 class Places(Protocol):
@@ -31,7 +41,8 @@ class Plan:
     nodes that wait for node i, in order, `any_nodes` the anyInput nodes with what they wait for; `waits[i]` how many different
     nodes node i waits for, those left out that have a value from the start. `blank` is the result list a frame begins with.
     `prefix` is where the graph stands in the document, `given` names the static nodes that whoever opens the graph fills,
-    `remote` says that nodes of it are placed elsewhere, `quick` that its turns begin with nothing to do but to start `roots`.
+    `remote` says that nodes of it are placed elsewhere, `quick` that its turns begin with nothing to do but to start `roots`, `made`
+    that it came out of a value.
     """
 
     __slots__ = (
@@ -50,6 +61,7 @@ class Plan:
         "loop_count",
         "loop_while",
         "loops",
+        "made",
         "nodes",
         "numbers",
         "prefix",
@@ -71,8 +83,10 @@ class Plan:
         *,
         prefix: str = "",
         given: Collection[str] = (),
+        made: bool = False,
     ) -> None:
         self.graph = graph
+        self.made = made
         self.prefix = prefix
         self.given = given
         self.remote = False
@@ -173,39 +187,89 @@ class Compiler:
     """Makes plans of documents that come up while a run goes on: nested graphs, and graphs as data.
 
     Pure. `agents` are those known on this side; `bypass` are names accepted without an agent; `places` says for some nodes where
-    they run if not here.
+    they run if not here. `budget` is what the run may have, `made` what graphs may do that come out of values; with `untrusted` the
+    run's own may do no more.
     """
 
     def __init__(
-        self, agents: Mapping[str, Agent], *, bypass: Collection[str] = (), strict: bool = False, places: Places | None = None
+        self,
+        agents: Mapping[str, Agent],
+        *,
+        bypass: Collection[str] = (),
+        strict: bool = False,
+        places: Places | None = None,
+        budget: Budget | None = None,
+        made: Made | None = None,
+        untrusted: bool = False,
     ) -> None:
+        self.budget = budget or Budget(TRUSTED)
+        self.made = made or Made()
+        self.untrusted = untrusted
         self.agents = agents
         self.places = places
         self.bypass = bypass
         self.strict = strict
 
     def plan(self, graph: Graph) -> Plan:
-        """The plan of a checked root graph."""
-        return Plan(graph, self.agents, self.places)
+        """The plan of a checked root graph. Raises NodeError if it is not trusted and names an agent that it may not use."""
+        if self.untrusted:
+            self.made.require_all(graph.nodes, self.agents)
+        return Plan(graph, self.agents, self.places, made=self.untrusted)
+
+    def agent(self, name: str, plan: Plan) -> Agent | None:
+        """The agent that a node of `plan` names by a value. Raises NodeError if a graph made at run time may not use it."""
+        agent = self.agents.get(name)
+        if agent is not None and plan.made:
+            self.made.require(name, agent)
+        return agent
+
+    def budget_of(self, frame: Frame) -> Budget:
+        """What counts the nodes of a frame."""
+        return frame.nesting.budget if frame.nesting is not None else self.budget
+
+    def budget_for(self, start: Start, outer: Budget) -> Budget:
+        """What is to count the nodes of the graph that an attempt opens: its own if that came out of a value, and none around did."""
+        bounds = self.made.bounds
+        if bounds is None or start.node.graph_source is None or start.frame.plan.made:
+            return outer
+        return Budget(bounds, outer, floor=start.frame.depth)
 
     def nested(
-        self, outer: Plan, node: PlanNode, document: Value, given: tuple[str, ...], *, mode: str | None, shared: bool
+        self,
+        outer: Plan,
+        node: PlanNode,
+        document: Value,
+        given: tuple[str, ...],
+        budget: Budget,
+        *,
+        mode: str | None,
+        shared: bool,
     ) -> Plan:
         """The plan of the nested graph that `node` of the plan `outer` opens, the inputs `given` being static nodes of it.
 
         `mode` is what the agent does, nested or map; `shared` says that the document is the node's own, so its plan can be
-        kept. Raises GraphInvalid, or NodeError where an input's name is a computed node's (graph-spec §9.1).
+        kept; otherwise it came out of a value, and `budget` says how large it may be. Raises GraphInvalid, LimitReached, or
+        NodeError where an input's name is a computed node's (graph-spec §9.1).
         """
         if shared and node.plans is not None and (kept := node.plans.get(given)):
             return kept
         if not isinstance(document, Mapping):
             raise NodeError("No GraphData: the nested graph of this node is missing or not a map", retryable=False)
+        if not shared:
+            budget.open(f"node {node.id!r} would open one more")
+            size = fit_graph(document, budget.bounds)
+            budget.begin(size // _READ_AT_ONCE, f"node {node.id!r} would open a graph of {size:,} values")
+        graph = Graph.of(_with_statics(document, given, mode), self.agents.keys(), bypass=self.bypass, strict=self.strict)
+        made = outer.made or not shared
+        if made:
+            self.made.require_all(graph.nodes, self.agents)
         plan = Plan(
-            Graph.of(_with_statics(document, given, mode), self.agents.keys(), bypass=self.bypass, strict=self.strict),
+            graph,
             self.agents,
             self.places,
             prefix=f"{outer.prefix}{node.escaped}/",
             given=given,
+            made=made,
         )
         if shared:
             node.plans = {**(node.plans or {}), given: plan}

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from graphs.attempt import Attempt
+from graphs.budget import current, measure
 from graphs.errors import GraphferryError, LinkCondition, NodeError
 from graphs.events import Settled, Start
 from graphs.plan_node import PlanNode
@@ -50,8 +51,15 @@ class LogRecorder:
         """Nothing to record: most attempts leave no record of their beginning."""
 
     def admit(self, value: Value) -> None:
+        self._require_fit(value)
         if not packs_as_it_is((value,), 0):
             canonical(value)
+
+    def _require_fit(self, value: Value) -> None:
+        """Raises LimitReached for a value that would be larger, written out, than any may be: its parts may be shared."""
+        bounds = current.get().bounds
+        if not bounds.every_value:  # otherwise it has been measured already
+            measure(value, bounds, "a value")
 
     def begun(self, start: Start, t: float) -> None:  # noqa: ARG002 - the port hands it over
         info: dict[str, Value] = {"retry": start.retry}
@@ -74,8 +82,11 @@ class LogRecorder:
         if not self._everything and (agent is None or agent.cheap or agent.nests is not None) and self._repeatable(event.node):
             return
         retry, at = (start.retry, start.at) if start is not None else (0, 0)
+        if agent is None or agent.cheap:
+            self._require_fit(event.value)
         if start is not None:
             if event.node.any_input:
+                self._require_fit(start.inputs)
                 by = {**by, "seen": clean(start.inputs)}
             took = max(0, round((t - start.t) * 1000))
             usage = {**usage, "ms": took} if usage else {"ms": took}

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
+from graphs.budget import spend
 from graphs.functions import compile_property, is_plain_key
 from graphs.jstext import text as as_text
 from graphs.values import MISSING, Value
@@ -26,6 +27,7 @@ __all__ = [
     "helper_known",
     "is_source",
     "names",
+    "patterns",
     "split_path",
 ]
 
@@ -35,6 +37,7 @@ LOOP_INDEX = "__loopIndex"
 """A static node every graph has: the number of the turn, from 0."""
 
 _TEMPLATE = re.compile(r"\$\{([:@][^}]+)\}")
+"""For texts that end with a closing brace only: without one, each opening brace would be followed to the end of the text."""
 _DOT = re.compile(r"(?<!\()\.(?!\))")
 
 
@@ -75,13 +78,19 @@ def split_path(source: str) -> tuple[str, tuple[str, ...]]:
 def names(text: str) -> tuple[str, ...]:
     """The nodes that a string standing in `inputs` names, in order, the loop counter left out."""
     if "${" in text:
-        found = _TEMPLATE.findall(text)
+        found = patterns(text)
         if found:
             return tuple(name for item in found if item[0] == ":" and (name := split_path(item)[0]) and name != LOOP_INDEX)
     if text[:1] == ":":
         name = split_path(text)[0]
         return (name,) if name and name != LOOP_INDEX else ()
     return ()
+
+
+def patterns(text: str) -> list[str]:
+    """The sources and helpers of a template: what stands between `${` and `}`; none of a text that is no template."""
+    found: list[str] = _TEMPLATE.findall(text[: text.rfind("}") + 1])
+    return found
 
 
 def names_in(value: Value) -> Iterator[str]:
@@ -218,7 +227,9 @@ def compile_path(path: str) -> Callable[[Value], Value]:
 
 def _compile_text(text: str, index: Mapping[str, int]) -> Getter | None:
     if "${" in text:
-        parts = _TEMPLATE.split(text)
+        end = text.rfind("}") + 1
+        parts = _TEMPLATE.split(text[:end])
+        parts[-1] += text[end:]
         if len(parts) > 1:
             return _template([_reference(part, index) if place % 2 else part for place, part in enumerate(parts)])
     if text[:1] in (":", "@"):
@@ -234,7 +245,9 @@ def _reference(text: str, index: Mapping[str, int]) -> Getter:
 
 def _template(parts: list[str | Getter]) -> Getter:
     def fill(results: list[Any]) -> str:
-        return "".join([part if isinstance(part, str) else as_text(part(results)) for part in parts])
+        made = [part if isinstance(part, str) else as_text(part(results)) for part in parts]
+        spend(sum(map(len, made)))
+        return "".join(made)
 
     return fill
 

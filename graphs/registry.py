@@ -7,7 +7,7 @@ that blocks is registered with `blocking=True` and runs in a thread.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -176,6 +176,12 @@ class Registry(Mapping[str, Agent]):
         copy._by_name = {**self._by_name}
         for each in agents:
             copy.add(each)
+        return copy
+
+    def only(self, names: Collection[str]) -> Registry:
+        """A copy that has only these. Raises KeyError for a name that is not here."""
+        copy = Registry()
+        copy._by_name = {name: self._by_name[name] for name in names}
         return copy
 
     def __getitem__(self, name: str) -> Agent:

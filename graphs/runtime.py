@@ -16,9 +16,11 @@ from contextvars import Context, copy_context
 from typing import Any, Final
 
 from graphs.attempt import Attempt
+from graphs.bounded import BoundedEngine
+from graphs.budget import current
 from graphs.calling import call_agent, failure
 from graphs.engine import Engine
-from graphs.errors import LinkCondition, NodeError, NodeTimeout, UsageError
+from graphs.errors import LimitReached, LinkCondition, NodeError, NodeTimeout, UsageError
 from graphs.events import (
     Abort,
     Arm,
@@ -41,6 +43,7 @@ from graphs.plan import Compiler, Plan
 from graphs.plan_node import PlanNode
 from graphs.ports import AgentFilter, Observer, Recorder, Remote, Services
 from graphs.states import State
+from graphs.stopclock import set_clock
 from graphs.values import Value
 
 __all__ = ["Runtime"]
@@ -83,12 +86,13 @@ class Runtime:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.clock = clock
-        self.agents = compiler.agents
+        self.compiler = compiler
         self.services = services or Services()
         self.config: Mapping[str, Any] = config or {}
         self.filters = tuple(filters)
         self.run_id = run_id
-        self.engine = Engine(
+        self.budget = compiler.budget
+        self.engine = (BoundedEngine if self.budget.bounds.every_value else Engine)(
             plan,
             compiler,
             known=known,
@@ -114,6 +118,8 @@ class Runtime:
         self._ways: dict[PlanNode, int] = {}
         self._armed = False
         self._context: Context = copy_context()
+        self._context.run(current.set, self.budget)
+        self._clock_out: asyncio.TimerHandle | None = None
         self._over: asyncio.Future[State] | None = None
 
     # -- what callers use
@@ -128,6 +134,7 @@ class Runtime:
             raise UsageError("this run was started before; make a new one")
         self._over = asyncio.get_running_loop().create_future()
         try:
+            self._clock_out = set_clock(self.budget, self.clock, self.feed)
             self.feed(Begin(self.clock(), inject or {}))
             state = await self._over
         except asyncio.CancelledError:
@@ -140,7 +147,7 @@ class Runtime:
     def feed(self, event: Event) -> None:
         """Hand an event to the engine and carry out what it says; from the event loop's thread only."""
         try:
-            self._apply(self.engine.handle(event))
+            self._apply(self._context.run(self.engine.handle, event))
         except Exception as error:  # a recorder's or observer's: whoever called cannot help it, the run ends with it
             if self._over is None or self._over.done():
                 raise
@@ -178,7 +185,7 @@ class Runtime:
             elif kind is Stop:
                 self._stop(command.start)
             elif kind is Arm:
-                self._arm(command.start)
+                self._arm(command.start, command.limit)
             elif kind is Opened:
                 self._remote.opened(command.frame, command.turn)  # type: ignore[union-attr]
             elif kind is Over:
@@ -250,20 +257,23 @@ class Runtime:
         elif start.task is not None and start.task is not asyncio.current_task():
             start.task.cancel()  # not the worker that tells of the attempt's own end
 
-    def _arm(self, start: Start) -> None:
+    def _arm(self, start: Start, limit: float | None = None) -> None:
         assert isinstance(start, Attempt)
         loop = asyncio.get_running_loop()
-        start.alive.timer = loop.call_later(start.node.timeout / 1000, self._timed_out, start)
+        seconds, error = start.node.timeout / 1000, None
+        if limit is not None and not 0 < seconds <= limit:
+            seconds, error = limit, LimitReached("seconds", limit, f"the graph made for node {start.node.id!r} still runs")
+        start.alive.timer = loop.call_later(seconds, self._timed_out, start, error)
 
     def _disarm(self, start: Attempt) -> None:
         if start.live is not None and start.live.timer is not None:
             start.live.timer.cancel()
             start.live.timer = None
 
-    def _timed_out(self, start: Attempt) -> None:
+    def _timed_out(self, start: Attempt, error: LimitReached | None) -> None:
         start.alive.timer = None
         start.over = True
-        self.feed(Failed(start, NodeTimeout("Timeout"), self.clock()))
+        self.feed(Failed(start, error or NodeTimeout("Timeout"), self.clock()))
 
     # -- workers
 
@@ -422,6 +432,8 @@ class Runtime:
             observer.started(start, now)
 
     async def _finish(self) -> None:
+        if self._clock_out is not None:
+            self._clock_out.cancel()
         for task in list(self._workers):
             task.cancel()
         if self._workers:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from graphs.budget import ITEM, Room, spend
 from graphs.errors import NodeError
 from graphs.plan import PlanNode
 from graphs.values import MISSING, Value
@@ -38,14 +39,17 @@ def laid_over(value: Value, entries: Mapping[str, Value]) -> Value:
     if isinstance(value, dict):
         return {**value, **entries}
     if isinstance(value, list):
+        spend(ITEM * sum(len(item) + len(entries) for item in value if isinstance(item, dict)))
         return [{**item, **entries} if isinstance(item, dict) else item for item in value]
     return value
 
 
-def without_missing(value: Value) -> Value:
-    """An anyInput node's inputs: null and missing entries are dropped at every depth."""
+def without_missing(value: Value, room: Room | None = None) -> Value:
+    """An anyInput node's inputs: null and missing entries are dropped at every depth. Raises LimitReached."""
+    if not isinstance(value, (dict, list)):
+        return value
+    room = room or Room()
+    room.take(ITEM * (1 + len(value)))
     if isinstance(value, dict):
-        return {key: without_missing(item) for key, item in value.items() if item is not None and item is not MISSING}
-    if isinstance(value, list):
-        return [without_missing(item) for item in value if item is not None and item is not MISSING]
-    return value
+        return {key: without_missing(item, room) for key, item in value.items() if item is not None and item is not MISSING}
+    return [without_missing(item, room) for item in value if item is not None and item is not MISSING]

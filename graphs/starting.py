@@ -59,7 +59,7 @@ def default(engine: Engine, frame: Frame, node: PlanNode) -> None:
 
 def _dynamic_agent(engine: Engine, node: PlanNode, results: list[Any]) -> Any:
     name = node.agent_source(results)  # type: ignore[misc]
-    agent = engine.compiler.agents.get(name) if isinstance(name, str) else None
+    agent = engine.compiler.agent(name, results[-1].plan) if isinstance(name, str) else None
     if agent is None and name not in engine.compiler.bypass:
         raise NodeError(f"agent must be either string or function: {name!r} names no agent known here", retryable=False)
     return agent

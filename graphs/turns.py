@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphs.errors import NodeError
+from graphs.errors import LimitReached, NodeError
 from graphs.events import Ended, Opened, Over, Start, Stop
 from graphs.frames import Frame
 from graphs.paths import escape, node_path
@@ -13,7 +13,7 @@ from graphs.states import State
 if TYPE_CHECKING:
     from graphs.engine import Engine
 
-__all__ = ["abandon", "begin", "close", "end", "end_if_suspended", "kill"]
+__all__ = ["abandon", "begin", "close", "end", "end_if_suspended", "kill", "stop"]
 
 _WAITING, _ABORTED = State.WAITING.value, State.ABORTED.value
 
@@ -22,7 +22,9 @@ def begin(engine: Engine, frame: Frame) -> None:
     """Start a turn: whatever is ready at once is queued, in written order (graph-spec §6.1)."""
     plan = frame.plan
     frame.active = 1  # held until all roots are looked at, so that a node that completes at once cannot end the turn (D10)
-    if plan.quick and not frame.altered and not frame.lacking:
+    if (frame.turn or frame.nesting is None) and _too_many(engine, frame):
+        pass
+    elif plan.quick and not frame.altered and not frame.lacking:
         ready = engine.ready
         for number in plan.roots:
             ready(frame, number)
@@ -54,6 +56,19 @@ def _begin_slowly(engine: Engine, frame: Frame) -> None:
         frame.idle = frame.active == 1
 
 
+def _too_many(engine: Engine, frame: Frame) -> bool:
+    """Whether there may be no such turn any more; of what a node opens, the first turns were counted when it did."""
+    budget, count = engine.compiler.budget_of(frame), len(frame.plan.ids)
+    if budget.has_begun(count):
+        return False
+    try:
+        budget.begin(count, f"turn {frame.turn} of {frame.base or 'the graph'!r} would begin more")
+    except LimitReached as error:
+        frame.broken = error
+        return True
+    return False
+
+
 def close(engine: Engine, frame: Frame) -> None:
     """Nothing of this frame is queued or running: another turn, or its end (§6.7, §8)."""
     if frame.held or engine.ended is not None:
@@ -78,6 +93,21 @@ def end(engine: Engine, state: State) -> None:
     engine.commands.append(Ended(state))
 
 
+def stop(engine: Engine, error: BaseException | None) -> None:
+    """Stop the run now: aborted, or failed by an error, which is that of the nodes under way."""
+    if error is None:
+        end(engine, State.ABORTED)
+        return
+    root = engine.root
+    engine.queue.drop(lambda _frame: True)  # or what waits would start in the places that become free
+    for start in list(root.starts.values()):
+        engine.fail(start, error)
+    if engine.ended is None:
+        if not root.errors:
+            root.broken = root.broken or error
+        end(engine, State.FAILED)
+
+
 def end_if_suspended(engine: Engine) -> None:
     """End the run as suspended once nothing but suspended nodes is left, and what queues for a place that their parents hold."""
     if engine.queue.idle and not engine.open:
@@ -86,6 +116,21 @@ def end_if_suspended(engine: Engine) -> None:
 
 def kill(engine: Engine, frame: Frame) -> None:
     """Cancel everything of a frame and of the frames inside it, for good."""
+    _kill(engine, frame)
+    _sweep(engine)
+
+
+def _sweep(engine: Engine) -> None:
+    """Drop what waits of frames that are dead; once for all of them, for a map may have many thousands."""
+    engine.queue.drop(_is_dead)
+    engine.forget()
+
+
+def _is_dead(frame: Frame) -> bool:
+    return frame.dead
+
+
+def _kill(engine: Engine, frame: Frame) -> None:
     frame.dead = True
     if frame.shown:
         _leave_turn(engine, frame, cancelled=True)
@@ -95,13 +140,12 @@ def kill(engine: Engine, frame: Frame) -> None:
         engine.queue.leave(start.node)
         nested = start.nesting is not None
         if nested:
-            abandon(engine, start)
-        if start.agent is not None and (start.node.timeout or not nested):  # of a nested graph the shell has a timer at most
+            _abandon(engine, start)
+        # Of a nested graph the shell has a timer at most.
+        if start.agent is not None and (start.node.timeout or start.live is not None or not nested):
             engine.commands.append(Stop(start))
-    engine.queue.drop(frame)
     for inner in frame.strays:
-        kill(engine, inner)
-    engine.forget(frame)
+        _kill(engine, inner)
 
 
 def _leave_turn(engine: Engine, frame: Frame, *, cancelled: bool) -> None:
@@ -111,7 +155,12 @@ def _leave_turn(engine: Engine, frame: Frame, *, cancelled: bool) -> None:
 
 def abandon(engine: Engine, start: Start) -> None:
     """An attempt that opened a nested graph is over (failed, timed out, aborted): cancel what still runs of it."""
+    _abandon(engine, start)
+    _sweep(engine)
+
+
+def _abandon(engine: Engine, start: Start) -> None:
     nesting, start.nesting = start.nesting, None
     engine.queue.close(start.frame, start.node)
     for frame in nesting.frames:
-        kill(engine, frame)
+        _kill(engine, frame)

@@ -100,6 +100,7 @@ FAULTS: Final[Mapping[str, FaultKind]] = {
     "NODE_TIMEOUT": FaultKind(_NODE, Retry.YES),
     "MODEL_REFUSED": FaultKind(_NODE, Retry.NO),
     "CONTEXT_TOO_LONG": FaultKind(_NODE, Retry.NO),
+    "LIMIT_REACHED": FaultKind(_NODE, Retry.NO),
     "BUSY": FaultKind(_LINK, Retry.YES),
     "DRAINING": FaultKind(_LINK, Retry.YES),
     "MODEL_OVERLOADED": FaultKind(_LINK, Retry.YES),

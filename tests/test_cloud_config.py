@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cloud.config import load_worker_config
+from graphs.bounds import UNTRUSTED
 from graphs.errors import UsageError
 
 
@@ -41,7 +42,7 @@ def test_everything_in_the_file_is_taken_with_paths_beside_it(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("model: {}\n", "unknown entry 'model'; known are agents, files, models"),
+        ("model: {}\n", "unknown entry 'model'; known are agents, allow, files, limits, models, network"),
         ("models: [large]\n", "`models` is a map of names"),
         ("models: {large: big.gguf}\n", "models.large: expected {file: PATH}, {model: NAME} or {scripted: true}"),
         ("models: {large: {}}\n", "models.large: expected"),
@@ -65,3 +66,21 @@ def test_a_mistake_names_the_file_and_the_entry(tmp_path: Path, text: str, told:
 def test_a_file_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         load_worker_config(tmp_path / "worker.yaml")
+
+
+def test_limits_agents_and_the_network_are_granted_there(tmp_path: Path) -> None:
+    text = "limits: {turns: 7, rows: null}\nallow: [copyAgent]\nnetwork: true\n"
+    config = load_worker_config(written(tmp_path, text), limits=("turns=9",))
+    assert (config.bounds.turns, config.bounds.rows, config.bounds.nodes) == (9, None, UNTRUSTED.nodes)
+    assert (config.allow, config.network) == (frozenset({"copyAgent"}), True)
+
+
+def test_without_a_word_a_worker_has_limits_and_no_network() -> None:
+    config = load_worker_config(None)
+    assert (config.bounds, config.network, config.allow) == (UNTRUSTED, False, None)
+
+
+@pytest.mark.parametrize("text", ["limits: {turn: 1}\n", "limits: 7\n", "allow: copyAgent\n", "network: maybe\n"])
+def test_what_is_no_grant_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError):
+        load_worker_config(written(tmp_path, text))

@@ -13,6 +13,7 @@ from graphs.errors import (
     GraphferryError,
     GraphInvalid,
     JournalError,
+    LimitReached,
     LinkCondition,
     ModelCrashed,
     ModelMissing,
@@ -50,7 +51,7 @@ def test_a_hint_is_a_line_of_its_own() -> None:
 def test_what_a_node_does_is_apart_from_what_happens_to_it() -> None:
     own = {each for each in KINDS if issubclass(each, NodeError)}
     conditions = {each for each in KINDS if issubclass(each, LinkCondition)}
-    assert own == {NodeError, NodeTimeout, ModelRefused, ContextTooLong}
+    assert own == {NodeError, NodeTimeout, LimitReached, ModelRefused, ContextTooLong}
     assert conditions == {LinkCondition, ModelCrashed, ModelMissing, WorkerUnreachable}
 
 

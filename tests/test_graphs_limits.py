@@ -99,7 +99,7 @@ def test_what_waits_of_one_frame_can_be_dropped_and_one_entry_withdrawn() -> Non
     assert queue.withdraw(FRAME, urgent)
     assert not queue.withdraw(FRAME, urgent)
     assert not queue.withdraw(FRAME, Node("never here", 8))
-    queue.drop(FRAME)
+    queue.drop(lambda frame: frame is FRAME)
     queue.limit = 9
     assert started(queue) == ["theirs"]
     assert queue.waiting == 0

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from engines import Driven
-from graphs.errors import NodeTimeout
+from graphs.bounds import UNTRUSTED
+from graphs.errors import LimitReached, NodeError, NodeTimeout
 from graphs.events import Arm, Completed, Failed, Outcome, Settled, Start, Stop
-from graphs.nesting import MAX_NESTING
 from graphs.records import State
 from graphs.values import MISSING
 
@@ -168,10 +168,22 @@ def test_many_levels_do_not_recurse() -> None:
     assert driven.ended is State.COMPLETED
 
 
+@pytest.mark.parametrize(
+    "params", [{"rowKey": ["a"]}, {"expandKeys": 7}, {"expandKeys": [["a"]]}, {"compositeResultKey": {"a": 1}}]
+)
+def test_params_of_a_map_that_are_no_names_fail_the_node(params: dict[str, Any]) -> None:
+    driven = Driven({"m": mapped({"x": work(**RESULT)}, [1], params=params)})
+    if not driven.ended:
+        driven.complete("m[0]/x", 1)
+    assert isinstance(driven.engine.errors()["m"], NodeError)
+
+
 def test_a_graph_that_opens_itself_comes_to_an_end() -> None:
     itself = inner({"n": {"agent": "nestedAgent", "inputs": {"g": ":g"}, "graph": ":g"}})
     driven = Driven({"g": {"value": itself}, "n": {"agent": "nestedAgent", "inputs": {"g": ":g"}, "graph": ":g"}})
-    assert f"nested deeper than {MAX_NESTING} levels" in str(driven.engine.errors()["n"])
+    error = driven.engine.errors()["n"]
+    assert isinstance(error, LimitReached)
+    assert (error.limit, error.most) == ("nesting", UNTRUSTED.nesting)
 
 
 # -- mapAgent

@@ -105,7 +105,9 @@ INNER = {"version": 0.5, "nodes": {"s": {"value": 1}, "hole": {}, "x": copy(":s"
 def nested(document: Any, given: tuple[str, ...], *, mode: str = "nested", shared: bool = True) -> tuple[Plan, Plan]:
     outer = plan({"n": {"agent": "nestedAgent", "graph": INNER, "inputs": {"given": 1}}})
     compiler = Compiler(REGISTRY)
-    first, second = (compiler.nested(outer, node(outer, "n"), document, given, mode=mode, shared=shared) for _ in range(2))
+    first, second = (
+        compiler.nested(outer, node(outer, "n"), document, given, compiler.budget, mode=mode, shared=shared) for _ in range(2)
+    )
     return first, second
 
 

@@ -21,6 +21,7 @@ from graphs.models.host import ModelHost
 from graphs.models.interface import Models
 from graphs.models.store import ModelStore
 from graphs.models.together import Aliased, local_models
+from graphs.registry import Registry
 
 __all__ = ["add_arguments", "main"]
 
@@ -35,6 +36,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--agents", action="append", default=[], metavar="MODULE", help="a module with agents of your own; may be repeated"
     )
     parser.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        metavar="NAME=N",
+        help="a limit of each run, for instance turns=1000; may be repeated",
+    )
+    parser.add_argument(
         "--token-file", metavar="FILE", help="a file that holds the token devices must show; or set GRAPHFERRY_TOKEN"
     )
 
@@ -43,10 +51,13 @@ def main(args: Namespace, env: Environment) -> int:
     if not 0 <= args.port <= _LAST_PORT:
         raise UsageError(f"--port {args.port}: a port is a number from 0 to {_LAST_PORT}")
     token = _token(args, env)
-    config = load_worker_config(env.cwd / args.config if args.config else None, agents=tuple(args.agents), token=token)
-    agents = known_agents(config.agents, folder=env.cwd)
+    config = load_worker_config(
+        env.cwd / args.config if args.config else None, agents=tuple(args.agents), token=token, limits=tuple(args.limit)
+    )
+    agents = _allowed(known_agents(config.agents, folder=env.cwd), config.allow)
     with lease(env.home("cloud")), Journal.open(env.home("cloud") / "journal.db", synchronous="full") as journal:
-        worker = Worker(journal, agents, _models(config, env), files=str(config.folder) if config.folder else None)
+        folder = str(config.folder) if config.folder else None
+        worker = Worker(journal, agents, _models(config, env), files=folder, network=config.network, bounds=config.bounds)
         server = WorkerServer(worker, host=args.host, port=args.port, token=token)
         sys.setswitchinterval(SWITCH_SECONDS)
         return asyncio.run(_serve(server, args, env))
@@ -77,6 +88,15 @@ async def _serve(server: WorkerServer, args: Namespace, env: Environment) -> int
 def _models(config: WorkerConfig, env: Environment) -> Models:
     host = ModelHost(ModelStore(env.home("models")), files=dict(config.files))
     return Aliased(local_models(host, scripted=config.scripted), config.aliases)
+
+
+def _allowed(agents: Registry, allow: frozenset[str] | None) -> Registry:
+    if allow is None:
+        return agents
+    unknown = sorted(name for name in allow if name not in agents)
+    if unknown:
+        raise UsageError(f"the worker's configuration allows the agent {unknown[0]!r}, which is not here")
+    return agents.only(sorted(allow))
 
 
 def _token(args: Namespace, env: Environment) -> str | None:

@@ -32,6 +32,19 @@ def add_run_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--max-turns", type=int, metavar="N", help="a loop that goes on after N turns fails")
     parser.add_argument(
+        "--untrusted", action="store_true", help="the graph is a stranger's: it gets tight limits, no files and no network"
+    )
+    parser.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        metavar="NAME=N",
+        help="a limit of the run, made.NAME=N of graphs made in it; see docs",
+    )
+    parser.add_argument(
+        "--grant", action="append", default=[], metavar="WHAT", help="files or network, for graphs that are not trusted"
+    )
+    parser.add_argument(
         "--agents", action="append", default=[], metavar="MODULE", help="a module with agents of your own; may be repeated"
     )
     parser.add_argument("--all", action="store_true", help="give the values of all nodes, not only of results")
@@ -62,6 +75,9 @@ def run_options(
         all=args.all or bool(earlier.get("all")),
         config=earlier.get("config") or {},
         agents=tuple(args.agents) or tuple(earlier.get("agents") or ()),
+        untrusted=args.untrusted or bool(earlier.get("untrusted")),
+        limits=(*(earlier.get("limits") or ()), *args.limit),
+        grants=tuple(word for each in args.grant for word in each.split(",")) or tuple(earlier.get("grants") or ()),
     )
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final
 
 from graphs.agents.common import given, refuse, require_array, require_inputs
+from graphs.budget import ITEM, Room, spend
 from graphs.jstext import join, text, to_number, truthy
 from graphs.registry import Agent, AgentContext, AgentFunction, Sample, agent
 from graphs.values import MISSING, Value
@@ -40,6 +41,7 @@ def push_agent(context: AgentContext) -> Value:
     added = [] if item is MISSING else [item]
     if isinstance(items, list):
         added += items
+    spend(ITEM * (len(array) + len(added)))
     return {**rest, text(key) if truthy(key) else "array": array + added}
 
 
@@ -101,7 +103,9 @@ def array_join_agent(context: AgentContext) -> Value:
 
 def _flattened(array: list[Value], depth: Value) -> list[Value]:
     levels = to_number(depth)
+    room = Room()
     while levels >= 1 and any(isinstance(item, list) for item in array):
+        room.take(ITEM * sum(len(item) if isinstance(item, list) else 1 for item in array))
         array = [inner for item in array for inner in (item if isinstance(item, list) else [item])]
         levels -= 1
     return array

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from graphs.budget import ITEM, Room, spend
 from graphs.errors import NodeError
 from graphs.jstext import to_number, truthy
 from graphs.registry import AgentContext
@@ -81,17 +82,21 @@ def whole_count(name: str, context: AgentContext) -> int:
         count = int(count)
     if type(count) is not int or not 0 <= count <= MOST_ELEMENTS:
         raise refuse(f"{name}: params.count must be a whole number from 0 to {MOST_ELEMENTS}")
+    spend(ITEM * count)
     return count
 
 
-def deep_merge(below: Value, above: Value) -> Value:
+def deep_merge(below: Value, above: Value, room: Room | None = None) -> Value:
     """`above` laid over `below`: maps are merged at every depth, lists put one after the other, anything else replaced."""
+    room = room or Room()
     if isinstance(below, dict) and isinstance(above, dict):
+        room.take(ITEM * (1 + len(below) + len(above)))
         merged = dict(below)
         for key, value in above.items():
-            merged[key] = deep_merge(merged[key], value) if key in merged else value
+            merged[key] = deep_merge(merged[key], value, room) if key in merged else value
         return merged
     if isinstance(below, list) and isinstance(above, list):
+        room.take(ITEM * (1 + len(below) + len(above)))
         return below + above
     return above
 
@@ -100,9 +105,9 @@ def merge_all(name: str, start: Value, items: Value) -> Value:
     """All maps of a list merged deeply onto `start`. Raises NodeError for elements that are not maps."""
     if not isinstance(items, list):
         raise refuse(f"{name}: namedInputs.array is not Array.")
-    merged = start
+    merged, room = start, Room()
     for position, item in enumerate(items):
         if not isinstance(item, dict):
             raise refuse(f"{name}: namedInputs.array holds something else than a map at position {position}")
-        merged = deep_merge(merged, item)
+        merged = deep_merge(merged, item, room)
     return merged

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final
 
 from graphs.agents.common import given, merge_all, refuse, require_array, require_inputs
+from graphs.budget import ITEM, spend
 from graphs.jstext import entries, identical, js_add, text, truthy
 from graphs.registry import Agent, AgentContext, AgentFunction, Sample, agent
 from graphs.values import MISSING, Value
@@ -160,6 +161,8 @@ def property_filter_agent(context: AgentContext) -> Value:
         sources = require_array("propertyFilterAgent", context.inputs)
         target = sources[0] if sources else MISSING
         if isinstance(target, list):
+            rules = sum(len(rule) for rule in context.params.values() if isinstance(rule, (list, dict)))
+            spend(ITEM * len(target) * (1 + rules))
             return [_filtered(each, index, sources, context.params) for index, each in enumerate(target)]
         return _filtered(target, 0, sources, context.params)
     return _filtered(item, 0, [], context.params) if truthy(item) else False

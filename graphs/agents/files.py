@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from graphs.agents.common import given, option, refuse, service
+from graphs.budget import spend
 from graphs.errors import NodeError
 from graphs.jstext import text, truthy
 from graphs.registry import AgentContext, Sample, agent
@@ -66,6 +67,7 @@ def _read(context: AgentContext, name: Value) -> bytes:
         if real.exists() and not real.is_file():
             raise refuse(f"fileReadAgent: {text(name)} is not a file")
         with _opened(real, os.O_RDONLY) as file:
+            spend(os.fstat(file.fileno()).st_size)
             return bytes(file.read())
     except OSError as error:
         raise NodeError(f"fileReadAgent: {text(name)} cannot be read: {error.strerror}") from error

@@ -7,6 +7,7 @@ from functools import cmp_to_key, partial
 from typing import Final
 
 from graphs.agents.common import given, refuse
+from graphs.budget import ITEM, Room
 from graphs.jstext import Number, identical, text, tidy, to_number, truthy
 from graphs.registry import Agent, AgentContext, AgentFunction, Sample, agent
 from graphs.values import MISSING, Value
@@ -23,14 +24,16 @@ _matrix: Callable[..., Callable[[AgentFunction], Agent]] = partial(agent, catego
 def dot_product_agent(context: AgentContext) -> Value:
     """Multiplies each row of matrix with vector and gives the list of sums."""
     matrix, vector = _list_input("dotProductAgent", context, "matrix"), _list_input("dotProductAgent", context, "vector")
-    return [_dot_product(row, vector) for row in matrix]
+    room = Room()
+    return [_dot_product(row, vector, room) for row in matrix]
 
 
-def _dot_product(row: Value, vector: list[Value]) -> Number:
+def _dot_product(row: Value, vector: list[Value], room: Room) -> Number:
     if not isinstance(row, list):
         raise refuse("dotProductAgent: namedInputs.matrix is a list of lists of numbers")
     if len(row) != len(vector):
         raise refuse(f"dotProduct: Length of vectors do not match. {len(row)}, {len(vector)}")
+    room.take(ITEM * (1 + len(row)))
     total: Number = 0
     for a, b in zip(row, vector, strict=True):
         total = tidy(total + to_number(a) * to_number(b))
@@ -103,7 +106,7 @@ def compare_agent(context: AgentContext) -> Value:
     Operators: == and != without conversion, > >= < <= as numbers, ||, &&, XOR. a and b may be such lists themselves.
     params.value gives other results than true and false.
     """
-    outcome = _compare(_operands(context))
+    outcome = _compare(_operands(context), Room())
     values = context.params.get("value")
     if isinstance(values, dict):
         chosen = given(values, "true" if outcome else "false")
@@ -125,8 +128,9 @@ def _operands(context: AgentContext) -> list[Value]:
     raise refuse("compare inputs is wrong.")
 
 
-def _compare(expression: list[Value]) -> bool:
-    a, operator, b = (_compare(part) if isinstance(part, list) else part for part in (expression + [MISSING] * 3)[:3])
+def _compare(expression: list[Value], room: Room) -> bool:
+    room.take(ITEM)
+    a, operator, b = (_compare(part, room) if isinstance(part, list) else part for part in (expression[:3] + [MISSING] * 3)[:3])
     if operator == "==":
         return identical(a, b)
     if operator == "!=":

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from graphs.agents.common import given, refuse
+from graphs.budget import ITEM, Room, spend
 from graphs.functions import code_block
 from graphs.jstext import WHITE_SPACE, is_number, json_text, parse_json, text, truthy
 from graphs.registry import Agent, AgentContext, AgentFunction, Sample, agent
@@ -39,22 +40,56 @@ def string_template_agent(context: AgentContext) -> Value:
     template = context.params.get("template", MISSING)
     if template is MISSING:
         return context.inputs["text"] if truthy(context.inputs.get("text")) else MISSING
-    # Longest names first: none may hide a longer one that begins like it.
-    names = sorted(context.inputs, key=len, reverse=True)
-    pattern = re.compile("|".join(re.escape(f"${{{name}}}") for name in names)) if names else None
-    return _filled(template, pattern, context.inputs) if pattern else template
+    return _Filler(context.inputs).filled(template) if context.inputs else template
 
 
-def _filled(template: Value, pattern: re.Pattern[str], inputs: Mapping[str, Value]) -> Value:
-    if isinstance(template, str):
-        if pattern.fullmatch(template):
-            return inputs[template[2:-1]]
-        return pattern.sub(lambda match: text(inputs[match[0][2:-1]]), template)
-    if isinstance(template, list):
-        return [_filled(item, pattern, inputs) for item in template]
-    if isinstance(template, dict):
-        return {key: _filled(item, pattern, inputs) for key, item in template.items()}
-    return template
+class _Filler:
+    """Fills templates, one pass each: what is filled in is not looked at again."""
+
+    def __init__(self, inputs: Mapping[str, Value]) -> None:
+        self.inputs = inputs
+        # Longest names first: none may hide a longer one that begins like it.
+        self.lengths = sorted({len(name) for name in inputs}, reverse=True)
+        self.room = Room()
+
+    def filled(self, template: Value) -> Value:
+        if isinstance(template, str):
+            return self._text(template)
+        if isinstance(template, list):
+            self.room.take(ITEM * len(template))
+            return [self.filled(item) for item in template]
+        if isinstance(template, dict):
+            self.room.take(ITEM * len(template))
+            return {key: self.filled(item) for key, item in template.items()}
+        return template
+
+    def _text(self, template: str) -> Value:
+        pieces: list[str] = []
+        done, at = 0, template.find("${")
+        while at >= 0:
+            name = self._name_at(template, at + 2)
+            if name is None:
+                at = template.find("${", at + 1)
+                continue
+            if at == 0 and len(name) + 3 == len(template):
+                return self.inputs[name]
+            piece = text(self.inputs[name])
+            self.room.take(len(piece) + at - done)
+            pieces += (template[done:at], piece)
+            done = at + len(name) + 3
+            at = template.find("${", done)
+        spend(sum(map(len, pieces)) + len(template) - done)
+        return "".join([*pieces, template[done:]])
+
+    def _name_at(self, template: str, start: int) -> str | None:
+        for length in self.lengths:
+            if template.startswith("}", start + length):
+                self.room.take(length)
+                name = template[start : start + length]
+                if name in self.inputs:
+                    return name
+        self.room.take(len(self.lengths))
+        return None
 
 
 @_string(
@@ -81,6 +116,7 @@ def string_splitter_agent(context: AgentContext) -> Value:
     if step < 1 or overlap < 0:
         raise refuse("stringSplitterAgent: params.overlap must be at least 0 and smaller than params.chunkSize")
     count = len(source) // step + 1
+    spend(count * (ITEM + min(size, len(source))))
     contents = [source[start : start + size] for start in range(0, count * step, step)]
     return {"contents": contents, "count": count, "chunkSize": size, "overlap": overlap}
 
@@ -126,6 +162,7 @@ def _text_input(name: str, context: AgentContext) -> str:
 def string_case_variants_agent(context: AgentContext) -> Value:
     """Writes the words of text in camel, snake and kebab case; params.suffix is added unless it is the last word already."""
     source = _text_input("stringCaseVariantsAgent", context).strip(WHITE_SPACE)
+    spend(4 * len(source))
     words = _WORD_BREAKS.sub(" ", source).lower().split(" ")
     suffix = context.params.get("suffix")
     if truthy(suffix) and words[-1] != suffix:
