@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, Final
 
 from edge.config import EdgeConfig
@@ -18,7 +17,7 @@ from graphs.models.host import ModelHost
 from graphs.models.store import DEFAULT_MODEL, ModelStore
 from graphs.models.together import Aliased, local_models
 
-__all__ = ["open_device"]
+__all__ = ["open_device", "worker_connector"]
 
 _SMALL: Final = "small"
 
@@ -51,14 +50,19 @@ def open_device(
             ask=_asker(env),
             write=lambda line: print(line, file=env.stderr),
             emit=emit,
-            connect=partial(_connect, config.grace),
+            connect=worker_connector(config.grace),
         )
 
 
-async def _connect(grace: float, url: str, token: str | None, journal: Journal, runs: Sequence[bytes]) -> Any:
-    from edge.worker import connect_worker
+def worker_connector(grace: float) -> Callable[[str, str | None, Journal, Sequence[bytes]], Any]:
+    """What opens the link to a worker: called with its URL, the token, the journal, and the child runs to go on with."""
 
-    return await connect_worker(url, token=token, journal=journal, grace=grace, runs=runs)
+    async def connect(url: str, token: str | None, journal: Journal, runs: Sequence[bytes]) -> Any:
+        from edge.worker import connect_worker
+
+        return await connect_worker(url, token=token, journal=journal, grace=grace, runs=runs)
+
+    return connect
 
 
 def _asker(env: Environment) -> Callable[[str], Any] | None:

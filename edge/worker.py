@@ -87,11 +87,11 @@ class WorkerLink:
         for event in self._early.pop(run, ()):
             asyncio.get_running_loop().call_soon(self._hear, event)
 
-    def give_up(self, run: bytes) -> None:
+    def give_up(self, run: bytes, why: str = "the run goes on in another child run") -> None:
         """End a child run of those of `open` that nobody goes on with."""
         self._early.pop(run, None)
         try:
-            self._open_link().append(run, Cancel(None, "the run goes on in another child run"))
+            self._open_link().append(run, Cancel(None, why))
         except LinkCondition:
             return  # the worker is gone, or has ended it
 

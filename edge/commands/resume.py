@@ -37,9 +37,9 @@ def main(args: Namespace, env: Environment) -> int:
         stored = journal.graph(row.graph)
     if row.role != "root":
         raise UsageError(f"{args.run} is the part of a run that a worker ran; resume the run itself")
-    if row.status == "completed":
+    if row.status in ("completed", "cancelled"):
         raise UsageError(
-            f"run {run_id_text(row.run)} is complete", hint=f"Look at it: graphferry runs show {run_id_text(row.run)}"
+            f"run {run_id_text(row.run)} is {row.status}", hint=f"Look at it: graphferry runs show {run_id_text(row.run)}"
         )
     if stored is None:
         raise JournalError(f"the graph of run {run_id_text(row.run)} is not in the journal")

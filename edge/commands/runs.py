@@ -1,4 +1,4 @@
-"""`graphferry runs`: list the runs of this device; `runs show RUN`: one of them, node by node."""
+"""`graphferry runs`: list the runs of this device; `runs show RUN`: one of them, node by node; `runs cancel RUN`: end one."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import shutil
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
-from edge.config import load_config
+from edge.config import EdgeConfig, load_config
 from edge.node_table import NodeRow, node_table
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import UsageError
@@ -21,24 +21,31 @@ from graphs.values import clean
 
 __all__ = ["add_arguments", "main"]
 
+_OVER: Final = ("completed", "cancelled")
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many to list, newest first")
-    commands = parser.add_subparsers(dest="action", metavar="show")
+    commands = parser.add_subparsers(dest="action", metavar="show|cancel")
     show = commands.add_parser("show", help="one run: its nodes, results and errors")
     show.add_argument("run", metavar="RUN", help="the run's id, or its beginning")
     show.add_argument("--json", action="store_true", help="print JSON", dest="json_one")
+    cancel = commands.add_parser("cancel", help="end a run that is suspended or was cut off, here and at its worker")
+    cancel.add_argument("run", metavar="RUN", help="the run's id, or its beginning")
+    cancel.add_argument("--cloud", metavar="URL", help="the worker that may still work for it, if not the configured one")
 
 
 def main(args: Namespace, env: Environment) -> int:
     config = load_config(env)
     if not config.journal.is_file():
-        if args.action == "show":
+        if args.action is not None:
             raise UsageError(f"there is no journal at {config.journal}, so there are no runs")
         env.stdout.write("[]\n" if args.json else "no runs yet\n")
         return ExitStatus.COMPLETED
     with Journal.open(config.journal) as journal:
+        if args.action == "cancel":
+            return _cancel(journal, args, config, env)
         if args.action == "show":
             return _show(journal, args.run, as_json=args.json or args.json_one, env=env)
         return _list(journal, args, env)
@@ -85,6 +92,29 @@ def _show(journal: Journal, prefix: str, *, as_json: bool, env: Environment) -> 
     for place, record in logs:
         if isinstance(record, Error):
             env.stdout.write(f"{place}: {record.path or 'the run'}: {record.code}: {record.text}\n")
+    return ExitStatus.COMPLETED
+
+
+def _cancel(journal: Journal, args: Namespace, config: EdgeConfig, env: Environment) -> int:
+    import asyncio
+
+    from edge.cancel import cancel_run
+    from edge.device import worker_connector
+
+    row = journal.run(args.run)
+    text = run_id_text(row.run)
+    if row.role != "root":
+        raise UsageError(f"{args.run} is the part of a run that a worker ran; cancel the run itself")
+    if row.status in _OVER:
+        raise UsageError(f"run {text} is over: it is {row.status}")
+    url = args.cloud or config.url
+    untold = asyncio.run(cancel_run(journal, row.run, url=url, token=config.token, connect=worker_connector(config.grace)))
+    env.stdout.write(f"run {text} is cancelled\n")
+    if untold:
+        where = f"at {url} could not be told" if url else "could not be told: none is configured"
+        env.stderr.write(
+            f"The worker {where}; what it was doing for this run it ends by itself when nobody has asked for a week.\n"
+        )
     return ExitStatus.COMPLETED
 
 

@@ -176,6 +176,39 @@ def test_an_effect_in_flight_when_its_worker_died_asks_in_the_middle_of_the_run(
     assert "second" not in [record.path for record in of(home, "edge", Result)]
 
 
+def test_a_cancelled_run_is_over_on_both_sides(home: Path, tmp_path: Path, gate: Gates) -> None:
+    write_graph(tmp_path, gate.port)
+    with serve(*AGENTS, home=home, cwd=tmp_path) as worker:
+        with start("run", "g.yaml", "--cloud", worker.url, *AGENTS, home=home, cwd=tmp_path) as device:
+            let_go(gate, "here", "first", "between")
+            second = gate.next()
+            device.kill()
+        run = root_run(home)
+        outcome = graphferry("runs", "cancel", run, "--cloud", worker.url, home=home, cwd=tmp_path)
+        assert (outcome.status, outcome.stderr) == (0, "")
+        second.gone()
+        assert graphferry("resume", run, "--cloud", worker.url, home=home, cwd=tmp_path).status == 2
+        assert graphferry("runs", "cancel", run, home=home, cwd=tmp_path).status == 2
+    assert [row.status for row in runs(home, "edge") if row.role == "root"] == ["cancelled"]
+    assert [row.status for row in runs(home, "cloud")] == ["cancelled"]
+    gate.nobody_else()
+
+
+def test_a_run_is_cancelled_although_its_worker_cannot_be_told(home: Path, tmp_path: Path, gate: Gates) -> None:
+    write_graph(tmp_path, gate.port)
+    with serve(*AGENTS, home=home, cwd=tmp_path) as worker:
+        with start("run", "g.yaml", "--cloud", worker.url, *AGENTS, home=home, cwd=tmp_path) as device:
+            let_go(gate, "here")
+            first = gate.next()
+            device.kill()
+        worker.kill()
+        first.gone()
+    outcome = graphferry("runs", "cancel", root_run(home), "--cloud", worker.url, home=home, cwd=tmp_path)
+    assert outcome.status == 0
+    assert "could not be told" in outcome.stderr
+    assert [row.status for row in runs(home, "edge") if row.role == "root"] == ["cancelled"]
+
+
 def test_one_process_works_with_a_store(home: Path, tmp_path: Path) -> None:
     with serve(home=home, cwd=tmp_path) as worker:
         outcome = graphferry("serve", "--port", "0", home=home, cwd=tmp_path)
