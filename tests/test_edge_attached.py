@@ -1,0 +1,92 @@
+"""What an open child run has said: enough to go on with it, or the knowledge that nobody can."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge.attached import open_children, usable
+from graphs.journal import Journal, new_run_id
+from graphs.records import Cancel, Close, End, EndStatus, Error, Event, Frame, Input, Known, Result, Start, State, Submit, encode
+
+CUT, OTHER = b"c" * 32, b"d" * 32
+WORKER = b"W" * 8
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with Journal.open(tmp_path / "journal.db") as each:
+        yield each
+
+
+def child_of(journal: Journal, root: bytes, orders: list[Known], reports: list[Known] = []) -> bytes:  # noqa: B006 - only read
+    run = new_run_id()
+    journal.create_run(run, role="child", parent=root, graph_hash=CUT, name="cut", started=0)
+    for record in orders:
+        journal.append(run, encode(record))
+    for seq, record in enumerate(reports, 1):
+        journal.accept(run, WORKER, seq, encode(record))
+    journal.flush()
+    return run
+
+
+SUBMIT = Submit("", CUT, {"a b/c": [9, 1]}, {})
+
+
+def result(path: str) -> Result:
+    return Result(path, 1, 0, path, 0, {})
+
+
+def executing(path: str) -> Event:
+    return Event(path, 1, State.EXECUTING, 0, {"effect": "once", "retry": 0})
+
+
+def test_everything_that_was_said_is_known(journal: Journal) -> None:
+    orders: list[Known] = [
+        SUBMIT,
+        Frame("rows[1]/", OTHER, {"row": [9, 5], "rows[1]/known": [4, 6]}, {}),
+        Input("here", State.COMPLETED, 1),
+        Start("first", 1),
+        Close("rows[1]/"),
+        Cancel(["rows[2]/"], "given up"),
+    ]
+    run = child_of(journal, b"r" * 16, orders, [result("first"), executing("second"), executing("third"), result("third")])
+    found = usable(journal, run)
+    assert found is not None
+    assert found.frames == {"": CUT, "rows[1]/": OTHER}
+    assert {"a b%2Fc", "here", "first", "third", "rows[1]/row", "rows[1]/known"} <= found.told
+    assert "row" not in found.told, "that would be a node of the root graph"
+    assert (found.ordered, found.closed, found.given_up, found.in_flight) == ({"first"}, {"rows[1]/"}, {"rows[2]/"}, {"second"})
+
+
+def test_a_failed_node_is_no_reason_to_begin_anew(journal: Journal) -> None:
+    failed = Error("n", 1, 0, "NODE_FAILED", "no", True, False)
+    again = Error("m", 1, 0, "MODEL_OVERLOADED", "later", False, True)
+    assert usable(journal, child_of(journal, b"r" * 16, [SUBMIT], [failed, again])) is not None
+
+
+@pytest.mark.parametrize(
+    ("orders", "reports"),
+    [
+        ([SUBMIT, Cancel(None, "over")], []),
+        ([SUBMIT], [End(EndStatus.COMPLETED, 0, {})]),
+        ([SUBMIT], [Error("n", 1, 0, "MODEL_UNKNOWN", "no such model", True, False)]),
+        ([SUBMIT], [Error("n", 1, 0, "NODE_INDETERMINATE", "nobody knows", True, False)]),
+        ([SUBMIT], [Error(None, 0, 0, "GRAPH_INVALID", "no", True, False)]),
+        ([SUBMIT], [Event(None, 0, State.SUSPENDED, 0, {"why": "quota"})]),
+        ([], []),
+    ],
+)
+def test_what_was_ended_or_lacks_means_is_of_no_use(journal: Journal, orders: list[Known], reports: list[Known]) -> None:
+    assert usable(journal, child_of(journal, b"r" * 16, orders, reports)) is None
+
+
+def test_open_children_are_those_without_an_end_the_newest_first(journal: Journal) -> None:
+    root = b"r" * 16
+    first = child_of(journal, root, [SUBMIT])
+    child_of(journal, root, [SUBMIT], [End(EndStatus.CANCELLED, 0, {})])
+    last = child_of(journal, root, [SUBMIT])
+    child_of(journal, b"q" * 16, [SUBMIT])
+    assert open_children(journal, root) == [last, first]
