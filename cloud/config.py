@@ -8,23 +8,26 @@ from pathlib import Path
 from typing import Final
 
 from graphs.errors import UsageError
+from graphs.models.servers import Server, read_server
 from graphs.settings import read_settings
 
 __all__ = ["WorkerConfig", "load_worker_config"]
 
 _EXAMPLE: Final = "models: {large: {file: /models/large.gguf}}"
-_MODEL_KINDS: Final = ("file", "model", "scripted")
+_MODEL_KINDS: Final = ("file", "url", "model", "scripted")  # a server's entry has a `model`, too
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
-    """What a worker serves. `files` are GGUF files by model name, `scripted` names of models that say back what they are told.
+    """What a worker serves. `files` are GGUF files by model name, `servers` models behind servers, `scripted` names of models that say
+    back what they are told.
 
     `folder` is where files may be read and written by agents; None grants no files.
     """
 
     files: Mapping[str, Path] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
+    servers: Mapping[str, Server] = field(default_factory=dict)
     scripted: tuple[str, ...] = ()
     agents: tuple[str, ...] = ()
     folder: Path | None = None
@@ -43,18 +46,20 @@ def load_worker_config(path: Path | None, *, agents: tuple[str, ...] = (), token
     models = data.get("models") or {}
     if not isinstance(models, Mapping):
         raise UsageError(f"{path}: `models` is a map of names, for instance\n{_EXAMPLE}")
-    files, aliases, scripted = {}, {}, []
+    files, aliases, servers, scripted = {}, {}, {}, []
     base = path.parent if path is not None else Path()
     for name, entry in models.items():
         kind = next((each for each in _MODEL_KINDS if isinstance(entry, Mapping) and entry.get(each)), None)
         if kind is None:
             raise UsageError(
-                f"{path}: models.{name}: expected {{file: PATH}}, {{model: NAME}} or {{scripted: true}}, for instance\n{_EXAMPLE}"
+                f"{path}: models.{name}: expected {{file: PATH}}, {{url: URL}}, {{model: NAME}} or {{scripted: true}}, for instance\n{_EXAMPLE}"
             )
         if kind == "file":
             files[name] = base / str(entry["file"])
             if not files[name].is_file():
                 raise UsageError(f"{path}: models.{name}: there is no file {files[name]}")
+        elif kind == "url":
+            servers[name] = read_server(name, entry, f"{path}: models.{name}")
         elif kind == "model":
             aliases[name] = str(entry["model"])
         else:
@@ -67,6 +72,7 @@ def load_worker_config(path: Path | None, *, agents: tuple[str, ...] = (), token
     return WorkerConfig(
         files=files,
         aliases=aliases,
+        servers=servers,
         scripted=tuple(scripted),
         agents=(*named, *agents),
         folder=base / folder if folder else None,

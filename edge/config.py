@@ -9,24 +9,30 @@ from typing import Final
 
 from graphs.environment import Environment
 from graphs.errors import UsageError
+from graphs.models.servers import Server, read_server
 from graphs.settings import read_settings
 
 __all__ = ["EdgeConfig", "load_config"]
 
-_KEYS: Final = {"cloud": "map with `url`", "models": "map of tier or name to a model's name", "offline": "true or false"}
+_KEYS: Final = {
+    "cloud": "map with `url`",
+    "models": "map of tier or name to a model's name, or to a server with `url`",
+    "offline": "true or false",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeConfig:
     """What the user of a device decided once.
 
-    `url` is the worker's link URL, `models` maps tiers and other names to names of models, `offline` forbids the network,
-    `token` is what the worker wants to see.
+    `url` is the worker's link URL, `models` maps tiers and other names to names of models, `servers` are models behind servers by
+    name, `offline` forbids the network, `token` is what the worker wants to see.
     """
 
     home: Path
     url: str | None = None
     models: Mapping[str, str] = field(default_factory=dict)
+    servers: Mapping[str, Server] = field(default_factory=dict)
     offline: bool = False
     token: str | None = field(default=None, repr=False)
 
@@ -50,14 +56,23 @@ def load_config(env: Environment) -> EdgeConfig:
     models = data.get("models") or {}
     if not isinstance(cloud, Mapping) or not isinstance(cloud.get("url", ""), str) or set(cloud) - {"url"}:
         raise UsageError(f"{path}: `cloud` is a {_KEYS['cloud']}, for instance\ncloud: {{url: ws://127.0.0.1:8765/v1/link}}")
-    if not isinstance(models, Mapping) or not all(isinstance(each, str) for pair in models.items() for each in pair):
+    if not isinstance(models, Mapping) or not all(_is_model(*pair) for pair in models.items()):
         raise UsageError(f"{path}: `models` is a {_KEYS['models']}, for instance\nmodels: {{small: smollm2-135m}}")
     if not isinstance(data.get("offline", False), bool):
         raise UsageError(f"{path}: `offline` is {_KEYS['offline']}")
     return EdgeConfig(
         home=home,
         url=env.environ.get("GRAPHFERRY_CLOUD") or cloud.get("url"),
-        models=models,
+        models={name: model for name, model in models.items() if isinstance(model, str)},
+        servers={
+            name: read_server(name, entry, f"{path}: models.{name}")
+            for name, entry in models.items()
+            if not isinstance(entry, str)
+        },
         offline=data.get("offline", False),
         token=env.environ.get("GRAPHFERRY_TOKEN"),
     )
+
+
+def _is_model(name: object, entry: object) -> bool:
+    return isinstance(name, str) and (isinstance(entry, str) or (isinstance(entry, Mapping) and "url" in entry))

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from edge.means import Device, RunOptions
+from edge.outside import label_guard, run_guard
 from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
 from edge.report import RunReport, status_of
 from edge.watch import Watch
@@ -120,6 +121,7 @@ class _Run:
             offer=offer,
             pinned=options.pinned,
             local_only=options.local_only,
+            servers=device.servers,
         )
         try:
             return place_nodes(self.graph, facts)
@@ -204,11 +206,12 @@ class _Run:
         device = self.device
         device.emit({"event": "run-started", "t": time.time() * 1000, "run": self.text, "graph": name, "nodes": len(self.placed)})
         watch = Watch(self.placed, self._made, device.emit)
-        runtime = self._runtime(watch)
         try:
-            if self._reaches_out:
-                self.delegate = self._make_delegate(runtime, watch)
-            state = await self._run_to_its_end(runtime)
+            with run_guard(self.options):  # the runtime is made in it, for it keeps the context that its agents run in
+                runtime = self._runtime(watch)
+                if self._reaches_out:
+                    self.delegate = self._make_delegate(runtime, watch)
+                state = await self._run_to_its_end(runtime)
         except asyncio.CancelledError:
             self._finish("suspended", "interrupted")
             raise
@@ -229,6 +232,7 @@ class _Run:
             max_turns=options.max_turns,
             services=Services(models=device.models, default_model=device.default_model, files=device.files, ask=device.ask),
             config=options.config,
+            filters=label_guard(labels_by_node(graph), device.servers),
             recorder=LogRecorder(self._record, lambda: device.journal.barrier(full=True)),
             remote=self,
             observers=[watch, *self._consoles()],

@@ -1,4 +1,4 @@
-"""Several sets of models as one: the host's, a scripted one, later servers'. The first that knows a name answers it."""
+"""Several sets of models as one: the host's, those behind servers, a scripted one. The first that knows a name answers it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ SCRIPTED: Final = "scripted"
 
 
 class Together:
-    """A `Models` over others. Raises what the first raises for a name that none knows."""
+    """A `Models` over others. Raises what `stranger`, the first unless given, raises for a name that none knows."""
 
-    def __init__(self, *members: Models) -> None:
+    def __init__(self, *members: Models, stranger: Models | None = None) -> None:
         self._members = members
+        self._stranger = stranger or members[0]
 
     async def get(self, name: str) -> Model:
         return await self._member(name).get(name)
@@ -33,7 +34,7 @@ class Together:
             await member.close()
 
     def _member(self, name: str) -> Models:
-        return next((member for member in self._members if name in member.names()), self._members[0])
+        return next((member for member in self._members if name in member.names()), self._stranger)
 
 
 class Aliased:
@@ -60,8 +61,9 @@ class Aliased:
         return self._aliases.get(name, name)
 
 
-def local_models(host: Models, *, scripted: Sequence[str] = ()) -> Together:
-    """The models of one side: the host's, and scripted ones under these names besides `SCRIPTED`."""
+def local_models(host: Models, *, servers: Models | None = None, scripted: Sequence[str] = ()) -> Together:
+    """The models of one side: those behind servers, the host's, and scripted ones under these names besides `SCRIPTED`."""
     from graphs.models.scripted import ScriptedModel, ScriptedModels
 
-    return Together(host, ScriptedModels([ScriptedModel(name) for name in (SCRIPTED, *scripted)]))
+    first = () if servers is None else (servers,)
+    return Together(*first, host, ScriptedModels([ScriptedModel(name) for name in (SCRIPTED, *scripted)]), stranger=host)
