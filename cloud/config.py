@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from graphs.errors import UsageError
+from graphs.models.memory_settings import read_memory
+from graphs.models.seats import MemoryOptions
 from graphs.models.servers import Server, read_server
 from graphs.settings import read_settings
 
@@ -20,7 +22,7 @@ _MODEL_KINDS: Final = ("file", "url", "model", "scripted")  # a server's entry h
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
     """What a worker serves. `files` are GGUF files by model name, `servers` models behind servers, `scripted` names of models that say
-    back what they are told.
+    back what they are told. `memory` is what models may take together.
 
     `folder` is where files may be read and written by agents; None grants no files.
     """
@@ -29,6 +31,7 @@ class WorkerConfig:
     aliases: Mapping[str, str] = field(default_factory=dict)
     servers: Mapping[str, Server] = field(default_factory=dict)
     scripted: tuple[str, ...] = ()
+    memory: MemoryOptions = field(default_factory=MemoryOptions)
     agents: tuple[str, ...] = ()
     folder: Path | None = None
     token: str | None = field(default=None, repr=False)
@@ -39,7 +42,7 @@ def load_worker_config(path: Path | None, *, agents: tuple[str, ...] = (), token
     is wrong.
     """
     data = read_settings(path) if path is not None else {}
-    known = {"models", "agents", "files"}
+    known = {"models", "memory", "agents", "files"}
     for key in data:
         if key not in known:
             raise UsageError(f"{path}: unknown entry {key!r}; known are {', '.join(sorted(known))}")
@@ -74,6 +77,7 @@ def load_worker_config(path: Path | None, *, agents: tuple[str, ...] = (), token
         aliases=aliases,
         servers=servers,
         scripted=tuple(scripted),
+        memory=read_memory(data.get("memory"), f"{path}: memory"),
         agents=(*named, *agents),
         folder=base / folder if folder else None,
         token=token,

@@ -9,6 +9,8 @@ from typing import Final
 
 from graphs.environment import Environment
 from graphs.errors import UsageError
+from graphs.models.memory_settings import read_memory
+from graphs.models.seats import MemoryOptions
 from graphs.models.servers import Server, read_server
 from graphs.settings import read_settings
 
@@ -17,6 +19,7 @@ __all__ = ["EdgeConfig", "load_config"]
 _KEYS: Final = {
     "cloud": "map with `url`",
     "models": "map of tier or name to a model's name, or to a server with `url`",
+    "memory": "map with `budget`, `keep_alive` and `pin`",
     "offline": "true or false",
 }
 
@@ -26,13 +29,14 @@ class EdgeConfig:
     """What the user of a device decided once.
 
     `url` is the worker's link URL, `models` maps tiers and other names to names of models, `servers` are models behind servers by
-    name, `offline` forbids the network, `token` is what the worker wants to see.
+    name, `memory` is what models may take together, `offline` forbids the network, `token` is what the worker wants to see.
     """
 
     home: Path
     url: str | None = None
     models: Mapping[str, str] = field(default_factory=dict)
     servers: Mapping[str, Server] = field(default_factory=dict)
+    memory: MemoryOptions = field(default_factory=MemoryOptions)
     offline: bool = False
     token: str | None = field(default=None, repr=False)
 
@@ -69,6 +73,7 @@ def load_config(env: Environment) -> EdgeConfig:
             for name, entry in models.items()
             if not isinstance(entry, str)
         },
+        memory=read_memory(data.get("memory"), f"{path}: memory"),
         offline=data.get("offline", False),
         token=env.environ.get("GRAPHFERRY_TOKEN"),
     )

@@ -15,6 +15,7 @@ from graphs.journal.schema import Synchronous
 from graphs.loadagents import known_agents
 from graphs.models.host import ModelHost
 from graphs.models.interface import Models
+from graphs.models.seats import pinned_by_name
 from graphs.models.servers import ServerModels
 from graphs.models.store import DEFAULT_MODEL, ModelStore
 from graphs.models.together import Aliased, local_models
@@ -61,7 +62,8 @@ def device_models(env: Environment, config: EdgeConfig, tiers: Mapping[str, str]
     """The models of the device, and its tiers: `small` is the default model unless the configuration says otherwise."""
     tiers = {**({} if _SMALL in config.servers else {_SMALL: DEFAULT_MODEL}), **tiers}
     servers = ServerModels(config.servers, Secrets(env.environ, env.home("edge")))
-    return Aliased(local_models(ModelHost(ModelStore(env.home("models"))), servers=servers), tiers), tiers
+    host = ModelHost(ModelStore(env.home("models")), memory=pinned_by_name(config.memory, tiers))
+    return Aliased(local_models(host, servers=servers), tiers), tiers
 
 
 async def _connect(url: str, token: str | None, journal: Journal) -> Any:

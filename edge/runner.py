@@ -24,6 +24,7 @@ from graphs.events import Start
 from graphs.frames import Frame
 from graphs.journal.ids import new_run_id, run_id_text
 from graphs.labels import labels_by_node
+from graphs.models.prefetch import Prefetcher, coming_models
 from graphs.outcomes import Known, known_outcomes
 from graphs.paths import escape, root_node
 from graphs.plan import Compiler
@@ -235,9 +236,21 @@ class _Run:
             filters=label_guard(labels_by_node(graph), device.servers),
             recorder=LogRecorder(self._record, lambda: device.journal.barrier(full=True)),
             remote=self,
-            observers=[watch, *self._consoles()],
+            observers=[watch, *self._prefetcher(), *self._consoles()],
             run_id=self.id,
         )
+
+    def _prefetcher(self) -> list[Prefetcher]:
+        """Has models loaded while the nodes before them run; nobody where nothing on this device asks one."""
+        asked = {
+            name: place.model for name in self.graph.nodes if (place := self.placed.get(escape(name))) and place.place == "edge"
+        }
+        here = {name: model for name, model in asked.items() if model is not None and escape(name) not in self.known.outcomes}
+        if not here:
+            return []
+        prefetcher = Prefetcher(self.device.models, coming_models(self.graph, here))
+        prefetcher.begin()
+        return [prefetcher]
 
     def _consoles(self) -> list[Console]:
         write = self.device.write

@@ -44,7 +44,7 @@ def test_everything_in_the_file_is_taken_with_paths_beside_it(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("model: {}\n", "unknown entry 'model'; known are agents, files, models"),
+        ("model: {}\n", "unknown entry 'model'; known are agents, files, memory, models"),
         ("models: [large]\n", "`models` is a map of names"),
         ("models: {large: big.gguf}\n", "models.large: expected {file: PATH}, {url: URL}, {model: NAME} or {scripted: true}"),
         ("models: {large: {}}\n", "models.large: expected"),
@@ -53,6 +53,7 @@ def test_everything_in_the_file_is_taken_with_paths_beside_it(tmp_path: Path) ->
         ("models: {large: {file: nowhere.gguf}}\n", "models.large: there is no file"),
         ("agents: mine.py\n", "`agents` is a list of modules"),
         ("agents: [7]\n", "`agents` is a list of modules"),
+        ("memory: {pin: a}\n", "memory.pin is a list"),
         ("files: [a]\n", "`files` is a folder"),
         ("- models\n", "expected a map of entries, got list"),
         ("models: {\n", "cannot be read"),

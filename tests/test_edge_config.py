@@ -28,8 +28,12 @@ def test_without_a_file_everything_has_a_default(own_home: Path) -> None:
 
 
 def test_the_file_is_read(own_home: Path) -> None:
-    write(own_home, "cloud: {url: ws://127.0.0.1:1/v1/link}\nmodels: {small: tiny, large: huge}\noffline: true\n")
+    write(
+        own_home,
+        "cloud: {url: ws://127.0.0.1:1/v1/link}\nmodels: {small: tiny, large: huge}\noffline: true\nmemory: {budget: 1GB}\n",
+    )
     config = load_config(environment(own_home))
+    assert config.memory.budget == 10**9
     assert (config.url, dict(config.models), config.offline) == (
         "ws://127.0.0.1:1/v1/link",
         {"small": "tiny", "large": "huge"},
@@ -59,9 +63,10 @@ def test_variables_win_over_the_file(own_home: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("clod: {url: x}\n", "unknown entry 'clod'; known are cloud, models, offline"),
+        ("clod: {url: x}\n", "unknown entry 'clod'; known are cloud, memory, models, offline"),
         ("cloud: ws://127.0.0.1/\n", "`cloud` is a map with `url`"),
         ("cloud: {url: 7}\n", "`cloud` is a map with `url`"),
+        ("memory: {budget: lots}\n", "memory.budget is a share"),
         ("cloud: {uri: x}\n", "`cloud` is a map with `url`"),
         ("models: [small]\n", "`models` is a map of tier or name to a model's name"),
         ("models: {small: 7}\n", "`models` is a map of tier or name to a model's name"),

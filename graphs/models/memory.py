@@ -44,7 +44,7 @@ def footprint(size: int, kv_bytes: int | None, context: int | None) -> int:
 
     `kv_bytes` is what a token of context takes, `context` its length in tokens; where they are not known, a small model's count.
     """
-    return int((size + (kv_bytes or _USUAL_KV) * min(context or _USUAL_CONTEXT, _USUAL_CONTEXT)) * _MARGIN)
+    return int((size + (kv_bytes or _USUAL_KV) * (context or _USUAL_CONTEXT)) * _MARGIN)
 
 
 def make_room(needed: int, budget: int, residents: Iterable[Resident]) -> Decision:

@@ -7,7 +7,7 @@ from typing import Final
 
 from graphs.models.interface import Model, ModelInfo, Models
 
-__all__ = ["SCRIPTED", "Aliased", "Together", "local_models"]
+__all__ = ["SCRIPTED", "Aliased", "Together", "local_models", "prefetch"]
 
 SCRIPTED: Final = "scripted"
 """A model that is always there: it says back what it is told. For trying a graph without a real model."""
@@ -28,6 +28,9 @@ class Together:
 
     def describe(self, name: str) -> ModelInfo:
         return self._member(name).describe(name)
+
+    def prefetch(self, name: str) -> None:
+        prefetch(self._member(name), name)
 
     async def close(self) -> None:
         for member in self._members:
@@ -54,11 +57,21 @@ class Aliased:
     def describe(self, name: str) -> ModelInfo:
         return self._models.describe(self._real(name))
 
+    def prefetch(self, name: str) -> None:
+        prefetch(self._models, self._real(name))
+
     async def close(self) -> None:
         await self._models.close()
 
     def _real(self, name: str) -> str:
         return self._aliases.get(name, name)
+
+
+def prefetch(models: object, name: str) -> None:
+    """Says that a model will soon be asked for; models that can, load it meanwhile. Costs and raises nothing where that means nothing."""
+    begin = getattr(models, "prefetch", None)
+    if begin is not None:
+        begin(name)
 
 
 def local_models(host: Models, *, servers: Models | None = None, scripted: Sequence[str] = ()) -> Together:
