@@ -208,11 +208,22 @@ def _needs(spec: Mapping[str, Value], facts: Facts) -> _Needs:
             models.add(facts.default_model)
         if known is not None:
             here |= known.needs & {"files", "people"}
+        tools = _tools(each)
+        agents |= tools
+        here |= {need for tool in tools if (named := facts.agents.get(tool)) for need in named.needs & {"files", "people"}}
         if isinstance(each.get("graph"), str):
             dynamic = True
         if each is not spec and (inner := _place_of(each.get("place"))) is not None:
             pins.add(inner)
     return _Needs(frozenset(agents), frozenset(models), frozenset(pins), frozenset(here), dynamic)
+
+
+def _tools(spec: Mapping[str, Value]) -> set[str]:
+    """The agents a node's own words offer to a model as tools."""
+    listed = (spec.get("params") or {}).get("tools") or (spec.get("inputs") or {}).get("tools")
+    entries = listed if isinstance(listed, list) and spec["agent"] == "toolLoopAgent" else []
+    named = [each.get("agent") if isinstance(each, Mapping) else each for each in entries]
+    return {name for name in named if isinstance(name, str) and not name.startswith(":")}
 
 
 def _with_inner(spec: Mapping[str, Value]) -> Iterator[Mapping[str, Value]]:

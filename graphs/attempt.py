@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphs.errors import NodeError
 from graphs.events import Start
-from graphs.registry import Effect
+from graphs.registry import Agent, Effect
 from graphs.values import Value
 
 if TYPE_CHECKING:
@@ -118,6 +118,10 @@ class Attempt(Start):
             return await asyncio.to_thread(agent.run, called)
         value = agent.run(called)
         return await value if inspect.isawaitable(value) else value
+
+    def find_agent(self, name: str) -> Agent | None:
+        """The agent of that name that `call_agent` would call, to read what it says of itself."""
+        return self.runtime.agents.get(name)
 
     # -- what the runtime and its recorder see
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from agent_context import context, run, scripted
@@ -60,6 +58,8 @@ CATALOGUE = frozenset(
         "pathUtilsAgent",
         "vanillaFetchAgent",
         "stringEmbeddingsAgent",
+        "retrieveAgent",
+        "toolLoopAgent",
         "images2messageAgent",
         "textInputAgent",
         "eventAgent",
@@ -80,13 +80,6 @@ ADDS_TO_ITS_SAMPLE = {"llmAgent"}
 """Its value has times in it, so the sample shows a part."""
 
 
-def embeddings(request: httpx.Request) -> httpx.Response:
-    texts = json.loads(request.content)["input"]
-    return httpx.Response(
-        200, json={"embeddings": [[round(0.2 * i + 0.1, 1), round(0.2 * i + 0.2, 1)] for i in range(len(texts))]}
-    )
-
-
 async def ask(question: str) -> str:
     return "Ada"
 
@@ -96,7 +89,9 @@ async def approve(event: Value) -> Value:
 
 
 async def say_hi(name: str, inputs: Value, params: Value) -> Value:
-    return {"text": "hi", "message": {"role": "assistant", "content": "hi"}, "tool_calls": []}
+    said = {"role": "assistant", "content": "hi"}
+    asked = [{"role": "user", "content": inputs["prompt"]}] if "prompt" in inputs else []
+    return {"text": "hi", "message": said, "messages": [*asked, said], "tool_calls": []}
 
 
 def services(folder: Path) -> dict[str, Any]:
@@ -104,7 +99,6 @@ def services(folder: Path) -> dict[str, Any]:
         "models": scripted("pong"),
         "files": str(folder),
         "network": True,
-        "http": httpx.MockTransport(embeddings),
         "ask": ask,
         "events": approve,
         "call_agent": say_hi,
