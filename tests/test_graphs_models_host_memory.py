@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from graphs.errors import GraphferryError, LinkCondition, ModelCrashed, NodeTimeout
+from graphs.errors import GraphferryError, LinkCondition, ModelCrashed, ModelRefused, NodeTimeout
 from graphs.models.host import HostOptions, MemoryOptions, ModelHost
 from graphs.models.interface import GenerationRequest
 from graphs.models.store import DEFAULT_MODEL, ModelStore
@@ -72,6 +72,43 @@ def test_a_busy_model_is_not_unloaded_for_another(tmp_path: Path) -> None:
         generating.cancel()
         assert (await (await waiting).generate(ask("say x"))).text == "x "
         assert host.pid("a") is None
+
+    with_host(tmp_path, use)
+
+
+def test_a_deadline_covers_the_wait_for_room(tmp_path: Path) -> None:
+    async def use(host: ModelHost) -> None:
+        b = await host.get("b")
+        a = await host.get("a")
+        begun = asyncio.Event()
+        generating = asyncio.create_task(a.generate(ask("forever"), lambda _: begun.set()))
+        await begun.wait()
+        with pytest.raises(NodeTimeout, match="Model b had no room within 30 ms"):
+            await b.generate(ask("say x", deadline_ms=30))
+        with pytest.raises(ModelRefused):
+            await b.generate(GenerationRequest([]))
+        waiting = asyncio.create_task(b.generate(ask("say x", deadline_ms=60_000)))
+        await asyncio.wait((waiting,), timeout=0.05)
+        generating.cancel()
+        generation = await waiting
+        assert generation.total_ms >= (generation.first_token_ms or 0) >= 50
+        assert host.pid("a") is None
+
+    with_host(tmp_path, use)
+
+
+def test_a_start_that_nobody_waits_for_any_more_keeps_its_room(tmp_path: Path) -> None:
+    async def use(host: ModelHost) -> None:
+        loading = asyncio.create_task(host.get("a"))
+        while not host.taken:  # noqa: ASYNC110 - it happens in a turn or two, and nothing says so
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        loading.cancel()
+        await asyncio.wait((loading,))
+        assert host.taken
+        await host.get("b")
+        assert host.pid("a") is None
+        assert host.taken <= 30_000
 
     with_host(tmp_path, use)
 

@@ -10,11 +10,12 @@ import asyncio
 import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from graphs.errors import GraphferryError, ModelMissing, UsageError
+from graphs.errors import GraphferryError, ModelMissing, NodeTimeout, UsageError
+from graphs.models.chat import require_sound
 from graphs.models.facts import known_facts
 from graphs.models.gguf import read_header
 from graphs.models.hosted import HostedModel, HostOptions, closed
@@ -40,7 +41,8 @@ class _SeatedModel(HostedModel):
 
     @property
     def loaded(self) -> bool:
-        return self.pid is not None
+        """Whether it takes memory; a start that nobody waits for any more goes on."""
+        return self.pid is not None or self._starting is not None
 
     @property
     def info(self) -> ModelInfo:
@@ -67,10 +69,25 @@ class _SeatedModel(HostedModel):
             await super().load()
 
     async def generate(self, request: GenerationRequest, on_token: OnToken | None = None) -> Generation:
+        require_sound(self.name, request)  # or it would send others out of memory, to be refused then
         if self.over:
             raise closed(self.name)
-        async with self._seats.seated(self):
-            return await super().generate(request, on_token)
+        clock = asyncio.get_running_loop().time
+        handed_over = clock()
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(None if request.deadline_ms is None else request.deadline_ms / 1000):
+                    await stack.enter_async_context(self._seats.seated(self))
+            except TimeoutError as error:
+                raise NodeTimeout(f"Model {self.name} had no room within {request.deadline_ms:g} ms.") from error
+            waited = (clock() - handed_over) * 1000
+            if request.deadline_ms is not None:
+                request = replace(request, deadline_ms=request.deadline_ms - waited)
+            generation = await super().generate(request, on_token)
+        first = generation.first_token_ms
+        return replace(
+            generation, first_token_ms=None if first is None else first + waited, total_ms=generation.total_ms + waited
+        )
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         if self.over:
