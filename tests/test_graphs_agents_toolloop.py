@@ -99,10 +99,14 @@ def test_tools_are_called_until_the_model_calls_none() -> None:
     assert [len(request.messages) for request in model.requests] == [1, 3, 6]
 
 
-def test_at_the_limit_what_was_called_is_told() -> None:
-    got = looped(script([call("add", {"a": 1, "b": 2})]), [ADD], maxTurns=3)
-    assert (got["stopped"], got["turns"], len(got["calls"])) == ("limit", 3, 3)
-    assert got["messages"][-1]["role"] == "tool"
+def test_at_the_limit_the_model_is_asked_to_answer_without_tools() -> None:
+    wanted = [call("add", {"a": 1, "b": 2})]
+    model = script(wanted, wanted, wanted, "three")
+    got = looped(model, [ADD], maxTurns=3)
+    assert (got["stopped"], got["turns"], len(got["calls"]), got["text"]) == ("limit", 4, 3, "three")
+    assert [request.tool_choice for request in model.requests] == [None, None, None, "none"]
+    stubborn = looped(script(wanted), [ADD], maxTurns=1)
+    assert (stubborn["stopped"], stubborn["turns"], len(stubborn["calls"]), stubborn["text"]) == ("limit", 2, 1, None)
 
 
 @pytest.mark.parametrize(

@@ -73,8 +73,9 @@ async def tool_loop_agent(context: AgentContext) -> Value:
     Inputs over params: prompt, system, messages, message, tools, model, temperature, max_tokens, seed and the like as llmAgent has
     them. A tool is the name of an agent, or {agent, name, description, parameters, inputs, params}: `parameters` is the JSON schema of
     what the model may set; it becomes the agent's inputs, with the tool's own `inputs` laid over it. Agents are called one after the
-    other. params.maxTurns (8) is how often the model is asked, params.llmAgent who asks it, params.tool_choice what the first turn
-    must call. What a tool raises is told to the model as {error: {code, message}}, or fails the node with params.onToolError: fail.
+    other. params.maxTurns (8) is how often the model may call tools; after that it is asked once more, to answer without them.
+    params.llmAgent says who asks the model, params.tool_choice what the first turn must call. What a tool raises is told to the
+    model as {error: {code, message}}, or fails the node with params.onToolError: fail.
     Gives {text, message, messages, calls: [{turn, name, agent, arguments, result | error}], turns, stopped: answer | limit}.
     """
     tools = _tools(context)
@@ -83,18 +84,19 @@ async def tool_loop_agent(context: AgentContext) -> Value:
     asked = {name: value for name in _ASKED if truthy(value := option(context, name))}
     history = option(context, "messages")
     messages: list[Value] = list(history) if isinstance(history, list) else []
-    answer: Mapping[str, Value] = {}
-    for turn in range(1, limit + 1):
-        answer = await _ask(context, turn, {**asked, "messages": messages}, tools)
+    turn = 1
+    while True:
+        choice = "none" if turn > limit else option(context, "tool_choice") if turn == 1 else MISSING
+        answer = await _ask(context, {**asked, "messages": messages}, tools, choice)
         asked, messages = {}, list(answer["messages"])
         wanted = answer.get("tool_calls")
-        if not isinstance(wanted, list) or not wanted:
-            return _value(answer, messages, calls, turn, "answer")
+        if turn > limit or not isinstance(wanted, list) or not wanted:
+            return _value(answer, messages, calls, turn, "limit" if turn > limit else "answer")
         for call in wanted:
             reply, done = await _use(context, turn, call if isinstance(call, dict) else {}, tools)
             messages.append(reply)
             calls.append(done)
-    return _value(answer, messages, calls, limit, "limit")
+        turn += 1
 
 
 def _tools(context: AgentContext) -> dict[str, _Tool]:
@@ -140,14 +142,13 @@ def _limit(context: AgentContext) -> int:
     return int(turns)
 
 
-async def _ask(context: AgentContext, turn: int, inputs: dict[str, Value], tools: Mapping[str, _Tool]) -> Mapping[str, Value]:
+async def _ask(context: AgentContext, inputs: dict[str, Value], tools: Mapping[str, _Tool], choice: Value) -> Mapping[str, Value]:
     name = given(context.params, "llmAgent")
     params = {key: value for key in _HANDED_ON if (value := option(context, key)) is not MISSING}
     model = next((each for each in (option(context, "model"), context.model) if truthy(each)), None)
     if model is not None:
         params["model"] = model
-    choice = option(context, "tool_choice")
-    if turn == 1 and truthy(choice):
+    if truthy(choice):
         params["tool_choice"] = choice
     inputs = {**inputs, "tools": [tool.as_function() for tool in tools.values()]}
     answer = await context.call_agent("llmAgent" if name is MISSING else text(name), inputs, params)
