@@ -52,7 +52,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 def main(args: Namespace, env: Environment) -> int:
     store = ModelStore(env.home("models"))
     if args.action == "get":
-        _tell([_get(args, store, env)], args, env)
+        before = {model.path: model.facts for model in store.list()}
+        got = _get(args, store, env)
+        _tell([got], args, env, new=before.get(got.path) != got.facts)
     elif args.action == "import":
         with _Progress(env, "writing anew") as progress:
             model = store.add(
@@ -125,11 +127,11 @@ async def _bench(name: str | None, store: ModelStore, env: Environment) -> list[
     return [store.find(each) for each in named]
 
 
-def _tell(models: list[StoredModel], args: Namespace, env: Environment) -> None:
+def _tell(models: list[StoredModel], args: Namespace, env: Environment, *, new: bool = True) -> None:
     rows = model_rows(models, {})
     env.stdout.write(json.dumps(rows if args.action == "bench" else rows[0]) + "\n" if args.json else table(rows))
     for row in rows:
-        if row["source_quantisation"]:
+        if new and row["source_quantisation"] and args.action != "bench":
             env.stderr.write(f"{row['name']} was {row['source_quantisation']}, sha256 {row['source_sha256']}\n")
 
 
