@@ -30,6 +30,7 @@ from graphs.models.chat import require_sound
 from graphs.models.interface import Embeddings, Generation, GenerationRequest, Model, ModelInfo, OnToken
 from graphs.models.openai_wire import (
     MAX_ANSWER,
+    QUIRKS,
     Answer,
     WireError,
     chat_body,
@@ -91,6 +92,7 @@ class ServerModel(Model):
         self._secrets = secrets
         self._patience = patience or Patience()
         self._client: httpx.AsyncClient | None = None
+        self._quirks: set[str] = set()
         self._info = ModelInfo(name=server.model, backend=server.backend, context=server.context, loaded=True)
 
     @property
@@ -100,10 +102,9 @@ class ServerModel(Model):
     async def generate(self, request: GenerationRequest, on_token: OnToken | None = None) -> Generation:
         require_sound(self._info.name, request)
         self._require_fit(request)
-        body = chat_body(self._info.name, request)
         started = asyncio.get_running_loop().time()
         async with self._deadline(request.deadline_ms):
-            generation: Generation = await self._patiently(lambda: self._chat(body, request, on_token, started))
+            generation: Generation = await self._patiently(lambda: self._chat(request, on_token, started))
             return generation
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
@@ -125,8 +126,9 @@ class ServerModel(Model):
 
     # -- one request
 
-    async def _chat(self, body: Any, request: GenerationRequest, on_token: OnToken | None, started: float) -> Generation:
+    async def _chat(self, request: GenerationRequest, on_token: OnToken | None, started: float) -> Generation:
         clock = asyncio.get_running_loop().time
+        body = chat_body(self._info.name, request, self._quirks)
         answer, texts, first = Answer(), list[str](), None
         async with self._sent("chat/completions", body) as response, aclosing(self._events(response, answer)) as events:
             async for data in events:
@@ -263,7 +265,14 @@ class ServerModel(Model):
             )
         if status >= 500:
             return NodeError(f"{text}.", detail={"status": status})
-        return ModelRefused(f"{text}.", detail={"status": status})
+        refused = ModelRefused(f"{text}.", detail={"status": status})
+        quirk = (
+            next((each for each in QUIRKS if each in said and each not in self._quirks), None) if status in (400, 422) else None
+        )
+        if quirk is not None:
+            self._quirks.add(quirk)
+            return _Again(refused, 0)
+        return refused
 
     def _reported(self, error: WireError) -> GraphferryError:
         """What the server's own account of an error in the middle of an answer means, or that it speaks another language."""

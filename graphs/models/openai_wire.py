@@ -8,13 +8,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from graphs.models.interface import Confidence, FinishReason, GenerationRequest, Usage
 from graphs.values import clean
 
-__all__ = ["MAX_ANSWER", "Answer", "WireError", "chat_body", "content_problem", "embeddings_body", "error_text", "vectors_of"]
+__all__ = [
+    "MAX_ANSWER",
+    "QUIRKS",
+    "Answer",
+    "WireError",
+    "chat_body",
+    "content_problem",
+    "embeddings_body",
+    "error_text",
+    "vectors_of",
+]
 
 MAX_ANSWER: Final = 8 * 1024 * 1024
 """Characters an answer may have, arguments of tool calls included."""
@@ -38,18 +48,25 @@ class WireError(Exception):
         self.reported = reported
 
 
-def chat_body(model: str, request: GenerationRequest) -> dict[str, Any]:
-    """The body of a chat completion that streams. What the request leaves open is left out, so that the server decides."""
+QUIRKS: Final = ("stream_options", "max_completion_tokens")
+"""Words that servers differ about, and that their refusals name: the first some do not know, the second some want for `max_tokens`."""
+
+
+def chat_body(model: str, request: GenerationRequest, quirks: Collection[str] = ()) -> dict[str, Any]:
+    """The body of a chat completion that streams. What the request leaves open is left out, so that the server decides.
+
+    `quirks` are those of `QUIRKS` that the server refused to be without, or with; none of them changes what is asked for.
+    """
     body: dict[str, Any] = {
         "model": model,
         "messages": [{key: value for key, value in clean(dict(each)).items() if key in _KEYS} for each in request.messages],
         "temperature": request.temperature,
         "top_p": request.top_p,
         "stream": True,
-        "stream_options": {"include_usage": True},
     }
     optional: dict[str, Any] = {
-        "max_tokens": request.max_tokens,
+        "stream_options": None if "stream_options" in quirks else {"include_usage": True},
+        "max_completion_tokens" if "max_completion_tokens" in quirks else "max_tokens": request.max_tokens,
         "seed": request.seed,
         "stop": list(request.stop) or None,
         "tools": [clean(dict(tool)) for tool in request.tools] or None,
