@@ -154,6 +154,26 @@ def test_what_is_free_counts_beside_the_budget() -> None:
     assert half.most == 50
 
 
+def test_a_model_that_was_to_go_and_is_used_again_stays() -> None:
+    async def use(house: House) -> None:
+        await house.use("a")
+        await house.use("b")
+        done = asyncio.Event()
+        large = house.begin("large")
+        while "unload a" not in house.events:  # noqa: ASYNC110 - a few turns of the loop, and nothing says so
+            await asyncio.sleep(0)
+        large.cancel()
+        await asyncio.wait((large,))
+        using = house.begin("b", done)
+        await settle()
+        done.set()
+        await using
+        assert "unload b" not in house.events
+        assert house.seats.taken == 30, "what nobody waits for any more takes no room"
+
+    living({"a": 30, "b": 30, "large": 90}, use)
+
+
 def test_a_pinned_model_stays_and_is_asked_at_once() -> None:
     async def use(house: House) -> None:
         done = asyncio.Event()

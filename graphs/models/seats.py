@@ -182,15 +182,15 @@ class Seats:
         self._queue = [waiting for waiting in self._queue if not waiting[1].done()]
 
     async def _make_room(self, model: Seatable) -> bool:
-        """Gives the model a seat, unloading what has to go. False: somebody has to finish first."""
+        """Gives the model a seat, or unloads one that has to go for it. False: to be looked at anew after a change."""
         needed, free = model.needs(), self._options.free()
         decision = make_room(needed, self._limit(free), [self._resident(seat) for seat in self._seats.values()])
         if decision.wait:
             return False
-        for name in decision.unload:
-            await asyncio.wait((self._unload(self._seats[name]),))
         if decision.unload:
-            free = self._options.free()
+            # One, then everything is looked at anew: meanwhile somebody may use the next one, or nobody need the room any more.
+            await asyncio.wait((self._unload(self._seats[decision.unload[0]]),))
+            return False
         if free is not None and needed > free:
             raise LinkCondition(
                 "MODEL_OVERLOADED",
