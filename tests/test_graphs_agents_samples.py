@@ -11,6 +11,7 @@ import pytest
 
 from agent_context import context, run, scripted
 from graphs.agents import standard
+from graphs.filters import misfit
 from graphs.registry import Agent, Sample
 from graphs.values import MISSING, Value, canonical, clean
 
@@ -183,3 +184,17 @@ def test_importing_the_package_loads_no_agent() -> None:
     code = "import sys, graphs.agents; print(*sorted(name for name in sys.modules if name.startswith('graphs')))"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert loaded == ["graphs", "graphs.agents"]
+
+
+@pytest.mark.parametrize(("agent", "sample"), SAMPLES)
+def test_samples_fit_the_schemas_their_agents_state(agent: Agent, sample: Sample) -> None:
+    assert misfit(sample.inputs or {}, agent.inputs or {}, "inputs") is None
+    assert misfit(dict(sample.params), agent.params or {}, "params") is None
+
+
+def test_the_agents_of_models_state_what_they_take() -> None:
+    assert {each.name for each in AGENTS if each.inputs is not None} >= {
+        "stringEmbeddingsAgent",
+        "retrieveAgent",
+        "toolLoopAgent",
+    }

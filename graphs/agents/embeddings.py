@@ -17,12 +17,20 @@ _CHUNK: Final = 500
 _TOP: Final = 3
 _MOST_PASSAGES: Final = 10_000
 
+_TEXT: Final = {"type": "string"}
+_DOCUMENT: Final = {
+    "anyOf": [_TEXT, {"type": "object", "properties": {"text": _TEXT, "source": _TEXT}, "required": ["text"]}],
+}
+
 
 @agent(
     "stringEmbeddingsAgent",
     category="embedding",
     effect="none",
     needs=["model"],
+    inputs={"type": "object", "properties": {"array": {"type": "array", "items": _TEXT}, "item": _TEXT, "model": _TEXT}},
+    params={"type": "object", "properties": {"model": _TEXT}},
+    output={"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
     samples=[Sample({"array": ["a", "b"]}, {"model": "minilm"}, [[0.6, 0.8], [1.0, 0.0]])],
 )
 async def string_embeddings_agent(context: AgentContext) -> Value:
@@ -43,6 +51,26 @@ async def string_embeddings_agent(context: AgentContext) -> Value:
     category="embedding",
     effect="none",
     needs=["model"],
+    inputs={
+        "type": "object",
+        "properties": {
+            "query": {**_TEXT, "description": "What to look for."},
+            "text": _TEXT,
+            "documents": {"anyOf": [_DOCUMENT, {"type": "array", "items": _DOCUMENT}]},
+            "model": _TEXT,
+        },
+    },
+    params={
+        "type": "object",
+        "properties": {
+            "query": _TEXT,
+            "model": _TEXT,
+            "chunkSize": {"type": "integer"},
+            "overlap": {"type": "integer"},
+            "top": {"type": "integer"},
+            "minScore": {"type": "number"},
+        },
+    },
     samples=[
         Sample(
             {"query": "b", "documents": ["a", {"text": "b", "source": "notes.txt"}]},

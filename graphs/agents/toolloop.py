@@ -23,6 +23,27 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ASKED: Final = ("prompt", "system", "message")
 _HANDED_ON: Final = ("temperature", "max_tokens", "top_p", "seed", "stop", "stream", "dataStream", "fit")
 
+_TOOLS: Final = {
+    "type": "array",
+    "items": {
+        "anyOf": [
+            {"type": "string"},
+            {
+                "type": "object",
+                "properties": {
+                    "agent": {"type": "string"},
+                    "name": {"type": "string"},
+                    "description": {"type": "string"},
+                    "parameters": {"type": "object"},
+                    "inputs": {"type": "object"},
+                    "params": {"type": "object"},
+                },
+                "required": ["agent"],
+            },
+        ]
+    },
+}
+
 
 @dataclass(frozen=True, slots=True)
 class _Tool:
@@ -52,6 +73,28 @@ class _Unusable(NodeError):
     effect="once",
     needs=["model"],
     stream=True,
+    inputs={
+        "type": "object",
+        "properties": {
+            "prompt": {"type": ["string", "array"]},
+            "system": {"type": ["string", "array"]},
+            "messages": {"type": "array", "items": {"type": "object"}},
+            "message": {"type": "object"},
+            "tools": _TOOLS,
+            "model": {"type": "string"},
+        },
+    },
+    params={
+        "type": "object",
+        "properties": {
+            "tools": _TOOLS,
+            "model": {"type": "string"},
+            "llmAgent": {"type": "string"},
+            "maxTurns": {"type": "integer"},
+            "onToolError": {"enum": ["tell", "fail"]},
+            "tool_choice": {"type": ["string", "object"]},
+        },
+    },
     samples=[
         Sample(
             {"prompt": "hello"},
