@@ -81,9 +81,13 @@ def test_a_model_is_fetched_by_address_with_its_hash_looked_at(cli: CommandLine,
     got = json.loads(outcome.stdout)
     assert (got["name"], got["sha256"], got["licence"], got["source"]) == ("small.one", digest, "mit", f"{address}/tiny.gguf")
     assert f"getting {address}/tiny.gguf ..." in outcome.stderr
+    assert f"small.one has the sha256 {digest}" in outcome.stderr
+    assert "nobody vouches" not in outcome.stderr
+    unnamed = cli("models", "get", f"{address}/tiny.gguf", "--quant", "none", "--name", "other")
+    assert "this address is not encrypted, and no SHA-256 was named" in unnamed.stderr
     assert cli("models", "get", f"{address}/nothing.gguf", "--quant", "none").status == 2
     assert cli("models", "get", "nothing", "--quant", "none").status != 0
-    assert [row["name"] for row in rows(cli)] == ["small.one"]
+    assert [row["name"] for row in rows(cli)] == ["other", "small.one"]
 
 
 def test_progress_is_shown_in_place_on_a_terminal(own_home: Path, tmp_path: Path, address: str) -> None:

@@ -81,6 +81,8 @@ def _get(args: Namespace, store: ModelStore, env: Environment) -> StoredModel:
     source = read_source(args.source)
     env.stderr.write(f"getting {source.text} ...\n")
     env.stderr.flush()
+    if source.text.startswith("http:") and source.sha256 is None:
+        env.stderr.write("this address is not encrypted, and no SHA-256 was named: nobody vouches for what comes\n")
     with _Progress(env, source.name) as progress:
         if source.is_url:
             return store.get_url(source, args.name, quant=_quant(args.quant, source.text, env), progress=progress.show)
@@ -131,8 +133,10 @@ def _tell(models: list[StoredModel], args: Namespace, env: Environment, *, new: 
     rows = model_rows(models, {})
     env.stdout.write(json.dumps(rows if args.action == "bench" else rows[0]) + "\n" if args.json else table(rows))
     for row in rows:
-        if new and row["source_quantisation"] and args.action != "bench":
-            env.stderr.write(f"{row['name']} was {row['source_quantisation']}, sha256 {row['source_sha256']}\n")
+        if new and args.action != "bench":
+            env.stderr.write(f"{row['name']} has the sha256 {row['sha256']}\n")
+            if row["source_quantisation"]:
+                env.stderr.write(f"  written anew from {row['source_quantisation']}, sha256 {row['source_sha256']}\n")
 
 
 class _Progress:
