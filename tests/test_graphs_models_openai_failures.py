@@ -71,6 +71,7 @@ def test_a_server_that_asks_for_too_long_a_pause_is_not_waited_for() -> None:
         (400, {"error": "the prompt exceeds the context size"}, ContextTooLong, "context size"),
         (422, {"detail": "what"}, ModelRefused, "status 422"),
         (500, "<html>" + "x" * 100_000, NodeError, "status 500"),
+        (501, {"error": {"message": "no embeddings here"}}, ModelRefused, "no embeddings here"),
         (302, "", ModelRefused, "status 302"),
         (418, b"\xff\xff", ModelRefused, "status 418"),
     ],
@@ -249,7 +250,7 @@ def test_a_deadline_covers_silence_and_pauses() -> None:
 
 
 def test_a_server_that_falls_silent_is_given_up() -> None:
-    error = error_of(streaming(chunk("one"), end=False), silence=0.05)
+    error = error_of(streaming(chunk("one"), end=False), silence=0.5)
     assert isinstance(error, ModelCrashed)
 
 

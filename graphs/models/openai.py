@@ -263,7 +263,7 @@ class ServerModel(Model):
             return ModelMissing(
                 f"{text}.", hint=f"Look whether the server has the model {self._info.name} and its url ends in /v1."
             )
-        if status >= 500:
+        if status >= 500 and status != 501:
             return NodeError(f"{text}.", detail={"status": status})
         refused = ModelRefused(f"{text}.", detail={"status": status})
         quirk = (
