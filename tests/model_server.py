@@ -163,8 +163,10 @@ async def model_server(behaviour: Behaviour = answering) -> AsyncIterator[ModelS
     """A server on the loopback interface, ended together with everything it still does."""
     server = ModelServer(behaviour)
     tasks: set[asyncio.Task[None]] = set()
+    writers: list[asyncio.StreamWriter] = []
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         task = asyncio.create_task(server.serve(reader, writer))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
@@ -178,6 +180,9 @@ async def model_server(behaviour: Behaviour = answering) -> AsyncIterator[ModelS
         for task in list(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in writers:  # a task that was cancelled before its first step has closed nothing
+            writer.transport.abort()
+        await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
         await listening.wait_closed()
 
 
