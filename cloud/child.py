@@ -111,6 +111,7 @@ class ChildRun:
         )
         for record in early:
             frame.order(record)
+        self.worker.prefetch(graph, self.model_names)
         task = asyncio.get_running_loop().create_task(self._execute(frame))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

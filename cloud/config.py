@@ -9,17 +9,21 @@ from typing import Any, Final
 
 from graphs.bounds import UNTRUSTED, Bounds, with_limits
 from graphs.errors import UsageError
+from graphs.models.memory_settings import read_memory
+from graphs.models.seats import MemoryOptions
+from graphs.models.servers import Server, read_server
 from graphs.settings import read_settings
 
 __all__ = ["WorkerConfig", "load_worker_config"]
 
 _EXAMPLE: Final = "models: {large: {file: /models/large.gguf}}"
-_MODEL_KINDS: Final = ("file", "model", "scripted")
+_MODEL_KINDS: Final = ("file", "url", "model", "scripted")  # a server's entry has a `model`, too
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
-    """What a worker serves. `files` are GGUF files by model name, `scripted` names of models that say back what they are told.
+    """What a worker serves. `files` are GGUF files by model name, `servers` models behind servers, `scripted` names of models that say
+    back what they are told. `memory` is what models may take together.
 
     `folder` is where files may be read and written by agents; None grants no files. `network` lets the agents of the catalogue reach
     servers. `allow` are the only agents that graphs may use; None allows all that are here. `bounds` are for each run.
@@ -27,7 +31,9 @@ class WorkerConfig:
 
     files: Mapping[str, Path] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
+    servers: Mapping[str, Server] = field(default_factory=dict)
     scripted: tuple[str, ...] = ()
+    memory: MemoryOptions = field(default_factory=MemoryOptions)
     agents: tuple[str, ...] = ()
     folder: Path | None = None
     network: bool = False
@@ -43,25 +49,27 @@ def load_worker_config(
     naming the file and the entry that is wrong.
     """
     data = read_settings(path) if path is not None else {}
-    known = {"agents", "allow", "files", "limits", "models", "network"}
+    known = {"agents", "allow", "files", "limits", "memory", "models", "network"}
     for key in data:
         if key not in known:
             raise UsageError(f"{path}: unknown entry {key!r}; known are {', '.join(sorted(known))}")
     models = data.get("models") or {}
     if not isinstance(models, Mapping):
         raise UsageError(f"{path}: `models` is a map of names, for instance\n{_EXAMPLE}")
-    files, aliases, scripted = {}, {}, []
+    files, aliases, servers, scripted = {}, {}, {}, []
     base = path.parent if path is not None else Path()
     for name, entry in models.items():
         kind = next((each for each in _MODEL_KINDS if isinstance(entry, Mapping) and entry.get(each)), None)
         if kind is None:
             raise UsageError(
-                f"{path}: models.{name}: expected {{file: PATH}}, {{model: NAME}} or {{scripted: true}}, for instance\n{_EXAMPLE}"
+                f"{path}: models.{name}: expected {{file: PATH}}, {{url: URL}}, {{model: NAME}} or {{scripted: true}}, for instance\n{_EXAMPLE}"
             )
         if kind == "file":
             files[name] = base / str(entry["file"])
             if not files[name].is_file():
                 raise UsageError(f"{path}: models.{name}: there is no file {files[name]}")
+        elif kind == "url":
+            servers[name] = read_server(name, entry, f"{path}: models.{name}")
         elif kind == "model":
             aliases[name] = str(entry["model"])
         else:
@@ -75,7 +83,9 @@ def load_worker_config(
         **_permissions(path, data, limits),
         files=files,
         aliases=aliases,
+        servers=servers,
         scripted=tuple(scripted),
+        memory=read_memory(data.get("memory"), f"{path}: memory"),
         agents=(*named, *agents),
         folder=base / folder if folder else None,
         token=token,

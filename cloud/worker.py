@@ -10,7 +10,7 @@ from graphs.budget import Budget
 from graphs.errors import GraphInvalid, ModelMissing, ValueUnsupported
 from graphs.made import Made, require_fit
 from graphs.models.interface import Models
-from graphs.models.together import Aliased
+from graphs.models.together import Aliased, prefetch
 from graphs.plan import Compiler
 from graphs.ports import Services
 from graphs.registry import Registry
@@ -159,6 +159,13 @@ class Worker:
                 )
         if problems:
             raise RefusedCut("MODEL_UNKNOWN", problems)
+
+    def prefetch(self, graph: Graph, names: Mapping[str, str]) -> None:
+        """Says of the models that this cut's nodes name that they are coming; `names` as in `services`."""
+        models = self.services(names).models
+        for name in dict.fromkeys(_asked_model(spec) for spec in graph.nodes.values() if is_computed(spec)):
+            if name is not None:
+                prefetch(models, name)
 
     async def close(self) -> None:
         """Ends all model processes."""

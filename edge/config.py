@@ -9,13 +9,17 @@ from typing import Final
 
 from graphs.environment import Environment
 from graphs.errors import UsageError
+from graphs.models.memory_settings import read_memory
+from graphs.models.seats import MemoryOptions
+from graphs.models.servers import Server, read_server
 from graphs.settings import read_settings
 
 __all__ = ["GRACE", "EdgeConfig", "load_config"]
 
 _KEYS: Final = {
     "cloud": "map with `url`, and `grace` in seconds",
-    "models": "map of tier or name to a model's name",
+    "models": "map of tier or name to a model's name, or to a server with `url`",
+    "memory": "map with `budget`, `keep_alive` and `pin`",
     "offline": "true or false",
 }
 
@@ -28,13 +32,16 @@ class EdgeConfig:
     """What the user of a device decided once.
 
     `url` is the worker's link URL, `grace` the seconds that a lost connection to it may take to come back, `models` maps tiers and
-    other names to names of models, `offline` forbids the network, `token` is what the worker wants to see.
+    other names to names of models, `servers` are models behind servers by name, `memory` is what models may take together, `offline`
+    forbids the network, `token` is what the worker wants to see.
     """
 
     home: Path
     url: str | None = None
     grace: float = GRACE
     models: Mapping[str, str] = field(default_factory=dict)
+    servers: Mapping[str, Server] = field(default_factory=dict)
+    memory: MemoryOptions = field(default_factory=MemoryOptions)
     offline: bool = False
     token: str | None = field(default=None, repr=False)
 
@@ -63,7 +70,7 @@ def load_config(env: Environment) -> EdgeConfig:
         or set(cloud) - {"url", "grace"}
     ):
         raise UsageError(f"{path}: `cloud` is a {_KEYS['cloud']}, for instance\ncloud: {{url: ws://127.0.0.1:8765/v1/link}}")
-    if not isinstance(models, Mapping) or not all(isinstance(each, str) for pair in models.items() for each in pair):
+    if not isinstance(models, Mapping) or not all(_is_model(*pair) for pair in models.items()):
         raise UsageError(f"{path}: `models` is a {_KEYS['models']}, for instance\nmodels: {{small: smollm2-135m}}")
     if not isinstance(data.get("offline", False), bool):
         raise UsageError(f"{path}: `offline` is {_KEYS['offline']}")
@@ -71,7 +78,17 @@ def load_config(env: Environment) -> EdgeConfig:
         home=home,
         url=env.environ.get("GRAPHFERRY_CLOUD") or cloud.get("url"),
         grace=cloud.get("grace", GRACE),
-        models=models,
+        models={name: model for name, model in models.items() if isinstance(model, str)},
+        servers={
+            name: read_server(name, entry, f"{path}: models.{name}")
+            for name, entry in models.items()
+            if not isinstance(entry, str)
+        },
+        memory=read_memory(data.get("memory"), f"{path}: memory"),
         offline=data.get("offline", False),
         token=env.environ.get("GRAPHFERRY_TOKEN"),
     )
+
+
+def _is_model(name: object, entry: object) -> bool:
+    return isinstance(name, str) and (isinstance(entry, str) or (isinstance(entry, Mapping) and "url" in entry))

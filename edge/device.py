@@ -14,10 +14,14 @@ from graphs.journal import Journal
 from graphs.journal.schema import Synchronous
 from graphs.loadagents import known_agents
 from graphs.models.host import ModelHost
+from graphs.models.interface import Models
+from graphs.models.seats import pinned_by_name
+from graphs.models.servers import ServerModels
 from graphs.models.store import DEFAULT_MODEL, ModelStore
 from graphs.models.together import Aliased, local_models
+from graphs.secrets import Secrets
 
-__all__ = ["open_device", "worker_connector"]
+__all__ = ["device_models", "open_device", "worker_connector"]
 
 _SMALL: Final = "small"
 
@@ -37,21 +41,29 @@ def open_device(
     The caller closes its models inside the event loop it used them in.
     """
     registry = known_agents(agents, folder=env.cwd)
-    tiers = {_SMALL: DEFAULT_MODEL, **(config.models if tiers is None else tiers)}
-    models = Aliased(local_models(ModelHost(ModelStore(env.home("models")))), tiers)
+    models, tiers = device_models(env, config, config.models if tiers is None else tiers)
     with Journal.open(config.journal, synchronous=synchronous) as journal:
         yield Device(
             journal=journal,
             agents=registry,
             models=models,
             tiers=tiers,
-            default_model=tiers[_SMALL],
+            default_model=tiers.get(_SMALL, _SMALL),
+            servers=frozenset(name for name, server in config.servers.items() if not server.on_device),
             files=str(env.cwd),
             ask=_asker(env),
             write=lambda line: print(line, file=env.stderr),
             emit=emit,
             connect=worker_connector(config.grace),
         )
+
+
+def device_models(env: Environment, config: EdgeConfig, tiers: Mapping[str, str]) -> tuple[Models, dict[str, str]]:
+    """The models of the device, and its tiers: `small` is the default model unless the configuration says otherwise."""
+    tiers = {**({} if _SMALL in config.servers else {_SMALL: DEFAULT_MODEL}), **tiers}
+    servers = ServerModels(config.servers, Secrets(env.environ, env.home("edge")))
+    host = ModelHost(ModelStore(env.home("models")), memory=pinned_by_name(config.memory, tiers))
+    return Aliased(local_models(host, servers=servers), tiers), tiers
 
 
 def worker_connector(grace: float) -> Callable[[str, str | None, Journal, Sequence[bytes]], Any]:

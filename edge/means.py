@@ -74,6 +74,8 @@ class Device:
     models: Models
     tiers: Mapping[str, str] = field(default_factory=dict)
     default_model: str | None = None
+    servers: frozenset[str] = frozenset()
+    """Names of models that are behind servers outside this device."""
     files: str | None = None
     ask: Callable[[str], Any] | None = None
     write: Callable[[str], Any] | None = None

@@ -50,6 +50,8 @@ class Facts:
     offer: Mapping[str, Any] | None = None
     pinned: Mapping[str, Place] = field(default_factory=dict)
     local_only: bool = False
+    servers: Collection[str] = ()
+    """Of the models, those that are behind servers outside this device."""
 
 
 _SPLIT: Final = Placement("edge", "opens its graph here; the nodes inside have places of their own")
@@ -110,6 +112,7 @@ def _decide(name: str, spec: Mapping[str, Value], labels: frozenset[str], defaul
     if pin == "cloud" and "edge" in needs.pins:
         raise NoPlace(name, "is placed at cloud, but nodes inside it at edge", "Place it at edge: it opens its graph there.")
     missing_here = [each for each in models if each not in facts.models]
+    outside = [each for each in models if each in facts.servers]
     strangers = sorted(each for each in needs.agents if each not in facts.agents)
     if labels:
         words = ", ".join(sorted(labels))
@@ -125,10 +128,22 @@ def _decide(name: str, spec: Mapping[str, Value], labels: frozenset[str], defaul
                 f"carries the label {words} and so must stay on this device, which has no {(missing_here + strangers)[0]!r}",
                 _get(missing_here),
             )
+        if outside:
+            raise NoPlace(
+                name,
+                f"carries the label {words} and so must stay on this device, and {outside[0]!r} is behind a server",
+                "Name a model of this device, or remove the label from its source.",
+            )
         return Placement("edge", f"carries the label {words}: stays on this device", model)
     if facts.local_only and pin == "cloud":
         raise NoPlace(
             name, "is placed at cloud, but --local-only forbids the link", "Run without --local-only, or place it at edge."
+        )
+    if facts.local_only and outside:
+        raise NoPlace(
+            name,
+            f"needs {outside[0]!r}, which is behind a server, and --local-only forbids that",
+            "Name a model of this device, or run without --local-only.",
         )
     if "cloud" in needs.pins and (pin == "edge" or "edge" in needs.pins) and not facts.local_only:
         return _SPLIT
@@ -146,7 +161,7 @@ def _decide(name: str, spec: Mapping[str, Value], labels: frozenset[str], defaul
     if needs.here:
         return Placement("edge", f"needs this device's {', '.join(sorted(needs.here))}", model)
     if model is not None:
-        return Placement("edge", f"{model} is here", model)
+        return Placement("edge", f"{model} is behind a server that this device asks" if outside else f"{model} is here", model)
     if needs.dynamic:
         return Placement("edge", "decided at run time, here by default")
     return None
@@ -193,11 +208,22 @@ def _needs(spec: Mapping[str, Value], facts: Facts) -> _Needs:
             models.add(facts.default_model)
         if known is not None:
             here |= known.needs & {"files", "people"}
+        tools = _tools(each)
+        agents |= tools
+        here |= {need for tool in tools if (named := facts.agents.get(tool)) for need in named.needs & {"files", "people"}}
         if isinstance(each.get("graph"), str):
             dynamic = True
         if each is not spec and (inner := _place_of(each.get("place"))) is not None:
             pins.add(inner)
     return _Needs(frozenset(agents), frozenset(models), frozenset(pins), frozenset(here), dynamic)
+
+
+def _tools(spec: Mapping[str, Value]) -> set[str]:
+    """The agents a node's own words offer to a model as tools."""
+    listed = (spec.get("params") or {}).get("tools") or (spec.get("inputs") or {}).get("tools")
+    entries = listed if isinstance(listed, list) and spec["agent"] == "toolLoopAgent" else []
+    named = [each.get("agent") if isinstance(each, Mapping) else each for each in entries]
+    return {name for name in named if isinstance(name, str) and not name.startswith(":")}
 
 
 def _with_inner(spec: Mapping[str, Value]) -> Iterator[Mapping[str, Value]]:

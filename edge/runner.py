@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.attached import Attached, open_children, usable
 from edge.means import Device, RunOptions
+from edge.outside import label_guard, run_guard
 from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
 from edge.report import RunReport, status_of
 from edge.watch import Watch
@@ -25,6 +26,7 @@ from graphs.events import Start
 from graphs.frames import Frame
 from graphs.journal.ids import new_run_id, run_id_text
 from graphs.labels import labels_by_node
+from graphs.models.prefetch import Prefetcher, coming_models
 from graphs.outcomes import Known, known_outcomes
 from graphs.paths import escape, root_node
 from graphs.ports import Services
@@ -143,6 +145,7 @@ class _Run:
             offer=offer,
             pinned=options.pinned,
             local_only=options.local_only,
+            servers=device.servers,
         )
         try:
             return place_nodes(self.graph, facts)
@@ -227,13 +230,14 @@ class _Run:
         device = self.device
         device.emit({"event": "run-started", "t": time.time() * 1000, "run": self.text, "graph": name, "nodes": len(self.placed)})
         watch = Watch(self.placed, self._made, device.emit)
-        runtime = self.runtime = self._runtime(watch)
         suspended = True
         try:
-            if self._reaches_out:
-                self.delegate = self._make_delegate(runtime, watch)
-            state = await self._run_to_its_end(runtime)
-            suspended = state == State.SUSPENDED
+            with run_guard(self.options):  # the runtime is made in it, for it keeps the context that its agents run in
+                runtime = self.runtime = self._runtime(watch)
+                if self._reaches_out:
+                    self.delegate = self._make_delegate(runtime, watch)
+                state = await self._run_to_its_end(runtime)
+                suspended = state == State.SUSPENDED
         except asyncio.CancelledError:
             self._finish("suspended", "interrupted")
             raise
@@ -261,11 +265,24 @@ class _Run:
                 ask=device.ask if permissions.grants("people") else None,
             ),
             config=options.config,
+            filters=label_guard(labels_by_node(graph), device.servers),
             recorder=LogRecorder(self._record, lambda: device.journal.barrier(full=True)),
             remote=self,
-            observers=[watch, *self._consoles()],
+            observers=[watch, *self._prefetcher(), *self._consoles()],
             run_id=self.id,
         )
+
+    def _prefetcher(self) -> list[Prefetcher]:
+        """Has models loaded while the nodes before them run; nobody where nothing on this device asks one."""
+        asked = {
+            name: place.model for name in self.graph.nodes if (place := self.placed.get(escape(name))) and place.place == "edge"
+        }
+        here = {name: model for name, model in asked.items() if model is not None and escape(name) not in self.known.outcomes}
+        if not here:
+            return []
+        prefetcher = Prefetcher(self.device.models, coming_models(self.graph, here))
+        prefetcher.begin()
+        return [prefetcher]
 
     def _consoles(self) -> list[Console]:
         write = self.device.write

@@ -35,7 +35,7 @@ COMMANDS = {
     "new": Command("edge.commands.new", "write a small graph to start from, and its schema"),
     "runs": Command("edge.commands.runs", "list the runs of this device, or show one"),
     "resume": Command("edge.commands.resume", "go on with a run that was suspended, interrupted or cut off"),
-    "models": Command("edge.commands.models", "list the models of this device, get one"),
+    "models": Command("edge.commands.models", "list the models of this device; get, import or measure one"),
     "serve": Command("cloud.commands.serve", "start a worker that devices can ferry work to"),
 }
 

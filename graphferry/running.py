@@ -176,16 +176,14 @@ async def _models(given: Models | Model | None) -> AsyncIterator[tuple[Models, s
         yield models, names[0] if len(names) == 1 else None
         return
     from edge.config import load_config
+    from edge.device import device_models
     from graphs.environment import Environment
-    from graphs.models.host import ModelHost
-    from graphs.models.store import DEFAULT_MODEL, ModelStore
-    from graphs.models.together import Aliased, local_models
 
     env = Environment.current()
-    tiers = {"small": DEFAULT_MODEL, **load_config(env).models}
-    own = Aliased(local_models(ModelHost(ModelStore(env.home("models")))), tiers)
+    config = load_config(env)
+    own, tiers = device_models(env, config, config.models)
     try:
-        yield own, tiers["small"]
+        yield own, tiers.get("small", "small")
     finally:
         await own.close()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphs.errors import NodeError
 from graphs.events import Start
-from graphs.registry import Effect
+from graphs.registry import Agent, Effect
 from graphs.values import Value
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Attempt(Start):
 
         Raises NodeError for a name that is not known here, and whatever the agent raises.
         """
-        agent = self.runtime.compiler.agent(name, self.frame.plan)
+        agent = self.find_agent(name)
         if agent is None or agent.nests is not None:
             raise NodeError(f"{self.agent_name}: there is no agent {name!r} to call here", retryable=False)
         called = _Called(self, name, inputs, params)
@@ -120,6 +120,10 @@ class Attempt(Start):
             return await asyncio.to_thread(agent.run, called)
         value = agent.run(called)
         return await value if inspect.isawaitable(value) else value
+
+    def find_agent(self, name: str) -> Agent | None:
+        """The agent of that name that `call_agent` would call, to read what it says of itself."""
+        return self.runtime.compiler.agent(name, self.frame.plan)
 
     # -- what the runtime and its recorder see
 

@@ -9,7 +9,7 @@ from graphs.errors import NodeError
 from graphs.ports import AgentFilter
 from graphs.values import MISSING, Value, canonical, digest
 
-__all__ = ["cache_filter", "input_validator"]
+__all__ = ["cache_filter", "input_validator", "misfit"]
 
 _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "string": (str,),
@@ -50,7 +50,7 @@ def input_validator() -> AgentFilter:
     async def run(context: Any, call: Callable[[Any], Any]) -> Value:
         agent = context.agent
         schema = agent.inputs if agent is not None else None
-        if schema is not None and (problem := _misfit(context.inputs, schema, "inputs")) is not None:
+        if schema is not None and (problem := misfit(context.inputs, schema, "inputs")) is not None:
             raise NodeError(f"{context.node_id}({agent.name}) schema not matched: {problem}", retryable=False)
         return await call(context)
 
@@ -63,10 +63,10 @@ def _sorted(value: Value) -> Value:
     return [_sorted(item) for item in value] if isinstance(value, list) else value
 
 
-def _misfit(value: Value, schema: Mapping[str, Any], where: str) -> str | None:
-    """What of the value does not fit; None if it does."""
+def misfit(value: Value, schema: Mapping[str, Any], where: str) -> str | None:
+    """What of the value does not fit the JSON schema, as far as it is looked at (see `input_validator`); None if it fits."""
     choices = schema.get("anyOf")
-    if choices and all(_misfit(value, each, where) is not None for each in choices):
+    if choices and all(misfit(value, each, where) is not None for each in choices):
         return f"{where} is none of what it may be"
     if "enum" in schema and value not in schema["enum"]:
         return f"{where} is not one of {schema['enum']}"
@@ -78,11 +78,11 @@ def _misfit(value: Value, schema: Mapping[str, Any], where: str) -> str | None:
             if value.get(name, MISSING) is MISSING:
                 return f"{where}.{name} is missing"
         for name, inner in (schema.get("properties") or {}).items():
-            if value.get(name, MISSING) is not MISSING and (found := _misfit(value[name], inner, f"{where}.{name}")):
+            if value.get(name, MISSING) is not MISSING and (found := misfit(value[name], inner, f"{where}.{name}")):
                 return found
     if isinstance(value, list) and isinstance(schema.get("items"), Mapping):
         for number, item in enumerate(value):
-            if found := _misfit(item, schema["items"], f"{where}[{number}]"):
+            if found := misfit(item, schema["items"], f"{where}[{number}]"):
                 return found
     return None
 

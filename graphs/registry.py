@@ -62,6 +62,9 @@ class AgentContext(Protocol):
     async def call_agent(self, name: str, inputs: dict[str, Value], params: dict[str, Value]) -> Value:
         """Call another agent by its name, as part of this attempt. Raises NodeError if there is none."""
 
+    def find_agent(self, name: str) -> Agent | None:
+        """The agent of that name, to read what it says of itself; None if there is none."""
+
     def stream(self, token: Value) -> None:
         """Hand on a piece of the answer while it is made; dropped if nobody listens or the attempt is over."""
 

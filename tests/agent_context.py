@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from graphs.models.interface import Generation, GenerationRequest, ModelInfo, OnToken, Usage
+from graphs.agents import standard
+from graphs.models.interface import Embeddings, Generation, GenerationRequest, ModelInfo, OnToken, Usage
 from graphs.registry import Agent
 from graphs.values import Value, clean
 
@@ -39,6 +40,9 @@ class Context:
     async def call_agent(self, name: str, inputs: dict[str, Value], params: dict[str, Value]) -> Value:
         """Through the service of that name, if there is one."""
         return await self.services.call_agent(name, inputs, params)
+
+    def find_agent(self, name: str) -> Agent | None:
+        return standard().get(name)
 
     def stream(self, token: Value) -> None:
         self.tokens.append(token)
@@ -85,6 +89,10 @@ class ScriptedModel:
             assert on_token is not None
             on_token(piece)
         return self._generations.pop(0)
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        """Texts that begin alike point the same way."""
+        return Embeddings([[0.6, 0.8] if text.startswith("a") else [1.0, 0.0] for text in texts], len(texts), self.info)
 
     async def close(self) -> None:
         """Nothing to end."""

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from conftest import CommandLine
 from gates import AGENTS
+from model_server import serving
 from processes import graphferry, serve
 
 
@@ -55,3 +57,31 @@ def test_agents_of_ones_own_on_both_sides_and_a_token_from_a_file(own_home: Path
         outcome = graphferry(*words, home=own_home, cwd=tmp_path, GRAPHFERRY_TOKEN="open sesame")
         assert outcome.status == 0, outcome.stderr
         assert f'"b": {{"pid": {worker.pid}, "t": 1}}' in outcome.stdout
+
+
+def test_a_worker_asks_a_server_for_its_model_and_the_result_says_so(own_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "g.yaml").write_text(
+        "version: 0.5\nnodes:\n"
+        "  word: {value: tide}\n"
+        "  said: {agent: llmAgent, model: large, isResult: true, inputs: {prompt: :word}, params: {max_tokens: 2}}\n",
+        encoding="utf-8",
+    )
+    secrets = own_home / "cloud" / "secrets.yaml"
+    secrets.parent.mkdir()
+    secrets.write_text("MY_KEY: sk-4711\n", encoding="utf-8")
+    secrets.chmod(0o600)
+    with serving() as server:
+        config = (
+            f"models: {{large: {{url: '{server.url}', model: 'big:7b', key: {{secret: MY_KEY}}}}}}\nmemory: {{keep_alive: 1m}}\n"
+        )
+        (tmp_path / "worker.yaml").write_text(config, encoding="utf-8")
+        with serve("--config", "worker.yaml", home=own_home, cwd=tmp_path) as worker:
+            outcome = graphferry("run", "g.yaml", "--cloud", worker.url, "--json", home=own_home, cwd=tmp_path)
+        assert outcome.status == 0, outcome.stderr
+        report = json.loads(outcome.stdout)
+        assert report["results"]["said"]["text"] == "tide tide"
+        node = report["nodes"]["said"]
+        assert (node["place"], node["by"]["model"]) == ("cloud", "big:7b")
+        assert node["by"]["backend"] == "openai " + server.url.removesuffix("/v1")
+        assert server.asked[0].headers["authorization"] == "Bearer sk-4711"
+        assert "sk-4711" not in outcome.stdout + outcome.stderr

@@ -7,6 +7,7 @@ import pytest
 from cloud.config import load_worker_config
 from graphs.bounds import UNTRUSTED
 from graphs.errors import UsageError
+from graphs.models.servers import Server
 
 
 def written(folder: Path, text: str) -> Path:
@@ -30,11 +31,13 @@ def test_without_a_file_a_worker_has_no_models_of_its_own_and_grants_no_files() 
 
 def test_everything_in_the_file_is_taken_with_paths_beside_it(tmp_path: Path) -> None:
     (tmp_path / "big.gguf").write_bytes(b"GGUF")
-    text = "models: {a: {file: big.gguf}, b: {model: smollm2-135m}, c: {scripted: true}}\nagents: [one, two.py]\nfiles: data\n"
+    text = "models: {a: {file: big.gguf}, b: {model: smollm2-135m}, c: {scripted: true}, d: {url: 'http://h', model: e}}\n"
+    text += "agents: [one, two.py]\nfiles: data\n"
     config = load_worker_config(written(tmp_path, text), agents=("three",))
     assert dict(config.files) == {"a": tmp_path / "big.gguf"}
     assert dict(config.aliases) == {"b": "smollm2-135m"}
     assert config.scripted == ("c",)
+    assert dict(config.servers) == {"d": Server("http://h/v1", "e")}
     assert config.agents == ("one", "two.py", "three")
     assert config.folder == tmp_path / "data"
 
@@ -42,14 +45,16 @@ def test_everything_in_the_file_is_taken_with_paths_beside_it(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("model: {}\n", "unknown entry 'model'; known are agents, allow, files, limits, models, network"),
+        ("model: {}\n", "unknown entry 'model'; known are agents, allow, files, limits, memory, models, network"),
         ("models: [large]\n", "`models` is a map of names"),
-        ("models: {large: big.gguf}\n", "models.large: expected {file: PATH}, {model: NAME} or {scripted: true}"),
+        ("models: {large: big.gguf}\n", "models.large: expected {file: PATH}, {url: URL}, {model: NAME} or {scripted: true}"),
         ("models: {large: {}}\n", "models.large: expected"),
+        ("models: {large: {url: 'http://h', key: sk-1}}\n", "models.large: a key is written as the name of a secret"),
         ("models: {large: {scripted: false}}\n", "models.large: expected"),
         ("models: {large: {file: nowhere.gguf}}\n", "models.large: there is no file"),
         ("agents: mine.py\n", "`agents` is a list of modules"),
         ("agents: [7]\n", "`agents` is a list of modules"),
+        ("memory: {pin: a}\n", "memory.pin is a list"),
         ("files: [a]\n", "`files` is a folder"),
         ("- models\n", "expected a map of entries, got list"),
         ("models: {\n", "cannot be read"),

@@ -149,3 +149,17 @@ def test_the_offer_counts_what_runs(journal: Journal) -> None:
     assert worker.offer()["queue"] == 0
     assert worker.files is None
     assert worker.services({}).files is None, "no files are granted unless the configuration does"
+
+
+def test_the_models_of_a_cut_are_said_to_be_coming_once_each_by_this_workers_names(journal: Journal) -> None:
+    said: list[str] = []
+
+    class Noted(ScriptedModels):
+        def prefetch(self, name: str) -> None:
+            said.append(name)
+
+    worker = Worker(journal, standard(), Noted([ScriptedModel("huge")]))
+    more = "  again: {agent: llmAgent, model: large, inputs: {prompt: :far.text}}\n  other: {agent: llmAgent, inputs: {prompt: hi}}\n"
+    shipped = a_cut(GRAPH + more, "far", "again", "other")
+    worker.prefetch(Graph.of(shipped.document, standard(), allow_cut=True), {"large": "huge"})
+    assert said == ["huge"]

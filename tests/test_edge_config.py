@@ -8,6 +8,7 @@ import pytest
 from edge.config import load_config
 from graphs.environment import Environment
 from graphs.errors import UsageError
+from graphs.models.servers import Server
 
 
 def environment(home: Path, **variables: str) -> Environment:
@@ -27,13 +28,24 @@ def test_without_a_file_everything_has_a_default(own_home: Path) -> None:
 
 
 def test_the_file_is_read(own_home: Path) -> None:
-    write(own_home, "cloud: {url: ws://127.0.0.1:1/v1/link}\nmodels: {small: tiny, large: huge}\noffline: true\n")
+    write(
+        own_home,
+        "cloud: {url: ws://127.0.0.1:1/v1/link}\nmodels: {small: tiny, large: huge}\noffline: true\nmemory: {budget: 1GB}\n",
+    )
     config = load_config(environment(own_home))
+    assert config.memory.budget == 10**9
     assert (config.url, dict(config.models), config.offline) == (
         "ws://127.0.0.1:1/v1/link",
         {"small": "tiny", "large": "huge"},
         True,
     )
+
+
+def test_a_model_may_be_behind_a_server(own_home: Path) -> None:
+    write(own_home, "models: {small: tiny, large: {url: 'http://127.0.0.1:1/v1', model: big, key: {secret: K}}}\n")
+    config = load_config(environment(own_home))
+    assert dict(config.models) == {"small": "tiny"}
+    assert dict(config.servers) == {"large": Server("http://127.0.0.1:1/v1", "big", "K")}
 
 
 def test_an_empty_file_is_no_mistake(own_home: Path) -> None:
@@ -51,12 +63,16 @@ def test_variables_win_over_the_file(own_home: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("clod: {url: x}\n", "unknown entry 'clod'; known are cloud, models, offline"),
+        ("clod: {url: x}\n", "unknown entry 'clod'; known are cloud, memory, models, offline"),
         ("cloud: ws://127.0.0.1/\n", "`cloud` is a map with `url`"),
         ("cloud: {url: 7}\n", "`cloud` is a map with `url`"),
+        ("memory: {budget: lots}\n", "memory.budget is a share"),
         ("cloud: {uri: x}\n", "`cloud` is a map with `url`"),
         ("models: [small]\n", "`models` is a map of tier or name to a model's name"),
         ("models: {small: 7}\n", "`models` is a map of tier or name to a model's name"),
+        ("models: {small: {model: x}}\n", "or to a server with `url`"),
+        ("models: {large: {url: ftp://h}}\n", "models.large: `url` is the address of a server"),
+        ("models: {large: {url: 'http://h', key: sk-1}}\n", "models.large: a key is written as the name of a secret"),
         ("offline: sometimes\n", "`offline` is true or false"),
         ("- cloud\n", "expected a map of entries, got list"),
         ("cloud: {url: [\n", "cannot be read"),

@@ -198,3 +198,27 @@ def test_no_labelled_node_is_ever_placed_elsewhere() -> None:
             continue
         assert set(found) == set(names)
         assert not [name for name, each in found.items() if each.place == "cloud" and name in labels]
+
+
+def test_tools_count_as_agents_of_their_node() -> None:
+    agents = Registry([*AGENTS.values(), Agent("toolLoopAgent", lambda context: None, needs=frozenset({"model"}))])
+    nodes = "  a: {agent: toolLoopAgent, inputs: {prompt: :text}, params: {tools: [%s]}}\n"
+
+    def place(tools: str) -> tuple[str, str]:
+        document = load_text(f"version: 0.5\nnodes:\n  text: {{value: hi}}\n{nodes % tools}", file="g.yaml")
+        found = place_nodes(Graph.of(document.data, [*agents, "farAgent"]), facts(agents=agents))["a"]
+        return found.place, found.reason
+
+    assert place("copyAgent, {agent: fileAgent}") == ("edge", "needs this device's files")
+    assert place("copyAgent") == ("edge", "tiny is here")
+    assert place("{agent: farAgent}") == ("cloud", "needs farAgent: not on this device")
+
+
+def test_a_model_behind_a_server_is_not_this_device() -> None:
+    servers: dict[str, Any] = {"models": ["tiny", "served"], "servers": {"served"}, "tiers": {"small": "tiny", "big": "served"}}
+    node = "  a: {agent: llmAgent, model: big, inputs: {prompt: :text}}\n"
+    assert placed(node, **servers) == {"a": ("edge", "served is behind a server that this device asks")}
+    with pytest.raises(NoPlace, match="'served', which is behind a server, and --local-only forbids"):
+        placed(node, **servers, local_only=True)
+    with pytest.raises(NoPlace, match="must stay on this device, and 'served' is behind a server"):
+        placed(node.replace("model: big,", "model: big, sensitivity: pii,"), **servers)

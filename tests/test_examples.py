@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
+import graphferry as gf
 from conftest import CommandLine
+from graphs.models.interface import GenerationRequest
+from graphs.models.scripted import ScriptedModel
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "graphs" / "examples"
-OURS = ("hello", "chat", "map_models", "interviewer", "meta", "summarise")
+OURS = ("hello", "chat", "map_models", "interviewer", "meta", "summarise", "retrieve", "tools")
 MOST_TOKENS = 48
 
 
@@ -52,7 +55,7 @@ def test_it_is_valid_without_a_warning(path: Path, cli: CommandLine) -> None:
 def test_every_call_of_a_model_is_short(name: str) -> None:
     text = (EXAMPLES / f"{name}.yaml").read_text()
     limits = [int(each) for each in re.findall(r'max_tokens"?: (\d+)', text)]
-    assert len(limits) == text.count("llmAgent")
+    assert len(limits) == len(re.findall("llmAgent|agent: toolLoopAgent", text))
     assert max(limits) <= MOST_TOKENS
 
 
@@ -129,3 +132,48 @@ def test_summarise_asks_nothing_about_an_empty_piece(cli: CommandLine) -> None:
     report = run(cli, "summarise", "--set", "text=" + "x" * 360)
     assert report["nodes"]["summaries[1]/summary"]["state"] == "skipped"
     assert report["results"]["summary"]["text"].count("You said") == 1
+
+
+def test_retrieve_answers_from_the_passages_that_share_words_with_the_question(cli: CommandLine) -> None:
+    result = run(cli, "retrieve", "--set", "question=Dogs travel free of charge? kept on a lead?")["results"]["result"]
+    assert len(result["found"]) == 2
+    assert result["found"][0]["text"].startswith("Dogs travel free of charge")
+    assert "You said: Text:\nDogs travel free of charge" in result["text"]
+
+
+def test_retrieve_takes_a_document_of_ones_own(cli: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "handbook.txt").write_text("Cats are not allowed on board.\n\n" + "Something else. " * 100)
+    result = run(cli, "retrieve", "--set", "document=@handbook.txt", "--set", "question=Are cats allowed on board?")["results"]
+    assert result["result"]["found"][0]["text"].startswith("Cats are not allowed on board.")
+
+
+def test_the_assistant_without_calls_answers_at_once(cli: CommandLine) -> None:
+    assistant = run(cli, "tools")["results"]["assistant"]
+    assert (assistant["stopped"], assistant["calls"], assistant["turns"]) == ("answer", [], 1)
+    assert assistant["text"] == "You said: What do an adult and a child pay together?"
+
+
+def test_the_assistant_looks_prices_up_and_adds_them() -> None:
+    def call(name: str, **arguments: Any) -> dict[str, Any]:
+        return {"id": name, "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
+
+    turns: list[Any] = [
+        [call("price", namedKey="adult"), call("price", namedKey="child"), call("price", namedKey="ship")],
+        [call("sum", array=[3, 1])],
+        "Four euros.",
+    ]
+
+    def reply(request: GenerationRequest) -> dict[str, Any] | str:
+        said = turns.pop(0)
+        return {"content": "", "tool_calls": said} if isinstance(said, list) else str(said)
+
+    model = ScriptedModel(rules=[(lambda request: True, reply)])
+    assistant = gf.run(EXAMPLES / "tools.yaml", models=model).require()["assistant"]
+    assert [call.get("result", call.get("error", {}).get("code")) for call in assistant["calls"]] == [
+        3,
+        1,
+        "TOOL_CALL_INVALID",
+        4,
+    ]
+    assert (assistant["text"], assistant["stopped"], assistant["turns"]) == ("Four euros.", "answer", 3)
+    assert model.requests[0].tool_choice == "required"

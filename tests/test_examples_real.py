@@ -15,11 +15,14 @@ pytestmark = [pytest.mark.real_model, pytest.mark.usefixtures("home_with_model")
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "graphs" / "examples"
 MODEL = "smollm2-135m"
+NOT_YET = ("makes no embeddings: models of llama.cpp only generate here so far", "do not call tools")
 
 
 def run(cli: CommandLine, name: str, *words: str) -> dict[str, Any]:
     """What `--json` tells of a run of an example that completed."""
     outcome = cli("run", str(EXAMPLES / f"{name}.yaml"), "--json", *words)
+    if any(each in outcome.stderr for each in NOT_YET):
+        pytest.skip("models of llama.cpp here make no embeddings and call no tools yet")
     assert outcome.status == 0, outcome.stderr
     report: dict[str, Any] = json.loads(outcome.stdout)
     return report
@@ -69,3 +72,33 @@ def test_meta(cli: CommandLine) -> None:
     assert set(report["results"]["result"]) == {"text"}
     assert is_said(report["results"]["result"]["text"])
     assert len(asked(report, "result/draft")) == len(asked(report, "result/final")) == 1
+
+
+def test_retrieve(cli: CommandLine) -> None:
+    report = run(cli, "retrieve")
+    result = report["results"]["result"]
+    assert is_said(result["text"])
+    scores = [each["score"] for each in result["found"]]
+    assert len(scores) == 2
+    assert scores == sorted(scores, reverse=True)
+    assert all(-1 <= score <= 1.000001 and is_said(each["text"]) for score, each in zip(scores, result["found"], strict=True))
+    assert len(asked(report, "answer")) == 1
+    (passages,) = (node for path, node in report["nodes"].items() if path == "passages")
+    assert passages["by"]["model"] == MODEL
+    assert passages["usage"]["prompt_tokens"] > 100
+
+
+def test_tools(cli: CommandLine) -> None:
+    report = run(cli, "tools")
+    assistant = report["results"]["assistant"]
+    assert assistant["stopped"] in ("answer", "limit")
+    assert 2 <= assistant["turns"] <= 4
+    assert assistant["calls"], "the first turn has to call a tool"
+    for call in assistant["calls"]:
+        assert call["name"] in ("price", "sum")
+        assert ("result" in call) != ("error" in call)
+        if call["name"] == "price":
+            assert call["arguments"]["namedKey"] in ("adult", "child", "bicycle", "car")
+            assert call["result"] in (3, 1, 0, 9)
+    assert {each["role"] for each in assistant["messages"]} >= {"system", "user", "assistant", "tool"}
+    assert len(asked(report, "assistant")) == 1

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
-from agent_context import Context, context, run
+from agent_context import context, run
 from graphs.agents import network
 from graphs.errors import NodeError
 
@@ -152,50 +151,6 @@ def test_where_the_network_is_not_granted_nothing_is_sent() -> None:
     with pytest.raises(NodeError, match="the network is not granted here"):
         run(network.vanilla_fetch_agent, context({"url": "http://h"}, services=services))
     assert not server.requests
-
-
-class TestEmbeddings:
-    def run(self, server: Server, inputs: dict[str, Any], params: dict[str, Any] | None = None) -> tuple[Any, Context]:
-        given = context(inputs, params, services={"http": httpx.MockTransport(server)}, config={"model": "from config"})
-        return run(network.string_embeddings_agent, given), given
-
-    def test_openai(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("OPENAI_API_KEY", "k")
-        server = Server(httpx.Response(200, json={"data": [{"embedding": [1, 2]}, {"embedding": [3, 4]}]}))
-        vectors, given = self.run(server, {"array": ["a", "b"]})
-        assert vectors == [[1, 2], [3, 4]]
-        (request,) = server.requests
-        assert str(request.url) == "https://api.openai.com/v1/embeddings"
-        assert request.headers["authorization"] == "Bearer k"
-        assert json.loads(request.content) == {"input": ["a", "b"], "model": "from config"}
-        assert given.facts == {"model": "from config", "backend": "https://api.openai.com/v1/embeddings"}
-
-    def test_other_servers_do_not_see_openais_key(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("OPENAI_API_KEY", "k")
-        server = Server(httpx.Response(200, json={"embeddings": [[1]]}))
-        assert self.run(server, {"item": "a"}, {"baseURL": "http://ollama/api/embed", "model": "m"})[0] == [[1]]
-        assert "authorization" not in server.requests[0].headers
-        self.run(server, {"item": "a"}, {"baseURL": "http://ollama/api/embed", "apiKey": "mine"})
-        assert server.requests[1].headers["authorization"] == "Bearer mine"
-
-    @pytest.mark.parametrize(
-        ("answer", "message"),
-        [
-            (httpx.Response(429, json={}), "HTTP error! status: 429"),
-            (httpx.Response(200, json={"vectors": []}), "the answer holds no embeddings"),
-            (httpx.Response(200, json=[]), "the answer holds no embeddings"),
-            (httpx.Response(200, text="no"), "the answer is not JSON"),
-        ],
-    )
-    def test_failures(self, answer: httpx.Response, message: str) -> None:
-        with pytest.raises(NodeError, match=message):
-            self.run(Server(answer), {"item": "a"})
-
-    def test_only_texts_have_embeddings(self) -> None:
-        with pytest.raises(NodeError, match="list of texts"):
-            self.run(Server(), {"array": ["a", 5]})
-        with pytest.raises(NodeError, match="list of texts"):
-            self.run(Server(), {})
 
 
 def test_a_request_is_never_repeated_by_a_crash() -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from agent_context import context, run, scripted
 from graphs.agents import standard
+from graphs.filters import misfit
 from graphs.registry import Agent, Sample
 from graphs.values import MISSING, Value, canonical, clean
 
@@ -60,6 +59,8 @@ CATALOGUE = frozenset(
         "pathUtilsAgent",
         "vanillaFetchAgent",
         "stringEmbeddingsAgent",
+        "retrieveAgent",
+        "toolLoopAgent",
         "images2messageAgent",
         "textInputAgent",
         "eventAgent",
@@ -80,13 +81,6 @@ ADDS_TO_ITS_SAMPLE = {"llmAgent"}
 """Its value has times in it, so the sample shows a part."""
 
 
-def embeddings(request: httpx.Request) -> httpx.Response:
-    texts = json.loads(request.content)["input"]
-    return httpx.Response(
-        200, json={"embeddings": [[round(0.2 * i + 0.1, 1), round(0.2 * i + 0.2, 1)] for i in range(len(texts))]}
-    )
-
-
 async def ask(question: str) -> str:
     return "Ada"
 
@@ -96,7 +90,9 @@ async def approve(event: Value) -> Value:
 
 
 async def say_hi(name: str, inputs: Value, params: Value) -> Value:
-    return {"text": "hi", "message": {"role": "assistant", "content": "hi"}, "tool_calls": []}
+    said = {"role": "assistant", "content": "hi"}
+    asked = [{"role": "user", "content": inputs["prompt"]}] if "prompt" in inputs else []
+    return {"text": "hi", "message": said, "messages": [*asked, said], "tool_calls": []}
 
 
 def services(folder: Path) -> dict[str, Any]:
@@ -104,7 +100,6 @@ def services(folder: Path) -> dict[str, Any]:
         "models": scripted("pong"),
         "files": str(folder),
         "network": True,
-        "http": httpx.MockTransport(embeddings),
         "ask": ask,
         "events": approve,
         "call_agent": say_hi,
@@ -189,3 +184,17 @@ def test_importing_the_package_loads_no_agent() -> None:
     code = "import sys, graphs.agents; print(*sorted(name for name in sys.modules if name.startswith('graphs')))"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert loaded == ["graphs", "graphs.agents"]
+
+
+@pytest.mark.parametrize(("agent", "sample"), SAMPLES)
+def test_samples_fit_the_schemas_their_agents_state(agent: Agent, sample: Sample) -> None:
+    assert misfit(sample.inputs or {}, agent.inputs or {}, "inputs") is None
+    assert misfit(dict(sample.params), agent.params or {}, "params") is None
+
+
+def test_the_agents_of_models_state_what_they_take() -> None:
+    assert {each.name for each in AGENTS if each.inputs is not None} >= {
+        "stringEmbeddingsAgent",
+        "retrieveAgent",
+        "toolLoopAgent",
+    }

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import struct
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,33 @@ def test_every_cut_and_every_kind_of_damage_ends_in_a_usage_error_or_a_header(tm
             read_header(path)
         except UsageError:
             pass
+
+
+def test_a_token_of_context_takes_what_the_header_says(tmp_path: Path) -> None:
+    shape = {"llama__block_count": 30, "llama__embedding_length": 576, "llama__attention__head_count": 9}
+    assert read_header(tiny_gguf(tmp_path / "a.gguf", **shape)).kv_bytes == 2 * 30 * 9 * 64 * 2
+    assert read_header(tiny_gguf(tmp_path / "b.gguf", **shape, llama__attention__head_count_kv=3)).kv_bytes == 23_040
+    wide = {
+        **shape,
+        "llama__attention__head_count_kv": 3,
+        "llama__attention__key_length": 128,
+        "llama__attention__value_length": 32,
+    }
+    assert read_header(tiny_gguf(tmp_path / "c.gguf", **wide)).kv_bytes == 30 * 3 * 160 * 2
+    for odd in ({}, {**shape, "llama__attention__head_count": 0}, {**shape, "llama__block_count": "many"}):
+        assert read_header(tiny_gguf(tmp_path / "d.gguf", **odd)).kv_bytes is None
+
+
+def test_a_licence_is_one_line_of_a_bounded_length(tmp_path: Path) -> None:
+    assert (
+        read_header(tiny_gguf(tmp_path / "a.gguf", general__license="mit\x1b[2J\n" + "x" * 1000)).licence == "mit[2J" + "x" * 194
+    )
+    assert read_header(tiny_gguf(tmp_path / "b.gguf", general__license=["mit"])).licence is None
+
+
+def test_a_list_without_end_is_refused_before_it_is_walked(tmp_path: Path) -> None:
+    path = tmp_path / "a.gguf"
+    text = struct.pack("<Q", 1) + b"k"
+    path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + text + struct.pack("<IIQ", 9, 8, 1 << 40) + bytes(1000))
+    with pytest.raises(UsageError, match="an array of 1099511627776 items"):
+        read_header(path)

@@ -94,8 +94,11 @@ def test_an_answer_says_what_made_it_and_nothing_else_is_printed(capfd: pytest.C
         generation = await model.generate(ask("Say something about boats.", max_tokens=16), pieces.append)
         assert "".join(pieces) == generation.text
         assert generation.usage.completion_tokens == 16
-        assert generation.model.digest == EMBEDDED[DEFAULT_MODEL].sha256
-        assert (generation.model.backend, generation.model.quantisation, generation.model.loaded) == ("llama.cpp", "Q4_1", True)
+        facts = ModelStore().find(DEFAULT_MODEL).facts
+        assert facts is not None
+        assert EMBEDDED[DEFAULT_MODEL].sha256 in (facts.sha256, facts.source_sha256)
+        assert (generation.model.digest, generation.model.quantisation) == (facts.sha256, facts.quantisation)
+        assert (generation.model.backend, generation.model.loaded) == ("llama.cpp", True)
         assert generation.model.context == 4096
         assert generation.model.tokens_per_second
         assert generation.extra["version"].startswith("llama-cpp-python 0.")

@@ -19,9 +19,12 @@ from graphs.journal import Journal
 from graphs.loadagents import known_agents
 from graphs.models.host import ModelHost
 from graphs.models.interface import Models
+from graphs.models.seats import pinned_by_name
+from graphs.models.servers import ServerModels
 from graphs.models.store import ModelStore
 from graphs.models.together import Aliased, local_models
 from graphs.registry import Registry
+from graphs.secrets import Secrets
 
 __all__ = ["add_arguments", "main"]
 
@@ -86,8 +89,10 @@ async def _serve(server: WorkerServer, args: Namespace, env: Environment) -> int
 
 
 def _models(config: WorkerConfig, env: Environment) -> Models:
-    host = ModelHost(ModelStore(env.home("models")), files=dict(config.files))
-    return Aliased(local_models(host, scripted=config.scripted), config.aliases)
+    memory = pinned_by_name(config.memory, config.aliases)
+    host = ModelHost(ModelStore(env.home("models")), files=dict(config.files), memory=memory)
+    servers = ServerModels(config.servers, Secrets(env.environ, env.home("cloud")))
+    return Aliased(local_models(host, servers=servers, scripted=config.scripted), config.aliases)
 
 
 def _allowed(agents: Registry, allow: frozenset[str] | None) -> Registry:

@@ -1,4 +1,4 @@
-"""The agents every graph can name: GraphAI's catalogue (graph-spec §12), by category one module each.
+"""The agents every graph can name: GraphAI's catalogue (graph-spec §12) and ours, by category one module each.
 
 Importing this package imports none of them; `standard` does.
 """
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["standard"]
 
-_MODULES: Final = ("array", "control", "data", "files", "llm", "matrix", "nesting", "network", "people", "text", "tools")
+_MODULES: Final = (
+    "array", "control", "data", "embeddings", "files", "llm", "matrix", "nesting", "network", "people", "text", "toolloop", "tools",
+)  # fmt: skip
 
 
 def standard() -> Registry:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from graphs.agents.common import given, option, refuse, service
@@ -24,9 +23,6 @@ _METHODS_WITH_BODY: Final = ("POST", "PUT", "PATCH")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _CONNECT_SECONDS: Final = 30.0
 _MAX_REDIRECTS: Final = 20
-
-_EMBEDDINGS_URL: Final = "https://api.openai.com/v1/embeddings"
-_EMBEDDINGS_MODEL: Final = "text-embedding-3-small"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,58 +186,4 @@ def _json(body: str, name: str) -> Value:
         ) from error
 
 
-@agent(
-    "stringEmbeddingsAgent",
-    category="embedding",
-    effect="none",
-    needs=["network"],
-    samples=[
-        Sample(
-            {"array": ["a", "b"]}, {"baseURL": "http://localhost:11434/api/embed", "model": "minilm"}, [[0.1, 0.2], [0.3, 0.4]]
-        )
-    ],
-)
-async def string_embeddings_agent(context: AgentContext) -> Value:
-    """Asks the server at params.baseURL (OpenAI's) for the embedding vectors of the texts in array, or of item."""
-    settings: dict[str, Value] = {**context.config, **context.params}
-    array = given(context.inputs, "array")
-    sources = [context.inputs.get("item")] if array is MISSING else array
-    if not isinstance(sources, list) or not all(isinstance(each, str) for each in sources):
-        raise refuse("stringEmbeddingsAgent: namedInputs.array is a list of texts, or namedInputs.item a text")
-    base, model = given(settings, "baseURL"), given(settings, "model")
-    base = _EMBEDDINGS_URL if base is MISSING else text(base)
-    model = _EMBEDDINGS_MODEL if model is MISSING else text(model)
-    key = _api_key(settings, base)
-    request = _Request(
-        url=_url(base, MISSING),
-        method="POST",
-        headers={"Content-Type": "application/json"},
-        body=json_text({"input": sources, "model": model}),
-        secret=f"Bearer {key}" if key else None,
-    )
-    response = await _sent(context, "stringEmbeddingsAgent", request)
-    if not response.is_success:
-        raise NodeError(f"HTTP error! status: {response.status_code}", detail={"status": response.status_code})
-    vectors = _vectors(_json(response.text, "stringEmbeddingsAgent"))
-    context.made_by(model=model, backend=base)
-    return vectors
-
-
-def _api_key(settings: Mapping[str, Value], base: str) -> str | None:
-    key = given(settings, "apiKey")
-    if truthy(key):
-        return text(key)
-    # The key in the environment is OpenAI's: no other server may see it.
-    return os.environ.get("OPENAI_API_KEY") if base == _EMBEDDINGS_URL else None
-
-
-def _vectors(answer: Any) -> Value:
-    if isinstance(answer, dict):
-        if isinstance(answer.get("data"), list):  # OpenAI and those that follow it
-            return [each.get("embedding") if isinstance(each, dict) else None for each in answer["data"]]
-        if isinstance(answer.get("embeddings"), list):  # Ollama
-            return answer["embeddings"]
-    raise NodeError("stringEmbeddingsAgent: the answer holds no embeddings", hint="Is params.baseURL the embeddings address?")
-
-
-AGENTS: Final = (vanilla_fetch_agent, string_embeddings_agent)
+AGENTS: Final = (vanilla_fetch_agent,)

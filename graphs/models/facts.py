@@ -23,7 +23,11 @@ _unwritable: dict[Path, Facts] = {}
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A model's file: `size` in bytes, `mtime_ns` its time of change, `source` where it came from, `context` in tokens."""
+    """A model's file: `size` in bytes, `mtime_ns` its time of change, `source` where it came from, `context` in tokens.
+
+    `source_sha256` and `source_quantisation` are those of the file it was made from, where it was written anew. `kv_bytes` is what a
+    token of context takes in memory. `tokens_per_second` and `prompt_per_second` were measured here, on the day `measured` (ISO).
+    """
 
     sha256: str
     size: int
@@ -33,6 +37,12 @@ class Facts:
     quantisation: str | None = None
     context: int | None = None
     chat_template: bool = False
+    kv_bytes: int | None = None
+    source_sha256: str | None = None
+    source_quantisation: str | None = None
+    tokens_per_second: float | None = None
+    prompt_per_second: float | None = None
+    measured: str | None = None
 
 
 def known_facts(path: Path) -> Facts | None:
@@ -70,6 +80,7 @@ def examine(path: Path, *, source: str | None = None, licence: str | None = None
         quantisation=header.quantisation,
         context=header.context,
         chat_template=header.chat_template,
+        kv_bytes=header.kv_bytes,
     )
 
 

@@ -19,6 +19,10 @@ _STRING: Final = 8
 _ARRAY: Final = 9
 _MAX_ENTRIES: Final = 65_536
 _MAX_TEXT: Final = 1 << 20
+_MAX_ITEMS: Final = 1 << 22
+_MAX_HEADER: Final = 1 << 28
+_MAX_LICENCE: Final = 200
+_BYTES_OF_F16: Final = 2
 
 _FILE_TYPES: Final = {
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K", 11: "Q3_K_S", 12: "Q3_K_M", 13: "Q3_K_L",
@@ -29,17 +33,22 @@ _FILE_TYPES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the header says; None where it is silent. `context` is the length in tokens the model was trained with."""
+    """What the header says; None where it is silent. `context` is the length in tokens the model was trained with, `kv_bytes` what
+    a token of context takes in memory, with keys and values of 16 bits.
+    """
 
     architecture: str | None
     context: int | None
     quantisation: str | None
     licence: str | None
     chat_template: bool
+    kv_bytes: int | None = None
 
 
 def read_header(path: Path) -> Header:
-    """The header of the GGUF file at `path`. Raises UsageError if it is not one or is damaged, OSError if it cannot be read."""
+    """The header of the GGUF file at `path`. The file is untrusted: what it says is bounded in length, count and value.
+
+    Raises UsageError if it is not one or is damaged, OSError if it cannot be read."""
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
             raise UsageError(f"{path} is not a GGUF file: it does not begin with the letters GGUF.")
@@ -54,9 +63,28 @@ def read_header(path: Path) -> Header:
         architecture=architecture if isinstance(architecture, str) else None,
         context=context if isinstance(context, int) else None,
         quantisation=_FILE_TYPES.get(entries.get("general.file_type", -1)),
-        licence=str(entries["general.license"]) if "general.license" in entries else None,
+        licence=_line(entries.get("general.license")),
         chat_template=bool(entries.get("tokenizer.chat_template")),
+        kv_bytes=_kv_bytes(entries, str(architecture)),
     )
+
+
+def _line(text: object) -> str | None:
+    """A text that may be shown on one line."""
+    plain = "".join(each for each in text if each.isprintable()) if isinstance(text, str) else ""
+    return plain[:_MAX_LICENCE] or None
+
+
+def _kv_bytes(entries: dict[str, Any], architecture: str) -> int | None:
+    def count(key: str) -> int:
+        value = entries.get(f"{architecture}.{key}")
+        return value if isinstance(value, int) and 0 < value < _MAX_ITEMS else 0
+
+    layers, heads = count("block_count"), count("attention.head_count")
+    width = count("embedding_length") // heads if heads else 0
+    kv_heads = count("attention.head_count_kv") or heads  # a list by layer is not read: then as many as there can be
+    keys, values = count("attention.key_length") or width, count("attention.value_length") or width
+    return layers * kv_heads * (keys + values) * _BYTES_OF_F16 or None
 
 
 class _Reader:
@@ -100,6 +128,8 @@ class _Reader:
     def _skip_array(self) -> None:
         """Vocabularies have tens of thousands of entries that nobody here asks for."""
         kind, count = self._scalar("I"), self._scalar("Q")
+        if count > _MAX_ITEMS:
+            raise ValueError(f"an array of {count} items")
         if kind == _STRING:
             for _ in range(count):
                 self._advance(self._scalar("Q"))
@@ -112,5 +142,7 @@ class _Reader:
         start = self._at
         if start + size > len(self._data):
             raise ValueError("it ends inside its header")
+        if start + size > _MAX_HEADER:
+            raise ValueError(f"a header of more than {_MAX_HEADER} bytes")
         self._at += size
         return start

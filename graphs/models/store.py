@@ -17,9 +17,11 @@ from typing import Final
 
 from graphs.environment import Environment
 from graphs.errors import ModelMissing, UsageError
-from graphs.models.facts import Facts, examine, known_facts, remember
+from graphs.models.download import Download, Source
+from graphs.models.facts import Facts, examine, facts_of, known_facts, remember
 from graphs.models.fetch import DEFAULT_MODEL, EMBEDDED, Embedded, fetch
 from graphs.models.gguf import read_header
+from graphs.models.quantise import Progress, Quant, quantise
 
 __all__ = ["DEFAULT_MODEL", "ModelStore", "StoredModel", "missing", "models_folder"]
 
@@ -75,15 +77,16 @@ class ModelStore:
             raise missing(name, (model.name for model in self.list()), str(self.folder))
         return self._stored(path)
 
-    def add(self, path: Path, name: str | None = None, *, link: bool = False) -> StoredModel:
-        """Takes a GGUF file in, as a copy or, with `link`, as a link to where it is. The name is the file's unless given.
+    def add(
+        self, path: Path, name: str | None = None, *, link: bool = False, quant: Quant = "none", progress: Progress | None = None
+    ) -> StoredModel:
+        """Takes a GGUF file in: as a copy, as a link to where it is, or written anew in another quantisation.
 
-        Taking the same file in again changes nothing. Raises UsageError if there is no such file, it is no GGUF file, the name
-        cannot be one, or the name is another file's already.
+        The name is the file's unless given. Taking the same file in again changes nothing; in another quantisation it takes the
+        place of the former. Raises UsageError if there is no such file, it is no GGUF file or cannot be written anew, the name
+        cannot be one, or the name is another model's already.
         """
-        name = name or path.stem
-        if not _NAME.fullmatch(name):
-            raise UsageError(f"{name!r} cannot be a model's name: letters, digits, dots, dashes and underscores, at most 128.")
+        name = _named(name or path.stem)
         if not path.is_file():
             raise UsageError(f"There is no file {path}.", hint="Models are GGUF files: graphferry models add PATH")
         read_header(path)
@@ -92,32 +95,92 @@ class ModelStore:
             draft = Path(scratch) / self._path(name).name
             if link:
                 draft.symlink_to(path.resolve())
-            else:
+            elif quant == "none":
                 shutil.copyfile(path, draft)
-            return self._keep(name, draft, examine(draft, source=str(path.resolve())))
+            facts = examine(draft if draft.exists() else path, source=str(path.resolve()))
+            if quant != "none" and not link:
+                return self._rewrite(name, path, facts, quant, Path(scratch), progress)
+            return self._keep(name, draft, facts)
 
-    def get(self, name: str = DEFAULT_MODEL) -> StoredModel:
+    def get(
+        self,
+        name: str = DEFAULT_MODEL,
+        *,
+        quant: Quant | None = None,
+        sha256: str | None = None,
+        progress: Progress | None = None,
+    ) -> StoredModel:
         """The model of that name, fetched and checked against its known SHA-256 if it is not here yet.
 
-        Raises ModelMissing if it is neither here nor one that can be fetched, UsageError if fetching failed: nothing is left behind.
+        Without `quant` it is kept as it came, and one that is here stays as it is. Raises ModelMissing if it is neither here nor one
+        that can be fetched, UsageError if fetching failed or it has another SHA-256 than `sha256`: nothing is left behind.
         """
         origin = self._embedded.get(name)
         if origin is None:
-            return self.find(name)
+            return self._right(self.find(name), sha256)
+        if sha256 not in (None, origin.sha256):
+            raise UsageError(f"The model {name} has the SHA-256 {origin.sha256}, not {sha256}.")
         path = self._path(name)
         if path.exists():
-            return self._same(name, origin)
+            stored = self._same(name, origin)
+            facts = stored.facts
+            assert facts is not None
+            if quant is None or facts.quantisation == _type_of(quant, facts):
+                return stored
+            if facts.sha256 == origin.sha256:
+                return self.add(path, name, quant=quant, progress=progress)
         self.folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".getting-", dir=self.folder) as scratch:
             model, licence = fetch(name, origin, Path(scratch))
             licence.replace(self.folder / f"{name}.LICENSE")
-            return self._keep(name, model, examine(model, source=origin.requirement, licence=origin.licence))
+            facts = examine(model, source=origin.requirement, licence=origin.licence)
+            return self._rewrite(name, model, facts, quant or "none", Path(scratch), progress)
+
+    def get_url(
+        self,
+        source: Source,
+        name: str | None = None,
+        *,
+        quant: Quant | None = None,
+        progress: Progress | None = None,
+        download: type[Download] = Download,
+    ) -> StoredModel:
+        """The model at an address. One that came from there, or has the hash that is asked for, is not fetched again.
+
+        Raises UsageError if it cannot be fetched, is no GGUF file, or the name is another model's already.
+        """
+        name = _named(name or source.name)
+        if self._path(name).exists():
+            stored = self._stored(self._path(name))
+            facts = stored.facts or examine(stored.path)
+            known = (facts.source,) if source.sha256 is None else (facts.sha256, facts.source_sha256)
+            if (source.sha256 or source.text) in known:
+                return replace(stored, facts=facts)
+            raise _taken(stored.path)
+        way = download(source, self.folder, name)
+        way.run(progress)
+        try:
+            facts = examine(way.file, source=source.text)
+        except UsageError:
+            way.drop()
+            raise
+        with tempfile.TemporaryDirectory(prefix=".getting-", dir=self.folder) as scratch:
+            stored = self._rewrite(name, way.file, facts, quant or "none", Path(scratch), progress)
+        way.drop()
+        return stored
+
+    def note_speed(self, name: str, *, tokens_per_second: float, prompt_per_second: float, day: str) -> StoredModel:
+        """Keeps what was measured of a model on this machine. Raises ModelMissing, UsageError for a file that is no GGUF."""
+        path = self.find(name).path
+        facts = facts_of(path)
+        remember(path, replace(facts, tokens_per_second=tokens_per_second, prompt_per_second=prompt_per_second, measured=day))
+        return self._stored(path)
 
     def _same(self, name: str, origin: Embedded) -> StoredModel:
-        """The file that is here under an embedded model's name, if it is that model."""
+        """The file that is here under an embedded model's name, if it is that model or was made from it."""
         stored = self._stored(self._path(name))
         facts = stored.facts or examine(stored.path, source=origin.requirement, licence=origin.licence)
-        if facts.sha256 != origin.sha256:
+        if origin.sha256 not in (facts.sha256, facts.source_sha256):
             raise UsageError(
                 f"{stored.path} is not the model {name}: its SHA-256 is {facts.sha256}, not {origin.sha256}.",
                 hint=f"Move it away, then: graphferry models get {name}",
@@ -126,16 +189,40 @@ class ModelStore:
             remember(stored.path, facts)
         return replace(stored, facts=facts)
 
+    def _right(self, stored: StoredModel, sha256: str | None) -> StoredModel:
+        """The model, if it has that hash, or was made of a file that has."""
+        if sha256 is not None:
+            facts = facts_of(stored.path)
+            if sha256 not in (facts.sha256, facts.source_sha256):
+                raise UsageError(f"{stored.path} has the SHA-256 {facts.sha256}, not {sha256}.")
+        return stored
+
+    def _rewrite(
+        self, name: str, source: Path, facts: Facts, quant: Quant, scratch: Path, progress: Progress | None
+    ) -> StoredModel:
+        """Keeps a file as it is, or written anew."""
+        if facts.quantisation == _type_of(quant, facts):
+            draft = source
+            if source.parent != scratch and source.suffix != ".part":  # somebody's own file: it stays where it is
+                draft = Path(shutil.copyfile(source, scratch / "copy.gguf"))
+                facts = examine(draft, source=facts.source, licence=facts.licence)
+            return self._keep(name, draft, facts)
+        path = self._path(name)
+        there = known_facts(path) if path.exists() else None
+        if there and (there.source_sha256, there.quantisation) == (facts.sha256, _type_of(quant, facts)):
+            return self._stored(path)
+        draft = scratch / "rewritten.gguf"
+        quantise(source, draft, quant, progress)
+        made = examine(draft, source=facts.source, licence=facts.licence)
+        return self._keep(name, draft, replace(made, source_sha256=facts.sha256, source_quantisation=facts.quantisation))
+
     def _keep(self, name: str, draft: Path, facts: Facts) -> StoredModel:
         """Moves a finished file into its place. Facts come second: without them they are found out anew, never wrong."""
         path = self._path(name)
-        if path.exists():
-            there = known_facts(path) or examine(path)
-            if there.sha256 != facts.sha256:
-                raise UsageError(
-                    f"There is another model {name} already: {path}.", hint="Give this one another name: --name NAME"
-                )
-        else:
+        there = (known_facts(path) or examine(path)) if path.exists() else None
+        if there is not None and _origin(there) != _origin(facts):
+            raise _taken(path)
+        if there is None or there.sha256 != facts.sha256:
             with draft.open("rb") as file:
                 os.fsync(file.fileno())  # or a power cut leaves a torn file beside facts that vouch for it
             draft.replace(path)
@@ -147,3 +234,26 @@ class ModelStore:
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.gguf"
+
+
+def _named(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} cannot be a model's name: letters, digits, dots, dashes and underscores, at most 128.",
+            hint="Give it one: --name NAME",
+        )
+    return name
+
+
+def _taken(path: Path) -> UsageError:
+    return UsageError(f"There is another model {path.stem} already: {path}.", hint="Give this one another name: --name NAME")
+
+
+def _origin(facts: Facts) -> str:
+    """What tells models apart, whatever quantisation they are kept in."""
+    return facts.source_sha256 or facts.sha256
+
+
+def _type_of(quant: Quant, facts: Facts) -> str | None:
+    """The type of file that is asked for, as a header names it."""
+    return facts.quantisation if quant == "none" else quant.upper()

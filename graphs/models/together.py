@@ -1,4 +1,4 @@
-"""Several sets of models as one: the host's, a scripted one, later servers'. The first that knows a name answers it."""
+"""Several sets of models as one: the host's, those behind servers, a scripted one. The first that knows a name answers it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from typing import Final
 
 from graphs.models.interface import Model, ModelInfo, Models
 
-__all__ = ["SCRIPTED", "Aliased", "Together", "local_models"]
+__all__ = ["SCRIPTED", "Aliased", "Together", "local_models", "prefetch"]
 
 SCRIPTED: Final = "scripted"
 """A model that is always there: it says back what it is told. For trying a graph without a real model."""
 
 
 class Together:
-    """A `Models` over others. Raises what the first raises for a name that none knows."""
+    """A `Models` over others. Raises what `stranger`, the first unless given, raises for a name that none knows."""
 
-    def __init__(self, *members: Models) -> None:
+    def __init__(self, *members: Models, stranger: Models | None = None) -> None:
         self._members = members
+        self._stranger = stranger or members[0]
 
     async def get(self, name: str) -> Model:
         return await self._member(name).get(name)
@@ -28,12 +29,15 @@ class Together:
     def describe(self, name: str) -> ModelInfo:
         return self._member(name).describe(name)
 
+    def prefetch(self, name: str) -> None:
+        prefetch(self._member(name), name)
+
     async def close(self) -> None:
         for member in self._members:
             await member.close()
 
     def _member(self, name: str) -> Models:
-        return next((member for member in self._members if name in member.names()), self._members[0])
+        return next((member for member in self._members if name in member.names()), self._stranger)
 
 
 class Aliased:
@@ -53,6 +57,9 @@ class Aliased:
     def describe(self, name: str) -> ModelInfo:
         return self._models.describe(self._real(name))
 
+    def prefetch(self, name: str) -> None:
+        prefetch(self._models, self._real(name))
+
     async def close(self) -> None:
         await self._models.close()
 
@@ -60,8 +67,16 @@ class Aliased:
         return self._aliases.get(name, name)
 
 
-def local_models(host: Models, *, scripted: Sequence[str] = ()) -> Together:
-    """The models of one side: the host's, and scripted ones under these names besides `SCRIPTED`."""
+def prefetch(models: object, name: str) -> None:
+    """Says that a model will soon be asked for; models that can, load it meanwhile. Costs and raises nothing where that means nothing."""
+    begin = getattr(models, "prefetch", None)
+    if begin is not None:
+        begin(name)
+
+
+def local_models(host: Models, *, servers: Models | None = None, scripted: Sequence[str] = ()) -> Together:
+    """The models of one side: those behind servers, the host's, and scripted ones under these names besides `SCRIPTED`."""
     from graphs.models.scripted import ScriptedModel, ScriptedModels
 
-    return Together(host, ScriptedModels([ScriptedModel(name) for name in (SCRIPTED, *scripted)]))
+    first = () if servers is None else (servers,)
+    return Together(*first, host, ScriptedModels([ScriptedModel(name) for name in (SCRIPTED, *scripted)]), stranger=host)

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from graphs.models.fetch import DEFAULT_MODEL, EMBEDDED
+from graphs.models.facts import hash_file
+from graphs.models.fetch import DEFAULT_MODEL
+from graphs.models.store import ModelStore
 from graphs.records import Error, Event, Result, State
 from logbook import entries, of, runs, store
 from processes import graphferry, serve, start
@@ -53,6 +55,11 @@ nodes:
 """
 
 
+def digest_here() -> str:
+    """The SHA-256 of the model's file on this machine: as it was fetched, or written anew."""
+    return hash_file(ModelStore().find(DEFAULT_MODEL).path)
+
+
 def children_of(pid: int) -> list[int]:
     """The processes that this one started: the one that has the model, where it has one."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
@@ -74,7 +81,7 @@ def test_two_processes_and_a_real_model_on_both_sides(home_with_model: Path, tmp
             reports.append(json.loads(outcome.stdout))
 
     # which process ran which node, by which model: the writer of a record is the store of the process that made it
-    digest = EMBEDDED[DEFAULT_MODEL].sha256
+    digest = digest_here()
     device, far = store(home, "edge"), store(home, "cloud")
     assert device != far
     made = [
@@ -152,4 +159,4 @@ def test_kill_9_of_the_model_in_the_middle_of_an_answer(home_with_model: Path, t
         begun = [(each.at, (each.info or {})["retry"]) for each in of(home, side, Event) if each.state == State.EXECUTING]
         assert begun == [(1, 0), (2, 0)]
         (result,) = of(home, side, Result)
-        assert (result.path, result.at, result.retry, result.by["digest"]) == ("story", 2, 0, EMBEDDED[DEFAULT_MODEL].sha256)
+        assert (result.path, result.at, result.retry, result.by["digest"]) == ("story", 2, 0, digest_here())

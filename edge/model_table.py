@@ -1,0 +1,96 @@
+"""The table of a device's models: what `graphferry models` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from graphs.models.hosted import DEFAULT_CONTEXT
+from graphs.models.machine import holders
+from graphs.models.memory import footprint
+from graphs.models.servers import Server
+from graphs.models.store import StoredModel
+from graphs.terminal import printable
+
+__all__ = ["model_rows", "table"]
+
+_HEADS: Final = ("name", "licence", "type", "size", "context", "loaded", "RAM", "tok/s", "file")
+_RIGHT: Final = frozenset({"size", "context", "RAM", "tok/s"})
+
+
+def model_rows(models: Sequence[StoredModel], servers: Mapping[str, Server]) -> list[dict[str, Any]]:
+    """What is known of each. `loaded` are the processes that have its file now; `ram` is what those take, or what it would take."""
+    held = holders([model.path for model in models])
+    rows = [_row(model, held.get(model.path, [])) for model in models]
+    return rows + [_server_row(name, server) for name, server in sorted(servers.items())]
+
+
+def table(rows: Iterable[Mapping[str, Any]]) -> str:
+    """The rows for people, with a head."""
+    cells = [_HEADS, *(tuple(map(printable, _cells(row))) for row in rows)]
+    widths = [max(len(line[place]) for line in cells) for place in range(len(_HEADS))]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if head in _RIGHT else cell.ljust(width)
+            for cell, width, head in zip(line, widths, _HEADS, strict=True)
+        ).rstrip()
+        for line in cells
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(model: StoredModel, held: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    facts = model.facts
+    return {
+        "name": model.name,
+        "path": str(model.path),
+        "url": None,
+        "size": model.size,
+        "sha256": facts.sha256 if facts else None,
+        "licence": facts.licence if facts else None,
+        "quantisation": facts.quantisation if facts else None,
+        "context": facts.context if facts else None,
+        "loaded": [pid for pid, _ in held],
+        "ram": sum(taken for _, taken in held) or _estimated(model),
+        "tokens_per_second": facts.tokens_per_second if facts else None,
+        "prompt_per_second": facts.prompt_per_second if facts else None,
+        "measured": facts.measured if facts else None,
+        "source": facts.source if facts else None,
+        "source_sha256": facts.source_sha256 if facts else None,
+        "source_quantisation": facts.source_quantisation if facts else None,
+    }
+
+
+def _estimated(model: StoredModel) -> int:
+    facts = model.facts
+    trained = facts.context if facts else None
+    return footprint(model.size, facts.kv_bytes if facts else None, min(trained or DEFAULT_CONTEXT, DEFAULT_CONTEXT))
+
+
+def _server_row(name: str, server: Server) -> dict[str, Any]:
+    known: dict[str, Any] = {"name": name, "url": server.url, "context": server.context, "loaded": []}
+    nothing = ("path", "size", "sha256", "licence", "quantisation", "ram", "tokens_per_second", "prompt_per_second", "measured",
+               "source", "source_sha256", "source_quantisation")  # fmt: skip
+    return {**dict.fromkeys(nothing), **known}
+
+
+def _cells(row: Mapping[str, Any]) -> Sequence[str]:
+    loaded = ", ".join(map(str, row["loaded"]))
+    ram = _megabytes(row["ram"])
+    speed = f"{row['tokens_per_second']:.1f}" if row["tokens_per_second"] else "-"
+    server = row["url"] is not None
+    return (
+        row["name"],
+        "-" if server else row["licence"] or "unknown",
+        row["quantisation"] or "-",
+        _megabytes(row["size"]),
+        str(row["context"] or "-"),
+        f"pid {loaded}" if loaded else "-" if server else "no",
+        ram if loaded or ram == "-" else f"~{ram}",
+        speed,
+        row["path"] or row["url"],
+    )
+
+
+def _megabytes(size: int | None) -> str:
+    return f"{size / 1e6:.1f} MB" if size else "-"
