@@ -96,7 +96,7 @@ def full(envelope: Callable[[int], list[object]], packets: int = 2) -> Iterator[
     for _ in range(packets):
         parts: list[bytes] = []
         size = 0
-        while size < 200 * 1024:
+        while size < 64 * 1024:
             number += 1
             parts.append(pack(envelope(number)))
             size += len(parts[-1])
@@ -122,13 +122,14 @@ FLOODS: dict[str, tuple[str, Callable[[int], list[object]]]] = {
 def test_a_flood_leaves_little_behind(name: str, reads: bool) -> None:
     role, envelope = FLOODS[name]
     victim = Victim(role, "running")
-    assert flood(victim, full(envelope), reads=reads) < 2 * MIB
+    assert flood(victim, full(envelope), reads=reads) < MIB
     victim.check()
 
 
 def test_a_peer_that_does_not_read_its_answers_is_told_once_and_closed() -> None:
     victim = Victim(WORKER, "running")
-    flood(victim, full(FLOODS["PINGs"][1], 6), reads=False)
+    for _ in range(2):
+        victim.side.conn.receive(victim.pair.now, pack([3, 2**40, 2**40]) * 12_000, victim.pair.number)
     conn = victim.side.conn
     assert conn.closing == 4400
     (fault,) = [message for message in codec.decode(conn.poll(victim.pair.now, 0) or b"") if isinstance(message, Fault)]
@@ -187,7 +188,7 @@ def test_a_hello_whose_answer_fits_into_no_packet_is_a_fault() -> None:
 def test_the_target_of_the_coverage_guided_fuzzer_runs_from_its_seeds(tmp_path: Path) -> None:
     target.seeds(tmp_path)
     inputs = [each.read_bytes() for each in tmp_path.iterdir()]
-    assert len(inputs) > 60
+    assert len(inputs) > 40
     for each in inputs[:10]:
         assert target.packets(each)[2]
         target.one_input(each)
