@@ -33,7 +33,7 @@ export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF $(SLIM)
 PROJECT_STAMP := $(VENV)/.stamp-project
 LLAMA_STAMP := $(VENV)/.stamp-$(subst ==,-,$(LLAMA))
 
-.PHONY: help demo test test-fast lint format bench conformance fuzz env llama model clean
+.PHONY: help demo test test-fast lint format bench conformance vectors fuzz fuzz-link env llama model clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -71,6 +71,14 @@ SEEDS ?= 20
 conformance: env ## run every conformance case on the device, at a worker, and cut at random with $(SEEDS) seeds
 	@for place in edge cloud; do $(BIN)/python -m tests.conformance --place $$place || exit 1; done
 	@for seed in $$(seq 1 $(SEEDS)); do $(BIN)/python -m tests.conformance --place random --seed $$seed || exit 1; done
+
+vectors: env ## write the link's test vectors anew, from tests/wire
+	@PYTHONPATH=tests $(BIN)/python -m wire.vectors
+
+SECONDS_OF_FUZZ ?= 60
+fuzz-link: env ## attack the link's core with a coverage-guided fuzzer, for $(SECONDS_OF_FUZZ) seconds
+	@$(PIP) install --quiet 'atheris>=3'
+	@$(BIN)/python tests/fuzz/target.py -max_total_time=$(SECONDS_OF_FUZZ)
 
 env: $(PROJECT_STAMP) ## set up the virtual environment: the project and its tools
 

@@ -137,6 +137,7 @@ FAULTS: Final[Mapping[str, FaultKind]] = {
     "PROTOCOL_ACK": FaultKind(_CONNECTION, Retry.ONCE, Close.PROTOCOL),
     "GAP": FaultKind(_CONNECTION, Retry.ONCE, Close.PROTOCOL),
     "LIMIT_WINDOW": FaultKind(_CONNECTION, Retry.ONCE, Close.PROTOCOL),
+    "LIMIT_CONTROL": FaultKind(_CONNECTION, Retry.ONCE, Close.PROTOCOL),
     "LIMIT_PACKET": FaultKind(_CONNECTION, Retry.ONCE, Close.TOO_BIG),
     "LIMIT_ITEMS": FaultKind(_CONNECTION, Retry.ONCE, Close.TOO_BIG),
     "LIMIT_DEPTH": FaultKind(_CONNECTION, Retry.ONCE, Close.TOO_BIG),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn
 
 from graphs.records import Submit
-from protocol.errors import FAULTS, RemoteProtocolError
+from protocol.errors import FAULTS, LocalProtocolError, RemoteProtocolError
 from protocol.events import (
     Acked,
     DeltaSeen,
@@ -51,6 +51,9 @@ from protocol.store import Write
 
 __all__ = ["Inbox"]
 
+MAX_ANSWERS: Final = 256 * 1024
+"""Bytes of answers that may wait for a peer that goes on asking and does not read."""
+
 _DIRECTIONS: Final[Mapping[Any, Direction]] = {
     kind.message: kind.direction for kind in CATALOGUE.values() if kind.message is not None and kind.message is not Entry
 }
@@ -84,6 +87,8 @@ class Inbox:
 
     def handle(self, connection: Connection, now: int, message: Message) -> None:
         """Take in one message. Raises RemoteProtocolError."""
+        if connection.outbox.answering > MAX_ANSWERS:
+            raise RemoteProtocolError("LIMIT_CONTROL", f"{MAX_ANSWERS:,} bytes of answers wait to be read")
         if isinstance(message, Entry):
             if not connection.greeted:
                 self._too_early(message)
@@ -124,7 +129,10 @@ class Inbox:
             answers,
             state.offer,
         )
-        connection.outbox.control(welcome.message())
+        try:
+            connection.outbox.control(welcome.message())
+        except LocalProtocolError as error:
+            raise RemoteProtocolError("LIMIT_PACKET", f"the answer to so many logs is too long: {error.text}") from None
         if state.draining is not None:
             connection.outbox.control(GoAway("draining", 0, state.draining))
         for h in sorted(state.wanted):
@@ -229,8 +237,10 @@ class Inbox:
     # -- records
 
     def _log(self, connection: Connection, _now: int, message: Log) -> None:
+        if message.al <= connection.announced:
+            raise RemoteProtocolError("PROTOCOL_ALIAS", f"alias {message.al} was given before", about=message.al)
+        connection.announced = message.al
         run = self._taking(connection, message)
-        connection.aliases[message.al] = None
         if run is None or run.diverged:
             return
         into = run.into
@@ -239,6 +249,7 @@ class Inbox:
             raise RemoteProtocolError(
                 "GAP", f"records from {message.next} were announced, {into.last} are here", about=message.al
             )
+        connection.aliases.pop(into.alias, None)
         into.alias = message.al
         connection.aliases[message.al] = run, into
         if not run.live:
@@ -251,7 +262,7 @@ class Inbox:
         refusal = self._refusal(run, message)
         if refusal is not None:
             code, text, retry_ms = refusal
-            connection.outbox.control(Fault(code, text, False, message.al, retry_ms))
+            connection.outbox.answer(Fault(code, text, False, message.al, retry_ms))
             return None
         if run is None:
             run = state.runs[message.run] = Run(message.run)
@@ -279,13 +290,14 @@ class Inbox:
         return None
 
     def _entry(self, connection: Connection, message: Entry) -> None:
-        try:
-            taking = connection.aliases[message.al]
-        except KeyError:
-            raise RemoteProtocolError("PROTOCOL_ALIAS", f"a record of alias {message.al}, which no LOG announced") from None
-        if taking is None or taking[0].diverged:
+        taking = connection.aliases.get(message.al)
+        if taking is None:
+            if not 0 < message.al <= connection.announced:
+                raise RemoteProtocolError("PROTOCOL_ALIAS", f"a record of alias {message.al}, which no LOG announced")
             return
         run, into = taking
+        if run.diverged:
+            return
         if not into.is_next(message.seq):
             if message.seq <= into.durable:
                 connection.outbox.acknowledge(into)
@@ -350,7 +362,7 @@ class Inbox:
     # -- everything else
 
     def _ping(self, connection: Connection, now: int, message: Ping) -> None:
-        connection.outbox.control(Pong(message.n, message.t, now))
+        connection.outbox.answer(Pong(message.n, message.t, now))
 
     def _pong(self, _connection: Connection, _now: int, _message: Pong) -> None:
         """Any byte counts as life."""
@@ -367,7 +379,7 @@ class Inbox:
         try:
             body = unpack(message)
         except RemoteProtocolError as error:
-            connection.outbox.control(GraphState(message.h, GraphStatus.INVALID, [["", error.fault, error.text]]))
+            connection.outbox.answer(GraphState(message.h, GraphStatus.INVALID, [["", error.fault, error.text]]))
             return
         self._state.wanted.discard(message.h)
         self._state.events.append(GraphReceived(message.h, body))
@@ -397,7 +409,7 @@ class Inbox:
         kind = CATALOGUE.get(message.type)
         name = kind.name if kind is not None else f"type {message.type:#x}"
         text = f"{name} is not spoken by this version: it was not carried out"
-        connection.outbox.control(Fault("PROTOCOL_TYPE", text, False, message.type))
+        connection.outbox.answer(Fault("PROTOCOL_TYPE", text, False, message.type))
 
 
 def _is_done(run: Run) -> bool:

@@ -52,11 +52,27 @@ class _Packet:
 class Outbox:
     """Of one connection: made when it begins, thrown away when it ends."""
 
-    __slots__ = ("_acks", "_aliases", "_bytes", "_control", "_flushed", "_ready", "_states", "_volatile", "given", "limits")
+    __slots__ = (
+        "_acks",
+        "_aliases",
+        "_answers",
+        "_bytes",
+        "_control",
+        "_flushed",
+        "_ready",
+        "_states",
+        "_volatile",
+        "answering",
+        "given",
+        "limits",
+    )
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._control: deque[bytes] = deque()
+        self._answers: deque[bytes] = deque()
+        self.answering = 0
+        """Bytes of answers that wait for the peer to read."""
         self._acks: dict[InLog, None] = {}
         self._ready: dict[OutLog, None] = {}
         self._aliases: dict[int, OutLog] = {}
@@ -75,6 +91,12 @@ class Outbox:
         if len(envelope) > self.limits.packet:
             raise LocalProtocolError("LIMIT_PACKET", f"a {type(message).__name__} of {len(envelope):,} bytes fits into no packet")
         self._control.append(envelope)
+
+    def answer(self, message: Message) -> None:
+        """Send this, which the peer provoked: after control, and not at all once the connection is to end."""
+        envelope = codec.encode(message)
+        self._answers.append(envelope)
+        self.answering += len(envelope)
 
     def acknowledge(self, log: InLog) -> None:
         """Tell the peer how much of its log is durable here."""
@@ -112,6 +134,11 @@ class Outbox:
         while self._control and packet.fits(len(self._control[0])):
             packet.put(self._control.popleft())
         if not self._control and not closing:
+            while self._answers and packet.fits(len(self._answers[0])):
+                self.answering -= len(self._answers[0])
+                packet.put(self._answers.popleft())
+            if self._answers:
+                return b"".join(packet.parts)
             self._put_acks(packet)
             self._put_records(packet, buffered > PRESSURE)
             self._put_volatile(packet, now, buffered > PRESSURE)

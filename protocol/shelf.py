@@ -20,6 +20,10 @@ MAX_UNASKED: Final = 32 * 1024
 """Bytes on the wire of a graph that is sent before anybody asked."""
 MAX_BODY: Final = 192 * 1024
 """Bytes on the wire of any graph while there are no blobs."""
+MAX_HELD: Final = 4096
+"""Graphs remembered to be in a worker's store: forgetting one costs sending it again."""
+MAX_ASKED: Final = 1024
+"""Questions for graphs that may be open: as many as runs."""
 MAX_SIZE: Final = 4 * 1024 * 1024
 """Bytes of a graph's canonical form."""
 
@@ -38,9 +42,9 @@ class Shelf:
         self._peer = peer
         self._bodies: dict[Hash, PutGraph] = {}
         self._labels: dict[Hash, tuple[str, ...]] = {}
-        self._held: dict[StoreId, set[Hash]] = {}
+        self._held: dict[StoreId, dict[Hash, None]] = {}
         for store, h in held:
-            self._held.setdefault(store, set()).add(h)
+            self._held.setdefault(store, {})[h] = None
         self._told: set[Hash] = set()
         self._asked: set[Hash] = set()
 
@@ -65,14 +69,18 @@ class Shelf:
 
     def judged(self, h: Hash, status: int) -> tuple[bool, PutGraph | None]:
         """The worker spoke about a graph: whether its body must be got from the application, and the message to send now, if any."""
-        held = self._held.setdefault(self._peer or b"", set())
+        held = self._held.setdefault(self._peer or b"", {})
         if status != GraphStatus.UNKNOWN:
-            held.add(h)
+            held[h] = None
+            if len(held) > MAX_HELD:
+                del held[next(iter(held))]
             self._bodies.pop(h, None)
             self._labels.pop(h, None)
             return False, None
-        held.discard(h)
+        held.pop(h, None)
         self._told.discard(h)
+        if len(self._asked) >= MAX_ASKED and h not in self._bodies:
+            return False, None
         self._asked.add(h)
         if h not in self._bodies:
             return True, None

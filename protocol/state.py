@@ -32,8 +32,10 @@ class Connection:
         self.number = number
         self.outbox = Outbox(LOWEST_LIMITS)
         self.liveness = Liveness(now, config.hb_ms)
-        self.aliases: dict[int, tuple[Run, InLog] | None] = {}
-        """The peer's aliases; None: a log that is not taken, its records are dropped."""
+        self.aliases: dict[int, tuple[Run, InLog]] = {}
+        """The peer's aliases of logs that are taken."""
+        self.announced = 0
+        """The peer's last alias: records of one up to here that is not in `aliases` are dropped."""
         self.greeted = False
         """Whether HELLO (on a worker) or WELCOME (on a device) was received."""
         self.going_away = False

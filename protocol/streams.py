@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from graphs.records import End, Error, Event, Record, Result, State
+from graphs.records import MAX_UINT, End, Error, Event, Record, Result, State
 from graphs.values import Value
 from protocol.messages import Delta
 from protocol.store import OpenAttempt
@@ -177,7 +177,7 @@ class Texts:
             if n != len(tokens):
                 return None  # merged tokens cannot be cut; a correct peer merges only from where we stand
             tokens = tokens[seen:]
-        if n <= seen:
+        if n <= seen or delta.off + n > MAX_UINT:
             return None
         text.count = delta.off + n
         return text.path, text.at, off, tokens, n - seen

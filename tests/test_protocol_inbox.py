@@ -115,13 +115,15 @@ def test_an_unknown_record_is_stored_acknowledged_and_told() -> None:
 
 def test_a_log_of_an_unknown_run_does_not_hold_up_the_others() -> None:
     pair, run = running()
+    pair.worker.append(run, result("first"))
+    pair.settle()
     packet = codec.encode(Log(7, run_id(99), STORES[WORKER], 1)) + codec.encode(entry(7, 1, result("x")))
     pair.device.told(pair.device.conn.receive(0, packet, 1))
     answer = codec.decode(pair.device.conn.poll(0, 0) or b"")
     assert [(fault.code, fault.fatal, fault.about) for fault in answer if isinstance(fault, Fault)] == [("RUN_UNKNOWN", False, 7)]
     pair.worker.append(run, result("a"))
     pair.settle()
-    assert pair.device.records(run, WORKER) == [result("a")]
+    assert pair.device.records(run, WORKER) == [result("first"), result("a")]
 
 
 # -- busy, draining, offer

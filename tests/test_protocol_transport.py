@@ -232,3 +232,58 @@ def test_an_older_connection_is_refused_and_a_newer_one_replaces() -> None:
                 assert (await ended(newer))[0][0].code == "PROTOCOL_HANDSHAKE"
 
     run(main)
+
+
+# -- hostile bytes on a real socket
+
+
+HANDSHAKE = (
+    f"GET {PATH} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+).encode()
+
+
+def frame(payload: bytes, opcode: int = 2, *, masked: bool = True, says: int | None = None) -> bytes:
+    """A WebSocket frame as a client sends it, perhaps with a length that lies."""
+    size = len(payload) if says is None else says
+    return (
+        bytes((0x80 | opcode, (0x80 if masked else 0) | 127)) + size.to_bytes(8, "big") + (bytes(4) if masked else b"") + payload
+    )
+
+
+HOSTILE: dict[str, bytes] = {
+    "no HTTP": b"\x16\x03\x01\x02\x00" + bytes(range(256)),
+    "a header without an end": b"GET /" + b"a" * 100_000,
+    "a thousand headers": b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: y\r\n" % number for number in range(1_000)) + b"\r\n",
+    "half a handshake": HANDSHAKE[:80],
+    "a frame that is not masked": HANDSHAKE + frame(b"\x93\x03\x01\x01", masked=False),
+    "a frame of 2^62 bytes": HANDSHAKE + frame(b"x" * 1_000, says=2**62),
+    "a frame cut off": HANDSHAKE + frame(b"x" * 1_000, says=100_000),
+    "a reserved opcode": HANDSHAKE + frame(b"x", opcode=5),
+    "a ping of 200 bytes": HANDSHAKE + frame(b"x" * 200, opcode=9),
+    "text": HANDSHAKE + frame(b"hello", opcode=1),
+    "no HELLO": HANDSHAKE + frame(b"\x93\x03\x01\x01"),
+    "a first packet of a megabyte": HANDSHAKE + frame(bytes(1_000_000)),
+    "a HELLO that is a bomb": HANDSHAKE + frame(b"\x92\x01" + b"\x91" * 100_000),
+    "close, then more": HANDSHAKE + frame(b"\x03\xe8", opcode=8) + frame(b"\x93\x03\x01\x01") * 100,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_bytes_end_one_connection_and_nothing_else(name: str) -> None:
+    async def main() -> None:
+        async with serving() as worker:
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(worker.url.rsplit(":", 1)[1].partition("/")[0]))
+            writer.write(HOSTILE[name])
+            writer.write_eof()
+            async with asyncio.timeout(30):
+                try:
+                    while await reader.read(65536):
+                        pass
+                except ConnectionError:
+                    pass  # closed hard: also an answer
+            writer.close()
+            async with connect(worker.url, DEVICE_CONFIG, MemoryStore(STORES[DEVICE]), lambda _: None, token=TOKEN) as (_, ready):
+                assert ready.store == worker.store.store
+
+    run(main)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Collection, Sequence
 
-from graphs.records import Encoded, End, Error, Event, Result, State, decode
+from graphs.records import Encoded
 from protocol.messages import RunId, StoreId
-from protocol.store import Effect, LogHead, OpenAttempt, Snapshot, Trim
+from protocol.replay import log_head
+from protocol.store import Effect, Snapshot, Trim
 
 
 class MemoryStore:
@@ -37,7 +38,7 @@ class MemoryStore:
 
     def snapshot(self, runs: Collection[RunId] | None = None) -> Snapshot:
         """What is durable, of these runs or of all."""
-        heads = [_head(run, writer, log) for (run, writer), log in self.logs.items() if runs is None or run in runs]
+        heads = [log_head(run, writer, log) for (run, writer), log in self.logs.items() if runs is None or run in runs]
         expired = [run for run in self.expired if runs is None or run in runs]
         return Snapshot(self.store, self.peer, heads, expired)
 
@@ -69,18 +70,3 @@ class MemoryStore:
     async def next_connection(self, above: int = 0) -> int:
         self.connection = max(self.connection, above) + 1
         return self.connection
-
-
-def _head(run: RunId, writer: StoreId, log: list[tuple[Encoded, int]]) -> LogHead:
-    attempts: dict[str, OpenAttempt] = {}
-    ended = False
-    for seq, (encoded, _) in enumerate(log, 1):
-        record = decode(encoded.type, encoded.tail)
-        if isinstance(record, Event) and record.state == State.EXECUTING and record.path is not None:
-            attempts[record.path] = OpenAttempt(seq, record.path, record.at)
-        elif isinstance(record, (Result, Error)) and record.path is not None:
-            attempts.pop(record.path, None)
-        elif isinstance(record, End):
-            ended = True
-            attempts.clear()
-    return LogHead(run, writer, [chk for _, chk in log], ended, list(attempts.values()))
