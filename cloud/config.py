@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from cloud.accounts import DEFAULT, Account, read_accounts
 from graphs.errors import UsageError
 from graphs.settings import read_settings
 
@@ -20,7 +21,7 @@ _MODEL_KINDS: Final = ("file", "model", "scripted")
 class WorkerConfig:
     """What a worker serves. `files` are GGUF files by model name, `scripted` names of models that say back what they are told.
 
-    `folder` is where files may be read and written by agents; None grants no files.
+    `folder` is where files may be read and written by agents; None grants no files. `accounts` are by name, the default one among them.
     """
 
     files: Mapping[str, Path] = field(default_factory=dict)
@@ -29,6 +30,7 @@ class WorkerConfig:
     agents: tuple[str, ...] = ()
     folder: Path | None = None
     token: str | None = field(default=None, repr=False)
+    accounts: Mapping[str, Account] = field(default_factory=lambda: {DEFAULT: Account()})
 
 
 def load_worker_config(path: Path | None, *, agents: tuple[str, ...] = (), token: str | None = None) -> WorkerConfig:
@@ -36,7 +38,7 @@ def load_worker_config(path: Path | None, *, agents: tuple[str, ...] = (), token
     is wrong.
     """
     data = read_settings(path) if path is not None else {}
-    known = {"models", "agents", "files"}
+    known = {"models", "agents", "files", "accounts"}
     for key in data:
         if key not in known:
             raise UsageError(f"{path}: unknown entry {key!r}; known are {', '.join(sorted(known))}")
@@ -71,4 +73,5 @@ def load_worker_config(path: Path | None, *, agents: tuple[str, ...] = (), token
         agents=(*named, *agents),
         folder=base / folder if folder else None,
         token=token,
+        accounts=read_accounts(data.get("accounts"), path),
     )

@@ -6,18 +6,26 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
+from cloud.access import Access
+from cloud.accounts import DEFAULT, Account
 from cloud.child import ChildRun
+from cloud.holdings import AccountStore, Holdings, keep_pruning
+from cloud.share import Share
 from cloud.worker import RefusedCut, Worker
-from graphs.records import Frame, Known, Submit
+from graphs.records import Frame, Known, Result, Submit
 from graphs.values import Value
 from protocol.config import Config, Role
 from protocol.events import Acked, Closed, Event, Got, GraphReceived
 from protocol.journal_store import JournalStore
 from protocol.messages import GraphStatus
+from protocol.pairing import PAIR_PATH
 from protocol.session import Conn
+from protocol.store import Snapshot
 from protocol.transport import PATH, Link, accept, listen
 
 if TYPE_CHECKING:
+    import ssl
+
     from websockets.asyncio.server import Server, ServerConnection
 
 __all__ = ["WorkerServer"]
@@ -28,8 +36,9 @@ _DRAIN_MS: Final = 2_000
 class _Device:
     """One device as this worker knows it: its session, and the child runs it owns."""
 
-    def __init__(self, worker: Worker, name: bytes, store: JournalStore, conn: Conn) -> None:
+    def __init__(self, worker: Share, holdings: Holdings, name: bytes, store: JournalStore, conn: Conn) -> None:
         self.worker = worker
+        self.holdings = holdings
         self.name = name
         self.link = Link(conn, store, self._hear)
         self.runs: dict[bytes, ChildRun] = {}
@@ -43,7 +52,9 @@ class _Device:
     # -- cloud.child.ChildLog
 
     def append(self, run: bytes, record: Known) -> int:
-        """Write a record of a child run."""
+        """Write a record of a child run. Raises LinkCondition QUOTA for a result that the account has no room for."""
+        if isinstance(record, Result) and (full := self.holdings.full(self.worker.account)) is not None:
+            raise full
         return self.link.append(run, record)
 
     def delta(self, run: bytes, start: int, token: Value) -> None:
@@ -153,6 +164,11 @@ class _Device:
             if child.grace_ms is not None:
                 child.abandon("the device was gone for too long")
 
+    def revoked(self) -> None:
+        """This device may not come any more: nothing of it goes on."""
+        for child in list(self.runs.values()):
+            child.abandon("the device's access was revoked")
+
     async def stop(self) -> None:
         """This process is about to end."""
         if self._patience is not None:
@@ -162,34 +178,66 @@ class _Device:
 
 
 class WorkerServer:
-    """Serves one worker on one address."""
+    """Serves one worker on one address.
 
-    def __init__(self, worker: Worker, *, host: str = "127.0.0.1", port: int = 0, token: str | None = None) -> None:
+    `access` says who may come; without it who shows `token`, and everybody without one. `tls` makes it `wss`, `plain` allows `ws` elsewhere
+    than on loopback, `public` is the host that devices know it by.
+    """
+
+    def __init__(
+        self,
+        worker: Worker,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        token: str | None = None,
+        access: Access | None = None,
+        tls: ssl.SSLContext | None = None,
+        plain: bool = False,
+        public: str | None = None,
+    ) -> None:
         self.worker = worker
         self._host = host
         self._port = port
-        self._token = token
-        self._store = JournalStore(worker.journal)
-        self._devices: dict[bytes, _Device] = {}
+        self._tls = tls
+        self._plain = plain
+        self._public = public or host
+        self._access = access or Access({DEFAULT: Account()}, token=token, anybody=True)
+        self._holdings = Holdings(worker.journal, self._access.accounts)
+        self._shares: dict[str, Share] = {}
+        self._devices: dict[tuple[str, bytes], _Device] = {}
         self._server: Server | None = None
+        self._pruning: asyncio.Task[None] | None = None
         self._draining: int | None = None
 
     async def start(self) -> str:
-        """Begin to listen; gives the link URL. Raises UsageError for an address that is not loopback, OSError for one that is
-        taken.
+        """Begin to listen; gives the link URL. Raises UsageError for an address that is not loopback without TLS, OSError for one
+        that is taken.
         """
         self._server = await listen(
-            self._serve, host=self._host, port=self._port, token=self._token, draining=lambda: self._draining, health=self._health
+            self._serve,
+            host=self._host,
+            port=self._port,
+            admit=self._access.admit,
+            tls=self._tls,
+            plain=self._plain,
+            draining=lambda: self._draining,
+            health=self._health,
         )
+        self._pruning = asyncio.get_running_loop().create_task(keep_pruning(self._holdings))
         port = next(iter(self._server.sockets)).getsockname()[1]
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"ws://{host}:{port}{PATH}"
+        host = f"[{self._public}]" if ":" in self._public else self._public
+        return f"{'ws' if self._tls is None else 'wss'}://{host}:{port}{PATH}"
 
     async def stop(self) -> None:
         """Take no more, tell the devices, end what runs; their logs stay open and say so."""
         self._draining = _DRAIN_MS
         for device in self._devices.values():
             device.link.drain("this worker is about to stop", 0, _DRAIN_MS)
+        await self._access.close()
+        if self._pruning is not None:
+            self._pruning.cancel()
+            await asyncio.gather(self._pruning, return_exceptions=True)
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
@@ -201,22 +249,41 @@ class WorkerServer:
         return f"ok: {self.worker.running} running\n"
 
     async def _serve(self, socket: ServerConnection) -> None:
+        if socket.request is not None and socket.request.path.partition("?")[0] == PAIR_PATH:
+            await self._access.pair(socket)
+            return
         came = await accept(socket)
         if came is None:
             return
         packet, hello = came
-        device = self._devices.get(hello.device)
-        if device is None:
-            config = Config(
-                role=Role.WORKER, peer=hello.device.hex(), device=hello.device, agent="graphferry", offer=self.worker.offer()
-            )
-            device = self._devices[hello.device] = _Device(
-                self.worker, hello.device, self._store, Conn(config, await self._store.find(()))
-            )
+        grant = await self._access.enter(socket, hello.device)
+        if grant is None:
+            return
+        device = self._device(grant.account, hello.device)
         fault = device.fence(hello.conn)
         if fault is not None:
             await socket.close(4409, fault.text[:100])
             return
         device.came()
-        device.link.offer(self.worker.offer())
-        await device.link.carry(socket, hello.conn, packet)
+        device.link.offer(device.worker.offer())
+        with self._access.watching(socket, grant, device.revoked):
+            await device.link.carry(socket, hello.conn, packet)
+
+    def _device(self, account: Account, name: bytes) -> _Device:
+        """The session of a device of this account: the same device in another account is another one."""
+        device = self._devices.get((account.name, name))
+        if device is None:
+            share = self._shares.setdefault(account.name, Share(self.worker, account))
+            config = Config(
+                role=Role.WORKER,
+                peer=name.hex(),
+                device=name,
+                agent="graphferry",
+                offer=share.offer(),
+                clear=account.clear,
+                room=lambda run: share.room() or self._holdings.room(account, run),
+            )
+            store = AccountStore(self._holdings, account)
+            snapshot = Snapshot(self.worker.journal.store_id)
+            device = self._devices[account.name, name] = _Device(share, self._holdings, name, store, Conn(config, snapshot))
+        return device

@@ -75,7 +75,7 @@ class Worker:
             "agents": {name: each.version for name, each in self.agents.items()},
             "models": models,
             "filters": [],
-            "queue": max(0, self.slots - self.running),
+            "queue": max(0, self.free),
             "slots": self.slots,
         }
 
@@ -83,6 +83,11 @@ class Worker:
     def slots(self) -> int:
         """How many child runs may be open at once."""
         return 64
+
+    @property
+    def free(self) -> int:
+        """How many more may be opened now."""
+        return self.slots - self.running
 
     def graph(self, address: bytes, bypass: tuple[str, ...] = ()) -> Graph | None:
         """The cut with this hash, checked, if it is here; `bypass` are names of agents that need not exist. Raises RefusedCut."""

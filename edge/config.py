@@ -7,20 +7,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from edge.pairings import Pairings
 from graphs.environment import Environment
 from graphs.errors import UsageError
 from graphs.settings import read_settings
 
 __all__ = ["EdgeConfig", "load_config"]
 
-_KEYS: Final = {"cloud": "map with `url`", "models": "map of tier or name to a model's name", "offline": "true or false"}
+_KEYS: Final = {
+    "cloud": "map with `url`, and `plain: true` for a ws URL that leads elsewhere than to this machine",
+    "models": "map of tier or name to a model's name",
+    "offline": "true or false",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeConfig:
     """What the user of a device decided once.
 
-    `url` is the worker's link URL, `models` maps tiers and other names to names of models, `offline` forbids the network,
+    `url` is the worker's link URL, by default that of the worker this device was paired with last; `plain` allows one without TLS elsewhere
+    than on this machine, `models` maps tiers and other names to names of models, `offline` forbids the network,
     `token` is what the worker wants to see.
     """
 
@@ -29,6 +35,7 @@ class EdgeConfig:
     models: Mapping[str, str] = field(default_factory=dict)
     offline: bool = False
     token: str | None = field(default=None, repr=False)
+    plain: bool = False
 
     @property
     def journal(self) -> Path:
@@ -48,16 +55,24 @@ def load_config(env: Environment) -> EdgeConfig:
             raise UsageError(f"{path}: unknown entry {key!r}; known are {', '.join(sorted(_KEYS))}")
     cloud = data.get("cloud") or {}
     models = data.get("models") or {}
-    if not isinstance(cloud, Mapping) or not isinstance(cloud.get("url", ""), str) or set(cloud) - {"url"}:
+    if not isinstance(cloud, Mapping) or not isinstance(cloud.get("url", ""), str) or set(cloud) - {"url", "plain"}:
         raise UsageError(f"{path}: `cloud` is a {_KEYS['cloud']}, for instance\ncloud: {{url: ws://127.0.0.1:8765/v1/link}}")
+    if not isinstance(cloud.get("plain", False), bool):
+        raise UsageError(f"{path}: `cloud.plain` is true or false")
     if not isinstance(models, Mapping) or not all(isinstance(each, str) for pair in models.items() for each in pair):
         raise UsageError(f"{path}: `models` is a {_KEYS['models']}, for instance\nmodels: {{small: smollm2-135m}}")
     if not isinstance(data.get("offline", False), bool):
         raise UsageError(f"{path}: `offline` is {_KEYS['offline']}")
     return EdgeConfig(
         home=home,
-        url=env.environ.get("GRAPHFERRY_CLOUD") or cloud.get("url"),
+        url=env.environ.get("GRAPHFERRY_CLOUD") or cloud.get("url") or _paired(home),
         models=models,
         offline=data.get("offline", False),
         token=env.environ.get("GRAPHFERRY_TOKEN"),
+        plain=cloud.get("plain", False),
     )
+
+
+def _paired(home: Path) -> str | None:
+    pairings = Pairings(home)
+    return pairings.last if pairings.path.is_file() else None

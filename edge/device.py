@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 from edge.config import EdgeConfig
@@ -50,14 +51,16 @@ def open_device(
             ask=_asker(env),
             write=lambda line: print(line, file=env.stderr),
             emit=emit,
-            connect=_connect,
+            connect=partial(_connect, config),
         )
 
 
-async def _connect(url: str, token: str | None, journal: Journal) -> Any:
+async def _connect(config: EdgeConfig, url: str, token: str | None, journal: Journal) -> Any:
+    from edge.pairings import credentials
     from edge.worker import connect_worker
 
-    return await connect_worker(url, token=token, journal=journal)
+    token, pinned = credentials(config.home, url, token, plain=config.plain)
+    return await connect_worker(url, token=token, pinned=pinned, journal=journal)
 
 
 def _asker(env: Environment) -> Callable[[str], Any] | None:

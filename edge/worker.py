@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
+from edge.pairings import device_id
 from graphs.errors import LinkCondition, WorkerUnreachable
 from graphs.records import Known, State, Submit, encode
 from protocol.config import Config, Role
 from protocol.events import Closed, DeltaSeen, Diverged, Event, Faulted, Got, GraphJudged, Offered, Refused, StateSeen
 from protocol.journal_store import JournalStore
 from protocol.messages import GraphStatus
+from protocol.tls import client_context
 from protocol.transport import Link, connect
 
 if TYPE_CHECKING:
@@ -34,11 +37,11 @@ class WorkerLink:
         self._store: JournalStore | None = None
         self._peer = b""
 
-    async def open(self, token: str | None, journal: Journal) -> None:
+    async def open(self, token: str | None, journal: Journal, pinned: str | None = None) -> None:
         """Connect and shake hands. Raises WorkerUnreachable."""
-        config = Config(role=Role.DEVICE, peer=self.url, device=journal.store_id + bytes(8), agent="graphferry")
+        config = Config(role=Role.DEVICE, peer=self.url, device=device_id(journal.store_id), agent="graphferry")
         self._store = JournalStore(journal)
-        opened = connect(self.url, config, self._store, self._hear, token=token)
+        opened = connect(self.url, config, self._store, self._hear, token=token, tls=_tls(self.url, pinned))
         self._link, ready = await self._stack.enter_async_context(opened)
         self._peer = ready.store
         self.offer = ready.offer
@@ -136,8 +139,14 @@ class WorkerLink:
             delegate.lost(self._lost)
 
 
-async def connect_worker(url: str, *, token: str | None, journal: Journal) -> WorkerLink:
-    """An open link to the worker at `url`. Raises WorkerUnreachable, UsageError for what is no link URL."""
+async def connect_worker(url: str, *, token: str | None, journal: Journal, pinned: str | None = None) -> WorkerLink:
+    """An open link to the worker at `url`; `pinned` is the fingerprint of its certificate. Raises WorkerUnreachable, UsageError for what is
+    no link URL.
+    """
     worker = WorkerLink(url)
-    await worker.open(token, journal)
+    await worker.open(token, journal, pinned)
     return worker
+
+
+def _tls(url: str, pinned: str | None) -> ssl.SSLContext | None:
+    return client_context(pinned) if url.lower().startswith("wss:") else None

@@ -36,10 +36,11 @@ COMMANDS = {
     "runs": Command("edge.commands.runs", "list the runs of this device, or show one"),
     "resume": Command("edge.commands.resume", "go on with a run that was suspended, interrupted or cut off"),
     "models": Command("edge.commands.models", "list the models of this device, get one"),
+    "pair": Command("edge.commands.pair", "pair this device with a worker, by a code that the worker prints"),
     "serve": Command("cloud.commands.serve", "start a worker that devices can ferry work to"),
 }
 
-PLANNED = frozenset({"answer", "audit", "calibrate", "doctor", "pair", "plan", "replay", "sync", "ui", "vectors"})
+PLANNED = frozenset({"answer", "audit", "calibrate", "doctor", "plan", "replay", "sync", "ui", "vectors"})
 """Commands that are designed but not built: naming one deserves a better answer than "unknown"."""
 
 
