@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from cloud.accounts import Account
@@ -90,10 +90,6 @@ class Share(Worker):
 
     def keep_graph(self, address: bytes, body: bytes) -> None:
         self._whole.keep_graph(address, body)
-
-    def check_models(self, graph: Graph, names: Mapping[str, str]) -> None:
-        self._whole.check_models(graph, names)
-        super().check_models(graph, names)
 
     def _check_labels(self, graph: Graph) -> None:
         problems = []

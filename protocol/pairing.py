@@ -55,7 +55,7 @@ class Code:
     @classmethod
     def parse(cls, text: str) -> Self:
         """A code as typed. Raises UsageError, which does not repeat it."""
-        whole = text.upper().translate(str.maketrans("OIL", "011", "- "))
+        whole = text.strip().upper().translate(str.maketrans("OIL", "011", "- "))
         if len(whole) != _ID + _SECRET or not set(whole) <= set(_LETTERS):
             raise UsageError(
                 "that is no pairing code: it has 16 letters and digits, as ABCD-EFGH-JKMN-PQRS",

@@ -59,7 +59,10 @@ def certificate_fingerprint(path: Path) -> str:
         text = path.read_text(encoding="ascii")
         begin = text.index("-----BEGIN CERTIFICATE-----")
         end = text.index("-----END CERTIFICATE-----", begin) + len("-----END CERTIFICATE-----")
-        return fingerprint_of(ssl.PEM_cert_to_DER_cert(text[begin:end]))
+        der = ssl.PEM_cert_to_DER_cert(text[begin:end])
+        if not der:
+            raise ValueError("it is empty")
+        return fingerprint_of(der)
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} holds no certificate that can be read: {error}") from error
 

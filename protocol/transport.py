@@ -89,6 +89,8 @@ async def connect(
     def hear(event: Event) -> None:
         if isinstance(event, Ready) and not ready.done():
             ready.set_result(event)
+        elif isinstance(event, Faulted) and event.close is not None and not ready.done():
+            ready.set_exception(WorkerRefused(url, 0, f"the worker at {url} does not let this device in: {event.text}"))
         elif isinstance(event, Closed) and not ready.done():
             ready.set_exception(WorkerUnreachable(url, f"the worker at {url} closed the connection: {event.text or event.code}"))
         on_event(event)
