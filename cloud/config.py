@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from cloud.accounts import DEFAULT, Account, read_accounts
 from graphs.bounds import UNTRUSTED, Bounds, with_limits
 from graphs.errors import UsageError
 from graphs.models.memory_settings import read_memory
@@ -27,6 +28,7 @@ class WorkerConfig:
 
     `folder` is where files may be read and written by agents; None grants no files. `network` lets the agents of the catalogue reach
     servers. `allow` are the only agents that graphs may use; None allows all that are here. `bounds` are for each run.
+    `accounts` are by name, the default one among them.
     """
 
     files: Mapping[str, Path] = field(default_factory=dict)
@@ -40,6 +42,7 @@ class WorkerConfig:
     allow: frozenset[str] | None = None
     bounds: Bounds = UNTRUSTED
     token: str | None = field(default=None, repr=False)
+    accounts: Mapping[str, Account] = field(default_factory=lambda: {DEFAULT: Account()})
 
 
 def load_worker_config(
@@ -49,7 +52,7 @@ def load_worker_config(
     naming the file and the entry that is wrong.
     """
     data = read_settings(path) if path is not None else {}
-    known = {"agents", "allow", "files", "limits", "memory", "models", "network"}
+    known = {"accounts", "agents", "allow", "files", "limits", "memory", "models", "network"}
     for key in data:
         if key not in known:
             raise UsageError(f"{path}: unknown entry {key!r}; known are {', '.join(sorted(known))}")
@@ -89,6 +92,7 @@ def load_worker_config(
         agents=(*named, *agents),
         folder=base / folder if folder else None,
         token=token,
+        accounts=read_accounts(data.get("accounts"), path),
     )
 
 

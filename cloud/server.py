@@ -7,19 +7,26 @@ import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
+from cloud.access import Access
+from cloud.accounts import DEFAULT, Account
 from cloud.child import ChildRun
+from cloud.holdings import AccountStore, Holdings, keep_pruning
 from cloud.revival import LeftOpen, left_open
+from cloud.share import Share
 from cloud.worker import RefusedCut, Worker
-from graphs.records import Frame, Known, Record, Submit
+from graphs.records import Frame, Known, Record, Result, Submit
 from graphs.values import Value
 from protocol.config import Config, Role
 from protocol.events import Acked, Closed, Event, Got, GraphReceived
 from protocol.journal_store import JournalStore, device_of
 from protocol.messages import GraphStatus
+from protocol.pairing import PAIR_PATH
 from protocol.session import Conn
 from protocol.transport import PATH, Link, accept, listen
 
 if TYPE_CHECKING:
+    import ssl
+
     from websockets.asyncio.server import Server, ServerConnection
 
 __all__ = ["WorkerServer"]
@@ -30,8 +37,9 @@ _DRAIN_MS: Final = 2_000
 class _Device:
     """One device as this worker knows it: its session, and the child runs it owns."""
 
-    def __init__(self, worker: Worker, name: bytes, store: JournalStore, conn: Conn) -> None:
+    def __init__(self, worker: Share, holdings: Holdings, name: bytes, store: JournalStore, conn: Conn) -> None:
         self.worker = worker
+        self.holdings = holdings
         self.name = name
         self.link = Link(conn, store, self._hear)
         self.runs: dict[bytes, ChildRun] = {}
@@ -45,7 +53,9 @@ class _Device:
     # -- cloud.child.ChildLog
 
     def append(self, run: bytes, record: Known) -> int:
-        """Write a record of a child run."""
+        """Write a record of a child run. Raises LinkCondition QUOTA for a result that the account has no room for."""
+        if isinstance(record, Result) and (full := self.holdings.full(self.worker.account)) is not None:
+            raise full
         return self.link.append(run, record)
 
     def delta(self, run: bytes, start: int, token: Value) -> None:
@@ -167,6 +177,11 @@ class _Device:
             if child.grace_ms is not None:
                 child.abandon("the device was gone for too long")
 
+    def revoked(self) -> None:
+        """This device may not come any more: nothing of it goes on."""
+        for child in list(self.runs.values()):
+            child.abandon("the device's access was revoked")
+
     async def stop(self) -> None:
         """This process is about to end."""
         if self._patience is not None:
@@ -176,34 +191,67 @@ class _Device:
 
 
 class WorkerServer:
-    """Serves one worker on one address."""
+    """Serves one worker on one address.
 
-    def __init__(self, worker: Worker, *, host: str = "127.0.0.1", port: int = 0, token: str | None = None) -> None:
+    `access` says who may come; without it who shows `token`, and everybody without one. `tls` makes it `wss`, `plain` allows `ws` elsewhere
+    than on loopback, `public` is the host that devices know it by.
+    """
+
+    def __init__(
+        self,
+        worker: Worker,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        token: str | None = None,
+        access: Access | None = None,
+        tls: ssl.SSLContext | None = None,
+        plain: bool = False,
+        public: str | None = None,
+    ) -> None:
         self.worker = worker
         self._host = host
         self._port = port
-        self._token = token
-        self._devices: dict[bytes, _Device] = {}
+        self._tls = tls
+        self._plain = plain
+        self._public = public or host
+        self._access = access or Access({DEFAULT: Account()}, token=token, anybody=True)
+        self._holdings = Holdings(worker.journal, self._access.accounts)
+        self._shares: dict[str, Share] = {}
+        self._devices: dict[tuple[str, bytes], _Device] = {}
         self._server: Server | None = None
+        self._pruning: asyncio.Task[None] | None = None
         self._draining: int | None = None
 
     async def start(self) -> str:
-        """Begin to listen; gives the link URL. Raises UsageError for an address that is not loopback, OSError for one that is
-        taken.
+        """Begin to listen; gives the link URL. Raises UsageError for an address that is not loopback without TLS, OSError for one
+        that is taken.
         """
         await self._revive()
         self._server = await listen(
-            self._serve, host=self._host, port=self._port, token=self._token, draining=lambda: self._draining, health=self._health
+            self._serve,
+            host=self._host,
+            port=self._port,
+            admit=self._access.admit,
+            tls=self._tls,
+            plain=self._plain,
+            draining=lambda: self._draining,
+            health=self._health,
         )
+        self._pruning = asyncio.get_running_loop().create_task(keep_pruning(self._holdings))
         port = next(iter(self._server.sockets)).getsockname()[1]
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"ws://{host}:{port}{PATH}"
+        host = f"[{self._public}]" if ":" in self._public else self._public
+        return f"{'ws' if self._tls is None else 'wss'}://{host}:{port}{PATH}"
 
     async def stop(self) -> None:
         """Take no more, tell the devices, end what runs; their logs stay open and say so."""
         self._draining = _DRAIN_MS
         for device in self._devices.values():
             device.link.drain("this worker is about to stop", 0, _DRAIN_MS)
+        await self._access.close()
+        if self._pruning is not None:
+            self._pruning.cancel()
+            await asyncio.gather(self._pruning, return_exceptions=True)
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
@@ -214,36 +262,56 @@ class WorkerServer:
     def _health(self) -> str:
         return f"ok: {self.worker.running} running\n"
 
-    async def _device(self, name: bytes, runs: Collection[bytes]) -> _Device:
-        store = JournalStore(self.worker.journal, name)
-        config = Config(role=Role.WORKER, peer=name.hex(), device=name, agent="graphferry", offer=self.worker.offer())
-        device = _Device(self.worker, name, store, Conn(config, await store.find(runs)))
-        return self._devices.setdefault(name, device)  # another connection of it may have come meanwhile
-
     async def _revive(self) -> None:
         """What an earlier process left open goes on, whether or not its devices are there."""
-        journal = self.worker.journal
-        left: dict[bytes, list[LeftOpen]] = {}
+        journal, accounts = self.worker.journal, self._access.accounts
+        left: dict[tuple[str, bytes], list[LeftOpen]] = {}
         for row in journal.runs(role="child", status="running"):
-            owner = device_of(row.name)
-            found = left_open(journal, row.run) if owner is not None else None
-            if owner is not None and found is not None:
-                left.setdefault(owner, []).append(found)
-        for owner, several in left.items():
-            device = await self._device(owner, [found.run for found in several])
+            owner, device = self._holdings.owner(row.run), device_of(row.name)
+            found = left_open(journal, row.run) if device is not None and owner in accounts else None
+            if device is not None and found is not None:
+                left.setdefault((owner, device), []).append(found)
+        for (owner, name), several in left.items():
+            session = await self._device(accounts[owner], name, [found.run for found in several])
             for found in several:
-                device.revive(found)
+                session.revive(found)
 
     async def _serve(self, socket: ServerConnection) -> None:
+        if socket.request is not None and socket.request.path.partition("?")[0] == PAIR_PATH:
+            await self._access.pair(socket)
+            return
         came = await accept(socket)
         if came is None:
             return
         packet, hello = came
-        device = self._devices.get(hello.device) or await self._device(hello.device, ())
+        grant = await self._access.enter(socket, hello.device)
+        if grant is None:
+            return
+        device = await self._device(grant.account, hello.device, ())
         fault = device.fence(hello.conn)
         if fault is not None:
             await socket.close(4409, fault.text[:100])
             return
         device.came()
-        device.link.offer(self.worker.offer())
-        await device.link.carry(socket, hello.conn, packet)
+        device.link.offer(device.worker.offer())
+        with self._access.watching(socket, grant, device.revoked):
+            await device.link.carry(socket, hello.conn, packet)
+
+    async def _device(self, account: Account, name: bytes, runs: Collection[bytes]) -> _Device:
+        """The session of a device of this account: the same device in another account is another one. `runs` are known of it from before."""
+        device = self._devices.get((account.name, name))
+        if device is not None:
+            return device
+        share = self._shares.setdefault(account.name, Share(self.worker, account))
+        config = Config(
+            role=Role.WORKER,
+            peer=name.hex(),
+            device=name,
+            agent="graphferry",
+            offer=share.offer(),
+            clear=account.clear,
+            room=lambda run: share.room() or self._holdings.room(account, run),
+        )
+        store = AccountStore(self._holdings, account, name)
+        device = _Device(share, self._holdings, name, store, Conn(config, await store.find(runs)))
+        return self._devices.setdefault((account.name, name), device)  # another connection of it may have come meanwhile

@@ -97,7 +97,7 @@ class Worker:
             "agents": {name: each.version for name, each in self.agents.items()},
             "models": models,
             "filters": [],
-            "queue": max(0, self.slots - self.running),
+            "queue": max(0, self.free),
             "slots": self.slots,
         }
 
@@ -105,6 +105,11 @@ class Worker:
     def slots(self) -> int:
         """How many child runs may be open at once, those included whose device is away (docs/protocol.md §15)."""
         return 1024
+
+    @property
+    def free(self) -> int:
+        """How many more may be opened now."""
+        return self.slots - self.running
 
     def graph(self, address: bytes, bypass: tuple[str, ...] = ()) -> Graph | None:
         """The cut with this hash, checked, if it is here; `bypass` are names of agents that need not exist. Raises RefusedCut."""

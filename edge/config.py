@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from edge.pairings import Pairings
 from graphs.environment import Environment
 from graphs.errors import UsageError
 from graphs.models.memory_settings import read_memory
@@ -17,7 +18,7 @@ from graphs.settings import read_settings
 __all__ = ["GRACE", "EdgeConfig", "load_config"]
 
 _KEYS: Final = {
-    "cloud": "map with `url`, and `grace` in seconds",
+    "cloud": "map with `url`, `grace` in seconds, and `plain: true` for a ws URL that leads elsewhere than to this machine",
     "models": "map of tier or name to a model's name, or to a server with `url`",
     "memory": "map with `budget`, `keep_alive` and `pin`",
     "offline": "true or false",
@@ -31,9 +32,10 @@ GRACE: Final = 10.0
 class EdgeConfig:
     """What the user of a device decided once.
 
-    `url` is the worker's link URL, `grace` the seconds that a lost connection to it may take to come back, `models` maps tiers and
-    other names to names of models, `servers` are models behind servers by name, `memory` is what models may take together, `offline`
-    forbids the network, `token` is what the worker wants to see.
+    `url` is the worker's link URL, by default that of the worker this device was paired with last, `grace` the seconds that a lost
+    connection to it may take to come back, `plain` allows one without TLS elsewhere than on this machine. `models` maps tiers and other
+    names to names of models, `servers` are models behind servers by name, `memory` is what models may take together, `offline` forbids
+    the network, `token` is what the worker wants to see.
     """
 
     home: Path
@@ -44,6 +46,7 @@ class EdgeConfig:
     memory: MemoryOptions = field(default_factory=MemoryOptions)
     offline: bool = False
     token: str | None = field(default=None, repr=False)
+    plain: bool = False
 
     @property
     def journal(self) -> Path:
@@ -67,16 +70,18 @@ def load_config(env: Environment) -> EdgeConfig:
         not isinstance(cloud, Mapping)
         or not isinstance(cloud.get("url", ""), str)
         or type(cloud.get("grace", 0)) not in (int, float)
-        or set(cloud) - {"url", "grace"}
+        or set(cloud) - {"url", "grace", "plain"}
     ):
         raise UsageError(f"{path}: `cloud` is a {_KEYS['cloud']}, for instance\ncloud: {{url: ws://127.0.0.1:8765/v1/link}}")
+    if not isinstance(cloud.get("plain", False), bool):
+        raise UsageError(f"{path}: `cloud.plain` is true or false")
     if not isinstance(models, Mapping) or not all(_is_model(*pair) for pair in models.items()):
         raise UsageError(f"{path}: `models` is a {_KEYS['models']}, for instance\nmodels: {{small: smollm2-135m}}")
     if not isinstance(data.get("offline", False), bool):
         raise UsageError(f"{path}: `offline` is {_KEYS['offline']}")
     return EdgeConfig(
         home=home,
-        url=env.environ.get("GRAPHFERRY_CLOUD") or cloud.get("url"),
+        url=env.environ.get("GRAPHFERRY_CLOUD") or cloud.get("url") or _paired(home),
         grace=cloud.get("grace", GRACE),
         models={name: model for name, model in models.items() if isinstance(model, str)},
         servers={
@@ -87,8 +92,14 @@ def load_config(env: Environment) -> EdgeConfig:
         memory=read_memory(data.get("memory"), f"{path}: memory"),
         offline=data.get("offline", False),
         token=env.environ.get("GRAPHFERRY_TOKEN"),
+        plain=cloud.get("plain", False),
     )
 
 
 def _is_model(name: object, entry: object) -> bool:
     return isinstance(name, str) and (isinstance(entry, str) or (isinstance(entry, Mapping) and "url" in entry))
+
+
+def _paired(home: Path) -> str | None:
+    pairings = Pairings(home)
+    return pairings.last if pairings.path.is_file() else None

@@ -54,7 +54,7 @@ def open_device(
             ask=_asker(env),
             write=lambda line: print(line, file=env.stderr),
             emit=emit,
-            connect=worker_connector(config.grace),
+            connect=worker_connector(config),
         )
 
 
@@ -66,13 +66,15 @@ def device_models(env: Environment, config: EdgeConfig, tiers: Mapping[str, str]
     return Aliased(local_models(host, servers=servers), tiers), tiers
 
 
-def worker_connector(grace: float) -> Callable[[str, str | None, Journal, Sequence[bytes]], Any]:
+def worker_connector(config: EdgeConfig) -> Callable[[str, str | None, Journal, Sequence[bytes]], Any]:
     """What opens the link to a worker: called with its URL, the token, the journal, and the child runs to go on with."""
 
     async def connect(url: str, token: str | None, journal: Journal, runs: Sequence[bytes]) -> Any:
+        from edge.pairings import credentials
         from edge.worker import connect_worker
 
-        return await connect_worker(url, token=token, journal=journal, grace=grace, runs=runs)
+        token, pinned = credentials(config.home, url, token, plain=config.plain)
+        return await connect_worker(url, token=token, pinned=pinned, journal=journal, grace=config.grace, runs=runs)
 
     return connect
 

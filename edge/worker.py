@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.config import GRACE
+from edge.pairings import device_id
 from graphs.errors import LinkCondition, WorkerUnreachable
 from graphs.records import Cancel, Known, State, Submit, encode
 from protocol.config import Config, Role
 from protocol.events import Closed, DeltaSeen, Diverged, Event, Faulted, Got, GraphJudged, Offered, Ready, Refused, StateSeen
 from protocol.journal_store import JournalStore
 from protocol.messages import GraphStatus
+from protocol.tls import client_context
 from protocol.transport import Link, connect
 
 if TYPE_CHECKING:
@@ -49,12 +52,17 @@ class WorkerLink:
         self._store: JournalStore | None = None
         self._peer = b""
 
-    async def open(self, token: str | None, journal: Journal, runs: Collection[bytes] = ()) -> None:
-        """Connect and shake hands; `runs` are child runs to go on with. Raises WorkerUnreachable."""
-        config = Config(role=Role.DEVICE, peer=self.url, device=journal.store_id + bytes(8), agent="graphferry")
+    async def open(self, token: str | None, journal: Journal, runs: Collection[bytes] = (), pinned: str | None = None) -> None:
+        """Connect and shake hands; `runs` are child runs to go on with, `pinned` the fingerprint of the worker's certificate.
+
+        Raises WorkerUnreachable.
+        """
+        config = Config(role=Role.DEVICE, peer=self.url, device=device_id(journal.store_id), agent="graphferry")
         self._store = JournalStore(journal)
         self._early = {run: [] for run in runs}
-        opened = connect(self.url, config, self._store, self._hear, token=token, reconnect=True, runs=runs)
+        opened = connect(
+            self.url, config, self._store, self._hear, token=token, tls=_tls(self.url, pinned), reconnect=True, runs=runs
+        )
         try:
             self._link, ready = await self._stack.enter_async_context(opened)
         finally:
@@ -189,11 +197,21 @@ class WorkerLink:
 
 
 async def connect_worker(
-    url: str, *, token: str | None, journal: Journal, grace: float = GRACE, runs: Collection[bytes] = ()
+    url: str,
+    *,
+    token: str | None,
+    journal: Journal,
+    pinned: str | None = None,
+    grace: float = GRACE,
+    runs: Collection[bytes] = (),
 ) -> WorkerLink:
-    """An open link to the worker at `url`; `runs` are child runs to go on with. Raises WorkerUnreachable, UsageError for what is no link
-    URL.
+    """An open link to the worker at `url`; `pinned` is the fingerprint of its certificate, `runs` are child runs to go on with. Raises
+    WorkerUnreachable, UsageError for what is no link URL.
     """
     worker = WorkerLink(url, grace=grace)
-    await worker.open(token, journal, runs)
+    await worker.open(token, journal, runs, pinned)
     return worker
+
+
+def _tls(url: str, pinned: str | None) -> ssl.SSLContext | None:
+    return client_context(pinned) if url.lower().startswith("wss:") else None

@@ -10,10 +10,14 @@ from typing import TypeAlias
 from graphs.values import Value
 from protocol.codec import DEFAULT_LIMITS, Limits
 
-__all__ = ["Clear", "Config", "Role", "withhold"]
+__all__ = ["Clear", "Config", "Role", "Room", "withhold"]
 
 Clear: TypeAlias = Callable[[Collection[str], str], bool]
 """`clear(labels, peer)`: whether values with these sensitivity labels may go to that peer."""
+
+
+Room: TypeAlias = Callable[[bytes], tuple[str, str, int | None] | None]
+"""`room(run)`: None if a worker takes this new run of the peer, otherwise code, text and when to ask again in ms, None for not at all."""
 
 
 class Role(Enum):
@@ -35,6 +39,7 @@ class Config:
     peer: the name under which this side's own configuration knows the other end; asked of `clear`, never taken from the peer's words.
     clear: the gate; the default withholds every labelled value. device: 16 bytes, of the device, on both sides. hb_ms: how long this side may
     be silent. offer: what a worker offers at first. max_runs, busy_ms: open child runs a worker takes, and when a device may ask again.
+    room: asked before each new run, for limits that are not this session's alone.
     """
 
     role: Role
@@ -48,3 +53,4 @@ class Config:
     offer: Mapping[str, Value] = field(default_factory=dict)
     max_runs: int = 1024
     busy_ms: int = 1_000
+    room: Room = lambda _run: None

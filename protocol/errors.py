@@ -6,6 +6,7 @@
     │   └── RemoteProtocolError   by the peer: becomes a FAULT and, if fatal, a close code
     └── WorkerUnreachable
         └── WorkerRefused         the worker answered, and does not let this device in
+            └── WorkerUntrusted   it shows a certificate that this device does not trust; nothing was sent to it
 
 `FAULTS` says for each code who acts and whether the same order may succeed later; `CLOSES` what a device does after a close code
 (docs/protocol.md §17).
@@ -31,6 +32,7 @@ __all__ = [
     "Retry",
     "Scope",
     "WorkerRefused",
+    "WorkerUntrusted",
 ]
 
 
@@ -190,3 +192,12 @@ class WorkerRefused(WorkerUnreachable):
         self.status = status
         self.retryable = retry_ms is not None
         self.retry_ms = retry_ms
+
+
+class WorkerUntrusted(WorkerRefused):
+    """The worker's certificate is not the one this device was paired with, or none that the system verifies. Nothing was sent; trying
+    again does not help.
+    """
+
+    def __init__(self, url: str, message: str, *, hint: str | None = None) -> None:
+        super().__init__(url, 0, message, hint=hint)

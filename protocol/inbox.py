@@ -287,7 +287,7 @@ class Inbox:
         open_runs = sum(1 for each in state.runs.values() if each.out is not None and not each.out.ended)
         if state.offer.get("queue") == 0 or open_runs >= state.config.max_runs:
             return "BUSY", "this worker has no free places", state.config.busy_ms
-        return None
+        return state.config.room(message.run)
 
     def _entry(self, connection: Connection, message: Entry) -> None:
         taking = connection.aliases.get(message.al)

@@ -8,36 +8,59 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import random
+import ssl
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from graphs.errors import UsageError, WorkerUnreachable
 from protocol.config import Config
-from protocol.errors import CLOSES, Close, Reconnect, RemoteProtocolError, WorkerRefused
+from protocol.errors import CLOSES, Close, Reconnect, RemoteProtocolError, WorkerRefused, WorkerUntrusted
 from protocol.events import Closed, Event, Faulted, Ready
 from protocol.handshake import DeviceHello, read_first_packet
 from protocol.link import Link, send_last
 from protocol.liveness import STABLE_MS, WELCOME_MS, backoff
 from protocol.messages import Fault, RunId
+from protocol.pairing import PAIR_PATH
 from protocol.session import Conn
 from protocol.store import LinkStore
+from protocol.tls import WrongCertificate
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
     from websockets.asyncio.server import Server, ServerConnection
     from websockets.http11 import Request, Response
 
-__all__ = ["MAX_PACKET", "PATH", "SUBPROTOCOL", "Link", "accept", "connect", "listen"]
+__all__ = [
+    "LOOPBACK",
+    "MAX_PACKET",
+    "PATH",
+    "SUBPROTOCOL",
+    "Admit",
+    "Link",
+    "accept",
+    "bearer",
+    "connect",
+    "listen",
+    "open_socket",
+]
 
 PATH: Final = "/v1/link"
 SUBPROTOCOL: Final = "graphferry.v1"
 MAX_PACKET: Final = 1 << 20
 _CLOSE_SECONDS: Final = 1.0
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+_TOO_MANY_SECONDS: Final = 60
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+Admit: TypeAlias = Callable[[str, str | None], "tuple[HTTPStatus, str] | None"]
+"""`admit(path, token)` of a request: None lets it in, otherwise the status and the words it is refused with."""
+
+_wire_log = logging.getLogger("graphferry.websocket")
+_wire_log.setLevel(logging.INFO)  # at DEBUG the library logs the headers of each request, the token among them
 
 
 # -- the device
@@ -51,25 +74,29 @@ async def connect(
     on_event: Callable[[Event], None],
     *,
     token: str | None = None,
+    tls: ssl.SSLContext | None = None,
     seconds: float = 10.0,
     reconnect: bool = False,
     runs: Collection[RunId] = (),
 ) -> AsyncIterator[tuple[Link, Ready]]:
     """A connection to a worker for the length of the block: its link, and what it said of itself. `runs` are child runs to go on with.
 
-    Raises WorkerUnreachable if there is no worker, WorkerRefused if it does not let this device in; both once, nothing is tried again. With
-    `reconnect` a connection that is lost later is made again until the block ends; a worker that then refuses is told as `Faulted`.
+    `tls` is for a `wss` URL; without one the system's certificates count. With `reconnect` a connection that is lost later is made again
+    until the block ends; a worker that then refuses is told as `Faulted`. Raises WorkerUnreachable if there is no worker, WorkerRefused if it
+    does not let this device in, WorkerUntrusted if its certificate is not the right one; all once, nothing is tried again.
     """
     ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
 
     def hear(event: Event) -> None:
         if isinstance(event, Ready) and not ready.done():
             ready.set_result(event)
+        elif isinstance(event, Faulted) and event.close is not None and not ready.done():
+            ready.set_exception(WorkerRefused(url, 0, f"the worker at {url} does not let this device in: {event.text}"))
         elif isinstance(event, Closed) and not ready.done():
             ready.set_exception(WorkerUnreachable(url, f"the worker at {url} closed the connection: {event.text or event.code}"))
         on_event(event)
 
-    socket = await _open(url, token, seconds)
+    socket = await open_socket(url, token, tls=tls, seconds=seconds)
     link = Link(Conn(config, await store.find(runs)), store, hear)
     number = await store.next_connection()
     carrying = asyncio.get_running_loop().create_task(_carry(link, socket, number))
@@ -79,7 +106,9 @@ async def connect(
                 welcome = await asyncio.shield(ready)
         except TimeoutError:
             raise WorkerUnreachable(url, f"the worker at {url} took the connection but said nothing for {seconds:g} s") from None
-        keeping = asyncio.get_running_loop().create_task(_keep(link, carrying, url, store, token, hear)) if reconnect else None
+        keeping = (
+            asyncio.get_running_loop().create_task(_keep(link, carrying, url, store, token, tls, hear)) if reconnect else None
+        )
         try:
             yield link, welcome
         finally:
@@ -109,6 +138,7 @@ async def _keep(
     url: str,
     store: LinkStore,
     token: str | None,
+    tls: ssl.SSLContext | None,
     tell: Callable[[Event], None],
 ) -> None:
     """Make the connection again whenever it was lost, as long as that makes sense."""
@@ -134,7 +164,7 @@ async def _keep(
                 await asyncio.sleep((wait if wait is not None else backoff(attempt, random.random())) / 1000)  # noqa: S311
                 attempt += 1
                 try:
-                    socket = await _open(url, token, 10.0)
+                    socket = await open_socket(url, token, tls=tls)
                 except WorkerRefused as error:
                     if not error.retryable:
                         tell(Faulted("AUTH_FORBIDDEN", error.message, True, Close.FORBIDDEN))
@@ -157,8 +187,11 @@ async def _finished(carrying: asyncio.Task[Any]) -> None:
     await asyncio.gather(carrying, return_exceptions=True)
 
 
-async def _open(url: str, token: str | None, seconds: float) -> ClientConnection:
-    from websockets.asyncio.client import connect as open_socket
+async def open_socket(
+    url: str, token: str | None = None, *, tls: ssl.SSLContext | None = None, seconds: float = 10.0
+) -> ClientConnection:
+    """A WebSocket to a worker, nothing said yet. Raises as `connect`."""
+    from websockets.asyncio.client import connect as open_connection
     from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
     from websockets.typing import Subprotocol
 
@@ -167,8 +200,10 @@ async def _open(url: str, token: str | None, seconds: float) -> ClientConnection
     except ValueError:
         host = None
     try:
-        socket = await open_socket(
+        socket = await open_connection(
             url,
+            ssl=tls,
+            logger=_wire_log,
             additional_headers={"Authorization": f"Bearer {token}"} if token else {},
             subprotocols=[Subprotocol(SUBPROTOCOL)],
             compression=None,
@@ -176,14 +211,17 @@ async def _open(url: str, token: str | None, seconds: float) -> ClientConnection
             ping_interval=None,
             open_timeout=seconds,
             close_timeout=_CLOSE_SECONDS,
-            proxy=None if host in _LOOPBACK else True,
+            proxy=None if host in LOOPBACK else True,
         )
     except InvalidURI as error:
         raise UsageError(f"{url!r} is not a link URL: it looks like ws://HOST:PORT{PATH}") from error
     except InvalidStatus as error:
         raise _refused(url, error.response.status_code, error.response.headers.get("Retry-After")) from error
     except (InvalidHandshake, EOFError) as error:
-        raise WorkerUnreachable(url, f"what answers at {url} is no worker: {error}") from error
+        hint = "If the worker speaks TLS, its URL begins with wss://" if url.startswith("ws://") else None
+        raise WorkerUnreachable(url, f"what answers at {url} is no worker: {error}", hint=hint) from error
+    except ssl.SSLCertVerificationError as error:
+        raise _untrusted(url, error) from error
     except (OSError, TimeoutError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or "no answer"
         raise WorkerUnreachable(
@@ -197,10 +235,28 @@ async def _open(url: str, token: str | None, seconds: float) -> ClientConnection
     return socket
 
 
+def _untrusted(url: str, error: ssl.SSLCertVerificationError) -> WorkerUntrusted:
+    if isinstance(error, WrongCertificate):
+        return WorkerUntrusted(
+            url,
+            f"THE CERTIFICATE OF THE WORKER AT {url} HAS CHANGED: nothing was sent to it. It shows {error.seen}, "
+            f"this device was paired with {error.pinned}. Somebody may be in between",
+            hint="If the worker was set up anew, pair again: `graphferry serve pair` there, then `graphferry pair` here.",
+        )
+    return WorkerUntrusted(
+        url,
+        f"the certificate of the worker at {url} cannot be verified: {error.verify_message or error}",
+        hint="Pair with the worker, which pins its certificate: `graphferry serve pair` there, then `graphferry pair` here.",
+    )
+
+
 def _refused(url: str, status: int, retry_after: str | None) -> WorkerRefused:
     text, hint = {
-        401: ("does not accept this token", "Set GRAPHFERRY_TOKEN to the worker's token."),
-        403: ("forbids this connection", "Ask whoever runs the worker."),
+        401: ("does not accept this token", "Pair with it (graphferry pair), or set GRAPHFERRY_TOKEN to the worker's token."),
+        403: (
+            "forbids this connection: this device's access was revoked, or never was",
+            "Ask whoever runs the worker; then pair again: graphferry pair.",
+        ),
         404: ("has no link there", f"The URL ends in {PATH}."),
         426: ("speaks another version of the protocol", "Update graphferry on the older side."),
         429: ("takes no new connections now", "Try again later."),
@@ -218,33 +274,39 @@ async def listen(
     *,
     host: str,
     port: int,
-    token: str | None,
+    token: str | None = None,
+    admit: Admit | None = None,
+    tls: ssl.SSLContext | None = None,
+    plain: bool = False,
     draining: Callable[[], int | None] = lambda: None,
     health: Callable[[], str] = lambda: "ok\n",
     origins: Collection[str] = (),
 ) -> Server:
-    """Listen for devices. `handler` has one connection each; `draining` gives the ms after which to come back while no new ones
-    are taken.
+    """Listen for devices. `handler` has one connection each, of the link or of pairing; `admit` says who may come, without it all who show
+    `token`. `draining` gives the ms after which to come back while no new ones are taken.
 
-    Everything but a device with the right token is answered before the upgrade: 200 /healthz, 401, 403, 404, 426, 429.
-    Raises UsageError for an address that is not loopback: there is no TLS yet.
+    Everything but a device that may come is answered before the upgrade: 200 /healthz, 401, 403, 404, 426, 429.
+    Raises UsageError for an address that is not loopback without `tls`, unless `plain` says that the network in between is safe.
     """
     from websockets.asyncio.server import serve
     from websockets.typing import Subprotocol
 
-    if host not in _LOOPBACK:
+    if host not in LOOPBACK and tls is None and not plain:
         raise UsageError(
-            f"--host {host}: only loopback addresses are served until there is TLS",
-            hint="Use 127.0.0.1, and a tunnel of your own to reach it from elsewhere.",
+            f"--host {host}: without TLS only loopback addresses are served",
+            hint="Leave out --no-tls; or use 127.0.0.1, and a tunnel of your own to reach it from elsewhere.",
         )
+    judging = admit if admit is not None else _fixed(token)
 
     def judge(connection: ServerConnection, request: Request) -> Response | None:
-        return _judge(connection, request, token, draining(), health, origins)
+        return _judge(connection, request, judging, draining(), health, origins)
 
     return await serve(
         handler,
         host,
         port,
+        ssl=tls,
+        logger=_wire_log,
         process_request=judge,
         subprotocols=[Subprotocol(SUBPROTOCOL)],
         compression=None,
@@ -255,10 +317,23 @@ async def listen(
     )
 
 
+def _fixed(token: str | None) -> Admit:
+    """Lets those in who show this token, or everybody; there is no pairing."""
+
+    def admit(path: str, given: str | None) -> tuple[HTTPStatus, str] | None:
+        if path != PATH:
+            return HTTPStatus.NOT_FOUND, f"the link is at {PATH}"
+        if token is None or (given is not None and hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode())):
+            return None
+        return HTTPStatus.UNAUTHORIZED, "a token is needed"
+
+    return admit
+
+
 def _judge(
     connection: ServerConnection,
     request: Request,
-    token: str | None,
+    admit: Admit,
     drain_ms: int | None,
     health: Callable[[], str],
     origins: Collection[str],
@@ -266,14 +341,17 @@ def _judge(
     path = request.path.partition("?")[0]
     if path == "/healthz":
         return connection.respond(HTTPStatus.OK, health())
-    if path != PATH:
+    if path not in (PATH, PAIR_PATH):
         return connection.respond(HTTPStatus.NOT_FOUND, f"the link is at {PATH}\n")
-    origin = request.headers.get("Origin")
-    if origin is not None and origin not in origins:
+    if not set(request.headers.get_all("Origin")) <= set(origins):
         return connection.respond(HTTPStatus.FORBIDDEN, "pages of other sites may not use this worker\n")
-    if token is not None and not _token_fits(request.headers.get("Authorization", ""), token):
-        refusal = connection.respond(HTTPStatus.UNAUTHORIZED, "a token is needed\n")
-        refusal.headers["WWW-Authenticate"] = "Bearer"
+    if (refused := admit(path, bearer(request))) is not None:
+        status, text = refused
+        refusal = connection.respond(status, text + "\n")
+        if status == HTTPStatus.UNAUTHORIZED:
+            refusal.headers["WWW-Authenticate"] = "Bearer"
+        elif status == HTTPStatus.TOO_MANY_REQUESTS:
+            refusal.headers["Retry-After"] = str(_TOO_MANY_SECONDS)
         return refusal
     offered = [each.strip() for line in request.headers.get_all("Sec-WebSocket-Protocol") for each in line.split(",")]
     if SUBPROTOCOL not in offered:
@@ -285,9 +363,13 @@ def _judge(
     return None
 
 
-def _token_fits(header: str, token: str) -> bool:
-    scheme, _, given = header.partition(" ")
-    return hmac.compare_digest(given.strip().encode(), token.encode()) and scheme.lower() == "bearer"
+def bearer(request: Request) -> str | None:
+    """The token that a request shows."""
+    shown = request.headers.get_all("Authorization")
+    if len(shown) != 1:
+        return None
+    scheme, _, given = shown[0].partition(" ")
+    return given.strip() or None if scheme.lower() == "bearer" else None
 
 
 async def accept(socket: ServerConnection) -> tuple[bytes, DeviceHello] | None:

@@ -101,16 +101,18 @@ def graphferry(*words: str, home: Path, cwd: Path, **environ: str) -> Outcome:
 
 
 @contextmanager
-def serve(*words: str, home: Path, cwd: Path, models: str = "{large: {scripted: true}}", **environ: str) -> Iterator[Worker]:
-    """A worker that is ready. `models` is that part of its configuration."""
+def serve(
+    *words: str, home: Path, cwd: Path, models: str = "{large: {scripted: true}}", accounts: str = "{}", **environ: str
+) -> Iterator[Worker]:
+    """A worker that is ready. `models` and `accounts` are those parts of its configuration."""
     config = home / "worker.yaml"
-    config.write_text(f"models: {models}\n", encoding="utf-8")
+    config.write_text(f"models: {models}\naccounts: {accounts}\n", encoding="utf-8")
     given = ["serve", "--config", str(config), *([] if "--port" in words else ["--port", "0"]), *words]
     with _popen(given, home, cwd, environ) as popen:
         worker = Worker(popen)
         try:
             worker.url = worker.line()
-            if not worker.url.startswith("ws://"):
+            if not worker.url.startswith(("ws://", "wss://")):
                 raise AssertionError(f"the worker did not start: {worker.outcome()}")
             yield worker
         except BaseException:

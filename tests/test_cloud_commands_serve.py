@@ -11,14 +11,6 @@ from model_server import serving
 from processes import graphferry, serve
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "worker.example.org"])
-def test_every_address_that_is_not_loopback_is_refused(cli: CommandLine, host: str) -> None:
-    outcome = cli("serve", "--host", host, "--port", "0")
-    assert (outcome.status, outcome.stdout) == (2, "")
-    assert f"--host {host}: only loopback addresses are served" in outcome.stderr
-    assert "tunnel" in outcome.stderr
-
-
 @pytest.mark.parametrize(
     ("words", "told"),
     [

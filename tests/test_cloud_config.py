@@ -45,7 +45,7 @@ def test_everything_in_the_file_is_taken_with_paths_beside_it(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("model: {}\n", "unknown entry 'model'; known are agents, allow, files, limits, memory, models, network"),
+        ("model: {}\n", "unknown entry 'model'; known are accounts, agents, allow, files, limits, memory, models, network"),
         ("models: [large]\n", "`models` is a map of names"),
         ("models: {large: big.gguf}\n", "models.large: expected {file: PATH}, {url: URL}, {model: NAME} or {scripted: true}"),
         ("models: {large: {}}\n", "models.large: expected"),

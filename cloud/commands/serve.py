@@ -1,17 +1,24 @@
-"""`graphferry serve`: start a worker that devices can ferry work to."""
+"""`graphferry serve`: start a worker that devices can ferry work to; `serve pair` and `serve devices` say which devices may come."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
+import socket
+import ssl
 import sys
-from argparse import ArgumentParser, Namespace
-from typing import Final
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace
+from pathlib import Path
+from typing import Final, NamedTuple
 
+from cloud.access import Access
 from cloud.config import WorkerConfig, load_worker_config
+from cloud.devices import DeviceStore
 from cloud.lease import lease
 from cloud.server import WorkerServer
+from cloud.serving import Serving
 from cloud.worker import Worker
 from graphs.environment import SWITCH_SECONDS, Environment, ExitStatus
 from graphs.errors import UsageError
@@ -25,15 +32,21 @@ from graphs.models.store import ModelStore
 from graphs.models.together import Aliased, local_models
 from graphs.registry import Registry
 from graphs.secrets import Secrets
+from protocol.tls import certificate_fingerprint, server_context
+from protocol.transport import LOOPBACK
 
 __all__ = ["add_arguments", "main"]
 
 _LAST_PORT: Final = 65_535
+_EVERYWHERE: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, not listened on
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--host", default="127.0.0.1", help="a loopback address (default: 127.0.0.1)")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on; 0.0.0.0 is all (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=8765, metavar="N", help="0 takes a free one (default: 8765)")
+    parser.add_argument(
+        "--public", metavar="NAME", help="the host name devices know this worker by (default: --host, or this machine's name)"
+    )
     parser.add_argument("--config", metavar="FILE", help="the worker's configuration")
     parser.add_argument(
         "--agents", action="append", default=[], metavar="MODULE", help="a module with agents of your own; may be repeated"
@@ -46,27 +59,95 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="a limit of each run, for instance turns=1000; may be repeated",
     )
     parser.add_argument(
-        "--token-file", metavar="FILE", help="a file that holds the token devices must show; or set GRAPHFERRY_TOKEN"
+        "--token-file", metavar="FILE", help="a file that holds a token for devices that are not paired; or set GRAPHFERRY_TOKEN"
     )
+    parser.add_argument(
+        "--tls-cert", metavar="FILE", help="a certificate with its chain, PEM; without one a self-signed one is made"
+    )
+    parser.add_argument("--tls-key", metavar="FILE", help="its key, PEM, unless it is in the same file")
+    parser.add_argument(
+        "--tls",
+        action=BooleanOptionalAction,
+        help="with --no-tls nothing is encrypted: only behind a proxy that does it (default: TLS, but not on loopback)",
+    )
+    actions = parser.add_subparsers(dest="action", metavar="pair | devices")
+    pair = actions.add_parser("pair", help="print a one-time code with which a device pairs with the worker that serves here")
+    pair.add_argument("--account", metavar="NAME", help="the account of the device (default: default)")
+    pair.add_argument("--json", action="store_true", help="print JSON")
+    devices = actions.add_parser("devices", help="list the devices that may come, or end one's access")
+    devices.add_argument("--json", action="store_true", help="print JSON")
+    which = devices.add_subparsers(dest="devices_action", metavar="revoke")
+    revoke = which.add_parser("revoke", help="end a device's access, at once")
+    revoke.add_argument("device", metavar="DEVICE", help="its name, or the beginning of its id")
 
 
 def main(args: Namespace, env: Environment) -> int:
+    if args.action is not None:
+        from cloud.commands.devices import manage
+
+        return manage(args, env)
     if not 0 <= args.port <= _LAST_PORT:
         raise UsageError(f"--port {args.port}: a port is a number from 0 to {_LAST_PORT}")
     token = _token(args, env)
     config = load_worker_config(
         env.cwd / args.config if args.config else None, agents=tuple(args.agents), token=token, limits=tuple(args.limit)
     )
+    door = _door(args, env)
     agents = _allowed(known_agents(config.agents, folder=env.cwd), config.allow)
-    with lease(env.home("cloud")), Journal.open(env.home("cloud") / "journal.db", synchronous="full") as journal:
+    home = env.home("cloud")
+    with (
+        lease(home),
+        Journal.open(home / "journal.db", synchronous="full") as journal,
+        DeviceStore(home / "devices.db") as devices,
+    ):
         folder = str(config.folder) if config.folder else None
         worker = Worker(journal, agents, _models(config, env), files=folder, network=config.network, bounds=config.bounds)
-        server = WorkerServer(worker, host=args.host, port=args.port, token=token)
+        access = Access(config.accounts, token=token, devices=devices, anybody=args.host in LOOPBACK, bindings=door.bindings)
+        server = WorkerServer(
+            worker, host=args.host, port=args.port, access=access, tls=door.tls, plain=args.tls is False, public=door.public
+        )
+        if args.host not in LOOPBACK and door.tls is None:
+            env.stderr.write("nothing is encrypted (--no-tls): let nobody but a proxy that speaks TLS reach this address\n")
+        if args.host not in LOOPBACK and token is None and not devices.devices():
+            env.stderr.write("no device may come yet; `graphferry serve pair` prints what to type on one\n")
         sys.setswitchinterval(SWITCH_SECONDS)
-        return asyncio.run(_serve(server, args, env))
+        return asyncio.run(_serve(server, door, args, env, list(config.accounts)))
 
 
-async def _serve(server: WorkerServer, args: Namespace, env: Environment) -> int:
+class _Door(NamedTuple):
+    """How devices reach this worker. `pinned` is the fingerprint they are to pin, `bindings` what they may see when they pair."""
+
+    tls: ssl.SSLContext | None
+    public: str | None
+    pinned: str | None
+    bindings: tuple[str, ...]
+
+
+def _door(args: Namespace, env: Environment) -> _Door:
+    public = args.public or (socket.gethostname() if args.host in _EVERYWHERE else None)
+    if args.tls is False and (args.tls_cert or args.tls_key):
+        raise UsageError("--no-tls and --tls-cert contradict each other")
+    if args.tls_key and not args.tls_cert:
+        raise UsageError("--tls-key is the key of a certificate: give --tls-cert, too")
+    if args.tls_cert:
+        certificate = env.cwd / args.tls_cert
+        context = server_context(certificate, env.cwd / args.tls_key if args.tls_key else None)
+        return _Door(context, public, None, ("", certificate_fingerprint(certificate)))
+    if args.tls is False or (args.tls is None and args.host in LOOPBACK):
+        return _Door(None, public, None, ("",))
+    own = _own_certificate(env.home("cloud") / "certificate.pem", args.host, public)
+    pinned = certificate_fingerprint(own)
+    return _Door(server_context(own), public, pinned, (pinned,))
+
+
+def _own_certificate(path: Path, host: str, public: str | None) -> Path:
+    from cloud.certificate import own_certificate
+
+    names = dict.fromkeys([each for each in (public, host, socket.gethostname(), "localhost", "127.0.0.1") if each])
+    return own_certificate(path, [name for name in names if name not in _EVERYWHERE])
+
+
+async def _serve(server: WorkerServer, door: _Door, args: Namespace, env: Environment, accounts: list[str]) -> int:
     try:
         url = await server.start()
     except OSError as error:
@@ -74,6 +155,8 @@ async def _serve(server: WorkerServer, args: Namespace, env: Environment) -> int
             f"cannot listen on {args.host}:{args.port}: {error.strerror or error}",
             hint="Choose another --port; 0 takes a free one.",
         ) from error
+    serving = Serving(url, door.pinned, accounts, os.getpid())
+    serving.write(env.home("cloud"))
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):  # not the main thread, or no signals here
@@ -84,6 +167,7 @@ async def _serve(server: WorkerServer, args: Namespace, env: Environment) -> int
     try:
         await stopping.wait()
     finally:
+        serving.remove(env.home("cloud"))
         await server.stop()
     return ExitStatus.COMPLETED
 

@@ -20,7 +20,7 @@ __all__ = ["add_run_options", "duration", "parse_sets", "run_options"]
 
 def add_run_options(parser: ArgumentParser) -> None:
     """Where and how a run goes, and how it is shown: for `run` and `resume`."""
-    parser.add_argument("--cloud", metavar="URL", help="the worker's link URL, ws://HOST:PORT/v1/link")
+    parser.add_argument("--cloud", metavar="URL", help="the worker's link URL, wss://HOST:PORT/v1/link")
     parser.add_argument("--offline", action="store_true", help="ask no worker: nodes that need one wait")
     parser.add_argument("--local-only", action="store_true", help="open no socket at all; refuse graphs that need one")
     parser.add_argument("--deadline", metavar="DURATION", help="suspend the run after this long, for instance 60s or 5m")

@@ -108,7 +108,7 @@ def _cancel(journal: Journal, args: Namespace, config: EdgeConfig, env: Environm
     if row.status in _OVER:
         raise UsageError(f"run {text} is over: it is {row.status}")
     url = args.cloud or config.url
-    untold = asyncio.run(cancel_run(journal, row.run, url=url, token=config.token, connect=worker_connector(config.grace)))
+    untold = asyncio.run(cancel_run(journal, row.run, url=url, token=config.token, connect=worker_connector(config)))
     env.stdout.write(f"run {text} is cancelled\n")
     if untold:
         where = f"at {url} could not be told" if url else "could not be told: none is configured"

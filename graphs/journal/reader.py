@@ -132,6 +132,18 @@ class Reader:
         rows = self._query("SELECT value FROM meta WHERE key = ?", (key,))
         return rows[0][0] if rows else None
 
+    def metas(self, prefix: str) -> dict[str, bytes]:
+        """All that `set_meta` stored under keys that begin so."""
+        return dict(self._query("SELECT key, value FROM meta WHERE substr(key, 1, ?) = ?", (len(prefix), prefix)))
+
+    def sizes(self, run: bytes | None = None) -> dict[bytes, int]:
+        """The bytes of the records of each run, or of one."""
+        query = (
+            "SELECT logs.run, sum(length(tail)) FROM logs JOIN records ON records.id BETWEEN logs.id << 32 AND (logs.id << 32) + 4294967295"
+            " WHERE ?1 IS NULL OR logs.run = ?1 GROUP BY logs.run"
+        )
+        return dict(self._query(query, (run,)))
+
     def heads(self, run: bytes | None = None) -> list[Head]:
         """The heads of all logs, or of a run's, by run and writer: what is durable here (docs/protocol.md §6, §11)."""
         rows = self._query(_SELECT_HEADS + " WHERE ?1 IS NULL OR logs.run = ?1 ORDER BY logs.run, writer", (run,))

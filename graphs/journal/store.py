@@ -170,6 +170,11 @@ class Journal(Reader):
         with self._mutex:
             self._writer.push(Statement("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value)))
 
+    def drop_meta(self, key: str) -> None:
+        """Queues that such a fact is forgotten."""
+        with self._mutex:
+            self._writer.push(Statement("DELETE FROM meta WHERE key = ?", (key,)))
+
     def knows(self, run: bytes) -> bool:
         """Whether the run is here, queued or committed."""
         with self._mutex:

@@ -1,0 +1,193 @@
+"""What each account holds at this worker: whose a run is, how many bytes are kept for it, and when a run may go.
+
+A run belongs to the account that opened it; to every other it does not exist. An ended run goes when its device has acknowledged all of
+it and the account's retention is over, and leaves a tombstone for 90 days, so that its id is never executed again. One whose results
+were not fetched stays, unless the account says `unfetched` (docs/protocol.md §10).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final
+
+from cloud.accounts import DAY_MS, DEFAULT, Account
+from graphs.errors import JournalError, LinkCondition
+from graphs.journal import Journal
+from graphs.journal.ids import run_id_text
+from graphs.values import canonical, decode
+from protocol.journal_store import JournalStore
+from protocol.messages import RunId
+from protocol.store import Effect, Snapshot, Trim, Write
+
+__all__ = ["AccountStore", "Holdings", "keep_pruning"]
+
+_OWNER, _ACKED, _GONE = "owner ", "acked ", "gone "
+_TOMBSTONE_MS: Final = 90 * DAY_MS
+_SLACK: Final = 16 << 20
+"""Bytes over its quota at which an account's orders are not even written down any more."""
+_PRUNE_SECONDS: Final = 3600.0
+_OPEN: Final = frozenset({"running", "suspended"})
+
+_log = logging.getLogger("graphferry.retention")
+
+
+class Holdings:
+    """The books of one worker process. Bytes are counted at the start and kept up to date from there; what other processes of the same
+    store write is seen at the next start.
+    """
+
+    def __init__(
+        self, journal: Journal, accounts: Mapping[str, Account], clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    ) -> None:
+        self.journal = journal
+        self.clock = clock
+        self._accounts = accounts
+        self._owners = {_run(key): decode(value) for key, value in journal.metas(_OWNER).items()}
+        self._gone = {_run(key): decode(value) for key, value in journal.metas(_GONE).items()}
+        self._acked = {_run(key): decode(value) for key, value in journal.metas(_ACKED).items()}
+        self._stored: Counter[str] = Counter()
+        for run, size in journal.sizes().items():
+            self._stored[self.owner(run)] += size
+        self._live: set[RunId] = set()
+        """Runs that a session of this process may still send from."""
+
+    def owner(self, run: RunId) -> str:
+        """Whose run this is; the default account's if it is from before there were accounts."""
+        return str(self._owners.get(run, DEFAULT))
+
+    def stored(self, account: str) -> int:
+        """How many bytes of records are kept for an account."""
+        return self._stored[account]
+
+    def room(self, account: Account, run: RunId) -> tuple[str, str, int | None] | None:
+        """`protocol.config.Room`: None if this account may open the run."""
+        if run in self._gone:
+            return "RUN_EXPIRED", "only the tombstone of this run is left", None
+        if self.journal.knows(run) and self.owner(run) != account.name:
+            return "RUN_UNKNOWN", "this run id cannot be opened", None
+        full = self.full(account)
+        return None if full is None else (full.condition, full.message, None)
+
+    def full(self, account: Account) -> LinkCondition | None:
+        """The condition that no more can be kept for this account, or None."""
+        stored = self._stored[account.name]
+        if stored < account.disk:
+            return None
+        return LinkCondition(
+            "QUOTA",
+            f"the account {account.name!r} keeps {stored:,} bytes of records at this worker, its quota is {account.disk:,}",
+            retryable=False,
+            hint="Fetched runs go when their retention is over; or whoever runs the worker raises `quota: {disk: ...}`.",
+        )
+
+    def opened(self, run: RunId, account: Account) -> None:
+        """A run begins that is this account's."""
+        self._owners[run] = account.name
+        self.journal.set_meta(_OWNER + run.hex(), canonical(account.name))
+
+    def wrote(self, account: Account, size: int) -> None:
+        """So many bytes more are kept."""
+        self._stored[account.name] += size
+
+    def loaded(self, run: RunId) -> None:
+        """A session holds the run."""
+        self._live.add(run)
+
+    def acknowledged(self, run: RunId) -> None:
+        """The device holds all of the run: its retention begins."""
+        self._live.discard(run)
+        if run not in self._acked:
+            self._acked[run] = self.clock()
+            self.journal.set_meta(_ACKED + run.hex(), canonical(self._acked[run]))
+
+    def gone(self, run: RunId) -> bool:
+        """Whether only the tombstone is left."""
+        return run in self._gone
+
+    def prune(self) -> list[RunId]:
+        """Remove the runs whose time is over; gives them. What goes unfetched is logged as a warning."""
+        now, removed = self.clock(), []
+        for row in self.journal.runs(role="child"):
+            account = self._accounts.get(self.owner(row.run))
+            if row.status in _OPEN or account is None:
+                continue  # an account that left the configuration may come back
+            acked = self._acked.get(row.run)
+            if acked is not None and now - acked >= account.retention_ms:
+                removed.append(row.run)
+            elif acked is None and row.run not in self._live and _unfetched(account, row.ended, now):
+                _log.warning(
+                    "run %s of account %s is removed although its device never fetched all of its results: `unfetched` is over",
+                    run_id_text(row.run),
+                    account.name,
+                )
+                removed.append(row.run)
+        for run in removed:
+            self._remove(run, now)
+        for run in [run for run, (_, at) in self._gone.items() if now - at >= _TOMBSTONE_MS]:
+            del self._gone[run]
+            self.journal.drop_meta(_GONE + run.hex())
+        self.journal.flush()
+        return removed
+
+    def _remove(self, run: RunId, now: int) -> None:
+        self._stored[self.owner(run)] -= self.journal.sizes(run).get(run, 0)
+        self._gone[run] = [self.owner(run), now]
+        self.journal.set_meta(_GONE + run.hex(), canonical(self._gone[run]))  # first: a removed run never looks new
+        self.journal.remove_run(run)
+        self._owners.pop(run, None)
+        self._acked.pop(run, None)
+        self.journal.drop_meta(_OWNER + run.hex())
+        self.journal.drop_meta(_ACKED + run.hex())
+
+
+async def keep_pruning(holdings: Holdings) -> None:
+    """Prune at once and then every hour, for ever."""
+    while True:
+        try:
+            holdings.prune()
+        except JournalError as error:  # a full disk, for instance: the next hour tries again
+            _log.warning("%s", error.message)
+        await asyncio.sleep(_PRUNE_SECONDS)
+
+
+class AccountStore(JournalStore):
+    """The link's store for the sessions of one account: it sees that account's runs, and keeps the books."""
+
+    def __init__(self, holdings: Holdings, account: Account, peer: bytes = b"") -> None:
+        super().__init__(holdings.journal, peer)
+        self._holdings = holdings
+        self._account = account
+
+    async def commit(self, effects: Sequence[Effect]) -> None:
+        holdings, account = self._holdings, self._account
+        size = sum(len(effect.record.tail) for effect in effects if isinstance(effect, Write))
+        if size and holdings.stored(account.name) + size > account.disk + _SLACK:
+            raise JournalError(f"the account {account.name!r} is over its quota: no more is written down for it (QUOTA)")
+        for effect in effects:
+            if isinstance(effect, Write) and not holdings.journal.knows(effect.run):
+                holdings.opened(effect.run, account)
+                holdings.loaded(effect.run)
+            elif isinstance(effect, Trim):
+                holdings.acknowledged(effect.run)
+        holdings.wrote(account, size)
+        await super().commit(effects)
+
+    async def find(self, runs: Collection[RunId]) -> Snapshot:
+        holdings = self._holdings
+        mine = [run for run in runs if not holdings.gone(run) and holdings.owner(run) == self._account.name]
+        for run in mine:
+            holdings.loaded(run)
+        found = await super().find(mine)
+        return Snapshot(found.store, logs=found.logs, held=found.held, expired=[run for run in runs if holdings.gone(run)])
+
+
+def _unfetched(account: Account, ended: int | None, now: int) -> bool:
+    return account.unfetched_ms is not None and ended is not None and now - ended >= account.unfetched_ms
+
+
+def _run(key: str) -> RunId:
+    return bytes.fromhex(key.rpartition(" ")[2])

@@ -1,0 +1,110 @@
+"""A worker as one account sees it: the models it may use, the labels that may come, the places it has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from cloud.accounts import Account
+from cloud.worker import RefusedCut, Worker
+from graphs.errors import ModelMissing
+from graphs.labels import labels_by_node
+from graphs.models.interface import Model, ModelInfo, Models
+from graphs.spec import Graph
+
+__all__ = ["AllowedModels", "Share"]
+
+_BUSY_MS: Final = 1_000
+
+
+class AllowedModels:
+    """A `Models` of which only those that an account may use can be seen."""
+
+    def __init__(self, models: Models, account: Account) -> None:
+        self._models = models
+        self._account = account
+
+    async def get(self, name: str) -> Model:
+        return await self._models.get(self._allowed(name))
+
+    def names(self) -> Sequence[str]:
+        return [name for name in self._models.names() if self._account.allows(name)]
+
+    def describe(self, name: str) -> ModelInfo:
+        return self._models.describe(self._allowed(name))
+
+    async def close(self) -> None:
+        """They are others' too."""
+
+    def _allowed(self, name: str) -> str:
+        if not self._account.allows(name):
+            raise ModelMissing(
+                f"the account {self._account.name!r} may not use the model {name!r} at this worker; "
+                f"it may use {', '.join(self.names()) or 'none'}",
+                hint="Whoever runs the worker adds it to `models` of the account.",
+            )
+        return name
+
+
+class Share(Worker):
+    """What child runs of one account are given instead of the worker itself. Graphs and verdicts are kept by the worker, for all."""
+
+    def __init__(self, worker: Worker, account: Account) -> None:
+        self._whole = worker
+        self._running = 0
+        models = AllowedModels(worker.models, account)
+        default = worker.default_model if worker.default_model is not None and account.allows(worker.default_model) else None
+        super().__init__(
+            worker.journal,
+            worker.agents,
+            models,
+            default_model=default,
+            files=worker.files,
+            network=worker.network,
+            bounds=worker.bounds,
+        )
+        self.account = account
+
+    @property
+    def running(self) -> int:
+        """How many child runs of the account are open; counted at the worker, too."""
+        return self._running
+
+    @running.setter
+    def running(self, count: int) -> None:
+        self._whole.running += count - self._running
+        self._running = count
+
+    @property
+    def slots(self) -> int:
+        return self._whole.slots if self.account.runs is None else min(self._whole.slots, self.account.runs)
+
+    @property
+    def free(self) -> int:
+        return self._whole.free  # what the account may is asked anew for each run, by `room`: an offer may be old
+
+    def room(self) -> tuple[str, str, int | None] | None:
+        """`protocol.config.Room` for the places of the account: None if it may open one more child run."""
+        if self.account.runs is None or self._running < self.account.runs:
+            return None
+        text = f"the account {self.account.name!r} has {self._running} open runs at this worker, which is its limit"
+        return "BUSY", text, _BUSY_MS
+
+    def graph(self, address: bytes, bypass: tuple[str, ...] = ()) -> Graph | None:
+        found = self._whole.graph(address, bypass)
+        if found is not None:
+            self._check_labels(found)
+        return found
+
+    def keep_graph(self, address: bytes, body: bytes) -> None:
+        self._whole.keep_graph(address, body)
+
+    def _check_labels(self, graph: Graph) -> None:
+        problems = []
+        for name, labels in labels_by_node(graph).items():
+            if not self.account.clear(labels):
+                word = ", ".join(sorted(labels - self.account.clearance))
+                text = f"node {name!r} carries {word}, which the account {self.account.name!r} is not cleared for at this worker"
+                problems.append((name, "LABEL_WITHHELD", text))
+        if problems:
+            raise RefusedCut("LABEL_WITHHELD", problems)

@@ -1,0 +1,218 @@
+"""Whose a run is, what is kept for an account, and when a run goes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cloud.accounts import DAY_MS, Account
+from cloud.holdings import AccountStore, Holdings
+from graphs.errors import JournalError
+from graphs.journal import Journal
+from graphs.journal.ids import new_run_id
+from graphs.records import End, EndStatus, Known, Result, Submit, chain, encode
+from protocol.store import Trim, Write
+
+DEVICE = b"D" * 8
+ACCOUNTS = {
+    "default": Account(),
+    "alice": Account("alice", retention_ms=2 * DAY_MS),
+    "bob": Account("bob", unfetched_ms=9 * DAY_MS),
+}
+NOW = 1_900_000_000_000
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> int:
+        return self.now
+
+
+def in_a_store(home: Path, body: Callable[[Journal, Holdings, Clock], None]) -> None:
+    with Journal.open(home / "journal.db") as journal:
+        clock = Clock()
+        body(journal, Holdings(journal, ACCOUNTS, clock), clock)
+
+
+def commit(holdings: Holdings, account: str, run: bytes, *records: Known, of: bytes = DEVICE, first: int = 1) -> None:
+    chk, effects = 0, []
+    for seq, record in enumerate(records, first):
+        encoded = encode(record)
+        chk = chain(chk, encoded.type, encoded.tail)
+        effects.append(Write(run, of, seq, encoded, chk))
+    asyncio.run(AccountStore(holdings, ACCOUNTS[account]).commit(effects))
+
+
+def opened(holdings: Holdings, account: str, *, ended: bool = False, acked: bool = False) -> bytes:
+    run = new_run_id()
+    commit(holdings, account, run, Submit("", bytes(32), {}, {}))
+    if ended:
+        commit(holdings, account, run, End(EndStatus.COMPLETED, NOW, {}), of=holdings.journal.store_id)
+    if acked:
+        asyncio.run(AccountStore(holdings, ACCOUNTS[account]).commit([Trim(run, holdings.journal.store_id, 1)]))
+    return run
+
+
+def found(holdings: Holdings, account: str, runs: list[bytes]) -> tuple[set[bytes], set[bytes]]:
+    snapshot = asyncio.run(AccountStore(holdings, ACCOUNTS[account]).find(runs))
+    return {each.run for each in snapshot.logs}, set(snapshot.expired)
+
+
+def test_a_run_exists_for_its_account_only_after_a_restart_too(tmp_path: Path) -> None:
+    runs: list[bytes] = []
+
+    def before(journal: Journal, holdings: Holdings, clock: Clock) -> None:
+        runs.extend([opened(holdings, "alice"), opened(holdings, "bob")])
+        assert found(holdings, "alice", runs) == ({runs[0]}, set())
+
+    def after(journal: Journal, holdings: Holdings, clock: Clock) -> None:
+        assert found(holdings, "alice", runs) == ({runs[0]}, set())
+        assert found(holdings, "bob", runs) == ({runs[1]}, set())
+        assert found(holdings, "default", runs) == (set(), set())
+        refused = holdings.room(ACCOUNTS["alice"], runs[1])
+        assert refused is not None
+        assert refused[0] == "RUN_UNKNOWN"
+        assert holdings.room(ACCOUNTS["alice"], runs[0]) is None
+        assert holdings.room(ACCOUNTS["alice"], new_run_id()) is None
+
+    in_a_store(tmp_path, before)
+    in_a_store(tmp_path, after)
+
+
+def test_runs_from_before_there_were_accounts_are_the_default_ones(tmp_path: Path) -> None:
+    def body(journal: Journal, holdings: Holdings, clock: Clock) -> None:
+        run = new_run_id()
+        journal.create_run(run, role="child", graph_hash=bytes(32), name="cut", started=NOW)
+        journal.append(run, encode(Submit("", bytes(32), {}, {})))
+        journal.flush()
+        assert found(holdings, "default", [run])[0] == {run}
+        assert found(holdings, "alice", [run])[0] == set()
+
+    in_a_store(tmp_path, body)
+
+
+def test_bytes_are_counted_as_they_come_and_again_after_a_restart(tmp_path: Path) -> None:
+    counted: list[int] = []
+
+    def before(journal: Journal, holdings: Holdings, clock: Clock) -> None:
+        run = opened(holdings, "alice")
+        commit(holdings, "alice", run, Result("a", 1, 0, "x" * 5000, NOW, {}, None), of=journal.store_id)
+        counted.extend([holdings.stored("alice"), holdings.stored("bob")])
+        assert counted[0] > 5000
+        assert counted[1] == 0
+
+    in_a_store(tmp_path, before)
+    in_a_store(tmp_path, lambda journal, holdings, clock: counted.extend([holdings.stored("alice"), holdings.stored("bob")]))
+    assert counted[2:] == counted[:2]
+
+
+def test_a_full_account_opens_no_run_and_gets_a_condition_that_says_so(tmp_path: Path) -> None:
+    def body(journal: Journal, holdings: Holdings, clock: Clock) -> None:
+        small = Account("alice", disk=10)
+        assert holdings.full(small) is None
+        opened(holdings, "alice")
+        full = holdings.full(small)
+        assert full is not None
+        assert (full.condition, full.retryable) == ("QUOTA", False)
+        assert "'alice'" in full.message
+        refused = holdings.room(small, new_run_id())
+        assert refused is not None
+        assert (refused[0], refused[2]) == ("QUOTA", None)
+        assert holdings.full(ACCOUNTS["bob"]) is None
+
+    in_a_store(tmp_path, body)
+
+
+def test_far_over_its_quota_nothing_is_written_down(tmp_path: Path) -> None:
+    def body(journal: Journal, holdings: Holdings, clock: Clock) -> None:
+        holdings.wrote(ACCOUNTS["alice"], ACCOUNTS["alice"].disk + (1 << 30))
+        with pytest.raises(JournalError, match="QUOTA"):
+            opened(holdings, "alice")
+        assert journal.runs() == []
+
+    in_a_store(tmp_path, body)
+
+
+def test_retention_begins_when_the_device_has_everything(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def body(journal: Journal, holdings: Holdings, clock: Clock) -> None:
+        going = opened(holdings, "alice", ended=True, acked=True)
+        unfetched = opened(holdings, "alice", ended=True)
+        running = opened(holdings, "alice")
+        other = opened(holdings, "default", ended=True, acked=True)
+        before = holdings.stored("alice")
+        clock.now += 2 * DAY_MS - 1
+        assert holdings.prune() == []
+        clock.now += 1
+        assert holdings.prune() == [going]
+        assert {row.run for row in journal.runs()} == {unfetched, running, other}
+        assert 0 < holdings.stored("alice") < before
+        clock.now += 500 * DAY_MS
+        assert set(holdings.prune()) == {other}
+        assert {row.run for row in journal.runs()} == {unfetched, running}, "what was not fetched stays, however old"
+        assert caplog.text == ""
+
+    in_a_store(tmp_path, body)
+
+
+def test_what_was_never_fetched_goes_only_if_the_account_says_so_and_loudly(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs: list[bytes] = []
+    in_a_store(tmp_path, lambda journal, holdings, clock: runs.append(opened(holdings, "bob", ended=True)))
+
+    def body(journal: Journal, holdings: Holdings, clock: Clock) -> None:
+        ended = journal.runs()[0].ended
+        assert ended is not None
+        clock.now = ended + 9 * DAY_MS - 1
+        assert holdings.prune() == []
+        clock.now += 1
+        found(holdings, "bob", runs)
+        assert holdings.prune() == [], "a session still holds it"
+
+    def later(journal: Journal, holdings: Holdings, clock: Clock) -> None:
+        clock.now += 10_000 * DAY_MS
+        with caplog.at_level(logging.WARNING):
+            assert holdings.prune() == runs
+        assert "never fetched" in caplog.text
+        assert "bob" in caplog.text
+
+    in_a_store(tmp_path, body)
+    in_a_store(tmp_path, later)
+
+
+def test_a_removed_run_leaves_a_tombstone_for_a_while(tmp_path: Path) -> None:
+    runs: list[bytes] = []
+
+    def remove(journal: Journal, holdings: Holdings, clock: Clock) -> None:
+        runs.append(opened(holdings, "alice", ended=True, acked=True))
+        clock.now += 2 * DAY_MS
+        assert holdings.prune() == runs
+
+    def after(journal: Journal, holdings: Holdings, clock: Clock) -> None:
+        assert found(holdings, "alice", runs) == (set(), set(runs))
+        refused = holdings.room(ACCOUNTS["alice"], runs[0])
+        assert refused is not None
+        assert refused[0] == "RUN_EXPIRED"
+        clock.now += 92 * DAY_MS
+        assert holdings.prune() == []
+        assert holdings.room(ACCOUNTS["alice"], runs[0]) is None
+
+    in_a_store(tmp_path, remove)
+    in_a_store(tmp_path, after)
+    with Journal.open(tmp_path / "journal.db") as journal:
+        assert journal.metas("gone ") == journal.metas("owner ") == journal.metas("acked ") == {}
+
+
+def test_an_account_that_left_the_configuration_keeps_what_it_has(tmp_path: Path) -> None:
+    def body(journal: Journal, holdings: Holdings, clock: Clock) -> None:
+        opened(holdings, "alice", ended=True, acked=True)
+        clock.now += 1000 * DAY_MS
+        assert Holdings(journal, {"default": Account()}, clock).prune() == []
+
+    in_a_store(tmp_path, body)
