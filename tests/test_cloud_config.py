@@ -36,6 +36,7 @@ def test_everything_in_the_file_is_taken_with_paths_beside_it(tmp_path: Path) ->
     assert config.scripted == ("c",)
     assert config.agents == ("one", "two.py", "three")
     assert config.folder == tmp_path / "data"
+    assert set(config.accounts) == {"default"}
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,8 @@ def test_everything_in_the_file_is_taken_with_paths_beside_it(tmp_path: Path) ->
         ("agents: mine.py\n", "`agents` is a list of modules"),
         ("agents: [7]\n", "`agents` is a list of modules"),
         ("files: [a]\n", "`files` is a folder"),
+        ("accounts: [alice]\n", "`accounts` is a map of names"),
+        ("accounts: {alice: {quota: {runs: many}}}\n", "accounts.alice.quota.runs"),
         ("- models\n", "expected a map of entries, got list"),
         ("models: {\n", "cannot be read"),
     ],

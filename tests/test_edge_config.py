@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge.config import load_config
+from edge.pairings import Pairing, Pairings
 from graphs.environment import Environment
 from graphs.errors import UsageError
 
@@ -48,6 +49,15 @@ def test_variables_win_over_the_file(own_home: Path) -> None:
     assert "secret" not in repr(config)
 
 
+def test_the_worker_that_was_paired_last_is_used_unless_another_is_named(own_home: Path) -> None:
+    for host in ("one", "two"):
+        Pairings(own_home / "edge").put(Pairing(f"wss://{host}:1/v1/link", "secret", None, "default", 1))
+    assert load_config(environment(own_home)).url == "wss://two:1/v1/link"
+    write(own_home, "cloud: {url: ws://worker:1/v1/link, plain: true}\n")
+    config = load_config(environment(own_home))
+    assert (config.url, config.plain) == ("ws://worker:1/v1/link", True)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -55,6 +65,7 @@ def test_variables_win_over_the_file(own_home: Path) -> None:
         ("cloud: ws://127.0.0.1/\n", "`cloud` is a map with `url`"),
         ("cloud: {url: 7}\n", "`cloud` is a map with `url`"),
         ("cloud: {uri: x}\n", "`cloud` is a map with `url`"),
+        ("cloud: {plain: please}\n", "`cloud.plain` is true or false"),
         ("models: [small]\n", "`models` is a map of tier or name to a model's name"),
         ("models: {small: 7}\n", "`models` is a map of tier or name to a model's name"),
         ("offline: sometimes\n", "`offline` is true or false"),
