@@ -42,7 +42,7 @@ def test_a_code_is_printed_with_all_that_is_typed_on_the_device(cli: CommandLine
 def test_a_code_as_json(cli: CommandLine, serving: Serving) -> None:
     told = json.loads(cli("serve", "pair", "--account", "alice", "--json").stdout)
     assert (told["url"], told["fingerprint"], told["account"]) == (serving.url, serving.fingerprint, "alice")
-    assert Code.parse(told["code"])
+    assert Code.parse(told["code"]).text == told["code"]
 
 
 def test_without_a_worker_or_such_an_account_there_is_no_code(cli: CommandLine, own_home: Path) -> None:

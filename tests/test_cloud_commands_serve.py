@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -20,16 +22,37 @@ from processes import graphferry, serve
         (["--token-file", "nowhere"], "--token-file nowhere cannot be read"),
         (["--token-file", "empty"], "--token-file empty is empty"),
         (["--port", "70000"], "--port 70000"),
+        (["--config", "accounts.yaml"], "accounts.alice: unknown entry 'quotas'"),
+        (["--no-tls", "--tls-cert", "c.pem"], "contradict each other"),
+        (["--tls-key", "k.pem"], "give --tls-cert, too"),
+        (["--tls-cert", "nowhere.pem"], "nowhere.pem cannot be used"),
+        (["--tls-cert", "empty"], "cannot be used"),
         (["--port", "-1"], "--port -1"),
     ],
 )
 def test_what_cannot_be_served_is_said_before_it_starts(cli: CommandLine, tmp_path: Path, words: list[str], told: str) -> None:
     (tmp_path / "broken.yaml").write_text("modles: {}\n", encoding="utf-8")
     (tmp_path / "empty").write_text("\n", encoding="utf-8")
+    (tmp_path / "accounts.yaml").write_text("accounts: {alice: {quotas: 1}}\n", encoding="utf-8")
     outcome = cli("serve", *words) if "--port" in words else cli("serve", "--port", "0", *words)
     assert (outcome.status, outcome.stdout) == (2, "")
     assert told in outcome.stderr
     assert "Traceback" not in outcome.stderr
+
+
+def test_off_loopback_nothing_is_served_without_tls_unless_one_insists(own_home: Path, tmp_path: Path) -> None:
+    everywhere = ("--host", "0.0.0.0", "--public", "127.0.0.1")
+    with serve(*everywhere, home=own_home, cwd=tmp_path) as worker:
+        assert worker.url.startswith("wss://127.0.0.1:")
+        assert "no device may come yet" in worker.error_line()
+    with serve(*everywhere, "--no-tls", home=own_home, cwd=tmp_path) as worker:
+        assert worker.url.startswith("ws://127.0.0.1:")
+        assert "nothing is encrypted" in worker.error_line()
+        with closing(HTTPConnection("127.0.0.1", worker.port, timeout=20)) as connection:
+            connection.request("GET", "/v1/link")
+            assert connection.getresponse().status == 401, "nobody comes without a token"
+    with serve("--tls", home=own_home, cwd=tmp_path) as worker:
+        assert worker.url.startswith("wss://127.0.0.1:"), "on loopback, too, if asked for"
 
 
 def test_agents_of_ones_own_on_both_sides_and_a_token_from_a_file(own_home: Path, tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def test_everything_in_the_file_is_taken_with_paths_beside_it(tmp_path: Path) ->
     assert dict(config.servers) == {"d": Server("http://h/v1", "e")}
     assert config.agents == ("one", "two.py", "three")
     assert config.folder == tmp_path / "data"
+    assert set(config.accounts) == {"default"}
 
 
 @pytest.mark.parametrize(
@@ -56,6 +57,8 @@ def test_everything_in_the_file_is_taken_with_paths_beside_it(tmp_path: Path) ->
         ("agents: [7]\n", "`agents` is a list of modules"),
         ("memory: {pin: a}\n", "memory.pin is a list"),
         ("files: [a]\n", "`files` is a folder"),
+        ("accounts: [alice]\n", "`accounts` is a map of names"),
+        ("accounts: {alice: {quota: {runs: many}}}\n", "accounts.alice.quota.runs"),
         ("- models\n", "expected a map of entries, got list"),
         ("models: {\n", "cannot be read"),
     ],

@@ -81,9 +81,8 @@ def test_a_device_is_found_by_name_or_by_the_beginning_of_its_id(tmp_path: Path)
 
 def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
     with DeviceStore(tmp_path / "d.db") as store:
-        with pytest.raises(RuntimeError), store.transaction() as db:
-            store.add(db, bytes(16), "default", "x", 1, None)
-            raise RuntimeError
+        with pytest.raises(JournalError, match="cannot be used"), store.transaction() as db:
+            assert [store.add(db, bytes(size), "default", "x", 1, None) for size in (16, 15)], "15 bytes are no id"
         assert store.devices() == []
 
 

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import http.client
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cloud.access import Access
+from cloud.accounts import Account
 from cloud.server import WorkerServer
 from cloud.worker import Worker
 from conftest import CommandLine
 from gates import AGENTS
 from graphs.errors import UsageError, WorkerUnreachable
 from graphs.journal import Journal
+from graphs.journal.ids import new_run_id
 from graphs.loadagents import known_agents
 from graphs.models.scripted import ScriptedModel, ScriptedModels
+from graphs.records import Submit, encode
+from protocol import codec
 from protocol.config import Config, Role
 from protocol.events import Event, Ready
+from protocol.handshake import DeviceHello, Statement, Status
 from protocol.journal_store import JournalStore
-from protocol.transport import SUBPROTOCOL, connect
+from protocol.messages import Entry, Fault, Log, Ping, Pong
+from protocol.transport import SUBPROTOCOL, connect, open_socket
 from workers import ServedWorker, worker
 
 LINK = "/v1/link"
@@ -81,11 +91,11 @@ def test_without_a_token_every_device_of_this_machine_may_come(own_home: Path) -
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "example.org", ""])
-def test_only_loopback_is_served(own_home: Path, host: str) -> None:
+def test_without_tls_only_loopback_is_served(own_home: Path, host: str) -> None:
     async def main() -> None:
         with Journal.open(own_home / "cloud" / "journal.db") as journal:
             server = WorkerServer(Worker(journal, known_agents(), ScriptedModels()), host=host)
-            with pytest.raises(UsageError, match="only loopback addresses are served"):
+            with pytest.raises(UsageError, match="without TLS only loopback addresses are served"):
                 await server.start()
 
     asyncio.run(main())
@@ -159,3 +169,88 @@ def test_a_worker_that_stops_tells_its_devices(cli: CommandLine, own_home: Path,
         url = served.url
         assert cli("run", "g.yaml", "--cloud", url).status == 0
     assert cli("run", "g.yaml", "--cloud", url).status == 4
+
+
+# -- accounts
+
+
+class Raw:
+    """A device that says what a device would not."""
+
+    def __init__(self, url: str, token: str, device: bytes) -> None:
+        self._url = url
+        self._token = token
+        self.device = device
+        self.conn = 0
+
+    async def say(self, *messages: Any, logs: Sequence[Statement] = ()) -> list[Any]:
+        """Say HELLO and this, and give the answers up to the next PONG."""
+        self.conn += 1
+        hello = DeviceHello(self.device, self.device[:8], self.conn, logs=tuple(logs))
+        socket = await open_socket(self._url, self._token)
+        try:
+            await socket.send(b"".join(map(codec.encode, [hello.message(), *messages])))
+            found: list[Any] = []
+            async with asyncio.timeout(20):
+                await socket.send(codec.encode(Ping(1, 1)))
+                while not any(isinstance(each, Pong) for each in found):
+                    found += codec.decode(await socket.recv(decode=False))
+                return found
+        finally:
+            await socket.close()
+
+
+def opening(run: bytes, device: bytes) -> list[Any]:
+    submit = Submit("", bytes(32), {}, {})
+    return [Log(1, run, device[:8], 1), Entry(1, 1, encode(submit), submit)]
+
+
+def test_another_accounts_run_is_an_unknown_one_and_cannot_be_written_to(own_home: Path) -> None:
+    digest = {each: "sha256:" + hashlib.sha256(each.encode()).hexdigest() for each in ("a", "b")}
+    accounts = {
+        "default": Account(),
+        "alice": Account("alice", tokens={"x": digest["a"]}),
+        "bob": Account("bob", tokens={"y": digest["b"]}),
+    }
+    run = new_run_id()
+
+    async def main() -> None:
+        with Journal.open(own_home / "cloud" / "journal.db") as journal:
+            server = WorkerServer(Worker(journal, known_agents(), ScriptedModels()), access=Access(accounts))
+            url = await server.start()
+            alice, bob = Raw(url, "a", b"A" * 16), Raw(url, "b", b"B" * 16)
+            await alice.say(*opening(run, alice.device))
+            while not journal.knows(run):
+                await alice.say()
+            statement = Statement(run, alice.device[:8], 0, 0)
+            own = (await alice.say(logs=[statement]))[0].body["logs"]
+            assert own[0][2] == 1
+            for stranger in (bob, Raw(url, "b", alice.device)):
+                foreign = (await stranger.say(logs=[statement]))[0].body["logs"]
+                assert foreign == [[run, alice.device[:8], 0, 0, int(Status.UNKNOWN)]]
+                said = await stranger.say(*opening(run, stranger.device))
+                assert [each.code for each in said if isinstance(each, Fault)] == ["RUN_UNKNOWN"]
+            assert {head.writer for head in journal.heads(run)} <= {alice.device[:8], journal.store_id}
+            assert journal.have(run, alice.device[:8]) == 1
+            await server.stop()
+
+    asyncio.run(main())
+
+
+def test_a_result_the_account_has_no_room_for_is_a_condition_and_the_run_goes_on(
+    cli: CommandLine, own_home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "g.yaml").write_text(
+        "version: 0.5\nnodes:\n"
+        "  far: {agent: llmAgent, model: large, isResult: true, inputs: {prompt: hi}}\n"
+        "  near: {agent: copyAgent, isResult: true, inputs: {t: 1}}\n",
+        encoding="utf-8",
+    )
+    with worker(own_home) as served:
+        account = served.server._access.accounts["default"]
+        served.call(lambda: served.server._holdings.wrote(account, account.disk - 1))
+        outcome = cli("run", "g.yaml", "--cloud", served.url, "--json")
+    report = json.loads(outcome.stdout)
+    assert (outcome.status, report["status"]) == (3, "suspended")
+    assert report["errors"]["far"]["code"] == "QUOTA"
+    assert report["results"] == {"near": {"t": 1}}

@@ -6,7 +6,7 @@ import pytest
 
 from conftest import CommandLine
 from edge.pairings import Pairings
-from processes import graphferry, serve
+from processes import serve
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,8 @@ def test_a_code_that_is_asked_for_and_a_worker_that_runs_use(cli: CommandLine, o
     away = own_home / "worker"
     away.mkdir()
     with serve(home=away, cwd=tmp_path) as worker:
-        printed = graphferry("serve", "pair", home=away, cwd=tmp_path).stdout
+        at_worker = CommandLine({"GRAPHFERRY_HOME": str(away)}, tmp_path)
+        printed = at_worker("serve", "pair").stdout
         code = printed.split()[3]
         outcome = cli("pair", worker.url, "--name", "here", stdin=code + "\n")
         assert outcome.status == 0, outcome.stderr
@@ -51,7 +52,5 @@ def test_a_code_that_is_asked_for_and_a_worker_that_runs_use(cli: CommandLine, o
         assert again.status == 1
         assert "wrong, used up or expired" in again.stderr
         assert cli("run", "g.yaml").status == 0, "what was paired stays so"
-        other = cli(
-            "pair", worker.url, graphferry("serve", "pair", home=away, cwd=tmp_path).stdout.split()[3], GRAPHFERRY_CLOUD="ws://x/"
-        )
+        other = cli("pair", worker.url, at_worker("serve", "pair").stdout.split()[3], GRAPHFERRY_CLOUD="ws://x/")
         assert "runs use ws://x/ as before" in other.stdout

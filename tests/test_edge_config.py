@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge.config import load_config
+from edge.pairings import Pairing, Pairings
 from graphs.environment import Environment
 from graphs.errors import UsageError
 from graphs.models.servers import Server
@@ -60,6 +61,15 @@ def test_variables_win_over_the_file(own_home: Path) -> None:
     assert "secret" not in repr(config)
 
 
+def test_the_worker_that_was_paired_last_is_used_unless_another_is_named(own_home: Path) -> None:
+    for host in ("one", "two"):
+        Pairings(own_home / "edge").put(Pairing(f"wss://{host}:1/v1/link", "secret", None, "default", 1))
+    assert load_config(environment(own_home)).url == "wss://two:1/v1/link"
+    write(own_home, "cloud: {url: ws://worker:1/v1/link, plain: true}\n")
+    config = load_config(environment(own_home))
+    assert (config.url, config.plain) == ("ws://worker:1/v1/link", True)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -68,6 +78,7 @@ def test_variables_win_over_the_file(own_home: Path) -> None:
         ("cloud: {url: 7}\n", "`cloud` is a map with `url`"),
         ("memory: {budget: lots}\n", "memory.budget is a share"),
         ("cloud: {uri: x}\n", "`cloud` is a map with `url`"),
+        ("cloud: {plain: please}\n", "`cloud.plain` is true or false"),
         ("models: [small]\n", "`models` is a map of tier or name to a model's name"),
         ("models: {small: 7}\n", "`models` is a map of tier or name to a model's name"),
         ("models: {small: {model: x}}\n", "or to a server with `url`"),

@@ -34,7 +34,7 @@ def test_tokens_that_others_may_read_are_not_used(tmp_path: Path, mode: int) -> 
     pairings = Pairings(tmp_path)
     pairings.put(pairing())
     pairings.path.chmod(mode)
-    for look in (lambda: pairings.all(), lambda: credentials(tmp_path, URL, None)):
+    for look in (pairings.all, lambda: credentials(tmp_path, URL, None)):
         with pytest.raises(UsageError, match="others may read it") as caught:
             look()
         assert f"chmod 600 {pairings.path}" in (caught.value.hint or "")

@@ -243,3 +243,30 @@ def test_a_damaged_file_is_a_journal_error(journal: Journal) -> None:
     db.close()
     with pytest.raises(JournalError, match=r"journal\.db cannot be read: no such table: records"):
         list(journal.records(run))
+
+
+# What is kept beside runs
+
+
+def test_facts_are_listed_by_how_their_keys_begin_and_forgotten(journal: Journal) -> None:
+    for key in ("owner 1", "owner 2", "owned", "Owner 3", "owner%"):
+        journal.set_meta(key, key.encode())
+    journal.flush()
+    assert journal.metas("owner ") == {"owner 1": b"owner 1", "owner 2": b"owner 2"}
+    journal.drop_meta("owner 1")
+    journal.drop_meta("never was")
+    journal.flush()
+    assert journal.metas("owner ") == {"owner 2": b"owner 2"}
+    assert journal.metas("") == journal.metas("o") | {"Owner 3": b"Owner 3"}
+
+
+def test_the_bytes_of_runs_are_those_of_their_records(journal: Journal) -> None:
+    one, two = create(journal, 1), create(journal, 2)
+    fill(journal, one, 3)
+    assert journal.sizes() == {one: sum(len(encode(result(number)).tail) for number in (1, 2, 3))}
+    journal.accept(two, OTHER, 1, encode(result(1)))
+    journal.append(two, encode(result(2)))
+    journal.flush()
+    assert journal.sizes(two) == {two: sum(len(encode(result(number)).tail) for number in (1, 2))}
+    assert set(journal.sizes()) == {one, two}
+    assert journal.sizes(run_id(9)) == {}

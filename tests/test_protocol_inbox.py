@@ -146,6 +146,25 @@ def test_a_busy_worker_writes_nothing_and_is_asked_again() -> None:
     assert len(pair.worker.records(run, DEVICE)) == 1
 
 
+def test_a_new_run_has_to_find_room_and_one_that_is_known_does_not() -> None:
+    asked: list[bytes] = []
+    answers: list[tuple[str, str, int | None] | None] = [None, ("QUOTA", "full", None)]
+
+    def room(run: bytes) -> tuple[str, str, int | None] | None:
+        asked.append(run)
+        return answers[len(asked) - 1]
+
+    pair = connected(worker={"room": room})
+    first = pair.open()
+    pair.settle()
+    second = pair.open(2)
+    pair.settle()
+    assert asked == [first, second], "once for each new run"
+    assert pair.device.seen(Refused) == [Refused(second, "QUOTA", "full", None)]
+    assert len(pair.worker.records(first, DEVICE)) == 1
+    assert pair.worker.records(second, DEVICE) == []
+
+
 def test_offers_change_at_most_once_a_second() -> None:
     pair = connected()
     for queue in (1, 2, 3):

@@ -81,7 +81,7 @@ def test_a_key_of_another_certificate_is_refused() -> None:
 
 
 async def reach(port: int, context: ssl.SSLContext) -> str | None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="localhost")
+    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="localhost")
     version: str | None = writer.get_extra_info("ssl_object").version()
     writer.close()
     await writer.wait_closed()

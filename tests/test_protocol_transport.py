@@ -6,19 +6,25 @@ import asyncio
 import http.client
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect as open_socket
+from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
+from certificates import certificate
 from graphs.errors import UsageError, WorkerUnreachable
 from protocol import codec
 from protocol.errors import WorkerRefused
 from protocol.handshake import DeviceHello
+from protocol.link import send_last
 from protocol.messages import Fault
-from protocol.transport import MAX_PACKET, PATH, SUBPROTOCOL, connect, listen
+from protocol.pairing import PAIR_PATH
+from protocol.tls import server_context
+from protocol.transport import MAX_PACKET, PATH, SUBPROTOCOL, accept, connect, listen
 from wire.memory_store import MemoryStore
 from wire.pair import DEVICE, DEVICE_ID, STORES
 from wire.sockets import DEVICE_CONFIG, TOKEN, Worker, run, serving
@@ -91,6 +97,52 @@ def test_only_loopback_is_served(host: str) -> None:
     async def main() -> None:
         with pytest.raises(UsageError, match="loopback"):
             await listen(lambda _: None, host=host, port=0, token=None)
+
+    run(main)
+
+
+def test_another_address_is_served_with_tls_or_where_the_network_is_said_to_be_safe() -> None:
+    async def main() -> None:
+        for more in ({"tls": server_context(certificate("first"))}, {"plain": True}):
+            server = await listen(lambda _: None, host="0.0.0.0", port=0, token=None, **more)
+            server.close()
+            await server.wait_closed()
+
+    run(main)
+
+
+def test_who_may_come_is_asked_for_each_request_of_the_link_and_of_pairing() -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    def admit(path: str, token: str | None) -> tuple[HTTPStatus, str] | None:
+        asked.append((path, token))
+        return (HTTPStatus.TOO_MANY_REQUESTS, "later") if path == PAIR_PATH else (HTTPStatus.FORBIDDEN, "no")
+
+    async def main() -> None:
+        server = await listen(lambda _: None, host="127.0.0.1", port=0, admit=admit)
+        url = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+        assert await status(url + PATH) == 403
+        assert await status(url + PAIR_PATH, additional_headers={}) == 429
+        assert await status(url + "/", additional_headers={}) == 404
+        assert asked == [(PATH, TOKEN), (PAIR_PATH, None)]
+        server.close()
+        await server.wait_closed()
+
+    run(main)
+
+
+def test_a_device_that_is_sent_away_after_the_upgrade_says_why() -> None:
+    async def main() -> None:
+        async def handle(socket: ServerConnection) -> None:
+            await accept(socket)
+            await send_last(socket, Fault("AUTH_FORBIDDEN", "not you", True), 4403)
+
+        server = await listen(handle, host="127.0.0.1", port=0)
+        error = await refused(f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}{PATH}")
+        assert isinstance(error, WorkerRefused)
+        assert "not you" in error.message
+        server.close()
+        await server.wait_closed()
 
     run(main)
 

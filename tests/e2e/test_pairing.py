@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from conftest import Outcome
+from conftest import CommandLine, Outcome
 from edge.pairings import Pairings
 from gates import gates
 from logbook import made
@@ -37,6 +37,8 @@ class Two:
         self.worker.mkdir()
         (folder / "g.yaml").write_text(GRAPH, encoding="utf-8")
         self.codes: list[str] = []
+        self.all_real = False
+        """Whether all commands are processes of their own, not only the worker and what says `real`."""
 
     @contextmanager
     def serving(self, *words: str, accounts: str = "{}", debug: bool = False) -> Iterator[Worker]:
@@ -45,10 +47,15 @@ class Two:
             yield worker
 
     def at_worker(self, *words: str) -> Outcome:
-        return graphferry("serve", *words, home=self.worker, cwd=self.folder)
+        return self.command(self.worker, "serve", *words)
 
-    def at_device(self, *words: str, **environ: str) -> Outcome:
-        return graphferry(*words, home=self.device, cwd=self.folder, **environ)
+    def at_device(self, *words: str, real: bool = False, **environ: str) -> Outcome:
+        return self.command(self.device, *words, real=real, **environ)
+
+    def command(self, home: Path, *words: str, real: bool = False, **environ: str) -> Outcome:
+        if real or self.all_real:
+            return graphferry(*words, home=home, cwd=self.folder, **environ)
+        return CommandLine({"GRAPHFERRY_HOME": str(home)}, self.folder)(*words, **environ)
 
     def pair(self, url: str, *words: str, account: str = "default") -> Outcome:
         told = json.loads(self.at_worker("pair", "--json", "--account", account).stdout)
@@ -85,6 +92,7 @@ def test_pair_run_revoke_refused(two: Two) -> None:
 
 
 def test_no_code_and_no_token_is_written_anywhere_it_does_not_belong(two: Two) -> None:
+    two.all_real = True
     with two.serving(debug=True) as worker:
         outcomes = [two.pair(worker.url)]
         first = two.token
@@ -93,7 +101,7 @@ def test_no_code_and_no_token_is_written_anywhere_it_does_not_belong(two: Two) -
         outcomes += [two.at_worker("devices"), two.at_worker("devices", "--json"), two.at_worker("devices", "revoke", "laptop")]
         outcomes += [two.at_device("run", "g.yaml", GRAPHFERRY_DEBUG="1"), two.at_device("runs", "show", json_id(two))]
         outcomes.append(two.pair(worker.url))
-        worker.send(subprocess.signal.SIGTERM)  # type: ignore[attr-defined]
+        worker.send(signal.SIGTERM)
         outcomes.append(worker.outcome())
     assert [each.status for each in outcomes] == [0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0]
     secrets = [first, two.token, *two.codes, *(code.replace("-", "") for code in two.codes), *(code[5:] for code in two.codes)]
@@ -174,8 +182,8 @@ def test_a_token_from_a_file_works_over_tls_with_a_certificate_that_is_verified(
     with two.serving(*words) as worker:
         run = ("run", "g.yaml", "--cloud", worker.url)
         verified = {"SSL_CERT_FILE": str(two.folder / "cert.pem")}
-        assert two.at_device(*run, GRAPHFERRY_TOKEN="open sesame", **verified).status == 0
-        wrong = two.at_device(*run, GRAPHFERRY_TOKEN="open", **verified)
+        assert two.at_device(*run, real=True, GRAPHFERRY_TOKEN="open sesame", **verified).status == 0
+        wrong = two.at_device(*run, real=True, GRAPHFERRY_TOKEN="open", **verified)
         assert wrong.status == 4
         assert "does not accept this token" in wrong.stderr
         assert two.at_device(*run, GRAPHFERRY_TOKEN="open sesame").status == 4
@@ -214,10 +222,10 @@ def test_no_more_runs_at_once_than_the_account_has(two: Two) -> None:
             held = gate.next()
             other = two.folder / "device 2"
             code = json.loads(two.at_worker("pair", "--json").stdout)["code"]
-            assert graphferry("pair", worker.url, code, home=other, cwd=two.folder).status == 0
-            second = graphferry("run", "g.yaml", home=other, cwd=two.folder)
+            assert two.command(other, "pair", worker.url, code).status == 0
+            second = two.command(other, "run", "g.yaml")
             assert second.status in (3, 4)
             assert "1 open runs at this worker, which is its limit" in second.stderr
             held.release("done")
             assert device.outcome().status == 0
-        assert graphferry("run", "g.yaml", home=other, cwd=two.folder).status == 0
+        assert two.command(other, "run", "g.yaml").status == 0
