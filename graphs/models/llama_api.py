@@ -186,6 +186,11 @@ class Llama:
         self.cut(sequence)
         return False
 
+    def close(self) -> None:
+        """Frees the context and the model; nothing may be asked afterwards. A process that ends need not."""
+        self._lib.llama_free(self._context)
+        self._lib.llama_model_free(self._model)
+
     # -- grammars and embeddings
 
     def grammar(self, rules: str) -> Grammar:
@@ -335,6 +340,10 @@ class EmbeddingContext:
         self._dimensions = dimensions
         self.batch = batch
         self.together = _MAX_TOGETHER
+
+    def close(self) -> None:
+        """Frees the context."""
+        self._lib.llama_free(self._context)
 
     def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
         """A vector of length 1 for each text's tokens, of which there is at least one. Raises ValueError, Aborted, Broken."""

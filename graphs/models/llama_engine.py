@@ -119,7 +119,7 @@ class Engine:
     @property
     def idle(self) -> bool:
         """Whether there is nothing to compute."""
-        return not self._writing and not self._embedder
+        return not (self._writing or self._embedder or self._kept)
 
     def submit(self, request: Mapping[str, Any]) -> None:
         """Takes a `generate` or `embed` frame. What is refused is answered at once."""

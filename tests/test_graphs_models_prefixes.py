@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from hypothesis import given, strategies as st
+
+from graphs.models.prefixes import Prefixes, shared_length
+
+TOKENS = st.lists(st.integers(0, 2), max_size=12)
+
+
+@given(TOKENS, TOKENS)
+def test_shared_length_is_the_longest_common_beginning(one: list[int], other: list[int]) -> None:
+    length = shared_length(one, other)
+    assert one[:length] == other[:length]
+    assert length == min(len(one), len(other)) or one[length] != other[length]
+
+
+def kept(*lists: list[int], most: int = 4) -> Prefixes:
+    prefixes = Prefixes(most + 2, most)
+    for tokens in lists:
+        sequence = prefixes.take()
+        assert sequence is not None
+        prefixes.keep(sequence, tokens)
+    return prefixes
+
+
+def test_the_longest_beginning_is_found_and_of_equals_the_lasting_one() -> None:
+    prefixes = kept([1, 2, 9], [1, 2, 3, 4])
+    holder, length = prefixes.find([1, 2, 3, 5])
+    assert (holder and holder.tokens, length) == ([1, 2, 3, 4], 3)
+    sequence = prefixes.take()
+    assert sequence is not None
+    lasting, _ = prefixes.keep(sequence, [1, 2, 3], lasting=True)
+    assert prefixes.find([1, 2, 3, 5]) == (lasting, 3)
+    assert prefixes.find([7]) == (None, 0)
+
+
+def test_what_lies_ready_already_is_not_kept_twice_and_what_a_longer_one_begins_with_goes() -> None:
+    prefixes = kept([1, 2])
+    sequence = prefixes.take()
+    assert sequence is not None
+    assert prefixes.keep(sequence, [1, 2]) == (None, [sequence])
+    longer = prefixes.take()
+    assert longer is not None
+    entry, emptied = prefixes.keep(longer, [1, 2, 3])
+    assert entry is not None
+    assert len(emptied) == 1
+    assert len(prefixes) == 1
+    announced = prefixes.take()
+    assert announced is not None
+    assert prefixes.keep(announced, [1, 2], lasting=True)[1] == []
+    assert len(prefixes) == 2
+
+
+def test_the_one_used_longest_ago_goes_first_but_never_one_in_use() -> None:
+    prefixes = kept([1], [2], [3])
+    first, _ = prefixes.find([1])
+    second, _ = prefixes.find([2])
+    assert first is not None
+    assert second is not None
+    prefixes.use(first)
+    prefixes.use(second)
+    prefixes.done_with(second)
+    prefixes.evict()
+    assert prefixes.find([3]) == (None, 0)
+    assert prefixes.evict() == second.sequence
+    assert prefixes.evict() is None
+    assert prefixes.evict(pinned=True) == first.sequence
+
+
+@given(st.lists(st.tuples(TOKENS, st.booleans()), max_size=30))
+def test_sequences_are_never_lost_nor_handed_out_twice(works: list[tuple[list[int], bool]]) -> None:
+    prefixes = Prefixes(7, 5)
+    for tokens, lasting in works:
+        sequence = prefixes.take()
+        assert sequence is not None
+        entry, emptied = prefixes.keep(sequence, tokens, lasting=lasting)
+        assert (entry is None) == (sequence in emptied)
+        assert len(prefixes) <= 5
+    free = []
+    while (sequence := prefixes.take()) is not None:
+        free.append(sequence)
+    assert len(set(free)) == len(free) == 7 - len(prefixes)
