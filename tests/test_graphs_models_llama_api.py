@@ -147,8 +147,8 @@ def test_vectors_have_length_one_and_like_texts_are_near(llama: Llama) -> None:
     assert cat @ kitten > cat @ market
     (alone,) = context.embed(tokens[:1])
     assert cat @ np.array(alone) == pytest.approx(1, abs=1e-3)
-    none: list[list[int]] = []
-    for wrong in (none, [none], [[5]] * 33, [[5] * (context.batch + 1)]):
+    wrongs: list[list[list[int]]] = [[], [[]], [[5]] * 33, [[5] * (context.batch + 1)]]
+    for wrong in wrongs:
         with pytest.raises(ValueError, match="do not fit a batch"):
             context.embed(wrong)
     context.close()

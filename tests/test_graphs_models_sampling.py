@@ -87,7 +87,7 @@ def test_allowed_tokens_are_drawn_as_often_as_among_themselves() -> None:
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_even_the_least_likely_token_is_found(temperature: float) -> None:
-    line = np.full(1000, -30.0, np.float32)
+    line: Any = np.full(1000, -30.0, np.float32)
     line[3] = 0.0
     assert drawn(line, temperature=temperature, times=1, grammar=Allows(777)) == {777: 1}
     with pytest.raises(Stuck):

@@ -116,7 +116,7 @@ def _shared(context: AgentContext, messages: Sequence[Value]) -> int:
     """How many messages are the same for all rows of a map, as far as is known here: the system's, and a history the graph writes out."""
     written_out = truthy(context.params.get("messages")) and not truthy(context.inputs.get("messages"))
     history = len(context.params["messages"]) if written_out else 0
-    return history + (_role(messages[0]) == "system")
+    return history + int(_role(messages[0]) == "system")
 
 
 def _role(message: Value) -> Value:
