@@ -31,7 +31,7 @@ from typing import Any, BinaryIO, NoReturn
 
 from graphs.models import frames
 
-__all__ = ["main"]
+__all__ = ["main", "renderer"]
 
 
 class _Requests:
@@ -151,12 +151,12 @@ def _engine(load: Mapping[str, Any], outgoing: _Outgoing) -> tuple[Any, dict[str
         states = States(
             Path(load["states"]["folder"]), f"{load['states']['digest']} {version} f16", limit=load["states"]["limit"]
         )
-    prompts = Prompts(model, _renderer(llama_cpp, model), model.begin)
+    prompts = Prompts(model, renderer(llama_cpp, model), model.begin)
     engine = Engine(model, prompts, Grammars(llama_cpp), outgoing.emit, slots=slots, states=states)
     return engine, {"context": model.context, "template": model.template is not None, "version": version, "slots": slots}
 
 
-def _renderer(llama_cpp: Any, model: Any) -> Any:
+def renderer(llama_cpp: Any, model: Any) -> Any:
     """Writes messages as the model's own template does; None if it has none."""
     if not model.template:
         return None
