@@ -147,6 +147,10 @@ def high_level(path: Path, context: int) -> Way:
     llama_cpp.llama_cpp.llama_vocab_is_eog = lambda *_: False
     llama_cpp.llama_cpp.llama_token_is_eog = lambda *_: False
     llama = llama_cpp.Llama(str(path), n_ctx=context, n_threads=1, n_threads_batch=1, verbose=False)
+    template = llama_cpp.llama_chat_format.Jinja2ChatFormatter(
+        llama.metadata["tokenizer.chat_template"], "<|im_end|>", "<|im_start|>"
+    )
+    llama.chat_handler = template.to_chat_handler()  # the one it makes itself ends answers
 
     async def answer(prompts: Prompts, tokens: int) -> None:
         got = []

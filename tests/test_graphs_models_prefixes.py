@@ -15,7 +15,7 @@ def test_shared_length_is_the_longest_common_beginning(one: list[int], other: li
 
 
 def kept(*lists: list[int], most: int = 4) -> Prefixes:
-    prefixes = Prefixes(most + 2, most)
+    prefixes = Prefixes(most + 2, most, 1000)
     for tokens in lists:
         sequence = prefixes.take()
         assert sequence is not None
@@ -67,9 +67,41 @@ def test_the_one_used_longest_ago_goes_first_but_never_one_in_use() -> None:
     assert prefixes.evict(pinned=True) == first.sequence
 
 
+def test_what_is_kept_takes_its_part_of_the_cells_and_the_last_stays() -> None:
+    prefixes = Prefixes(12, 10, 80)
+
+    def keep(first: int, length: int, *, lasting: bool = False) -> None:
+        sequence = prefixes.take()
+        assert sequence is not None
+        prefixes.keep(sequence, [first, *range(100, 99 + length)], lasting=lasting)
+
+    def lengths() -> list[int]:
+        return sorted(len(each.tokens) for each in prefixes._kept.values())
+
+    for first in range(4):
+        keep(first, 6, lasting=True)
+    assert lengths() == [6, 6, 6]
+    keep(9, 5)
+    keep(8, 4)
+    assert lengths() == [4, 5, 6, 6, 6]
+    keep(7, 40)
+    assert lengths() == [6, 6, 6, 40]
+    keep(6, 5)
+    assert lengths() == [5, 6, 6, 6]
+
+
+def test_a_common_beginning_counts_once() -> None:
+    prefixes = Prefixes(12, 10, 80)
+    for last in range(6):
+        sequence = prefixes.take()
+        assert sequence is not None
+        prefixes.keep(sequence, [*range(15), 100 + last], lasting=True)
+    assert len(prefixes) == 5  # 15 + 5 cells of 20
+
+
 @given(st.lists(st.tuples(TOKENS, st.booleans()), max_size=30))
 def test_sequences_are_never_lost_nor_handed_out_twice(works: list[tuple[list[int], bool]]) -> None:
-    prefixes = Prefixes(7, 5)
+    prefixes = Prefixes(7, 5, 1000)
     for tokens, lasting in works:
         sequence = prefixes.take()
         assert sequence is not None

@@ -97,14 +97,15 @@ class Scheduler:
     """The jobs of one model.
 
     `slots` answers are written at once. A batch has at most `rows` rows; parts of prompts take at most `alone` of them, and `beside`
-    where streams wait for the batch. `keeps` sequences, more than slots, keep what was computed, if `shares`.
+    where streams wait for the batch. `keeps` sequences, more than slots, keep what was computed in parts of
+    the `cells` of the cache, if `shares`.
     """
 
-    def __init__(self, slots: int, *, rows: int, alone: int, beside: int, keeps: int, shares: bool = True) -> None:
+    def __init__(self, slots: int, *, rows: int, alone: int, beside: int, keeps: int, cells: int, shares: bool = True) -> None:
         assert keeps > slots, "every slot may pin one, and one must be free to go"
         self._slots, self._rows, self._alone, self._beside = slots, rows, alone, beside
         self._shares = shares
-        self.prefixes = Prefixes(slots + keeps, keeps)
+        self.prefixes = Prefixes(slots + keeps, keeps, cells)
         self.running: list[Job] = []
         self._waiting: dict[str, list[Job]] = {}
         self._moves: list[Move] = []

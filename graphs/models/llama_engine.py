@@ -343,7 +343,13 @@ class Engine:
     def _new_scheduler(self) -> Scheduler:
         slots, model = self._slots, self._model
         return Scheduler(
-            slots, rows=model.batch, alone=min(ALONE, model.batch), beside=BESIDE, keeps=2 * slots, shares=model.shares
+            slots,
+            rows=model.batch,
+            alone=min(ALONE, model.batch),
+            beside=BESIDE,
+            keeps=2 * slots,
+            cells=model.context,
+            shares=model.shares,
         )
 
     # -- the cache

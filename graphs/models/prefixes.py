@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 __all__ = ["Kept", "Prefixes", "shared_length"]
 
@@ -40,11 +41,16 @@ class Kept:
 
 
 class Prefixes:
-    """The sequences 0 to `sequences` - 1. At most `most` of them are kept, the others are for running answers."""
+    """The sequences 0 to `sequences` - 1. At most `most` of them are kept, the others are for running answers.
 
-    def __init__(self, sequences: int, most: int) -> None:
+    What is kept costs every computation a little: attention reads all cells in use. So of `cells` a quarter may be kept for announced
+    beginnings and an eighth for what else was computed; the last used stays whatever its length, for the next turn of a conversation.
+    """
+
+    def __init__(self, sequences: int, most: int, cells: int) -> None:
         self._free = list(range(sequences - 1, -1, -1))
         self._most = most
+        self._lasting, self._passing = cells // 4, cells // 8
         self._kept: dict[int, Kept] = {}
         self._uses = 0
 
@@ -97,7 +103,18 @@ class Prefixes:
         self._touch(kept)
         while len(self._kept) > self._most and (evicted := self.evict(besides=kept)) is not None:
             emptied.append(evicted)
-        return kept, emptied
+        return kept, emptied + self._trimmed(kept)
+
+    def _trimmed(self, besides: Kept) -> list[int]:
+        """Gives up what was not used for longest until the rest is within its limits; their sequences."""
+        emptied = []
+        idle = sorted((each for each in self._kept.values() if not each.pins and each is not besides), key=lambda each: each.used)
+        for each in idle:
+            lasting = _distinct([kept for kept in self._kept.values() if kept.lasting])
+            size = lasting if each.lasting else _distinct(list(self._kept.values())) - lasting
+            if size > (self._lasting if each.lasting else self._passing):
+                emptied.append(self._drop(each))
+        return emptied
 
     def evict(self, besides: Kept | None = None, *, pinned: bool = False) -> int | None:
         """Gives up what was not used for longest; its sequence, to be emptied. None if all is in use, unless `pinned` may go too."""
@@ -116,3 +133,9 @@ class Prefixes:
         del self._kept[kept.sequence]
         self._free.append(kept.sequence)
         return kept.sequence
+
+
+def _distinct(kept: list[Kept]) -> int:
+    """How many cells they take together: a common beginning lies there once."""
+    lists = sorted(each.tokens for each in kept)
+    return sum(map(len, lists)) - sum(shared_length(one, other) for one, other in pairwise(lists))

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from graphs.models.prefixes import shared_length
 
-__all__ = ["Prompt", "Prompts", "Refusal", "Tokeniser", "turns"]
+__all__ = ["Prompt", "Prompts", "Refusal", "Tokeniser", "shortened", "turns"]
 
 _TEMPLATE: Final = "tokenizer.chat_template"
 _SYSTEM: Final = frozenset({"system", "developer"})
@@ -62,32 +62,11 @@ class Prompts:
     def make(self, messages: Messages, *, max_tokens: int | None, shared: int = 0, fit: bool = False) -> Prompt:
         """The prompt of messages. Raises Refusal."""
         kept, tokens = messages, self._tokens(messages, answer=True)
-        if fit and len(tokens) + self._least(max_tokens) > self._model.context:
-            kept, tokens = self._shortened(messages, tokens, max_tokens)
+        if fit:
+            kept = shortened(messages, lambda some: len(self._tokens(some, answer=True)), self._model.context, max_tokens)
+            tokens = tokens if kept is messages else self._tokens(kept, answer=True)
         room = self._room(len(tokens), max_tokens)
         return Prompt(tokens, self._shared(kept, shared, tokens), room, len(messages) - len(kept))
-
-    def _least(self, max_tokens: int | None) -> int:
-        return max_tokens if max_tokens is not None else self._model.context // _FREE
-
-    def _shortened(self, messages: Messages, tokens: list[int], max_tokens: int | None) -> tuple[Messages, list[int]]:
-        """Without as many of the oldest turns as it takes; without all of them if even that is too long."""
-        head, middle, last = turns(messages)
-
-        def without(count: int) -> tuple[Messages, list[int]]:
-            kept = [*head, *(message for turn in middle[count:] for message in turn), *last]
-            return kept, self._tokens(kept, answer=True)
-
-        best = messages, tokens
-        low, high = 1, len(middle)  # how many turns to drop lies between
-        while low <= high:
-            count = (low + high) // 2
-            made = without(count)
-            if len(made[1]) + self._least(max_tokens) <= self._model.context:
-                best, high = made, count - 1
-            else:
-                low = count + 1
-        return best if best[0] is not messages or not middle else without(len(middle))
 
     def _tokens(self, messages: Messages, *, answer: bool) -> list[int]:
         if self._render is None:
@@ -122,6 +101,31 @@ class Prompts:
             return shared_length(self._tokens(messages[:shared], answer=False), tokens)
         except Refusal:  # a template may want a user's message; without the hint all is computed as well
             return 0
+
+
+def shortened(messages: Messages, size: Callable[[Messages], int], context: int, max_tokens: int | None) -> Messages:
+    """Messages without as many of the oldest turns as it takes for prompt and answer to fit a context, and no more; the same object
+    where they fit as they are.
+
+    What stays in any case are the leading system messages, the last user's message and what follows it. `size` says how many tokens a
+    prompt has. Without `max_tokens` a quarter of the context is kept free for the answer, as far as that can be had.
+    """
+    least = max_tokens if max_tokens is not None else context // _FREE
+    if size(messages) + least <= context:
+        return messages
+    head, middle, last = turns(messages)
+
+    def without(count: int) -> Messages:
+        return [*head, *(message for turn in middle[count:] for message in turn), *last]
+
+    best, low, high = len(middle), 1, len(middle) - 1  # if anything fits, it is without at least `low` and at most `best` turns
+    while low <= high:
+        count = (low + high) // 2
+        if size(without(count)) + least <= context:
+            best, high = count, count - 1
+        else:
+            low = count + 1
+    return without(best) if best else messages
 
 
 def turns(messages: Messages) -> tuple[list[Mapping[str, Any]], list[list[Mapping[str, Any]]], list[Mapping[str, Any]]]:
