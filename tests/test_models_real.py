@@ -312,8 +312,8 @@ def test_tools_are_called_by_their_schema_and_results_are_read() -> None:
         assert (await model.generate(replace(request, messages=answered, tool_choice="none", max_tokens=8))).text
         free = await model.generate(replace(request, tool_choice="auto", max_tokens=16))
         assert free.text or free.tool_calls
+        bad = {"type": "function", "function": {"name": "x", "parameters": {"properties": {"a": {"type": "no such type"}}}}}
         with pytest.raises(ModelRefused, match="tools cannot be kept"):
-            bad = {"type": "function", "function": {"name": "x", "parameters": {"properties": {"a": {"type": "no such type"}}}}}
             await model.generate(replace(request, tools=[bad]))
 
     with_model(use)
