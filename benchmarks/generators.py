@@ -90,21 +90,17 @@ class InProcess:
 
     async def answer(self, prompts: Prompts, tokens: int, **more: Any) -> None:
         self.ended, self.decoding = [], 0.0
-        plain: dict[str, Any] = {
-            "temperature": 0.0,
-            "top_p": 1.0,
-            "seed": None,
-            "stop": [],
-            "response_format": None,
-            "tools": [],
-            "tool_choice": None,
-        }
-        plain |= {"run": "", "priority": 0.0, "shared": 1, "fit": False, "confidence": False, **more}
         for number, messages in enumerate(prompts):
-            self.engine.submit({"t": "generate", "id": number, "messages": messages, "max_tokens": tokens, **plain})
+            self.submit(number, messages, tokens, **more)
         while not self.engine.idle:
             self.engine.step()
         _require("our engine", [each.get("completion_tokens", -1) for each in self.ended], tokens)
+
+    def submit(self, number: int, messages: Sequence[dict[str, str]], tokens: int, **more: Any) -> None:
+        """Hands one request over."""
+        request: dict[str, Any] = {"t": "generate", "id": number, "messages": messages, "max_tokens": tokens, "temperature": 0.0}
+        request |= {"top_p": 1.0, "seed": None, "stop": [], "response_format": None, "tools": [], "tool_choice": None}
+        self.engine.submit(request | {"run": "", "priority": 0.0, "shared": 1, "fit": False, "confidence": False, **more})
 
     def _emit(self, frame: dict[str, Any]) -> None:
         if frame["t"] != "token":

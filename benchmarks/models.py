@@ -1,6 +1,6 @@
 """The model host beside llama-cpp-python's own interface, llama.cpp's server and llama.cpp alone.
 
-    python -m benchmarks.models [--smoke] [--repeats N] [--write]
+    python -m benchmarks.models [--smoke] [--repeats N] [--only NAMES] [--write]
 
 Needs llama.cpp and the small model (`make model`); without them, and without xllamacpp for its rows, it says what it leaves out.
 """
@@ -13,8 +13,9 @@ import importlib.util
 import statistics
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -160,7 +161,7 @@ async def extras(path: Path, sizes: Sizes, rounds: Rounds) -> AsyncIterator[Row]
         yield _slower(f"a token with {name}: without", extra, plain, goal)
 
 
-async def mapped(path: Path, sizes: Sizes) -> AsyncIterator[Row]:
+async def mapped(path: Path, sizes: Sizes, _: Rounds) -> AsyncIterator[Row]:
     """A map whose rows all read one document."""
     import graphferry as gf
 
@@ -235,6 +236,30 @@ async def restored(path: Path, sizes: Sizes, rounds: Rounds) -> AsyncIterator[Ro
     yield _faster(f"{len(tokens)} tokens out of a file: computing them", reading, computing, 20, milliseconds=True)
 
 
+async def stopped(path: Path, sizes: Sizes, _: Rounds) -> AsyncIterator[Row]:
+    """How long a long prompt is computed after nobody wants it any more."""
+    inner = InProcess(path, 8, 4096)
+    waits: list[float] = []
+    for turn in range(4 * sizes.repeats):
+        told: list[float] = []
+
+        def interrupt(number: int = turn, told: list[float] = told) -> None:
+            told.append(time.perf_counter())
+            inner.engine.interrupt(number)
+
+        inner.submit(
+            turn, [{"role": "user", "content": " ".join(f"{turn} ferry {number}" for number in range(sizes.rows * 8))}], 1
+        )
+        timer = threading.Timer(0.05 + 0.1 * (turn % 4), interrupt)
+        timer.start()
+        while not told:
+            inner.engine.step()
+        inner.engine.cancel(turn)
+        waits.append((time.perf_counter() - told[0]) * 1000)
+        timer.join()
+    yield Row("a long prompt goes on after it was cancelled, at most", f"{max(waits):.0f} ms", "-", max(waits), "ms", must=100)
+
+
 def _faster(name: str, ours: Sequence[float], theirs: Sequence[float], goal: float, *, milliseconds: bool = False) -> Row:
     return Row(name, _time(ours, milliseconds), _time(theirs, milliseconds), ratio(theirs, ours), "x", must=goal, at_least=True)
 
@@ -248,22 +273,25 @@ def _time(seconds: Sequence[float], milliseconds: bool = False) -> str:
     return f"{middle * 1000:.1f} ms" if milliseconds else f"{middle:.2f} s"
 
 
-async def measure(path: Path, sizes: Sizes, *, judged: bool) -> list[Row]:
-    """All rows, each told on standard error as soon as it is there."""
+async def measure(path: Path, sizes: Sizes, names: Sequence[str], *, judged: bool) -> list[Row]:
+    """The rows of these parts, each told on standard error as soon as it is there."""
     rounds, rows = Rounds(sizes.rules), []
-    parts = (
-        mapped(path, sizes),
-        restored(path, sizes, rounds),
-        extras(path, sizes, rounds),
-        alone(path, sizes, rounds),
-        together(path, sizes, rounds),
-    )
-    for part in parts:
-        async for row in part:
+    for name in names:
+        async for row in PARTS[name](path, sizes, rounds):
             row = row if judged else replace(row, must=None)
             print("  ".join(row.cells()), file=sys.stderr)
             rows.append(row)
     return rows
+
+
+PARTS: Final[Mapping[str, Callable[[Path, Sizes, Rounds], AsyncIterator[Row]]]] = {
+    "map": mapped,
+    "restore": restored,
+    "cancel": stopped,
+    "extras": extras,
+    "alone": alone,
+    "together": together,
+}
 
 
 def source() -> Path | None:
@@ -285,6 +313,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--repeats", type=int, default=FULL.repeats, metavar="N", help=f"rounds of what takes longest ({FULL.repeats})"
     )
+    parser.add_argument("--only", default=",".join(PARTS), metavar="NAMES", help=f"some of {','.join(PARTS)}")
     parser.add_argument("--write", action="store_true", help="keep the table in benchmarks/RESULTS.md")
     options = parser.parse_args(arguments)
     path = source()
@@ -300,7 +329,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         llama_cpp.llama_log_set(quiet, None)
         quantise(llama_cpp, str(path), str(small), llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_0)
         sizes = SMOKE if options.smoke else replace(FULL, repeats=options.repeats)
-        rows = asyncio.run(measure(small, sizes, judged=not options.smoke))
+        rows = asyncio.run(measure(small, sizes, options.only.split(","), judged=not options.smoke))
     print(table(rows))
     if options.write:
         build = llama_cpp.llama_print_system_info().decode().strip().rstrip("|").strip()

@@ -11,7 +11,7 @@ from graphs.models.batching import PATIENCE, Batch, Copy, Cut, Job, Scheduler
 
 
 def scheduler(slots: int = 2, *, rows: int = 16, alone: int = 8, beside: int = 4, shares: bool = True) -> Scheduler:
-    return Scheduler(slots, rows=rows, alone=alone, beside=beside, keeps=slots + 1, cells=1000, shares=shares)
+    return Scheduler(slots, rows=rows, alone=alone, beside=beside, keeps=slots + 1, cells=2000, shares=shares)
 
 
 def job(tokens: list[int] | int, run: str = "", priority: float = 0, shared: int = 0) -> Job:

@@ -43,14 +43,15 @@ class Kept:
 class Prefixes:
     """The sequences 0 to `sequences` - 1. At most `most` of them are kept, the others are for running answers.
 
-    What is kept costs every computation a little: attention reads all cells in use. So of `cells` a quarter may be kept for announced
-    beginnings and an eighth for what else was computed; the last used stays whatever its length, for the next turn of a conversation.
+    What is kept costs every computation a little, some eight per cent for a thousand cells with a small model: attention looks at all
+    that are in use. So of `cells` an eighth may be kept for announced beginnings and a sixteenth for what else was computed; the last
+    used stays whatever its length, for the next turn of a conversation.
     """
 
     def __init__(self, sequences: int, most: int, cells: int) -> None:
         self._free = list(range(sequences - 1, -1, -1))
         self._most = most
-        self._lasting, self._passing = cells // 4, cells // 8
+        self._lasting, self._passing = cells // 8, cells // 16
         self._kept: dict[int, Kept] = {}
         self._uses = 0
 
