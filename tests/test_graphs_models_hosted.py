@@ -323,6 +323,20 @@ def test_a_death_counts_once_however_many_requests_it_takes(path: Path) -> None:
     with_model(path, use, replace(OPTIONS, restart_delays=(0.0, 1.0, 2.0, 3.0), sleep=sleep))
 
 
+def test_after_two_deaths_those_who_are_not_to_blame_get_through(path: Path) -> None:
+    async def use(model: HostedModel) -> None:
+        async def together() -> list[Any]:
+            asked = [model.generate(ask(text)) for text in ("exit 1", "say a", "exit 1", "say b")]
+            outcomes = await asyncio.gather(*asked, return_exceptions=True)
+            return [getattr(outcome, "text", type(outcome)) for outcome in outcomes]
+
+        for _ in range(2):
+            assert await together() == [ModelCrashed] * 4
+        assert await together() == [ModelCrashed, "a ", ModelCrashed, "b "]
+
+    with_model(path, use, replace(OPTIONS, restart_delays=(0.0,)))
+
+
 def test_deaths_while_loading_count_as_well(tmp_path: Path) -> None:
     waits: list[float] = []
 

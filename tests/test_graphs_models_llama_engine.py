@@ -156,6 +156,25 @@ def test_a_long_prompt_does_not_hold_up_a_stream() -> None:
     assert max(bench.model.batches) == 65
 
 
+@pytest.mark.parametrize(
+    ("parameters", "offloads", "alone"),
+    [(135_000_000, False, 256), (1_000_000_000, False, 128), (70_000_000_000, False, 32), (1, True, 512)],
+)
+def test_steps_of_large_models_have_fewer_rows(parameters: int, offloads: bool, alone: int) -> None:
+    model = ToyModel(lambda tokens: ord("x"), batch=512)
+    model.parameters, model.offloads = parameters, offloads
+    bench = Bench(model)
+    bench.ask(1, "w" * 1000, max_tokens=50)
+    bench.engine.step()
+    assert model.batches == [alone]
+    bench.engine.cancel(1)
+    bench.ask(2, "short", max_tokens=50)
+    bench.engine.step()
+    bench.ask(3, "v" * 1000, max_tokens=50)
+    bench.engine.step()
+    assert model.batches[-1] == alone // 4 + 1
+
+
 def test_the_same_request_is_computed_once_and_heard_by_all() -> None:
     bench = Bench()
     for number in (1, 2):

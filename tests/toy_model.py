@@ -25,6 +25,7 @@ class ToyModel:
         self.answer = answer or spoken
         self.context, self.batch, self.sequences = context, batch, sequences
         self.shares = self.generates = True
+        self.parameters, self.offloads = 1000, False
         self.stopped: Callable[[], bool] = lambda: False
         self.cells: list[tuple[int, int, set[int]]] = []
         self.computed = 0

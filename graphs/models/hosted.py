@@ -60,6 +60,8 @@ _BUSY_RETRY_MS: Final = 1000
 _ENOUGH_FOR_SPEED: Final = 8
 _EXTRA: Final = ("cached_tokens", "queue_ms", "prompt_ms", "decode_ms", "seed")
 _Read = TypeVar("_Read")
+_SUSPICIOUS: Final = 2
+"""After so many deaths without an answer between them requests are handed over one at a time."""
 _RESTART_DELAYS: Final = (0.0, 0.0, 0.5, 2.0, 8.0, 30.0)
 
 
@@ -102,6 +104,7 @@ class HostedModel(Model):
         self._idle_since: float | None = None
         self._deaths = 0
         self._mourned: ModelProcess | None = None
+        self._alone = asyncio.Lock()
         self._facts: Facts | None = None
         self._speed: float | None = None
         self.closed = False
@@ -245,6 +248,11 @@ class HostedModel(Model):
         return {"folder": str(folder), "digest": facts.sha256, "limit": self._options.states_limit} if folder else None
 
     async def _ask(self, wire: Mapping[str, Any], read: Callable[[Answer], Awaitable[_Read]]) -> _Read:
+        # One of the requests may be what the process dies of: alone, the others get through.
+        async with self._alone if self._deaths >= _SUSPICIOUS else contextlib.nullcontext():
+            return await self._asked(wire, read)
+
+    async def _asked(self, wire: Mapping[str, Any], read: Callable[[Answer], Awaitable[_Read]]) -> _Read:
         process = await self._running()
         answer = process.ask(wire)
         try:

@@ -46,7 +46,8 @@ class Llama:
     """A loaded model with one context that many sequences share.
 
     `context` is the number of tokens the cache holds over all sequences, which is also the most that one may have; `batch` the
-    most rows of one call; `sequences` the number of their ids, from 0. `stopped` is asked many times in a `decode` that can be
+    most rows of one call; `sequences` the number of their ids, from 0; `offloads` says whether something quicker than the processor
+    computes; `stopped` is asked many times in a `decode` that can be
     stopped, from within.
     """
 
@@ -75,6 +76,8 @@ class Llama:
         self.context: int = lib.llama_n_ctx(self._context)
         self.trained: int = lib.llama_model_n_ctx_train(self._model)
         self.words: int = lib.llama_vocab_n_tokens(self._vocab)
+        self.parameters: int = lib.llama_model_n_params(self._model)
+        self.offloads = bool(lib.llama_supports_gpu_offload())
         self.generates = bool(self._memory) and bool(lib.llama_model_has_decoder(self._model))
         # A recurrent state has no positions: it cannot be cut, so a part of one sequence is no beginning of another.
         self.shares = self.generates and not (lib.llama_model_is_recurrent(self._model) or lib.llama_model_is_hybrid(self._model))

@@ -29,10 +29,13 @@ from graphs.models.toolcalls import Tools, instructed, offered, read_call
 __all__ = ["Engine", "GrammarSource", "Model"]
 
 ALONE: Final = 256
-"""Rows of a prompt computed at once where nobody's stream waits for them."""
+"""Rows of a prompt computed at once where nobody's stream waits for them, of a model of up to half a billion parameters."""
 
-BESIDE: Final = 64
-"""Rows of prompts beside streams. More is no faster a row and lets the streams wait longer."""
+BESIDE: Final = 4
+"""One part in so many beside streams. Of a small model that is 64 rows: more is no faster a row, and lets the streams wait longer."""
+
+_SMALL: Final = 500_000_000
+_FEWEST: Final = 32
 
 _WORTH_STORING: Final = 64
 
@@ -42,6 +45,8 @@ class Model(Protocol):
 
     context: int
     batch: int
+    parameters: int
+    offloads: bool
     shares: bool
     generates: bool
     stopped: Callable[[], bool]
@@ -342,11 +347,15 @@ class Engine:
 
     def _new_scheduler(self) -> Scheduler:
         slots, model = self._slots, self._model
+        # By size and not by measured speed, so that the same requests make the same batches. A step has to be over before somebody
+        # who cancelled thinks that this process hangs.
+        alone = min(model.batch, ALONE, max(_FEWEST, ALONE * _SMALL // max(1, model.parameters)))
+        alone = model.batch if model.offloads else alone
         return Scheduler(
             slots,
             rows=model.batch,
-            alone=min(ALONE, model.batch),
-            beside=BESIDE,
+            alone=alone,
+            beside=max(1, alone // BESIDE),
             keeps=2 * slots,
             cells=model.context,
             shares=model.shares,
