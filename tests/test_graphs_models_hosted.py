@@ -218,6 +218,9 @@ def test_vectors_come_as_embeddings(path: Path) -> None:
     async def use(model: HostedModel) -> None:
         embeddings = await model.embed(["a", "bc"])
         assert (embeddings.vectors, embeddings.tokens, embeddings.model) == ([[1.0, 0.0], [2.0, 0.0]], 3, model.info)
+        many = await model.embed(["x" * length for length in range(200)])
+        assert ([vector[0] for vector in many.vectors], many.tokens) == ([*range(200)], sum(range(200)))
+        assert (await model.embed([])).vectors == []
         with pytest.raises(ModelRefused, match="are texts"):
             await model.embed([5])  # type: ignore[list-item]
         with pytest.raises(ContextTooLong, match="it says no"):

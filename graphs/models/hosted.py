@@ -58,6 +58,8 @@ MAX_SLOTS: Final = 64
 
 _BUSY_RETRY_MS: Final = 1000
 _ENOUGH_FOR_SPEED: Final = 8
+_EMBEDDED_AT_ONCE: Final = 64
+"""Texts of one frame: the vectors of the largest models still fit one."""
 _EXTRA: Final = ("cached_tokens", "queue_ms", "prompt_ms", "decode_ms", "seed")
 _Read = TypeVar("_Read")
 _SUSPICIOUS: Final = 2
@@ -160,8 +162,15 @@ class HostedModel(Model):
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         if not all(isinstance(text, str) for text in texts):
             raise ModelRefused(f"model {self._name}: what is embedded are texts")
+        vectors: list[Sequence[float]] = []
+        tokens = 0
         with self._counted():
-            return await self._ask({"t": "embed", "texts": list(texts)}, self._vectors)
+            for start in range(0, max(1, len(texts)), _EMBEDDED_AT_ONCE):
+                part = list(texts[start : start + _EMBEDDED_AT_ONCE])
+                made = await self._ask({"t": "embed", "texts": part}, self._vectors)
+                vectors += made.vectors
+                tokens += made.tokens
+        return Embeddings(vectors, tokens, self.info)
 
     async def close(self) -> None:
         """Ends the process. What waits or runs fails with LinkCondition or ModelCrashed."""
