@@ -15,7 +15,7 @@ def test_shared_length_is_the_longest_common_beginning(one: list[int], other: li
 
 
 def kept(*lists: list[int], most: int = 4) -> Prefixes:
-    prefixes = Prefixes(most + 2, most, 2000)
+    prefixes = Prefixes(most + 2, most, 2000, 3)
     for tokens in lists:
         sequence = prefixes.take()
         assert sequence is not None
@@ -68,7 +68,7 @@ def test_the_one_used_longest_ago_goes_first_but_never_one_in_use() -> None:
 
 
 def test_what_is_kept_takes_its_part_of_the_cells_and_the_last_stays() -> None:
-    prefixes = Prefixes(12, 10, 160)
+    prefixes = Prefixes(12, 10, 160, 99)
 
     def keep(first: int, length: int, *, lasting: bool = False) -> None:
         sequence = prefixes.take()
@@ -90,8 +90,21 @@ def test_what_is_kept_takes_its_part_of_the_cells_and_the_last_stays() -> None:
     assert lengths() == [5, 6, 6, 6]
 
 
+def test_what_no_answer_began_with_for_long_is_given_up() -> None:
+    prefixes = kept([1], [2], [3])
+    for tokens in ([1], [2]):
+        entry, _ = prefixes.find(tokens)
+        assert entry is not None
+        prefixes.use(entry)
+        if tokens == [1]:
+            prefixes.done_with(entry)
+    assert [prefixes.begin() for _ in range(3)] == [[], [], []]
+    assert len(prefixes.begin()) == 2
+    assert prefixes.find([2])[1] == 1  # in use
+
+
 def test_a_common_beginning_counts_once() -> None:
-    prefixes = Prefixes(12, 10, 160)
+    prefixes = Prefixes(12, 10, 160, 99)
     for last in range(6):
         sequence = prefixes.take()
         assert sequence is not None
@@ -101,7 +114,7 @@ def test_a_common_beginning_counts_once() -> None:
 
 @given(st.lists(st.tuples(TOKENS, st.booleans()), max_size=30))
 def test_sequences_are_never_lost_nor_handed_out_twice(works: list[tuple[list[int], bool]]) -> None:
-    prefixes = Prefixes(7, 5, 2000)
+    prefixes = Prefixes(7, 5, 2000, 3)
     for tokens, lasting in works:
         sequence = prefixes.take()
         assert sequence is not None

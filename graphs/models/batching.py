@@ -105,7 +105,7 @@ class Scheduler:
         assert keeps > slots, "every slot may pin one, and one must be free to go"
         self._slots, self._rows, self._alone, self._beside = slots, rows, alone, beside
         self._shares = shares
-        self.prefixes = Prefixes(slots + keeps, keeps, cells)
+        self.prefixes = Prefixes(slots + keeps, keeps, cells, patience=slots)
         self.running: list[Job] = []
         self._waiting: dict[str, list[Job]] = {}
         self._moves: list[Move] = []
@@ -241,6 +241,7 @@ class Scheduler:
             if kept is not None:
                 self.prefixes.use(kept)
                 job.beginning = kept
+        self._moves += map(Cut, self.prefixes.begin())
         if not job.begun:
             job.begun, job.reused = True, job.held
         self.running.append(job)

@@ -38,22 +38,26 @@ class Kept:
     lasting: bool = False
     pins: int = 0
     used: int = field(default=0)
+    answer: int = field(default=0)
 
 
 class Prefixes:
     """The sequences 0 to `sequences` - 1. At most `most` of them are kept, the others are for running answers.
 
-    What is kept costs every computation a little, some eight per cent for a thousand cells with a small model: attention looks at all
-    that are in use. So of `cells` an eighth may be kept for announced beginnings and a sixteenth for what else was computed; the last
-    used stays whatever its length, for the next turn of a conversation.
+    What is kept costs every computation a little, some eight per cent for a thousand cells with a small model, and three times that
+    where sixteen answers are written together: attention looks at all cells in use. So of `cells` an eighth may be kept for announced
+    beginnings and a sixteenth for what else was computed, the last used whatever its length; and what none of the last `patience`
+    answers began with is given up.
     """
 
-    def __init__(self, sequences: int, most: int, cells: int) -> None:
+    def __init__(self, sequences: int, most: int, cells: int, patience: int) -> None:
         self._free = list(range(sequences - 1, -1, -1))
         self._most = most
         self._lasting, self._passing = cells // 8, cells // 16
         self._kept: dict[int, Kept] = {}
+        self._patience = patience
         self._uses = 0
+        self._answers = 0
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -117,6 +121,12 @@ class Prefixes:
                 emptied.append(self._drop(each))
         return emptied
 
+    def begin(self) -> list[int]:
+        """Another answer began, after `use` of what it begins with. Gives up what is out of use; the sequences to be emptied."""
+        self._answers += 1
+        stale = [kept for kept in self._kept.values() if not kept.pins and self._answers - kept.answer > self._patience]
+        return [self._drop(kept) for kept in stale]
+
     def evict(self, besides: Kept | None = None, *, pinned: bool = False) -> int | None:
         """Gives up what was not used for longest; its sequence, to be emptied. None if all is in use, unless `pinned` may go too."""
         idle = [kept for kept in self._kept.values() if (pinned or not kept.pins) and kept is not besides]
@@ -128,7 +138,7 @@ class Prefixes:
 
     def _touch(self, kept: Kept) -> None:
         self._uses += 1
-        kept.used = self._uses
+        kept.used, kept.answer = self._uses, self._answers
 
     def _drop(self, kept: Kept) -> int:
         del self._kept[kept.sequence]
