@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 pytest.importorskip("numpy")
 
-from graphs.models.embedding import Embedder
+from graphs.models.embedding import MAX_PARTS, Embedder
 from graphs.models.llama_api import Aborted, Broken
 from graphs.models.prompting import Refusal
 from toy_model import ToyEmbeddings, ToyModel
@@ -36,10 +38,24 @@ def test_a_context_is_made_once_and_texts_go_together_as_they_fit() -> None:
     assert frames[0][1]["vectors"][3] == [0.0, 1.0]
 
 
-def test_a_text_too_long_is_refused_and_nothing_of_it_waits() -> None:
+def test_a_long_text_is_read_in_equal_parts_and_its_vector_is_their_mean() -> None:
+    model = Model()
+    embedder = Embedder(model)
+    embedder.add(1, ["a" * 5, "c" * 45, "b"])
+    frames = []
+    while embedder:
+        frames += list(embedder.step())
+    ((_, frame),) = frames
+    short, long, last = frame["vectors"]
+    assert (short, last, frame["tokens"]) == ([97.0, 5.0], [98.0, 1.0], 51)
+    assert long == pytest.approx([99 / math.hypot(99, 15), 15 / math.hypot(99, 15)])
+    assert model.context_made.calls == [2, 1, 2]
+
+
+def test_a_text_far_too_long_is_refused_and_nothing_of_it_waits() -> None:
     embedder = Embedder(Model())
-    with pytest.raises(Refusal, match="text 1 has 21 tokens") as caught:
-        embedder.add(1, ["a", "b" * 21])
+    with pytest.raises(Refusal, match="text 1 has 641 tokens, and at most 640") as caught:
+        embedder.add(1, ["a", "b" * (20 * MAX_PARTS + 1)])
     assert caught.value.code == "CONTEXT_TOO_LONG"
     assert not embedder
 

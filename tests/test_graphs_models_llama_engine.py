@@ -395,7 +395,7 @@ def test_vectors_are_made_beside_answers_in_batches_that_fit() -> None:
     bench.ask(1)
     bench.engine.submit({"t": "embed", "id": 2, "texts": ["a" * 15, "b" * 9, "c", "d", "e"]})
     bench.engine.submit({"t": "embed", "id": 3, "texts": []})
-    bench.engine.submit({"t": "embed", "id": 4, "texts": ["x" * 21]})
+    bench.engine.submit({"t": "embed", "id": 4, "texts": ["x" * 641]})
     bench.engine.submit({"t": "embed", "id": 5, "texts": ["y"]})
     bench.engine.cancel(5)
     bench.run()

@@ -25,7 +25,7 @@ _ERROR: Final = 4
 _LLAMA_MEAN: Final = 1
 _NO_ROOM: Final = 1
 _ABORTED: Final = 2
-_MAX_EMBEDDED: Final = 2048
+_MAX_EMBEDDED: Final = 256
 _MAX_TOGETHER: Final = 32
 _TYPE: Final = np.dtype([("id", "<i4"), ("logit", "<f4"), ("p", "<f4")])
 

@@ -21,7 +21,7 @@ from graphs.models.answering import Answer
 from graphs.models.batching import Batch, Copy, Cut, Job, Move, Scheduler
 from graphs.models.embedding import Embedder
 from graphs.models.llama_api import Aborted, Broken, NoRoom
-from graphs.models.prompting import Prompts, Refusal
+from graphs.models.prompting import Prompt, Prompts, Refusal
 from graphs.models.sampling import Chooser, Stuck, Surety
 from graphs.models.states import States
 from graphs.models.toolcalls import Tools, instructed, offered, read_call
@@ -201,7 +201,7 @@ class Engine:
         shared = request["shared"] + (len(messages) > len(request["messages"]))
         prompt = self._prompts.make(messages, max_tokens=request["max_tokens"], shared=shared, fit=request["fit"])
         seed = int.from_bytes(os.urandom(4)) if request["seed"] is None else request["seed"]
-        key = _identity(request, prompt.tokens, prompt.room)
+        key = _identity(request, prompt)
         if key is not None and (twin := self._twins.get(key)) is not None:
             self._join(twin, number, request["priority"])
             return
@@ -393,11 +393,11 @@ class Engine:
                 self._states.store(kept.tokens, self._model.save(kept.sequence))
 
 
-def _identity(request: Mapping[str, Any], tokens: list[int], room: int) -> object:
+def _identity(request: Mapping[str, Any], prompt: Prompt) -> object:
     """What makes two requests the same; None for one whose answer is left to chance."""
     temperature, seed = request["temperature"], request["seed"]
     if temperature > 0 and seed is None:
         return None
     chance = (temperature, request["top_p"], seed) if temperature > 0 else None
     form = repr((request["response_format"], request["tools"], request["tool_choice"]))
-    return tuple(tokens), room, chance, tuple(request["stop"]), form, request["confidence"]
+    return tuple(prompt.tokens), prompt.room, prompt.dropped, chance, tuple(request["stop"]), form, request["confidence"]
