@@ -243,6 +243,22 @@ def test_a_prompt_nobody_wants_is_left_in_its_middle_and_the_others_go_on() -> N
     assert bench.text(1) == written(prompt("short"), 16)[0]
 
 
+def test_a_model_whose_state_cannot_be_cut_begins_again_after_an_interruption() -> None:
+    bench = Bench()
+    bench.model.shares = False
+    bench = Bench(bench.model)
+    bench.ask(1, "short")
+    bench.ask(2, "w" * 300)
+    bench.ask(3, "short", max_tokens=5)
+    bench.engine.step()
+    bench.engine.interrupt(2)
+    bench.engine.step()
+    bench.engine.cancel(2)
+    bench.run()
+    assert bench.text(1) == written(prompt("short"), 16)[0]
+    assert bench.end(3)["cached_tokens"] == 0
+
+
 def test_a_prompt_somebody_else_wants_too_is_not_left() -> None:
     bench = Bench()
     bench.ask(1, "w" * 100)

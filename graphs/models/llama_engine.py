@@ -177,6 +177,8 @@ class Engine:
                 self._fail(batch, "its cache has no room for this request alone")
             return
         except Aborted:
+            if not self._model.shares:  # its state has no positions to go back to
+                self._move([Cut(job.sequence) for job, _ in batch.parts if job.sequence is not None])
             self._scheduler.undone(batch, self._model.held)
             return
         except Broken as error:
