@@ -102,6 +102,10 @@ class InProcess:
         request |= {"top_p": 1.0, "seed": None, "stop": [], "response_format": None, "tools": [], "tool_choice": None}
         self.engine.submit(request | {"run": "", "priority": 0.0, "shared": 1, "fit": False, "confidence": False, **more})
 
+    def close(self) -> None:
+        """Frees the model."""
+        self.llama.close()
+
     def _emit(self, frame: dict[str, Any]) -> None:
         if frame["t"] != "token":
             self.ended.append(frame)

@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -109,6 +110,7 @@ async def together(path: Path, sizes: Sizes, rounds: Rounds) -> AsyncIterator[Ro
                             series += [seconds] if turn else []  # the first one warms up
         finally:
             await ours.model.close()
+            unshared.close()
         goals = {"high level": (1.1, 1.4), "unshared": (1.9, 2.3), _COLD: (2.0, 2.0)}
         for name in ways:
             yield _faster(f"{many} requests, new prefix: {name}", taken["ours"], taken[name], goals[name][many > 8])
@@ -118,47 +120,47 @@ async def together(path: Path, sizes: Sizes, rounds: Rounds) -> AsyncIterator[Ro
 
 async def alone(path: Path, sizes: Sizes, rounds: Rounds) -> AsyncIterator[Row]:
     """One request, and where the time of a step goes."""
-    inner = InProcess(path, 8, 4096)
-    bare = bare_loop(inner)
-    mine: list[float] = []
-    theirs: list[float] = []
-    for turn in range(3 * sizes.repeats + 1):
-        ours = Hosted(path, 8, 4096)  # a new one each time: what it keeps for later is no part of one request
-        await ours.model.load()
-        try:
-            one = await cpu(ours.answer, rounds.next(1), sizes.tokens, pid=ours.model.pid)
-        finally:
-            await ours.model.close()
-        other = await cpu(bare, rounds.next(1), sizes.tokens)
-        if turn:
-            mine.append(one)
-            theirs.append(other)
-    yield _slower("one request: bare loop", mine, theirs, 1.05)
-    for many in (1, 8):
-        shares = []
-        for _ in range(sizes.repeats):
-            seconds = await cpu(inner.answer, rounds.next(many), sizes.tokens)
-            shares.append(100 * (1 - inner.decoding / seconds))
-        share = statistics.median(shares)
-        yield Row(f"Python's share of the time, {many} at once", f"{share:.1f} %", "-", share, "%", must=5)
+    with closing(InProcess(path, 8, 4096)) as inner:
+        bare = bare_loop(inner)
+        mine: list[float] = []
+        theirs: list[float] = []
+        for turn in range(3 * sizes.repeats + 1):
+            ours = Hosted(path, 8, 4096)  # a new one each time: what it keeps for later is no part of one request
+            await ours.model.load()
+            try:
+                one = await cpu(ours.answer, rounds.next(1), sizes.tokens, pid=ours.model.pid)
+            finally:
+                await ours.model.close()
+            other = await cpu(bare, rounds.next(1), sizes.tokens)
+            if turn:
+                mine.append(one)
+                theirs.append(other)
+        yield _slower("one request: bare loop", mine, theirs, 1.05)
+        for many in (1, 8):
+            shares = []
+            for _ in range(sizes.repeats):
+                seconds = await cpu(inner.answer, rounds.next(many), sizes.tokens)
+                shares.append(100 * (1 - inner.decoding / seconds))
+            share = statistics.median(shares)
+            yield Row(f"Python's share of the time, {many} at once", f"{share:.1f} %", "-", share, "%", must=5)
 
 
 async def extras(path: Path, sizes: Sizes, rounds: Rounds) -> AsyncIterator[Row]:
     """What a schema and log-probabilities cost a token, beside one request without."""
-    inner = InProcess(path, 8, 4096)
-    for name, more, goal in (("a JSON schema", {"response_format": FORM}, 1.15), ("confidence", {"confidence": True}, 1.05)):
-        plain: list[float] = []
-        extra: list[float] = []
-        for turn in range(2 * sizes.repeats + 1):
-            prompts = rounds.next(1)
-            await inner.answer(prompts, 1)  # so that what is compared are answers, not prompts
-            without = await cpu(inner.answer, prompts, sizes.tokens)
-            began = time.process_time()
-            await inner.answer(prompts, sizes.tokens, **more)
-            if turn:
-                extra.append(time.process_time() - began)
-                plain.append(without)
-        yield _slower(f"a token with {name}: without", extra, plain, goal)
+    with closing(InProcess(path, 8, 4096)) as inner:
+        for name, more, goal in (("a JSON schema", {"response_format": FORM}, 1.15), ("confidence", {"confidence": True}, 1.05)):
+            plain: list[float] = []
+            extra: list[float] = []
+            for turn in range(2 * sizes.repeats + 1):
+                prompts = rounds.next(1)
+                await inner.answer(prompts, 1)  # so that what is compared are answers, not prompts
+                without = await cpu(inner.answer, prompts, sizes.tokens)
+                began = time.process_time()
+                await inner.answer(prompts, sizes.tokens, **more)
+                if turn:
+                    extra.append(time.process_time() - began)
+                    plain.append(without)
+            yield _slower(f"a token with {name}: without", extra, plain, goal)
 
 
 async def mapped(path: Path, sizes: Sizes, _: Rounds) -> AsyncIterator[Row]:
@@ -212,52 +214,54 @@ async def restored(path: Path, sizes: Sizes, rounds: Rounds) -> AsyncIterator[Ro
     """A prompt's beginning out of a file, beside computing it."""
     from graphs.models.states import States
 
-    inner = InProcess(path, 8, 4096)
-    reading: list[float] = []
-    computing: list[float] = []
-    with tempfile.TemporaryDirectory() as folder:
-        tokens: list[int] = []
-        for _ in range(2 * sizes.repeats + 1):
-            tokens = inner.engine._prompts.make(rounds.next(1)[0], max_tokens=1).tokens[:300]
-            rows = [(token, place, 0, False) for place, token in enumerate(tokens)]
-            inner.llama.clear()
-            began = time.process_time()
-            inner._decode(rows)
-            computing.append(time.process_time() - began)
-            writer = States(Path(folder), "bench")
-            writer.store(tokens, inner.llama.save(0))
-            writer.flush()
-            inner.llama.clear()
-            began = time.process_time()
-            found = States(Path(folder), "bench").find([*tokens, 0])
-            if found is None or not inner.llama.restore(0, found.state):
-                raise WrongAnswer("what was stored is not found")
-            reading.append(time.process_time() - began)
-    yield _faster(f"{len(tokens)} tokens out of a file: computing them", reading, computing, 20, milliseconds=True)
+    with closing(InProcess(path, 8, 4096)) as inner:
+        reading: list[float] = []
+        computing: list[float] = []
+        with tempfile.TemporaryDirectory() as folder:
+            tokens: list[int] = []
+            for _ in range(2 * sizes.repeats + 1):
+                tokens = inner.engine._prompts.make(rounds.next(1)[0], max_tokens=1).tokens[:300]
+                rows = [(token, place, 0, False) for place, token in enumerate(tokens)]
+                inner.llama.clear()
+                began = time.process_time()
+                inner._decode(rows)
+                computing.append(time.process_time() - began)
+                writer = States(Path(folder), "bench")
+                writer.store(tokens, inner.llama.save(0))
+                writer.flush()
+                inner.llama.clear()
+                began = time.process_time()
+                found = States(Path(folder), "bench").find([*tokens, 0])
+                if found is None or not inner.llama.restore(0, found.state):
+                    raise WrongAnswer("what was stored is not found")
+                reading.append(time.process_time() - began)
+        yield _faster(f"{len(tokens)} tokens out of a file: computing them", reading, computing, 20, milliseconds=True)
 
 
 async def stopped(path: Path, sizes: Sizes, _: Rounds) -> AsyncIterator[Row]:
     """How long a long prompt is computed after nobody wants it any more."""
-    inner = InProcess(path, 8, 4096)
-    waits: list[float] = []
-    for turn in range(4 * sizes.repeats):
-        told: list[float] = []
+    with closing(InProcess(path, 8, 4096)) as inner:
+        waits: list[float] = []
+        for turn in range(4 * sizes.repeats):
+            told: list[float] = []
 
-        def interrupt(number: int = turn, told: list[float] = told) -> None:
-            told.append(time.perf_counter())
-            inner.engine.interrupt(number)
+            def interrupt(number: int = turn, told: list[float] = told) -> None:
+                told.append(time.perf_counter())
+                inner.engine.interrupt(number)
 
-        inner.submit(
-            turn, [{"role": "user", "content": " ".join(f"{turn} ferry {number}" for number in range(sizes.rows * 8))}], 1
+            inner.submit(
+                turn, [{"role": "user", "content": " ".join(f"{turn} ferry {number}" for number in range(sizes.rows * 8))}], 1
+            )
+            timer = threading.Timer(0.05 + 0.1 * (turn % 4), interrupt)
+            timer.start()
+            while not told:
+                inner.engine.step()
+            inner.engine.cancel(turn)
+            waits.append((time.perf_counter() - told[0]) * 1000)
+            timer.join()
+        yield Row(
+            "a long prompt goes on after it was cancelled, at most", f"{max(waits):.0f} ms", "-", max(waits), "ms", must=100
         )
-        timer = threading.Timer(0.05 + 0.1 * (turn % 4), interrupt)
-        timer.start()
-        while not told:
-            inner.engine.step()
-        inner.engine.cancel(turn)
-        waits.append((time.perf_counter() - told[0]) * 1000)
-        timer.join()
-    yield Row("a long prompt goes on after it was cancelled, at most", f"{max(waits):.0f} ms", "-", max(waits), "ms", must=100)
 
 
 def _faster(name: str, ours: Sequence[float], theirs: Sequence[float], goal: float, *, milliseconds: bool = False) -> Row:

@@ -58,9 +58,7 @@ class Llama:
         if lib.__version__ != PINNED:
             raise Broken(f"llama-cpp-python {lib.__version__} is installed, graphferry needs {PINNED}")
         self._lib = lib
-        # Kept as attributes: llama.cpp holds the bare addresses.
-        self._log = lib.llama_log_callback(self._log_errors)
-        lib.llama_log_set(self._log, None)
+        _LOG.install(lib)
         lib.llama_backend_init()
         self._model = lib.llama_model_load_from_file(path.encode(), lib.llama_model_default_params())
         if not self._model:
@@ -68,7 +66,8 @@ class Llama:
         self._vocab = lib.llama_model_get_vocab(self._model)
         self._threads = threads
         self.batch = batch
-        self._abort = lib.ggml_abort_callback(lambda _: self.stopped())
+        # Kept as an attribute: llama.cpp holds the bare address.
+        self._abort = lib.ggml_abort_callback(self._is_stopped)
         self._never = type(self._abort)(0)
         self._stoppable = True
         self._context = self._new_context(n_ctx=context, n_batch=batch, n_ubatch=batch, n_seq_max=sequences, kv_unified=True)
@@ -149,6 +148,7 @@ class Llama:
         if stoppable is not self._stoppable:
             self._stoppable = stoppable
             self._lib.llama_set_abort_callback(self._context, self._abort if stoppable else self._never, None)
+        _LOG.quiet = False
         code = self._lib.llama_decode(self._context, self._rows.batch)
         if code == _NO_ROOM:
             raise NoRoom
@@ -209,10 +209,10 @@ class Llama:
         )  # fmt: skip
         return EmbeddingContext(self._lib, context, size, int(self._lib.llama_model_n_embd_out(self._model)))
 
-    def _log_errors(self, level: int, text: bytes, _: object) -> None:
-        if level == _ERROR and not self.stopped():
-            sys.stderr.write(text.decode("utf-8", "replace"))
-            sys.stderr.flush()
+    def _is_stopped(self, _: object) -> bool:
+        stopped = self.stopped()
+        _LOG.quiet = _LOG.quiet or stopped
+        return stopped
 
     def _new_context(self, **settings: Any) -> Any:
         params = self._lib.llama_context_default_params()
@@ -259,6 +259,30 @@ class Llama:
             self.stopped = lambda: False
             self.clear()
         _expect("the context is empty", self.held(0) == 0)
+
+
+class _Log:
+    """Errors of llama.cpp on standard error. It calls one such function for the whole process, for as long as that lives.
+
+    What it says of a computation that was stopped, as it should be, is no error: `quiet`.
+    """
+
+    def __init__(self) -> None:
+        self.quiet = False
+        self._callback: Any = None
+
+    def install(self, lib: Any) -> None:
+        if self._callback is None:
+            self._callback = lib.llama_log_callback(self._write)
+        lib.llama_log_set(self._callback, None)
+
+    def _write(self, level: int, text: bytes, _: object) -> None:
+        if level == _ERROR and not self.quiet:
+            sys.stderr.write(text.decode("utf-8", "replace"))
+            sys.stderr.flush()
+
+
+_LOG: Final = _Log()
 
 
 class _Rows:
