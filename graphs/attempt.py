@@ -93,6 +93,14 @@ class Attempt(Start):
         return execution_key(self.runtime.run_id, self.path)
 
     @property
+    def run(self) -> str:
+        return self.runtime.run_id.hex()
+
+    @property
+    def priority(self) -> float:
+        return self.node.priority
+
+    @property
     def services(self) -> Any:
         return self.runtime.services
 

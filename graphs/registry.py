@@ -56,6 +56,14 @@ class AgentContext(Protocol):
     @property
     def key(self) -> bytes: ...
     @property
+    def run(self) -> str:
+        """The run's id, in hex: models take turns between runs."""
+
+    @property
+    def priority(self) -> float:
+        """The node's `priority` attribute: higher goes first within the run."""
+
+    @property
     def services(self) -> Any:
         """What this side offers its agents: `models` (graphs.models.interface.Models) and `files` (a granted folder or None)."""
 

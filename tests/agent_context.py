@@ -32,6 +32,8 @@ class Context:
     retry: int = 0
     is_result: bool = False
     key: bytes = bytes(range(16))
+    run: str = ""
+    priority: float = 0
     services: Any = field(default_factory=SimpleNamespace)
     tokens: list[Value] = field(default_factory=list)
     facts: dict[str, Value] = field(default_factory=dict)

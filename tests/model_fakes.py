@@ -1,7 +1,7 @@
 """Stand-ins for tests of the model host: tiny GGUF files, and a child process that speaks the frames and breaks on demand.
 
 Run as a program this file is the child. What it does is said by the last message's content (`say WORDS`, `forever`, `deaf`, `kill N`,
-`exit N`, `garbage`, `chatter`, `refuse`, `echo`) and, for loading, by the file's name (`unloadable`, `deadly`, `mumbling`).
+`call NAME`, `exit N`, `garbage`, `chatter`, `refuse`, `echo`) and, for loading, by the file's name (`unloadable`, `deadly`, `mumbling`).
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Child:
         if name == "unloadable":
             self.send(t="failed", message="ValueError: these are not weights")
             return
-        self.send(t="ready", context=load["context"], template=True, version="fake 1")
+        self.send(t="ready", context=load["context"], template=True, version="fake 1", slots=load.get("slots", 1))
         threading.Thread(target=self.read, daemon=True).start()
         while True:
             request = self.waiting.get()
@@ -89,6 +89,13 @@ class Child:
         os._exit(0)
 
     def serve(self, number: int, request: dict[str, Any], load: dict[str, Any]) -> None:
+        if request["t"] == "embed":
+            if request["texts"] == ["refuse"]:
+                self.send(t="error", id=number, code="CONTEXT_TOO_LONG", message="it says no", detail=None)
+            else:
+                lengths = [len(text) for text in request["texts"]]
+                self.send(t="done", id=number, vectors=[[float(each), 0.0] for each in lengths], tokens=sum(lengths))
+            return
         verb, _, rest = request["messages"][-1]["content"].partition(" ")
         if verb == "say":
             for word in rest.split(" "):
@@ -97,6 +104,9 @@ class Child:
         elif verb == "echo":
             self.send(t="token", id=number, text=json.dumps({"request": request, "load": load}))
             self.done(number, "stop", 1)
+        elif verb == "call":
+            call = {"id": "call_1", "name": rest, "arguments": {"at": "größe"}}
+            self.done(number, "tool_calls", 1, call=call, dropped=2, confidence=[-1.0, -2.0, 0.5])
         elif verb in ("forever", "deaf"):
             self.send(t="token", id=number, text="one ")
             while verb == "deaf" or number not in self.cancelled:
@@ -118,10 +128,9 @@ class Child:
             sys.stderr.flush()
             os._exit(3)
 
-    def done(self, number: int, finish: str, tokens: int) -> None:
-        self.send(
-            t="done", id=number, finish=finish, prompt_tokens=3, completion_tokens=tokens, prompt_ms=1.0, decode_ms=100.0, seed=7
-        )
+    def done(self, number: int, finish: str, tokens: int, **more: Any) -> None:
+        figures = {"prompt_tokens": 3, "completion_tokens": tokens, "prompt_ms": 1.0, "decode_ms": 100.0, "seed": 7}
+        self.send(t="done", id=number, finish=finish, **figures, **more)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pytest
 from agent_context import Context, ScriptedModels, context, run, scripted
 from graphs.agents import llm
 from graphs.errors import ModelMissing, NodeError
-from graphs.models.interface import GenerationRequest
+from graphs.models.interface import Confidence, GenerationRequest
 from graphs.values import MISSING
 
 USER = {"role": "user", "content": "hi"}
@@ -23,6 +23,34 @@ def asking(
     given = context(inputs, params, services={"models": models, "default_model": "small"}, **more)
     value = run(llm.llm_agent, given)
     return value, models.model.requests[-1], given
+
+
+class TestWhatModelsAreToldBesides:
+    @pytest.mark.parametrize(
+        ("inputs", "params", "shared"),
+        [
+            ({"prompt": "hi"}, {}, 0),
+            ({"prompt": "hi"}, {"system": "be brief"}, 1),
+            ({"prompt": "hi", "system": "be brief"}, {}, 1),
+            ({"prompt": "hi"}, {"system": "be brief", "messages": [USER, USER]}, 3),
+            ({"prompt": "hi", "messages": [USER]}, {"messages": [USER, USER]}, 0),
+            ({"prompt": "hi"}, {"messages": [USER]}, 1),
+        ],
+    )
+    def test_what_does_not_depend_on_a_maps_row_is_shared(self, inputs: Any, params: Any, shared: int) -> None:
+        assert asking(inputs, params)[1].shared == shared
+
+    def test_for_whom_and_how_urgent_it_is(self) -> None:
+        request = asking({"prompt": "hi"}, run="ab", priority=3)[1]
+        assert (request.run, request.priority) == ("ab", 3)
+
+    def test_a_shortened_history_and_confidence_are_told(self) -> None:
+        models = scripted("pong", dropped=2, confidence=Confidence(-1.0, -2.0, 0.5))
+        value, request, _ = asking({"prompt": "hi"}, {"fit": True, "confidence": True}, models=models)
+        assert (request.fit, request.confidence) == (True, True)
+        assert (value["dropped"], value["confidence"]) == (2, {"mean": -1.0, "minimum": -2.0, "margin": 0.5})
+        value, request, _ = asking({"prompt": "hi"})
+        assert (request.fit, request.confidence, "dropped" in value, "confidence" in value) == (False, False, False, False)
 
 
 class TestTheMessages:

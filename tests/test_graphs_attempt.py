@@ -43,6 +43,8 @@ def test_what_an_agent_is_told() -> None:
     assert (context.node_id, context.agent_name, context.path, context.retry) == ("n", "look", "n", 0)
     assert (dict(context.params), inputs, context.is_result, context.model) == ({"p": 1}, {"x": 2}, True, "large")
     assert (context.filter_params, context.config, context.services) == ({"f": 3}, {"c": 4}, services)
+    assert (context.run, context.priority) == (context.runtime.run_id.hex(), 0)
+    assert attempt({"priority": 2}).priority == 2
 
 
 def test_an_agent_knows_the_name_it_was_called_by() -> None:

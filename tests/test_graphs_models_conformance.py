@@ -1,16 +1,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from graphs.errors import NodeTimeout
+from graphs.errors import ModelRefused, NodeTimeout
 from graphs.models.conformance import check_model
-from graphs.models.interface import Generation, GenerationRequest, OnToken, Usage
-from graphs.models.scripted import ScriptedModel
+from graphs.models.interface import Confidence, Embeddings, Generation, GenerationRequest, OnToken, Usage
+from graphs.models.scripted import Rule, ScriptedModel
 
 
 class Faulty(ScriptedModel):
@@ -34,6 +34,51 @@ class Deaf(ScriptedModel):
         return await asyncio.shield(generating)
 
 
+class Twinned(ScriptedModel):
+    """Computes the same request once, and ends it for all when one caller leaves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.running: dict[str, asyncio.Task[Generation]] = {}
+
+    async def generate(self, request: GenerationRequest, on_token: OnToken | None = None) -> Generation:
+        key = str(request) if on_token and "long story" in str(request) and request.max_tokens == 24 else ""
+        if key and key in self.running:
+            return await self.running[key]
+        task = asyncio.ensure_future(super().generate(request, on_token))
+        if key:
+            self.running[key] = task
+        return await task
+
+
+class Odd(ScriptedModel):
+    """Makes other vectors."""
+
+    def __init__(self, make: Callable[[Sequence[str]], list[list[float]]]) -> None:
+        super().__init__()
+        self._make = make
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        return replace(await super().embed(texts), vectors=self._make(texts))
+
+
+class Sure(ScriptedModel):
+    """Says how sure it is where it is asked."""
+
+    def __init__(self, confidence: Confidence) -> None:
+        super().__init__()
+        self._confidence = confidence
+
+    async def generate(self, request: GenerationRequest, on_token: OnToken | None = None) -> Generation:
+        generation = await super().generate(request, on_token)
+        return replace(generation, confidence=self._confidence) if request.confidence else generation
+
+
+def calls(name: str, arguments: str) -> Rule:
+    call = {"id": "1", "type": "function", "function": {"name": name, "arguments": arguments}}
+    return "weather in Rome", {"content": "", "tool_calls": [call]}
+
+
 class Swallowing(ScriptedModel):
     async def generate(self, request: GenerationRequest, on_token: OnToken | None = None) -> Generation:
         try:
@@ -42,8 +87,25 @@ class Swallowing(ScriptedModel):
             return await super().generate(replace(request, deadline_ms=None), on_token)
 
 
-def test_a_scripted_model_conforms() -> None:
-    asyncio.run(check_model(ScriptedModel()))
+@pytest.mark.parametrize(
+    "model",
+    [ScriptedModel(), ScriptedModel(rules=[calls("weather", '{"city": "Rome"}')]), Sure(Confidence(-1.0, -2.0, 0.5))],
+)
+def test_a_scripted_model_conforms(model: ScriptedModel) -> None:
+    asyncio.run(check_model(model))
+
+
+def test_a_model_may_refuse_tools_and_embeddings() -> None:
+    class Refusing(ScriptedModel):
+        async def generate(self, request: GenerationRequest, on_token: OnToken | None = None) -> Generation:
+            if request.tools:
+                raise ModelRefused("no tools")
+            return await super().generate(request, on_token)
+
+        async def embed(self, texts: Sequence[str]) -> Embeddings:
+            raise ModelRefused("no embeddings")
+
+    asyncio.run(check_model(Refusing()))
 
 
 @pytest.mark.parametrize(
@@ -59,6 +121,21 @@ def test_a_scripted_model_conforms() -> None:
         (Faulty(ask=lambda request: replace(request, messages=request.messages or [{"role": "user"}])), "raise ModelRefused"),
         (Deaf(), "no piece comes after the cancellation"),
         (Swallowing(), "raises NodeTimeout"),
+        (Twinned(), "each hear all of the answer"),
+        (Faulty(ask=lambda request: replace(request, messages=request.messages[-1:])), "raises ContextTooLong"),
+        (
+            Faulty(ask=lambda request: replace(request, messages=request.messages[request.shared :])),
+            "do not change what is asked",
+        ),
+        (Faulty(dropped=1), "dropped says so"),
+        (Faulty(confidence=Confidence(-1.0, -2.0, 0.5)), "only where it was asked for"),
+        (Sure(Confidence(-2.0, -1.0, 0.5)), "minimum <= mean"),
+        (ScriptedModel(rules=[calls("rm", "{}")]), "names a tool that was given"),
+        (ScriptedModel(rules=[calls("weather", "{}")]), "keep to its schema"),
+        (Odd(lambda texts: [[1.0, 0.0]] * len(texts)), "different texts have different vectors"),
+        (Odd(lambda texts: [[2.0, 0.0]] * len(texts)), "has length 1"),
+        (Odd(lambda texts: [[1.0, 0.0], [0.0, 1.0]][: len(texts)]), "alone and beside others"),
+        (Odd(lambda texts: [[1.0, 0.0]]), "each text has its vector"),
     ],
 )
 def test_a_broken_promise_is_named(model: ScriptedModel, promise: str) -> None:

@@ -5,6 +5,7 @@ import gc
 import json
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from graphs.errors import ContextTooLong, LinkCondition, ModelCrashed, ModelMissing, ModelRefused, NodeTimeout
+from graphs.errors import ContextTooLong, LinkCondition, ModelCrashed, ModelMissing, ModelRefused, NodeTimeout, UsageError
 from graphs.models import hosted
 from graphs.models.facts import hash_file
 from graphs.models.hosted import HostedModel, HostOptions
-from graphs.models.interface import GenerationRequest, Usage
+from graphs.models.interface import Confidence, GenerationRequest, Usage
 from graphs.models.process import ModelProcess
+from graphs.values import MISSING
 from model_fakes import COMMAND, tiny_gguf
 
 OPTIONS = HostOptions(command=COMMAND, threads=3, restart_delays=(0.0,))
@@ -90,10 +92,30 @@ def test_a_generation_says_what_it_was_made_by(path: Path) -> None:
 def test_the_child_is_told_everything_but_what_the_host_does(path: Path) -> None:
     async def use(model: HostedModel) -> None:
         request = ask(
-            "echo", max_tokens=5, temperature=1, top_p=0.5, seed=3, stop=(".",), response_format={"type": "json_object"}
+            "echo",
+            max_tokens=5,
+            temperature=1,
+            top_p=0.5,
+            seed=3,
+            stop=(".",),
+            response_format={"type": "json_object"},
+            tools=[{"type": "function", "function": {"name": "look", "note": MISSING}}],
+            tool_choice="none",
+            run="r",
+            priority=2,
+            shared=1,
+            fit=True,
+            confidence=True,
         )
         told = json.loads((await model.generate(request)).text)
-        assert told["load"] == {"t": "load", "path": str(path), "context": 100, "threads": 3}
+        assert told["load"] == {
+            "t": "load",
+            "path": str(path),
+            "context": 100,
+            "threads": 3,
+            "slots": 5,
+            "states": {"folder": "/states", "digest": hash_file(path), "limit": 9},
+        }
         told["request"].pop("id")
         assert told["request"] == {
             "t": "generate",
@@ -104,9 +126,16 @@ def test_the_child_is_told_everything_but_what_the_host_does(path: Path) -> None
             "seed": 3,
             "stop": ["."],
             "response_format": {"type": "json_object"},
+            "tools": [{"type": "function", "function": {"name": "look"}}],
+            "tool_choice": "none",
+            "run": "r",
+            "priority": 2.0,
+            "shared": 1,
+            "fit": True,
+            "confidence": True,
         }
 
-    with_model(path, use, replace(OPTIONS, context=100))
+    with_model(path, use, replace(OPTIONS, context=100, slots=5, states=Path("/states"), states_limit=9))
 
 
 @pytest.mark.parametrize(("trained", "wanted", "context"), [(512, 4096, 512), (9000, 4096, 4096), (9000, 0, 9000)])
@@ -164,6 +193,56 @@ def test_a_full_queue_says_busy(path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert [generation.text for generation in await asyncio.gather(*waiting)] == ["x ", "x "]
         assert (await model.generate(ask("say y"))).text == "y "
         await asyncio.gather(task, return_exceptions=True)
+        assert not model.busy
+
+    with_model(path, use, replace(OPTIONS, slots=1))
+
+
+def test_it_knows_since_when_it_is_idle(path: Path) -> None:
+    async def use(model: HostedModel) -> None:
+        assert (model.busy, model.idle_since, model.resident_bytes) == (False, None, None)
+        task, _ = await started(model)
+        assert (model.busy, model.idle_since) == (True, None)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert not model.busy
+        assert model.idle_since is not None
+        assert model.idle_since <= asyncio.get_running_loop().time()
+        if sys.platform == "linux":
+            assert (model.resident_bytes or 0) > 1_000_000
+
+    with_model(path, use)
+
+
+def test_vectors_come_as_embeddings(path: Path) -> None:
+    async def use(model: HostedModel) -> None:
+        embeddings = await model.embed(["a", "bc"])
+        assert (embeddings.vectors, embeddings.tokens, embeddings.model) == ([[1.0, 0.0], [2.0, 0.0]], 3, model.info)
+        many = await model.embed(["x" * length for length in range(200)])
+        assert ([vector[0] for vector in many.vectors], many.tokens) == ([*range(200)], sum(range(200)))
+        assert (await model.embed([])).vectors == []
+        with pytest.raises(ModelRefused, match="are texts"):
+            await model.embed([5])  # type: ignore[list-item]
+        with pytest.raises(ContextTooLong, match="it says no"):
+            await model.embed(["refuse"])
+
+    with_model(path, use)
+
+
+@pytest.mark.parametrize("slots", [0, 65])
+def test_slots_are_few(slots: int) -> None:
+    with pytest.raises(UsageError, match="1 to 64"):
+        HostOptions(slots=slots)
+
+
+def test_a_call_comes_as_chat_apis_write_it(path: Path) -> None:
+    async def use(model: HostedModel) -> None:
+        generation = await model.generate(ask("call look"))
+        assert generation.tool_calls == [
+            {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": '{"at": "größe"}'}}
+        ]
+        assert (generation.finish_reason, generation.text, generation.dropped) == ("tool_calls", "", 2)
+        assert generation.confidence == Confidence(-1.0, -2.0, 0.5)
 
     with_model(path, use)
 
@@ -204,7 +283,9 @@ def test_a_killed_child_costs_its_request_and_the_next_starts_another(path: Path
         with pytest.raises(ModelCrashed, match=r"model tiny .*signal 9 \(SIGKILL\)") as caught:
             await task
         assert (caught.value.condition, caught.value.retryable) == ("MODEL_CRASHED", True)
-        assert (await waiting).text == "next "
+        with pytest.raises(ModelCrashed):
+            await waiting
+        assert (await model.generate(ask("say next"))).text == "next "
         assert model.pid != first
 
     with_model(path, use)
@@ -228,6 +309,35 @@ def test_repeated_deaths_are_followed_by_longer_waits_until_an_answer_comes(path
         assert waits == [0.5, 2.0, 2.0, 2.0]
 
     with_model(path, use, replace(OPTIONS, restart_delays=(0.0, 0.0, 0.5, 2.0), sleep=sleep))
+
+
+def test_a_death_counts_once_however_many_requests_it_takes(path: Path) -> None:
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    async def use(model: HostedModel) -> None:
+        for _ in range(2):
+            outcomes = await asyncio.gather(*(model.generate(ask("exit 1")) for _ in range(5)), return_exceptions=True)
+            assert [type(outcome) for outcome in outcomes] == [ModelCrashed] * 5
+        assert waits == [1.0]
+
+    with_model(path, use, replace(OPTIONS, restart_delays=(0.0, 1.0, 2.0, 3.0), sleep=sleep))
+
+
+def test_after_two_deaths_those_who_are_not_to_blame_get_through(path: Path) -> None:
+    async def use(model: HostedModel) -> None:
+        async def together() -> list[Any]:
+            asked = [model.generate(ask(text)) for text in ("exit 1", "say a", "exit 1", "say b")]
+            outcomes = await asyncio.gather(*asked, return_exceptions=True)
+            return [getattr(outcome, "text", type(outcome)) for outcome in outcomes]
+
+        for _ in range(2):
+            assert await together() == [ModelCrashed] * 4
+        assert await together() == [ModelCrashed, "a ", ModelCrashed, "b "]
+
+    with_model(path, use, replace(OPTIONS, restart_delays=(0.0,)))
 
 
 def test_deaths_while_loading_count_as_well(tmp_path: Path) -> None:
@@ -318,12 +428,12 @@ def test_closing_fails_what_runs_and_what_waits_and_refuses_what_comes(path: Pat
         waiting = asyncio.create_task(model.generate(ask("say x")))
         await asyncio.sleep(0)
         await model.close()
-        with pytest.raises(ModelCrashed, match="because it was closed"):
-            await task
-        for late in (waiting, asyncio.create_task(model.generate(ask("say x")))):
-            with pytest.raises(LinkCondition) as caught:
-                await late
-            assert caught.value.condition == "DRAINING"
+        for open_one in (task, waiting):
+            with pytest.raises(ModelCrashed, match="because it was closed"):
+                await open_one
+        with pytest.raises(LinkCondition) as caught:
+            await model.generate(ask("say x"))
+        assert caught.value.condition == "DRAINING"
         await model.close()
 
     with_model(path, use)

@@ -22,7 +22,7 @@ def test_it_starts_from_any_folder_even_one_full_of_traps(tmp_path: Path, monkey
     path = tiny_gguf(tmp_path / "empty.gguf")
     # Without llama.cpp it cannot be imported, with it this file has no weights: either way the child itself says so.
     with pytest.raises(ModelMissing, match=r"Model empty cannot be loaded: (ModuleNotFoundError|ValueError)"):
-        asyncio.run(ModelProcess.start("empty", {"path": str(path), "context": 512, "threads": 1}))
+        asyncio.run(ModelProcess.start("empty", {"path": str(path), "context": 512, "threads": 1, "slots": 2, "states": None}))
 
 
 def test_without_a_parent_it_ends_at_once() -> None:

@@ -1,233 +1,456 @@
-"""The engine against a stand-in for the library: what it makes of tokens, whatever model they come from."""
+"""The engine with a model of bytes, whose every token depends on all before it: what is shared, stopped or thrown out of the cache must
+not show in any answer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from types import SimpleNamespace
+import random
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from graphs.models.llama_engine import Engine, Refusal
+pytest.importorskip("numpy")
 
-EOG = 0
+from graphs.models.batching import PATIENCE
+from graphs.models.llama_engine import Engine
+from graphs.models.prompting import Prompts
+from graphs.models.states import States
+from graphs.models.toolcalls import Tools
+from toy_model import END, Broken, ToyModel, spoken, written
 
-
-class Library:
-    """Looks like llama_cpp and speaks a script: a token is the position of its bytes in `pieces`."""
-
-    def __init__(self, pieces: list[bytes], *, template: str | None = "yes", context: int = 100) -> None:
-        self.pieces = [b"<end>", *pieces]
-        self.metadata = {"tokenizer.chat_template": template} if template else {}
-        self.context = context
-        self.bos = -1
-        self.began: bool | None = None
-        self.calls: list[str] = []
-        self.sampled: dict[str, Any] = {}
-        self.fails: Callable[[], None] = lambda: None
-        self.model = self.ctx = "pointer"
-        self.llama_chat_format = SimpleNamespace(Jinja2ChatFormatter=self.formatter)
-        self.abort: Callable[[object], bool] = lambda _: False
-
-    def Llama(self, path: str, **options: Any) -> Library:  # noqa: N802 - as the library names it
-        self.options = options
-        return self
-
-    def formatter(self, **options: Any) -> Callable[..., Any]:
-        def render(messages: list[dict[str, Any]]) -> Any:
-            if messages[0]["content"] == "odd":
-                raise ValueError("roles must alternate")
-            return SimpleNamespace(prompt=messages[0]["content"])
-
-        return render
-
-    def n_ctx(self) -> int:
-        return self.context
-
-    def token_bos(self) -> int:
-        return self.bos
-
-    def token_eos(self) -> int:
-        return EOG
-
-    def tokenize(self, text: bytes, *, add_bos: bool, special: bool) -> list[int]:
-        self.began = add_bos
-        return [7] * len(text.split())
-
-    def detokenize(self, tokens: list[int], special: bool = False) -> bytes:
-        return b"".join(self.pieces[token] for token in tokens)
-
-    def set_seed(self, seed: int) -> None:
-        assert 0 <= seed < 0xFFFFFFFF
-
-    def generate(self, tokens: list[int], **options: Any) -> Iterator[int]:
-        self.calls.append("generate")
-        self.sampled = options
-        self.fails()
-        yield from range(1, len(self.pieces))
-        while True:
-            yield EOG
-
-    def reset(self) -> None:
-        self.calls.append("reset")
-
-    def ggml_abort_callback(self, callback: Callable[[object], bool]) -> Any:
-        return callback
-
-    def llama_set_abort_callback(self, ctx: object, callback: Callable[[object], bool], data: None) -> None:
-        self.abort = callback
-
-    def llama_vocab_is_eog(self, vocab: object, token: int) -> bool:
-        return token == EOG
-
-    def llama_model_get_vocab(self, model: object) -> str:
-        return "vocabulary"
-
-    def llama_get_memory(self, ctx: object) -> str:
-        return "memory"
-
-    def llama_memory_clear(self, memory: str, data: bool) -> None:
-        self.calls.append("clear")
+TOOL = {
+    "type": "function",
+    "function": {"name": "look", "parameters": {"type": "object", "properties": {"n": {"type": "integer"}}}},
+}
 
 
-def request(text: str = "two words", **options: Any) -> dict[str, Any]:
-    plain: dict[str, Any] = {"max_tokens": None, "temperature": 0.0, "top_p": 1.0, "seed": 5, "stop": [], "response_format": None}
-    return {"messages": [{"role": "user", "content": text}], **plain, **options}
+class Grammars:
+    """The rules are the response format's own."""
+
+    def for_format(self, response_format: Mapping[str, Any] | None) -> str | None:
+        if response_format is None:
+            return None
+        if "rules" not in response_format:
+            raise ValueError("it is not known")
+        rules: str = response_format["rules"]
+        return rules
+
+    def for_tools(self, tools: Tools) -> str:
+        return '{"name": "look", "arguments": {"n": 5}}'
 
 
-def run(library: Library, stopped: Callable[[], bool] = lambda: False, **options: Any) -> tuple[list[str], Engine]:
-    engine = Engine(library, "m.gguf", context=100, threads=1)
-    return list(engine.generate(request(**options), stopped)), engine
+def render(messages: Sequence[Mapping[str, Any]], answer: bool) -> str:
+    if messages[-1]["content"] == "odd":
+        raise ValueError("roles must alternate")
+    return "".join(f"<{message['role']}>{message['content']}" for message in messages) + "<a>" * answer
 
 
-def test_the_library_gets_the_threads_and_is_never_left_to_count_cores() -> None:
-    library = Library([])
-    Engine(library, "m.gguf", context=64, threads=3)
-    assert (library.options["n_threads"], library.options["n_threads_batch"], library.options["n_ctx"]) == (3, 3, 64)
+class Bench:
+    """An engine and the frames it sent."""
+
+    def __init__(
+        self, model: ToyModel | None = None, *, slots: int = 8, states: States | None = None, template: bool = True
+    ) -> None:
+        self.model = model or ToyModel()
+        self.frames: list[dict[str, Any]] = []
+        self.ticks = 0.0
+        prompts = Prompts(self.model, render if template else None, "")
+        self.engine = Engine(self.model, prompts, Grammars(), self.frames.append, slots=slots, states=states, clock=self.clock)
+
+    def clock(self) -> float:
+        self.ticks += 0.001
+        return self.ticks
+
+    def ask(self, number: int, text: str = "hello", **options: Any) -> None:
+        messages = options.pop("messages", [{"role": "user", "content": text}])
+        request: dict[str, Any] = {
+            "max_tokens": 16,
+            "temperature": 0.0,
+            "top_p": 1.0,
+            "seed": None,
+            "stop": [],
+            "response_format": None,
+        }
+        more: dict[str, Any] = {
+            "tools": [],
+            "tool_choice": None,
+            "run": "",
+            "priority": 0.0,
+            "shared": 0,
+            "fit": False,
+            "confidence": False,
+        }
+        self.engine.submit({"t": "generate", "id": number, "messages": messages, **request, **more, **options})
+
+    def run(self) -> Bench:
+        for _ in range(100_000):
+            if self.engine.idle:
+                return self
+            self.engine.step()
+        raise AssertionError("it does not come to an end")
+
+    def text(self, number: int) -> str:
+        return "".join(frame["text"] for frame in self.frames if frame["id"] == number and frame["t"] == "token")
+
+    def end(self, number: int) -> dict[str, Any]:
+        (frame,) = [frame for frame in self.frames if frame["id"] == number and frame["t"] != "token"]
+        return frame
 
 
-def test_an_answer_ends_where_the_model_ends_it() -> None:
-    pieces, engine = run(Library([b"Hello", b" you"]))
-    assert pieces == ["Hello", " you"]
-    times = {"prompt_ms", "decode_ms"}
-    assert {key: value for key, value in engine.outcome.items() if key not in times} == {
+def prompt(text: str, system: str = "") -> bytes:
+    return (f"<system>{system}" if system else "").encode() + f"<user>{text}<a>".encode()
+
+
+def says(text: str) -> Callable[[list[int]], int]:
+    """A model that says this to every prompt."""
+    whole = [*text.encode(), END]
+    return lambda tokens: whole[len(tokens) - bytes(tokens).rindex(b"<a>") - 3]
+
+
+def test_an_answer_is_what_the_model_says_and_its_figures_are_true() -> None:
+    bench = Bench(ToyModel(says("Hi you")))
+    bench.ask(1, seed=5)
+    end = bench.run().end(1)
+    assert bench.text(1) == "Hi you"
+    assert {
+        key: end[key] for key in ("t", "finish", "prompt_tokens", "completion_tokens", "cached_tokens", "seed", "dropped")
+    } == {
+        "t": "done",
         "finish": "stop",
-        "prompt_tokens": 2,
-        "completion_tokens": 2,
+        "prompt_tokens": len(prompt("hello")),
+        "completion_tokens": 6,
+        "cached_tokens": 0,
         "seed": 5,
+        "dropped": 0,
     }
-    assert all(engine.outcome[key] >= 0 for key in times)
+    assert all(end[key] > 0 for key in ("queue_ms", "prompt_ms", "decode_ms"))
+    assert (end["confidence"], "call" in end) == (None, False)
+
+
+def test_many_at_once_each_get_their_own_and_the_same_beginning_is_computed_once() -> None:
+    bench = Bench()
+    system = "be brief " * 30
+    for number in range(30):
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": f"question {number}"}]
+        bench.ask(number, messages=messages, shared=1, run=str(number % 3))
+    bench.run()
+    for number in range(30):
+        assert (bench.text(number), bench.end(number)["finish"]) == written(prompt(f"question {number}", system), 16)
+    answers = sum(bench.end(number)["completion_tokens"] for number in range(30))
+    prompts = bench.model.computed - answers
+    assert prompts < 1.2 * (len(f"<system>{system}") + 30 * len("<user>question 10<a>"))
+
+
+def test_a_long_prompt_does_not_hold_up_a_stream() -> None:
+    bench = Bench(ToyModel(lambda tokens: ord("x"), batch=512))
+    bench.ask(1, max_tokens=50)
+    bench.engine.step()
+    bench.ask(2, "w" * 1500)
+    heard = [len(bench.text(1))]
+    while not bench.text(2):
+        bench.engine.step()
+        heard.append(len(bench.text(1)))
+    assert all(later == sooner + 1 for sooner, later in pairwise(heard))
+    assert max(bench.model.batches) == 65
+
+
+@pytest.mark.parametrize(
+    ("parameters", "offloads", "alone"),
+    [(135_000_000, False, 256), (1_000_000_000, False, 128), (70_000_000_000, False, 32), (1, True, 512)],
+)
+def test_steps_of_large_models_have_fewer_rows(parameters: int, offloads: bool, alone: int) -> None:
+    model = ToyModel(lambda tokens: ord("x"), batch=512)
+    model.parameters, model.offloads = parameters, offloads
+    bench = Bench(model)
+    bench.ask(1, "w" * 1000, max_tokens=50)
+    bench.engine.step()
+    assert model.batches == [alone]
+    bench.engine.cancel(1)
+    bench.ask(2, "short", max_tokens=50)
+    bench.engine.step()
+    bench.ask(3, "v" * 1000, max_tokens=50)
+    bench.engine.step()
+    assert model.batches[-1] == alone // 4 + 1
+
+
+def test_the_same_request_is_computed_once_and_heard_by_all() -> None:
+    bench = Bench()
+    for number in (1, 2):
+        bench.ask(number)
+    for _ in range(4):
+        bench.engine.step()
+    bench.ask(3, priority=5.0)
+    bench.engine.cancel(1)
+    bench.run()
+    assert (bench.text(2), bench.end(2)["finish"]) == written(prompt("hello"), 16)
+    assert bench.text(3) == bench.text(2)
+    assert bench.end(1)["finish"] == "cancelled"
+    assert bench.model.computed == len(prompt("hello")) + bench.end(2)["completion_tokens"] - (bench.end(2)["finish"] == "length")
+
+
+@pytest.mark.parametrize(
+    ("options", "same"),
+    [
+        ({"seed": 1}, True),
+        ({"temperature": 1.0, "seed": 1}, True),
+        ({"temperature": 1.0}, False),
+        ({"temperature": 1.0, "seed": 1, "max_tokens": 3}, False),
+        ({"seed": 2, "temperature": 1.0}, False),
+    ],
+)
+def test_what_is_left_to_chance_is_computed_for_each(options: dict[str, Any], same: bool) -> None:
+    bench = Bench(slots=1)
+    first = {"temperature": options.get("temperature", 0.0), "seed": options.get("seed") and 1}
+    bench.ask(1, **first)
+    bench.ask(2, **options)
+    bench.run()
+    assert (bench.end(2)["cached_tokens"] == 0) is same
+
+
+def test_cancelling_frees_the_place_at_once_and_nothing_more_is_said() -> None:
+    bench = Bench(ToyModel(lambda tokens: ord("x")), slots=1)
+    bench.ask(1, max_tokens=None)
+    bench.ask(2, "other", max_tokens=3)
+    bench.ask(3, "third")
+    bench.engine.step()
+    bench.engine.cancel(3)
+    bench.engine.interrupt(1)
+    bench.engine.cancel(1)
+    bench.engine.cancel(1)
+    bench.run()
+    assert [bench.end(number)["finish"] for number in (1, 2, 3)] == ["cancelled", "length", "cancelled"]
+    assert (bench.text(1), bench.text(2), bench.text(3)) == ("x", "xxx", "")
+
+
+def test_a_prompt_nobody_wants_is_left_in_its_middle_and_the_others_go_on() -> None:
+    bench = Bench()
+    bench.ask(1, "short")
+    bench.ask(2, "w" * 1000)
+
+    def interrupt() -> None:
+        if len(bench.model.batches) == 3:
+            bench.engine.interrupt(2)
+
+    bench.model.before = interrupt
+    for _ in range(4):
+        bench.engine.step()
+    assert len(bench.model.batches) == 3
+    bench.engine.cancel(2)
+    bench.run()
+    assert bench.end(2)["finish"] == "cancelled"
+    assert bench.text(1) == written(prompt("short"), 16)[0]
+
+
+def test_a_model_whose_state_cannot_be_cut_begins_again_after_an_interruption() -> None:
+    bench = Bench()
+    bench.model.shares = False
+    bench = Bench(bench.model)
+    bench.ask(1, "short")
+    bench.ask(2, "w" * 300)
+    bench.ask(3, "short", max_tokens=5)
+    bench.engine.step()
+    bench.engine.interrupt(2)
+    bench.engine.step()
+    bench.engine.cancel(2)
+    bench.run()
+    assert bench.text(1) == written(prompt("short"), 16)[0]
+    assert bench.end(3)["cached_tokens"] == 0
+
+
+def test_a_prompt_somebody_else_wants_too_is_not_left() -> None:
+    bench = Bench()
+    bench.ask(1, "w" * 100)
+    bench.ask(2, "w" * 100)
+    bench.engine.interrupt(1)
+    bench.engine.step()
+    assert bench.model.batches
+    bench.engine.cancel(1)
+    assert bench.run().text(2) == written(prompt("w" * 100), 16)[0]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_in_a_cache_too_small_for_all_of_them_every_answer_is_still_right(seed: int) -> None:
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    model = ToyModel(context=160, batch=64)
+    bench = Bench(model, slots=4)
+    asked: dict[int, bytes] = {}
+    system = "s" * 40
+    cancelled: set[int] = set()
+    for number in range(40):
+        text = f"{number} " + "q" * chance.randrange(40)
+        shared = chance.random() < 0.5
+        messages = [{"role": "system", "content": system}] * shared + [{"role": "user", "content": text}]
+        asked[number] = prompt(text, system if shared else "")
+        bench.ask(number, messages=messages, shared=int(shared), run=str(chance.randrange(3)), max_tokens=20)
+        for _ in range(chance.randrange(4)):
+            bench.engine.step()
+        if chance.random() < 0.2:
+            victim = chance.randrange(number + 1)
+            if not any(frame["id"] == victim and frame["t"] != "token" for frame in bench.frames):
+                bench.engine.interrupt(victim)
+                if chance.random() < 0.5:
+                    bench.engine.step()
+                bench.engine.cancel(victim)
+                cancelled.add(victim)
+    bench.run()
+    for number, question in asked.items():
+        text, finish = written(question, 20)
+        if bench.end(number)["finish"] == "cancelled":
+            assert number in cancelled
+            assert text.startswith(bench.text(number))
+        else:
+            assert (bench.text(number), bench.end(number)["finish"]) == (text, finish)
+
+
+def test_a_failed_computation_fails_its_answers_and_the_others_begin_again() -> None:
+    bench = Bench(slots=1)
+    bench.ask(1)
+    bench.ask(2, "other")
+
+    def fail() -> None:
+        bench.model.before = lambda: None
+        raise Broken("llama_decode returned -3")
+
+    bench.model.before = fail
+    bench.run()
+    assert (bench.end(1)["code"], bench.end(1)["message"]) == ("MODEL_REFUSED", "llama.cpp failed: llama_decode returned -3")
+    assert bench.text(2) == written(prompt("other"), 16)[0]
 
 
 @pytest.mark.parametrize("text", ["größe", "🦆🦆", "漢字 and é", "👩‍👧"])
 def test_characters_that_span_tokens_come_whole(text: str) -> None:
-    single_bytes = [bytes([byte]) for byte in text.encode()]
-    pieces, engine = run(Library(single_bytes))
-    assert pieces == list(text)
-    assert engine.outcome["completion_tokens"] == len(single_bytes)
+    bench = Bench(ToyModel(says(text)))
+    bench.ask(1, max_tokens=100)
+    bench.run()
+    assert [frame["text"] for frame in bench.frames[:-1]] == list(text)
 
 
-def test_a_character_cut_by_the_limit_is_dropped_and_bytes_that_are_none_are_marked() -> None:
-    pieces, engine = run(Library([b"ok", *(bytes([byte]) for byte in "🦆".encode())]), max_tokens=4)
-    assert pieces == ["ok"]
-    assert (engine.outcome["finish"], engine.outcome["completion_tokens"]) == ("length", 4)
-    assert "".join(run(Library([b"a\xff", b"b"]))[0]) == "a\ufffdb"
+def test_stop_strings_end_an_answer_and_what_only_looked_like_one_is_passed_on() -> None:
+    bench = Bench(ToyModel(says("one END two EN")))
+    bench.ask(1, stop=["END"])
+    bench.ask(2, stop=["two EN!"])
+    bench.run()
+    assert (bench.text(1), bench.end(1)["finish"]) == ("one ", "stop")
+    assert (bench.text(2), bench.end(2)["finish"]) == ("one END two EN", "stop")
 
 
-@pytest.mark.parametrize(("bos", "text", "added"), [(1, "<s> Hello", False), (1, "Hello", True), (-1, "Hello", True)])
-def test_a_prompt_begins_with_one_begin_token(bos: int, text: str, added: bool) -> None:
-    library = Library([b"<s>"])
-    library.bos = bos
-    run(library, text=text)
-    assert library.began is added  # with True the tokenizer adds it to models that have one
-
-
-def test_stop_strings_span_tokens_and_what_only_looked_like_one_is_passed_on() -> None:
-    pieces, engine = run(Library([b"one E", b"ND", b" two"]), stop=["END"])
-    assert "".join(pieces) == "one "
-    assert engine.outcome["finish"] == "stop"
-    assert "".join(run(Library([b"one E", b"N"]), stop=["END"])[0]) == "one EN"
-
-
-def test_without_a_limit_the_context_is_the_limit() -> None:
-    pieces, engine = run(Library([b"x"] * 200, context=10))
-    assert len(pieces) == 8
-    assert engine.outcome["finish"] == "length"
-
-
-@pytest.mark.parametrize(("prompt", "max_tokens"), [(10, None), (5, 6), (11, 1)])
-def test_what_does_not_fit_is_refused_with_figures(prompt: int, max_tokens: int | None) -> None:
-    library = Library([b"x"], context=10)
-    with pytest.raises(Refusal) as caught:
-        run(library, text="w " * prompt, max_tokens=max_tokens)
-    assert caught.value.code == "CONTEXT_TOO_LONG"
-    assert caught.value.detail == {"prompt_tokens": prompt, "max_tokens": max_tokens, "context": 10}
-    assert library.calls == []
-
-
-def test_cancelled_between_tokens_nothing_more_is_said() -> None:
-    library = Library([b"a", b"b", b"c E"])
-    engine = Engine(library, "m.gguf", context=100, threads=1)
-    cancelled: list[bool] = []
-    stream = engine.generate(request(), lambda: bool(cancelled))
-    assert next(stream) == "a"
-    cancelled.append(True)
-    assert list(stream) == []
-    assert engine.outcome["finish"] == "cancelled"
-    assert not library.abort(None)
-
-
-def test_cancelled_before_it_began_nothing_is_read() -> None:
-    library = Library([b"a"])
-    pieces, engine = run(library, lambda: True)
-    assert (pieces, engine.outcome["finish"], library.calls) == ([], "cancelled", [])
-
-
-def test_an_aborted_prompt_is_a_cancellation_and_the_context_is_emptied() -> None:
-    library = Library([b"a"])
-    cancelled: list[bool] = []
-
-    def fails() -> None:
-        assert not library.abort(None)
-        cancelled.append(True)
-        assert library.abort(None)
-        raise RuntimeError("llama_decode returned 2")
-
-    library.fails = fails
-    pieces, engine = run(library, lambda: bool(cancelled))
-    assert (pieces, engine.outcome["finish"]) == ([], "cancelled")
-    assert library.calls == ["generate", "reset", "clear"]
-    library.fails, cancelled[:] = lambda: None, []
-    assert list(engine.generate(request(), lambda: False)) == ["a"]
-
-
-def test_a_failed_decode_is_a_refusal_and_the_context_is_emptied() -> None:
-    library = Library([])
-
-    def fails() -> None:
-        raise RuntimeError("llama_decode returned 1")
-
-    library.fails = fails
-    with pytest.raises(Refusal, match="llama_decode returned 1"):
-        run(library)
-    assert library.calls == ["generate", "reset", "clear"]
+def test_an_answer_without_a_limit_ends_with_the_context() -> None:
+    bench = Bench(ToyModel(lambda tokens: ord("x"), context=40))
+    bench.ask(1, max_tokens=None)
+    end = bench.run().end(1)
+    assert (end["finish"], end["prompt_tokens"] + end["completion_tokens"]) == ("length", 40)
 
 
 @pytest.mark.parametrize(
-    ("library", "options", "says"),
+    ("options", "code", "says"),
     [
-        (Library([], template=None), {}, "has no chat template"),
-        (Library([]), {"text": "odd"}, "roles must alternate"),
-        (Library([]), {"text": ""}, "empty prompt"),
-        (Library([]), {"response_format": {"type": "poem"}}, "response_format cannot be kept: 'poem' is not known"),
+        ({"text": "odd"}, "MODEL_REFUSED", "roles must alternate"),
+        ({"response_format": {"type": "poem"}}, "MODEL_REFUSED", "response_format cannot be kept: it is not known"),
+        ({"response_format": {"rules": "unparsable"}}, "MODEL_REFUSED", "does not parse"),
+        ({"tools": [5]}, "MODEL_REFUSED", "a tool is a map"),
+        ({"tools": [TOOL], "response_format": {"type": "json_object"}}, "MODEL_REFUSED", "tools and a response_format at once"),
+        ({"max_tokens": 5000}, "CONTEXT_TOO_LONG", "do not fit its context of 4096"),
     ],
 )
-def test_refusals_say_why(library: Library, options: dict[str, Any], says: str) -> None:
-    with pytest.raises(Refusal, match=says) as caught:
-        run(library, **options)
-    assert caught.value.code == "MODEL_REFUSED"
+def test_refusals_say_why_before_anything_is_computed(options: dict[str, Any], code: str, says: str) -> None:
+    bench = Bench()
+    bench.ask(1, **options)
+    assert bench.engine.idle
+    assert (bench.end(1)["t"], bench.end(1)["code"]) == ("error", code)
+    assert says in bench.end(1)["message"]
+    assert bench.model.computed == 0
 
 
-def test_without_a_seed_each_answer_has_its_own() -> None:
-    seeds = {run(Library([]), seed=None)[1].outcome["seed"] for _ in range(4)}
-    assert len(seeds) > 1
+def test_a_file_without_template_or_without_words_is_refused() -> None:
+    bench = Bench(template=False)
+    bench.ask(1)
+    assert "has no chat template" in bench.end(1)["message"]
+    model = ToyModel()
+    model.generates = False
+    bench = Bench(model)
+    bench.ask(1)
+    assert "embeddings, not answers" in bench.end(1)["message"]
+
+
+def test_a_grammar_is_kept_whatever_the_model_would_say_and_freed() -> None:
+    bench = Bench()
+    for number, rules in enumerate(["yes", "no"] * 4):
+        bench.ask(number, f"question {number}", response_format={"rules": rules}, temperature=float(number % 2), seed=1)
+    bench.ask(9, response_format={"rules": "stuck"})
+    bench.run()
+    assert [bench.text(number) for number in range(8)] == ["yes", "no"] * 4
+    assert "continues the answer" in bench.end(9)["message"]
+    assert all(grammar.closed for grammar in bench.model.grammars)
+
+
+def test_a_call_of_a_tool_is_no_text_and_text_is_no_call() -> None:
+    bench = Bench()
+    bench.ask(1, tools=[TOOL], tool_choice="required", max_tokens=100)
+    bench.ask(2, tools=[TOOL], tool_choice="required", max_tokens=5)
+    bench.run()
+    call = bench.end(1)["call"]
+    assert (call["name"], call["arguments"], bench.end(1)["finish"], bench.text(1)) == ("look", {"n": 5}, "tool_calls", "")
+    assert call["id"].startswith("call_")
+    assert (bench.text(2), bench.end(2)["finish"]) == ('{"nam', "length")
+
+
+def test_confidence_comes_when_it_is_asked_for() -> None:
+    bench = Bench(ToyModel(says("ab")))
+    bench.ask(1, confidence=True)
+    bench.ask(2, "other", confidence=True, stop=["a"])
+    mean, minimum, margin = bench.run().end(1)["confidence"]
+    assert -0.02 < minimum <= mean < 0
+    assert margin == pytest.approx(10)
+
+
+def test_vectors_are_made_beside_answers_in_batches_that_fit() -> None:
+    bench = Bench()
+    bench.ask(1)
+    bench.engine.submit({"t": "embed", "id": 2, "texts": ["a" * 15, "b" * 9, "c", "d", "e"]})
+    bench.engine.submit({"t": "embed", "id": 3, "texts": []})
+    bench.engine.submit({"t": "embed", "id": 4, "texts": ["x" * 641]})
+    bench.engine.submit({"t": "embed", "id": 5, "texts": ["y"]})
+    bench.engine.cancel(5)
+    bench.run()
+    assert bench.end(2)["vectors"] == [[97.0, 15.0], [98.0, 9.0], [99.0, 1.0], [100.0, 1.0], [101.0, 1.0]]
+    assert bench.end(2)["tokens"] == 27
+    assert (bench.end(3)["vectors"], bench.end(5)["finish"]) == ([], "cancelled")
+    assert bench.end(4)["code"] == "CONTEXT_TOO_LONG"
+    assert bench.text(1) == written(prompt("hello"), 16)[0]
+
+
+def test_announced_beginnings_are_stored_and_put_back_by_the_next_process(tmp_path: Path) -> None:
+    system = "rules " * 40
+    messages = [{"role": "system", "content": system}, {"role": "user", "content": "question"}]
+    cached = []
+    for identity in ("model 1", "model 1", "model 2"):
+        states = States(tmp_path, identity)
+        bench = Bench(states=states)
+        bench.ask(1, messages=messages, shared=1)
+        bench.run()
+        states.flush()
+        assert bench.text(1) == written(prompt("question", system), 16)[0]
+        cached.append(bench.end(1)["cached_tokens"])
+    beginning = len(f"<system>{system}")
+    assert cached == [0, beginning, 0]
+
+
+def test_a_job_that_waits_long_goes_first_whatever_its_priority() -> None:
+    bench = Bench(ToyModel(says("x")), slots=1)
+    bench.ask(0, "patient", max_tokens=1)
+    bench.ask(1, "first", max_tokens=1, priority=1.0)
+    ended: list[int] = []
+    for number in range(2, 40):
+        bench.ask(number, f"hurry {number}", max_tokens=1, priority=1.0)
+        bench.engine.step()
+    bench.run()
+    ended = [frame["id"] for frame in bench.frames if frame["t"] == "done"]
+    assert ended.index(0) == PATIENCE
+
+
+def test_spoken_is_what_it_says() -> None:
+    assert written(b"x", 3, lambda tokens: END) == ("", "stop")
+    assert spoken([1, 2, 3]) == spoken([1, 2, 3])

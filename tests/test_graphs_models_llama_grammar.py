@@ -7,13 +7,8 @@ from typing import Any
 
 import pytest
 
-from graphs.models.llama_grammar import MAX_SCHEMA, grammar_of
-
-
-class Grammar:
-    @staticmethod
-    def from_string(rules: str, *, verbose: bool) -> str:
-        return f"grammar {rules}"
+from graphs.models.llama_grammar import MAX_SCHEMA, Grammars
+from graphs.models.toolcalls import Tools
 
 
 class SchemaConverter:
@@ -24,11 +19,12 @@ class SchemaConverter:
         self.rules = ""
 
     def resolve_refs(self, schema: dict[str, Any], url: str) -> dict[str, Any]:
-        schema["changed"] = True
+        schema["changed"] = url
         return schema
 
     def visit(self, schema: dict[str, Any], name: str) -> None:
-        self.rules = self._format_literal(schema["const"])
+        visits.append(schema)
+        self.rules = f"{name} ::= {schema}" if name else self._format_literal(schema["const"])
 
     def format_grammar(self) -> str:
         return self.rules
@@ -37,21 +33,21 @@ class SchemaConverter:
         raise NotImplementedError
 
 
-def library(parsed: object = "sampler") -> Any:
-    return SimpleNamespace(
-        llama_grammar=SimpleNamespace(JSON_GBNF="any", LlamaGrammar=Grammar, SchemaConverter=SchemaConverter),
-        llama_sampler_init_grammar=lambda vocab, rules, root: parsed,
-        llama_sampler_free=lambda sampler: None,
-    )
+visits: list[dict[str, Any]] = []
+
+
+def grammars() -> Grammars:
+    visits.clear()
+    return Grammars(SimpleNamespace(llama_grammar=SimpleNamespace(JSON_GBNF="any", SchemaConverter=SchemaConverter)))
 
 
 @pytest.mark.parametrize("form", [None, {}, {"type": "text"}])
 def test_text_needs_no_grammar(form: dict[str, Any] | None) -> None:
-    assert grammar_of(library(), "vocab", form) is None
+    assert grammars().for_format(form) is None
 
 
 def test_any_object_has_the_librarys_own_grammar() -> None:
-    assert grammar_of(library(), "vocab", {"type": "json_object"}) == "grammar any"
+    assert grammars().for_format({"type": "json_object"}) == "any"
 
 
 @pytest.mark.parametrize(
@@ -65,7 +61,7 @@ def test_any_object_has_the_librarys_own_grammar() -> None:
 )
 def test_constants_are_written_as_they_are_to_be_generated(literal: str, rule: str) -> None:
     schema = {"const": literal}
-    assert grammar_of(library(), "vocab", {"type": "json_object", "schema": schema}) == f"grammar {rule}"
+    assert grammars().for_format({"type": "json_object", "schema": schema}) == rule
     assert schema == {"const": literal}
 
 
@@ -82,9 +78,24 @@ def test_constants_are_written_as_they_are_to_be_generated(literal: str, rule: s
 )
 def test_forms_that_cannot_be_kept_are_refused(form: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        grammar_of(library(), "vocab", form)
+        grammars().for_format(form)
 
 
-def test_a_grammar_that_does_not_parse_is_refused_and_never_sampled_by() -> None:
-    with pytest.raises(ValueError, match="cannot parse"):
-        grammar_of(library(parsed=None), "vocab", {"type": "json_object", "schema": {"const": "1"}})
+def tools(*, must: bool) -> Tools:
+    return Tools({"look": {"type": "object"}, "go": {"type": "object"}}, {"look": "", "go": ""}, must)
+
+
+def test_a_tool_call_is_all_there_may_be_or_one_way_to_begin() -> None:
+    assert grammars().for_tools(tools(must=True)).endswith("\nroot ::= call")
+    loose = grammars().for_tools(tools(must=False))
+    assert "\nroot ::= [ \\n]? ( call | text )\ntext ::= [^{ \\n] .*" in loose
+    first, second = visits[0]["anyOf"]
+    assert [each["properties"]["arguments"]["changed"] for each in (first, second)] == ["look", "go"]
+
+
+def test_rules_are_made_once_for_the_last_schemas_asked_for() -> None:
+    made = grammars()
+    for number in (0, 1, *range(70), 69, 0):
+        made.for_format({"type": "json_object", "schema": {"const": str(number)}})
+    assert [schema["const"] for schema in visits].count("69") == 1
+    assert [schema["const"] for schema in visits].count("0") == 2

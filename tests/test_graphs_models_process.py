@@ -17,7 +17,7 @@ from model_fakes import COMMAND
 
 
 def request(text: str) -> dict[str, Any]:
-    return {"messages": [{"role": "user", "content": text}]}
+    return {"t": "generate", "messages": [{"role": "user", "content": text}]}
 
 
 async def read_to_the_end(answer: Answer) -> None:
@@ -41,7 +41,7 @@ def with_child(use: Callable[[ModelProcess], Awaitable[None]], *, name: str = "t
 
 def test_a_child_answers_in_frames() -> None:
     async def use(child: ModelProcess) -> None:
-        assert child.ready == {"t": "ready", "context": 512, "template": True, "version": "fake 1"}
+        assert child.ready == {"t": "ready", "context": 512, "template": True, "version": "fake 1", "slots": 1}
         assert child.alive
         answer = child.ask(request("say a b"))
         frames = [await answer.next() for _ in range(3)]

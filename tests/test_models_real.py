@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -146,19 +147,21 @@ def test_a_deadline_in_a_long_prompt_aborts_it() -> None:
     with_model(use, options=HostOptions(cancel_grace=3.0))
 
 
-def test_kill_9_costs_one_request() -> None:
+def test_kill_9_costs_the_requests_in_flight_and_nothing_else() -> None:
     async def use(host: ModelHost, model: HostedModel) -> None:
         before = (await model.generate(ask("Hello", max_tokens=8))).usage
         begun = asyncio.Event()
-        generating = asyncio.create_task(model.generate(ask("Write a long story.", max_tokens=2000), lambda _: begun.set()))
-        waiting = asyncio.create_task(model.generate(ask("Hello", max_tokens=8)))
+        running = asyncio.create_task(model.generate(ask("Write a long story.", max_tokens=2000), lambda _: begun.set()))
+        waiting = asyncio.create_task(model.generate(ask("Hello there", max_tokens=8)))
         await begun.wait()
         pid = host.pid(DEFAULT_MODEL)
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        with pytest.raises(ModelCrashed, match=rf"model {DEFAULT_MODEL} .*SIGKILL"):
-            await generating
-        assert (await waiting).usage == before
+        for task in (running, waiting):
+            with pytest.raises(ModelCrashed, match=rf"model {DEFAULT_MODEL} .*SIGKILL") as caught:
+                await task
+            assert caught.value.retryable
+        assert (await model.generate(ask("Hello", max_tokens=8))).usage == before
         assert host.pid(DEFAULT_MODEL) not in (None, pid)
 
     with_model(use)
@@ -182,9 +185,9 @@ def test_prompt_and_answer_that_do_not_fit_are_refused_with_the_figures() -> Non
 def test_the_text_stops_before_a_stop_string() -> None:
     async def use(host: ModelHost, model: HostedModel) -> None:
         pieces: list[str] = []
-        generation = await model.generate(ask("Write five sentences.", max_tokens=200, stop=["."]), pieces.append)
+        generation = await model.generate(ask("Write five sentences.", max_tokens=200, stop=["e"]), pieces.append)
         assert generation.finish_reason == "stop"
-        assert "." not in generation.text
+        assert "e" not in generation.text
         assert "".join(pieces) == generation.text
 
     with_model(use)
@@ -236,6 +239,7 @@ def test_a_schema_is_kept_and_characters_of_several_tokens_come_whole() -> None:
         {"type": "json_object", "schema": {"$ref": "https://example.org/schema.json"}},
         {"type": "json_object", "schema": {"type": "no such type"}},
         {"type": "json_object", "schema": {"enum": ["x" * 70_000]}},
+        {"type": "json_object", "schema": {"type": "array", "items": {"type": "string"}, "minItems": 10_000}},
     ],
 )
 def test_a_response_format_that_cannot_be_kept_is_refused(form: dict[str, Any]) -> None:
@@ -244,6 +248,94 @@ def test_a_response_format_that_cannot_be_kept_is_refused(form: dict[str, Any]) 
         with pytest.raises(ModelRefused, match="response_format"):
             await model.generate(ask("Hello", response_format=form))
         assert host.pid(DEFAULT_MODEL) == pid
+
+    with_model(use)
+
+
+def test_prompts_that_begin_alike_are_computed_once(tmp_path: Path) -> None:
+    system = {"role": "system", "content": "You are the clerk of a ferry. " + "Answer in few words and be kind. " * 12}
+
+    async def use(host: ModelHost, model: HostedModel) -> None:
+        asked = [[system, {"role": "user", "content": f"When does ferry {number} leave?"}] for number in range(12)]
+        generations = await asyncio.gather(
+            *(model.generate(GenerationRequest(each, max_tokens=3, temperature=0, shared=1)) for each in asked)
+        )
+        prompts = [generation.usage.prompt_tokens for generation in generations]
+        computed = sum(prompts) - sum(generation.extra["cached_tokens"] for generation in generations)
+        assert computed < 1.2 * (min(prompts) + 12 * 16)
+        again = await model.generate(GenerationRequest(asked[0], max_tokens=3, temperature=0))
+        assert again.extra["cached_tokens"] == again.usage.prompt_tokens - 1
+
+    options = replace(OPTIONS, states=tmp_path / "states")
+    with_model(use, options=options)
+
+    async def later(host: ModelHost, model: HostedModel) -> None:
+        request = GenerationRequest([system, {"role": "user", "content": "Hello"}], max_tokens=3, temperature=0, shared=1)
+        generation = await model.generate(request)
+        assert generation.extra["cached_tokens"] > 100
+        assert generation.usage.completion_tokens == 3
+
+    with_model(later, options=options)
+
+
+def test_each_answer_of_a_batch_keeps_its_own_schema() -> None:
+    schemas = [{"enum": ["red", "blue"]}, {"type": "integer"}, {"enum": [True]}]
+
+    async def use(host: ModelHost, model: HostedModel) -> None:
+        forms = [{"type": "json_object", "schema": schemas[number % 3]} for number in range(9)]
+        requests = [
+            ask(f"Question {number}.", response_format=form, max_tokens=20, temperature=number % 2, seed=number)
+            for number, form in enumerate(forms)
+        ]
+        generations = await asyncio.gather(*map(model.generate, requests))
+        for number, generation in enumerate(generations):
+            answer = json.loads(generation.text)
+            assert [answer in ("red", "blue"), type(answer) is int, answer is True][number % 3]
+
+    with_model(use)
+
+
+def test_tools_are_called_by_their_schema_and_results_are_read() -> None:
+    parameters = {"type": "object", "properties": {"city": {"$ref": "#/$defs/city"}}, "required": ["city"]}
+    parameters["$defs"] = {"city": {"enum": ["Paris", "Rome"]}}
+    weather = {"type": "function", "function": {"name": "weather", "description": "The weather.", "parameters": parameters}}
+    clock = {"type": "function", "function": {"name": "clock"}}
+
+    async def use(host: ModelHost, model: HostedModel) -> None:
+        pieces: list[str] = []
+        question = {"role": "user", "content": "What is the weather in Rome?"}
+        request = GenerationRequest([question], max_tokens=60, temperature=0, tools=[weather, clock], tool_choice="required")
+        generation = await model.generate(request, pieces.append)
+        assert (generation.finish_reason, generation.text, pieces) == ("tool_calls", "", [])
+        (call,) = generation.tool_calls
+        arguments = json.loads(call["function"]["arguments"])
+        assert call["function"]["name"] != "weather" or arguments["city"] in ("Paris", "Rome")
+        answered: list[Any] = [question, {"role": "assistant", "content": None, "tool_calls": [call]}]
+        answered += [{"role": "tool", "tool_call_id": call["id"], "content": "sunny"}]
+        assert (await model.generate(replace(request, messages=answered, tool_choice="none", max_tokens=8))).text
+        free = await model.generate(replace(request, tool_choice="auto", max_tokens=16))
+        assert free.text or free.tool_calls
+        bad = {"type": "function", "function": {"name": "x", "parameters": {"properties": {"a": {"type": "no such type"}}}}}
+        with pytest.raises(ModelRefused, match="tools cannot be kept"):
+            await model.generate(replace(request, tools=[bad]))
+
+    with_model(use)
+
+
+def test_a_prompt_that_is_given_up_leaves_the_streams_beside_it_alone() -> None:
+    async def use(host: ModelHost, model: HostedModel) -> None:
+        begun = asyncio.Event()
+        stream = asyncio.create_task(model.generate(ask("Write a long story.", max_tokens=60), lambda _: begun.set()))
+        await begun.wait()
+        prompt = asyncio.create_task(model.generate(ask(LONG, max_tokens=8)))
+        await asyncio.sleep(0)
+        prompt.cancel()
+        assert (await stream).usage.completion_tokens == 60
+        # Were its 2500 tokens computed, they would lie ready now.
+        with pytest.raises(asyncio.CancelledError):
+            await prompt
+        after = await model.generate(ask(LONG[:200], max_tokens=1))
+        assert after.extra["cached_tokens"] < after.usage.prompt_tokens
 
     with_model(use)
 

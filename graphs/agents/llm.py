@@ -6,7 +6,8 @@ GraphAI has one agent for each provider. Here a model is found by its name, so a
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -52,7 +53,9 @@ async def llm_agent(context: AgentContext) -> Value:
     """Asks a language model.
 
     Inputs over params: prompt, system, messages, message, mergeablePrompts, mergeableSystem, images, tools, tool_choice, temperature,
-    max_tokens, top_p, seed, stop, response_format. The model: `model` in inputs or params, else the node's, else the default one.
+    max_tokens, top_p, seed, stop, response_format, fit (leave out the oldest turns of a history that is too long; the result's
+    `dropped` counts the messages), confidence (of the answer's tokens: mean and minimum log-probability, least margin). The model:
+    `model` in inputs or params, else the node's, else the default one.
     """
     request = _request(context)
     models = service(context, "models")
@@ -101,7 +104,23 @@ def _request(context: AgentContext) -> GenerationRequest:
         tools=tuple(tools) if isinstance(tools, list) else (),
         tool_choice=choice if truthy(choice) else None,
         response_format=response_format if isinstance(response_format, dict) else None,
+        shared=_shared(context, messages),
+        run=context.run,
+        priority=context.priority,
+        fit=truthy(option(context, "fit")),
+        confidence=truthy(option(context, "confidence")),
     )
+
+
+def _shared(context: AgentContext, messages: Sequence[Value]) -> int:
+    """How many messages are the same for all rows of a map, as far as is known here: the system's, and a history the graph writes out."""
+    written_out = truthy(context.params.get("messages")) and not truthy(context.inputs.get("messages"))
+    history = len(context.params["messages"]) if written_out else 0
+    return history + int(_role(messages[0]) == "system")
+
+
+def _role(message: Value) -> Value:
+    return message.get("role") if isinstance(message, dict) else None
 
 
 def _number(context: AgentContext, name: str, default: float) -> float:
@@ -197,6 +216,8 @@ def _value(request: GenerationRequest, generation: Generation, started: float) -
         },
         "metadata": {"timing": _timing(generation, started)},
         "responseFormat": _structured(request, generation.text),
+        "confidence": asdict(generation.confidence) if generation.confidence else MISSING,
+        "dropped": generation.dropped if request.fit else MISSING,
     }
 
 

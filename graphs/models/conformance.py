@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from graphs.errors import ContextTooLong, GraphferryError, ModelRefused, NodeTimeout
@@ -12,11 +15,16 @@ from graphs.models.interface import Generation, GenerationRequest, Model
 __all__ = ["check_model"]
 
 _LONG: Final = "Tell a long story about a ferry, a river, a dog and a very slow clock, and leave nothing out of it, please."
+_SYSTEM: Final = {"role": "system", "content": "You are the clerk of a ferry. Answer in few words."}
+_A_MOMENT: Final = 0.01
+_FITTED: Final = 32_768
+"""Contexts longer than this are not filled to see what happens."""
+_SAME: Final = 0.05
 _FINISHES: Final = frozenset({"stop", "length"})
 
 
 async def check_model(model: Model) -> None:
-    """Raises AssertionError, saying what was promised and not kept. Takes a dozen short generations."""
+    """Raises AssertionError, saying what was promised and not kept. Takes two dozen short generations."""
     _check_info(model)
     await _check_stream(model)
     await _check_max_tokens(model)
@@ -24,6 +32,12 @@ async def check_model(model: Model) -> None:
     await _check_concurrent(model)
     await _check_deadline(model)
     await _check_refusals(model)
+    await _check_twins(model)
+    await _check_hints(model)
+    await _check_fit(model)
+    await _check_confidence(model)
+    await _check_tools(model)
+    await _check_embeddings(model)
     await _ask(model, "Are you still there?")
 
 
@@ -103,6 +117,88 @@ async def _check_refusals(model: Model) -> None:
     if context is not None:
         outcome = await _outcome(model, _request("Hello", max_tokens=context))
         _hold(isinstance(outcome, ContextTooLong), f"an answer as long as the context raises ContextTooLong, got {outcome!r}")
+
+
+async def _check_twins(model: Model) -> None:
+    """The same request twice at the same time may be computed once, but each caller is served as if it were alone."""
+    streams: list[list[str]] = [[], [], []]
+    tasks = [asyncio.create_task(model.generate(_request(_LONG, max_tokens=24), pieces.append)) for pieces in streams]
+    while not streams[0] and not tasks[0].done():
+        await asyncio.wait((tasks[0],), timeout=_A_MOMENT)
+    tasks[0].cancel()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    for outcome, pieces in zip(outcomes[1:], streams[1:], strict=True):
+        _hold(isinstance(outcome, Generation), f"cancelling a request does not end another one like it, got {outcome!r}")
+        if isinstance(outcome, Generation):
+            _hold("".join(pieces) == outcome.text, "requests that are the same each hear all of the answer")
+
+
+async def _check_hints(model: Model) -> None:
+    plain = GenerationRequest([_SYSTEM, {"role": "user", "content": "Who are you?"}], max_tokens=4, temperature=0)
+    hinted = replace(plain, shared=1, run="a", priority=3)
+    before, after = await model.generate(plain), await model.generate(hinted)
+    same = before.usage.prompt_tokens == after.usage.prompt_tokens
+    _hold(same, f"shared, run and priority do not change what is asked: {before.usage}, {after.usage}")
+
+
+async def _check_fit(model: Model) -> None:
+    context = model.info.context
+    if context is None or context > _FITTED:
+        return
+    old = {"role": "user", "content": "ferry " * context}
+    history = [_SYSTEM, old, {"role": "assistant", "content": "Fine."}, {"role": "user", "content": "Are you there?"}]
+    request = GenerationRequest(history, max_tokens=4, temperature=0)
+    outcome = await _outcome(model, request)
+    _hold(isinstance(outcome, ContextTooLong), f"a history longer than the context raises ContextTooLong, got {outcome!r}")
+    fitted = await model.generate(replace(request, fit=True))
+    _hold(fitted.dropped == 2, f"with fit the oldest turn is left out, and dropped says so: 2 messages, got {fitted.dropped}")
+    _hold(fitted.usage.total_tokens <= context, f"what fits is no longer than the context, got {fitted.usage}")
+    _hold((await model.generate(_request("Hello", max_tokens=2))).dropped == 0, "without need nothing is left out")
+
+
+async def _check_confidence(model: Model) -> None:
+    request = _request("Say a few words about tea.")
+    _hold((await model.generate(request)).confidence is None, "confidence comes only where it was asked for")
+    confidence = (await model.generate(replace(request, confidence=True))).confidence
+    if confidence is not None:
+        ordered = confidence.minimum <= confidence.mean <= 0 <= confidence.margin
+        _hold(ordered, f"confidence is logarithms of chances, minimum <= mean <= 0 <= margin, got {confidence}")
+
+
+async def _check_tools(model: Model) -> None:
+    parameters = {"type": "object", "properties": {"city": {"enum": ["Paris", "Rome"]}}, "required": ["city"]}
+    tool = {
+        "type": "function",
+        "function": {"name": "weather", "description": "The weather of a city.", "parameters": parameters},
+    }
+    request = replace(_request("How is the weather in Rome?", max_tokens=48), tools=[tool], tool_choice="required")
+    outcome = await _outcome(model, request)
+    if isinstance(outcome, ModelRefused):
+        return
+    _hold(isinstance(outcome, Generation), f"a request with tools is answered or refused, got {outcome!r}")
+    if not isinstance(outcome, Generation):
+        return
+    _hold((outcome.finish_reason == "tool_calls") == bool(outcome.tool_calls), "an answer ends with tool_calls if it calls tools")
+    for call in outcome.tool_calls:
+        function = call["function"]
+        _hold(bool(call["id"]) and function["name"] == "weather", f"a call has an id and names a tool that was given, got {call}")
+        arguments = json.loads(function["arguments"])
+        _hold(arguments.get("city") in ("Paris", "Rome"), f"the arguments of a call keep to its schema, got {arguments}")
+
+
+async def _check_embeddings(model: Model) -> None:
+    try:
+        both = await model.embed(["A cat sleeps.", "Shares fell sharply."])
+        (second,) = (await model.embed(["Shares fell sharply."])).vectors
+    except ModelRefused:
+        return
+    _hold(
+        len(both.vectors) == 2 and both.tokens > 0, f"each text has its vector, and tokens are counted, got {len(both.vectors)}"
+    )
+    for vector in both.vectors:
+        _hold(abs(math.hypot(*vector) - 1) < 1e-3, f"a vector has length 1, got {math.hypot(*vector)}")
+    _hold(math.dist(both.vectors[1], second) < _SAME, "a text has the same vector alone and beside others")
+    _hold(math.dist(both.vectors[0], second) > _SAME, "different texts have different vectors")
 
 
 async def _ask(model: Model, question: str) -> Generation:

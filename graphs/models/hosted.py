@@ -1,15 +1,17 @@
-"""One model of the host: its queue, its child process, the restart of it, and what is answered about it.
+"""One model of the host: its child process, the restart of it, and what is answered about it.
 
-A model answers one request at a time, in the order they came; 256 may wait.
+All requests go to the child at once, which answers several of them together (graphs.models.batching); 256 more than that may wait.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import contextlib
+import json
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from graphs.errors import (
     ContextTooLong,
@@ -23,9 +25,20 @@ from graphs.errors import (
 )
 from graphs.models.chat import plain_messages, require_sound
 from graphs.models.facts import Facts, facts_of, known_facts
-from graphs.models.interface import Embeddings, Generation, GenerationRequest, Model, ModelInfo, OnToken, Usage
-from graphs.models.process import CHILD, Answer, ModelProcess
+from graphs.models.interface import (
+    Confidence,
+    Embeddings,
+    Generation,
+    GenerationRequest,
+    Model,
+    ModelInfo,
+    OnToken,
+    Usage,
+)
+from graphs.models.process import CHILD, Answer, ModelProcess, resident_bytes
 from graphs.models.threads import thread_count
+from graphs.models.toolcalls import offered
+from graphs.values import clean
 
 __all__ = ["DEFAULT_CONTEXT", "MAX_WAITING", "HostOptions", "HostedModel", "closed"]
 
@@ -33,10 +46,24 @@ MAX_WAITING: Final = 256
 """Requests that may wait for one model; one more is told BUSY."""
 
 DEFAULT_CONTEXT: Final = 4096
-"""Tokens of context a model gets unless told otherwise; fewer if it was trained with fewer."""
+"""Tokens of context a model gets unless told otherwise; fewer if it was trained with fewer. All its requests share them."""
+
+DEFAULT_SLOTS: Final = 8
+"""Requests a model answers at the same time."""
+
+STATES_LIMIT: Final = 512 * 1024 * 1024
+"""Bytes of prompts' beginnings that are kept in files."""
+
+MAX_SLOTS: Final = 64
 
 _BUSY_RETRY_MS: Final = 1000
 _ENOUGH_FOR_SPEED: Final = 8
+_EMBEDDED_AT_ONCE: Final = 64
+"""Texts of one frame: the vectors of the largest models still fit one."""
+_EXTRA: Final = ("cached_tokens", "queue_ms", "prompt_ms", "decode_ms", "seed")
+_Read = TypeVar("_Read")
+_SUSPICIOUS: Final = 2
+"""After so many deaths without an answer between them requests are handed over one at a time."""
 _RESTART_DELAYS: Final = (0.0, 0.0, 0.5, 2.0, 8.0, 30.0)
 
 
@@ -44,17 +71,26 @@ _RESTART_DELAYS: Final = (0.0, 0.0, 0.5, 2.0, 8.0, 30.0)
 class HostOptions:
     """How models are run.
 
-    `context` in tokens, 0 for as long as each was trained with. `threads` None leaves one core free. `restart_delays` are the
-    seconds to wait before a start, by the number of deaths since the last answer. `cancel_grace` is the time in seconds a
-    cancelled generation may go on before its process is ended. `command` starts a child process; `sleep` waits.
+    `context` in tokens, 0 for as long as each was trained with. `slots` requests are answered at the same time. `threads` None
+    leaves one core free. `restart_delays` are the seconds to wait before a start, by the number of deaths since the last answer.
+    `cancel_grace` is the time in seconds a cancelled generation may go on before its process is ended. `states` is the folder for
+    what was computed of prompts' announced beginnings, None to keep nothing; it may hold `states_limit` bytes, and the texts can be
+    read out of its files, which are their owner's alone. `command` starts a child process; `sleep` waits.
     """
 
     context: int = DEFAULT_CONTEXT
+    slots: int = DEFAULT_SLOTS
     threads: int | None = None
     restart_delays: Sequence[float] = _RESTART_DELAYS
     cancel_grace: float = 10.0
+    states: Path | None = None
+    states_limit: int = STATES_LIMIT
     command: Sequence[str] = CHILD
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.slots <= MAX_SLOTS:
+            raise UsageError(f"A model answers 1 to {MAX_SLOTS} requests at the same time, not {self.slots}.")
 
 
 class HostedModel(Model):
@@ -66,9 +102,11 @@ class HostedModel(Model):
         self._options = options
         self._process: ModelProcess | None = None
         self._starting: asyncio.Task[ModelProcess] | None = None
-        self._turn = asyncio.Lock()
-        self._waiting = 0
+        self._open = 0
+        self._idle_since: float | None = None
         self._deaths = 0
+        self._mourned: ModelProcess | None = None
+        self._alone = asyncio.Lock()
         self._facts: Facts | None = None
         self._speed: float | None = None
         self.closed = False
@@ -89,22 +127,31 @@ class HostedModel(Model):
         """Starts the process unless it runs. Raises ModelMissing, ModelCrashed."""
         await self._running()
 
+    @property
+    def busy(self) -> bool:
+        """Whether requests run or wait."""
+        return self._open > 0
+
+    @property
+    def idle_since(self) -> float | None:
+        """When its last request ended, in the loop's time; None while there are requests, or before the first."""
+        return None if self._open else self._idle_since
+
+    @property
+    def resident_bytes(self) -> int | None:
+        """Memory its process has in use now, the pages of the file it has read included; None if it does not run or nobody says."""
+        return resident_bytes(self.pid) if self.pid is not None else None
+
     async def generate(self, request: GenerationRequest, on_token: OnToken | None = None) -> Generation:
         require_sound(self._name, request)
         wire = _wire(self._name, request)
-        if self._turn.locked() and self._waiting >= MAX_WAITING:
-            raise LinkCondition("BUSY", f"{MAX_WAITING} requests wait for model {self._name} already.", retry_ms=_BUSY_RETRY_MS)
         handed_over = asyncio.get_running_loop().time()
         deadline = None if request.deadline_ms is None else handed_over + request.deadline_ms / 1000
         timeout = asyncio.timeout_at(deadline)
         try:
-            async with timeout:
-                await self._queue()
-                try:
-                    process = await self._running()
-                    return await self._ask(process, wire, on_token, handed_over)
-                finally:
-                    self._turn.release()
+            with self._counted():
+                async with timeout:
+                    return await self._ask(wire, lambda answer: self._collect(answer, on_token, handed_over))
         except TimeoutError as error:
             if not timeout.expired():
                 raise  # the caller's own, out of on_token
@@ -112,8 +159,18 @@ class HostedModel(Model):
                 f"Model {self._name} did not answer within {request.deadline_ms:g} ms, its queue included."
             ) from error
 
-    async def embed(self, texts: Sequence[str]) -> Embeddings:  # noqa: ARG002 - the interface's
-        raise ModelRefused(f"Model {self._name} makes no embeddings: models of llama.cpp only generate here so far.")
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        if not all(isinstance(text, str) for text in texts):
+            raise ModelRefused(f"model {self._name}: what is embedded are texts")
+        vectors: list[Sequence[float]] = []
+        tokens = 0
+        with self._counted():
+            for start in range(0, max(1, len(texts)), _EMBEDDED_AT_ONCE):
+                part = list(texts[start : start + _EMBEDDED_AT_ONCE])
+                made = await self._ask({"t": "embed", "texts": part}, self._vectors)
+                vectors += made.vectors
+                tokens += made.tokens
+        return Embeddings(vectors, tokens, self.info)
 
     async def close(self) -> None:
         """Ends the process. What waits or runs fails with LinkCondition or ModelCrashed."""
@@ -124,12 +181,17 @@ class HostedModel(Model):
         if self._process is not None:
             await self._process.close()
 
-    async def _queue(self) -> None:
-        self._waiting += 1
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Counts a request while it runs or waits. Raises LinkCondition BUSY if too many do."""
+        if self._open >= MAX_WAITING + self._options.slots:
+            raise LinkCondition("BUSY", f"{MAX_WAITING} requests wait for model {self._name} already.", retry_ms=_BUSY_RETRY_MS)
+        self._open += 1
         try:
-            await self._turn.acquire()
+            yield
         finally:
-            self._waiting -= 1
+            self._open -= 1
+            self._idle_since = asyncio.get_running_loop().time()
 
     async def _running(self) -> ModelProcess:
         """The process with the model. A start once begun goes on although nobody waits any more: the next one profits."""
@@ -170,7 +232,13 @@ class HostedModel(Model):
         while True:
             facts = await asyncio.to_thread(facts_of, self._path)
             threads = self._options.threads or thread_count()
-            load = {"path": str(self._path), "context": self._context(facts), "threads": threads}
+            load = {
+                "path": str(self._path),
+                "context": self._context(facts),
+                "threads": threads,
+                "slots": self._options.slots,
+                "states": self._states(facts),
+            }
             process = await ModelProcess.start(
                 self._name, load, command=self._options.command, cancel_grace=self._options.cancel_grace
             )
@@ -184,19 +252,35 @@ class HostedModel(Model):
         wanted = self._options.context
         return min(wanted, facts.context or wanted) if wanted else facts.context or 0
 
-    async def _ask(
-        self, process: ModelProcess, wire: Mapping[str, Any], on_token: OnToken | None, handed_over: float
-    ) -> Generation:
+    def _states(self, facts: Facts) -> dict[str, Any] | None:
+        folder = self._options.states
+        return {"folder": str(folder), "digest": facts.sha256, "limit": self._options.states_limit} if folder else None
+
+    async def _ask(self, wire: Mapping[str, Any], read: Callable[[Answer], Awaitable[_Read]]) -> _Read:
+        # One of the requests may be what the process dies of: alone, the others get through.
+        async with self._alone if self._deaths >= _SUSPICIOUS else contextlib.nullcontext():
+            return await self._asked(wire, read)
+
+    async def _asked(self, wire: Mapping[str, Any], read: Callable[[Answer], Awaitable[_Read]]) -> _Read:
+        process = await self._running()
         answer = process.ask(wire)
         try:
-            generation = await self._collect(answer, on_token, handed_over)
+            result = await read(answer)
         except ModelCrashed:
-            self._deaths += 1
+            if self._mourned is not process:  # it took all its requests with it, and died once
+                self._mourned = process
+                self._deaths += 1
             raise
         finally:
             process.give_up(answer)
         self._deaths = 0
-        return generation
+        return result
+
+    async def _vectors(self, answer: Answer) -> Embeddings:
+        frame = await answer.next()
+        if frame["t"] == "error":
+            raise _refusal(self._name, frame)
+        return Embeddings(frame["vectors"], frame["tokens"], self.info)
 
     async def _collect(self, answer: Answer, on_token: OnToken | None, handed_over: float) -> Generation:
         clock = asyncio.get_running_loop().time
@@ -217,7 +301,10 @@ class HostedModel(Model):
             model=self.info,
             first_token_ms=None if first is None else (first - handed_over) * 1000,
             total_ms=(clock() - handed_over) * 1000,
-            extra={key: frame[key] for key in ("prompt_ms", "decode_ms", "seed") if key in frame} | self._version(),
+            tool_calls=[_tool_call(frame["call"])] if "call" in frame else (),
+            confidence=Confidence(*frame["confidence"]) if frame.get("confidence") else None,
+            dropped=frame.get("dropped", 0),
+            extra={key: frame[key] for key in _EXTRA if key in frame} | self._version(),
         )
 
     def _version(self) -> dict[str, str]:
@@ -244,13 +331,13 @@ def _info(name: str, path: Path, facts: Facts | None, context: int | None, *, sp
 
 
 def _wire(name: str, request: GenerationRequest) -> dict[str, Any]:
-    """The request as the child reads it: everything but what the host does itself."""
-    if request.tools and request.tool_choice != "none":
-        raise ModelRefused(
-            f"model {name}: models run by graphferry itself do not call tools.",
-            hint="Use a model behind an OpenAI-compatible server for nodes with tools, or response_format for JSON.",
-        )
+    """The request as the child reads it: everything but what the host does itself. Raises ModelRefused for tools no model has."""
+    try:
+        offered(request.tools, request.tool_choice)
+    except ValueError as error:
+        raise ModelRefused(f"model {name}: {error}") from error
     return {
+        "t": "generate",
         "messages": plain_messages(name, request.messages),
         "max_tokens": request.max_tokens,
         "temperature": float(request.temperature),
@@ -258,7 +345,20 @@ def _wire(name: str, request: GenerationRequest) -> dict[str, Any]:
         "seed": request.seed,
         "stop": list(request.stop),
         "response_format": dict(request.response_format) if request.response_format is not None else None,
+        "tools": clean(list(request.tools)),
+        "tool_choice": clean(request.tool_choice),
+        "run": request.run,
+        "priority": float(request.priority),
+        "shared": request.shared,
+        "fit": request.fit,
+        "confidence": request.confidence,
     }
+
+
+def _tool_call(call: Mapping[str, Any]) -> dict[str, Any]:
+    """A call as chat APIs write it."""
+    arguments = json.dumps(call["arguments"], ensure_ascii=False)
+    return {"id": call["id"], "type": "function", "function": {"name": call["name"], "arguments": arguments}}
 
 
 def _refusal(name: str, frame: Mapping[str, Any]) -> NodeError:

@@ -1,181 +1,405 @@
-"""One model in one context of llama.cpp: from messages to pieces of text. Used inside the child process only, by one thread.
+"""The answers of one model, written together. Used inside the child process only, by the one thread that owns the model.
 
-Built on the parts of llama-cpp-python that read and sample, not on its chat completion: that falls back to a foreign template in
-silence, cannot be stopped inside a prompt, and splits characters that span tokens.
+    submit, cancel       a request comes; its caller wants it no more
+    interrupt            the same, from any thread and in the middle of a step: what is computed for it alone ends at once
+    step                 one batch: what is planned is computed, each answer gets its next token, and frames go out
+
+What is computed next is decided in graphs.models.batching, what llama.cpp is asked in graphs.models.llama_api.
 """
 
 from __future__ import annotations
 
-import codecs
 import os
+import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
 
-from graphs.models.llama_grammar import grammar_of
-from graphs.models.stopping import StopText
+from graphs.models.answering import Answer
+from graphs.models.batching import Batch, Copy, Cut, Job, Move, Scheduler
+from graphs.models.embedding import Embedder
+from graphs.models.llama_api import Aborted, Broken, NoRoom
+from graphs.models.prompting import Prompt, Prompts, Refusal
+from graphs.models.sampling import Chooser, Stuck, Surety
+from graphs.models.states import States
+from graphs.models.toolcalls import Tools, instructed, offered, read_call
 
-__all__ = ["Engine", "Refusal"]
+__all__ = ["Engine", "GrammarSource", "Model"]
 
-_BATCH: Final = 512
-_RANDOM_SEED: Final = 0xFFFFFFFF
-_TEMPLATE: Final = "tokenizer.chat_template"
+ALONE: Final = 256
+"""Rows of a prompt computed at once where nobody's stream waits for them, of a model of up to half a billion parameters."""
 
+BESIDE: Final = 4
+"""One part in so many beside streams. Of a small model that is 64 rows: more is no faster a row, and lets the streams wait longer."""
 
-class Refusal(Exception):
-    """A request that is not carried out. `code` is MODEL_REFUSED or CONTEXT_TOO_LONG, `detail` has the figures."""
+_SMALL: Final = 500_000_000
+_FEWEST: Final = 32
 
-    def __init__(self, code: str, message: str, detail: Mapping[str, Any] | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.detail = dict(detail) if detail else None
+_WORTH_STORING: Final = 64
 
 
-class _Aborted(Exception):
-    """llama.cpp left a prompt unfinished because it was asked to."""
+class Model(Protocol):
+    """What the engine asks of graphs.models.llama_api.Llama."""
+
+    context: int
+    batch: int
+    parameters: int
+    offloads: bool
+    shares: bool
+    generates: bool
+    stopped: Callable[[], bool]
+
+    def tokenise(self, text: bytes, *, begin: bool) -> list[int]: ...
+    def piece(self, token: int) -> bytes: ...
+    def ends(self, token: int) -> bool: ...
+    def decode(self, rows: Sequence[Any], *, stoppable: bool = True) -> Any: ...
+    def copy(self, source: int, target: int, count: int) -> None: ...
+    def cut(self, sequence: int, count: int = 0) -> None: ...
+    def held(self, sequence: int) -> int: ...
+    def clear(self) -> None: ...
+    def save(self, sequence: int) -> bytes: ...
+    def restore(self, sequence: int, state: bytes) -> bool: ...
+    def grammar(self, rules: str) -> Any: ...
+    def embedding_context(self) -> Any: ...
+
+
+class GrammarSource(Protocol):
+    """The rules of grammars. Both raise ValueError for what cannot be kept."""
+
+    def for_format(self, response_format: Mapping[str, Any] | None) -> str | None: ...
+    def for_tools(self, tools: Tools) -> str: ...
+
+
+@dataclass(eq=False, slots=True)
+class _Writing:
+    """An answer being written, and who waits for it."""
+
+    job: Job
+    answer: Answer
+    chooser: Chooser
+    grammar: Any
+    surety: Surety | None
+    tools: Tools | None
+    room: int
+    dropped: int
+    seed: int
+    key: object
+    listeners: list[int]
+    arrived: float
+    begun: float | None = None
+    first: float | None = None
+    done: dict[str, Any] = field(default_factory=dict)
 
 
 class Engine:
-    """A loaded model. `context` is in tokens; `outcome` describes the last generation that came to its end."""
+    """One model and its answers. `emit` takes each frame; `slots` answers are written at once."""
 
-    def __init__(self, llama_cpp: Any, path: str, *, context: int, threads: int) -> None:
-        """Loads the file. `context` 0 means as long as the model was trained with. Raises what the library raises."""
-        self._lib = llama_cpp
-        self._llama = llama_cpp.Llama(
-            path, n_ctx=context, n_batch=_BATCH, n_threads=threads, n_threads_batch=threads, n_gpu_layers=-1, verbose=False
-        )
-        self.context: int = self._llama.n_ctx()
-        self._vocab = llama_cpp.llama_model_get_vocab(self._llama.model)
-        self._formatter = self._chat_formatter()
-        self.has_template = self._formatter is not None
-        self._stopped: Callable[[], bool] = lambda: False
-        # Kept as an attribute: llama.cpp holds the bare address.
-        self._abort = llama_cpp.ggml_abort_callback(lambda _: self._stopped())
-        llama_cpp.llama_set_abort_callback(self._llama.ctx, self._abort, None)
-        self.outcome: dict[str, Any] = {}
-
-    def generate(self, request: Mapping[str, Any], stopped: Callable[[], bool]) -> Iterator[str]:
-        """The answer in pieces of whole characters. `stopped` is asked at each token, and in a prompt at each layer.
-
-        Sets `outcome` at the end: finish (stop, length, cancelled), tokens, times in ms, the seed. Raises Refusal.
-        """
-        started = time.perf_counter()
-        tokens = self._prompt(request["messages"])
-        room = self._room(len(tokens), request["max_tokens"])
-        grammar = self._grammar(request["response_format"])
-        seed = int.from_bytes(os.urandom(4)) if request["seed"] is None else request["seed"]
-        self._llama.set_seed(seed % _RANDOM_SEED)
-        self._stopped = stopped
-        answer = _Answer(request["stop"])
-        prompt_done = None
-        finish = "cancelled" if stopped() else None
-        sampled = self._sample(tokens, request, grammar) if finish is None else iter(())
-        try:
-            for token in sampled:
-                prompt_done = prompt_done or time.perf_counter()
-                if stopped():
-                    finish = "cancelled"
-                elif self._lib.llama_vocab_is_eog(self._vocab, token):
-                    finish = "stop"
-                else:
-                    if text := answer.feed(self._llama.detokenize([token])):
-                        yield text
-                    finish = "stop" if answer.stopped else "length" if answer.tokens >= room else None
-                if finish:
-                    break
-        except _Aborted:
-            finish = "cancelled"
-            self._forget()
-        finally:
-            self._stopped = lambda: False
-        if finish != "cancelled" and (text := answer.rest()):
-            yield text
-        ended = time.perf_counter()
-        self.outcome = {
-            "finish": finish,
-            "prompt_tokens": len(tokens),
-            "completion_tokens": answer.tokens,
-            "prompt_ms": ((prompt_done or ended) - started) * 1000,
-            "decode_ms": (ended - (prompt_done or ended)) * 1000,
-            "seed": seed,
-        }
-
-    def _chat_formatter(self) -> Any:
-        metadata = self._llama.metadata
-        if not metadata.get(_TEMPLATE):
-            return None
-        self._bos = self._special(self._llama.token_bos())
-        # Renders in jinja2's ImmutableSandboxedEnvironment: a template is code that came with a file from elsewhere.
-        return self._lib.llama_chat_format.Jinja2ChatFormatter(
-            template=metadata[_TEMPLATE], bos_token=self._bos, eos_token=self._special(self._llama.token_eos())
-        )
-
-    def _special(self, token: int) -> str:
-        text: str = self._llama.detokenize([token], special=True).decode("utf-8", "replace") if token >= 0 else ""
-        return text
-
-    def _prompt(self, messages: list[dict[str, Any]]) -> list[int]:
-        if self._formatter is None:
-            raise Refusal(
-                "MODEL_REFUSED", f"it has no chat template ({_TEMPLATE} in its file), so it cannot be asked with messages"
-            )
-        try:
-            prompt: str = self._formatter(messages=messages).prompt
-        except Exception as error:  # a template may raise anything; each is its way to say no
-            raise Refusal("MODEL_REFUSED", f"its chat template refuses these messages: {error}") from error
-        starts = bool(self._bos) and prompt.startswith(self._bos)
-        tokens: list[int] = self._llama.tokenize(prompt.encode("utf-8", "replace"), add_bos=not starts, special=True)
-        if not tokens:
-            raise Refusal("MODEL_REFUSED", "its chat template makes an empty prompt of these messages")
-        return tokens
-
-    def _room(self, prompt: int, max_tokens: int | None) -> int:
-        """How many tokens the answer may have."""
-        wanted = max_tokens if max_tokens is not None else 1
-        if prompt + wanted > self.context:
-            message = f"{prompt} tokens of prompt and {wanted} of answer do not fit its context of {self.context}"
-            detail = {"prompt_tokens": prompt, "max_tokens": max_tokens, "context": self.context}
-            raise Refusal("CONTEXT_TOO_LONG", message, detail)
-        return max_tokens if max_tokens is not None else self.context - prompt
-
-    def _grammar(self, response_format: Mapping[str, Any] | None) -> Any:
-        try:
-            return grammar_of(self._lib, self._vocab, response_format)
-        except ValueError as error:
-            raise Refusal("MODEL_REFUSED", f"response_format cannot be kept: {error}") from error
-
-    def _sample(self, tokens: list[int], request: Mapping[str, Any], grammar: Any) -> Iterator[int]:
-        try:
-            yield from self._llama.generate(tokens, temp=request["temperature"], top_p=request["top_p"], grammar=grammar)
-        except RuntimeError as error:
-            if self._stopped():  # llama_decode returned 2
-                raise _Aborted from error
-            self._forget()
-            raise Refusal("MODEL_REFUSED", f"llama.cpp failed: {error}") from error
-
-    def _forget(self) -> None:
-        """After a failed decode nobody knows what the context holds."""
-        self._llama.reset()
-        self._lib.llama_memory_clear(self._lib.llama_get_memory(self._llama.ctx), True)
-
-
-class _Answer:
-    """The text of one answer: bytes of tokens to whole characters, up to the first stop string."""
-
-    def __init__(self, stop: list[str]) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._stop = StopText(stop)
-        self.tokens = 0
+    def __init__(
+        self,
+        model: Model,
+        prompts: Prompts,
+        grammars: GrammarSource,
+        emit: Callable[[dict[str, Any]], None],
+        *,
+        slots: int,
+        states: States | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._model, self._prompts, self._grammars, self._emit = model, prompts, grammars, emit
+        self._clock = clock
+        self._states = states
+        self._slots = slots
+        self._scheduler = self._new_scheduler()
+        self._writing: dict[Job, _Writing] = {}
+        self._listening: dict[int, _Writing] = {}
+        self._twins: dict[object, _Writing] = {}
+        self._embedder = Embedder(model)
+        self._unwanted: set[int] = set()
+        self._reading: Sequence[list[int]] = []
+        self._kept: deque[Any] = deque()
+        model.stopped = self._stopped
 
     @property
-    def stopped(self) -> bool:
-        return self._stop.found
+    def idle(self) -> bool:
+        """Whether there is nothing to compute."""
+        return not (self._writing or self._embedder or self._kept)
 
-    def feed(self, piece: bytes) -> str:
-        self.tokens += 1
-        return self._stop.feed(self._decoder.decode(piece))
+    def submit(self, request: Mapping[str, Any]) -> None:
+        """Takes a `generate` or `embed` frame. What is refused is answered at once."""
+        number = request["id"]
+        try:
+            if request["t"] == "embed":
+                self._embedder.add(number, request["texts"])
+            else:
+                self._admit(number, request)
+        except Refusal as refusal:
+            self._refuse([number], refusal)
 
-    def rest(self) -> str:
-        """What was held back for a stop string. Bytes of a character that the last token left unfinished are dropped."""
-        return self._stop.rest()
+    def interrupt(self, number: int) -> None:
+        """Ends the computation of a prompt nobody else wants. May be called from any thread; `cancel` has to follow."""
+        self._unwanted.add(number)
+
+    def cancel(self, number: int) -> None:
+        """Answers a request with what there is of it, and computes no more for it. One that is over is not answered again."""
+        self._unwanted.discard(number)
+        if self._embedder.cancel(number):
+            self._emit({"t": "done", "id": number, "finish": "cancelled"})
+        writing = self._listening.pop(number, None)
+        if writing is not None:
+            writing.listeners.remove(number)
+            self._emit({"t": "done", "id": number, **self._figures(writing, "cancelled")})
+            if not writing.listeners:
+                self._forget(writing)
+
+    def step(self) -> None:
+        """Computes one batch, or nothing if there is nothing to do."""
+        if self._embedder:
+            self._reading = [[self._embedder.number]]
+            for number, frame in self._embedder.step():
+                self._emit({"id": number, **frame})
+        batch = self._scheduler.plan()
+        self._move(batch.moves)
+        self._store_kept()
+        if not batch.rows:
+            return
+        now = self._clock()
+        for job, _ in batch.parts:
+            writing = self._writing[job]
+            writing.begun = writing.begun or now
+        prompting = batch.prompting
+        self._reading = [self._writing[job].listeners for job in prompting]
+        try:
+            logits = self._model.decode(batch.rows, stoppable=bool(prompting))
+        except NoRoom:
+            if not self._scheduler.no_room():
+                self._fail(batch, "its cache has no room for this request alone")
+            return
+        except Aborted:
+            if not self._model.shares:  # its state has no positions to go back to
+                self._move([Cut(job.sequence) for job, _ in batch.parts if job.sequence is not None])
+            self._scheduler.undone(batch, self._model.held)
+            return
+        except Broken as error:
+            self._fail(batch, f"llama.cpp failed: {error}")
+            return
+        finally:
+            self._reading = []
+        self._kept.extend(self._scheduler.computed(batch))
+        if batch.outputs:
+            likeliest = logits.argmax(axis=1).tolist()
+            for job, row, token in zip(batch.outputs, logits, likeliest, strict=True):
+                self._next_token(self._writing[job], row, token)
+
+    # -- requests
+
+    def _admit(self, number: int, request: Mapping[str, Any]) -> None:
+        arrived = self._clock()
+        if not self._model.generates:
+            raise Refusal("MODEL_REFUSED", "it makes embeddings, not answers")
+        tools = self._tools(request)
+        messages = instructed(request["messages"], tools)
+        shared = request["shared"] + (len(messages) > len(request["messages"]))
+        prompt = self._prompts.make(messages, max_tokens=request["max_tokens"], shared=shared, fit=request["fit"])
+        seed = int.from_bytes(os.urandom(4)) if request["seed"] is None else request["seed"]
+        key = _identity(request, prompt)
+        if key is not None and (twin := self._twins.get(key)) is not None:
+            self._join(twin, number, request["priority"])
+            return
+        grammar = self._grammar(request, tools)
+        job = Job(list(prompt.tokens), request["run"], request["priority"], prompt.shared)
+        writing = _Writing(
+            job=job,
+            answer=Answer(request["stop"], calls=tools is not None),
+            chooser=Chooser(request["temperature"], request["top_p"], seed, grammar),
+            grammar=grammar,
+            surety=Surety() if request["confidence"] else None,
+            tools=tools,
+            room=prompt.room,
+            dropped=prompt.dropped,
+            seed=seed,
+            key=key,
+            listeners=[number],
+            arrived=arrived,
+        )
+        self._restore(prompt.tokens)
+        self._writing[job] = self._listening[number] = writing
+        if key is not None:
+            self._twins[key] = writing
+        self._scheduler.add(job)
+
+    def _tools(self, request: Mapping[str, Any]) -> Tools | None:
+        try:
+            tools = offered(request["tools"], request["tool_choice"])
+        except ValueError as error:
+            raise Refusal("MODEL_REFUSED", str(error)) from error
+        if tools is not None and (request["response_format"] or {"type": "text"}).get("type") != "text":
+            raise Refusal("MODEL_REFUSED", "an answer cannot have tools and a response_format at once")
+        return tools
+
+    def _grammar(self, request: Mapping[str, Any], tools: Tools | None) -> Any:
+        what = "response_format" if tools is None else "tools"
+        try:
+            form = request["response_format"]
+            rules = self._grammars.for_format(form) if tools is None else self._grammars.for_tools(tools)
+            return self._model.grammar(rules) if rules is not None else None
+        except ValueError as error:
+            raise Refusal("MODEL_REFUSED", f"{what} cannot be kept: {error}") from error
+
+    def _join(self, twin: _Writing, number: int, priority: float) -> None:
+        """The same request once more: it hears what was written so far, then the rest as it comes."""
+        twin.listeners.append(number)
+        twin.job.priority = max(twin.job.priority, priority)
+        self._listening[number] = twin
+        if twin.answer.shown:
+            self._emit({"t": "token", "id": number, "text": twin.answer.shown})
+
+    def _stopped(self) -> bool:
+        """Asked from within a computation: whether nobody wants one of the prompts it is for."""
+        unwanted = self._unwanted
+        return bool(unwanted) and any(unwanted.issuperset(listeners) for listeners in self._reading)
+
+    # -- tokens
+
+    def _next_token(self, writing: _Writing, row: Any, likeliest: int) -> None:
+        try:
+            token = writing.chooser.choose(row, likeliest)
+        except Stuck:
+            self._refuse(writing.listeners, Refusal("MODEL_REFUSED", "none of its tokens continues the answer in the asked form"))
+            self._forget(writing)
+            return
+        writing.first = writing.first or self._clock()
+        if self._model.ends(token):
+            self._finish(writing, "stop")
+            return
+        if writing.surety is not None:
+            writing.surety.note(row, token, likeliest)
+        answer = writing.answer
+        self._show(writing, answer.feed(self._model.piece(token)))
+        writing.job.tokens.append(token)
+        if answer.stopped:
+            self._finish(writing, "stop")
+        elif answer.tokens >= writing.room:
+            self._finish(writing, "length")
+
+    def _show(self, writing: _Writing, text: str) -> None:
+        if text:
+            for number in writing.listeners:
+                self._emit({"t": "token", "id": number, "text": text})
+
+    def _finish(self, writing: _Writing, finish: str) -> None:
+        self._show(writing, writing.answer.rest())
+        call = writing.answer.call
+        if call is not None and writing.tools is not None:
+            try:
+                name, arguments = read_call(call, writing.tools)
+            except ValueError:  # cut short by the limit or a stop string
+                self._show(writing, writing.answer.reveal())
+            else:
+                finish = "tool_calls"
+                writing.done["call"] = {"id": f"call_{secrets.token_hex(8)}", "name": name, "arguments": arguments}
+        for number in writing.listeners:
+            self._emit({"t": "done", "id": number, **self._figures(writing, finish)})
+        self._forget(writing)
+
+    def _figures(self, writing: _Writing, finish: str) -> dict[str, Any]:
+        now = self._clock()
+        begun, first = writing.begun or now, writing.first or now
+        return {
+            "finish": finish,
+            "prompt_tokens": writing.job.prompt,
+            "completion_tokens": writing.answer.tokens,
+            "cached_tokens": writing.job.reused,
+            "queue_ms": (begun - writing.arrived) * 1000,
+            "prompt_ms": (first - begun) * 1000,
+            "decode_ms": (now - first) * 1000,
+            "seed": writing.seed,
+            "dropped": writing.dropped,
+            "confidence": writing.surety.figures() if writing.surety is not None else None,
+            **writing.done,
+        }
+
+    def _forget(self, writing: _Writing) -> None:
+        for number in writing.listeners:
+            self._listening.pop(number, None)
+        if writing.key is not None and self._twins.get(writing.key) is writing:
+            del self._twins[writing.key]
+        del self._writing[writing.job]
+        self._scheduler.remove(writing.job)
+        if writing.grammar is not None:
+            writing.grammar.close()
+
+    def _refuse(self, numbers: Sequence[int], refusal: Refusal) -> None:
+        for number in numbers:
+            self._emit({"t": "error", "id": number, "code": refusal.code, "message": refusal.message, "detail": refusal.detail})
+
+    def _fail(self, batch: Batch, message: str) -> None:
+        """A batch nobody knows what it left behind: its answers are given up, the others begin again in an empty context."""
+        for job, _ in batch.parts:
+            writing = self._writing[job]
+            self._refuse(writing.listeners, Refusal("MODEL_REFUSED", message))
+            self._forget(writing)
+        self._model.clear()
+        self._kept.clear()
+        self._scheduler = self._new_scheduler()
+        for job in self._writing:
+            job.sequence, job.held, job.awaits, job.beginning = None, 0, None, None
+            self._scheduler.add(job)
+
+    def _new_scheduler(self) -> Scheduler:
+        slots, model = self._slots, self._model
+        # By size and not by measured speed, so that the same requests make the same batches. A step has to be over before somebody
+        # who cancelled thinks that this process hangs.
+        alone = min(model.batch, ALONE, max(_FEWEST, ALONE * _SMALL // max(1, model.parameters)))
+        alone = model.batch if model.offloads else alone
+        return Scheduler(
+            slots,
+            rows=model.batch,
+            alone=alone,
+            beside=max(1, alone // BESIDE),
+            keeps=2 * slots,
+            cells=model.context,
+            shares=model.shares,
+        )
+
+    # -- the cache
+
+    def _move(self, moves: Sequence[Move]) -> None:
+        for move in moves:
+            if isinstance(move, Cut):
+                self._model.cut(move.sequence)
+            elif isinstance(move, Copy):
+                self._model.copy(move.source, move.target, move.length)
+
+    def _restore(self, tokens: list[int]) -> None:
+        """Puts back what an earlier process computed of a prompt's beginning, if that is more than lies ready."""
+        if self._states is None or not self._model.shares:
+            return
+        ready = self._scheduler.ready(tokens)
+        found = self._states.find(tokens, more_than=ready + _WORTH_STORING)
+        if found is None:
+            return
+        kept = self._scheduler.keep(found.tokens)
+        self._move(self._scheduler.moves())
+        if kept is not None and not self._model.restore(kept.sequence, found.state):
+            self._scheduler.forget(kept)
+
+    def _store_kept(self) -> None:
+        """Stores the announced beginnings that were set aside, now that their copies are made."""
+        while self._kept:
+            kept = self._kept.popleft()
+            if self._states is None or len(kept.tokens) < _WORTH_STORING or self._states.has(kept.tokens):
+                continue
+            if self._model.held(kept.sequence) == len(kept.tokens):
+                self._states.store(kept.tokens, self._model.save(kept.sequence))
+
+
+def _identity(request: Mapping[str, Any], prompt: Prompt) -> object:
+    """What makes two requests the same; None for one whose answer is left to chance."""
+    temperature, seed = request["temperature"], request["seed"]
+    if temperature > 0 and seed is None:
+        return None
+    chance = (temperature, request["top_p"], seed) if temperature > 0 else None
+    form = repr((request["response_format"], request["tools"], request["tool_choice"]))
+    return tuple(prompt.tokens), prompt.room, prompt.dropped, chance, tuple(request["stop"]), form, request["confidence"]

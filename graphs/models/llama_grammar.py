@@ -1,37 +1,81 @@
-"""From `response_format` to a grammar that llama.cpp samples by. Used inside the child process only."""
+"""From `response_format` and tools to rules that llama.cpp samples by. Used inside the child process only."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-__all__ = ["MAX_SCHEMA", "grammar_of"]
+from graphs.models.toolcalls import Tools
+
+__all__ = ["MAX_RULES", "MAX_SCHEMA", "Grammars"]
 
 MAX_SCHEMA: Final = 64 * 1024
 """Characters a schema may have: grammars grow faster than schemas."""
 
+MAX_RULES: Final = 64 * 1024
+"""Characters the rules made of it may have: a bound such as maxLength is written out once for each character."""
 
-def grammar_of(llama_cpp: Any, vocab: Any, response_format: Mapping[str, Any] | None) -> Any:
-    """The library's grammar for an answer of that form; None where any text will do.
+_REMEMBERED: Final = 64
 
-    Raises ValueError if the form is not known or its schema cannot be used. Nothing a schema refers to is fetched.
-    """
-    kind = (response_format or {}).get("type", "text")
-    if kind == "text":
-        return None
-    schema = _schema(kind, response_format or {})
-    library = llama_cpp.llama_grammar
-    if schema is None:
-        return library.LlamaGrammar.from_string(library.JSON_GBNF, verbose=False)
-    if (size := len(json.dumps(schema))) > MAX_SCHEMA:
-        raise ValueError(f"its schema has {size} characters, more than {MAX_SCHEMA}")
-    try:
-        rules = _rules(library, schema)
-    except Exception as error:  # the library asserts, misses keys and recurses; all mean a schema it cannot use
-        raise ValueError(f"its schema cannot be used: {type(error).__name__} {error}") from error
-    _require_parses(llama_cpp, vocab, rules)
-    return library.LlamaGrammar.from_string(rules, verbose=False)
+_ANYTHING_ELSE: Final = """
+root ::= [ \\n]? ( call | text )
+text ::= [^{ \\n] .*"""
+
+
+class Grammars:
+    """Rules by what is asked for; the last ones are remembered. Nothing a schema refers to is fetched."""
+
+    def __init__(self, llama_cpp: Any) -> None:
+        self._library = llama_cpp.llama_grammar
+        self._made: dict[str, str] = {}
+
+    def for_format(self, response_format: Mapping[str, Any] | None) -> str | None:
+        """The rules of an answer of that form; None where any text will do.
+
+        Raises ValueError if the form is not known or its schema cannot be used.
+        """
+        kind = (response_format or {}).get("type", "text")
+        if kind == "text":
+            return None
+        schema = _schema(kind, response_format or {})
+        if schema is None:
+            rules: str = self._library.JSON_GBNF
+            return rules
+        return self._remembered("form", schema, lambda own: self._visited(own, ""))
+
+    def for_tools(self, tools: Tools) -> str:
+        """The rules of a call of one of the tools, or of that and any text. Raises ValueError for a schema that cannot be used."""
+        rules = self._remembered("call", tools.schema, lambda own: self._visited(own, "call"))
+        return rules + ("\nroot ::= call" if tools.must else _ANYTHING_ELSE)
+
+    def _remembered(self, use: str, schema: Mapping[str, Any], make: Callable[[Any], str]) -> str:
+        written = json.dumps(schema)
+        if len(written) > MAX_SCHEMA:
+            raise ValueError(f"its schema has {len(written)} characters, more than {MAX_SCHEMA}")
+        key = f"{use} {written}"
+        rules = self._made.pop(key, None)
+        if rules is None:
+            try:
+                rules = make(json.loads(written))  # a copy: changed in place by what resolves its references
+            except Exception as error:  # the library asserts, misses keys and recurses; all mean a schema it cannot use
+                raise ValueError(f"its schema cannot be used: {type(error).__name__} {error}") from error
+        if len(rules) > MAX_RULES:
+            raise ValueError(f"its schema becomes {len(rules)} characters of rules, more than {MAX_RULES}; use smaller bounds")
+        self._made[key] = rules
+        while len(self._made) > _REMEMBERED:
+            del self._made[next(iter(self._made))]
+        return rules
+
+    def _visited(self, schema: Any, name: str) -> str:
+        converter = _converter(self._library)
+        for call in schema.get("anyOf", [schema]) if name else ():
+            # References of a tool's schema start at that schema, not at the whole.
+            parameters = call["properties"]["arguments"]
+            call["properties"]["arguments"] = converter.resolve_refs(parameters, call["properties"]["name"]["const"])
+        converter.visit(schema if name else converter.resolve_refs(schema, "stdin"), name)
+        rules: str = converter.format_grammar()
+        return rules
 
 
 def _schema(kind: str, response_format: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -48,7 +92,7 @@ def _schema(kind: str, response_format: Mapping[str, Any]) -> Mapping[str, Any] 
     return schema
 
 
-def _rules(library: Any, schema: Mapping[str, Any]) -> str:
+def _converter(library: Any) -> Any:
     class Converter(library.SchemaConverter):  # type: ignore[misc]
         """Writes constants as they are to be generated. The library's own hand llama.cpp the halves of an emoji as characters, and
         one backslash where JSON needs two."""
@@ -60,16 +104,4 @@ def _rules(library: Any, schema: Mapping[str, Any]) -> str:
                 pass  # a single character, not JSON
             return '"' + literal.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
-    converter = Converter(prop_order={}, allow_fetch=False, dotall=False, raw_pattern=False)
-    own = json.loads(json.dumps(schema))  # changed in place by what resolves its references
-    converter.visit(converter.resolve_refs(own, "stdin"), "")
-    rules: str = converter.format_grammar()
-    return rules
-
-
-def _require_parses(llama_cpp: Any, vocab: Any, rules: str) -> None:
-    """A grammar llama.cpp cannot parse becomes a null pointer in the sampler, and that a crash at the first token."""
-    sampler = llama_cpp.llama_sampler_init_grammar(vocab, rules.encode(), b"root")
-    if not sampler:
-        raise ValueError("its schema becomes a grammar that llama.cpp cannot parse")
-    llama_cpp.llama_sampler_free(sampler)
+    return Converter(prop_order={}, allow_fetch=False, dotall=False, raw_pattern=False)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from graphs.errors import ModelCrashed, ModelMissing, ModelRefused
 from graphs.models import frames
 
-__all__ = ["CHILD", "Answer", "ModelProcess"]
+__all__ = ["CHILD", "Answer", "ModelProcess", "resident_bytes"]
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -105,11 +105,11 @@ class ModelProcess:
         return not self._ended
 
     def ask(self, request: Mapping[str, Any]) -> Answer:
-        """Hands a request over. Raises ModelRefused if it cannot be written as a frame."""
+        """Hands a request over: a frame but for its number. Raises ModelRefused if it cannot be written as one."""
         self._numbers += 1
         answer = Answer(self._numbers)
         try:
-            self._send({"t": "generate", "id": answer.number, **request})
+            self._send({**request, "id": answer.number})
         except frames.FrameError as error:
             raise ModelRefused(f"model {self._name}: the request {error}") from error
         self._answers[answer.number] = answer
@@ -216,3 +216,12 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return "unknown"
+
+
+def resident_bytes(pid: int) -> int | None:
+    """Memory a process has in use, None where the system does not say it in a file."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -26,6 +26,7 @@ from graphs.models.interface import (
     OnToken,
     Usage,
 )
+from graphs.models.prompting import shortened
 from graphs.models.stopping import StopText
 from graphs.models.store import missing
 from graphs.values import canonical, digest
@@ -127,8 +128,10 @@ class ScriptedModel(Model):
         """Nothing to end."""
 
     async def _answer(self, request: GenerationRequest, on_token: OnToken) -> Generation:
-        messages = plain_messages(self._info.name, request.messages)
-        prompt = sum(1 + len(message["content"].split()) for message in messages)
+        messages: Sequence[Mapping[str, Any]] = plain_messages(self._info.name, request.messages)
+        if request.fit:
+            messages = shortened(messages, _prompt_tokens, self._info.context or 0, request.max_tokens)
+        prompt = _prompt_tokens(messages)
         room = self._room(prompt, request.max_tokens)
         reply = self._reply(request, messages)
         words = _WORD.findall(str(reply.get("content") or ""))
@@ -159,6 +162,7 @@ class ScriptedModel(Model):
             first_token_ms=None if first is None else (first - started) * 1000,
             total_ms=(clock() - started) * 1000,
             tool_calls=calls,
+            dropped=len(request.messages) - len(messages),
         )
 
     def _room(self, prompt: int, max_tokens: int | None) -> int:
@@ -218,6 +222,10 @@ class ScriptedModels(Models):
     def _require(self, name: str) -> None:
         if name not in self._models:
             raise missing(name, self._models, "the script")
+
+
+def _prompt_tokens(messages: Sequence[Mapping[str, Any]]) -> int:
+    return sum(1 + len(message["content"].split()) for message in messages)
 
 
 def _described(part: object) -> Any:
