@@ -246,7 +246,7 @@ def test_a_deadline_covers_silence_and_pauses() -> None:
 
     with_server(use, silent)
     with_server(use, streaming(chunk("one"), end=False))
-    assert isinstance(error_of(refusing(503), ask(deadline_ms=50), sleep=asyncio.sleep, pause=10.0), NodeTimeout)
+    assert isinstance(error_of(refusing(503), ask(deadline_ms=300), sleep=asyncio.sleep, pause=10.0), NodeTimeout)
 
 
 def test_a_server_that_falls_silent_is_given_up() -> None:
