@@ -49,7 +49,10 @@ class Secrets:
             return None
         if self._file.stat().st_mode & _OTHERS:
             raise UsageError(f"{self._file} holds secrets and may be read by others.", hint=f"chmod 600 {self._file}")
-        value = read_settings(self._file).get(name)
+        try:
+            value = read_settings(self._file).get(name)
+        except UsageError:  # what it says of the mistake shows the line it is in
+            raise UsageError(f"{self._file} is no map of names and texts in YAML.") from None
         if value is not None and not isinstance(value, str):
             raise UsageError(f"{self._file}: the secret {name} is not a text")
         return value or None

@@ -177,6 +177,8 @@ async def model_server(behaviour: Behaviour = answering) -> AsyncIterator[ModelS
         yield server
     finally:
         listening.close()
+        for _ in range(5):  # a connection that was just taken needs some turns of the loop to come to `accept`
+            await asyncio.sleep(0)
         for task in list(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -190,3 +190,27 @@ def test_the_history_is_gone_on_with() -> None:
     history = [{"role": "user", "content": "one"}, {"role": "assistant", "content": "two"}]
     got = looped(script("four"), [ADD], {"messages": history, "message": {"role": "user", "content": "three"}})
     assert [each["content"] for each in got["messages"]] == ["one", "two", "three", "four"]
+
+
+@agent("sendAgent", effect="once")
+def send(context: Any) -> Any:
+    return {"sent": True}
+
+
+def test_a_crash_of_the_model_does_not_have_tools_called_twice() -> None:
+    model = script(*[[call("sendAgent", {})]] * 3, "sent")  # the first two are lost in the crashes
+    model.crash(2)
+    AGENTS["sendAgent"] = send
+    got = looped(model, ["sendAgent"])
+    assert (got["text"], len(got["calls"]), len(model.requests)) == ("sent", 1, 4)
+
+
+@pytest.mark.parametrize(("tool", "begun_again"), [("sendAgent", False), ("addAgent", True)])
+def test_a_condition_after_a_call_with_effects_fails_the_node_instead_of_repeating_it(tool: str, begun_again: bool) -> None:
+    AGENTS["sendAgent"] = send
+    error = error_of(looped(script([call(tool, {"a": 1, "b": 2}), call("busyAgent", {})], "never"), [tool, "busyAgent"]))
+    assert isinstance(error, LinkCondition) == begun_again
+    if not begun_again:
+        assert isinstance(error, NodeError)
+        assert not error.retryable
+        assert "Tool sendAgent had been called" in error.message

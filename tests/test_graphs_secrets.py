@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,15 @@ def test_a_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
         Secrets({}, tmp_path).get("A")
     assert caught.value.hint == f"chmod 600 {path}"
     assert "4711" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["A: [sk-4711\n", "- sk-4711\n", "sk-4711: {"])
+def test_a_mistake_in_the_file_does_not_show_what_is_in_it(tmp_path: Path, text: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(UsageError, match="no map of names and texts") as caught:
+        Secrets({}, tmp_path).get("A")
+    assert "4711" not in "".join(traceback.format_exception(caught.value))
+    assert str(path) in caught.value.message
 
 
 def test_a_secret_is_a_text(tmp_path: Path) -> None:

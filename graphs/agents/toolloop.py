@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from graphs.agents.common import given, option, refuse
-from graphs.errors import GraphferryError, LinkCondition, NodeError
+from graphs.errors import GraphferryError, LinkCondition, ModelCrashed, NodeError
 from graphs.filters import misfit
 from graphs.jstext import is_number, json_text, text, truthy
 from graphs.registry import AgentContext, Sample, agent
@@ -19,6 +20,7 @@ __all__ = ["AGENTS"]
 _TURNS: Final = 8
 _MOST_TURNS: Final = 64
 _MOST_RESULT: Final = 8000
+_CRASHES: Final = 2
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ASKED: Final = ("prompt", "system", "message")
 _HANDED_ON: Final = ("temperature", "max_tokens", "top_p", "seed", "stop", "stream", "dataStream", "fit")
@@ -128,18 +130,21 @@ async def tool_loop_agent(context: AgentContext) -> Value:
     history = option(context, "messages")
     messages: list[Value] = list(history) if isinstance(history, list) else []
     turn = 1
-    while True:
-        choice = "none" if turn > limit else option(context, "tool_choice") if turn == 1 else MISSING
-        answer = await _ask(context, {**asked, "messages": messages}, tools, choice)
-        asked, messages = {}, list(answer["messages"])
-        wanted = answer.get("tool_calls")
-        if turn > limit or not isinstance(wanted, list) or not wanted:
-            return _value(answer, messages, calls, turn, "limit" if turn > limit else "answer")
-        for call in wanted:
-            reply, done = await _use(context, turn, call if isinstance(call, dict) else {}, tools)
-            messages.append(reply)
-            calls.append(done)
-        turn += 1
+    try:
+        while True:
+            choice = "none" if turn > limit else option(context, "tool_choice") if turn == 1 else MISSING
+            answer = await _ask(context, {**asked, "messages": messages}, tools, choice)
+            asked, messages = {}, list(answer["messages"])
+            wanted = answer.get("tool_calls")
+            if turn > limit or not isinstance(wanted, list) or not wanted:
+                return _value(answer, messages, calls, turn, "limit" if turn > limit else "answer")
+            for call in wanted:
+                reply, done = await _use(context, turn, call if isinstance(call, dict) else {}, tools)
+                messages.append(reply)
+                calls.append(done)
+            turn += 1
+    except LinkCondition as condition:
+        raise _not_again(context, condition, calls) from condition
 
 
 def _tools(context: AgentContext) -> dict[str, _Tool]:
@@ -194,7 +199,13 @@ async def _ask(context: AgentContext, inputs: dict[str, Value], tools: Mapping[s
     if truthy(choice):
         params["tool_choice"] = choice
     inputs = {**inputs, "tools": [tool.as_function() for tool in tools.values()]}
-    answer = await context.call_agent("llmAgent" if name is MISSING else text(name), inputs, params)
+    asker = "llmAgent" if name is MISSING else text(name)
+    for _ in range(_CRASHES):  # here and not by the engine, which would begin with the first turn again
+        with suppress(ModelCrashed):
+            answer = await context.call_agent(asker, inputs, params)
+            break
+    else:
+        answer = await context.call_agent(asker, inputs, params)
     if not isinstance(answer, dict) or not isinstance(answer.get("messages"), list):
         raise NodeError("toolLoopAgent: its llmAgent gave no map with messages", retryable=False)
     return answer
@@ -231,6 +242,20 @@ async def _called(context: AgentContext, tool: _Tool | None, name: Value, argume
     if problem := misfit(arguments, tool.parameters, "arguments"):
         raise _Unusable(problem, retryable=False)
     return await context.call_agent(tool.agent, {**arguments, **tool.inputs}, dict(tool.params))
+
+
+def _not_again(context: AgentContext, condition: LinkCondition, calls: list[Value]) -> GraphferryError:
+    """The condition, which has the node begun again later, unless a tool was called that must not be called twice."""
+    for call in calls:
+        known = context.find_agent(call["agent"]) if call["agent"] else None
+        if known is not None and known.effect == "once" and (call.get("error") or {}).get("code") != _Unusable.code:
+            return NodeError(
+                f"{condition.message} Tool {call['name']} had been called by then and may not be called twice, so this node is not begun again.",
+                retryable=False,
+                hint=condition.hint,
+                detail={"condition": condition.condition, "calls": len(calls)},
+            )
+    return condition
 
 
 def _value(answer: Mapping[str, Value], messages: list[Value], calls: list[Value], turns: int, stopped: str) -> dict[str, Value]:
