@@ -76,6 +76,10 @@ def chunk(content: str | None = None, *, finish: str | None = None, **delta: Any
     return {"id": "c1", "model": "served", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
 
 
+CONTEXT = 4096
+"""Tokens of prompt and answer together that `answering` takes."""
+
+
 async def answering(asked: Asked, connection: Connection) -> None:
     """Says the last message back word by word, again and again up to max_tokens (12 without), and counts words as tokens."""
     if asked.path.endswith("/embeddings"):
@@ -85,6 +89,10 @@ async def answering(asked: Asked, connection: Connection) -> None:
     said = str(messages[-1]["content"]).split() or ["nothing"]
     limit = asked.body.get("max_tokens") or 12
     prompt = sum(len(str(message["content"]).split()) + 1 for message in messages)
+    if prompt + limit > CONTEXT:
+        said_no = f"maximum context length is {CONTEXT} tokens, not {prompt + limit}"
+        await connection.whole(400, {"error": {"code": "context_length_exceeded", "message": said_no}})
+        return
     await connection.head()
     await connection.event(chunk("", role="assistant"))
     for number in range(limit):

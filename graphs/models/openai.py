@@ -12,8 +12,9 @@ import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from graphs.errors import (
@@ -39,6 +40,7 @@ from graphs.models.openai_wire import (
     error_text,
     vectors_of,
 )
+from graphs.models.prompting import turns
 from graphs.models.servers import Server
 from graphs.models.sse import EventStream, SseError
 from graphs.secrets import Secrets
@@ -104,8 +106,7 @@ class ServerModel(Model):
         self._require_fit(request)
         started = asyncio.get_running_loop().time()
         async with self._deadline(request.deadline_ms):
-            generation: Generation = await self._patiently(lambda: self._chat(request, on_token, started))
-            return generation
+            return await self._fitted(request, on_token, started)
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         vectors: list[list[float]] = []
@@ -125,6 +126,24 @@ class ServerModel(Model):
             await client.aclose()
 
     # -- one request
+
+    async def _fitted(self, request: GenerationRequest, on_token: OnToken | None, started: float) -> Generation:
+        """An answer; with `fit` to a history without its oldest turns, if the server says that it is too long. Only the server can count
+        its tokens, so one turn is left out first, then twice as many each time: in the worst case nearly twice as many as need be.
+        """
+        head, middle, last = turns(request.messages) if request.fit else ([], [], [])
+        gone = 0
+        while True:
+            kept = [*head, *(message for turn in middle[gone:] for message in turn), *last]
+            asked = replace(request, messages=kept) if gone else request
+            try:
+                generation: Generation = await self._patiently(partial(self._chat, asked, on_token, started))
+            except ContextTooLong:
+                if gone == len(middle):
+                    raise
+                gone = min(max(1, 2 * gone), len(middle))
+            else:
+                return replace(generation, dropped=len(request.messages) - len(asked.messages))
 
     async def _chat(self, request: GenerationRequest, on_token: OnToken | None, started: float) -> Generation:
         clock = asyncio.get_running_loop().time
