@@ -13,7 +13,7 @@ from graphs.environment import Environment
 from graphs.journal import Journal
 from graphs.journal.schema import Synchronous
 from graphs.loadagents import known_agents
-from graphs.models.host import ModelHost
+from graphs.models.host import HostOptions, ModelHost
 from graphs.models.interface import Models
 from graphs.models.seats import pinned_by_name
 from graphs.models.servers import ServerModels
@@ -62,7 +62,8 @@ def device_models(env: Environment, config: EdgeConfig, tiers: Mapping[str, str]
     """The models of the device, and its tiers: `small` is the default model unless the configuration says otherwise."""
     tiers = {**({} if _SMALL in config.servers else {_SMALL: DEFAULT_MODEL}), **tiers}
     servers = ServerModels(config.servers, Secrets(env.environ, env.home("edge")))
-    host = ModelHost(ModelStore(env.home("models")), memory=pinned_by_name(config.memory, tiers))
+    states = HostOptions(states=env.home("edge") / "states")  # not at a worker, where prompts are others'
+    host = ModelHost(ModelStore(env.home("models")), memory=pinned_by_name(config.memory, tiers), options=states)
     return Aliased(local_models(host, servers=servers), tiers), tiers
 
 
