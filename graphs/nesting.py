@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from graphs.budget import Budget
-from graphs.errors import GraphInvalid, LimitReached, NodeError
+from graphs.errors import GraphInvalid, LimitReached, NodeError, NodeTimeout
 from graphs.events import Arm, Start
 from graphs.frames import Frame
 from graphs.jstext import to_number
@@ -233,8 +233,11 @@ def _failed(engine: Engine, start: Start, error: BaseException) -> None:
     if (params.get("supressError") or params.get("suppressError")) and not isinstance(error, LimitReached):
         message = str(error) or type(error).__name__
         engine.shape(start, {"onError": {"message": message, "error": {"name": "Error", "message": message}}})
-    else:
-        engine.fail(start, error)
+        return
+    if isinstance(error, NodeTimeout):  # that of a node inside; this one failed by it, and its own time is not up
+        inside, error = error, NodeError(str(error), hint=error.hint, detail=error.detail)
+        error.__cause__ = inside
+    engine.fail(start, error)
 
 
 def _nested_value(start: Start, values: dict[str, Value]) -> Value:

@@ -314,3 +314,11 @@ def test_the_known_outcome_of_a_nesting_node_opens_nothing() -> None:
     driven = Driven({"m": mapped({"x": work()}, [1, 2]), "after": work(":m")}, known={"m": Outcome(State.COMPLETED, "kept")})
     assert driven.told(Start) == ["after"]
     assert driven.running["after"].inputs == {"i0": "kept"}
+
+
+def test_a_node_whose_inner_node_ran_out_of_time_has_failed_and_not_run_out_of_time_itself() -> None:
+    driven = Driven({"n": nested({"i": work(timeout=5)})})
+    driven.fail("n/i", NodeTimeout("Timeout"))
+    error = driven.engine.errors()["n"]
+    assert (type(error), str(error), type(error.__cause__)) == (NodeError, "Timeout", NodeTimeout)
+    assert driven.engine.root.states[0] == State.FAILED

@@ -276,9 +276,11 @@ class Reference:
         self.free(job)
 
     def failed(self, job: Job, trouble: Trouble) -> None:
-        self.kill(job.rows)
-        job.rows, job.values, job.outside = [], {}, False
-        self.drain()
+        if job.rows:  # what they held is free now; a failure by itself starts nothing but another attempt
+            self.kill(job.rows)
+            job.rows, job.values = [], {}
+            self.drain()
+        job.outside = False
         default = job.turn.graph.get("retry", 0)
         if job.retry < job.node.get("retry", default):
             job.retry += 1
