@@ -57,7 +57,12 @@ class Holdings:
 
     def owner(self, run: RunId) -> str:
         """Whose run this is; the default account's if it is from before there were accounts."""
-        return str(self._owners.get(run, DEFAULT))
+        if run not in self._owners:  # another process of this store may have opened it since
+            stored = self.journal.meta(_OWNER + run.hex())
+            if stored is None:
+                return DEFAULT
+            self._owners[run] = decode(stored)
+        return str(self._owners[run])
 
     def stored(self, account: str) -> int:
         """How many bytes of records are kept for an account."""
@@ -65,7 +70,7 @@ class Holdings:
 
     def room(self, account: Account, run: RunId) -> tuple[str, str, int | None] | None:
         """`protocol.config.Room`: None if this account may open the run."""
-        if run in self._gone:
+        if self.gone(run):
             return "RUN_EXPIRED", "only the tombstone of this run is left", None
         if self.journal.knows(run) and self.owner(run) != account.name:
             return "RUN_UNKNOWN", "this run id cannot be opened", None
@@ -106,7 +111,13 @@ class Holdings:
 
     def gone(self, run: RunId) -> bool:
         """Whether only the tombstone is left."""
-        return run in self._gone
+        if run in self._gone:
+            return True
+        stored = self.journal.meta(_GONE + run.hex())
+        if stored is None:
+            return False
+        self._gone[run] = decode(stored)
+        return True
 
     def prune(self) -> list[RunId]:
         """Remove the runs whose time is over; gives them. What goes unfetched is logged as a warning."""

@@ -209,6 +209,22 @@ def test_a_removed_run_leaves_a_tombstone_for_a_while(tmp_path: Path) -> None:
         assert journal.metas("gone ") == journal.metas("owner ") == journal.metas("acked ") == {}
 
 
+def test_another_process_of_the_same_store_knows_whose_a_run_is(tmp_path: Path) -> None:
+    def body(journal: Journal, holdings: Holdings, clock: Clock) -> None:
+        with Journal.open(tmp_path / "journal.db") as other:
+            second = Holdings(other, ACCOUNTS, clock)
+            run = opened(holdings, "alice", ended=True, acked=True)
+            assert found(second, "alice", [run]) == ({run}, set())
+            assert found(second, "bob", [run]) == (set(), set())
+            assert second.room(ACCOUNTS["alice"], run) is None
+            clock.now += 2 * DAY_MS
+            assert holdings.prune() == [run]
+            assert found(second, "alice", [run]) == (set(), {run})
+            assert second.room(ACCOUNTS["alice"], run) is not None
+
+    in_a_store(tmp_path, body)
+
+
 def test_an_account_that_left_the_configuration_keeps_what_it_has(tmp_path: Path) -> None:
     def body(journal: Journal, holdings: Holdings, clock: Clock) -> None:
         opened(holdings, "alice", ended=True, acked=True)
