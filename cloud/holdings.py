@@ -29,6 +29,7 @@ _OWNER, _ACKED, _GONE = "owner ", "acked ", "gone "
 _TOMBSTONE_MS: Final = 90 * DAY_MS
 _SLACK: Final = 16 << 20
 """Bytes over its quota at which an account's orders are not even written down any more."""
+MOST_GRAPHS: Final = 256 << 20
 _PRUNE_SECONDS: Final = 3600.0
 _OPEN: Final = frozenset({"running", "suspended"})
 
@@ -52,6 +53,7 @@ class Holdings:
         self._stored: Counter[str] = Counter()
         for run, size in journal.sizes().items():
             self._stored[self.owner(run)] += size
+        self._graphs: Counter[str] = Counter()
         self._live: set[RunId] = set()
         """Runs that a session of this process may still send from."""
 
@@ -88,6 +90,20 @@ class Holdings:
             retryable=False,
             hint="Fetched runs go when their retention is over; or whoever runs the worker raises `quota: {disk: ...}`.",
         )
+
+    def admit_graph(self, account: Account, size: int) -> LinkCondition | None:
+        """The condition that a new cut of so many bytes is not kept for this account, or None: then it is counted.
+
+        Cuts are no account's alone, so they are bounded by themselves: at most `MOST_GRAPHS` bytes of an account's between two times at which
+        those that no run needs are dropped.
+        """
+        full = self.full(account)
+        if full is None and self._graphs[account.name] + size > MOST_GRAPHS:
+            text = f"the account {account.name!r} sent {MOST_GRAPHS:,} bytes of graphs that this worker could not drop yet"
+            full = LinkCondition("QUOTA", text)
+        if full is None:
+            self._graphs[account.name] += size
+        return full
 
     def opened(self, run: RunId, account: Account) -> None:
         """A run begins that is this account's."""
@@ -141,6 +157,9 @@ class Holdings:
         for run in [run for run, (_, at) in self._gone.items() if now - at >= _TOMBSTONE_MS]:
             del self._gone[run]
             self.journal.drop_meta(_GONE + run.hex())
+        if not self.journal.runs(1, status="running"):
+            self.journal.drop_graphs()
+            self._graphs.clear()
         self.journal.flush()
         return removed
 
