@@ -29,6 +29,7 @@ _OWNER, _ACKED, _GONE = "owner ", "acked ", "gone "
 _TOMBSTONE_MS: Final = 90 * DAY_MS
 _SLACK: Final = 16 << 20
 """Bytes over its quota at which an account's orders are not even written down any more."""
+MOST_GRAPHS: Final = 256 << 20
 _PRUNE_SECONDS: Final = 3600.0
 _OPEN: Final = frozenset({"running", "suspended"})
 
@@ -52,12 +53,18 @@ class Holdings:
         self._stored: Counter[str] = Counter()
         for run, size in journal.sizes().items():
             self._stored[self.owner(run)] += size
+        self._graphs: Counter[str] = Counter()
         self._live: set[RunId] = set()
         """Runs that a session of this process may still send from."""
 
     def owner(self, run: RunId) -> str:
         """Whose run this is; the default account's if it is from before there were accounts."""
-        return str(self._owners.get(run, DEFAULT))
+        if run not in self._owners:  # another process of this store may have opened it since
+            stored = self.journal.meta(_OWNER + run.hex())
+            if stored is None:
+                return DEFAULT
+            self._owners[run] = decode(stored)
+        return str(self._owners[run])
 
     def stored(self, account: str) -> int:
         """How many bytes of records are kept for an account."""
@@ -65,7 +72,7 @@ class Holdings:
 
     def room(self, account: Account, run: RunId) -> tuple[str, str, int | None] | None:
         """`protocol.config.Room`: None if this account may open the run."""
-        if run in self._gone:
+        if self.gone(run):
             return "RUN_EXPIRED", "only the tombstone of this run is left", None
         if self.journal.knows(run) and self.owner(run) != account.name:
             return "RUN_UNKNOWN", "this run id cannot be opened", None
@@ -83,6 +90,20 @@ class Holdings:
             retryable=False,
             hint="Fetched runs go when their retention is over; or whoever runs the worker raises `quota: {disk: ...}`.",
         )
+
+    def admit_graph(self, account: Account, size: int) -> LinkCondition | None:
+        """The condition that a new cut of so many bytes is not kept for this account, or None: then it is counted.
+
+        Cuts are no account's alone, so they are bounded by themselves: at most `MOST_GRAPHS` bytes of an account's between two times at which
+        those that no run needs are dropped.
+        """
+        full = self.full(account)
+        if full is None and self._graphs[account.name] + size > MOST_GRAPHS:
+            text = f"the account {account.name!r} sent {MOST_GRAPHS:,} bytes of graphs that this worker could not drop yet"
+            full = LinkCondition("QUOTA", text)
+        if full is None:
+            self._graphs[account.name] += size
+        return full
 
     def opened(self, run: RunId, account: Account) -> None:
         """A run begins that is this account's."""
@@ -106,7 +127,13 @@ class Holdings:
 
     def gone(self, run: RunId) -> bool:
         """Whether only the tombstone is left."""
-        return run in self._gone
+        if run in self._gone:
+            return True
+        stored = self.journal.meta(_GONE + run.hex())
+        if stored is None:
+            return False
+        self._gone[run] = decode(stored)
+        return True
 
     def prune(self) -> list[RunId]:
         """Remove the runs whose time is over; gives them. What goes unfetched is logged as a warning."""
@@ -130,6 +157,9 @@ class Holdings:
         for run in [run for run, (_, at) in self._gone.items() if now - at >= _TOMBSTONE_MS]:
             del self._gone[run]
             self.journal.drop_meta(_GONE + run.hex())
+        if not self.journal.runs(1, status="running"):
+            self.journal.drop_graphs()
+            self._graphs.clear()
         self.journal.flush()
         return removed
 

@@ -14,6 +14,7 @@ from cloud.holdings import AccountStore, Holdings, keep_pruning
 from cloud.revival import LeftOpen, left_open
 from cloud.share import Share
 from cloud.worker import RefusedCut, Worker
+from graphs.errors import LinkCondition
 from graphs.records import Frame, Known, Record, Result, Submit
 from graphs.values import Value
 from protocol.config import Config, Role
@@ -138,6 +139,8 @@ class _Device:
 
     def _graph_received(self, event: GraphReceived) -> None:
         try:
+            if (full := self._no_room_for(event)) is not None:
+                raise RefusedCut("QUOTA", [("", "QUOTA", full.message)])
             self.worker.keep_graph(event.h, event.body)
         except RefusedCut as refusal:
             self.link.graph_state(event.h, GraphStatus.INVALID, refusal.problems)
@@ -147,6 +150,11 @@ class _Device:
         self.link.graph_state(event.h, GraphStatus.OK)
         for child, order in self._parked.pop(event.h, ()):
             self._start(child, order)
+
+    def _no_room_for(self, event: GraphReceived) -> LinkCondition | None:
+        if self.worker.journal.graph(event.h) is not None:
+            return None
+        return self.holdings.admit_graph(self.worker.account, len(event.body))
 
     def _forget_ended(self) -> None:
         for run in [run for run, child in self.runs.items() if child.ended]:

@@ -64,6 +64,8 @@ class Share(Worker):
             bounds=worker.bounds,
         )
         self.account = account
+        self._cleared: set[bytes] = set()
+        """Graphs whose labels were looked at: each row of a map asks for its graph."""
 
     @property
     def running(self) -> int:
@@ -92,8 +94,9 @@ class Share(Worker):
 
     def graph(self, address: bytes, bypass: tuple[str, ...] = ()) -> Graph | None:
         found = self._whole.graph(address, bypass)
-        if found is not None:
+        if found is not None and address not in self._cleared:
             self._check_labels(found)
+            self._cleared.add(address)
         return found
 
     def keep_graph(self, address: bytes, body: bytes) -> None:

@@ -195,12 +195,18 @@ async def open_socket(
     from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
     from websockets.typing import Subprotocol
 
+    class Direct(open_connection):
+        """Follows no redirect: who is sent elsewhere would tell his values to another than he trusts."""
+
+        def process_redirect(self, exc: Exception) -> Exception | str:
+            return exc
+
     try:
         host = urlsplit(url).hostname
     except ValueError:
         host = None
     try:
-        socket = await open_connection(
+        socket = await Direct(
             url,
             ssl=tls,
             logger=_wire_log,

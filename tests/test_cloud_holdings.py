@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from cloud.accounts import DAY_MS, Account
-from cloud.holdings import AccountStore, Holdings
+from cloud.holdings import MOST_GRAPHS, AccountStore, Holdings
 from graphs.errors import JournalError
 from graphs.journal import Journal
 from graphs.journal.ids import new_run_id
+from graphs.journal.reader import graph_address
 from graphs.records import End, EndStatus, Known, Result, Submit, chain, encode
 from protocol.store import Trim, Write
 
@@ -207,6 +208,46 @@ def test_a_removed_run_leaves_a_tombstone_for_a_while(tmp_path: Path) -> None:
     in_a_store(tmp_path, after)
     with Journal.open(tmp_path / "journal.db") as journal:
         assert journal.metas("gone ") == journal.metas("owner ") == journal.metas("acked ") == {}
+
+
+def test_graphs_are_bounded_and_dropped_when_nothing_goes_on(tmp_path: Path) -> None:
+    def body(journal: Journal, holdings: Holdings, clock: Clock) -> None:
+        alice = ACCOUNTS["alice"]
+        graph = b"\x81\xa5nodes\x80"
+        journal.put_graph(graph_address(graph), graph)
+        run = opened(holdings, "alice")
+        assert holdings.admit_graph(alice, MOST_GRAPHS) is None
+        refused = holdings.admit_graph(alice, 1)
+        assert refused is not None
+        assert refused.condition == "QUOTA"
+        assert holdings.admit_graph(ACCOUNTS["bob"], 1) is None
+        holdings.prune()
+        assert journal.graph(graph_address(graph)) is not None, "a run goes on, and may use it"
+        assert holdings.admit_graph(alice, 1) is not None
+        commit(holdings, "alice", run, End(EndStatus.COMPLETED, NOW, {}), of=journal.store_id)
+        holdings.prune()
+        assert journal.graph(graph_address(graph)) is None
+        assert holdings.admit_graph(alice, 1) is None
+        holdings.wrote(alice, alice.disk)
+        assert holdings.admit_graph(alice, 1) is not None, "nor more than its quota"
+
+    in_a_store(tmp_path, body)
+
+
+def test_another_process_of_the_same_store_knows_whose_a_run_is(tmp_path: Path) -> None:
+    def body(journal: Journal, holdings: Holdings, clock: Clock) -> None:
+        with Journal.open(tmp_path / "journal.db") as other:
+            second = Holdings(other, ACCOUNTS, clock)
+            run = opened(holdings, "alice", ended=True, acked=True)
+            assert found(second, "alice", [run]) == ({run}, set())
+            assert found(second, "bob", [run]) == (set(), set())
+            assert second.room(ACCOUNTS["alice"], run) is None
+            clock.now += 2 * DAY_MS
+            assert holdings.prune() == [run]
+            assert found(second, "alice", [run]) == (set(), {run})
+            assert second.room(ACCOUNTS["alice"], run) is not None
+
+    in_a_store(tmp_path, body)
 
 
 def test_an_account_that_left_the_configuration_keeps_what_it_has(tmp_path: Path) -> None:

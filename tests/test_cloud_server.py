@@ -237,6 +237,20 @@ def test_another_accounts_run_is_an_unknown_one_and_cannot_be_written_to(own_hom
     asyncio.run(main())
 
 
+def test_each_session_asks_the_gate_of_its_own_account(own_home: Path) -> None:
+    async def main() -> None:
+        with Journal.open(own_home / "cloud" / "journal.db") as journal:
+            server = WorkerServer(Worker(journal, known_agents(), ScriptedModels()))
+            for account, passes in ((Account(), False), (Account("alice", clearance=frozenset({"pii"})), True)):
+                session = server._device(account, bytes(16))
+                assert session is server._device(account, bytes(16))
+                assert session.link._conn._state.clear(["pii"]) is passes
+                assert session.link._conn._state.clear([])
+            assert len(server._devices) == 2, "the same device in another account is another one"
+
+    asyncio.run(main())
+
+
 def test_a_result_the_account_has_no_room_for_is_a_condition_and_the_run_goes_on(
     cli: CommandLine, own_home: Path, tmp_path: Path
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import hashlib
 import json
 import re
 import runpy
@@ -9,11 +11,13 @@ import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cloud.config import load_worker_config
 from conftest import CommandLine, Outcome
 from graphferry.cli import COMMANDS
 from graphs.agents import standard
@@ -184,6 +188,26 @@ def test_a_program_in_a_document_runs(block: Block, folder: Path, capsys: pytest
     runpy.run_path(str(program), run_name="__main__")
     if block.then and block.then[0].language == "text":
         assert capsys.readouterr().out.strip() == block.then[0].text.strip()
+
+
+def test_the_workers_configuration_in_the_documents_is_one(tmp_path: Path) -> None:
+    (block,) = [each for each in blocks(ROOT / "docs" / "worker.md") if each.language == "yaml"]
+    (tmp_path / "worker.yaml").write_text(block.text)
+    config = load_worker_config(tmp_path / "worker.yaml")
+    assert set(config.accounts) == {"default", "alice"}
+    assert config.accounts["alice"].tokens["ci"] == "sha256:" + hashlib.sha256(b"test").hexdigest()
+
+
+def test_commands_for_worker_and_device_are_typed_as_they_are_understood() -> None:
+    found = 0
+    for block in blocks(ROOT / "docs" / "worker.md"):
+        text = re.sub(r"ENTRYPOINT \[(.*)\]", lambda match: match[1].replace('"', "").replace(",", ""), block.text)
+        for name, rest in re.findall(r"graphferry (serve|pair)\b(.*)", text):
+            parser = argparse.ArgumentParser()
+            import_module(COMMANDS[name].module).add_arguments(parser)
+            parser.parse_args(shlex.split(rest))
+            found += 1
+    assert found >= 8
 
 
 def test_every_agent_is_in_the_catalogue() -> None:

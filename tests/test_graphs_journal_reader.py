@@ -270,3 +270,17 @@ def test_the_bytes_of_runs_are_those_of_their_records(journal: Journal) -> None:
     assert journal.sizes(two) == {two: sum(len(encode(result(number)).tail) for number in (1, 2))}
     assert set(journal.sizes()) == {one, two}
     assert journal.sizes(run_id(9)) == {}
+
+
+def test_graphs_that_no_run_begins_with_are_dropped_while_none_goes_on(journal: Journal) -> None:
+    other = b"\x82\xa5nodes\x80\xa7version\xcb?\xe0\x00\x00\x00\x00\x00\x00"
+    journal.put_graph(graph_address(other), other)
+    run = create(journal, 1)
+    journal.drop_graphs()
+    journal.flush()
+    assert journal.graph(graph_address(other)) is not None
+    journal.finish_run(run, "completed", ended=1)
+    journal.drop_graphs()
+    journal.flush()
+    assert journal.graph(graph_address(other)) is None
+    assert journal.graph(HASH) is not None

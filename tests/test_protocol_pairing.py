@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -63,6 +64,16 @@ def test_an_answer_proves_the_worker_and_covers_the_token() -> None:
     assert not PairAnswer("token", "bob", "", answer.proof).holds(KEY, SEEN, request)
     assert not PairAnswer("token", "alice", "", request.proof).holds(KEY, SEEN, request), "a device's proof is no worker's"
     assert "token" not in repr(answer)
+
+
+def test_the_document_has_the_numbers_to_check_another_client_with() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "protocol.md").read_text(encoding="utf-8")
+    code = Code.parse("ABCD-EFGH-0123-JKMN")
+    key, binding = pair_key(code), "sha256:" + "ab" * 32
+    request = PairRequest(code.id, bytes(16), "laptop", bytes(range(16))).proved(key, binding)
+    answer = PairAnswer("gfd_token", "default").proved(key, binding, request)
+    for each in (key, request.proof, answer.proof):
+        assert each.hex() in text
 
 
 def test_what_is_said_crosses_as_it_is() -> None:

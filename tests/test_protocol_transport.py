@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from certificates import certificate
+from ferry import FakeServer
 from graphs.errors import UsageError, WorkerUnreachable
 from protocol import codec
 from protocol.errors import WorkerRefused
@@ -173,6 +174,21 @@ def test_a_refusal_names_its_reason_and_the_url_but_not_the_token() -> None:
             later = await refused(worker.url)
             assert isinstance(later, WorkerRefused)
             assert (later.status, later.retryable, later.retry_ms) == (429, True, 7_000)
+            assert worker.sockets == []
+
+    run(main)
+
+
+def test_no_redirect_is_followed() -> None:
+    async def main() -> None:
+        async with serving() as worker:
+            elsewhere = FakeServer(f"302 Found\r\nLocation: {worker.url}")
+            try:
+                error = await refused(elsewhere.url)
+            finally:
+                elsewhere.close()
+            assert isinstance(error, WorkerRefused)
+            assert error.status == 302
             assert worker.sockets == []
 
     run(main)

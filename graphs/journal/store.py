@@ -165,6 +165,18 @@ class Journal(Reader):
         with self._mutex:
             self._writer.push(Statement(sql, (graph_hash, body, source, file)))
 
+    def drop_graphs(self) -> None:
+        """Queues the removal of graphs that no run begins with, unless a run is going on, which may use any.
+
+        For a worker: who sent them has them, and sends them again when asked.
+        """
+        sql = (
+            "DELETE FROM graphs WHERE hash NOT IN (SELECT graph FROM runs)"
+            " AND NOT EXISTS (SELECT 1 FROM runs WHERE status IN ('running', 'suspended'))"
+        )
+        with self._mutex:
+            self._writer.push(Statement(sql, ()))
+
     def set_meta(self, key: str, value: bytes) -> None:
         """Queues a small fact about this store, for instance a worker's last offer, to be read with `meta`."""
         with self._mutex:

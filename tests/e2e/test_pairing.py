@@ -136,6 +136,13 @@ def test_revoking_ends_what_is_open_and_the_device_is_told(two: Two) -> None:
         assert "access was revoked" in outcome.stderr
         assert "graphferry resume" in outcome.stderr
         assert "paired: laptop" in worker.error_line() + worker.error_line()
+        assert two.pair(worker.url).status == 0
+        run = next(line for line in outcome.stderr.splitlines() if "graphferry resume" in line).split()[-1]
+        with start("resume", run, *MINE, "--json", home=two.device, cwd=two.folder) as device:
+            gate.next().release("done")
+            resumed = device.outcome()
+        assert resumed.status == 0, resumed.stderr
+        assert json.loads(resumed.stdout)["results"] == {"far": "done"}
 
 
 def test_another_certificate_is_refused_aloud_and_gets_nothing(two: Two) -> None:
