@@ -300,6 +300,11 @@ class Frame:
         self.results = self.states = self.waits = _NO_NODES
         self.given = _NOTHING
 
+    @property
+    def emptied(self) -> bool:
+        """Whether the frame is over and holds nothing any more."""
+        return not self.results
+
     # -- what to ask it
 
     @property
