@@ -300,17 +300,17 @@ class Frame:
         self.results = self.states = self.waits = _NO_NODES
         self.given = _NOTHING
 
-    @property
-    def emptied(self) -> bool:
-        """Whether the frame is over and holds nothing any more."""
-        return not self.results
-
     # -- what to ask it
 
     @property
     def failed(self) -> bool:
         """Whether a node of the current turn failed, or the turn could not start."""
         return bool(self.errors) or self.broken is not None
+
+    @property
+    def emptied(self) -> bool:
+        """Whether the frame is over and holds nothing any more."""
+        return not self.results
 
     def values(self, *, all: bool) -> dict[str, Value]:
         """Values by node, in written order, those without left out."""
