@@ -45,12 +45,12 @@ def faults_of(seed: int) -> list[Fault]:
     count = chance.randint(1, 5)
     return [
         Fault(
-            connection=chance.choice((0, 0, 0, 1, 1, 2, 3)),
+            connection=chance.choice((0, 1, 1, 2, 3)) if number else 0,
             direction=chance.choice(("up", "down")),
-            offset=int(chance.choice((200, 800, 2_000, 5_000)) * chance.random()) + 1,
+            offset=int(chance.choice((200, 800, 2_000, 4_000)) * chance.random()) + 1,
             kind=chance.choice(KINDS),
         )
-        for _ in range(count)
+        for number in range(count)
     ]
 
 
