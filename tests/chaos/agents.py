@@ -36,7 +36,7 @@ async def song(context):
 async def deed(context):
     """What must never happen twice."""
     say(context, "deed")
-    await asyncio.sleep(0.002)
+    await asyncio.sleep(0.05)  # long enough to be killed in the middle of it
     return {"done": context.inputs}
 '''
 
