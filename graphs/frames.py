@@ -314,6 +314,11 @@ class Frame:
         """Whether a node of the current turn failed, or the turn could not start."""
         return bool(self.errors) or self.broken is not None
 
+    @property
+    def emptied(self) -> bool:
+        """Whether the frame is over and holds nothing any more."""
+        return not self.results
+
     def values(self, *, all: bool) -> dict[str, Value]:
         """Values by node, in written order, those without left out."""
         results = self.results

@@ -187,6 +187,8 @@ class Runtime:
             elif kind is Arm:
                 self._arm(command.start, command.limit)
             elif kind is Opened:
+                if command.frame.emptied:
+                    continue  # all of it was known: it was over before anybody could hear of it
                 self._remote.opened(command.frame, command.turn)  # type: ignore[union-attr]
             elif kind is Over:
                 self._remote.over(command.frame, command.turn, cancelled=command.cancelled)  # type: ignore[union-attr]

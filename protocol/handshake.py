@@ -26,6 +26,7 @@ __all__ = [
     "WorkerWelcome",
     "agree",
     "read_first_packet",
+    "read_offer",
 ]
 
 VERSIONS: Final = (1, 1)
@@ -168,7 +169,7 @@ class WorkerWelcome:
             caps=body.take("caps", _texts, ()),
             limits=body.take("limits", _limits_from_wire, DEFAULT_LIMITS),
             logs=body.take("logs", lambda value: _statements(value, answer=True)),
-            offer=body.take("offer", _map, {}),
+            offer=body.take("offer", read_offer, {}),
         )
 
 
@@ -206,6 +207,20 @@ def read_first_packet(packet: bytes) -> DeviceHello:
     if not first or not isinstance(first[0], Hello):
         raise RemoteProtocolError("PROTOCOL_HANDSHAKE", "a connection begins with HELLO")
     return DeviceHello.read(first[0])
+
+
+def read_offer(value: Value) -> Mapping[str, Value]:
+    """What a worker says it offers. Raises ValueError if what placement reads of it is of another type; unknown keys are kept."""
+    offer = _map(value)
+    for key in ("agents", "models"):
+        if offer.get(key) is not None:
+            _map(offer[key])
+    for about in (offer.get("models") or {}).values():
+        _map(about)
+    for key in ("queue", "slots"):
+        if offer.get(key) is not None:
+            _uint(offer[key])
+    return offer
 
 
 # -- reading the bodies

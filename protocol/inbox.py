@@ -20,7 +20,7 @@ from protocol.events import (
     Refused,
     StateSeen,
 )
-from protocol.handshake import MAX_STATEMENTS, DeviceHello, Statement, Status, WorkerWelcome, agree
+from protocol.handshake import MAX_STATEMENTS, DeviceHello, Statement, Status, WorkerWelcome, agree, read_offer
 from protocol.log import InLog, OutLog, Run
 from protocol.messages import (
     CATALOGUE,
@@ -372,7 +372,10 @@ class Inbox:
         self._state.events.append(GoingAway(*message))
 
     def _offer(self, _connection: Connection, _now: int, message: Offer) -> None:
-        self._state.offer = message.body
+        try:
+            self._state.offer = read_offer(message.body)
+        except ValueError as error:
+            raise RemoteProtocolError("PROTOCOL_DECODE", f"OFFER: {error}") from None
         self._state.events.append(Offered(message.body))
 
     def _put_graph(self, connection: Connection, _now: int, message: PutGraph) -> None:

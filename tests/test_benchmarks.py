@@ -144,3 +144,18 @@ def test_the_smoke_run_takes_every_measure_and_skips_missing_peers_aloud(tmp_pat
     assert {row["met"] for row in rows["engine"]} == {"-"}
     assert rows["engine-peers"] == []
     assert "no" not in {line.split("|")[-2].strip() for line in done.stdout.splitlines() if line.startswith("|")}
+
+
+def test_the_links_benchmark_measures_what_it_says(tmp_path: Path) -> None:
+    file = tmp_path / "rows.json"
+    done = subprocess.run(
+        [sys.executable, "benchmarks/link.py", "--smoke", "--json", str(file)],
+        cwd=measure.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(file.read_text())["rows"]
+    assert len(rows) >= 8
+    assert all(row["value"] == row["value"] and row["must"] is None for row in rows)

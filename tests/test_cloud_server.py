@@ -242,8 +242,8 @@ def test_each_session_asks_the_gate_of_its_own_account(own_home: Path) -> None:
         with Journal.open(own_home / "cloud" / "journal.db") as journal:
             server = WorkerServer(Worker(journal, known_agents(), ScriptedModels()))
             for account, passes in ((Account(), False), (Account("alice", clearance=frozenset({"pii"})), True)):
-                session = server._device(account, bytes(16))
-                assert session is server._device(account, bytes(16))
+                session = await server._device(account, bytes(16), ())
+                assert session is await server._device(account, bytes(16), ())
                 assert session.link._conn._state.clear(["pii"]) is passes
                 assert session.link._conn._state.clear([])
             assert len(server._devices) == 2, "the same device in another account is another one"

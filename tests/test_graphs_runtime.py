@@ -8,9 +8,16 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from graphs.agents import standard
 from graphs.errors import NodeError
+from graphs.events import Outcome, Settled, Start
+from graphs.frames import Frame
+from graphs.plan import Compiler
 from graphs.ports import AgentFilter
+from graphs.records import State
 from graphs.registry import agent
+from graphs.runtime import Runtime
+from graphs.spec import Graph
 from graphs.values import Value
 from runs import Watch, run, runtime
 
@@ -259,3 +266,52 @@ def test_a_result_of_many_waiting_agents_needs_no_more_places_than_there_are() -
 
     run({f"n{i}": {"agent": "wait"} for i in range(100)}, {"wait": wait}, graph={"concurrency": 7})
     assert peak == 7
+
+
+# -- nodes placed elsewhere
+
+
+class Elsewhere:
+    """A port to nodes placed elsewhere that keeps which frames it is told of."""
+
+    def __init__(self) -> None:
+        self.opened_: list[tuple[str, list[Value]]] = []
+
+    def opened(self, frame: Frame, turn: int) -> None:
+        self.opened_.append((frame.name_of(turn), [frame.results[number] for number in frame.plan.numbers.values()]))
+
+    def over(self, frame: Frame, turn: int, *, cancelled: bool) -> None:
+        """Nothing is to be done for it."""
+
+    def expect(self, start: Start) -> bool:
+        raise AssertionError(f"{start.path} was known")
+
+    def settled(self, event: Settled) -> None:
+        """Nobody is told."""
+
+    def stop(self, start: Start) -> None:
+        """Nothing of it runs."""
+
+
+def test_a_row_that_is_known_as_a_whole_is_over_before_the_other_side_hears_of_it() -> None:
+    nodes = {
+        "rows": {
+            "agent": "mapAgent",
+            "inputs": {"rows": [1, 2]},
+            "graph": {"nodes": {"far": {"agent": "copyAgent", "isResult": True, "inputs": {"x": ":row"}}}},
+        }
+    }
+    known = {f"rows[{row}]/far": Outcome(State.COMPLETED, {"x": row + 1}) for row in range(2)}
+    registry = standard()
+    compiler = Compiler(registry, places={"rows/far": "cloud"})
+    remote = Elsewhere()
+    made = Runtime(
+        compiler.plan(Graph.of({"version": 0.5, "nodes": nodes}, set(registry))),
+        compiler,
+        known=known,
+        remote=remote,
+        run_id=bytes(16),
+    )
+    asyncio.run(asyncio.wait_for(made.run(None), 30))
+    assert made.engine.results() == {"rows": [{"far": {"x": 1}}, {"far": {"x": 2}}]}
+    assert [name for name, _ in remote.opened_ if name] == []

@@ -185,6 +185,19 @@ def test_a_hello_whose_answer_fits_into_no_packet_is_a_fault() -> None:
     assert side.conn.closing == 4413
 
 
+@pytest.mark.parametrize(
+    "offer", [{"models": 5}, {"models": {"large": 1}}, {"agents": ["echo"]}, {"queue": -1}, {"slots": "4"}], ids=repr
+)
+def test_an_offer_that_placement_could_not_read_is_a_fault(offer: dict[str, object]) -> None:
+    victim = Victim(DEVICE, "running")
+    victim.side.told(victim.side.conn.receive(victim.pair.now, pack([10, offer]), victim.pair.number))
+    assert [event.code for event in victim.side.seen(Faulted)] == ["PROTOCOL_DECODE"]
+    fresh = Victim(DEVICE, "fresh")
+    welcome = {"v": 1, "store": STORES[WORKER], "hb_ms": 15_000, "logs": [], "offer": offer}
+    fresh.side.told(fresh.side.conn.receive(fresh.pair.now, pack([2, welcome]), fresh.pair.number))
+    assert [event.code for event in fresh.side.seen(Faulted)] == ["PROTOCOL_HANDSHAKE"]
+
+
 def test_the_target_of_the_coverage_guided_fuzzer_runs_from_its_seeds(tmp_path: Path) -> None:
     target.seeds(tmp_path)
     inputs = [each.read_bytes() for each in tmp_path.iterdir()]

@@ -1,0 +1,82 @@
+"""What must hold after any schedule of chaos."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from graphs.journal.reader import Reader
+from graphs.records import End, Result
+
+__all__ = ["check_effects", "check_journals"]
+
+
+def check_journals(home: Path) -> None:
+    """Both journals agree: of every log that both have, one copy is the beginning of the other, a copy never is longer than the
+    writer's, each path has one result in the run, and no log goes on after END.
+    """
+    logs = {side: _logs(home / side / "journal.db") for side in ("edge", "cloud")}
+    stores = {side: _store(home / side / "journal.db") for side in logs}
+    for key in logs["edge"].keys() & logs["cloud"].keys():
+        here, there = logs["edge"][key], logs["cloud"][key]
+        common = min(len(here), len(there))
+        assert here[:common] == there[:common], f"the copies of log {key} contradict each other"
+        own, copy = (here, there) if key[1] == stores["edge"] else (there, here)
+        assert len(copy) <= len(own), f"the copy of log {key} has more records than its writer"
+    for side, held in logs.items():
+        for (run, _), entries in held.items():
+            ends = [number for number, each in enumerate(entries) if each[0] == End.TYPE]
+            if _is_executors(entries):
+                assert ends in ([], [len(entries) - 1]), f"run {run.hex()} at the {side} goes on after its END"
+    _one_result_each(home)
+
+
+def _is_executors(entries: list[tuple[int, bytes]]) -> bool:
+    return bool(entries) and entries[0][0] >= 0x30
+
+
+def _logs(path: Path) -> dict[tuple[bytes, bytes], list[tuple[int, bytes]]]:
+    if not path.exists():
+        return {}
+    reader = Reader(path)
+    try:
+        found: dict[tuple[bytes, bytes], list[tuple[int, bytes]]] = {}
+        for row in reader.runs():
+            for head in reader.heads(row.run):
+                entries = [(each.type, each.tail) for each in reader.entries(row.run, head.writer)]
+                found[row.run, head.writer] = entries
+        return found
+    finally:
+        reader._reader.close()
+
+
+def _store(path: Path) -> bytes:
+    import sqlite3
+
+    if not path.exists():
+        return b""
+    with sqlite3.connect(path) as db:
+        found: Any = db.execute("SELECT id FROM store").fetchone()[0]
+    db.close()
+    return bytes(found)
+
+
+def _one_result_each(home: Path) -> None:
+    reader = Reader(home / "edge" / "journal.db")
+    try:
+        roots = reader.runs(role="root")
+        for row in roots:
+            own = [each.record for each in reader.records(row.run) if isinstance(each.record, Result)]
+            counted = Counter(record.path for record in own if "alt" not in record.by)
+            twice = {path: number for path, number in counted.items() if number > 1}
+            assert not twice, f"results recorded twice in the run: {twice}"
+    finally:
+        reader._reader.close()
+
+
+def check_effects(log: Path) -> None:
+    """No node with effects began twice."""
+    lines = log.read_text().splitlines() if log.exists() else []
+    deeds = Counter(line.split()[1] for line in lines if line.startswith("deed "))
+    assert all(number == 1 for number in deeds.values()), f"nodes with effects ran again: {deeds}"
