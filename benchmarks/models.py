@@ -18,6 +18,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -337,7 +338,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(table(rows))
     if options.write:
         build = llama_cpp.llama_print_system_info().decode().strip().rstrip("|").strip()
-        title = f"## Models\n\n`python -m benchmarks.models --write`, {time.strftime('%Y-%m-%d')}, on {machine()}; llama.cpp built with {build}"
+        command = "python -m benchmarks.models" + (f" --repeats {options.repeats}" if options.repeats != FULL.repeats else "")
+        command += f" --only {options.only}" if options.only != ",".join(PARTS) else ""
+        peer = f"; xllamacpp {version('xllamacpp')} as it comes" if importlib.util.find_spec("xllamacpp") else ""
+        title = (
+            f"## Models\n\n`{command} --write`, {time.strftime('%Y-%m-%d')}, on {machine()}; llama.cpp built with {build}{peer}"
+        )
         write_section(ROOT / "benchmarks" / "RESULTS.md", "models", f"{title}\n\n{table(rows)}\n\n{_READING}")
 
 

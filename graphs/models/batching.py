@@ -27,6 +27,9 @@ WORTH_COPYING: Final = 4
 PATIENCE: Final = 16
 """How often later jobs of the same run may go first; then a job goes before all of its run, whatever their priority."""
 
+_REMEMBERED: Final = 8
+"""Answers that may begin before what none of them began with is given up; more where more are written at once."""
+
 Row: TypeAlias = tuple[int, int, int, bool]
 """Token, position, sequence, whether its logits are wanted."""
 
@@ -105,7 +108,7 @@ class Scheduler:
         assert keeps > slots, "every slot may pin one, and one must be free to go"
         self._slots, self._rows, self._alone, self._beside = slots, rows, alone, beside
         self._shares = shares
-        self.prefixes = Prefixes(slots + keeps, keeps, cells, patience=slots)
+        self.prefixes = Prefixes(slots + keeps, keeps, cells, patience=max(_REMEMBERED, slots))
         self.running: list[Job] = []
         self._waiting: dict[str, list[Job]] = {}
         self._moves: list[Move] = []

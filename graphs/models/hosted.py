@@ -36,6 +36,7 @@ from graphs.models.interface import (
     Usage,
 )
 from graphs.models.process import CHILD, Answer, ModelProcess, resident_bytes
+from graphs.models.states import LIMIT
 from graphs.models.threads import thread_count
 from graphs.models.toolcalls import offered
 from graphs.values import clean
@@ -50,9 +51,6 @@ DEFAULT_CONTEXT: Final = 4096
 
 DEFAULT_SLOTS: Final = 8
 """Requests a model answers at the same time."""
-
-STATES_LIMIT: Final = 512 * 1024 * 1024
-"""Bytes of prompts' beginnings that are kept in files."""
 
 MAX_SLOTS: Final = 64
 
@@ -84,7 +82,7 @@ class HostOptions:
     restart_delays: Sequence[float] = _RESTART_DELAYS
     cancel_grace: float = 10.0
     states: Path | None = None
-    states_limit: int = STATES_LIMIT
+    states_limit: int = LIMIT
     command: Sequence[str] = CHILD
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 

@@ -124,7 +124,7 @@ class Prefixes:
     def begin(self) -> list[int]:
         """Another answer began, after `use` of what it begins with. Gives up what is out of use; the sequences to be emptied."""
         self._answers += 1
-        stale = [kept for kept in self._kept.values() if not kept.pins and self._answers - kept.answer > self._patience]
+        stale = [kept for kept in self._kept.values() if not kept.pins and self._answers - kept.answer >= self._patience]
         return [self._drop(kept) for kept in stale]
 
     def evict(self, besides: Kept | None = None, *, pinned: bool = False) -> int | None:
