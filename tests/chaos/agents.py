@@ -1,7 +1,7 @@
 """The agents of the chaos graph, as a module for --agents: they log each execution to a file before and after what they do."""
 
 AGENTS = '''
-import asyncio, os
+import asyncio, os, signal
 from graphferry import agent
 
 
@@ -36,7 +36,12 @@ async def song(context):
 async def deed(context):
     """What must never happen twice."""
     say(context, "deed")
-    await asyncio.sleep(0.05)  # long enough to be killed in the middle of it
+    try:
+        os.unlink(f"doom-{context.node_id}")
+    except FileNotFoundError:
+        await asyncio.sleep(0.02)
+    else:
+        os.kill(os.getpid(), signal.SIGKILL)  # in the middle of it
     return {"done": context.inputs}
 '''
 

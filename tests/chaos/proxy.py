@@ -68,6 +68,7 @@ class Proxy:
                 worker = socket.create_connection(("127.0.0.1", self.target))
             except OSError:
                 _reset(device)
+                device.close()
                 continue
             with self._lock:
                 number = self.connections

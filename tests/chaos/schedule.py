@@ -18,7 +18,7 @@ from chaos.agents import AGENTS, GRAPH
 from chaos.proxy import Fault, Proxy
 from chaos.verify import check_effects, check_journals
 
-__all__ = ["Outcome", "faults_of", "play"]
+__all__ = ["Outcome", "doomed_of", "faults_of", "play"]
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS: Final = 14
@@ -34,6 +34,7 @@ class Outcome:
     results: Any
     rounds: int
     happened: tuple[Fault, ...]
+    doomed: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
 
 
@@ -54,14 +55,30 @@ def faults_of(seed: int) -> list[Fault]:
     ]
 
 
+def doomed_of(seed: int) -> list[str]:
+    """The nodes with effects in the middle of which their process kills itself."""
+    chance = random.Random(-seed)
+    return [node for node in ("paid", "sent") if seed and chance.random() < 0.15]
+
+
 class _Worker:
     """`graphferry serve`, started again on the same store whenever it was killed."""
 
     def __init__(self, folder: Path, home: Path) -> None:
         self._folder, self._home = folder, home
         self.port = 0
-        self._lock = threading.Lock()
+        self._stopping = False
         self._popen = self._start()
+        self._watching = threading.Thread(target=self._watch, daemon=True)
+        self._watching.start()
+
+    def _watch(self) -> None:
+        """Start the next one whenever one died."""
+        while True:
+            self._popen.communicate()
+            if self._stopping:
+                return
+            self._popen = self._start()
 
     def _start(self) -> subprocess.Popen[str]:
         words = ["serve", "--port", str(self.port), "--agents", "chaos_agents.py"]
@@ -73,15 +90,15 @@ class _Worker:
         return popen
 
     def kill(self) -> None:
-        """kill -9; the next one is there when this returns."""
-        with self._lock:
-            _end(self._popen, signal.SIGKILL)
-            self._popen = self._start()
+        """kill -9; the next one is started by who watches."""
+        self._popen.kill()
 
     def stop(self) -> int:
         """How it ended, asked politely."""
-        with self._lock:
-            return _end(self._popen, signal.SIGTERM)
+        self._stopping = True
+        self._popen.terminate()
+        self._watching.join(PATIENCE)
+        return int(self._popen.returncode)
 
 
 class _Device:
@@ -122,18 +139,16 @@ def _start(words: Sequence[str], folder: Path, home: Path, errors: str | None) -
             stderr.close()
 
 
-def _end(popen: subprocess.Popen[str], number: signal.Signals) -> int:
-    popen.send_signal(number)
-    popen.communicate(timeout=PATIENCE)
-    return popen.returncode
-
-
 def play(seed: int, folder: Path) -> Outcome:
     """Run the schedule of this seed in an empty folder; what it came to. Raises AssertionError where an invariant does not hold."""
     home, log = folder / "home", folder / "executions"
     home.mkdir()
     (folder / "chaos_agents.py").write_text(AGENTS, encoding="utf-8")
     (folder / "g.yaml").write_text(GRAPH.format(log=log), encoding="utf-8")
+    doomed = doomed_of(seed)
+    for node in doomed:
+        (folder / f"doom-{node}").touch()
+        (folder / f"was-doomed-{node}").touch()
     worker, device = _Worker(folder, home), _Device(folder, home)
     proxy = Proxy(worker.port, faults_of(seed), {"worker": worker.kill, "device": device.kill})
     try:
@@ -157,14 +172,21 @@ def _until_over(device: _Device, proxy: Proxy, home: Path) -> Outcome:
         assert "Traceback" not in stderr, stderr[-4_000:]
         report = json.loads(stdout) if stdout.strip() else {}
         if status == 0:
-            return Outcome(report["results"], number + 1, tuple(proxy.happened))
+            return Outcome(report["results"], number + 1, tuple(proxy.happened), _doomed(home.parent))
         asked = [path for path, error in (report.get("errors") or {}).items() if error.get("code") == "NODE_INDETERMINATE"]
         if asked:
-            return Outcome(None, number + 1, tuple(proxy.happened), tuple(asked))
+            return Outcome(None, number + 1, tuple(proxy.happened), _doomed(home.parent), tuple(asked))
         assert status in (3, 4, -9), f"ended with {status}:\n{stdout[-2_000:]}\n{stderr[-2_000:]}"
         run = _run(home)
         words = ["resume", run] if run is not None else ["run", "g.yaml"]
     raise AssertionError(f"not over after {ROUNDS} commands; the last said:\n{stdout[-2_000:]}\n{stderr[-2_000:]}")
+
+
+def _doomed(folder: Path) -> tuple[str, ...]:
+    """The doomed nodes whose doom came."""
+    return tuple(
+        node for node in ("paid", "sent") if (folder / f"was-doomed-{node}").exists() and not (folder / f"doom-{node}").exists()
+    )
 
 
 def _run(home: Path) -> str | None:

@@ -27,10 +27,10 @@ def undisturbed(folder: Path) -> Outcome:
 
 def check(outcome: Outcome, quiet: Outcome) -> None:
     """The answer is the undisturbed one, or a person is asked about a node with effects whose side was killed."""
+    assert set(outcome.doomed) <= set(outcome.asked), f"{outcome.doomed} may have happened or not, and nobody was asked"
     if outcome.asked:
-        assert any(fault.kind in ("worker", "device") for fault in outcome.happened), (
-            f"asked about {outcome.asked} though nobody was killed"
-        )
+        killed = [fault for fault in outcome.happened if fault.kind in ("worker", "device")]
+        assert killed or outcome.doomed, f"asked about {outcome.asked} though nobody was killed"
         assert set(outcome.asked) <= {"paid", "sent"}
     else:
         assert outcome.results == quiet.results

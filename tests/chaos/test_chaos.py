@@ -49,6 +49,18 @@ def test_a_directed_schedule_changes_nothing(quiet: Outcome, name: str, tmp_path
     check(play(1, tmp_path), quiet)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("node", ["paid", "sent"])
+def test_a_process_that_dies_in_the_middle_of_a_deed_leads_to_a_question(
+    quiet: Outcome, node: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chaos.schedule.faults_of", lambda _: [])
+    monkeypatch.setattr("chaos.schedule.doomed_of", lambda _: [node])
+    outcome = play(1, tmp_path)
+    check(outcome, quiet)
+    assert outcome.asked == (node,)
+
+
 def test_a_seed_draws_the_same_faults_every_time() -> None:
     assert [faults_of(seed) for seed in range(50)] == [faults_of(seed) for seed in range(50)]
     kinds: set[Any] = {fault.kind for seed in range(50) for fault in faults_of(seed)}
