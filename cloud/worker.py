@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RefusedCut", "Worker"]
 
+_TOLD, _LONGEST = 10, 500
+"""How many problems of a cut are told in one text, and how much of each: the text has to fit a record."""
+
 
 class RefusedCut(Exception):
     """A cut graph this worker does not run. `code` is the link's word for why, `problems` are (path, code, text) of each."""
@@ -29,7 +32,8 @@ class RefusedCut(Exception):
     def __init__(self, code: str, problems: Collection[tuple[str, str, str]]) -> None:
         self.code = code
         self.problems = list(problems)
-        super().__init__("; ".join(text for _, _, text in self.problems))
+        more = f"; and {len(self.problems) - _TOLD} more" if len(self.problems) > _TOLD else ""
+        super().__init__("; ".join(text[:_LONGEST] for _, _, text in self.problems[:_TOLD]) + more)
 
 
 class Worker:

@@ -64,12 +64,13 @@ class Attached:
 
 
 def open_children(journal: Journal, run: bytes) -> list[bytes]:
-    """The child runs of a root run that have no END yet, the newest first."""
-    return [
-        child.run
-        for child in reversed(journal.children(run))
-        if not any(isinstance(logged.record, End) for logged in journal.records(child.run))
-    ]
+    """The child runs of a root run that have no END yet, the newest first. One whose SUBMIT was never written is none: nobody heard of it."""
+    found = []
+    for child in reversed(journal.children(run)):
+        kinds = [type(logged.record) for logged in journal.records(child.run)]
+        if Submit in kinds and End not in kinds:
+            found.append(child.run)
+    return found
 
 
 def usable(journal: Journal, child: bytes) -> Attached | None:

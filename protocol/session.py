@@ -36,6 +36,7 @@ __all__ = ["Conn"]
 
 _OFFER_MS = 1_000
 _MAX_OFFER = 64 * 1024
+_TOLD, _LONGEST, _PATH = 50, 500, 512
 _DIVERGED = "The two copies of this run's journal contradict each other."
 
 
@@ -279,11 +280,15 @@ class Conn:
         return passed
 
     def graph_state(self, h: Hash, status: GraphStatus, problems: Sequence[tuple[str, str, str]] = ()) -> None:
-        """Say what became of a graph; UNKNOWN asks for it, again after a reconnect. `problems`: path, code, text."""
+        """Say what became of a graph; UNKNOWN asks for it, again after a reconnect.
+
+        `problems`: path, code, text; the first 50 are told, shortened.
+        """
         state = self._state
         (state.wanted.add if status is GraphStatus.UNKNOWN else state.wanted.discard)(h)
         if state.connection is not None and state.connection.greeted:
-            state.connection.outbox.control(GraphState(h, int(status), [list(each) for each in problems] or None))
+            told = [[path[:_PATH], code, text[:_LONGEST]] for path, code, text in problems[:_TOLD]]
+            state.connection.outbox.control(GraphState(h, int(status), told or None))
 
     def offer(self, offer: Mapping[str, Value]) -> None:
         """What this worker offers from now on; `queue` 0 refuses new runs with BUSY. Sent at most once a second."""

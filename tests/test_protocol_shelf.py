@@ -103,3 +103,11 @@ def test_a_graph_too_large_for_the_link_is_refused_here() -> None:
     with pytest.raises(LinkCondition, match="compression") as caught:
         pair.device.conn.put_graph(bytes(32), random.Random(1).randbytes(200_000))
     assert caught.value.condition == "VALUE_TOO_LARGE"
+
+
+def test_thousands_of_problems_are_told_in_part() -> None:
+    pair = connected()
+    pair.worker.conn.graph_state(bytes(32), GraphStatus.INVALID, [("n" * 600, "GF105", "x" * 1000)] * 6000)
+    answer = codec.decode(pair.worker.conn.poll(0, 0) or b"")[0]
+    assert isinstance(answer, GraphState)
+    assert (answer.status, len(answer.problems or ())) == (GraphStatus.INVALID, 50)
