@@ -95,6 +95,7 @@ class _Worker:
 
     def kill(self) -> None:
         """kill -9; the next one is started by who watches."""
+        self._up.clear()
         self._popen.kill()
 
     def up(self) -> None:
@@ -103,6 +104,7 @@ class _Worker:
 
     def stop(self) -> int:
         """How it ended, asked politely."""
+        self.up()
         self._stopping = True
         self._popen.terminate()
         self._watching.join(PATIENCE)
