@@ -68,7 +68,9 @@ class _Worker:
         self._folder, self._home = folder, home
         self.port = 0
         self._stopping = False
+        self._up = threading.Event()
         self._popen = self._start()
+        self._up.set()
         self._watching = threading.Thread(target=self._watch, daemon=True)
         self._watching.start()
 
@@ -78,7 +80,9 @@ class _Worker:
             self._popen.communicate()
             if self._stopping:
                 return
+            self._up.clear()
             self._popen = self._start()
+            self._up.set()
 
     def _start(self) -> subprocess.Popen[str]:
         words = ["serve", "--port", str(self.port), "--agents", "chaos_agents.py"]
@@ -91,10 +95,16 @@ class _Worker:
 
     def kill(self) -> None:
         """kill -9; the next one is started by who watches."""
+        self._up.clear()
         self._popen.kill()
+
+    def up(self) -> None:
+        """Returns when there is one: a command that finds none only uses up its turn."""
+        assert self._up.wait(PATIENCE), "the worker does not come back"
 
     def stop(self) -> int:
         """How it ended, asked politely."""
+        self.up()
         self._stopping = True
         self._popen.terminate()
         self._watching.join(PATIENCE)
@@ -152,7 +162,7 @@ def play(seed: int, folder: Path) -> Outcome:
     worker, device = _Worker(folder, home), _Device(folder, home)
     proxy = Proxy(worker.port, faults_of(seed), {"worker": worker.kill, "device": device.kill})
     try:
-        outcome = _until_over(device, proxy, home)
+        outcome = _until_over(device, worker, proxy, home)
     finally:
         device.kill()
         proxy.close()
@@ -165,9 +175,10 @@ def play(seed: int, folder: Path) -> Outcome:
     return outcome
 
 
-def _until_over(device: _Device, proxy: Proxy, home: Path) -> Outcome:
+def _until_over(device: _Device, worker: _Worker, proxy: Proxy, home: Path) -> Outcome:
     words, stdout, stderr = ["run", "g.yaml"], "", ""
     for number in range(ROUNDS):
+        worker.up()
         status, stdout, stderr = device.run([*words, "--cloud", proxy.url])
         assert "Traceback" not in stderr, stderr[-4_000:]
         report = json.loads(stdout) if stdout.strip() else {}

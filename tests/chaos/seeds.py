@@ -56,10 +56,9 @@ def main() -> int:
                 continue
         counts["asked" if outcome.asked else "the same answer"] += 1
         counts.update(f"{fault.kind} happened" for fault in outcome.happened)
-        print(
-            f"seed {seed}: {outcome.rounds} commands, {', '.join(fault.kind for fault in outcome.happened) or 'nothing happened'}",
-            flush=True,
-        )
+        counts.update(f"{node} killed its process" for node in outcome.doomed)
+        happened = [*(fault.kind for fault in outcome.happened), *(f"death in {node}" for node in outcome.doomed)]
+        print(f"seed {seed}: {outcome.rounds} commands, {', '.join(happened) or 'nothing happened'}", flush=True)
     print(", ".join(f"{number} {name}" for name, number in counts.most_common()))
     return min(counts["failed"], 100)
 

@@ -15,7 +15,7 @@ from chaos.seeds import check, undisturbed
 
 SEED = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randint(1, 1_000_000))
 """Where the random schedules begin; printed, so that a failing one can be played again."""
-SCHEDULES = int(os.environ.get("CHAOS_SCHEDULES") or 4)
+SCHEDULES = int(os.environ.get("CHAOS_SCHEDULES") or 3)
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +24,7 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("number", range(SCHEDULES))
 def test_a_random_schedule_changes_nothing(quiet: Outcome, number: int, tmp_path: Path) -> None:
     seed = SEED + number
@@ -43,6 +44,7 @@ DIRECTED: dict[str, list[Fault]] = {
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("name", DIRECTED)
 def test_a_directed_schedule_changes_nothing(quiet: Outcome, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chaos.schedule.faults_of", lambda _: DIRECTED[name])
@@ -50,6 +52,7 @@ def test_a_directed_schedule_changes_nothing(quiet: Outcome, name: str, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("node", ["paid", "sent"])
 def test_a_process_that_dies_in_the_middle_of_a_deed_leads_to_a_question(
     quiet: Outcome, node: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
