@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 from cloud.child import ChildRun
 from cloud.worker import RefusedCut, Worker
-from graphs.records import Frame, Known, Submit
+from graphs.errors import LinkCondition
+from graphs.paths import split_path
+from graphs.records import Frame, Input, Known, Record, Submit
 from graphs.values import Value
 from protocol.config import Config, Role
 from protocol.events import Acked, Closed, Event, Got, GraphReceived
+from protocol.intake import Intake
 from protocol.journal_store import JournalStore
 from protocol.messages import GraphStatus
 from protocol.session import Conn
@@ -32,6 +35,7 @@ class _Device:
         self.worker = worker
         self.name = name
         self.link = Link(conn, store, self._hear)
+        self.intake = Intake(self.link.bodies, self._obey, self._lacks)
         self.runs: dict[bytes, ChildRun] = {}
         self.fence = conn.fence
         self.connected = 0
@@ -68,7 +72,7 @@ class _Device:
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, Got):
-            self._got(event)
+            self.intake.take(event.run, event.record)
         elif isinstance(event, Acked):
             self._acknowledged(event)
         elif isinstance(event, GraphReceived):
@@ -76,17 +80,27 @@ class _Device:
         elif isinstance(event, Closed):
             self._left()
 
-    def _got(self, event: Got) -> None:
-        record = event.record
+    def _obey(self, run: bytes, record: Record, _bodies: int) -> None:
         if isinstance(record, Submit):
-            self.runs[event.run] = ChildRun(self.worker, self, event.run, record)
-        child = self.runs.get(event.run)
+            self.runs[run] = ChildRun(self.worker, self, run, record)
+        child = self.runs.get(run)
         if child is not None and isinstance(record, (Submit, Frame)):
             child.park(record)
             self._start(child, record)
         elif child is not None:
             child.order(record)
         self._forget_ended()
+
+    def _lacks(self, run: bytes, record: Record, condition: LinkCondition) -> None:
+        """Values of an order do not come: the frame that it is for cannot go on."""
+        if isinstance(record, Submit):
+            self.runs[run] = ChildRun(self.worker, self, run, record)
+        child = self.runs.get(run)
+        if child is not None and isinstance(record, (Submit, Frame)):
+            child.park(record)
+            child.refuse(record, RefusedCut(condition.condition, [("", condition.condition, str(condition))]))
+        elif child is not None and isinstance(record, Input):
+            child.lacks(split_path(record.path)[0], condition)
 
     def _acknowledged(self, event: Acked) -> None:
         if event.run in self.runs:
@@ -127,6 +141,7 @@ class _Device:
     def _forget_ended(self) -> None:
         for run in [run for run, child in self.runs.items() if child.ended]:
             del self.runs[run]
+            self.intake.forget(run)
             self.link.offer(self.worker.offer())
             self._acked.pop(run, None)
 
@@ -157,6 +172,7 @@ class _Device:
         """This process is about to end."""
         if self._patience is not None:
             self._patience.cancel()
+        self.intake.close()
         for child in list(self.runs.values()):
             await child.stop()
 
@@ -210,9 +226,8 @@ class WorkerServer:
             config = Config(
                 role=Role.WORKER, peer=hello.device.hex(), device=hello.device, agent="graphferry", offer=self.worker.offer()
             )
-            device = self._devices[hello.device] = _Device(
-                self.worker, hello.device, self._store, Conn(config, await self._store.find(()))
-            )
+            store = JournalStore(self.worker.journal, scope=hello.device.hex())
+            device = self._devices[hello.device] = _Device(self.worker, hello.device, store, Conn(config, await store.find(())))
         fault = device.fence(hello.conn)
         if fault is not None:
             await socket.close(4409, fault.text[:100])

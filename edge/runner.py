@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.means import Device, RunOptions
 from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
+from edge.refill import refill
 from edge.report import RunReport, status_of
 from edge.watch import Watch
 from graphs.console import Console, prints
@@ -32,6 +33,7 @@ from graphs.records import End, EndStatus, Event, Known as Recordable, State, Su
 from graphs.runtime import Runtime
 from graphs.spec import Graph, is_computed
 from graphs.values import Value, canonical
+from protocol.payload import references
 
 if TYPE_CHECKING:
     from edge.delegate import Delegate
@@ -60,10 +62,15 @@ async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: 
 async def resume_run(device: Device, graph: Graph, options: RunOptions, run_id: bytes, *, name: str) -> RunReport:
     """Go on with a run from its journal: completed nodes do not run again, nodes with effects that were in flight ask."""
     records: list[Any] = [logged.record for logged in device.journal.records(run_id)]
+    homes: dict[bytes, bytes] = {}
     for child in device.journal.children(run_id):
-        records.extend(logged.record for logged in device.journal.records(child.run))
+        made = [logged.record for logged in device.journal.records(child.run)]
+        homes.update((named.ref, child.run) for record in made for named in references(record))
+        records.extend(made)
     run = _Run(device, graph, options, run_id, known_outcomes(records))
     await run.prepare()
+    once = {each.path for each in records if isinstance(each, Event) and each.path and (each.info or {}).get("effect") == "once"}
+    await refill(run.known, device, run.link, homes, once)
     device.journal.reopen_run(run_id)
     return await run.execute(name)
 
@@ -254,6 +261,7 @@ class _Run:
             options=self._submit_options(),
             demand=self._demand,
             one_frame=self._one_frame,
+            shows_all=self.options.all,
             journal=self.device.journal,
             feed=runtime.feed,
             clock=runtime.clock,

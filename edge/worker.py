@@ -7,11 +7,14 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from graphs.errors import LinkCondition, WorkerUnreachable
-from graphs.records import Known, State, Submit, encode
+from graphs.records import Known, Record, State, Submit, encode
+from graphs.values import Value
 from protocol.config import Config, Role
 from protocol.events import Closed, DeltaSeen, Diverged, Event, Faulted, Got, GraphJudged, Offered, Refused, StateSeen
+from protocol.intake import Intake
 from protocol.journal_store import JournalStore
 from protocol.messages import GraphStatus
+from protocol.payload import Reference
 from protocol.transport import Link, connect
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ class WorkerLink:
         self._stack = AsyncExitStack()
         self._lost: LinkCondition | None = None
         self._store: JournalStore | None = None
+        self._intake: Intake | None = None
         self._peer = b""
 
     async def open(self, token: str | None, journal: Journal) -> None:
@@ -40,6 +44,7 @@ class WorkerLink:
         self._store = JournalStore(journal)
         opened = connect(self.url, config, self._store, self._hear, token=token)
         self._link, ready = await self._stack.enter_async_context(opened)
+        self._intake = Intake(self._open_link().bodies, self._got, self._lacks, self._leaves)
         self._peer = ready.store
         self.offer = ready.offer
 
@@ -48,6 +53,8 @@ class WorkerLink:
         if self._link is not None and self._lost is None:
             await self._link.flushed()
         self._lost = self._lost or WorkerUnreachable(self.url, "the link is closed")
+        if self._intake is not None:
+            self._intake.close()
         await self._stack.aclose()
 
     # -- what delegates say
@@ -68,6 +75,12 @@ class WorkerLink:
     def forget(self, run: bytes) -> None:
         """Nobody waits for this child run any more."""
         self._delegates.pop(run, None)
+        if self._intake is not None:
+            self._intake.forget(run)
+
+    async def value(self, run: bytes, named: Reference) -> Value:
+        """A value that a record of this run refers to. Raises LinkCondition if it does not come."""
+        return await self._open_link().bodies.value(run, named)
 
     async def flush(self) -> None:
         """Returns when what was said is on its way."""
@@ -84,9 +97,8 @@ class WorkerLink:
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, Got):
-            delegate = self._delegates.get(event.run)
-            if delegate is not None:
-                delegate.got(event.record, len(encode(event.record).tail))
+            if self._intake is not None and event.run in self._delegates:
+                self._intake.take(event.run, event.record)
         elif isinstance(event, DeltaSeen):
             delegate = self._delegates.get(event.run)
             if delegate is not None:
@@ -110,6 +122,20 @@ class WorkerLink:
             self._lose(f"{event.code}: {event.text}")
         elif isinstance(event, Closed):
             self._lose(event.text or f"closed with code {event.code}")
+
+    def _got(self, run: bytes, record: Record, bodies: int) -> None:
+        delegate = self._delegates.get(run)
+        if delegate is not None:
+            delegate.got(record, bodies or len(encode(record).tail))
+
+    def _lacks(self, run: bytes, record: Record, condition: LinkCondition) -> None:
+        delegate = self._delegates.get(run)
+        if delegate is not None:
+            delegate.lacks(record, condition)
+
+    def _leaves(self, run: bytes, record: Record) -> bool:
+        delegate = self._delegates.get(run)
+        return delegate is None or delegate.leaves(record)
 
     def _judged(self, event: GraphJudged) -> None:
         if event.status == GraphStatus.OK and self._store is not None:

@@ -14,6 +14,7 @@ from protocol.events import (
     GoingAway,
     GraphJudged,
     GraphReceived,
+    GraphReferred,
     NeedGraph,
     Offered,
     Ready,
@@ -25,6 +26,10 @@ from protocol.log import InLog, OutLog, Run
 from protocol.messages import (
     CATALOGUE,
     Ack,
+    BlobChunk,
+    BlobNeed,
+    BlobState,
+    BodyStatus,
     Delta,
     Direction,
     Entry,
@@ -77,6 +82,9 @@ class Inbox:
             Offer: self._offer,
             PutGraph: self._put_graph,
             GraphState: self._graph_state,
+            BlobNeed: self._blob_need,
+            BlobChunk: self._blob_chunk,
+            BlobState: self._blob_state,
             Delta: self._delta,
             StateShown: self._state_shown,
             Unhandled: self._unhandled,
@@ -129,6 +137,7 @@ class Inbox:
             connection.outbox.control(GoAway("draining", 0, state.draining))
         for h in sorted(state.wanted):
             connection.outbox.control(GraphState(h, GraphStatus.UNKNOWN))
+        state.wants.connected()
         state.events.append(Ready(hello.store, {}))
 
     def _answer(self, said: tuple[Statement, ...] | Any) -> list[Statement]:
@@ -177,6 +186,7 @@ class Inbox:
         state.shelf.met(welcome.store)
         self._resume_all(welcome)
         state.offer = welcome.offer
+        state.wants.connected()
         state.events.append(Ready(welcome.store, welcome.offer))
 
     def _store_changed(self) -> None:
@@ -363,14 +373,23 @@ class Inbox:
         self._state.offer = message.body
         self._state.events.append(Offered(message.body))
 
-    def _put_graph(self, connection: Connection, _now: int, message: PutGraph) -> None:
+    def _put_graph(self, _connection: Connection, _now: int, message: PutGraph) -> None:
+        if type(message.body) is bytes:
+            self.graph_here(message, message.body)
+        else:
+            self._state.events.append(GraphReferred(message))
+
+    def graph_here(self, message: PutGraph, packed: bytes) -> None:
+        """The bytes of a PUT_GRAPH are here."""
+        state = self._state
         try:
-            body = unpack(message)
+            body = unpack(message, packed)
         except RemoteProtocolError as error:
-            connection.outbox.control(GraphState(message.h, GraphStatus.INVALID, [["", error.fault, error.text]]))
+            if state.connection is not None:
+                state.connection.outbox.control(GraphState(message.h, GraphStatus.INVALID, [["", error.fault, error.text]]))
             return
-        self._state.wanted.discard(message.h)
-        self._state.events.append(GraphReceived(message.h, body))
+        state.wanted.discard(message.h)
+        state.events.append(GraphReceived(message.h, body))
 
     def _graph_state(self, connection: Connection, _now: int, message: GraphState) -> None:
         state = self._state
@@ -381,6 +400,21 @@ class Inbox:
             state.events.append(NeedGraph(message.h))
         if message.status != GraphStatus.UNKNOWN:
             state.events.append(GraphJudged(message.h, message.status, message.problems or ()))
+
+    def _blob_need(self, _connection: Connection, _now: int, message: BlobNeed) -> None:
+        self._state.gives.need(message.ranges)
+
+    def _blob_chunk(self, _connection: Connection, _now: int, message: BlobChunk) -> None:
+        self._state.wants.chunk(message)
+
+    def _blob_state(self, _connection: Connection, _now: int, message: BlobState) -> None:
+        if message.status in (BodyStatus.ABORT, BodyStatus.MISMATCH):
+            self._state.gives.stopped(message.ref)
+            if message.status == BodyStatus.MISMATCH:
+                text = f"the peer says that body {message.ref.hex()} is not what its name says; it asks once more"
+                self._state.events.append(Faulted("BLOB_MISMATCH", text, False, about=message.ref))
+        elif message.status in (BodyStatus.REFUSED, BodyStatus.GONE, BodyStatus.WITHHELD):
+            self._state.wants.refused(message)
 
     def _delta(self, connection: Connection, _now: int, message: Delta) -> None:
         taking = connection.aliases.get(message.al)

@@ -21,6 +21,7 @@ from protocol.errors import Close, RemoteProtocolError
 from protocol.events import Closed, Event, Faulted, GoingAway, NeedRecords
 from protocol.handshake import read_first_packet
 from protocol.messages import Fault, GraphStatus, Hash, RunId
+from protocol.pull import Puller
 from protocol.session import Conn
 from protocol.store import LinkStore
 
@@ -49,6 +50,8 @@ class Link:
         self._store = store
         self._on_event = on_event
         self._wake = asyncio.Event()
+        self.bodies = Puller(conn, store, self._hear, self._start)
+        """Values that did not fit into their records."""
         self._idle = asyncio.Event()
         self._idle.set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -230,6 +233,7 @@ class Link:
             self._tell(self._conn.tick(_now()))
             while (packet := self._conn.poll(_now(), socket.transport.get_write_buffer_size())) is not None:
                 await socket.send(packet)
+                self._tell(self._conn.events())
             if (code := self._conn.closing) is not None or self._failure is not None:
                 await socket.close(code if code is not None else _INTERNAL)
                 return
@@ -283,8 +287,15 @@ class Link:
 
     # -- events
 
+    def _hear(self, events: Sequence[Event]) -> None:
+        """What the session said in answer to a body's bytes."""
+        self._tell(events)
+        self._wake.set()
+
     def _tell(self, events: Sequence[Event]) -> None:
         for event in events:
+            if self.bodies.handle(event):
+                continue
             if isinstance(event, NeedRecords):
                 self._start(self._supply(event))
                 continue
