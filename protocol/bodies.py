@@ -111,7 +111,7 @@ class Wants:
             return
         want.got = off + len(data)
         want.crc = crc if crc is not None else want.crc
-        self._tell(BodyBytes(ref, off, data))
+        self._tell(BodyBytes(ref, off, data, more=want.got not in want.ends))
 
     def written(self, ref: Ref, upto: int) -> None:
         """The store holds the first `upto` bytes."""
@@ -159,6 +159,8 @@ class Wants:
     def _ask(self) -> None:
         """Ask for more, of each body in turn: a small one does not wait for a large one to be over."""
         open_ranges = sum(len(want.ends) for want in self._wants.values())
+        if open_ranges > RANGES // 2:
+            return  # when half of it is consumed: fewer messages, and the way is never empty
         ranges: list[Value] = []
         while open_ranges < RANGES:
             behind = [want for want in self._wants.values() if want.asked < want.size]

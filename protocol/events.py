@@ -150,11 +150,12 @@ class NeedBytes(NamedTuple):
 
 
 class BodyBytes(NamedTuple):
-    """Bytes of a body that this side asked for, in order: keep them, and call `body_written`."""
+    """Bytes of a body that this side asked for, in order: keep them, and call `body_written`. `more`: the rest of their range is on its way."""
 
     ref: Ref
     off: int
     data: bytes
+    more: bool = False
 
 
 class BodyWhole(NamedTuple):

@@ -67,6 +67,8 @@ class JournalStore:
     def __init__(self, journal: JournalPort, scope: str = "own") -> None:
         self._journal = journal
         self._scope = scope
+        self._asked: Any = None
+        """The body that was asked for last: the next range is most often of the same."""
 
     async def commit(self, effects: Sequence[Effect]) -> None:
         """Everything a peer will see survives a loss of power before this returns (docs/protocol.md §10)."""
@@ -162,10 +164,14 @@ class JournalStore:
         return good
 
     async def read_body(self, ref: Ref, off: int, length: int) -> BodyPart | None:
-        known = self._journal.body(self._scope, ref)
+        known = self._asked if self._asked is not None and self._asked.name == ref else self._journal.body(self._scope, ref)
         if known is None:
             return None
-        data = await asyncio.to_thread(self._journal.body_files.read, self._scope, ref, off, length)
+        self._asked = known
+        files = self._journal.body_files
+        data = files.read_cached(self._scope, ref, off, length)
+        if data is None:
+            data = await asyncio.to_thread(files.read, self._scope, ref, off, length)
         return None if data is None else BodyPart(data, known.size, known.labels, known.crc)
 
     async def load_body(self, ref: Ref) -> bytes | None:
@@ -179,6 +185,7 @@ class JournalStore:
     async def sweep(self, retention_ms: int) -> int:
         """Delete the bodies that no run needs: runs that ended, and whose peer has had all of them for that long. How many they were."""
         now = time.time()
+        self._asked = None
         self._journal.release_bodies(int(now * 1000) - retention_ms)
         await self._journal.barrier()
         needed = {(row.scope, row.name) for row in self._journal.bodies()}

@@ -47,7 +47,9 @@ class Puller:
         self._start = start
         self._waiting: dict[Ref, set[asyncio.Future[None]]] = {}
         self._steps: dict[Ref, list[BodyBytes | BodyWhole]] = {}
-        """What is to be done for a body, in order; there is an entry while a task does it."""
+        """What is to be done for a body, in order."""
+        self._busy: set[Ref] = set()
+        """Bodies for which a task does it."""
 
     # -- for the application
 
@@ -101,11 +103,10 @@ class Puller:
     def handle(self, event: Event) -> bool:
         """Whether the event was about a body; then it is seen to."""
         if isinstance(event, (BodyBytes, BodyWhole)):
-            steps = self._steps.get(event.ref)
-            if steps is not None:
-                steps.append(event)
-            else:
-                self._steps[event.ref] = [event]
+            self._steps.setdefault(event.ref, []).append(event)
+            # a range at a time: going to another thread and back costs more than writing a chunk
+            if event.ref not in self._busy and not (isinstance(event, BodyBytes) and event.more):
+                self._busy.add(event.ref)
                 self._start(self._keep(event.ref))
         elif isinstance(event, NeedBytes):
             self._start(self._supply(event))
@@ -148,7 +149,8 @@ class Puller:
             self._settle(ref, error)
             self._tell(self._conn.drop_body(ref))
         finally:
-            del self._steps[ref]
+            self._busy.discard(ref)
+            self._steps.pop(ref, None)
 
     async def _supply(self, need: NeedBytes) -> None:
         part = self._conn.graph_part(need)

@@ -24,7 +24,10 @@ from graphs.errors import JournalError
 __all__ = ["BodyFiles"]
 
 _BLOCK: Final = 1 << 20
+_MOST_OPEN: Final = 8
 _PART: Final = ".part"
+_NO_WAIT: Final = getattr(os, "RWF_NOWAIT", 0xFFFF)
+"""Where the system has no such flag, a value that it refuses."""
 
 
 class BodyFiles:
@@ -34,6 +37,9 @@ class BodyFiles:
         self.folder = journal.with_name(journal.name + "-bodies")
         self._hashes: dict[Path, tuple[int, Any]] = {}
         """For each body on its way: up to where it was hashed, and the hash. Another process may find the file longer."""
+        self._files: dict[tuple[Path, int], int] = {}
+        """Files that are open, the one used last at the end: opening one costs as much as writing a chunk."""
+        self._lock = threading.Lock()
 
     def keep(self, scope: str, name: bytes, data: bytes) -> None:
         """Store a whole body, so that it survives a loss of power; nothing if it is here."""
@@ -64,8 +70,7 @@ class BodyFiles:
         path = self._path(scope, name)
         part = _part(path)
         with self._failing(part):
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with _opened(part, os.O_WRONLY | os.O_CREAT) as file:
+            with self._kept_open(part, os.O_WRONLY | os.O_CREAT) as file:
                 _write(file, memoryview(data), off)
             if len(name) != 32:
                 return
@@ -83,6 +88,7 @@ class BodyFiles:
         with self._failing(part):
             if path.exists():
                 return True
+            self._shut(part)
             good = part.exists() and part.stat().st_size == size and self._is(part, name, size, crc)
             self._hashes.pop(part, None)
             if not good:
@@ -117,6 +123,17 @@ class BodyFiles:
             except FileNotFoundError:
                 return None
 
+    def read_cached(self, scope: str, name: bytes, off: int, length: int) -> bytes | None:
+        """As `read`, but only what the system has in memory, so that it does not block; None if that is not all of it."""
+        buffer = bytearray(length)
+        try:
+            with self._kept_open(self._path(scope, name), os.O_RDONLY) as file:
+                count = os.preadv(file, [buffer], off, _NO_WAIT)
+                end = min(length, os.fstat(file).st_size - off)
+        except OSError:
+            return None
+        return bytes(memoryview(buffer)[:count]) if 0 < count == end else None
+
     def load(self, scope: str, name: bytes) -> bytes | None:
         """A whole body; None if it is not here."""
         path = self._path(scope, name)
@@ -127,8 +144,9 @@ class BodyFiles:
         """Delete a body, whole or on its way."""
         path = self._path(scope, name)
         with self._failing(path):
-            path.unlink(missing_ok=True)
-            _part(path).unlink(missing_ok=True)
+            for each in (path, _part(path)):
+                self._shut(each)
+                each.unlink(missing_ok=True)
             self._hashes.pop(_part(path), None)
 
     def sweep(self, needed: Collection[tuple[str, bytes]], before: float) -> int:
@@ -138,9 +156,44 @@ class BodyFiles:
             for path in self.folder.glob("*/*") if self.folder.exists() else ():
                 text = path.name.partition(".")[0]
                 if (path.parent.name, _name(text)) not in needed and path.stat().st_mtime < before:
+                    self._shut(path)
                     path.unlink(missing_ok=True)
                     removed += 1
         return removed
+
+    def close(self) -> None:
+        """Close all files."""
+        with self._lock:
+            for file in self._files.values():
+                os.close(file)
+            self._files.clear()
+
+    @contextmanager
+    def _kept_open(self, path: Path, flags: int) -> Iterator[int]:
+        """The open file, for this thread alone while the block runs."""
+        with self._lock:
+            file = self._files.pop((path, flags), None)
+        if file is None:
+            if flags & os.O_CREAT:
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = os.open(path, flags, 0o600)
+        try:
+            yield file
+        except BaseException:
+            os.close(file)
+            raise
+        with self._lock:
+            superfluous = [self._files.pop(next(iter(self._files)))] if len(self._files) >= _MOST_OPEN else []
+            superfluous += [before] if (before := self._files.pop((path, flags), None)) is not None else []
+            self._files[path, flags] = file
+        for each in superfluous:
+            os.close(each)
+
+    def _shut(self, path: Path) -> None:
+        with self._lock:
+            files = [self._files.pop(key) for key in list(self._files) if key[0] == path]
+        for file in files:
+            os.close(file)
 
     def _path(self, scope: str, name: bytes) -> Path:
         return self.folder / scope / name.hex()

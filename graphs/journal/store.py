@@ -281,6 +281,7 @@ class Journal(Reader):
             self._writer.close()
         finally:
             self._reader.close()
+            self.body_files.close()
 
     def __enter__(self) -> Self:
         return self
