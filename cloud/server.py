@@ -15,7 +15,7 @@ from graphs.values import Value
 from protocol.config import Config, Role
 from protocol.events import Acked, Closed, Event, Got, GraphReceived
 from protocol.intake import Intake
-from protocol.journal_store import JournalStore
+from protocol.journal_store import RETENTION_MS, JournalStore
 from protocol.messages import GraphStatus
 from protocol.session import Conn
 from protocol.transport import PATH, Link, accept, listen
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["WorkerServer"]
 
 _DRAIN_MS: Final = 2_000
+_SWEEP_SECONDS: Final = 6 * 3600
 
 
 class _Device:
@@ -189,6 +190,7 @@ class WorkerServer:
         self._devices: dict[bytes, _Device] = {}
         self._server: Server | None = None
         self._draining: int | None = None
+        self._sweeping: asyncio.Task[None] | None = None
 
     async def start(self) -> str:
         """Begin to listen; gives the link URL. Raises UsageError for an address that is not loopback, OSError for one that is
@@ -197,6 +199,7 @@ class WorkerServer:
         self._server = await listen(
             self._serve, host=self._host, port=self._port, token=self._token, draining=lambda: self._draining, health=self._health
         )
+        self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
         port = next(iter(self._server.sockets)).getsockname()[1]
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"ws://{host}:{port}{PATH}"
@@ -204,6 +207,8 @@ class WorkerServer:
     async def stop(self) -> None:
         """Take no more, tell the devices, end what runs; their logs stay open and say so."""
         self._draining = _DRAIN_MS
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         for device in self._devices.values():
             device.link.drain("this worker is about to stop", 0, _DRAIN_MS)
         if self._server is not None:
@@ -212,6 +217,12 @@ class WorkerServer:
         for device in self._devices.values():
             await device.stop()
         await self.worker.close()
+
+    async def _sweep(self) -> None:
+        """Delete, now and then, the bodies of runs whose retention is over."""
+        while True:
+            await self._store.sweep(RETENTION_MS)
+            await asyncio.sleep(_SWEEP_SECONDS)
 
     def _health(self) -> str:
         return f"ok: {self.worker.running} running\n"

@@ -15,7 +15,10 @@ from graphs.values import canonical, decode as decode_value
 from protocol.messages import Hash, Ref, RunId, StoreId
 from protocol.store import BodyPart, Effect, Keep, LogHead, OpenAttempt, Snapshot, Trim, Write
 
-__all__ = ["JournalPort", "JournalStore"]
+__all__ = ["RETENTION_MS", "JournalPort", "JournalStore"]
+
+RETENTION_MS: Final = 30 * 24 * 3_600_000
+"""How long bodies stay after a run's end was acknowledged."""
 
 _HELD: Final = "graphs held by workers"
 _MOST_HELD: Final = 256
@@ -150,10 +153,9 @@ class JournalStore:
         if run is not None:
             self._journal.pin_body(run, self._scope, ref, size, own=False)
         held, whole = self._journal.body_files.held(self._scope, ref)
-        if held > size or (
-            whole and held != size
-        ):  # two sizes for one name: one of them is a lie, and the bytes are looked at again
-            return size, whole
+        if held > size and not whole:  # what is here was begun under another size, and one of the two is a lie
+            self._journal.body_files.remove(self._scope, ref)
+            held = 0
         return held, whole
 
     async def write_body(self, ref: Ref, off: int, data: bytes) -> None:
@@ -177,10 +179,6 @@ class JournalStore:
     async def load_body(self, ref: Ref) -> bytes | None:
         data: bytes | None = await asyncio.to_thread(self._journal.body_files.load, self._scope, ref)
         return data
-
-    def has_body(self, ref: Ref) -> bool:
-        """Whether a whole body of that name is here."""
-        return bool(self._journal.body_files.held(self._scope, ref)[1])
 
     async def sweep(self, retention_ms: int) -> int:
         """Delete the bodies that no run needs: runs that ended, and whose peer has had all of them for that long. How many they were."""

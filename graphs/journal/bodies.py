@@ -58,11 +58,12 @@ class BodyFiles:
     def held(self, scope: str, name: bytes) -> tuple[int, bool]:
         """How many bytes of a body are here, and whether it is whole and was looked at."""
         path = self._path(scope, name)
-        for each, whole in ((path, True), (_part(path), False)):
-            try:
-                return each.stat().st_size, whole
-            except FileNotFoundError:
-                continue
+        with self._failing(path):
+            for each, whole in ((path, True), (_part(path), False)):
+                try:
+                    return each.stat().st_size, whole
+                except FileNotFoundError:
+                    continue
         return 0, False
 
     def write(self, scope: str, name: bytes, off: int, data: bytes) -> None:
