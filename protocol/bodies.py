@@ -111,7 +111,7 @@ class Wants:
             return
         want.got = off + len(data)
         want.crc = crc if crc is not None else want.crc
-        self._tell(BodyBytes(ref, off, data, more=want.got not in want.ends))
+        self._tell(BodyBytes(ref, off, data, more=want.got < want.asked and want.got - want.written < 2 * RANGE))
 
     def written(self, ref: Ref, upto: int) -> None:
         """The store holds the first `upto` bytes."""

@@ -150,7 +150,7 @@ class NeedBytes(NamedTuple):
 
 
 class BodyBytes(NamedTuple):
-    """Bytes of a body that this side asked for, in order: keep them, and call `body_written`. `more`: the rest of their range is on its way."""
+    """Bytes of a body that this side asked for, in order: keep them, and call `body_written`. `more`: others follow soon."""
 
     ref: Ref
     off: int

@@ -104,7 +104,7 @@ class Puller:
         """Whether the event was about a body; then it is seen to."""
         if isinstance(event, (BodyBytes, BodyWhole)):
             self._steps.setdefault(event.ref, []).append(event)
-            # a range at a time: going to another thread and back costs more than writing a chunk
+            # many chunks at a time: going to another thread and back costs more than writing one
             if event.ref not in self._busy and not (isinstance(event, BodyBytes) and event.more):
                 self._busy.add(event.ref)
                 self._start(self._keep(event.ref))
