@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,34 @@ nodes:
     )
     assert found["results"] == {"was": 200_000}, ferry.outcome.stderr
     assert sum(len(each.down) + len(each.up) for each in ferry.connections) < 30_000
+
+
+def test_a_node_here_hands_a_large_value_on_without_having_it(ferry: Ferry) -> None:
+    found = ferry(
+        """\
+version: 0.5
+nodes:
+  big: {agent: bigAgent, place: cloud, params: {bytes: 3000000}}
+  copy: {agent: copyAgent, place: edge, inputs: {x: :big}}
+  length: {agent: lengthAgent, place: cloud, isResult: true, inputs: {of: :copy.x}}
+"""
+    )
+    assert found["results"] == {"length": 3_000_000}, ferry.outcome.stderr
+    assert sum(len(each.down) + len(each.up) for each in ferry.connections) < 20_000
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_large_graph_crosses_once(ferry: Ferry, again: bool) -> None:
+    words = random.Random(7).randbytes(400_000).hex()
+    text = f"""\
+version: 0.5
+nodes:
+  end: {{agent: lengthAgent, place: cloud, isResult: true, inputs: {{of: "{words}"}}}}
+"""
+    for _ in range(1 + again):
+        assert ferry(text)["results"] == {"end": 800_000}, ferry.outcome.stderr
+    up = sum(len(each.up) for each in ferry.connections)
+    assert up < 20_000 if again else 400_000 < up < 600_000
 
 
 def resume(worker: Worker, home: Path, cwd: Path, way: str) -> int:
