@@ -146,7 +146,7 @@ class Delegate:
 
         Whatever the gate or the limits refuse is a link condition: the nodes of the frame wait, the run goes on without them.
         """
-        if self._lost is not None or self._link is None:
+        if self._lost is not None or self._link is None or not frame.results:  # without: it was over in the same breath
             return
         name = frame.name_of(turn)
         if frame.base not in self._read:

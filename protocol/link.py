@@ -18,7 +18,7 @@ from graphs.records import Known
 from graphs.values import Value
 from protocol import codec
 from protocol.errors import Close, RemoteProtocolError
-from protocol.events import Closed, Event, Faulted, GoingAway, NeedRecords
+from protocol.events import BodyBytes, Closed, Event, Faulted, GoingAway, NeedRecords
 from protocol.handshake import read_first_packet
 from protocol.messages import Fault, GraphStatus, Hash, RunId
 from protocol.pull import Puller
@@ -207,8 +207,10 @@ class Link:
             return Closed(end.code, end.reason) if end is not None else Closed(0, "the connection was lost")
 
     def _take(self, packet: bytes, number: int) -> None:
-        self._tell(self._conn.receive(_now(), packet, number))
-        self._poke()
+        events = self._conn.receive(_now(), packet, number)
+        self._tell(events)
+        if not (events and all(type(event) is BodyBytes for event in events)):  # those alone leave nothing to be said
+            self._poke()
 
     async def _learn(self, first: bytes) -> None:
         """Runs of a HELLO that are not in memory are looked up before the session answers about them."""
@@ -251,7 +253,7 @@ class Link:
 
     def _poke(self) -> None:
         """Something may have to be committed or sent."""
-        if not self._committing and self._failure is None:
+        if not self._committing and self._failure is None and self._conn.staged > self._conn.durable:
             self._committing = True
             self._start(self._commit())
         self._wake.set()

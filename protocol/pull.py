@@ -10,8 +10,10 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
-from graphs.errors import GraphferryError, JournalError, LinkCondition
-from graphs.records import Record
+import msgpack
+
+from graphs.errors import GraphferryError, JournalError, LinkCondition, ValueUnsupported
+from graphs.records import Record, ext
 from graphs.values import Value, decode
 from protocol.events import BodyArrived, BodyBytes, BodyFailed, BodyWhole, Event, GraphReferred, NeedBytes
 from protocol.messages import Ref, RunId
@@ -23,6 +25,9 @@ __all__ = ["Puller"]
 
 _LARGE: Final = 256 * 1024
 """Bytes from which a value is decoded beside the loop."""
+
+_MOST_CONTAINERS: Final = 1 << 24
+"""Lists and maps of one value."""
 
 _WHY: Final[Mapping[str, str]] = {
     "BLOB_GONE": "is not there any more, or came damaged twice",
@@ -83,7 +88,7 @@ class Puller:
         data = await self._store.load_body(named.ref)
         if data is None:
             raise _failed(named.ref, "BLOB_GONE")
-        return await asyncio.to_thread(decode, data) if len(data) > _LARGE else decode(data)
+        return await asyncio.to_thread(_decoded, data) if len(data) > _LARGE else decode(data)
 
     async def resolved(self, run: RunId, record: Record) -> Record:
         """The record with all its values in it. Raises as `value`."""
@@ -172,6 +177,27 @@ class Puller:
         except LinkCondition:
             return  # the device is asked again when the next frame needs it
         self._tell(self._conn.graph_here(event.message, packed or b""))
+
+
+def _decoded(data: bytes, most: int = _MOST_CONTAINERS) -> Value:
+    """The value with these bytes. Raises ValueUnsupported for a bomb: empty maps take 70 times their bytes in memory."""
+    if len(data) <= most:  # each list or map takes at least a byte
+        return decode(data)
+    found = 0
+
+    def count(container: Value) -> Value:
+        nonlocal found
+        found += 1
+        if found > most:
+            raise ValueUnsupported(f"a value of more than {most:,} lists and maps")
+        return container
+
+    try:
+        return msgpack.unpackb(data, raw=False, strict_map_key=True, ext_hook=ext, object_hook=count, list_hook=count)
+    except ValueUnsupported:
+        raise
+    except Exception as error:  # msgpack raises many kinds; all mean the same here
+        raise ValueUnsupported(f"not a value: {error}") from error
 
 
 def _failed(ref: Ref, code: str) -> LinkCondition:

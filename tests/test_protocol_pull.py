@@ -15,12 +15,13 @@ import pytest
 from graphs.errors import JournalError, LinkCondition, ValueUnsupported
 from graphs.journal import Journal
 from graphs.records import Input, Result, Submit
-from graphs.values import canonical, digest
+from graphs.values import MISSING, canonical, digest
 from protocol.config import Config, Role
 from protocol.events import Got, GraphReceived
 from protocol.journal_store import JournalStore
 from protocol.messages import GraphStatus
 from protocol.payload import MAX_BODY, Reference, references
+from protocol.pull import _decoded
 from protocol.session import Conn
 from protocol.transport import Link, accept, connect, listen
 from wire.pair import DEVICE_ID, run_id
@@ -197,6 +198,16 @@ def test_bytes_that_are_no_value_are_refused(tmp_path: Path) -> None:
                 await both.device.link.bodies.value(RUN, Reference(digest(junk), len(junk)))
 
     go(main)
+
+
+def test_a_bomb_is_not_unpacked() -> None:
+    value = {"rows": [[1, 2], {"x": [MISSING]}]}
+    assert _decoded(canonical(value), most=5) == value
+    for bomb in (b"\x96" + b"\x80" * 6, b"\x96" + b"\x90" * 6):
+        with pytest.raises(ValueUnsupported, match="more than 5"):
+            _decoded(bomb, most=5)
+    with pytest.raises(ValueUnsupported, match="not a value"):
+        _decoded(b"\xc1" * 10, most=5)
 
 
 def test_a_disk_that_refuses_is_told_and_the_link_lives(tmp_path: Path) -> None:
