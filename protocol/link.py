@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket as sockets
 import time
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -35,6 +36,8 @@ __all__ = ["Link", "send_last"]
 
 _TEXT_MESSAGE: Final = 1003
 _INTERNAL: Final = 1011
+_UNSENT: Final = 64 * 1024
+"""Bytes that the system takes before it has sent the last ones."""
 
 _log = logging.getLogger("graphferry.link")
 
@@ -176,6 +179,7 @@ class Link:
         if self._sender is not None:
             self._sender.cancel()
         self._socket = socket
+        _keep_short(socket)
         self.retry_ms = None
         self._conn.connected(_now(), number)
         self._sender = asyncio.get_running_loop().create_task(self._send(socket))
@@ -335,6 +339,14 @@ async def send_last(socket: Socket, fault: Fault, code: int) -> None:
         await socket.close(code, fault.code)
     except ConnectionClosed:
         return  # it is gone already
+
+
+def _keep_short(socket: Socket) -> None:
+    """Let the system's queue before the wire be no longer than ours: what is urgent would wait behind bulk in either."""
+    raw = socket.transport.get_extra_info("socket")
+    option = getattr(sockets, "TCP_NOTSENT_LOWAT", None)
+    if raw is not None and option is not None and raw.family in (sockets.AF_INET, sockets.AF_INET6):
+        raw.setsockopt(sockets.IPPROTO_TCP, option, _UNSENT)
 
 
 def _now() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -87,11 +88,11 @@ async def two(folder: Path) -> AsyncIterator[Two]:
     both = Two(device, worker)
     worker.link = Link(Conn(Config(Role.WORKER, "d", DEVICE_ID), await worker.store.find(())), worker.store, worker.hear)
 
-    async def serve(socket: Any) -> None:
-        both.sockets.append(socket)
-        came = await accept(socket)
+    async def serve(connection: Any) -> None:
+        both.sockets.append(connection)
+        came = await accept(connection)
         assert came is not None
-        await worker.link.carry(socket, came[1].conn, came[0])
+        await worker.link.carry(connection, came[1].conn, came[0])
 
     server = await listen(serve, host="127.0.0.1", port=0, token=None)
     url = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/v1/link"
@@ -128,6 +129,16 @@ def test_a_value_comes_when_it_is_wanted_and_only_once(tmp_path: Path) -> None:
             assert both.device.journal.body_files.held("own", named.ref) == (len(canonical(BIG)), True)
             record = Result("a", 1, 0, {"deep": [1]}, 5, {})
             assert await both.device.link.bodies.resolved(RUN, record) is record
+
+    go(main)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_NOTSENT_LOWAT"), reason="this system has no such option")
+def test_the_systems_own_queue_is_short_too(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with two(tmp_path) as both:
+            raw = both.sockets[0].transport.get_extra_info("socket")
+            assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 64 * 1024
 
     go(main)
 
