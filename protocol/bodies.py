@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from typing import Final
+from typing import Any, Final
 
 from graphs.values import Value
 from protocol.errors import RemoteProtocolError
@@ -219,8 +219,9 @@ class Gives:
         elif data is None or not 0 < len(data) <= asked[2]:
             self._refuse(ref, BodyStatus.WITHHELD if len(ref) == 16 else BodyStatus.GONE)  # of handles not even that is told
         else:
+            view: Any = memoryview(data)  # a slice of it is no copy
             for start in range(0, len(data), CHUNK):
-                piece = data[start : start + CHUNK]
+                piece = view[start : start + CHUNK]
                 last = off + start + len(piece) == total
                 self._ready.append((BlobChunk(ref, off + start, total, piece, crc if last else None), tuple(labels)))
         self._read()

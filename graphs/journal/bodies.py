@@ -124,7 +124,7 @@ class BodyFiles:
             except FileNotFoundError:
                 return None
 
-    def read_cached(self, scope: str, name: bytes, off: int, length: int) -> bytes | None:
+    def read_cached(self, scope: str, name: bytes, off: int, length: int) -> bytes | bytearray | None:
         """As `read`, but only what the system has in memory, so that it does not block; None if that is not all of it."""
         buffer = bytearray(length)
         try:
@@ -133,7 +133,9 @@ class BodyFiles:
                 end = min(length, os.fstat(file).st_size - off)
         except OSError:
             return None
-        return bytes(memoryview(buffer)[:count]) if 0 < count == end else None
+        if not 0 < count == end:
+            return None
+        return buffer if count == length else bytes(buffer[:count])
 
     def load(self, scope: str, name: bytes) -> bytes | None:
         """A whole body; None if it is not here."""
