@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING, Final
 
 from cloud.child import ChildRun
 from cloud.worker import RefusedCut, Worker
-from graphs.errors import LinkCondition
+from graphs.errors import JournalError, LinkCondition
 from graphs.paths import split_path
 from graphs.records import Frame, Input, Known, Record, Submit
 from graphs.values import Value
@@ -221,7 +222,10 @@ class WorkerServer:
     async def _sweep(self) -> None:
         """Delete, now and then, the bodies of runs whose retention is over."""
         while True:
-            await self._store.sweep(RETENTION_MS)
+            try:
+                await self._store.sweep(RETENTION_MS)
+            except JournalError as error:  # whoever writes next is told in full
+                logging.getLogger("graphferry.worker").warning("bodies that nobody needs are still there: %s", error)
             await asyncio.sleep(_SWEEP_SECONDS)
 
     def _health(self) -> str:
