@@ -15,7 +15,7 @@ from protocol.events import Acked, Event, Got
 from protocol.link import Link
 from protocol.replay import log_head
 from protocol.session import Conn
-from protocol.store import Effect, LinkStore, Snapshot, Trim
+from protocol.store import BodyPart, Effect, LinkStore, Snapshot, Write
 from protocol.transport import accept, connect, listen
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Memory:
 
     async def commit(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
-            if not isinstance(effect, Trim):
+            if isinstance(effect, Write):
                 self.logs.setdefault((effect.run, effect.writer), []).append((effect.record, effect.chk))
 
     async def read(self, run: bytes, writer: bytes, after: int, upto: int) -> Sequence[Encoded]:
@@ -53,6 +53,21 @@ class Memory:
     async def find(self, runs: Collection[bytes]) -> Snapshot:
         chosen = [(key, log) for key, log in self.logs.items() if not runs or key[0] in runs]
         return Snapshot(self.store, None, [log_head(*key, log) for key, log in chosen])
+
+    async def begin_body(self, run: bytes | None, ref: bytes, size: int) -> tuple[int, bool]:
+        raise NotImplementedError("nothing here is large")
+
+    async def write_body(self, ref: bytes, off: int, data: bytes) -> None:
+        raise NotImplementedError("nothing here is large")
+
+    async def check_body(self, ref: bytes, size: int, crc: int | None) -> bool:
+        raise NotImplementedError("nothing here is large")
+
+    async def read_body(self, _ref: bytes, _off: int, _length: int) -> BodyPart | None:
+        return None
+
+    async def load_body(self, _ref: bytes) -> bytes | None:
+        return None
 
     async def next_connection(self, above: int = 0) -> int:
         self.connection = max(self.connection, above) + 1

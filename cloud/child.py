@@ -122,6 +122,11 @@ class ChildRun:
             self._append(Error(order.frame or None, 0, 0, refusal.code, str(refusal), True, False))
             self._end_if_done()
 
+    def lacks(self, frame: str, condition: LinkCondition) -> None:
+        """A boundary value of the frame does not come: the holder learns why, and places what needs it elsewhere."""
+        if not self.ended:
+            self._append(Error(frame or None, 0, 0, condition.condition, str(condition), True, condition.retryable))
+
     # -- orders
 
     def order(self, record: Record) -> None:
@@ -222,7 +227,10 @@ class ChildRun:
         self._log.state(self.run, path, at, state)
 
     def _delta(self, start: int, token: Value) -> None:
-        self._log.delta(self.run, start, token)
+        try:
+            self._log.delta(self.run, start, token)
+        except LinkCondition:
+            return  # too large for a token, which is only for showing: the result has it
 
     async def _durable(self, seq: int) -> None:
         await self._log.durable()

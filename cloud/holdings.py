@@ -18,7 +18,7 @@ from cloud.accounts import DAY_MS, DEFAULT, Account
 from graphs.errors import JournalError, LinkCondition
 from graphs.journal import Journal
 from graphs.journal.ids import run_id_text
-from graphs.values import canonical, decode
+from graphs.values import canonical, decode, digest
 from protocol.journal_store import JournalStore
 from protocol.messages import RunId
 from protocol.store import Effect, Snapshot, Trim, Write
@@ -188,7 +188,8 @@ class AccountStore(JournalStore):
     """The link's store for the sessions of one account: it sees that account's runs, and keeps the books."""
 
     def __init__(self, holdings: Holdings, account: Account, peer: bytes = b"") -> None:
-        super().__init__(holdings.journal, peer)
+        whose = "" if account.name == DEFAULT else f"{digest(account.name.encode())[:8].hex()}-"
+        super().__init__(holdings.journal, f"{whose}{peer.hex()}", peer)
         self._holdings = holdings
         self._account = account
 

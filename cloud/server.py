@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
@@ -11,15 +12,17 @@ from cloud.access import Access
 from cloud.accounts import DEFAULT, Account
 from cloud.child import ChildRun
 from cloud.holdings import AccountStore, Holdings, keep_pruning
-from cloud.revival import LeftOpen, left_open
+from cloud.revival import LeftOpen, left_open, restore
 from cloud.share import Share
 from cloud.worker import RefusedCut, Worker
-from graphs.errors import LinkCondition
-from graphs.records import Frame, Known, Record, Result, Submit
+from graphs.errors import JournalError, LinkCondition
+from graphs.paths import split_path
+from graphs.records import Frame, Input, Known, Record, Result, Submit
 from graphs.values import Value
 from protocol.config import Config, Role
 from protocol.events import Acked, Closed, Event, Got, GraphReceived
-from protocol.journal_store import JournalStore, device_of
+from protocol.intake import Intake
+from protocol.journal_store import RETENTION_MS, JournalStore, device_of
 from protocol.messages import GraphStatus
 from protocol.pairing import PAIR_PATH
 from protocol.session import Conn
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["WorkerServer"]
 
 _DRAIN_MS: Final = 2_000
+_SWEEP_SECONDS: Final = 6 * 3600
 
 
 class _Device:
@@ -43,6 +47,9 @@ class _Device:
         self.holdings = holdings
         self.name = name
         self.link = Link(conn, store, self._hear)
+        self.intake = Intake(self.link.bodies, self._obey, self._lacks)
+        self._store = store
+        self._left_open: dict[bytes, LeftOpen] = {}
         self.runs: dict[bytes, ChildRun] = {}
         self.fence = conn.fence
         self.connected = 0
@@ -81,7 +88,7 @@ class _Device:
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, Got):
-            self._got(event)
+            self.intake.take(event.run, event.record)
         elif isinstance(event, Acked):
             self._acknowledged(event)
         elif isinstance(event, GraphReceived):
@@ -89,22 +96,22 @@ class _Device:
         elif isinstance(event, Closed):
             self._left()
 
-    def _got(self, event: Got) -> None:
-        record = event.record
+    def _obey(self, run: bytes, record: Record, _bodies: int) -> None:
         if isinstance(record, Submit):
-            self.runs[event.run] = ChildRun(self.worker, self, event.run, record)
-        child = self.runs.get(event.run)
+            before = self._left_open.pop(run, None)
+            self.runs[run] = ChildRun(self.worker, self, run, record, before.known if before is not None else None)
+        child = self.runs.get(run)
         if child is not None:
             self._take(child, record)
         self._forget_ended()
 
-    def revive(self, found: LeftOpen) -> None:
+    async def revive(self, found: LeftOpen) -> None:
         """Go on with a child run that an earlier process of this worker left open."""
-        child = self.runs[found.run] = ChildRun(self.worker, self, found.run, found.submit, found.known)
+        await restore(found.known, self._store)
+        self._left_open[found.run] = found
         for record in found.orders:
             if not (isinstance(record, (Submit, Frame)) and record.frame in found.broken):
-                self._take(child, record)
-        self._forget_ended()
+                self.intake.take(found.run, record)
 
     def _take(self, child: ChildRun, record: Record) -> None:
         if isinstance(record, (Submit, Frame)):
@@ -112,6 +119,17 @@ class _Device:
             self._start(child, record)
         else:
             child.order(record)
+
+    def _lacks(self, run: bytes, record: Record, condition: LinkCondition) -> None:
+        """Values of an order do not come: the frame that it is for cannot go on."""
+        if isinstance(record, Submit):
+            self.runs[run] = ChildRun(self.worker, self, run, record)
+        child = self.runs.get(run)
+        if child is not None and isinstance(record, (Submit, Frame)):
+            child.park(record)
+            child.refuse(record, RefusedCut(condition.condition, [("", condition.condition, str(condition))]))
+        elif child is not None and isinstance(record, Input):
+            child.lacks(split_path(record.path)[0], condition)
 
     def _acknowledged(self, event: Acked) -> None:
         if event.run in self.runs:
@@ -159,6 +177,7 @@ class _Device:
     def _forget_ended(self) -> None:
         for run in [run for run, child in self.runs.items() if child.ended]:
             del self.runs[run]
+            self.intake.forget(run)
             self.link.offer(self.worker.offer())
             self._acked.pop(run, None)
 
@@ -194,6 +213,7 @@ class _Device:
         """This process is about to end."""
         if self._patience is not None:
             self._patience.cancel()
+        self.intake.close()
         for child in list(self.runs.values()):
             await child.stop()
 
@@ -230,6 +250,7 @@ class WorkerServer:
         self._server: Server | None = None
         self._pruning: asyncio.Task[None] | None = None
         self._draining: int | None = None
+        self._sweeping: asyncio.Task[None] | None = None
 
     async def start(self) -> str:
         """Begin to listen; gives the link URL. Raises UsageError for an address that is not loopback without TLS, OSError for one
@@ -247,6 +268,7 @@ class WorkerServer:
             health=self._health,
         )
         self._pruning = asyncio.get_running_loop().create_task(keep_pruning(self._holdings))
+        self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
         port = next(iter(self._server.sockets)).getsockname()[1]
         host = f"[{self._public}]" if ":" in self._public else self._public
         return f"{'ws' if self._tls is None else 'wss'}://{host}:{port}{PATH}"
@@ -254,6 +276,8 @@ class WorkerServer:
     async def stop(self) -> None:
         """Take no more, tell the devices, end what runs; their logs stay open and say so."""
         self._draining = _DRAIN_MS
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         for device in self._devices.values():
             device.link.drain("this worker is about to stop", 0, _DRAIN_MS)
         await self._access.close()
@@ -266,6 +290,15 @@ class WorkerServer:
         for device in self._devices.values():
             await device.stop()
         await self.worker.close()
+
+    async def _sweep(self) -> None:
+        """Delete, now and then, the bodies of runs whose retention is over."""
+        while True:
+            try:
+                await JournalStore(self.worker.journal).sweep(RETENTION_MS)
+            except JournalError as error:  # whoever writes next is told in full
+                logging.getLogger("graphferry.worker").warning("bodies that nobody needs are still there: %s", error)
+            await asyncio.sleep(_SWEEP_SECONDS)
 
     def _health(self) -> str:
         return f"ok: {self.worker.running} running\n"
@@ -282,7 +315,7 @@ class WorkerServer:
         for (owner, name), several in left.items():
             session = await self._device(accounts[owner], name, [found.run for found in several])
             for found in several:
-                session.revive(found)
+                await session.revive(found)
 
     async def _serve(self, socket: ServerConnection) -> None:
         if socket.request is not None and socket.request.path.partition("?")[0] == PAIR_PATH:

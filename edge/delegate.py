@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Final
 
 from edge.attached import NODE_CODES, Attached
 from edge.fragments import Fragment, Fragments, depending
+from edge.needs import read_here
 from graphs.errors import LimitReached, LinkCondition, NodeError, NodeTimeout
 from graphs.events import Event as EngineEvent, Outcome, Settled, Start, Suspend, Told
 from graphs.frames import Frame
 from graphs.journal.ids import new_run_id
-from graphs.paths import escape, node_path, opener, root_node, split_path
+from graphs.paths import escape, node_path, opener, root_node, split_frame, split_path
 from graphs.records import (
     Cancel,
     Close,
@@ -55,7 +56,7 @@ class Delegate:
     `made` are the results the worker reported with their sizes in bytes, `sent` the bytes sent for each path, "" being the
     graphs, `retries` the failed attempts there before the last one.
     `labels` are those of the root graph's nodes. With `demand` shipped nodes start on order; `one_frame` says that only the
-    root graph can have any, in one turn. `feed` takes events for
+    root graph can have any, in one turn; `shows_all` that the caller wants all its nodes' values. `feed` takes events for
     the engine, `on_token(path, token)` the pieces of answers as they are made, `on_begun` a node that the worker has begun on
     order. `attached` is an open child run to go on with.
     """
@@ -69,6 +70,7 @@ class Delegate:
         options: Mapping[str, Value],
         demand: bool,
         one_frame: bool = False,
+        shows_all: bool = False,
         journal: Journal,
         feed: Callable[[EngineEvent], None],
         clock: Callable[[], float],
@@ -88,6 +90,7 @@ class Delegate:
         self._one_frame = one_frame
         self._attached = attached
         self._all_closed = attached is not None and None in attached.closed
+        self._shows_all = shows_all
         self._journal = journal
         self._feed = feed
         self._clock = clock
@@ -99,6 +102,8 @@ class Delegate:
         self._expected: dict[str, Start] = {}
         self._conditions: dict[str, LinkCondition] = {}
         self._told: set[str] = set(attached.told) if attached is not None else set()
+        self._read: dict[str, frozenset[str]] = {}
+        """The nodes whose values this device reads, by the frame without its turn."""
         self._lost: LinkCondition | None = None
         self._ended = False
 
@@ -144,9 +149,12 @@ class Delegate:
 
         Whatever the gate or the limits refuse is a link condition: the nodes of the frame wait, the run goes on without them.
         """
-        if self._lost is not None or self._link is None:
+        if self._lost is not None or self._link is None or not frame.results:  # without: it was over in the same breath
             return
         name = frame.name_of(turn)
+        if frame.base not in self._read:
+            everything = self._shows_all if frame.nesting is None else frame.nesting.everything
+            self._read[frame.base] = read_here(frame.plan, everything=everything)
         before = self._frames.get(frame.base)
         if turn and before is not None and before.whole_loop:
             self._frames[name] = before
@@ -232,6 +240,24 @@ class Delegate:
         elif isinstance(record, End):
             self._ended = True
             self.lost(LinkCondition("ENDED", "the worker ended its part of the run before these nodes were done"))
+
+    def leaves(self, record: Record) -> bool:
+        """Whether nobody here reads the value in a record: then it stays where it was made."""
+        if not isinstance(record, Result):
+            return False
+        frame_name, name = split_path(record.path)
+        return name not in self._read.get(split_frame(frame_name)[0], ())
+
+    def lacks(self, record: Record, condition: LinkCondition) -> None:
+        """The values in a record do not come, for instance because the worker has lost them."""
+        path = getattr(record, "path", None)
+        if not isinstance(record, (Result, Error)) or path is None:
+            self.lost(condition)
+            return
+        self._conditions[path] = condition
+        start = self._expected.pop(path, None)
+        if start is not None:
+            self._feed(Suspend(start, condition, self._clock()))
 
     def began(self, path: str) -> None:
         """The worker says that a node executes, and so does the one whose nested graph it is in."""

@@ -16,6 +16,7 @@ from edge.attached import Attached, open_children, usable
 from edge.means import Device, RunOptions
 from edge.outside import label_guard, run_guard
 from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
+from edge.refill import refill
 from edge.report import RunReport, status_of
 from edge.watch import Watch
 from graphs.budget import measure
@@ -35,6 +36,7 @@ from graphs.records import End, EndStatus, Event, Known as Recordable, State, Su
 from graphs.runtime import Runtime
 from graphs.spec import Graph, is_computed
 from graphs.values import Value, canonical
+from protocol.payload import references
 
 if TYPE_CHECKING:
     from edge.delegate import Delegate
@@ -68,10 +70,14 @@ async def resume_run(device: Device, graph: Graph, options: RunOptions, run_id: 
     run = _Run(device, graph, options, run_id, Known())
     await run.prepare(open_children(device.journal, run_id))
     records: list[Any] = [logged.record for logged in device.journal.records(run_id)]
+    homes: dict[bytes, bytes] = {}
     for child in device.journal.children(run_id):
-        records.extend(logged.record for logged in device.journal.records(child.run))
+        made = [logged.record for logged in device.journal.records(child.run)]
+        homes.update((named.ref, child.run) for record in made for named in references(record))
+        records.extend(made)
     run.known = known_outcomes(records)
     run.known.indeterminate -= run.attached.in_flight if run.attached is not None else set()
+    await refill(run.known, device, run.link, homes, run.known.once)
     device.journal.reopen_run(run_id)
     return await run.execute(name)
 
@@ -303,6 +309,7 @@ class _Run:
             options=self._submit_options(),
             demand=self._demand,
             one_frame=self._one_frame,
+            shows_all=self.options.all,
             journal=self.device.journal,
             feed=runtime.feed,
             clock=runtime.clock,

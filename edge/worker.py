@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 from edge.config import GRACE
 from edge.pairings import device_id
 from graphs.errors import LinkCondition, WorkerUnreachable
-from graphs.records import Cancel, Known, State, Submit, encode
+from graphs.records import Cancel, Known, Record, State, Submit, encode
+from graphs.values import Value
 from protocol.config import Config, Role
 from protocol.events import Closed, DeltaSeen, Diverged, Event, Faulted, Got, GraphJudged, Offered, Ready, Refused, StateSeen
+from protocol.intake import Intake
 from protocol.journal_store import JournalStore
 from protocol.messages import GraphStatus
+from protocol.payload import Reference
 from protocol.tls import client_context
 from protocol.transport import Link, connect
 
@@ -50,6 +53,7 @@ class WorkerLink:
         self._stack = AsyncExitStack()
         self._lost: LinkCondition | None = None
         self._store: JournalStore | None = None
+        self._intake: Intake | None = None
         self._peer = b""
 
     async def open(self, token: str | None, journal: Journal, runs: Collection[bytes] = (), pinned: str | None = None) -> None:
@@ -67,6 +71,7 @@ class WorkerLink:
             self._link, ready = await self._stack.enter_async_context(opened)
         finally:
             self._be_patient_no_more()
+        self._intake = Intake(self._open_link().bodies, self._got, self._lacks, self._leaves)
         self._peer = ready.store
         self.offer = ready.offer
 
@@ -76,6 +81,8 @@ class WorkerLink:
             await self._link.flushed()
         self._lost = self._lost or WorkerUnreachable(self.url, "the link is closed")
         self._be_patient_no_more()
+        if self._intake is not None:
+            self._intake.close()
         await self._stack.aclose()
 
     # -- what delegates say
@@ -110,6 +117,12 @@ class WorkerLink:
     def forget(self, run: bytes) -> None:
         """Nobody waits for this child run any more."""
         self._delegates.pop(run, None)
+        if self._intake is not None:
+            self._intake.forget(run)
+
+    async def value(self, run: bytes, named: Reference) -> Value:
+        """A value that a record of this run refers to. Raises LinkCondition if it does not come."""
+        return await self._open_link().bodies.value(run, named)
 
     async def flush(self) -> None:
         """Returns when what was said is on its way."""
@@ -128,9 +141,8 @@ class WorkerLink:
         if isinstance(event, (Got, DeltaSeen, StateSeen)) and event.run in self._early:
             self._early[event.run].append(event)
         elif isinstance(event, Got):
-            delegate = self._delegates.get(event.run)
-            if delegate is not None:
-                delegate.got(event.record, len(encode(event.record).tail))
+            if self._intake is not None and event.run in self._delegates:
+                self._intake.take(event.run, event.record)
         elif isinstance(event, DeltaSeen):
             delegate = self._delegates.get(event.run)
             if delegate is not None:
@@ -158,6 +170,20 @@ class WorkerLink:
             self._wait(f"{event.code}: {event.text}")
         elif isinstance(event, Closed):
             self._wait(event.text or f"closed with code {event.code}")
+
+    def _got(self, run: bytes, record: Record, bodies: int) -> None:
+        delegate = self._delegates.get(run)
+        if delegate is not None:
+            delegate.got(record, bodies or len(encode(record).tail))
+
+    def _lacks(self, run: bytes, record: Record, condition: LinkCondition) -> None:
+        delegate = self._delegates.get(run)
+        if delegate is not None:
+            delegate.lacks(record, condition)
+
+    def _leaves(self, run: bytes, record: Record) -> bool:
+        delegate = self._delegates.get(run)
+        return delegate is None or delegate.leaves(record)
 
     def _judged(self, event: GraphJudged) -> None:
         if event.status == GraphStatus.OK and self._store is not None:

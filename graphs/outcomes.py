@@ -13,13 +13,14 @@ __all__ = ["Known", "known_outcomes"]
 
 @dataclass(slots=True)
 class Known:
-    """Outcomes by path; how often each path was begun; and the paths of nodes with effects that were in flight and may or may not
-    have happened.
+    """Outcomes by path; how often each path was begun; the paths of nodes with effects, and of those among them that were in flight and may
+    or may not have happened.
     """
 
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     made: dict[str, Result] = field(default_factory=dict)
     begun: dict[str, int] = field(default_factory=dict)
+    once: set[str] = field(default_factory=set)
     indeterminate: set[str] = field(default_factory=set)
 
 
@@ -44,6 +45,7 @@ def known_outcomes(records: Iterable[Record]) -> Known:
             known.begun[record.path] = max(known.begun.get(record.path, 0), record.at)
             if record.code != "NODE_INDETERMINATE":  # that nobody knows how it ended is no end
                 ended[record.path] = max(ended.get(record.path, 0), record.at)
+    known.once = set(once)
     # A result or an error ends the execution it names; another log may tell of a later one.
     known.indeterminate = {path for path, at in once.items() if path not in known.outcomes and at > ended.get(path, 0)}
     return known

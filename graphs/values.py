@@ -17,7 +17,19 @@ import msgpack
 
 from graphs.errors import ValueUnsupported
 
-__all__ = ["MISSING", "Missing", "Value", "canonical", "clean", "decode", "digest", "graph_hash", "is_true"]
+__all__ = [
+    "EXT_BLOBREF",
+    "EXT_HANDLE",
+    "MISSING",
+    "Missing",
+    "Value",
+    "canonical",
+    "clean",
+    "decode",
+    "digest",
+    "graph_hash",
+    "is_true",
+]
 
 Value: TypeAlias = Any
 """None, bool, int, float, str, bytes, list, or dict with str keys; plus MISSING where no value was given."""

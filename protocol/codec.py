@@ -6,17 +6,30 @@ A packet is envelopes one after the other; an envelope is a msgpack array that b
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Final
 
 import msgpack
 
-from graphs.errors import LinkCondition, ValueUnsupported
+from graphs.errors import ValueUnsupported
 from graphs.records import Encoded, depth, ext, from_fields
 from graphs.values import Value
 from protocol.errors import RemoteProtocolError
 from protocol.messages import CATALOGUE, NUMBERS, Ack, Entry, Message, Unhandled, check, is_control_to_ignore, is_record, is_uint
 
-__all__ = ["DEFAULT_LIMITS", "LOWEST_LIMITS", "Limits", "check_inline", "decode", "encode", "encode_entry", "is_plain", "uint"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "LOWEST_LIMITS",
+    "Excess",
+    "Limits",
+    "decode",
+    "encode",
+    "encode_entry",
+    "excess",
+    "is_plain",
+    "longest",
+    "uint",
+]
 
 MAX_PACKET: Final = 256 * 1024
 MAX_FIRST_PACKET: Final = 128 * 1024
@@ -77,22 +90,21 @@ _FIXINT = tuple(bytes((each,)) for each in range(128))
 _HEADS = {(count, type_): bytes((0x90 | count, type_)) for count in range(3, 16) for type_ in range(0x20, 0x38)}
 
 
-def check_inline(items: list[Value], size: int, what: str) -> None:
-    """Raise LinkCondition VALUE_TOO_LARGE if a record with these fields and so many bytes cannot travel whole (docs/protocol.md §12, §17)."""
-    problem = None
+class Excess(Enum):
+    """Which limit of a record's inline payload is exceeded."""
+
+    SIZE = "bytes"
+    DEPTH = "levels of nesting"
+    ITEMS = "entries in one list or map"
+
+
+def excess(items: list[Value], size: int) -> Excess | None:
+    """The limit that a record with these fields and so many bytes exceeds; None if it can travel whole (docs/protocol.md §12)."""
     if size > MAX_RECORD:
-        problem = f"has {size:,} bytes, the limit is {MAX_RECORD:,}"
-    elif depth(items, MAX_RECORD_DEPTH) > MAX_RECORD_DEPTH:
-        problem = f"is nested deeper than {MAX_VALUE_DEPTH} levels"
-    elif (longest := _longest(items, size)) > MAX_ITEMS:
-        problem = f"has a list or map of {longest:,} entries, the limit is {MAX_ITEMS:,}"
-    if problem is not None:
-        raise LinkCondition(
-            "VALUE_TOO_LARGE",
-            f"{what} {problem}: it cannot be sent to the worker.",
-            retryable=False,
-            hint="Run this node on the device (`place: edge`), or pass on less: `output`, a filter, a summary.",
-        )
+        return Excess.SIZE
+    if depth(items, MAX_RECORD_DEPTH) > MAX_RECORD_DEPTH:
+        return Excess.DEPTH
+    return Excess.ITEMS if longest(items, size) > MAX_ITEMS else None
 
 
 def is_plain(tail: bytes) -> bool:
@@ -110,16 +122,17 @@ _ODD_HEADS = bytes((*range(0xC4, 0xCA), *range(0xD4, 0xD9)))
 _NO_HEAD = bytes(set(range(256)) - set(_CONTAINER_HEADS) - set(_ODD_HEADS))
 
 
-def _longest(items: list[Value], size: int) -> int:
+def longest(items: list[Value], size: int) -> int:
+    """The entries of the longest list or map in `items`, which have `size` bytes; 0 if none can be too long."""
     if size <= MAX_ITEMS:  # each entry takes at least a byte
         return 0
-    longest, stack = 0, [item for item in items if isinstance(item, (dict, list, tuple))]
+    most, stack = 0, [item for item in items if isinstance(item, (dict, list, tuple))]
     while stack:
         container = stack.pop()
-        longest = max(longest, len(container))
+        most = max(most, len(container))
         inner = container.values() if isinstance(container, dict) else container
         stack.extend(item for item in inner if isinstance(item, (dict, list, tuple)))
-    return longest
+    return most
 
 
 # -- reading

@@ -10,10 +10,14 @@ from typing import NamedTuple, TypeAlias
 
 from graphs.records import Record
 from graphs.values import Value
-from protocol.messages import Hash, RunId, StoreId
+from protocol.messages import Hash, PutGraph, Ref, RunId, StoreId
 
 __all__ = [
     "Acked",
+    "BodyArrived",
+    "BodyBytes",
+    "BodyFailed",
+    "BodyWhole",
     "Closed",
     "DeltaSeen",
     "Diverged",
@@ -23,6 +27,8 @@ __all__ = [
     "Got",
     "GraphJudged",
     "GraphReceived",
+    "GraphReferred",
+    "NeedBytes",
     "NeedGraph",
     "NeedRecords",
     "Offered",
@@ -112,6 +118,12 @@ class GraphReceived(NamedTuple):
     body: bytes
 
 
+class GraphReferred(NamedTuple):
+    """A graph comes as a body, since it is large: pull that, and call `graph_here` with its bytes."""
+
+    message: PutGraph
+
+
 class GraphJudged(NamedTuple):
     """The worker's verdict about a graph."""
 
@@ -127,6 +139,44 @@ class NeedRecords(NamedTuple):
     writer: StoreId
     after: int
     upto: int
+
+
+class NeedBytes(NamedTuple):
+    """The peer asks for a range of a body: read up to `length` bytes from `off` on, and call `supply_body`."""
+
+    ref: Ref
+    off: int
+    length: int
+
+
+class BodyBytes(NamedTuple):
+    """Bytes of a body that this side asked for, in order: keep them, and call `body_written`. `more`: others follow soon."""
+
+    ref: Ref
+    off: int
+    data: bytes
+    more: bool = False
+
+
+class BodyWhole(NamedTuple):
+    """All bytes of a body are kept: look whether they are what their name says, and call `body_verified`. `crc` is for a handle's."""
+
+    ref: Ref
+    size: int
+    crc: int | None
+
+
+class BodyArrived(NamedTuple):
+    """A body is here and is what its name says."""
+
+    ref: Ref
+
+
+class BodyFailed(NamedTuple):
+    """A body will not come. `code`: BLOB_GONE, LABEL_WITHHELD, VALUE_TOO_LARGE."""
+
+    ref: Ref
+    code: str
 
 
 class GoingAway(NamedTuple):
@@ -166,8 +216,14 @@ Event: TypeAlias = (
     | Diverged
     | NeedGraph
     | GraphReceived
+    | GraphReferred
     | GraphJudged
     | NeedRecords
+    | NeedBytes
+    | BodyBytes
+    | BodyWhole
+    | BodyArrived
+    | BodyFailed
     | GoingAway
     | Faulted
     | Closed

@@ -12,25 +12,21 @@ import msgpack
 from graphs.errors import LinkCondition, ValueUnsupported
 from graphs.records import Encoded, Known, to_fields
 from graphs.values import EXT_HANDLE, Value, decode
-from protocol.codec import MAX_ITEMS, check_inline, is_plain
+from protocol.codec import MAX_ITEMS, is_plain
 
-__all__ = ["check_record", "withheld"]
+__all__ = ["check_record", "travels_whole", "withheld"]
 
 
-def check_record(record: Known, encoded: Encoded, labels: Collection[str], clear: Callable[[Collection[str]], bool]) -> None:
-    """Raise LinkCondition if the record may not, or cannot, be sent to the peer.
+def travels_whole(encoded: Encoded) -> bool:
+    """Whether a record without labels is surely within all limits and refers to nothing, found without looking at its values."""
+    return len(encoded.tail) <= MAX_ITEMS and is_plain(encoded.tail)
 
-    VALUE_TOO_LARGE: it does not fit into a packet's limits. LABEL_WITHHELD: `labels`, or those of a handle in it, are not cleared.
-    """
-    tail = encoded.tail
-    if not labels and len(tail) <= MAX_ITEMS and is_plain(tail):
-        return
-    name = f"The {type(record).__name__.upper()} of {getattr(record, 'path', None) or 'the run'!r}"
-    fields = to_fields(record)
-    check_inline(fields, len(tail), name)
-    wanted = set(labels) | _labels(fields)
+
+def check_record(record: Known, labels: Collection[str], clear: Callable[[Collection[str]], bool]) -> None:
+    """Raise LinkCondition LABEL_WITHHELD if the record may not be sent to the peer: `labels`, or those of a handle in it, are not cleared."""
+    wanted = set(labels) | _labels(to_fields(record))
     if wanted and not clear(wanted):
-        raise withheld(name, wanted)
+        raise withheld(f"The {type(record).__name__.upper()} of {getattr(record, 'path', None) or 'the run'!r}", wanted)
 
 
 def withheld(what: str, labels: Collection[str]) -> LinkCondition:

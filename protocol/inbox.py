@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn
 
 from graphs.records import Submit
+from protocol.body_messages import BodyMessages
 from protocol.errors import FAULTS, LocalProtocolError, RemoteProtocolError
 from protocol.events import (
     Acked,
@@ -14,6 +15,7 @@ from protocol.events import (
     GoingAway,
     GraphJudged,
     GraphReceived,
+    GraphReferred,
     NeedGraph,
     Offered,
     Ready,
@@ -25,6 +27,9 @@ from protocol.log import InLog, OutLog, Run
 from protocol.messages import (
     CATALOGUE,
     Ack,
+    BlobChunk,
+    BlobNeed,
+    BlobState,
     Delta,
     Direction,
     Entry,
@@ -68,6 +73,7 @@ class Inbox:
         self._state = state
         self._foreign = Direction.UP if state.is_device else Direction.DOWN
         """What this side never receives: the direction it sends in."""
+        bodies = BodyMessages(state)
         self._handlers: Mapping[type[Any], Callable[[Connection, int, Any], None]] = {
             Hello: self._hello,
             Welcome: self._welcome,
@@ -80,6 +86,9 @@ class Inbox:
             Offer: self._offer,
             PutGraph: self._put_graph,
             GraphState: self._graph_state,
+            BlobNeed: bodies.need,
+            BlobChunk: bodies.chunk,
+            BlobState: bodies.state,
             Delta: self._delta,
             StateShown: self._state_shown,
             Unhandled: self._unhandled,
@@ -137,6 +146,7 @@ class Inbox:
             connection.outbox.control(GoAway("draining", 0, state.draining))
         for h in sorted(state.wanted):
             connection.outbox.control(GraphState(h, GraphStatus.UNKNOWN))
+        state.wants.connected()
         state.events.append(Ready(hello.store, {}))
 
     def _answer(self, said: tuple[Statement, ...] | Any) -> list[Statement]:
@@ -185,6 +195,7 @@ class Inbox:
         state.shelf.met(welcome.store)
         self._resume_all(welcome)
         state.offer = welcome.offer
+        state.wants.connected()
         state.events.append(Ready(welcome.store, welcome.offer))
 
     def _store_changed(self) -> None:
@@ -378,14 +389,23 @@ class Inbox:
             raise RemoteProtocolError("PROTOCOL_DECODE", f"OFFER: {error}") from None
         self._state.events.append(Offered(message.body))
 
-    def _put_graph(self, connection: Connection, _now: int, message: PutGraph) -> None:
+    def _put_graph(self, _connection: Connection, _now: int, message: PutGraph) -> None:
+        if type(message.body) is bytes:
+            self.graph_here(message, message.body)
+        else:
+            self._state.events.append(GraphReferred(message))
+
+    def graph_here(self, message: PutGraph, packed: bytes) -> None:
+        """The bytes of a PUT_GRAPH are here."""
+        state = self._state
         try:
-            body = unpack(message)
+            body = unpack(message, packed)
         except RemoteProtocolError as error:
-            connection.outbox.answer(GraphState(message.h, GraphStatus.INVALID, [["", error.fault, error.text]]))
+            if state.connection is not None:
+                state.connection.outbox.answer(GraphState(message.h, GraphStatus.INVALID, [["", error.fault, error.text]]))
             return
-        self._state.wanted.discard(message.h)
-        self._state.events.append(GraphReceived(message.h, body))
+        state.wanted.discard(message.h)
+        state.events.append(GraphReceived(message.h, body))
 
     def _graph_state(self, connection: Connection, _now: int, message: GraphState) -> None:
         state = self._state

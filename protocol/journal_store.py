@@ -5,19 +5,25 @@ The journal is known here by what is asked of it, so that the protocol depends o
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from graphs.records import Encoded, End, EndStatus, Error, Event, Record, Result, State, Submit, decode
 from graphs.values import canonical, decode as decode_value
-from protocol.messages import Hash, RunId, StoreId
-from protocol.store import Effect, LogHead, OpenAttempt, Snapshot, Write
+from protocol.messages import Hash, Ref, RunId, StoreId
+from protocol.store import BodyPart, Effect, Keep, LogHead, OpenAttempt, Snapshot, Trim, Write
 
-__all__ = ["JournalPort", "JournalStore", "child_name", "device_of"]
+__all__ = ["RETENTION_MS", "JournalPort", "JournalStore", "child_name", "device_of"]
+
+RETENTION_MS: Final = 30 * 24 * 3_600_000
+"""How long bodies stay after a run's end was acknowledged."""
 
 _HELD: Final = "graphs held by workers"
 _MOST_HELD: Final = 256
+_YOUNG: Final = 3_600
+"""Seconds for which a body that nobody needs is left alone: its run may be about to be written down."""
 
 
 class JournalPort(Protocol):
@@ -47,19 +53,38 @@ class JournalPort(Protocol):
     def next_conn(self, above: int = 0) -> int: ...
     def meta(self, key: str) -> bytes | None: ...
     def set_meta(self, key: str, value: bytes) -> None: ...
+    @property
+    def body_files(self) -> Any: ...
+    def pin_body(
+        self, run: bytes, scope: str, name: bytes, size: int, *, own: bool, labels: Collection[str] = (), crc: int | None = None
+    ) -> None: ...
+    def body(self, scope: str, name: bytes) -> Any: ...
+    def bodies(self, run: bytes | None = None) -> Sequence[Any]: ...
+    def settle_run(self, run: bytes, at: int) -> None: ...
+    def release_bodies(self, before: int) -> None: ...
 
 
 class JournalStore:
-    """A `protocol.store.LinkStore`. On a worker `peer` is the device it is for: child runs that come from it are named after it."""
+    """A `protocol.store.LinkStore`. `scope` is whose bodies these are: a worker keeps those of its devices apart. On a worker `peer` is the
+    device it is for: child runs that come from it are named after it.
+    """
 
-    def __init__(self, journal: JournalPort, peer: bytes = b"") -> None:
+    def __init__(self, journal: JournalPort, scope: str = "own", peer: bytes = b"") -> None:
         self._journal = journal
+        self._scope = scope
         self._peer = peer
+        self._asked: Any = None
+        """The body that was asked for last: the next range is most often of the same."""
 
     async def commit(self, effects: Sequence[Effect]) -> None:
         """Everything a peer will see survives a loss of power before this returns (docs/protocol.md §10)."""
         journal = self._journal
+        kept = [effect for effect in effects if isinstance(effect, Keep)]
+        if kept:
+            await self._keep(kept, effects)
         for effect in effects:
+            if isinstance(effect, Trim):
+                journal.settle_run(effect.run, int(time.time() * 1000))
             if not isinstance(effect, Write):
                 continue
             run, writer, seq, record, _chk = effect
@@ -73,6 +98,16 @@ class JournalStore:
             if record.type == End.TYPE:
                 journal.finish_run(run, _ending(record), ended=int(time.time() * 1000))
         await journal.barrier(full=True)
+
+    async def _keep(self, bodies: Sequence[Keep], effects: Sequence[Effect]) -> None:
+        """Bodies are durable, and pinned, before the records that refer to them."""
+        journal = self._journal
+        for run, ref, data, labels, crc in bodies:
+            await asyncio.to_thread(journal.body_files.keep, self._scope, ref, data)
+            if not journal.knows(run):
+                first = next(effect.record for effect in effects if isinstance(effect, Write) and effect.run == run)
+                self._open_child(run, first)
+            journal.pin_body(run, self._scope, ref, len(data), own=True, labels=labels, crc=crc)
 
     def _open_child(self, run: RunId, record: Encoded) -> None:
         """A child run begins with its SUBMIT, here at the worker; a device creates its child runs itself, with their parents."""
@@ -116,6 +151,49 @@ class JournalStore:
             elif isinstance(record, (Result, Error)) and record.path is not None:
                 attempts.pop(record.path, None)
         return LogHead(run, writer, chks, ended, tuple(attempts.values()))
+
+    # -- bodies
+
+    async def begin_body(self, run: RunId | None, ref: Ref, size: int) -> tuple[int, bool]:
+        if run is not None:
+            self._journal.pin_body(run, self._scope, ref, size, own=False)
+        held, whole = self._journal.body_files.held(self._scope, ref)
+        if held > size and not whole:  # what is here was begun under another size, and one of the two is a lie
+            self._journal.body_files.remove(self._scope, ref)
+            held = 0
+        return held, whole
+
+    async def write_body(self, ref: Ref, off: int, data: bytes) -> None:
+        await asyncio.to_thread(self._journal.body_files.write, self._scope, ref, off, data)
+
+    async def check_body(self, ref: Ref, size: int, crc: int | None) -> bool:
+        good: bool = await asyncio.to_thread(self._journal.body_files.check, self._scope, ref, size, crc)
+        return good
+
+    async def read_body(self, ref: Ref, off: int, length: int) -> BodyPart | None:
+        known = self._asked if self._asked is not None and self._asked.name == ref else self._journal.body(self._scope, ref)
+        if known is None:
+            return None
+        self._asked = known
+        files = self._journal.body_files
+        data = files.read_cached(self._scope, ref, off, length)
+        if data is None:
+            data = await asyncio.to_thread(files.read, self._scope, ref, off, length)
+        return None if data is None else BodyPart(data, known.size, known.labels, known.crc)
+
+    async def load_body(self, ref: Ref) -> bytes | None:
+        data: bytes | None = await asyncio.to_thread(self._journal.body_files.load, self._scope, ref)
+        return data
+
+    async def sweep(self, retention_ms: int) -> int:
+        """Delete the bodies that no run needs: runs that ended, and whose peer has had all of them for that long. How many they were."""
+        now = time.time()
+        self._asked = None
+        self._journal.release_bodies(int(now * 1000) - retention_ms)
+        await self._journal.barrier()
+        needed = {(row.scope, row.name) for row in self._journal.bodies()}
+        removed: int = await asyncio.to_thread(self._journal.body_files.sweep, needed, now - _YOUNG)
+        return removed
 
     async def next_connection(self, above: int = 0) -> int:
         return self._journal.next_conn(above)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket as sockets
 import time
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -18,9 +19,10 @@ from graphs.records import Known
 from graphs.values import Value
 from protocol import codec
 from protocol.errors import Close, RemoteProtocolError
-from protocol.events import Closed, Event, Faulted, GoingAway, NeedRecords
+from protocol.events import BodyBytes, Closed, Event, Faulted, GoingAway, NeedRecords
 from protocol.handshake import read_first_packet
 from protocol.messages import Fault, GraphStatus, Hash, RunId
+from protocol.pull import Puller
 from protocol.session import Conn
 from protocol.store import LinkStore
 
@@ -34,6 +36,8 @@ __all__ = ["Link", "send_last"]
 
 _TEXT_MESSAGE: Final = 1003
 _INTERNAL: Final = 1011
+_UNSENT: Final = 64 * 1024
+"""Bytes that the system takes before it has sent the last ones."""
 
 _log = logging.getLogger("graphferry.link")
 
@@ -49,6 +53,8 @@ class Link:
         self._store = store
         self._on_event = on_event
         self._wake = asyncio.Event()
+        self.bodies = Puller(conn, store, self._hear, self._start)
+        """Values that did not fit into their records."""
         self._idle = asyncio.Event()
         self._idle.set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -173,6 +179,7 @@ class Link:
         if self._sender is not None:
             self._sender.cancel()
         self._socket = socket
+        _keep_short(socket)
         self.retry_ms = None
         self._conn.connected(_now(), number)
         self._sender = asyncio.get_running_loop().create_task(self._send(socket))
@@ -204,8 +211,10 @@ class Link:
             return Closed(end.code, end.reason) if end is not None else Closed(0, "the connection was lost")
 
     def _take(self, packet: bytes, number: int) -> None:
-        self._tell(self._conn.receive(_now(), packet, number))
-        self._poke()
+        events = self._conn.receive(_now(), packet, number)
+        self._tell(events)
+        if not (events and all(type(event) is BodyBytes for event in events)):  # those alone leave nothing to be said
+            self._poke()
 
     async def _learn(self, first: bytes) -> None:
         """Runs of a HELLO that are not in memory are looked up before the session answers about them."""
@@ -230,6 +239,7 @@ class Link:
             self._tell(self._conn.tick(_now()))
             while (packet := self._conn.poll(_now(), socket.transport.get_write_buffer_size())) is not None:
                 await socket.send(packet)
+                self._tell(self._conn.events())
             if (code := self._conn.closing) is not None or self._failure is not None:
                 await socket.close(code if code is not None else _INTERNAL)
                 return
@@ -247,7 +257,7 @@ class Link:
 
     def _poke(self) -> None:
         """Something may have to be committed or sent."""
-        if not self._committing and self._failure is None:
+        if not self._committing and self._failure is None and self._conn.staged > self._conn.durable:
             self._committing = True
             self._start(self._commit())
         self._wake.set()
@@ -283,8 +293,15 @@ class Link:
 
     # -- events
 
+    def _hear(self, events: Sequence[Event]) -> None:
+        """What the session said in answer to a body's bytes."""
+        self._tell(events)
+        self._wake.set()
+
     def _tell(self, events: Sequence[Event]) -> None:
         for event in events:
+            if self.bodies.handle(event):
+                continue
             if isinstance(event, NeedRecords):
                 self._start(self._supply(event))
                 continue
@@ -322,6 +339,14 @@ async def send_last(socket: Socket, fault: Fault, code: int) -> None:
         await socket.close(code, fault.code)
     except ConnectionClosed:
         return  # it is gone already
+
+
+def _keep_short(socket: Socket) -> None:
+    """Let the system's queue before the wire be no longer than ours: what is urgent would wait behind bulk in either."""
+    raw = socket.transport.get_extra_info("socket")
+    option = getattr(sockets, "TCP_NOTSENT_LOWAT", None)
+    if raw is not None and option is not None and raw.family in (sockets.AF_INET, sockets.AF_INET6):
+        raw.setsockopt(sockets.IPPROTO_TCP, option, _UNSENT)
 
 
 def _now() -> int:

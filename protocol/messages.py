@@ -11,12 +11,18 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, IntEnum
 from typing import Any, Final, NamedTuple, TypeAlias
 
+import msgpack
+
 from graphs.records import MAX_UINT, RECORDS, Encoded, Record
-from graphs.values import Value
+from graphs.values import EXT_BLOBREF, Value
 
 __all__ = [
     "CATALOGUE",
     "Ack",
+    "BlobChunk",
+    "BlobNeed",
+    "BlobState",
+    "BodyStatus",
     "Class",
     "Delta",
     "Direction",
@@ -33,6 +39,7 @@ __all__ = [
     "Ping",
     "Pong",
     "PutGraph",
+    "Ref",
     "StateShown",
     "Unhandled",
     "Welcome",
@@ -66,6 +73,17 @@ class GraphStatus(IntEnum):
     OK = 0
     UNKNOWN = 1
     INVALID = 2
+
+
+class BodyStatus(IntEnum):
+    """What one side says of a body: STORED, MISMATCH and ABORT its reader, the others its supplier."""
+
+    STORED = 0
+    MISMATCH = 1
+    REFUSED = 2
+    GONE = 3
+    ABORT = 4
+    WITHHELD = 5
 
 
 class Hello(NamedTuple):
@@ -135,11 +153,11 @@ class Offer(NamedTuple):
 
 
 class PutGraph(NamedTuple):
-    """A graph's canonical bytes. `enc` 0 raw, 1 zlib; `size` of the raw bytes."""
+    """A graph's canonical bytes. `enc` 0 raw, 1 zlib; `size` of the raw bytes. `body`: those bytes, or a BLOBREF of them if they are many."""
 
     h: Hash
     enc: int
-    body: bytes
+    body: GraphBody
     size: int
 
 
@@ -149,6 +167,30 @@ class GraphState(NamedTuple):
     h: Hash
     status: int
     problems: Sequence[Value] | None = None
+
+
+class BlobNeed(NamedTuple):
+    """Send these ranges: [ref, from, length] each. It is the only credit that bulk has."""
+
+    ranges: Sequence[Value]
+
+
+class BlobChunk(NamedTuple):
+    """Bytes of a body from `off` on, of `total`; `crc`: CRC-32 of the whole, with the last chunk of a handle's body."""
+
+    ref: Ref
+    off: int
+    total: int
+    data: bytes
+    crc: int | None = None
+
+
+class BlobState(NamedTuple):
+    """What became of a body: a BodyStatus, and how many bytes of it the sender holds."""
+
+    ref: Ref
+    status: int
+    have: int
 
 
 class Delta(NamedTuple):
@@ -189,6 +231,9 @@ class Unhandled(NamedTuple):
 RunId: TypeAlias = bytes
 StoreId: TypeAlias = bytes
 Hash: TypeAlias = bytes
+Ref: TypeAlias = bytes
+"""The name of a body: its hash (32 bytes), or a handle's id (16 bytes), which says nothing of what is in it."""
+GraphBody: TypeAlias = "bytes | msgpack.ExtType"
 Message: TypeAlias = (
     Hello
     | Welcome
@@ -201,6 +246,9 @@ Message: TypeAlias = (
     | Offer
     | PutGraph
     | GraphState
+    | BlobNeed
+    | BlobChunk
+    | BlobState
     | Delta
     | StateShown
     | Entry
@@ -237,9 +285,9 @@ CATALOGUE: Final[Mapping[int, Kind]] = {
         Kind(0x0A, "OFFER", _DOWN, _C, Offer),
         Kind(0x10, "PUT_GRAPH", _UP, _D, PutGraph),
         Kind(0x11, "GRAPH_STATE", _DOWN, _C, GraphState),
-        Kind(0x13, "BLOB_NEED", _BOTH, _C, None),
-        Kind(0x14, "BLOB_CHUNK", _BOTH, _D, None),
-        Kind(0x15, "BLOB_STATE", _BOTH, _C, None),
+        Kind(0x13, "BLOB_NEED", _BOTH, _C, BlobNeed),
+        Kind(0x14, "BLOB_CHUNK", _BOTH, _D, BlobChunk),
+        Kind(0x15, "BLOB_STATE", _BOTH, _C, BlobState),
         *(
             Kind(type_, name, _BOTH if name in _ANYONE else _UP if type_ < 0x30 else _DOWN, _R, Entry)
             for type_, name in _RECORD_NAMES.items()
@@ -280,6 +328,8 @@ _CHECKS: Mapping[str, Callable[[Value], bool]] = {
     "RunId": lambda value: type(value) is bytes and len(value) == 16,
     "StoreId": lambda value: type(value) is bytes and len(value) == 8,
     "Hash": lambda value: type(value) is bytes and len(value) == 32,
+    "Ref": lambda value: type(value) is bytes and len(value) in (16, 32),
+    "GraphBody": lambda value: type(value) is bytes or (type(value) is msgpack.ExtType and value.code == EXT_BLOBREF),
     "Mapping[str, Value]": lambda value: type(value) is dict,
     "Sequence[Value]": lambda value: type(value) is list,
     "Sequence[Value] | None": lambda value: value is None or type(value) is list,

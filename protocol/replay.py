@@ -34,7 +34,7 @@ from protocol.errors import LocalProtocolError
 from protocol.events import Event, NeedRecords
 from protocol.messages import GraphStatus, RunId, StoreId
 from protocol.session import Conn
-from protocol.store import Effect, LogHead, OpenAttempt, Snapshot, Trim
+from protocol.store import Effect, LogHead, OpenAttempt, Snapshot, Write
 from protocol.tagged import tag, untag
 
 __all__ = ["ANY", "Player", "first_difference", "log_head", "matches", "split"]
@@ -127,7 +127,7 @@ class Player:
     def _commit(self) -> None:
         effects: Sequence[Effect] = self._conn.effects()
         for effect in effects:
-            if not isinstance(effect, Trim):
+            if isinstance(effect, Write):
                 self._logs.setdefault((effect.run, effect.writer), []).append((effect.record, effect.chk))
         if effects:
             self._hear(self._conn.committed(len(effects)))

@@ -20,16 +20,18 @@ from graphs.values import Value, canonical
 from protocol import codec
 from protocol.config import Config
 from protocol.errors import LocalProtocolError, RemoteProtocolError
-from protocol.events import Event
-from protocol.gate import check_record
+from protocol.events import Event, NeedBytes
+from protocol.gate import check_record, travels_whole
 from protocol.handshake import DeviceHello
 from protocol.inbox import Inbox
 from protocol.liveness import Beat
 from protocol.log import OutLog, Run
-from protocol.messages import Fault, GoAway, GraphState, GraphStatus, Hash, Offer, Ping, RunId
+from protocol.messages import Fault, GoAway, GraphState, GraphStatus, Hash, Offer, Ping, PutGraph, Ref, RunId
+from protocol.outbox import DELTA_MS
+from protocol.payload import Body, handle_id, lighten
 from protocol.resume import own_statements
 from protocol.state import Connection, State
-from protocol.store import Effect, Snapshot, Write
+from protocol.store import BodyPart, Effect, Keep, Snapshot, Write
 from protocol.streams import MAX_TOKEN
 
 __all__ = ["Conn"]
@@ -91,6 +93,8 @@ class Conn:
         state.connection = None
         for run in state.runs.values():
             run.disconnected()
+        state.wants.disconnected()
+        state.gives.disconnected()
         state.forget(run for run in state.runs.values() if run.into is not None and run.into.last == 0 and not state.is_device)
 
     def receive(self, now: int, packet: bytes, number: int) -> list[Event]:
@@ -108,12 +112,16 @@ class Conn:
         return state.drain_events()
 
     def poll(self, now: int, buffered: int) -> bytes | None:
-        """The next packet to send, or None; call until None. `buffered`: bytes the socket still holds."""
+        """The next packet to send, or None; call until None, then take `events`. `buffered`: bytes the socket still holds."""
         connection = self._state.connection
         if connection is None:
             return None
         self._put_offer(connection, now)
         packet = connection.outbox.poll(now, buffered, closing=connection.closing is not None)
+        if packet is None and connection.closing is None:
+            chunk = self._state.gives.next(buffered)
+            packet = codec.encode(chunk) if chunk is not None else None
+            connection.looked = now
         if packet is not None:
             connection.liveness.spoke(now)
         return packet
@@ -129,6 +137,8 @@ class Conn:
         if connection is None:
             return None
         due = [connection.liveness.deadline(), connection.outbox.deadline(), connection.drain_at]
+        if self._state.gives.waits:  # the socket was full
+            due.append(connection.looked + DELTA_MS)
         if self._state.offer_changed and connection.offered_at is not None:
             due.append(connection.offered_at + _OFFER_MS)
         due.extend(run.parked for run in self._state.runs.values() if run.parked is not None)
@@ -200,12 +210,18 @@ class Conn:
         known = state.runs.get(run)
         self._check_writer(known, record)
         encoded = encode(record)
-        check_record(record, encoded, labels, state.clear)
+        bodies: Sequence[Body] = ()
+        if labels or not travels_whole(encoded):
+            check_record(record, labels, state.clear)
+            next_seq = known.out.last + 1 if known is not None and known.out is not None else 1
+            record, encoded, bodies = lighten(record, encoded, labels, lambda n: handle_id(run, state.store, next_seq, n))
         if known is None:
             known = state.runs[run] = Run(run)
             known.out = OutLog(run, state.store)
         out = known.out
         assert out is not None
+        for body in bodies:
+            state.stage(Keep(run, body.ref, body.data, body.labels, body.crc), known)
         seq = out.append(encoded)
         out.ended = isinstance(record, End)
         if not state.is_device:
@@ -267,6 +283,48 @@ class Conn:
             raise LocalProtocolError("RUN_UNKNOWN", f"this link has no run {run.hex()}")
         return known.out
 
+    # -- bodies
+
+    def want_body(self, ref: Ref, size: int, have: int) -> list[Event]:
+        """Ask the peer for a body of which `have` bytes are here; it is asked for over every connection until it is here, or refused."""
+        self._state.wants.want(ref, size, have)
+        return self._state.drain_events()
+
+    def drop_body(self, ref: Ref) -> list[Event]:
+        """Nobody wants that body any more; what is here of it stays."""
+        self._state.wants.drop(ref)
+        return self._state.drain_events()
+
+    def body_written(self, ref: Ref, upto: int) -> list[Event]:
+        """Answer `BodyBytes`: the first `upto` bytes are kept."""
+        self._state.wants.written(ref, upto)
+        return self._state.drain_events()
+
+    def body_verified(self, ref: Ref, ok: bool) -> list[Event]:
+        """Answer `BodyWhole`. What is not what its name says was deleted, and is asked for once more."""
+        self._state.wants.verified(ref, ok)
+        return self._state.drain_events()
+
+    def supply_body(self, need: NeedBytes, part: BodyPart | None) -> list[Event]:
+        """Answer `NeedBytes`: what was read, or None if there is no such body for this peer."""
+        data, total, labels, crc = part if part is not None else (None, 0, (), None)
+        self._state.gives.supply(need.ref, need.off, total, data, labels, crc)
+        return self._state.drain_events()
+
+    def graph_part(self, need: NeedBytes) -> BodyPart | None:
+        """The bytes of a large graph that was put here; None if it is no graph's, or may not be sent."""
+        packed = self._state.shelf.packed(need.ref)
+        return None if packed is None else BodyPart(packed[need.off : need.off + need.length], len(packed))
+
+    def graph_here(self, message: PutGraph, packed: bytes) -> list[Event]:
+        """Answer `GraphReferred`: the body it refers to."""
+        self._inbox.graph_here(message, packed)
+        return self._state.drain_events()
+
+    def events(self) -> list[Event]:
+        """What came up in `poll`."""
+        return self._state.drain_events()
+
     # -- the application's side: graphs, offer, drain
 
     def put_graph(self, h: Hash, body: bytes, labels: Collection[str] = ()) -> bool:
@@ -326,9 +384,8 @@ def _size(token: Value) -> int:
     if type(token) is str and token.isascii():
         return len(token) or 1
     size = len(canonical(token))
-    if size > MAX_TOKEN + 8:
+    if size > MAX_TOKEN + 8 or codec.excess([token], size) is not None:
         raise LinkCondition(
             "VALUE_TOO_LARGE", f"A streamed piece of {size:,} bytes, the limit is {MAX_TOKEN:,}.", retryable=False
         )
-    codec.check_inline([token], size, "A streamed piece")
     return size

@@ -12,14 +12,15 @@ from typing import Final
 from graphs.errors import LinkCondition
 from graphs.values import digest
 from protocol.errors import RemoteProtocolError
-from protocol.messages import GraphStatus, Hash, PutGraph, StoreId
+from protocol.messages import GraphStatus, Hash, PutGraph, Ref, StoreId
+from protocol.payload import blobref, reference
 
 __all__ = ["MAX_BODY", "Shelf", "unpack"]
 
 MAX_UNASKED: Final = 32 * 1024
 """Bytes on the wire of a graph that is sent before anybody asked."""
 MAX_BODY: Final = 192 * 1024
-"""Bytes on the wire of any graph while there are no blobs."""
+"""Bytes on the wire of a graph that comes with its message; a larger one is pulled."""
 MAX_HELD: Final = 4096
 """Graphs remembered to be in a worker's store: forgetting one costs sending it again."""
 MAX_ASKED: Final = 1024
@@ -33,7 +34,7 @@ _DOMAIN: Final = b"graphferry.graph.1\n"
 class Shelf:
     """A device's graphs and what it knows about the worker's."""
 
-    __slots__ = ("_asked", "_bodies", "_clear", "_held", "_labels", "_peer", "_told")
+    __slots__ = ("_asked", "_bodies", "_clear", "_held", "_labels", "_large", "_peer", "_told")
 
     def __init__(
         self, clear: Callable[[Collection[str]], bool], peer: StoreId | None, held: Iterable[tuple[StoreId, Hash]] = ()
@@ -42,6 +43,7 @@ class Shelf:
         self._peer = peer
         self._bodies: dict[Hash, PutGraph] = {}
         self._labels: dict[Hash, tuple[str, ...]] = {}
+        self._large: dict[Ref, tuple[Hash, bytes]] = {}
         self._held: dict[StoreId, dict[Hash, None]] = {}
         for store, h in held:
             self._held.setdefault(store, {})[h] = None
@@ -63,7 +65,10 @@ class Shelf:
         if labels and not self._clear(labels):
             return False, None
         if h not in self._bodies:
-            self._bodies[h] = _pack(h, body)
+            message, packed = _pack(h, body)
+            self._bodies[h] = message
+            if (named := reference(message.body)) is not None:
+                self._large[named.ref] = h, packed
             self._labels[h] = tuple(labels)
         return True, self._bodies[h] if (h in self._asked or self._wants(h)) and self._send(h) else None
 
@@ -74,8 +79,10 @@ class Shelf:
             held[h] = None
             if len(held) > MAX_HELD:
                 del held[next(iter(held))]
-            self._bodies.pop(h, None)
+            known = self._bodies.pop(h, None)
             self._labels.pop(h, None)
+            if known is not None and (named := reference(known.body)) is not None:
+                self._large.pop(named.ref, None)
             return False, None
         held.pop(h, None)
         self._told.discard(h)
@@ -86,10 +93,16 @@ class Shelf:
             return True, None
         return False, self._bodies[h] if self._send(h) else None
 
+    def packed(self, ref: Ref) -> bytes | None:
+        """The bytes of a large graph that the peer pulls; None if there is none of that name, or the gate refuses it now."""
+        h, packed = self._large.get(ref, (None, None))
+        return None if h is None or (self._labels[h] and not self._clear(self._labels[h])) else packed
+
     def _wants(self, h: Hash) -> bool:
         if h in self._told or h in self._held.get(self._peer or b"", ()):
             return False
-        return len(self._bodies[h].body) <= MAX_UNASKED
+        body = self._bodies[h].body
+        return type(body) is bytes and len(body) <= MAX_UNASKED
 
     def _send(self, h: Hash) -> bool:
         # asked again at every exit: what a peer is cleared for may have changed since the graph was put here
@@ -100,24 +113,29 @@ class Shelf:
         return True
 
 
-def _pack(h: Hash, body: bytes) -> PutGraph:
-    packed = zlib.compress(body, 1)
-    message = PutGraph(h, 1, packed, len(body)) if len(packed) < len(body) else PutGraph(h, 0, body, len(body))
-    if len(message.body) > MAX_BODY or len(body) > MAX_SIZE:
+def _pack(h: Hash, body: bytes) -> tuple[PutGraph, bytes]:
+    """The message that brings a graph, and the bytes it brings or refers to."""
+    if len(body) > MAX_SIZE:
         raise LinkCondition(
             "VALUE_TOO_LARGE",
-            f"This graph has {len(message.body):,} bytes after compression, the link takes {MAX_BODY:,}.",
+            f"This graph has {len(body):,} bytes, the link takes {MAX_SIZE:,}.",
             retryable=False,
             hint="Keep large static values out of the graph: pass them as inputs of the run.",
         )
-    return message
+    packed = zlib.compress(body, 1)
+    enc, packed = (1, packed) if len(packed) < len(body) else (0, body)
+    brought = packed if len(packed) <= MAX_BODY else blobref(digest(packed), len(packed))
+    return PutGraph(h, enc, brought, len(body)), packed
 
 
-def unpack(message: PutGraph) -> bytes:
-    """The canonical bytes a PUT_GRAPH carries. Raises RemoteProtocolError GRAPH_INVALID if they are too many or hash to something else."""
+def unpack(message: PutGraph, packed: bytes) -> bytes:
+    """The canonical bytes of the graph that a PUT_GRAPH brings or refers to.
+
+    Raises RemoteProtocolError GRAPH_INVALID if they are too many or hash to something else.
+    """
     if message.size > MAX_SIZE:
         raise RemoteProtocolError("GRAPH_INVALID", f"a graph of {message.size:,} bytes, the limit is {MAX_SIZE:,}")
-    body = message.body
+    body = packed
     if message.enc == 1:
         inflater = zlib.decompressobj()
         try:

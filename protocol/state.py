@@ -11,16 +11,17 @@ from typing import NamedTuple
 
 from graphs.records import Record
 from graphs.values import Value
+from protocol.bodies import Gives, Wants
 from protocol.codec import LOWEST_LIMITS
 from protocol.config import Config, Role
 from protocol.errors import RemoteProtocolError
 from protocol.events import Diverged, Event, Faulted, Got
 from protocol.liveness import Liveness
 from protocol.log import InLog, OutLog, Run
-from protocol.messages import Fault, Hash, RunId, StoreId
+from protocol.messages import Fault, Hash, Message, RunId, StoreId
 from protocol.outbox import Outbox
 from protocol.shelf import Shelf
-from protocol.store import Effect, LogHead, Snapshot, Trim
+from protocol.store import Effect, Keep, LogHead, Snapshot, Trim
 
 __all__ = ["Connection", "State"]
 
@@ -43,6 +44,8 @@ class Connection:
         self.closing: int | None = None
         """The close code, once the connection is to end."""
         self.pings = 0
+        self.looked = now
+        """When chunks of bodies were last looked for."""
         self.offered_at: int | None = None
         self.drain_at: int | None = None
 
@@ -72,6 +75,8 @@ class State:
         self.draining: int | None = None
         """On a worker that takes no new runs: when to come back, in ms."""
         self.shelf = Shelf(self.clear, snapshot.peer, snapshot.held)
+        self.wants = Wants(self._say, self._tell)
+        self.gives = Gives(self.clear, self._say, self._tell)
         self.wanted: set[Hash] = set()
         """On a worker: graphs it asked for and did not get yet."""
         self.staged = 0
@@ -89,6 +94,14 @@ class State:
     def clear(self, labels: Collection[str]) -> bool:
         """The gate, asked about this peer."""
         return self.config.clear(labels, self.config.peer)
+
+    def _say(self, message: Message) -> None:
+        """Control, while there is a connection that may carry it; without one it is said anew later."""
+        if self.connection is not None and self.connection.greeted:
+            self.connection.outbox.control(message)
+
+    def _tell(self, event: Event) -> None:
+        self.events.append(event)
 
     def learn(self, snapshot: Snapshot) -> None:
         """Take in runs of the store that are not here yet."""
@@ -128,7 +141,7 @@ class State:
         self.durable += count
         for _ in range(count):
             effect, run, record = self._taken.popleft()
-            if isinstance(effect, Trim):
+            if isinstance(effect, (Trim, Keep)):
                 continue
             if record is None:
                 assert run.out is not None

@@ -1,4 +1,4 @@
-"""The port to the journal: what the session asks to be made durable, and what it needs to know when it starts.
+"""The port to the journal and to the bodies beside it: what the session asks to be made durable, and what it needs to know when it starts.
 
 The session writes nothing itself. It hands out effects, the owner of the session commits them in one transaction and says so; only then may
 a record be sent or acknowledged (docs/protocol.md §10, §20).
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
 from graphs.records import Encoded
-from protocol.messages import Hash, RunId, StoreId
+from protocol.messages import Hash, Ref, RunId, StoreId
 
-__all__ = ["Effect", "LinkStore", "LogHead", "OpenAttempt", "Snapshot", "Trim", "Write"]
+__all__ = ["BodyPart", "Effect", "Keep", "LinkStore", "LogHead", "OpenAttempt", "Snapshot", "Trim", "Write"]
 
 
 class Write(NamedTuple):
@@ -34,7 +34,26 @@ class Trim(NamedTuple):
     seq: int
 
 
-Effect: TypeAlias = Write | Trim
+class Keep(NamedTuple):
+    """A body that a record of this run refers to, to be durable with it: the run pins it, and the peer may ask for it."""
+
+    run: RunId
+    ref: Ref
+    data: bytes
+    labels: tuple[str, ...]
+    crc: int
+
+
+Effect: TypeAlias = Write | Trim | Keep
+
+
+class BodyPart(NamedTuple):
+    """Some bytes of a body of `total` bytes that this side supplies; `labels` and `crc` as it was kept."""
+
+    data: bytes
+    total: int
+    labels: tuple[str, ...] = ()
+    crc: int | None = None
 
 
 class OpenAttempt(NamedTuple):
@@ -82,6 +101,24 @@ class LinkStore(Protocol):
 
     async def find(self, runs: Collection[RunId]) -> Snapshot:
         """What is durable of these runs, finished ones included. Runs the store does not know are left out."""
+
+    async def begin_body(self, run: RunId | None, ref: Ref, size: int) -> tuple[int, bool]:
+        """A body is wanted, and pinned by the run: how many bytes of it are here, and whether it is whole and was looked at.
+
+        Raises JournalError, here and in what follows.
+        """
+
+    async def write_body(self, ref: Ref, off: int, data: bytes) -> None:
+        """Add bytes at the end of what is here."""
+
+    async def check_body(self, ref: Ref, size: int, crc: int | None) -> bool:
+        """Whether a body whose bytes are all here is what its name says; then it is durable, else it is deleted."""
+
+    async def read_body(self, ref: Ref, off: int, length: int) -> BodyPart | None:
+        """A range of a body that a record of this side refers to; None if there is none of that name for this peer."""
+
+    async def load_body(self, ref: Ref) -> bytes | None:
+        """A whole body; None if it is not here."""
 
     async def next_connection(self, above: int = 0) -> int:
         """A number for the next connection, durably higher than any given before and than `above`. Only devices need it."""

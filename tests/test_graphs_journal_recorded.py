@@ -94,3 +94,11 @@ def test_a_recorded_file_is_opened_read_and_continued(number: int, tmp_path: Pat
         last = len(logs[journal.store_id.hex()])
         assert journal.write(run, encode(record_from_json(logs[journal.store_id.hex()][0]["means"]))) == last + 1
         assert journal.next_conn() == 1
+
+
+@pytest.mark.parametrize("number", [each for each in FORMATS if each >= 2])
+def test_a_recorded_run_still_needs_its_bodies(number: int, tmp_path: Path) -> None:
+    restore(number, tmp_path / "journal.db")
+    with Journal.open(tmp_path / "journal.db") as journal:
+        (row,) = journal.bodies(parse_run_id(sample(number)["run"]))
+        assert row == ("own", b"i" * 16, 120, ("private",), 7)

@@ -16,6 +16,9 @@ from protocol.errors import FAULTS, RemoteProtocolError
 from protocol.messages import (
     CATALOGUE,
     Ack,
+    BlobChunk,
+    BlobNeed,
+    BlobState,
     Delta,
     Entry,
     Fault,
@@ -55,6 +58,11 @@ EXAMPLES: list[Message] = [
     PutGraph(bytes(32), 1, b"packed", 900),
     GraphState(bytes(32), 2, [["a.b", "AGENT_UNKNOWN", "no such agent"]]),
     GraphState(bytes(32), 0),
+    BlobNeed([[bytes(32), 0, 262_144], [bytes(16), 65_536, 1]]),
+    BlobChunk(bytes(32), 0, 5, b"bytes"),
+    BlobChunk(bytes(16), 65_536, 65_541, b"bytes", 0xFFFFFFFF),
+    BlobState(bytes(32), 3, 0),
+    PutGraph(bytes(32), 1, msgpack.ExtType(1, b"\x92"), 900_000),
     Delta(1, 3, 0, ["The", " tide"]),
     Delta(1, 3, 2, [" rises and falls"], 3),
     Delta(1, 3, 2, [{"row": [1, 2]}, b"\x00"]),
@@ -111,7 +119,7 @@ def test_unknown_types_are_records_skipped_or_unhandled() -> None:
     assert encode(unknown) == b"\x94\x36\x01\x05\x07"
     for type_ in (0x3A, 0x3F, 0x60, 0x6F, 0x70, 0x7F):
         assert decode(bytes((0x91, type_))) == []
-    for type_ in (0x00, 0x09, 0x13, 0x14, 0x15, 0x1F, 0x40, 0x44, 0x5F):
+    for type_ in (0x00, 0x09, 0x12, 0x16, 0x1F, 0x40, 0x44, 0x5F):
         assert decode(bytes((0x91, type_))) == [Unhandled(type_)]
 
 

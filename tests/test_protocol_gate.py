@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from graphs.errors import LinkCondition
-from graphs.records import Close, Input
+from graphs.records import Input
 from protocol.events import (
-    Faulted,
     GraphReceived,
 )
 from protocol.messages import Delta, PutGraph
@@ -66,51 +65,3 @@ def test_a_policy_that_was_withdrawn_stops_a_graph_on_its_way() -> None:
     pair.connect()
     pair.settle()
     assert not pair.worker.seen(GraphReceived)
-
-
-# -- values that cannot travel are refused before they are in the log
-
-
-@pytest.mark.parametrize(
-    ("value", "says"),
-    [("x" * 70_000, "bytes"), ([0] * 4097, "entries"), ({str(n): 0 for n in range(4097)}, "entries"), (b"x" * 66_000, "bytes")],
-    ids=["text", "list", "map", "bytes"],
-)
-def test_a_value_over_the_limits_is_refused_with_a_reason(value: object, says: str) -> None:
-    pair, run = running()
-    with pytest.raises(LinkCondition, match=says) as caught:
-        pair.device.conn.append(run, Input("node", 4, value))
-    assert caught.value.condition == "VALUE_TOO_LARGE"
-    assert "node" in caught.value.message
-    pair.device.append(run, Close(None))
-    pair.settle()
-    assert pair.worker.records(run, DEVICE)[1:] == [Close(None)]
-
-
-def nested(levels: int) -> object:
-    value: object = 0
-    for _ in range(levels):
-        value = [value]
-    return value
-
-
-@pytest.mark.parametrize("levels", [34, 35])
-def test_depth_is_limited(levels: int) -> None:
-    pair, run = running()
-    if levels > 34:
-        with pytest.raises(LinkCondition, match="nested"):
-            pair.device.conn.append(run, Input("a", 4, nested(levels)))
-        return
-    pair.device.append(run, Input("a", 4, nested(levels)))
-    pair.settle()
-    assert pair.worker.records(run, DEVICE)[1:] == [Input("a", 4, nested(levels))]
-
-
-def test_the_largest_record_travels() -> None:
-    pair, run = running()
-    pair.device.append(run, Input("a", 4, "x" * (64 * 1024 - 6)))
-    with pytest.raises(LinkCondition):
-        pair.device.conn.append(run, Input("a", 4, "x" * (64 * 1024 - 5)))
-    pair.settle()
-    assert len(pair.worker.records(run, DEVICE)) == 2
-    assert not pair.worker.seen(Faulted)

@@ -12,13 +12,16 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from protocol import resume
+from protocol.bodies import Gives, Wants, _Want as Want
 from protocol.handshake import Statement
 from protocol.log import InLog, OutLog
 from protocol.session import Conn
 from protocol.state import State
 from protocol.store import Trim
 from protocol.streams import Stream
+from wire.body_machine import Bodies
 from wire.machine import Rollback, Strict
+from wire.memory_store import MemoryStore
 
 
 def explore(machine: type[RuleBasedStateMachine], examples: int, *, hunting: bool = False) -> None:
@@ -40,6 +43,10 @@ def explore(machine: type[RuleBasedStateMachine], examples: int, *, hunting: boo
 
 def test_every_schedule_keeps_the_invariants() -> None:
     explore(Strict, 150)
+
+
+def test_every_schedule_brings_the_bodies() -> None:
+    explore(Bodies, 60)
 
 
 def test_a_store_that_went_back_in_time_is_noticed() -> None:
@@ -155,6 +162,65 @@ def no_checksum() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def ask_from_the_beginning() -> Iterator[None]:
+    again = Want.again
+
+    with patch.object(Want, "again", lambda self, have: again(self, 0)):
+        yield
+
+
+@contextmanager
+def take_bodies_unseen() -> Iterator[None]:
+    def mutant(self: MemoryStore, ref: bytes, crc: int | None) -> bool:
+        self.bodies[ref] = self.parts.pop(ref, b"")
+        return True
+
+    with patch.object(MemoryStore, "looked", mutant):
+        yield
+
+
+@contextmanager
+def forget_what_is_wanted() -> Iterator[None]:
+    with patch.object(Wants, "connected", lambda self: None):
+        yield
+
+
+@contextmanager
+def go_on_for_the_last_connection() -> Iterator[None]:
+    with patch.object(Gives, "disconnected", lambda self: None):
+        yield
+
+
+@contextmanager
+def send_more_than_asked() -> Iterator[None]:
+    supply = Gives.supply
+
+    def mutant(self: Gives, *given: Any) -> None:
+        before = len(self._ready)
+        supply(self, *given)
+        if len(self._ready) > before:
+            self._ready.append(self._ready[-1])
+
+    with patch.object(Gives, "supply", mutant):
+        yield
+
+
+@contextmanager
+def ask_the_gate_once() -> Iterator[None]:
+    with patch.object(Gives, "_passes", lambda *_: True):
+        yield
+
+
+@contextmanager
+def name_everything_by_its_hash() -> Iterator[None]:
+    from protocol import payload
+
+    body = payload._body
+    with patch.object(payload, "_body", lambda value, _labels, handle: body(value, (), handle)):
+        yield
+
+
 MUTANTS: list[tuple[Callable[[], Any], type[RuleBasedStateMachine]]] = [
     (send_before_commit, Strict),
     (acknowledge_before_commit, Strict),
@@ -166,6 +232,13 @@ MUTANTS: list[tuple[Callable[[], Any], type[RuleBasedStateMachine]]] = [
     (ignore_what_is_shown, Strict),
     (forget_what_was_sent, Strict),
     (no_checksum, Rollback),
+    (ask_from_the_beginning, Bodies),
+    (take_bodies_unseen, Bodies),
+    (forget_what_is_wanted, Bodies),
+    (go_on_for_the_last_connection, Bodies),
+    (send_more_than_asked, Bodies),
+    (ask_the_gate_once, Bodies),
+    (name_everything_by_its_hash, Bodies),
 ]
 
 

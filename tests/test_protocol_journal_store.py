@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import pytest
 
 from graphs.journal import Journal
 from graphs.journal.ids import new_run_id
+from graphs.journal.reader import BodyRow
 from graphs.records import Close, Encoded, End, EndStatus, Error, Event, Known, Result, State, Submit, chain, encode
 from protocol.journal_store import JournalStore
-from protocol.store import Effect, OpenAttempt, Trim, Write
+from protocol.payload import lighten
+from protocol.store import BodyPart, Effect, Keep, OpenAttempt, Trim, Write
 
 PEER = b"\x01" * 8
 H = bytes(range(32))
@@ -125,3 +128,71 @@ def test_graphs_that_workers_hold_are_remembered_the_newest_longest(tmp_path: Pa
         held = list(asyncio.run(JournalStore(journal).find(())).held)
     assert len(held) == 256
     assert held[-1] == (PEER, graphs[-1])
+
+
+# -- bodies
+
+VALUE = "x" * 100_000
+
+
+def kept(run: bytes) -> tuple[list[Effect], Keep]:
+    """A run's first record, with a value beside it."""
+    record = Submit("", H, {"a": [9, VALUE]}, {})
+    light, _, (body,) = lighten(record, encode(record), (), lambda _: b"")
+    keep = Keep(run, body.ref, body.data, body.labels, body.crc)
+    return [keep, *writes(run, PEER, [light])], keep
+
+
+def test_a_body_is_durable_with_its_record_and_may_be_asked_for(tmp_path: Path) -> None:
+    run = new_run_id()
+    with Journal.open(tmp_path / "journal.db") as journal:
+        store = JournalStore(journal, "one")
+        effects, keep = kept(run)
+        asyncio.run(store.commit(effects))
+        assert journal.bodies(run) == [BodyRow("one", keep.ref, len(keep.data), (), keep.crc)]
+        part = BodyPart(keep.data[60_000:70_000], len(keep.data), (), keep.crc)
+        for _ in range(2):
+            assert asyncio.run(store.read_body(keep.ref, 60_000, 10_000)) == part
+        assert asyncio.run(store.load_body(keep.ref)) == keep.data
+        other = JournalStore(journal, "two")
+        assert asyncio.run(other.read_body(keep.ref, 0, 5)) is None
+        assert asyncio.run(other.load_body(keep.ref)) is None
+
+
+def test_what_was_pulled_is_not_given_away_again(tmp_path: Path) -> None:
+    """A body here that only a peer's record refers to is nobody else's to ask for."""
+    run = new_run_id()
+    with Journal.open(tmp_path / "journal.db") as journal:
+        store = JournalStore(journal, "one")
+        _, keep = kept(run)
+        asyncio.run(store.commit(writes(run, PEER, [submit()])))
+        assert asyncio.run(store.begin_body(run, keep.ref, len(keep.data))) == (0, False)
+        asyncio.run(store.write_body(keep.ref, 0, keep.data))
+        assert asyncio.run(store.begin_body(run, keep.ref, len(keep.data))) == (len(keep.data), False)
+        assert asyncio.run(store.check_body(keep.ref, len(keep.data), None))
+        assert asyncio.run(store.begin_body(run, keep.ref, len(keep.data))) == (len(keep.data), True)
+        assert asyncio.run(store.read_body(keep.ref, 0, 5)) is None
+        assert [row.name for row in journal.bodies(run)] == [keep.ref]
+
+
+def test_more_than_the_reference_says_is_begun_anew(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "journal.db") as journal:
+        store = JournalStore(journal)
+        asyncio.run(store.write_body(H, 0, b"too much"))
+        assert asyncio.run(store.begin_body(None, H, 3)) == (0, False)
+
+
+def test_bodies_go_when_the_retention_of_their_run_is_over(tmp_path: Path) -> None:
+    run = new_run_id()
+    with Journal.open(tmp_path / "journal.db") as journal:
+        store = JournalStore(journal)
+        effects, keep = kept(run)
+        asyncio.run(store.commit(effects))
+        for path in journal.body_files.folder.glob("*/*"):
+            os.utime(path, (0, 0))
+        assert asyncio.run(store.sweep(0)) == 0, "a run that is not over needs them"
+        asyncio.run(store.commit([Trim(run, journal.store_id, 1)]))
+        assert asyncio.run(store.sweep(1_000_000)) == 0
+        assert asyncio.run(store.sweep(-1_000)) == 1
+        assert asyncio.run(store.load_body(keep.ref)) is None
+        assert journal.knows(run)

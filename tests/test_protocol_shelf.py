@@ -6,13 +6,14 @@ import pytest
 
 from graphs.errors import LinkCondition
 from graphs.records import Submit
+from graphs.values import canonical, digest
 from protocol import codec
 from protocol.events import (
     GraphJudged,
     GraphReceived,
     NeedGraph,
 )
-from protocol.messages import Entry, GraphState, GraphStatus, Hello, Log, PutGraph
+from protocol.messages import BlobChunk, Entry, GraphState, GraphStatus, Hello, Log, PutGraph
 from wire.pair import DEVICE, GRAPH, GRAPH_HASH, Pair, connected, run_id, running
 
 
@@ -96,12 +97,56 @@ def test_a_zlib_bomb_is_not_inflated() -> None:
     assert answer.status == GraphStatus.INVALID
 
 
-def test_a_graph_too_large_for_the_link_is_refused_here() -> None:
+def big_graph(size: int) -> tuple[bytes, bytes]:
+    """Canonical bytes of a graph that hardly shrink, and their name."""
     import random
 
+    body = canonical({"nodes": {"n": {"value": random.Random(1).randbytes(size // 2).hex()}}})
+    return digest(b"graphferry.graph.1\n" + body), body
+
+
+def test_a_large_graph_is_pulled_when_it_is_asked_for() -> None:
     pair = connected()
-    with pytest.raises(LinkCondition, match="compression") as caught:
-        pair.device.conn.put_graph(bytes(32), random.Random(1).randbytes(200_000))
+    h, body = big_graph(1_000_000)
+    assert pair.device.conn.put_graph(h, body)
+    pair.settle()
+    assert not [message for message in pair.said(DEVICE) if isinstance(message, PutGraph)]
+    pair.worker.conn.graph_state(h, GraphStatus.UNKNOWN)
+    pair.settle()
+    assert [event.body for event in pair.worker.seen(GraphReceived)] == [body]
+    chunks = [message for message in pair.said(DEVICE) if isinstance(message, BlobChunk)]
+    assert sum(len(chunk.data) for chunk in chunks) < 600_000
+    pair.worker.conn.graph_state(h, GraphStatus.OK)
+    pair.settle()
+
+
+def test_a_large_graph_whose_bytes_are_others_is_refused() -> None:
+    pair = connected()
+    h, body = big_graph(600_000)
+    assert pair.device.conn.put_graph(bytes(32), body)
+    pair.worker.conn.graph_state(bytes(32), GraphStatus.UNKNOWN)
+    pair.settle()
+    assert not pair.worker.seen(GraphReceived)
+    assert [event.status for event in pair.device.seen(GraphJudged)] == [GraphStatus.INVALID]
+    assert h != bytes(32)
+
+
+def test_a_withdrawn_policy_stops_a_large_graph_too() -> None:
+    allowed = {"now": True}
+    pair = connected(device={"clear": lambda labels, peer: allowed["now"]})
+    h, body = big_graph(600_000)
+    assert pair.device.conn.put_graph(h, body, ["pii"])
+    pair.worker.conn.graph_state(h, GraphStatus.UNKNOWN)
+    pair.flush()
+    allowed["now"] = False
+    pair.settle()
+    assert not [message for message in pair.said(DEVICE) if isinstance(message, BlobChunk)]
+
+
+def test_a_graph_too_large_for_the_link_is_refused_here() -> None:
+    pair = connected()
+    with pytest.raises(LinkCondition, match="4,194,304") as caught:
+        pair.device.conn.put_graph(bytes(32), bytes(4 * 1024 * 1024 + 1))
     assert caught.value.condition == "VALUE_TOO_LARGE"
 
 

@@ -60,9 +60,14 @@ def _packets(stream: bytes) -> Iterator[bytes]:
 
 
 class Tap:
-    """The proxy. `url` is where the device connects, `connections` are all that were made, in order."""
+    """The proxy. `url` is where the device connects, `connections` are all that were made, in order.
 
-    def __init__(self, url: str) -> None:
+    With `stall` ("up" or "down", bytes) a connection stands still once so many bytes went that way; `stalled` tells.
+    """
+
+    def __init__(self, url: str, stall: tuple[str, int] | None = None) -> None:
+        self._stall = stall or ("", 0)
+        self.stalled = threading.Event()
         scheme, _, rest = url.partition("://")
         address, _, path = rest.partition("/")
         host, _, port = address.rpartition(":")
@@ -88,9 +93,24 @@ class Tap:
             self._sockets += [device, worker]
             connection = Connection()
             self.connections.append(connection)
-            for source, target, kept in ((device, worker, connection.up), (worker, device, connection.down)):
-                self._threads.append(threading.Thread(target=_pump, args=(source, target, kept), daemon=True))
+            for way, source, target, kept in (("up", device, worker, connection.up), ("down", worker, device, connection.down)):
+                most = self._stall[1] if way == self._stall[0] else None
+                self._threads.append(threading.Thread(target=self._pump, args=(source, target, kept, most), daemon=True))
                 self._threads[-1].start()
+
+    def _pump(self, source: socket.socket, target: socket.socket, kept: bytearray, most: int | None) -> None:
+        try:
+            while data := source.recv(65536):
+                if most is not None and len(kept) + len(data) > most:
+                    most = 0  # all that comes from now on is lost, as with a cable that was pulled
+                    self.stalled.set()
+                    continue
+                kept += data
+                target.sendall(data)
+        except OSError:
+            pass  # cut, or one side is gone
+        _shut(source)
+        _shut(target)
 
     def cut(self) -> None:
         """Cut all connections now; new ones are still taken."""
@@ -108,17 +128,6 @@ class Tap:
             each.close()
 
 
-def _pump(source: socket.socket, target: socket.socket, kept: bytearray) -> None:
-    try:
-        while data := source.recv(65536):
-            kept += data
-            target.sendall(data)
-    except OSError:
-        pass  # cut, or one side is gone
-    _shut(source)
-    _shut(target)
-
-
 def _shut(each: socket.socket) -> None:
     try:
         each.shutdown(socket.SHUT_RDWR)
@@ -127,9 +136,9 @@ def _shut(each: socket.socket) -> None:
 
 
 @contextmanager
-def tap(url: str) -> Iterator[Tap]:
+def tap(url: str, stall: tuple[str, int] | None = None) -> Iterator[Tap]:
     """A tap on the link to the worker at `url`."""
-    each = Tap(url)
+    each = Tap(url, stall)
     try:
         yield each
     finally:

@@ -18,6 +18,7 @@ from graphs.journal.ids import run_id_text
 from graphs.jstext import json_text
 from graphs.records import End, Error, Event, Record, Result, State, Submit
 from graphs.values import clean
+from protocol.payload import reference
 
 __all__ = ["add_arguments", "main"]
 
@@ -163,4 +164,11 @@ def _entry(place: str, record: Record) -> dict[str, Any] | None:
 
 
 def _shown(value: Any) -> Any:
-    return f"<{len(value)} bytes>" if isinstance(value, bytes) else value
+    """A value as JSON can say it; a large one is beside the journal, or still where it was made."""
+    if isinstance(value, bytes):
+        return f"<{len(value)} bytes>"
+    if (named := reference(value)) is not None:
+        return f"<a value of {named.size:,} bytes>"
+    if isinstance(value, dict):
+        return {key: _shown(each) for key, each in value.items()}
+    return [_shown(each) for each in value] if isinstance(value, list) else value

@@ -20,7 +20,7 @@ from graphs.journal.schema import SEQ_BITS, connect_reader, unreadable
 from graphs.records import Record, chain, decode
 from graphs.values import Value, digest
 
-__all__ = ["Entry", "Head", "Logged", "Reader", "RunRow", "StoredGraph", "graph_address"]
+__all__ = ["BodyRow", "Entry", "Head", "Logged", "Reader", "RunRow", "StoredGraph", "graph_address"]
 
 _PAGE: Final = 512
 _SELECT_RUNS: Final = "SELECT run, parent, role, graph, name, status, started, ended, exit_info FROM runs"
@@ -53,6 +53,16 @@ class StoredGraph:
     body: bytes
     source: str | None
     file: str | None
+
+
+class BodyRow(NamedTuple):
+    """A body a run needs: whose it is, its name, its size in bytes; a handle's have labels and a CRC-32."""
+
+    scope: str
+    name: bytes
+    size: int
+    labels: tuple[str, ...]
+    crc: int | None
 
 
 class Head(NamedTuple):
@@ -144,6 +154,17 @@ class Reader:
         )
         return dict(self._query(query, (run,)))
 
+    def body(self, scope: str, name: bytes) -> BodyRow | None:
+        """What is known of a body that a record of this store refers to; None if there is none of that name."""
+        query = "SELECT scope, name, size, labels, crc FROM bodies WHERE name = ? AND scope = ? AND own = 1 LIMIT 1"
+        rows = self._query(query, (name, scope))
+        return _body_row(rows[0]) if rows else None
+
+    def bodies(self, run: bytes | None = None) -> list[BodyRow]:
+        """The bodies that a run needs, or all."""
+        rows = self._query("SELECT scope, name, size, labels, crc FROM bodies WHERE ?1 IS NULL OR run = ?1", (run,))
+        return [_body_row(row) for row in rows]
+
     def heads(self, run: bytes | None = None) -> list[Head]:
         """The heads of all logs, or of a run's, by run and writer: what is durable here (docs/protocol.md §6, §11)."""
         rows = self._query(_SELECT_HEADS + " WHERE ?1 IS NULL OR logs.run = ?1 ORDER BY logs.run, writer", (run,))
@@ -210,6 +231,11 @@ class Reader:
 def graph_address(body: bytes) -> bytes:
     """The hash by which a graph with these canonical bytes is known (docs/protocol.md §7)."""
     return digest(b"graphferry.graph.1\n" + body)
+
+
+def _body_row(row: tuple[Any, ...]) -> BodyRow:
+    scope, name, size, labels, crc = row
+    return BodyRow(scope, name, size, tuple(json.loads(labels)) if labels else (), crc)
 
 
 def _run_row(row: tuple[Any, ...]) -> RunRow:

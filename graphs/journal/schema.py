@@ -78,7 +78,27 @@ def m001_first(db: sqlite3.Connection) -> None:
     db.execute("INSERT INTO store (one, id) VALUES (1, ?)", (secrets.token_bytes(8),))
 
 
-MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (m001_first,)
+def m002_bodies(db: sqlite3.Connection) -> None:
+    for statement in (
+        # Which run needs which body (graphs.journal.bodies has the bytes). `own`: a record of this store refers to it, so peers may ask for it.
+        """CREATE TABLE bodies (
+            run BLOB NOT NULL REFERENCES runs (run) ON DELETE CASCADE,
+            name BLOB NOT NULL,
+            scope TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            own INTEGER NOT NULL,
+            labels TEXT,
+            crc INTEGER,
+            PRIMARY KEY (run, name)
+        ) WITHOUT ROWID""",
+        "CREATE INDEX bodies_name ON bodies (name)",
+        # When the peer held the whole log, END included: retention begins (ms since 1970).
+        "ALTER TABLE runs ADD COLUMN settled INTEGER",
+    ):
+        db.execute(statement)
+
+
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (m001_first, m002_bodies)
 
 
 def connect(path: Path, synchronous: Synchronous) -> sqlite3.Connection:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from graphs.errors import JournalError
+from graphs.journal.bodies import BodyFiles
 from graphs.journal.ids import run_id_text
 from graphs.journal.reader import Reader, graph_address
 from graphs.journal.schema import SEQ_BITS, Synchronous, connect
@@ -64,6 +65,8 @@ class Journal(Reader):
         """Not for callers; see `open`."""
         super().__init__(path)
         self.store_id = db.execute("SELECT id FROM store").fetchone()[0]
+        self.body_files = BodyFiles(path)
+        """The bytes of bodies; which run needs which is in the journal (`pin_body`)."""
         self._writer = Writer(path, db, synchronous)
         self._mutex = self._writer.mutex
         self._logs: dict[tuple[bytes, bytes], Log] = {}
@@ -177,6 +180,32 @@ class Journal(Reader):
         with self._mutex:
             self._writer.push(Statement(sql, ()))
 
+    def pin_body(
+        self, run: bytes, scope: str, name: bytes, size: int, *, own: bool, labels: Collection[str] = (), crc: int | None = None
+    ) -> None:
+        """Queues that a run needs a body; `own` if a record of this store refers to it, so that its peer may ask for it.
+
+        Nothing if there is no such run any more.
+        """
+        sql = (
+            "INSERT INTO bodies (run, name, scope, size, own, labels, crc) SELECT run, ?, ?, ?, ?, ?, ? FROM runs WHERE run = ?"
+            " ON CONFLICT DO UPDATE SET own = max(own, excluded.own)"
+        )
+        words = json.dumps(list(labels)) if labels else None
+        with self._mutex:
+            self._writer.push(Statement(sql, (name, scope, size, int(own), words, crc, run)))
+
+    def settle_run(self, run: bytes, at: int) -> None:
+        """Queues that the peer holds all of an ended run: its retention begins, `at` in ms since 1970."""
+        with self._mutex:
+            self._writer.push(Statement("UPDATE runs SET settled = coalesce(settled, ?) WHERE run = ?", (at, run)))
+
+    def release_bodies(self, before: int) -> None:
+        """Queues that runs that were settled before that time (ms since 1970) need their bodies no longer."""
+        sql = "DELETE FROM bodies WHERE run IN (SELECT run FROM runs WHERE settled < ?)"
+        with self._mutex:
+            self._writer.push(Statement(sql, (before,)))
+
     def set_meta(self, key: str, value: bytes) -> None:
         """Queues a small fact about this store, for instance a worker's last offer, to be read with `meta`."""
         with self._mutex:
@@ -269,6 +298,7 @@ class Journal(Reader):
             self._writer.close()
         finally:
             self._reader.close()
+            self.body_files.close()
 
     def __enter__(self) -> Self:
         return self

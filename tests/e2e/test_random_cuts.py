@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, example, given, settings, strategies as st
 
 from graphs.agents import standard
 from graphs.plan import Compiler
@@ -83,8 +83,27 @@ def ferried(graph: Graph, case: Case, seed: int) -> Runtime:
     return runtime
 
 
+OVER_AT_ONCE = {
+    "version": 0.5,
+    "concurrency": 1,
+    "nodes": {
+        "opens": {
+            "agent": "nestedAgent",
+            "inputs": {},
+            "graph": {
+                "version": 0.5,
+                "nodes": {"off": {"agent": "answerAgent", "if": ":no", "inputs": {}}, "no": {"value": 0}},
+            },
+        },
+        **{f"n{number}": {"agent": "answerAgent", "inputs": {}} for number in range(4)},
+    },
+}
+"""The nested graph is over before anybody hears that it was opened."""
+
+
 @pytest.mark.timeout(240)
 @settings(max_examples=25, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck))
+@example(case=Case(OVER_AT_ONCE, {}, False), seed=0)
 @given(case=cases(), seed=st.integers(0, 2**16))
 def test_a_graph_comes_out_the_same_wherever_it_is_cut(case: Case, seed: int) -> None:
     graph = Graph(without_races(case.graph))

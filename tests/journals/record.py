@@ -99,6 +99,7 @@ def fill(journal: Journal) -> None:
     for seq, record in enumerate(PERSONS, 1):
         journal.accept(RUN, PERSON, seq, encode(record))
     journal.finish_run(RUN, "cancelled", ended=T + 9, exit_info={"reason": "by the user"})
+    journal.pin_body(RUN, "own", b"i" * 16, 120, own=False, labels=["private"], crc=7)
     journal.set_meta("offer", b"\x80")
     journal.flush()
 

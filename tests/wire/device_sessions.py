@@ -184,7 +184,7 @@ SESSIONS: dict[str, Callable[[Script], object]] = {
     "device: a graph the worker has is not sent again": lambda s: (
         greeted(s).call("put_graph", h=GRAPH_HASH, body=GRAPH).poll().recv([17, GRAPH_HASH, 0]).after().drop().connect(2).poll()
     ),
-    "device: a value that cannot travel inline is refused before it is a record": lambda s: (
+    "device: a value that is too large for a record travels beside it": lambda s: (
         running(s).append(Input("a", State.COMPLETED, nested(35))).commit().after()
     ),
     "device: a label nobody cleared is refused before it is a record": lambda s: (

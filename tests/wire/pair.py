@@ -9,8 +9,9 @@ from graphs.records import Encoded, Event as EventRecord, Known, Record, Result,
 from graphs.values import digest
 from protocol import codec
 from protocol.config import Config, Role
-from protocol.events import Event, Got, NeedRecords
-from protocol.messages import Message, RunId
+from protocol.events import BodyArrived, BodyBytes, BodyWhole, Event, Got, GraphReferred, NeedBytes, NeedRecords
+from protocol.messages import Message, PutGraph, Ref, RunId
+from protocol.payload import Reference, reference
 from protocol.session import Conn
 from wire.memory_store import MemoryStore
 
@@ -41,6 +42,8 @@ class Side:
         self.store = MemoryStore(STORES[name])
         self.events: list[Event] = []
         self.got: dict[RunId, list[Record]] = {}
+        self.graphs: dict[Ref, PutGraph] = {}
+        """Graphs whose bytes are pulled."""
         self.conn = self.start()
 
     def start(self) -> Conn:
@@ -70,6 +73,27 @@ class Side:
                 self.conn.supply_records(
                     event.run, event.after, self.store.tail(event.run, event.writer, event.after, event.upto)
                 )
+            elif isinstance(event, NeedBytes):
+                part = self.conn.graph_part(event) or self.store.part(event.ref, event.off, event.length)
+                self.told(self.conn.supply_body(event, part))
+            elif isinstance(event, BodyBytes):
+                self.store.add(event.ref, event.off, event.data)
+                self.told(self.conn.body_written(event.ref, event.off + len(event.data)))
+            elif isinstance(event, BodyWhole):
+                self.told(self.conn.body_verified(event.ref, self.store.looked(event.ref, event.crc)))
+            elif isinstance(event, GraphReferred):
+                named = reference(event.message.body)
+                assert named is not None
+                self.graphs[named.ref] = event.message
+                self.pull(named)
+            elif isinstance(event, BodyArrived) and event.ref in self.graphs:
+                self.told(self.conn.graph_here(self.graphs.pop(event.ref), self.store.bodies[event.ref]))
+
+    def pull(self, named: Reference) -> None:
+        """Want a body, as far as it is not here."""
+        have, whole = self.store.held(named.ref, named.size)
+        if not whole:
+            self.told(self.conn.want_body(named.ref, named.size, have))
 
     def append(self, run: RunId, record: Known, **more: Any) -> int:
         """Append and commit."""
@@ -128,11 +152,13 @@ class Pair:
         for queue in self.wire.values():
             queue.clear()
 
-    def flush(self, side: str | None = None) -> None:
+    def flush(self, only: str | None = None) -> None:
         """Put on the wire what may be sent now."""
-        for name in [side] if side else [DEVICE, WORKER]:
-            while self.alive and (packet := self.sides[name].conn.poll(self.now, self.buffered)) is not None:
+        for name in [only] if only else [DEVICE, WORKER]:
+            side = self.sides[name]
+            while self.alive and (packet := side.conn.poll(self.now, self.buffered)) is not None:
                 self.wire[name].append((self.number, packet))
+                side.told(side.conn.events())
 
     def deliver(self, sender: str, count: int = 1 << 30) -> None:
         """Hand over packets in order, those of dead connections too."""

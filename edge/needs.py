@@ -1,0 +1,94 @@
+"""What this device needs to know of what a worker makes: the nodes whose values it reads itself. Pure.
+
+A value that only nodes at the same worker read is never transferred, however large: the device's engine passes its reference on
+(docs/protocol.md §8, §14). Where in doubt, the value is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from graphs.plan import Plan
+from graphs.plan_node import PlanNode
+from graphs.refs import is_source, names_in
+from graphs.spec import is_computed, reads
+from graphs.values import Value
+
+__all__ = ["read_here"]
+
+
+def read_here(plan: Plan, *, everything: bool = False) -> frozenset[str]:
+    """The nodes of a graph whose values the holder of its frame reads; `everything`: the caller wants all nodes' values."""
+    needed: set[str] = set()
+    passed: dict[str, set[str]] = {}
+    """Nodes by those that only hand their values on."""
+    for name, spec in plan.graph.nodes.items():
+        node = plan.nodes[plan.numbers[name]]
+        if everything or spec.get("isResult"):
+            needed.add(name)
+        if node is None or not is_computed(spec):
+            _static(name, spec, needed, passed)
+        elif node.place is not None:
+            needed.update(_decided_here(node, spec))
+        elif _is_copy(node):
+            _copied(name, spec, needed, passed)
+        else:
+            needed.update(reads(spec))
+    loop: Any = plan.graph.document.get("loop") or {}
+    needed.update(names_in(loop.get("while")))
+    grown = True
+    while grown:
+        more = {source for source, readers in passed.items() if source not in needed and not readers.isdisjoint(needed)}
+        needed |= more
+        grown = bool(more)
+    return frozenset(needed)
+
+
+def _static(name: str, spec: Mapping[str, Value], needed: set[str], passed: dict[str, set[str]]) -> None:
+    """A static node takes the value of its `update` into the next turn."""
+    update = spec.get("update")
+    for source in names_in(update) if is_source(update) else ():
+        if update == f":{source}":
+            passed.setdefault(source, set()).add(name)
+        else:
+            needed.add(source)
+
+
+def _decided_here(node: PlanNode, spec: Mapping[str, Value]) -> Iterator[str]:
+    """What the holder reads to decide about a node that runs elsewhere. A property function might fail on what is not here."""
+    if not node.any_input:
+        yield from names_in(spec.get("if"))
+        yield from names_in(spec.get("unless"))
+    for key in ("agent", "graph"):
+        if is_source(spec.get(key)):
+            yield from names_in(spec[key])
+    for text in (*_texts(spec.get("inputs")), *_texts(spec.get("passThrough"))):
+        if "(" in text:
+            yield from names_in(text)
+
+
+def _is_copy(node: PlanNode) -> bool:
+    """Whether a node here does nothing but hand its inputs on."""
+    plain = node.agent is not None and node.agent.name == "copyAgent" and node.plain and node.condition is None
+    return plain and not node.any_input and not node.overlays and not node.is_result
+
+
+def _copied(name: str, spec: Mapping[str, Value], needed: set[str], passed: dict[str, set[str]]) -> None:
+    for item in (spec.get("inputs") or {}).values():
+        for source in names_in(item):
+            if item == f":{source}":
+                passed.setdefault(source, set()).add(name)
+            else:
+                needed.add(source)
+
+
+def _texts(item: Value) -> Iterator[str]:
+    if isinstance(item, str):
+        yield item
+    elif isinstance(item, Mapping):
+        for each in item.values():
+            yield from _texts(each)
+    elif isinstance(item, (list, tuple)):
+        for each in item:
+            yield from _texts(each)

@@ -1,0 +1,248 @@
+"""Bodies beside the journal: values too large for a record, as files under their names.
+
+    journal.db-bodies/<scope>/<name>         whole, looked at, durable
+    journal.db-bodies/<scope>/<name>.part    on its way here: its length is what is held of it
+
+A scope is whose bodies they are: a worker keeps those of each account apart, so that knowing a hash gives nobody anything. A name is 32 bytes, the
+SHA-256 of the bytes, or 16, an id that says nothing about them. Which runs need a body is in the journal's table `bodies`. Files, not rows: 100 MB
+took 41 ms of CPU to write as a file and 390 ms in chunked rows. All of it blocks; nothing here holds a whole body in memory but `load` and `keep`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import zlib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from graphs.errors import JournalError
+
+__all__ = ["BodyFiles"]
+
+_BLOCK: Final = 1 << 20
+_MOST_OPEN: Final = 8
+_PART: Final = ".part"
+_NO_WAIT: Final = getattr(os, "RWF_NOWAIT", 0xFFFF)
+"""Where the system has no such flag, a value that it refuses."""
+
+
+class BodyFiles:
+    """The folder of a journal's bodies. Safe in any thread, for one writer of a name at a time. Raises JournalError where the disk does."""
+
+    def __init__(self, journal: Path) -> None:
+        self.folder = journal.with_name(journal.name + "-bodies")
+        self._hashes: dict[Path, tuple[int, Any]] = {}
+        """For each body on its way: up to where it was hashed, and the hash. Another process may find the file longer."""
+        self._files: dict[tuple[Path, int], int] = {}
+        """Files that are open, the one used last at the end: opening one costs as much as writing a chunk."""
+        self._lock = threading.Lock()
+
+    def keep(self, scope: str, name: bytes, data: bytes) -> None:
+        """Store a whole body, so that it survives a loss of power; nothing if it is here."""
+        path = self._path(scope, name)
+        with self._failing(path):
+            if path.exists():
+                return
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fresh = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.new")
+            with _opened(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as file:
+                _write(file, memoryview(data), 0)
+                os.fsync(file)
+            fresh.rename(path)
+            _sync(path.parent)
+
+    def held(self, scope: str, name: bytes) -> tuple[int, bool]:
+        """How many bytes of a body are here, and whether it is whole and was looked at."""
+        path = self._path(scope, name)
+        with self._failing(path):
+            for each, whole in ((path, True), (_part(path), False)):
+                try:
+                    return each.stat().st_size, whole
+                except FileNotFoundError:
+                    continue
+        return 0, False
+
+    def write(self, scope: str, name: bytes, off: int, data: bytes) -> None:
+        """Add bytes to a body on its way here, at `off`: the end of what is here, or before it."""
+        path = self._path(scope, name)
+        part = _part(path)
+        with self._failing(part):
+            with self._kept_open(part, os.O_WRONLY | os.O_CREAT) as file:
+                _write(file, memoryview(data), off)
+            if len(name) != 32:
+                return
+            done, hashed = self._hashes.pop(part, (0, None))
+            if off == 0:
+                done, hashed = 0, hashlib.sha256()
+            if done == off and hashed is not None:
+                hashed.update(data)
+                self._hashes[part] = off + len(data), hashed
+
+    def check(self, scope: str, name: bytes, size: int, crc: int | None) -> bool:
+        """Whether the body on its way here, now that it should be whole, is what its name says, or has that checksum; else it is deleted."""
+        path = self._path(scope, name)
+        part = _part(path)
+        with self._failing(part):
+            if path.exists():
+                return True
+            self._shut(part)
+            good = part.exists() and part.stat().st_size == size and self._is(part, name, size, crc)
+            self._hashes.pop(part, None)
+            if not good:
+                part.unlink(missing_ok=True)
+                return False
+            with _opened(part, os.O_RDONLY) as file:
+                os.fsync(file)
+            part.rename(path)
+            _sync(path.parent)
+            return True
+
+    def _is(self, part: Path, name: bytes, size: int, crc: int | None) -> bool:
+        if len(name) != 32:
+            found = 0
+            for block in _blocks(part):
+                found = zlib.crc32(block, found)
+            return crc is not None and found == crc
+        done, hashed = self._hashes.get(part, (0, None))
+        if done != size or hashed is None:  # begun by an earlier process
+            hashed = hashlib.sha256()
+            for block in _blocks(part):
+                hashed.update(block)
+        return bool(hashed.digest() == name)
+
+    def read(self, scope: str, name: bytes, off: int, length: int) -> bytes | None:
+        """Up to `length` bytes from `off` on; None if the body is not here, whole."""
+        path = self._path(scope, name)
+        with self._failing(path):
+            try:
+                with _opened(path, os.O_RDONLY) as file:
+                    return os.pread(file, length, off)
+            except FileNotFoundError:
+                return None
+
+    def read_cached(self, scope: str, name: bytes, off: int, length: int) -> bytes | bytearray | None:
+        """As `read`, but only what the system has in memory, so that it does not block; None if that is not all of it."""
+        buffer = bytearray(length)
+        try:
+            with self._kept_open(self._path(scope, name), os.O_RDONLY) as file:
+                count = os.preadv(file, [buffer], off, _NO_WAIT)
+                end = min(length, os.fstat(file).st_size - off)
+        except OSError:
+            return None
+        if not 0 < count == end:
+            return None
+        return buffer if count == length else bytes(buffer[:count])
+
+    def load(self, scope: str, name: bytes) -> bytes | None:
+        """A whole body; None if it is not here."""
+        path = self._path(scope, name)
+        with self._failing(path):
+            return path.read_bytes() if path.exists() else None
+
+    def remove(self, scope: str, name: bytes) -> None:
+        """Delete a body, whole or on its way."""
+        path = self._path(scope, name)
+        with self._failing(path):
+            for each in (path, _part(path)):
+                self._shut(each)
+                each.unlink(missing_ok=True)
+            self._hashes.pop(_part(path), None)
+
+    def sweep(self, needed: Collection[tuple[str, bytes]], before: float) -> int:
+        """Delete what no run needs and nobody touched since `before` (seconds since 1970); how many files that were."""
+        removed = 0
+        with self._failing(self.folder):
+            for path in self.folder.glob("*/*") if self.folder.exists() else ():
+                text = path.name.partition(".")[0]
+                if (path.parent.name, _name(text)) not in needed and path.stat().st_mtime < before:
+                    self._shut(path)
+                    path.unlink(missing_ok=True)
+                    removed += 1
+        return removed
+
+    def close(self) -> None:
+        """Close all files."""
+        with self._lock:
+            for file in self._files.values():
+                os.close(file)
+            self._files.clear()
+
+    @contextmanager
+    def _kept_open(self, path: Path, flags: int) -> Iterator[int]:
+        """The open file, for this thread alone while the block runs."""
+        with self._lock:
+            file = self._files.pop((path, flags), None)
+        if file is None:
+            if flags & os.O_CREAT:
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = os.open(path, flags, 0o600)
+        try:
+            yield file
+        except BaseException:
+            os.close(file)
+            raise
+        with self._lock:
+            superfluous = [self._files.pop(next(iter(self._files)))] if len(self._files) >= _MOST_OPEN else []
+            superfluous += [before] if (before := self._files.pop((path, flags), None)) is not None else []
+            self._files[path, flags] = file
+        for each in superfluous:
+            os.close(each)
+
+    def _shut(self, path: Path) -> None:
+        with self._lock:
+            files = [self._files.pop(key) for key in list(self._files) if key[0] == path]
+        for file in files:
+            os.close(file)
+
+    def _path(self, scope: str, name: bytes) -> Path:
+        return self.folder / scope / name.hex()
+
+    @contextmanager
+    def _failing(self, path: Path) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            hint = "Free some space, or check the folder's permissions, then resume the run."
+            raise JournalError(f"the body {path} could not be kept: {error.strerror or error}.", hint=hint) from error
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(path.name + _PART)
+
+
+def _name(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return b""
+
+
+def _write(descriptor: int, data: memoryview, off: int) -> None:
+    while data:
+        count = os.pwrite(descriptor, data, off)
+        data, off = data[count:], off + count
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(_BLOCK):
+            yield block
+
+
+def _sync(folder: Path) -> None:
+    """Make a new name in the folder durable."""
+    with _opened(folder, os.O_RDONLY) as file:
+        os.fsync(file)
+
+
+@contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,115 @@
+"""The intake: where references in the peer's records become values again, before an engine or a table of results sees them.
+
+Records go on in the order of their log, but those that wait for a body hold up only what may not overtake them: what opens a frame comes before all
+that follows, and what closes one, or ends the run, after all that came before it (docs/protocol.md §14).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeAlias
+
+from graphs.errors import GraphferryError, JournalError, LinkCondition
+from graphs.records import Cancel, Close, End, Frame, Record, Submit
+from protocol.messages import RunId
+from protocol.payload import references
+from protocol.pull import Puller
+
+__all__ = ["Intake"]
+
+Obey: TypeAlias = Callable[[RunId, Record, int], None]
+Lack: TypeAlias = Callable[[RunId, Record, LinkCondition], None]
+
+
+class _Entry:
+    """A record that waits: for its own bodies, or for those of one before it."""
+
+    __slots__ = ("bytes", "lacks", "record", "task")
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.bytes = 0
+        self.lacks: LinkCondition | None = None
+        self.task: asyncio.Task[None] | None = None
+
+
+class Intake:
+    """The records of one peer, for all its runs. All methods belong to one event loop.
+
+    `obey(run, record, size)` takes a record with all its values, of which `size` bytes came as bodies; `lack(run, record, condition)` one
+    whose values do not come. `leaves(run, record)` says that nobody here needs the values: the references stay, nothing is transferred.
+    """
+
+    def __init__(
+        self, bodies: Puller, obey: Obey, lack: Lack, leaves: Callable[[RunId, Record], bool] = lambda _run, _record: False
+    ) -> None:
+        self._bodies = bodies
+        self._obey = obey
+        self._lack = lack
+        self._leaves = leaves
+        self._waiting: dict[RunId, list[_Entry]] = {}
+
+    def take(self, run: RunId, record: Record) -> None:
+        """The peer's record is durable here."""
+        waiting = self._waiting.get(run)
+        if isinstance(record, Cancel) and record.paths is None:
+            self.forget(run)  # whatever was to come is of no use any more
+            self._obey(run, record, 0)
+            return
+        pulls = bool(references(record)) and not self._leaves(run, record)
+        if waiting is None and not pulls:
+            self._obey(run, record, 0)
+            return
+        entry = _Entry(record)
+        if waiting is None:
+            waiting = self._waiting[run] = []
+        waiting.append(entry)
+        if pulls:
+            entry.task = asyncio.get_running_loop().create_task(self._fetch(run, entry))
+        self._go_on(run)
+
+    def forget(self, run: RunId) -> None:
+        """Nobody waits for this run's records any more."""
+        for entry in self._waiting.pop(run, ()):
+            if entry.task is not None:
+                entry.task.cancel()
+
+    def close(self) -> None:
+        """Nobody waits for anything any more."""
+        for run in list(self._waiting):
+            self.forget(run)
+
+    async def _fetch(self, run: RunId, entry: _Entry) -> None:
+        sizes = sum(named.size for named in references(entry.record))
+        try:
+            entry.record = await self._bodies.resolved(run, entry.record)
+            entry.bytes = sizes
+        except LinkCondition as condition:
+            entry.lacks = condition
+        except JournalError as error:
+            entry.lacks = LinkCondition("INTERNAL", error.message)
+        except GraphferryError as error:  # the bytes are what their name says, but no value
+            entry.lacks = LinkCondition("BLOB_GONE", f"A value that came by reference cannot be read: {error}", retryable=False)
+        entry.task = None
+        self._go_on(run)
+
+    def _go_on(self, run: RunId) -> None:
+        """Hand on what may go now."""
+        while (entry := self._next(run)) is not None:
+            if entry.lacks is not None:
+                self._lack(run, entry.record, entry.lacks)
+            else:
+                self._obey(run, entry.record, entry.bytes)
+
+    def _next(self, run: RunId) -> _Entry | None:
+        waiting = self._waiting.get(run, [])
+        for place, entry in enumerate(waiting):
+            if entry.task is None and (place == 0 or not isinstance(entry.record, (Close, End))):
+                del waiting[place]
+                if not waiting:
+                    del self._waiting[run]
+                return entry
+            if isinstance(entry.record, (Submit, Frame)):
+                return None
+        return None

@@ -1,0 +1,222 @@
+"""Payloads: which values of a record travel inside it, and which as bodies of their own, by reference. Pure.
+
+`lighten` is the one place where a value is replaced by its reference, `resolve` the one where a reference becomes the value again
+(docs/protocol.md §12). A reference names a body by its hash, or by a handle where the value carries labels: a hash of a short private text is a
+dictionary away from the text.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import msgpack
+
+from graphs.errors import LinkCondition, ValueUnsupported
+from graphs.records import Encoded, Known, Record, Unknown, depth, encode, to_fields
+from graphs.values import EXT_BLOBREF, EXT_HANDLE, Value, canonical, decode, digest
+from protocol.codec import MAX_RECORD, Excess, excess, longest
+from protocol.messages import Hash, Ref, is_uint
+
+__all__ = ["MAX_BODY", "Body", "Reference", "blobref", "handle_id", "lighten", "reference", "references", "resolve"]
+
+MAX_BODY: Final = 1 << 30
+"""Bytes of one body."""
+
+_Place: TypeAlias = tuple[Any, ...]
+"""Where a value stands in a record's fields: the field, and keys inside it."""
+
+_MOST_LEVELS: Final = 1 << 16
+_NEVER: Final = frozenset({"labels"})
+"""Entries of an EVENT's `info` that the link itself reads."""
+
+
+class Reference(NamedTuple):
+    """What stands in a record for a body. `labels` are a handle's; a blob has none."""
+
+    ref: Ref
+    size: int
+    labels: tuple[str, ...] = ()
+
+    @property
+    def is_handle(self) -> bool:
+        """Whether the name says nothing of what is in it."""
+        return len(self.ref) == 16
+
+
+class Body(NamedTuple):
+    """A value's canonical bytes under their name; `crc` is CRC-32 of the whole."""
+
+    ref: Ref
+    data: bytes
+    labels: tuple[str, ...]
+    crc: int
+
+
+def blobref(h: Hash, size: int) -> msgpack.ExtType:
+    """The reference to a body by its hash."""
+    return msgpack.ExtType(EXT_BLOBREF, canonical([h, size]))
+
+
+def handle_id(run: bytes, writer: bytes, seq: int, number: int) -> Ref:
+    """The id of the `number`-th handle in a record: the same however often it is made, and nothing to do with what is in it."""
+    return digest(b"graphferry.handle.1\n" + run + writer + seq.to_bytes(8, "big") + number.to_bytes(4, "big"))[:16]
+
+
+def reference(item: Value) -> Reference | None:
+    """What an extension refers to; None if it is no reference, or none that can be read."""
+    if type(item) is not msgpack.ExtType or item.code not in (EXT_BLOBREF, EXT_HANDLE):
+        return None
+    try:
+        fields = decode(item.data)
+        if item.code == EXT_BLOBREF:
+            ref, size, labels = fields[0], fields[1], tuple[str, ...]()
+        else:
+            ref, labels, size = fields[0], tuple(fields[1]), fields[2]
+    except (ValueUnsupported, TypeError, IndexError, KeyError):
+        return None
+    fits = type(ref) is bytes and len(ref) == (32 if item.code == EXT_BLOBREF else 16)
+    if not fits or not is_uint(size) or not all(type(label) is str for label in labels):
+        return None
+    return Reference(ref, size, labels)
+
+
+# -- sending
+
+
+def lighten(
+    record: Known, encoded: Encoded, labels: Collection[str], name_handle: Callable[[int], Ref]
+) -> tuple[Known, Encoded, tuple[Body, ...]]:
+    """The record as it travels: its values inside as far as the limits allow, the others by reference, with their bodies.
+
+    `labels` are those of the values in it: with any, bodies are named by handles, `name_handle(n)`. Raises LinkCondition VALUE_TOO_LARGE if
+    it still cannot travel, or a body is larger than any may be.
+    """
+    fields = to_fields(record)
+    size = len(encoded.tail)
+    problem = excess(fields, size)
+    if problem is None:
+        return record, encoded, ()
+    places = list(_places(record.TYPE, fields))
+    bodies: list[Body] = []
+    while problem is not None:
+        weights = [_WEIGH[problem](_at(fields, place)) for place in places]
+        heaviest = max(range(len(places)), key=weights.__getitem__, default=None)
+        if heaviest is None or (problem is Excess.SIZE and weights[heaviest] <= _REFERENCE):
+            raise _too_large(record, problem, size)
+        place = places.pop(heaviest)
+        body, stand_in = _body(_at(fields, place), labels, name_handle(len(bodies)))
+        if len(body.data) > MAX_BODY:
+            raise _too_large(record, problem, len(body.data))
+        bodies.append(body)
+        _put(fields, place, stand_in)
+        record = type(record)(*fields)
+        encoded = encode(record)
+        size = len(encoded.tail)
+        problem = excess(fields, size)
+    return record, encoded, tuple(bodies)
+
+
+_REFERENCE: Final = 256
+"""Bytes below which a reference is no gain."""
+
+_WEIGH: Mapping[Excess, Callable[[Value], int]] = {
+    Excess.SIZE: lambda value: len(canonical(value)),
+    Excess.DEPTH: lambda value: depth([value], _MOST_LEVELS),
+    Excess.ITEMS: lambda value: longest([value], MAX_RECORD + 1),
+}
+
+
+def _body(value: Value, labels: Collection[str], handle: Ref) -> tuple[Body, msgpack.ExtType]:
+    data = canonical(value)
+    crc = zlib.crc32(data)
+    if labels:
+        named = tuple(sorted(labels))
+        return Body(handle, data, named, crc), msgpack.ExtType(EXT_HANDLE, canonical([handle, list(named), len(data)]))
+    h = digest(data)
+    return Body(h, data, (), crc), blobref(h, len(data))
+
+
+def _too_large(record: Known, problem: Excess, size: int) -> LinkCondition:
+    name = f"The {type(record).__name__.upper()} of {getattr(record, 'path', None) or 'the run'!r}"
+    return LinkCondition(
+        "VALUE_TOO_LARGE",
+        f"{name} has {size:,} bytes and too many {problem.value}, spread over too many values: it cannot be sent to the worker.",
+        retryable=False,
+        hint="Run this node on the device (`place: edge`), or pass on less: `output`, a filter, a summary.",
+    )
+
+
+def _places(type_: int, fields: Sequence[Value]) -> Iterator[_Place]:
+    """Where the record has values that may travel by reference."""
+    for index in _VALUES.get(type_, ()):
+        yield (index,)
+    for index in _MAPS.get(type_, ()):
+        for key in fields[index] or ():
+            if key not in _NEVER:
+                yield index, key
+    if type_ in (0x20, 0x25):
+        for node in fields[2]:
+            yield 2, node, 1
+        for key in fields[3].get("options") or ():
+            yield 3, "options", key
+
+
+_VALUES: Mapping[int, Sequence[int]] = {0x21: (2,), 0x26: (2,), 0x31: (3,), 0x33: (4, 8)}
+_MAPS: Mapping[int, Sequence[int]] = {0x30: (4,), 0x31: (5, 6), 0x34: (2,)}
+
+
+def _at(item: Any, place: _Place) -> Value:
+    for key in place:
+        item = item[key]
+    return item
+
+
+def _put(fields: list[Value], place: _Place, value: Value) -> None:
+    """Put a value in its place, copying what is around it: a record's maps may be anybody's."""
+    item: Any = fields
+    for key in place[:-1]:
+        inner = item[key]
+        item[key] = inner = dict(inner) if isinstance(inner, Mapping) else list(inner)
+        item = inner
+    item[place[-1]] = value
+
+
+# -- receiving
+
+
+def references(record: Record) -> list[Reference]:
+    """The bodies that a record refers to, each once, at whatever depth."""
+    if isinstance(record, Unknown):
+        return []
+    found: dict[Reference, None] = {}
+    stack: list[Value] = to_fields(record)
+    while stack:
+        item = stack.pop()
+        kind = type(item)
+        if kind is dict:
+            stack.extend(item.values())
+        elif kind is list:
+            stack.extend(item)
+        elif kind is msgpack.ExtType and (named := reference(item)) is not None:
+            found[named] = None
+    return list(found)
+
+
+def resolve(record: Record, values: Mapping[Ref, Value]) -> Record:
+    """The record with these values where their references stood."""
+    if isinstance(record, Unknown) or not values:
+        return record
+    return type(record)(*(_resolved(field, values) for field in to_fields(record)))
+
+
+def _resolved(item: Value, values: Mapping[Ref, Value]) -> Value:
+    kind = type(item)
+    if kind is dict:
+        return {key: _resolved(each, values) for key, each in item.items()}
+    if kind is list:
+        return [_resolved(each, values) for each in item]
+    if kind is msgpack.ExtType and (named := reference(item)) is not None and named.ref in values:
+        return values[named.ref]
+    return item

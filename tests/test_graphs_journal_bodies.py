@@ -1,0 +1,148 @@
+"""Bodies as files: whole or on their way, checked by their name, gone when no run needs them."""
+
+from __future__ import annotations
+
+import random
+import time
+import zlib
+from pathlib import Path
+
+import pytest
+
+from graphs.errors import JournalError
+from graphs.journal import Journal, new_run_id
+from graphs.journal.bodies import BodyFiles
+from graphs.values import digest
+
+BODY = random.Random(5).randbytes(300_000)
+NAME = digest(BODY)
+ID = b"i" * 16
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> BodyFiles:
+    return BodyFiles(tmp_path / "journal.db")
+
+
+def test_a_body_is_kept_and_read_in_parts(files: BodyFiles) -> None:
+    files.keep("own", NAME, BODY)
+    files.keep("own", NAME, BODY)
+    assert files.held("own", NAME) == (len(BODY), True)
+    assert files.load("own", NAME) == BODY
+    for read in (files.read, files.read_cached):
+        assert read("own", NAME, 100_000, 65_536) in (BODY[100_000:165_536], None if read == files.read_cached else b"")
+        assert read("own", NAME, 299_990, 65_536) in (BODY[299_990:], None if read == files.read_cached else b"")
+    assert files.read("own", digest(b"other"), 0, 5) is None
+    assert files.read_cached("own", digest(b"other"), 0, 5) is None
+    assert files.load("own", digest(b"other")) is None
+    files.close()
+
+
+def test_everybodys_bodies_are_apart_and_only_their_owners_may_read_them(files: BodyFiles) -> None:
+    files.keep("one", NAME, BODY)
+    assert files.held("two", NAME) == (0, False)
+    assert files.load("two", NAME) is None
+    (path,) = files.folder.glob("*/*")
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+@pytest.mark.parametrize("process", ["same", "new"])
+def test_what_is_on_its_way_goes_on_from_its_length(files: BodyFiles, tmp_path: Path, process: str) -> None:
+    files.write("own", NAME, 0, BODY[:100_000])
+    if process == "new":
+        files.close()
+        files = BodyFiles(tmp_path / "journal.db")
+    assert files.held("own", NAME) == (100_000, False)
+    assert files.load("own", NAME) is None
+    files.write("own", NAME, 100_000, BODY[100_000:])
+    assert files.check("own", NAME, len(BODY), None)
+    assert files.check("own", NAME, len(BODY), None)
+    assert files.load("own", NAME) == BODY
+
+
+@pytest.mark.parametrize("process", ["same", "new"])
+def test_what_is_not_what_its_name_says_is_deleted(files: BodyFiles, tmp_path: Path, process: str) -> None:
+    files.write("own", NAME, 0, BODY[:-1] + b"!")
+    if process == "new":
+        files = BodyFiles(tmp_path / "journal.db")
+    assert not files.check("own", NAME, len(BODY), None)
+    assert files.held("own", NAME) == (0, False)
+    assert not files.check("own", NAME, len(BODY), None)
+    files.write("own", NAME, 0, BODY)
+    assert not files.check("own", NAME, len(BODY) + 1, None)
+
+
+def test_a_body_begun_anew_is_hashed_anew(files: BodyFiles) -> None:
+    files.write("own", NAME, 0, b"?" * 50_000)
+    files.write("own", NAME, 0, BODY[:50_000])
+    files.write("own", NAME, 50_000, BODY[50_000:])
+    assert files.check("own", NAME, len(BODY), None)
+
+
+def test_an_id_says_nothing_so_a_checksum_does(files: BodyFiles) -> None:
+    for crc in (zlib.crc32(BODY) ^ 1, None, zlib.crc32(BODY)):
+        files.write("own", ID, 0, BODY)
+        assert files.check("own", ID, len(BODY), crc) is (crc == zlib.crc32(BODY))
+    assert files.load("own", ID) == BODY
+
+
+def test_a_disk_that_refuses_is_a_journal_error(tmp_path: Path) -> None:
+    (tmp_path / "journal.db-bodies").write_text("a file where the folder should be")
+    files = BodyFiles(tmp_path / "journal.db")
+    with pytest.raises(JournalError, match="could not be kept"):
+        files.keep("own", NAME, BODY)
+    with pytest.raises(JournalError, match="could not be kept"):
+        files.write("own", NAME, 0, BODY)
+
+
+def test_few_files_stay_open_however_many_bodies_are_on_their_way(files: BodyFiles) -> None:
+    mine = Path("/proc/self/fd")
+    before = len(list(mine.iterdir())) if mine.exists() else 0
+    for number in range(40):
+        files.write("own", digest(bytes([number])), 0, b"part")
+    if before:
+        assert len(list(mine.iterdir())) < before + 12
+    files.remove("own", digest(b"\x27"))
+    assert files.held("own", digest(b"\x27")) == (0, False)
+    files.close()
+
+
+# -- which run needs which
+
+
+def test_what_no_run_needs_is_swept_away(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "journal.db") as journal:
+        first, second = new_run_id(), new_run_id()
+        other = digest(b"other")
+        for run in (first, second):
+            journal.create_run(run, role="child", graph_hash=bytes(32), name="x", started=1)
+            journal.pin_body(run, "own", NAME, len(BODY), own=run == first)
+        journal.pin_body(second, "own", NAME, len(BODY), own=True, labels=["a"], crc=7)
+        journal.pin_body(new_run_id(), "own", other, 5, own=True)
+        journal.flush()
+        journal.body_files.keep("own", NAME, BODY)
+        journal.body_files.write("own", other, 0, b"part")
+        assert {row.name for row in journal.bodies()} == {NAME}, "a run that is not there needs nothing"
+        row = journal.body("own", NAME)
+        assert row is not None
+        assert (row.size, journal.body("someone", NAME)) == (len(BODY), None)
+
+        def sweep() -> int:
+            journal.flush()
+            needed = {(row.scope, row.name) for row in journal.bodies()}
+            return journal.body_files.sweep(needed, time.time() + 5)
+
+        assert sweep() == 1
+        journal.settle_run(first, 1000)
+        journal.release_bodies(1001)
+        assert sweep() == 0
+        journal.remove_run(second)
+        assert sweep() == 1
+        assert journal.body_files.held("own", NAME) == (0, False)
+
+
+def test_what_is_young_is_left_alone(files: BodyFiles) -> None:
+    files.keep("own", NAME, BODY)
+    assert files.sweep((), time.time() - 3600) == 0
+    assert files.sweep((), time.time() + 5) == 1
+    assert BodyFiles(Path("/nowhere/journal.db")).sweep((), 0) == 0
