@@ -83,6 +83,8 @@ class Delegate:
         self.made: dict[str, tuple[Result, int]] = {}
         self.sent: dict[str, int] = {}
         self.retries: dict[str, int] = {}
+        self.graphs: dict[bytes, tuple[bytes, Collection[str]]] = {}
+        """The cut graphs that were shipped, with their labels: a worker that died may have lost one it said it had."""
         self._fragments = fragments
         self._labels = labels
         self._options = options
@@ -307,6 +309,7 @@ class Delegate:
         if not self._link.put_graph(graph.hash, graph.canonical, labels):
             text = "the part of the graph for the worker carries labels it is not cleared for"
             raise LinkCondition("LABEL_WITHHELD", text, retryable=False)
+        self.graphs[graph.hash] = graph.canonical, labels
         if self._attached is not None and self._goes_on(fragment, self._attached):
             return
         opts: dict[str, Value] = {"demand": True} if self._demand else {}

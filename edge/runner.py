@@ -122,7 +122,8 @@ class _Run:
             await self._reach_worker(children)
             if self.link is not None:
                 await self._place_with(self.link)
-                self._attach(self.link, children)
+                await self.link.caught_up()
+                self._attach(self.link, [child for child in children if child in open_children(self.device.journal, self.id)])
 
     async def _place_with(self, link: WorkerLink) -> None:
         try:

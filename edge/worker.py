@@ -14,7 +14,20 @@ from graphs.errors import LinkCondition, WorkerUnreachable
 from graphs.records import Cancel, Known, Record, State, Submit, encode
 from graphs.values import Value
 from protocol.config import Config, Role
-from protocol.events import Closed, DeltaSeen, Diverged, Event, Faulted, Got, GraphJudged, Offered, Ready, Refused, StateSeen
+from protocol.events import (
+    Closed,
+    DeltaSeen,
+    Diverged,
+    Event,
+    Faulted,
+    Got,
+    GraphJudged,
+    NeedGraph,
+    Offered,
+    Ready,
+    Refused,
+    StateSeen,
+)
 from protocol.intake import Intake
 from protocol.journal_store import JournalStore
 from protocol.messages import GraphStatus
@@ -48,6 +61,7 @@ class WorkerLink:
         self._patience: asyncio.TimerHandle | None = None
         self._early: dict[bytes, list[Event]] = {}
         """What was told of the child runs to go on with before anybody did."""
+        self._moved = asyncio.Event()
         self._link: Link | None = None
         self._delegates: dict[bytes, Delegate] = {}
         self._stack = AsyncExitStack()
@@ -96,6 +110,17 @@ class WorkerLink:
         self._open_link().append(run, submit, labels)
         self._delegates[run] = delegate
 
+    async def caught_up(self, seconds: float = 5.0) -> None:
+        """Returns when what the worker had of the child runs of `open` is durable here, or after `seconds`: it may be gone again."""
+        assert self._link is not None
+        try:
+            async with asyncio.timeout(seconds):
+                while any(self._link.behind(run) for run in self._early):
+                    self._moved.clear()
+                    await self._moved.wait()
+        except TimeoutError:
+            return
+
     def attach(self, run: bytes, delegate: Delegate) -> None:
         """Go on with a child run that was among those of `open`; what was told of it meanwhile is told soon, when the run has begun."""
         self._delegates[run] = delegate
@@ -140,21 +165,18 @@ class WorkerLink:
     def _hear(self, event: Event) -> None:
         if isinstance(event, (Got, DeltaSeen, StateSeen)) and event.run in self._early:
             self._early[event.run].append(event)
+            self._moved.set()
         elif isinstance(event, Got):
             if self._intake is not None and event.run in self._delegates:
                 self._intake.take(event.run, event.record)
-        elif isinstance(event, DeltaSeen):
-            delegate = self._delegates.get(event.run)
-            if delegate is not None:
-                delegate.delta(event.path, event.tokens)
-        elif isinstance(event, StateSeen):
-            delegate = self._delegates.get(event.run)
-            if delegate is not None and event.state == State.EXECUTING:
-                delegate.began(event.path)
+        elif isinstance(event, (DeltaSeen, StateSeen)):
+            self._shown(event)
         elif isinstance(event, Offered):
             self.offer = event.offer
         elif isinstance(event, GraphJudged):
             self._judged(event)
+        elif isinstance(event, NeedGraph):
+            self._needs_graph(event.h)
         elif isinstance(event, Refused):
             self._end(event.run, LinkCondition(event.code, event.text, retry_ms=event.retry_ms))
         elif isinstance(event, Diverged):
@@ -184,6 +206,21 @@ class WorkerLink:
     def _leaves(self, run: bytes, record: Record) -> bool:
         delegate = self._delegates.get(run)
         return delegate is None or delegate.leaves(record)
+
+    def _shown(self, event: DeltaSeen | StateSeen) -> None:
+        delegate = self._delegates.get(event.run)
+        if delegate is None:
+            return
+        if isinstance(event, DeltaSeen):
+            delegate.delta(event.path, event.tokens)
+        elif event.state == State.EXECUTING:
+            delegate.began(event.path)
+
+    def _needs_graph(self, address: bytes) -> None:
+        for delegate in self._delegates.values():
+            if address in delegate.graphs:
+                self._open_link().put_graph(address, *delegate.graphs[address])
+                return
 
     def _judged(self, event: GraphJudged) -> None:
         if event.status == GraphStatus.OK and self._store is not None:

@@ -233,6 +233,8 @@ class Inbox:
         state = self._state
         if run.diverged:
             return
+        if said.writer != state.store:
+            run.announced = max(run.announced, said.have)
         before = run.out.acked if run.out is not None else 0
         heard = hear(run, said, state.store)
         if not heard.diverged and run.out is not None and run.out.acked > before:

@@ -78,6 +78,10 @@ class Link:
         self._poke()
         return seq
 
+    def behind(self, run: RunId) -> bool:
+        """As `Conn.behind`."""
+        return self._conn.behind(run)
+
     def delta(self, run: RunId, start: int, tokens: Sequence[Value]) -> None:
         """Tokens of an attempt: volatile. Raises as `Conn.delta`."""
         self._conn.delta(run, start, tokens)

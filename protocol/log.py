@@ -173,10 +173,12 @@ class InLog(_Log):
 class Run:
     """A child run on this link: the log this side writes and the one it reads."""
 
-    __slots__ = ("diverged", "id", "into", "live", "out", "parked", "refused", "settled", "trimmed")
+    __slots__ = ("announced", "diverged", "id", "into", "live", "out", "parked", "refused", "settled", "trimmed")
 
     def __init__(self, id_: RunId) -> None:
         self.id = id_
+        self.announced = 0
+        """How many records of its own log the peer said it has."""
         self.out: OutLog | None = None
         self.into: InLog | None = None
         self.live = False
@@ -202,6 +204,11 @@ class Run:
     def over(self) -> bool:
         """Whether nothing of it is left to be said on any connection."""
         return self.settled or self.trimmed
+
+    @property
+    def behind(self) -> bool:
+        """Whether the peer has records, of those it named in its handshake, that are not durable here."""
+        return self.announced > (self.into.durable if self.into is not None else 0)
 
     def disconnected(self) -> None:
         """Forget what belongs to a connection."""

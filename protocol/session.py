@@ -187,6 +187,11 @@ class Conn:
         """Those of the runs of a HELLO that this session does not hold in memory: look them up in the store and call `learn` first."""
         return {run for run in runs if run not in self._state.runs}
 
+    def behind(self, run: RunId) -> bool:
+        """Whether the peer named records of this run in its handshake that are not durable here yet."""
+        known = self._state.runs.get(run)
+        return known is not None and known.behind
+
     def learn(self, snapshot: Snapshot) -> None:
         """Take in what the store has of runs that are not in memory."""
         self._state.learn(snapshot)

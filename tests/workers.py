@@ -6,17 +6,22 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from cloud.server import WorkerServer
 from cloud.worker import Worker
+from graphs.bounds import UNTRUSTED
 from graphs.journal import Journal
 from graphs.loadagents import known_agents
 from graphs.models.scripted import ScriptedModel, ScriptedModels
 from graphs.registry import Registry
 
 __all__ = ["ServedWorker", "worker"]
+
+_ROOMY = replace(UNTRUSTED, value_bytes=256 << 20, run_bytes=1 << 30)
+"""What the link can carry is tested with it, not how much of that a worker lets graphs have."""
 
 T = TypeVar("T")
 
@@ -64,7 +69,7 @@ def worker(
         loop = asyncio.get_running_loop()
         with Journal.open(home / "cloud" / "journal.db") as journal:
             registry: Registry = known_agents(agents, folder=folder)
-            each = Worker(journal, registry, ScriptedModels(made))
+            each = Worker(journal, registry, ScriptedModels(made), bounds=_ROOMY)
             server = WorkerServer(each, token=token)
             served.append(ServedWorker(await server.start(), each, server, loop))
             stop.append(lambda: loop.call_soon_threadsafe(stopping.set))
