@@ -24,11 +24,10 @@ ITEM: Final = 16
 class Budget:
     """What one run, or one graph made at run time, may have, and how much of that is used.
 
-    `within` is the budget of the run around it, which is charged, too; `floor` how deep in that run it begins. `until` is when its time
-    is up, on the clock of who set it.
+    `within` is the budget of the run around it, which is charged, too; `floor` how deep in that run it begins.
     """
 
-    __slots__ = ("bounds", "bytes", "floor", "graphs", "nodes", "until", "within")
+    __slots__ = ("bounds", "bytes", "counted", "floor", "graphs", "nodes", "seconds", "within")
 
     def __init__(self, bounds: Bounds, within: Budget | None = None, *, floor: int = 0) -> None:
         self.bounds = bounds
@@ -37,7 +36,9 @@ class Budget:
         self.nodes = 0
         self.graphs = 0
         self.bytes = 0
-        self.until: float | None = None
+        self.seconds = 0.0
+        """The time that the shell has counted, and on its clock when it did so last."""
+        self.counted = float("-inf")
 
     def begin(self, count: int, what: str, *, ahead: int = 0) -> None:
         """That many nodes are about to begin, and `ahead` more soon, which are not counted yet.

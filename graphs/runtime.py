@@ -43,7 +43,7 @@ from graphs.plan import Compiler, Plan
 from graphs.plan_node import PlanNode
 from graphs.ports import AgentFilter, Observer, Recorder, Remote, Services
 from graphs.states import State
-from graphs.stopclock import set_clock
+from graphs.stopclock import StopClock
 from graphs.values import Value
 
 __all__ = ["Runtime"]
@@ -119,7 +119,7 @@ class Runtime:
         self._armed = False
         self._context: Context = copy_context()
         self._context.run(current.set, self.budget)
-        self._clock_out: asyncio.TimerHandle | None = None
+        self._stop_clock = StopClock(self.budget, clock, self.feed, lambda: not open or not self.engine.queue.idle)
         self._over: asyncio.Future[State] | None = None
 
     # -- what callers use
@@ -134,7 +134,7 @@ class Runtime:
             raise UsageError("this run was started before; make a new one")
         self._over = asyncio.get_running_loop().create_future()
         try:
-            self._clock_out = set_clock(self.budget, self.clock, self.feed)
+            self._stop_clock.start()
             self.feed(Begin(self.clock(), inject or {}))
             state = await self._over
         except asyncio.CancelledError:
@@ -434,8 +434,7 @@ class Runtime:
             observer.started(start, now)
 
     async def _finish(self) -> None:
-        if self._clock_out is not None:
-            self._clock_out.cancel()
+        self._stop_clock.cancel()
         for task in list(self._workers):
             task.cancel()
         if self._workers:

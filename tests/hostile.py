@@ -350,10 +350,10 @@ AT_A_WORKER: Final[Mapping[str, str]] = {
     "a retry without an end": "the limit `retries` of 1,000",
     "a graph that opens itself three times": "the limit `graphs` of 1,000",
     "a map that maps itself wide": "the limit `nodes` of 100,000",
-    "a text that doubles": "bytes, the limit is 65,536",
-    "a list that doubles": "entries, the limit is 4,096",
-    "a value that stands for two of itself": "bytes, the limit is 65,536",
-    "a template that feeds itself": "bytes, the limit is 65,536",
+    "a text that doubles": "the limit `value_bytes` of 1,048,576",
+    "a list that doubles": "the limit `value_bytes` of 1,048,576",
+    "a value that stands for two of itself": "the limit `value_bytes` of 1,048,576",
+    "a template that feeds itself": "the limit `value_bytes` of 1,048,576",
     "a sleep without an end": "the limit `seconds` of 0.1",
 }
-"""Those that are small enough to be shipped as a whole, each with what stops it there: the worker's limit, or one of the link's."""
+"""Those that are small enough to be shipped as a whole, each with the worker's limit that stops it there."""
