@@ -7,10 +7,10 @@ const MAX_PACKET = 256 * 1024;
 const MAX_RECORD = 64 * 1024;
 const MAX_PATH = 512;
 
-// §5, by the letters of §4; p = a path, P = a path or nil, l = a list, ? after a letter = may be nil
+// §5, by the letters of §4; G = a graph's bytes or a BLOBREF, r = the name of a body (hash or handle), p = a path, P = a path or nil, l = a list, ? after a letter = may be nil
 const FIELDS = {
   0x01: 'm', 0x02: 'm', 0x03: 'uu', 0x04: 'uuu', 0x06: 'uiwu', 0x07: 'suu', 0x08: 'ssbvu?', 0x0a: 'm',
-  0x10: 'huBu', 0x11: 'hul?', 0x38: 'uuulu?', 0x39: 'usuuu',
+  0x10: 'huGu', 0x11: 'hul?', 0x13: 'l', 0x14: 'ruuBu?', 0x15: 'ruu', 0x38: 'uuulu?', 0x39: 'usuuu',
   0x20: 'shmm', 0x21: 'puv', 0x22: 'l?s', 0x23: 'pu', 0x24: 's?', 0x25: 'shmm', 0x26: 'puv', 0x27: 'wu',
   0x30: 'Puuum?', 0x31: 'puuvumm?', 0x33: 'Puusvbbu?v', 0x34: 'uum',
 };
@@ -24,6 +24,8 @@ const FITS = {
   m: (value) => value instanceof Map,
   l: Array.isArray,
   v: () => true,
+  r: (value) => bytes(32)(value) || bytes(16)(value),
+  G: (value) => bytes(null)(value) || (value instanceof ExtData && value.type === 1),
   p: path,
   P: (value) => value === null || path(value),
 };
