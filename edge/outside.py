@@ -1,4 +1,4 @@
-"""Servers that a run, or a node, may not ask: what is asked of a model behind a server has left the device.
+"""Servers that a run, or a node, may not ask: what is asked of a model behind a server, or sent by an agent, has left the device.
 
 Placement refuses what can be known before the run. Names of models that are known only when a node runs meet this: it closes
 servers for a run that is local or offline, and for each node that carries a label, whatever agents it calls.
@@ -29,9 +29,9 @@ def run_guard(options: RunOptions) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def label_guard(labels: Mapping[str, Collection[str]], servers: Collection[str]) -> list[AgentFilter]:
-    """The filter around agents that closes servers for nodes with these labels, by node; none where there is nothing to close."""
-    if not labels or not servers:
+def label_guard(labels: Mapping[str, Collection[str]]) -> list[AgentFilter]:
+    """The filter around agents that closes servers for nodes with these labels, by node; none where no node has any."""
+    if not any(labels.values()):
         return []
 
     async def guarded(context: Any, go_on: Callable[[Any], Any]) -> Value:

@@ -272,7 +272,7 @@ class _Run:
                 ask=device.ask if permissions.grants("people") else None,
             ),
             config=options.config,
-            filters=label_guard(labels_by_node(graph), device.servers),
+            filters=label_guard(labels_by_node(graph)),
             recorder=LogRecorder(self._record, lambda: device.journal.barrier(full=True)),
             remote=self,
             observers=[watch, *self._prefetcher(), *self._consoles()],

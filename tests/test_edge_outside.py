@@ -128,6 +128,30 @@ def test_a_server_whose_owner_says_it_is_on_the_device_counts_as_part_of_it(
     assert (status, report["status"]) == (0, "completed")
 
 
-def test_without_labels_or_servers_no_filter_costs_anything() -> None:
-    assert label_guard({}, {"large"}) == []
-    assert label_guard({"a": ["private"]}, ()) == []
+FETCH = """\
+version: 0.5
+nodes:
+  word: {value: tide, sensitivity: private}
+  open: {agent: vanillaFetchAgent, isResult: true, inputs: {url: URL, method: POST, body: hello}}
+  closed: {agent: vanillaFetchAgent, isResult: true, inputs: {url: URL, method: POST, body: ":word"}}
+"""
+
+
+def test_no_agent_takes_a_labelled_value_to_a_server(cli: CommandLine, tmp_path: Path, server: ModelServer) -> None:
+    status, report, _ = run(cli, tmp_path, FETCH.replace("URL", server.url + "/embeddings"))
+    assert status == 3
+    assert report["errors"]["closed"]["code"] == "LABEL_WITHHELD"
+    assert "private" in report["errors"]["closed"]["message"]
+    assert report["nodes"]["closed"]["state"] == "suspended"
+    assert "tide" not in json.dumps([asked.body for asked in server.asked])
+
+
+def test_a_run_that_is_local_only_fetches_nothing(cli: CommandLine, tmp_path: Path, server: ModelServer) -> None:
+    status, report, _ = run(cli, tmp_path, FETCH.replace("URL", server.url).replace(", sensitivity: private", ""), "--local-only")
+    assert {report["errors"][name]["code"] for name in ("open", "closed")} == {"UNREACHABLE"}
+    assert (status in (3, 4), server.asked) == (True, [])
+
+
+def test_without_labels_no_filter_costs_anything() -> None:
+    assert label_guard({}) == []
+    assert label_guard({"a": []}) == []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from graphs.agents.common import given, option, refuse, service
-from graphs.errors import NodeError
+from graphs.errors import LinkCondition, NodeError
 from graphs.jstext import json_text, parse_json, text, truthy
 from graphs.registry import AgentContext, Sample, agent
 from graphs.values import MISSING, Value
@@ -144,10 +144,15 @@ def _query(query: Value) -> str:
 async def _sent(context: AgentContext, name: str, request: _Request) -> httpx.Response:
     import httpx
 
+    from graphs.models.servers import why_shut
+
     if service(context, "network") is False:
         raise refuse(
             f"{name}: the network is not granted here", hint="Run this node where it is, or grant it in the configuration."
         )
+    if (shut := why_shut()) is not None:
+        host = urlsplit(request.url).hostname or request.url
+        raise LinkCondition(shut[0], f"{name} would reach {host}, and {shut[1]}.", retryable=shut[0] != "LABEL_WITHHELD")
     client = httpx.AsyncClient(
         transport=service(context, "http"),  # None: httpx's own
         timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS),  # an attempt's time is the node's `timeout`

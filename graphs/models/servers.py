@@ -17,7 +17,7 @@ from graphs.secrets import Secrets, secret_name
 if TYPE_CHECKING:
     from graphs.models.openai import ServerModel
 
-__all__ = ["Server", "ServerModels", "read_server", "servers_shut"]
+__all__ = ["Server", "ServerModels", "read_server", "servers_shut", "why_shut"]
 
 _KEYS: Final = frozenset({"url", "model", "key", "context", "on_device"})
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -69,7 +69,8 @@ def read_server(name: str, entry: Mapping[str, Any], where: str) -> Server:
 
 @contextmanager
 def servers_shut(condition: str, why: str) -> Iterator[None]:
-    """Inside it, and in all tasks begun there, no server is asked but those on the device: `get` raises LinkCondition instead.
+    """Inside it, and in all tasks begun there, no server is asked but those on the device: `get` raises LinkCondition instead, and so do
+    agents that reach servers of any kind.
 
     `condition` is its code, `why` a sentence's end.
     """
@@ -78,6 +79,11 @@ def servers_shut(condition: str, why: str) -> Iterator[None]:
         yield
     finally:
         _shut.reset(token)
+
+
+def why_shut() -> tuple[str, str] | None:
+    """Why no server may be asked here, as `servers_shut` was told it; None if one may."""
+    return _shut.get()
 
 
 def _address(url: object, where: str) -> str:
