@@ -6,18 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graphs.errors import NodeError, NodeTimeout, ValueUnsupported
+from graphs.errors import NodeError, NodeTimeout
 from graphs.events import Outcome
 from graphs.outcomes import Known, known_outcomes
-from graphs.records import Error, Record, Result, State, Submit
-from graphs.values import MISSING, decode
-from protocol.payload import references, resolve
+from graphs.records import Error, Record, State, Submit
+from graphs.values import MISSING
 
 if TYPE_CHECKING:
     from graphs.journal import Journal
-    from protocol.journal_store import JournalStore
 
-__all__ = ["LeftOpen", "left_open", "reported", "restore"]
+__all__ = ["LeftOpen", "left_open", "reported"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +57,3 @@ def reported(records: Iterable[Record]) -> Known:
             known.outcomes[record.path] = Outcome(State.TIMED_OUT if timed_out else State.FAILED, MISSING, error)
     known.indeterminate -= set(known.outcomes)
     return known
-
-
-async def restore(known: Known, store: JournalStore) -> None:
-    """Put values in the place of references to bodies in what was reported. A body that is gone is made again by its node; where that would
-    do harm, its owner is asked.
-    """
-    for path, record in list(known.made.items()):
-        named = references(record)
-        if not named:
-            continue
-        bodies = {each.ref: await store.load_body(each.ref) for each in named}
-        try:
-            values = {ref: decode(data) for ref, data in bodies.items() if data is not None}
-        except ValueUnsupported:
-            values = {}
-        if len(values) < len(bodies):
-            del known.outcomes[path], known.made[path]
-            if path in known.once:
-                known.indeterminate.add(path)
-            continue
-        filled = resolve(record, values)
-        assert isinstance(filled, Result)
-        known.made[path] = filled
-        known.outcomes[path] = known.outcomes[path]._replace(value=filled.value)

@@ -12,19 +12,21 @@ from cloud.access import Access
 from cloud.accounts import DEFAULT, Account
 from cloud.child import ChildRun
 from cloud.holdings import AccountStore, Holdings, keep_pruning
-from cloud.revival import LeftOpen, left_open, restore
+from cloud.revival import LeftOpen, left_open
 from cloud.share import Share
 from cloud.worker import RefusedCut, Worker
 from graphs.errors import JournalError, LinkCondition
 from graphs.paths import split_path
 from graphs.records import Frame, Input, Known, Record, Result, Submit
-from graphs.values import Value
+from graphs.values import Value, decode
 from protocol.config import Config, Role
 from protocol.events import Acked, Closed, Event, Got, GraphReceived
 from protocol.intake import Intake
 from protocol.journal_store import RETENTION_MS, JournalStore, device_of
 from protocol.messages import GraphStatus
 from protocol.pairing import PAIR_PATH
+from protocol.payload import Reference
+from protocol.refill import refill
 from protocol.session import Conn
 from protocol.transport import PATH, Link, accept, listen
 
@@ -107,11 +109,17 @@ class _Device:
 
     async def revive(self, found: LeftOpen) -> None:
         """Go on with a child run that an earlier process of this worker left open."""
-        await restore(found.known, self._store)
+        await refill(found.known, self._value)
         self._left_open[found.run] = found
         for record in found.orders:
             if not (isinstance(record, (Submit, Frame)) and record.frame in found.broken):
                 self.intake.take(found.run, record)
+
+    async def _value(self, named: Reference) -> Value:
+        data = await self._store.load_body(named.ref)
+        if data is None:
+            raise LinkCondition("BLOB_GONE", "a value that was reported is not here any more")
+        return decode(data)
 
     def _take(self, child: ChildRun, record: Record) -> None:
         if isinstance(record, (Submit, Frame)):

@@ -1,57 +1,38 @@
-"""Going on with a run whose values are partly somewhere else: what its journal refers to is put back before the engine sees it.
-
-A large result is recorded as a reference. Its body is here if somebody here read it, else at the worker that made it; if it is nowhere any more, its
-node runs again, where that does no harm (docs/protocol.md §14).
+"""Where the values of a resumed run come from that its journal only refers to: from here if somebody here read them, else from the worker
+that made them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from graphs.errors import LinkCondition, ValueUnsupported
+from graphs.errors import LinkCondition
 from graphs.values import Value, decode
 from protocol.journal_store import JournalStore
-from protocol.payload import Reference, references, resolve
+from protocol.payload import Reference
 
 if TYPE_CHECKING:
-    from edge.means import Device
     from edge.worker import WorkerLink
-    from graphs.outcomes import Known
+    from graphs.journal import Journal
 
-__all__ = ["refill"]
-
-
-async def refill(
-    known: Known, device: Device, link: WorkerLink | None, homes: Mapping[bytes, bytes], once: Collection[str]
-) -> None:
-    """Put values in the place of references in `known`.
-
-    `homes` names the run that refers to each body, `once` the paths of nodes that must not run twice. What cannot be had is forgotten, so
-    that its node runs again; of those that must not, a person decides.
-    """
-    store = JournalStore(device.journal)
-    for path, record in list(known.made.items()):
-        named = references(record)
-        if not named:
-            continue
-        try:
-            values = {each.ref: await _value(each, store, link, homes) for each in named}
-        except (LinkCondition, ValueUnsupported):
-            del known.outcomes[path], known.made[path]
-            if path in once:
-                known.indeterminate.add(path)
-            continue
-        filled: Any = resolve(record, values)
-        known.made[path] = filled
-        known.outcomes[path] = known.outcomes[path]._replace(value=filled.value)
+__all__ = ["Source"]
 
 
-async def _value(named: Reference, store: JournalStore, link: WorkerLink | None, homes: Mapping[bytes, bytes]) -> Value:
-    data = await store.load_body(named.ref)
-    if data is not None:
-        return decode(data)
-    home = homes.get(named.ref)
-    if link is None or home is None:
-        raise LinkCondition("BLOB_GONE", "A value is at a worker that cannot be reached.")
-    return await link.value(home, named)
+class Source:
+    """Gives values by reference; `homes` names the child run that refers to each body. Without a `link` only what is here."""
+
+    def __init__(self, journal: Journal, link: WorkerLink | None, homes: Mapping[bytes, bytes]) -> None:
+        self._store = JournalStore(journal)
+        self._link = link
+        self._homes = homes
+
+    async def value(self, named: Reference) -> Value:
+        """The value. Raises LinkCondition if it cannot be had, ValueUnsupported if its bytes are no value."""
+        data = await self._store.load_body(named.ref)
+        if data is not None:
+            return decode(data)
+        home = self._homes.get(named.ref)
+        if self._link is None or home is None:
+            raise LinkCondition("BLOB_GONE", "A value is at a worker that cannot be reached.")
+        return await self._link.value(home, named)

@@ -16,7 +16,7 @@ from edge.attached import Attached, open_children, usable
 from edge.means import Device, RunOptions
 from edge.outside import label_guard, run_guard
 from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
-from edge.refill import refill
+from edge.refill import Source
 from edge.report import RunReport, status_of
 from edge.watch import Watch
 from graphs.budget import measure
@@ -37,6 +37,7 @@ from graphs.runtime import Runtime
 from graphs.spec import Graph, is_computed
 from graphs.values import Value, canonical
 from protocol.payload import references
+from protocol.refill import refill
 
 if TYPE_CHECKING:
     from edge.delegate import Delegate
@@ -77,7 +78,7 @@ async def resume_run(device: Device, graph: Graph, options: RunOptions, run_id: 
         records.extend(made)
     run.known = known_outcomes(records)
     run.known.indeterminate -= run.attached.in_flight if run.attached is not None else set()
-    await refill(run.known, device, run.link, homes, run.known.once)
+    await refill(run.known, Source(device.journal, run.link, homes).value)
     device.journal.reopen_run(run_id)
     return await run.execute(name)
 
@@ -123,7 +124,7 @@ class _Run:
             if self.link is not None:
                 await self._place_with(self.link)
                 await self.link.caught_up()
-                self._attach(self.link, [child for child in children if child in open_children(self.device.journal, self.id)])
+                self._attach(self.link, open_children(self.device.journal, self.id) if children else ())
 
     async def _place_with(self, link: WorkerLink) -> None:
         try:

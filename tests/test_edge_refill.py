@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from edge.refill import refill
+from edge.refill import Source
 from graphs.errors import LinkCondition
 from graphs.journal import Journal
 from graphs.outcomes import Known, known_outcomes
 from graphs.records import Result, State
 from graphs.values import canonical, digest
 from protocol.payload import Reference, blobref
+from protocol.refill import refill
 
 VALUE = {"text": "x" * 100}
 BODY = canonical(VALUE)
@@ -43,9 +43,8 @@ def filled(folder: Path, value: Any, *, link: Worker | None = None, kept: bool =
     with Journal.open(folder / "journal.db") as journal:
         if kept:
             journal.body_files.keep("own", digest(BODY), BODY)
-        device: Any = SimpleNamespace(journal=journal)
-        homes = {digest(BODY): CHILD}
-        asyncio.run(refill(known, device, link, homes, once))  # type: ignore[arg-type]
+        known.once |= set(once)
+        asyncio.run(refill(known, Source(journal, cast("Any", link), {digest(BODY): CHILD}).value))
     assert known.outcomes["small"].value == 7
     return known
 

@@ -1,0 +1,45 @@
+"""Putting values back where a journal has references: a run that goes on in another process needs them before its engine does.
+
+A large result is recorded as a reference. A body that cannot be had any more is made again by its node; where that might do harm, a person
+decides (docs/protocol.md §14).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from graphs.errors import LinkCondition, ValueUnsupported
+from graphs.values import Value
+from protocol.payload import Reference, references, resolve
+
+__all__ = ["KnownResults", "refill"]
+
+
+class KnownResults(Protocol):
+    """What is asked of graphs.outcomes.Known, by path."""
+
+    made: dict[str, Any]
+    outcomes: dict[str, Any]
+    once: set[str]
+    indeterminate: set[str]
+
+
+async def refill(known: KnownResults, value: Callable[[Reference], Awaitable[Value]]) -> None:
+    """Put values in the place of references in `known`. `value` gives one, or raises LinkCondition or ValueUnsupported: then its result is
+    forgotten, so that the node runs again, or is indeterminate if it must not run twice.
+    """
+    for path, record in list(known.made.items()):
+        named = references(record)
+        if not named:
+            continue
+        try:
+            values = {each.ref: await value(each) for each in named}
+        except (LinkCondition, ValueUnsupported):
+            del known.outcomes[path], known.made[path]
+            if path in known.once:
+                known.indeterminate.add(path)
+            continue
+        filled: Any = resolve(record, values)
+        known.made[path] = filled
+        known.outcomes[path] = known.outcomes[path]._replace(value=filled.value)
