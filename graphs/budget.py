@@ -20,6 +20,9 @@ __all__ = ["ITEM", "Budget", "Room", "current", "measure", "size", "spend"]
 ITEM: Final = 16
 """Bytes that an element of a list counts, besides its own."""
 
+_NUMBERS: Final = frozenset({int, float, bool, type(None)})
+_TEXT: Final = frozenset({str})
+
 
 class Budget:
     """What one run, or one graph made at run time, may have, and how much of that is used.
@@ -140,6 +143,8 @@ def size(value: Value, most: float) -> int:
     """Bytes the value has written out, about; something beyond `most` as soon as it is known to have more, or to be nested deeper than
     values may be.
     """
+    if value.__class__ is dict and _NUMBERS.issuperset(map(type, value.values())) and _TEXT.issuperset(map(type, value)):
+        return ITEM + 11 * len(value) + sum(map(len, value))  # as most results are; the way below gives the same
     total = 0
     stack: list[Iterator[Value]] = [iter((value,))]
     while stack:

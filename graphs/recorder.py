@@ -45,7 +45,7 @@ class LogRecorder:
         self._everything = everything
         self._delta = delta
         self._begun: dict[Start, int] = {}
-        self._by_clock: dict[PlanNode, bool] = {}
+        self._repeatable: dict[PlanNode, bool] = {}
 
     def started(self, start: Start, t: float) -> None:
         """Nothing to record: most attempts leave no record of their beginning."""
@@ -68,36 +68,39 @@ class LogRecorder:
         self._begun[start] = self._append(Event(start.path, start.at, State.EXECUTING, _now(), info))
 
     def settled(self, event: Settled, by: Mapping[str, Value], usage: Mapping[str, Value] | None, t: float) -> None:
-        if event.start is not None:
-            self._begun.pop(event.start, None)
-        if event.known:
+        _, node, _, state, value, start, known = event
+        if start is not None and self._begun:
+            self._begun.pop(start, None)
+        if known:
             return
-        if event.state == State.SKIPPED and event.node.any_input:
-            # Decided by order of arrival, so nobody can derive it again.
-            self._append(Event(event.path, 0, State.SKIPPED, _now()))
-        if event.state != State.COMPLETED:
+        if state != State.COMPLETED:
+            if state == State.SKIPPED and node.any_input:
+                # Decided by order of arrival, so nobody can derive it again.
+                self._append(Event(event.path, 0, State.SKIPPED, _now()))
             return
-        start = event.start
         agent = start.agent if start is not None else None
-        if not self._everything and (agent is None or agent.cheap or agent.nests is not None) and self._repeatable(event.node):
+        if agent is None or agent.cheap or agent.nests is not None:
+            if not self._everything and self._is_repeatable(node):
+                return
+            if agent is None or agent.cheap:  # any other value was admitted before
+                self._require_fit(value)
+        if start is None:
+            self._append(Result(event.path, 0, 0, value, _now(), by, usage))
             return
-        retry, at = (start.retry, start.at) if start is not None else (0, 0)
-        if agent is None or agent.cheap:
-            self._require_fit(event.value)
-        if start is not None:
-            if event.node.any_input:
-                self._require_fit(start.inputs)
-                by = {**by, "seen": clean(start.inputs)}
-            took = max(0, round((t - start.t) * 1000))
-            usage = {**usage, "ms": took} if usage else {"ms": took}
-        self._append(Result(event.path, at, retry, event.value, _now(), by, usage))
+        if node.any_input:
+            self._require_fit(start.inputs)
+            by = {**by, "seen": clean(start.inputs)}
+        took = int((t - start.t) * 1000 + 0.5)
+        usage = {**usage, "ms": took} if usage else {"ms": took}
+        self._append(Result(event.path, start.at, start.retry, value, _now(), by, usage))
 
-    def _repeatable(self, node: PlanNode) -> bool:
+    def _is_repeatable(self, node: PlanNode) -> bool:
         """Whether doing the node again must see the same: not where order of arrival or the clock decides what it is handed."""
-        known = self._by_clock.get(node)
-        if known is None:
-            known = self._by_clock[node] = _has_clock(node.spec.get("inputs")) or _has_clock(node.spec.get("passThrough"))
-        return not known and not node.any_input
+        found = self._repeatable.get(node)
+        if found is None:
+            by_clock = _has_clock(node.spec.get("inputs")) or _has_clock(node.spec.get("passThrough"))
+            found = self._repeatable[node] = not by_clock and not node.any_input
+        return found
 
     def erred(self, start: Start, error: BaseException, final: bool, t: float) -> None:  # noqa: ARG002 - as above
         retryable = bool(getattr(error, "retryable", True))

@@ -40,11 +40,11 @@ from graphs.events import (
     Suspend,
 )  # fmt: skip
 from graphs.plan import Compiler, Plan
-from graphs.plan_node import PlanNode
 from graphs.ports import AgentFilter, Observer, Recorder, Remote, Services
 from graphs.states import State
 from graphs.stopclock import StopClock
 from graphs.values import Value
+from graphs.ways import CAREFULLY, RECORDED, Ways
 
 __all__ = ["Runtime"]
 
@@ -53,8 +53,6 @@ _SLICE: Final = 0.005
 
 _CROWD: Final = 256
 """Workers started at most at once."""
-
-_DIRECTLY, _RECORDED, _CAREFULLY = 1, 2, 3
 
 
 class Runtime:
@@ -115,7 +113,7 @@ class Runtime:
         self._behind: deque[Attempt] = deque()
         self._ready: deque[Attempt] = deque()
         self._workers: set[asyncio.Task[None]] = set()
-        self._ways: dict[PlanNode, int] = {}
+        self._ways = Ways(recorded=recorder is not None, filtered=bool(self.filters))
         self._armed = False
         self._context: Context = copy_context()
         self._context.run(current.set, self.budget)
@@ -305,7 +303,7 @@ class Runtime:
 
     async def _work(self) -> None:
         ready, clock, base = self._ready, self.clock, self._context
-        pop, apply, ways = ready.popleft, self._apply, self._ways
+        pop, apply, ways, find_way = ready.popleft, self._apply, self._ways.known, self._ways.find
         handle, completed = self.engine.handle, self.engine.completed
         observed = bool(self._observers)
         alone = self._remote is None and not self._indeterminate  # nothing to ask about an attempt: it is simply ready
@@ -319,8 +317,8 @@ class Runtime:
             agent: Any = start.agent
             if observed:
                 self._started(start)
-            way = ways.get(start.node) or self._way(start)
-            if way == _CAREFULLY:
+            way = ways.get(start.node) or find_way(start)
+            if way == CAREFULLY:
                 event = await self._carefully(start)
                 now = clock()
                 commands = handle(event) if event is not None else []
@@ -335,7 +333,7 @@ class Runtime:
                         value = await value
                         if start.over:
                             _uncancel(task)
-                    if way == _RECORDED:
+                    if way == RECORDED:
                         admit(value)
                 except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - an agent may raise anything
                     commands = self._broke(start, error, task)
@@ -353,20 +351,6 @@ class Runtime:
             if now > slice_ends:
                 await asyncio.sleep(0)
                 slice_ends = clock() + _SLICE
-
-    def _way(self, start: Attempt) -> int:
-        """How attempts of a node are carried out: directly, directly but recorded, or with care for all there may be around it."""
-        agent, node = start.agent, start.node
-        assert agent is not None
-        recorder = self._recorder
-        guarded = recorder is not None and (start.effect == "once" or bool(agent.needs) or agent.stream)
-        if guarded or agent.blocking or self.filters or node.timeout:
-            way = _CAREFULLY
-        else:
-            way = _RECORDED if recorder is not None and not agent.cheap else _DIRECTLY
-        if node.agent_source is None:  # otherwise the next attempt may be another agent's
-            self._ways[node] = way
-        return way
 
     async def _carefully(self, start: Attempt) -> Event | None:
         """Run an attempt with all there may be around it; None if it was stopped meanwhile."""

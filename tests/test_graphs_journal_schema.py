@@ -154,3 +154,67 @@ def _dump(path: Path) -> list[str]:
         return [*db.iterdump(), str(db.execute("PRAGMA user_version").fetchone())]
     finally:
         db.close()
+
+
+def test_the_log_grows_ahead_of_its_use_and_holds_what_is_written_then(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    log = Path(f"{path}-wal")
+    with Journal.open(path) as journal:
+        journal.set_meta("before", b"1")
+        journal.flush()
+        was = log.stat().st_size
+        db = sqlite3.connect(path, isolation_level=None)
+        assert schema.grow_log(db, path)
+        assert log.stat().st_size >= was + schema.AHEAD
+        assert not db.in_transaction
+        assert db.execute("SELECT key FROM meta").fetchall() == [("before",)]
+        db.close()
+        grown = log.stat().st_size
+        for number in range(8):
+            journal.set_meta(f"after {number}", b"2")
+            journal.flush()
+        assert log.stat().st_size == grown, "commits go where there is room already"
+    with Journal.open(path) as journal:
+        assert journal.meta("after 7") == b"2"
+    assert path.stat().st_size < schema.AHEAD
+
+
+def test_a_log_that_is_long_enough_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "journal.db"
+    monkeypatch.setattr(schema, "LOG_PAGES", 1)
+    with Journal.open(path) as journal:
+        journal.set_meta("a", b"1")
+        journal.flush()
+        db = sqlite3.connect(path, isolation_level=None)
+        assert not schema.grow_log(db, path)
+        db.close()
+
+
+def test_a_journal_that_syncs_often_grows_its_log(tmp_path: Path) -> None:
+    for synchronous, grows in (("full", True), ("normal", False)):
+        path = tmp_path / f"{synchronous}.db"
+        log = Path(f"{path}-wal")
+        with Journal.open(path, synchronous=cast("schema.Synchronous", synchronous)) as journal:
+            for number in range(10):
+                journal.set_meta(str(number), b"1")
+                journal.flush()
+            assert log.stat().st_size < schema.AHEAD, "a process that says little does not pay for it"
+            for number in range(100):
+                journal.set_meta("again", b"%d" % number)
+                journal.flush()
+            assert (log.stat().st_size > schema.AHEAD) is grows
+
+
+def test_no_room_to_grow_is_nobodys_problem(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with Journal.open(path) as journal:
+        journal.set_meta("a", b"1")
+        journal.flush()
+        db = sqlite3.connect(path, isolation_level=None)
+        db.execute("PRAGMA max_page_count = 20")
+        assert not schema.grow_log(db, path)
+        assert not db.in_transaction
+        db.close()
+        journal.set_meta("b", b"2")
+        journal.flush()
+        assert journal.meta("b") == b"2"

@@ -15,12 +15,13 @@ import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from zlib import crc32
 
 from graphs.errors import JournalError
-from graphs.journal.schema import BUSY_MS, SEQ_BITS, Synchronous
+from graphs.journal.schema import AHEAD, BUSY_MS, PAGE, SEQ_BITS, Synchronous, grow_log
 from graphs.records import Encoded
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ __all__ = ["DurableHook", "Item", "Log", "Statement", "Writer"]
 DurableHook: TypeAlias = Callable[[Mapping[tuple[bytes, bytes], int]], None]
 
 _TYPE_BYTES: Final = tuple(bytes((number,)) for number in range(256))
+
+_FEW_COMMITS: Final = 16
+"""Commits before the log is lengthened ahead of its use: a process that makes fewer gains nothing by it."""
 
 # sqlite3 gives up the interpreter lock for each statement and, when the loop is busy, gets it back only after 5 ms; so a
 # commit inserts many rows a statement, in a few fixed sizes that stay in the statement cache.
@@ -83,7 +87,9 @@ class Writer:
         self.commits = 0
         self._hooks: dict[object, DurableHook] = {}
         self._db = db
+        self._execute = db.cursor().execute  # a cursor a statement costs more than the statement's own Python
         self._synchronous = synchronous
+        self._lengthen_at: float = _FEW_COMMITS if synchronous == "full" else inf
         self._queue: list[Item] = []
         self._draining = threading.Lock()
         self._in_flight = False
@@ -116,15 +122,17 @@ class Writer:
         """`record` and `flush` in one, for a caller who needs each record durable by itself; the caller does not hold `mutex`."""
         with self._draining:
             batch: list[Item] = []
+            alone = False
             try:
                 with self.mutex:
-                    alone = log.id if not self._queue else None
+                    alone = log.id is not None and not self._queue
                     seq = self.record(log, encoded, ring=False)
-                    row: _Row = (log, seq, *encoded, log.chk)
                     batch, self._queue = self._queue, batch
                     self._in_flight = True
-                if alone is not None:  # one statement is a transaction of its own, a fifth faster
-                    self._db.execute(_INSERT_ONE, _values(row, alone))
+                if self.commits >= self._lengthen_at:
+                    self._lengthen()
+                if alone:  # one statement is a transaction of its own, a fifth faster
+                    self._execute(_INSERT_ONE, (((log.id << SEQ_BITS) + seq), *encoded, log.chk))  # type: ignore[operator]
                     self.commits += 1
                 else:
                     self._commit(batch, full=False)
@@ -136,7 +144,7 @@ class Writer:
                 if isinstance(error, Exception):
                     raise _again(failure) from error
                 raise
-            if alone is not None and not self._hooks:
+            if alone and not self._hooks:
                 with self.mutex:
                     self._in_flight = False
                     log.durable = seq
@@ -232,6 +240,8 @@ class Writer:
                     if not (batch or full) or self._failure is not None:
                         return
                     self._in_flight = True
+                if self.commits >= self._lengthen_at:
+                    self._lengthen()
                 self._commit(batch, full)
             except Exception as error:  # noqa: BLE001  whatever it is, the write failed, and `check` says so
                 self._fail(error)
@@ -240,6 +250,11 @@ class Writer:
                 raise
             finally:
                 self._settle(batch)
+
+    def _lengthen(self) -> None:
+        """The commits to come are quicker within the length that the write-ahead log has."""
+        again = self.commits + AHEAD // PAGE // 2  # most touch one or two pages
+        self._lengthen_at = again if grow_log(self._db, self.path) else inf
 
     def _commit(self, batch: Sequence[Item], full: bool) -> None:
         db = self._db
