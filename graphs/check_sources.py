@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from graphs.fields import described, word_for
@@ -15,6 +15,7 @@ from graphs.values import Value
 __all__ = ["Sources"]
 
 _CONDITIONS: Final = ("if", "unless", "graph")
+_READERS: Final = frozenset({*_CONDITIONS, "passThrough"})
 
 _CALL = re.compile(r"([A-Za-z]+)\((.*)\)", re.DOTALL)
 
@@ -49,6 +50,8 @@ class Sources:
         self.known = known
         self.outside = outside
         self.passed: dict[str, tuple[str, ...]] = {}
+        self._seen: dict[str, str] = {}
+        """Sources in which nothing is wrong, with the node that each names."""
 
     def computed(self, name: str, node: Mapping[str, Value]) -> tuple[str, ...]:
         """Check everything a computed node reads; gives the nodes it waits for, without those of passThrough."""
@@ -58,12 +61,14 @@ class Sources:
             self._texts(name, "inputs", inputs, waits)
         elif inputs is not None:
             self._no_map(name, inputs)
-        for key in _CONDITIONS:
-            if key in node:
-                self._attribute(name, key, node[key], waits)
         agent = node["agent"]
         if type(agent) is str and agent[:1] == ":":
             self._attribute(name, "agent", agent, waits)
+        if _READERS.isdisjoint(node):
+            return tuple(waits)
+        for key in _CONDITIONS:
+            if key in node:
+                self._attribute(name, key, node[key], waits)
         if "passThrough" in node and isinstance(node["passThrough"], dict):
             passed: set[str] = set()
             self._texts(name, "passThrough", node["passThrough"], passed)
@@ -94,23 +99,29 @@ class Sources:
                     self.report.warn("GF103", message, ("loop", "while"), part=each, suggestion=hint)
             self._functions(condition, ("loop", "while"))
 
-    def _texts(self, name: str, key: str, value: Value, waits: set[str]) -> None:
+    def _texts(self, name: str, key: str, value: Mapping[str, Value], waits: set[str]) -> None:
         """Sources, templates and helpers at any depth of `inputs` or `passThrough`."""
-        known = self.known
-        todo = [value]
+        known, seen = self.known, self._seen
+        todo: list[Iterable[Value]] = [value.values()]
         strange: list[str] = []
         while todo:
-            item = todo.pop()
-            kind = type(item)
-            if kind is dict:
-                todo.extend(item.values())
-            elif kind is list:
-                todo.extend(item)
-            elif kind is str and (item[:1] == ":" or "${" in item or item[:1] == "@"):
-                named = names(item)
-                waits.update(named)
-                if "(" in item or "@" in item or not known.issuperset(named):
-                    strange.append(item)
+            for item in todo.pop():
+                kind = item.__class__
+                if kind is str:
+                    read = seen.get(item)
+                    if read is not None:
+                        waits.add(read)
+                    elif item[:1] == ":" or "${" in item or item[:1] == "@":
+                        named = names(item)
+                        waits.update(named)
+                        if "(" in item or "@" in item or not known.issuperset(named):
+                            strange.append(item)
+                        elif len(named) == 1:
+                            seen[item] = named[0]
+                elif kind is list:
+                    todo.append(item)
+                elif kind is dict:
+                    todo.append(item.values())
         if strange:
             waits.intersection_update(known)
             self._strange(name, key, value, strange)

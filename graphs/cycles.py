@@ -16,8 +16,7 @@ def stuck(waits: Mapping[str, Collection[str]]) -> list[str]:
     started: set[str] = set()
     late: dict[str, list[str]] = {}
     for node, names in waits.items():  # most graphs are written in an order in which they could run
-        missing = [name for name in names if name in waits and name not in started]
-        if missing:
+        if not started.issuperset(names) and (missing := [name for name in names if name in waits and name not in started]):
             late[node] = missing
         else:
             started.add(node)

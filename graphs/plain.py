@@ -20,23 +20,25 @@ def is_plain(data: Any) -> bool:
     for _ in range(MAX_DEPTH + 1):
         below: list[Any] = []
         for value in level:
-            kind = type(value)
-            if kind is dict:
+            kind = value.__class__
+            if kind is str:
+                if not value.isascii() and unfit(value):
+                    return False
+            elif kind is dict:
                 for key in value:
-                    if type(key) is not str or (not key.isascii() and unfit(key)):
+                    if key.__class__ is not str or (not key.isascii() and unfit(key)):
                         return False
                 below.extend(value.values())
+                if count + len(below) > MAX_VALUES:
+                    return False
             elif kind is list:
                 below.extend(value)
-            elif kind is str:
-                if not value.isascii() and unfit(value):
+                if count + len(below) > MAX_VALUES:
                     return False
             elif kind is int or kind is float:
                 if unfit(value):
                     return False
             elif value is not None and kind is not bool:
-                return False
-            if count + len(below) > MAX_VALUES:
                 return False
         if not below:
             return True

@@ -8,7 +8,7 @@ where there is none, and the frame itself as its last entry, which is where help
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -46,11 +46,12 @@ class Index(dict[str, int]):
     those sources waits for.
     """
 
-    __slots__ = ("asked",)
+    __slots__ = ("_pairs", "asked")
 
     def __init__(self, places: Mapping[str, int]) -> None:
         super().__init__(places)
         self.asked: set[int] = set()
+        self._pairs: dict[str, tuple[int, str]] = {}
 
     def get(self, name: str, default: Any = None) -> Any:
         """The place of a node, noted as asked for."""
@@ -58,6 +59,24 @@ class Index(dict[str, int]):
         if place is not None and name != LOOP_INDEX:
             self.asked.add(place)
         return place
+
+    def pair(self, source: Value) -> tuple[int, str] | None:
+        """(place, key) of `:node.key`, the commonest source, with the place noted as asked for; None for anything else.
+
+        Several nodes often read the same, so each is taken apart once.
+        """
+        if source.__class__ is not str or source[:1] != ":":
+            return None
+        pair = self._pairs.get(source)
+        if pair is None:
+            name, _, key = source[1:].partition(".")
+            if not key.isidentifier() and (not key or "." in key or not is_plain_key(key)):
+                return None
+            if "(" in name or "${" in source or name == LOOP_INDEX or (place := super().get(name)) is None:
+                return None
+            pair = self._pairs[source] = (place, key)
+        self.asked.add(pair[0])
+        return pair
 
 
 def is_source(text: Value) -> bool:
@@ -180,6 +199,8 @@ def _keyed_getter(keyed: tuple[tuple[str, int, str], ...]) -> Getter:
 
 def compile_value(value: Value, index: Mapping[str, int]) -> Getter | None:
     """The getter of anything that stands in `inputs` or `passThrough`; None for a literal, which stands for itself."""
+    if value.__class__ is dict:
+        return _compile_map(value, index)
     if isinstance(value, str):
         return _compile_text(value, index)
     if isinstance(value, Mapping):
@@ -253,9 +274,8 @@ def _template(parts: list[str | Getter]) -> Getter:
 
 
 def _compile_list(items: list[Value] | tuple[Value, ...], index: Mapping[str, int]) -> Getter | None:
-    pairs = [pair for item in items if (pair := _place_and_key(item, index)) is not None]
-    if pairs and len(pairs) == len(items):
-        return _keys_getter(tuple(pairs))
+    if pairs := _pairs(items, index):
+        return _keys_getter(pairs)
     getters = [compile_value(item, index) for item in items]
     if not any(getters):
         return None
@@ -263,21 +283,23 @@ def _compile_list(items: list[Value] | tuple[Value, ...], index: Mapping[str, in
     return lambda results: [item if get is None else get(results) for get, item in mixed]
 
 
-def _place_and_key(item: Value, index: Mapping[str, int]) -> tuple[int, str] | None:
-    """(place, key) of `:node.key`, the commonest reference, which long lists read without a call each."""
-    if item.__class__ is not str or item[:1] != ":" or "${" in item:
-        return None
-    name, properties = split_path(item)
-    if len(properties) == 1 and is_plain_key(properties[0]) and (place := index.get(name)) is not None:
-        return place, properties[0]
-    return None
+def _pairs(items: Iterable[Value], index: Mapping[str, int]) -> tuple[tuple[int, str], ...] | None:
+    """(place, key) of each item if all are `:node.key`, which are read without a call each; else None."""
+    pairs: list[tuple[int, str]] = []
+    if index.__class__ is Index:
+        look = index.pair
+        for item in items:
+            pair = look(item)
+            if pair is None:
+                return None
+            pairs.append(pair)
+    return tuple(pairs)
 
 
 def _compile_map(items: Mapping[str, Value], index: Mapping[str, int]) -> Getter | None:
     """The getter of a map; the shapes that most inputs have are read without a call for each entry."""
-    keyed = [(name, *pair) for name, item in items.items() if (pair := _place_and_key(item, index)) is not None]
-    if keyed and len(keyed) == len(items):
-        return _keyed_getter(tuple(keyed))
+    if pairs := _pairs(items.values(), index):
+        return _keyed_getter(tuple((name, *pair) for name, pair in zip(items, pairs, strict=True)))
     if len(items) == 1:
         ((only, item),) = items.items()
         return _compile_entry(only, item, index)
@@ -300,10 +322,8 @@ def _compile_map(items: Mapping[str, Value], index: Mapping[str, int]) -> Getter
 
 def _compile_entry(only: str, item: Value, index: Mapping[str, int]) -> Getter | None:
     """The getter of a map with one entry."""
-    if isinstance(item, list):
-        pairs = [pair for each in item if (pair := _place_and_key(each, index)) is not None]
-        if pairs and len(pairs) == len(item):
-            return _map_of_keys_getter(only, tuple(pairs))
+    if isinstance(item, list) and (pairs := _pairs(item, index)):
+        return _map_of_keys_getter(only, pairs)
     get = compile_value(item, index)
     return None if get is None else lambda results: {only: get(results)}
 

@@ -198,6 +198,10 @@ class Registry(Mapping[str, Agent]):
     def __getitem__(self, name: str) -> Agent:
         return self._by_name[name]
 
+    def get(self, name: str, default: Agent | None = None) -> Agent | None:  # type: ignore[override]
+        """The agent of that name, or `default`: asked for every node of a graph."""
+        return self._by_name.get(name, default)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._by_name)
 
