@@ -7,8 +7,7 @@ warning, and so is every problem of a nested graph, which GraphAI meets only whe
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from graphs.check_attributes import RUN_OPTIONS, SENSITIVITY_WORDS, Attributes
 from graphs.check_sources import Sources
@@ -71,8 +70,7 @@ def _step(problem: Problem) -> int:
     return 8 if problem.path[-1:] == ("update",) else step
 
 
-@dataclass(frozen=True, slots=True)
-class _Options:
+class _Options(NamedTuple):
     agents: frozenset[str] | None
     allow_cut: bool
     models: Collection[str] | None

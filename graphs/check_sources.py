@@ -17,20 +17,20 @@ __all__ = ["Sources"]
 _CONDITIONS: Final = ("if", "unless", "graph")
 _READERS: Final = frozenset({*_CONDITIONS, "passThrough"})
 
-_CALL = re.compile(r"([A-Za-z]+)\((.*)\)", re.DOTALL)
+_CALL = r"(?s)([A-Za-z]+)\((.*)\)"  # compiled when first used, and remembered by re; so are those below
 
 _WITHOUT_ARGUMENT: Final = frozenset({
     "length", "flat", "toJSON", "isEmpty", "sum", "average", "mean", "max", "min", "keys", "values", "codeBlock", "codeBlockOrRaw",
     "jsonParse", "toNumber", "trim", "toLowerCase", "toUpperCase", "toString", "not",
 })  # fmt: skip
-_WORD = (re.compile(r"[A-Za-z0-9!#$%&(*+,\-/:;<=>?@]+"), "one word without space or dot")
+_WORD = (r"[A-Za-z0-9!#$%&(*+,\-/:;<=>?@]+", "one word without space or dot")
 _ARGUMENTS: Final = {
-    "join": (re.compile(r"[,\-\s]?"), "a comma, a dash, one space or nothing; use arrayJoinAgent for others"),
-    "split": (re.compile(r"[-_:;.,\s]+"), "characters of - _ : ; . , and space"),
+    "join": (r"[,\-\s]?", "a comma, a dash, one space or nothing; use arrayJoinAgent for others"),
+    "split": (r"[-_:;.,\s]+", "characters of - _ : ; . , and space"),
     "equal": _WORD,
     "default": _WORD,
-    "slice": (re.compile(r"-?[0-9]+(,\s*-?[0-9]+)?"), "one or two whole numbers"),
-    "add": (re.compile(r"-?[0-9]+"), "a whole number"),
+    "slice": (r"-?[0-9]+(,\s*-?[0-9]+)?", "one or two whole numbers"),
+    "add": (r"-?[0-9]+", "a whole number"),
 }
 
 _ARRAY_INPUTS = (
@@ -191,7 +191,7 @@ class Sources:
         add("GF150", message, path, suggestion=hint)
 
     def _function(self, part: str, path: Path) -> None:
-        call = _CALL.fullmatch(part)
+        call = re.fullmatch(_CALL, part)
         if call is None:
             self.report.warn("GF153", f"`{part}` gives no value: a dot inside the brackets ends the function", path)
             return
@@ -203,7 +203,7 @@ class Sources:
             hint = self.report.did_you_mean(function, (*_WITHOUT_ARGUMENT, *_ARGUMENTS))
             message = f"there is no function {function}(): `{part}` only finds a key of that name"
             self.report.warn("GF153", message, path, suggestion=hint)
-        elif not _ARGUMENTS[function][0].fullmatch(argument):
+        elif not re.fullmatch(_ARGUMENTS[function][0], argument):
             self.report.warn("GF153", f"`{part}` gives no value: {function}() takes {_ARGUMENTS[function][1]}", path)
 
 

@@ -25,8 +25,7 @@ Errors say what happened, where, and what to do next. `code` is the stable word 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 __all__ = [
     "ContextTooLong",
@@ -80,8 +79,7 @@ class UsageError(GraphferryError):
     code = "USAGE"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing wrong with a graph.
 
     `code` is `GF1xx`; `path` names the place in the document, keys and positions from the root; `line` and `column` count

@@ -6,9 +6,8 @@ The checker, the JSON schema, the documentation and editor help read it; nothing
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from graphs.values import Value
 
@@ -32,8 +31,7 @@ JsonType: TypeAlias = Literal["string", "number", "integer", "boolean", "object"
 Owner: TypeAlias = Literal["graph", "static", "computed"]
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One attribute.
 
     `types` are the JSON types it may have; null counts as left out, but for what may be anything. `choices` are the words it may be,

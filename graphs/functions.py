@@ -34,21 +34,22 @@ Property: TypeAlias = Callable[[Value], Value]
 
 _ByType: TypeAlias = Mapping[type, Property]
 
-_CALL = re.compile(r"[a-zA-Z]+\([^)]*\)")
-_POSITION = re.compile(r"\$(?:([0-9]+)|last)")
+# Patterns are compiled when they are first used, and re remembers them: most graphs need none of these.
+_CALL = r"[a-zA-Z]+\([^)]*\)"
+_POSITION = r"\$(?:([0-9]+)|last)"
 _FENCE = "\n```"
-_LETTERS = re.compile(r"[a-zA-Z]*")
+_LETTERS = r"[a-zA-Z]*"
 
 _SPACE = f"[{WHITE_SPACE}]"
 _WORD = r"[A-Za-z0-9!#$%&(*+,\-/:;<=>?@]+"
-_JOIN = re.compile(rf"join\(((?:[,\-]|{_SPACE})?)\)")
-_SPLIT = re.compile(rf"split\(((?:[\-_:;.,]|{_SPACE})+)\)")
-_SLICE = re.compile(rf"slice\((-?[0-9]+)(?:,{_SPACE}*(-?[0-9]+))?\)")
-_ADD = re.compile(r"add\((-?[0-9]+)\)")
-_EQUAL_TEXT = re.compile(r"equal\(([A-Za-z0-9!#$%&(*+,\-./:;<=>?@]+)\)")
-_EQUAL_NUMBER = re.compile(rf"equal\(({_WORD})\)")
-_DEFAULT = re.compile(rf"default\(({_WORD})\)")
-_DIGITS_AND_DASHES = re.compile(r"[0-9-]+")
+_JOIN = rf"join\(((?:[,\-]|{_SPACE})?)\)"
+_SPLIT = rf"split\(((?:[\-_:;.,]|{_SPACE})+)\)"
+_SLICE = rf"slice\((-?[0-9]+)(?:,{_SPACE}*(-?[0-9]+))?\)"
+_ADD = r"add\((-?[0-9]+)\)"
+_EQUAL_TEXT = r"equal\(([A-Za-z0-9!#$%&(*+,\-./:;<=>?@]+)\)"
+_EQUAL_NUMBER = rf"equal\(({_WORD})\)"
+_DEFAULT = rf"default\(({_WORD})\)"
+_DIGITS_AND_DASHES = r"[0-9-]+"
 
 
 def compile_property(part: str) -> Property:
@@ -57,10 +58,10 @@ def compile_property(part: str) -> Property:
     Tried in this order: a function that knows the value's type, a list's position `$0` or `$last`, a map's key; else MISSING.
     `jsonParse()` raises NodeError for text that is not JSON; nothing else raises.
     """
-    functions = _functions(part) if _CALL.fullmatch(part) else None
+    functions = _functions(part) if re.fullmatch(_CALL, part) else None
     if functions:
         return _call(part, functions)
-    position = _POSITION.fullmatch(part)
+    position = re.fullmatch(_POSITION, part)
     if position:
         return _at(part, int(position[1]) if position[1] else -1)
     return _key(part)
@@ -70,7 +71,7 @@ def is_plain_key(part: str) -> bool:
     """Whether the part can only be a map's key, so that a caller may look it up itself."""
     if part.isidentifier():
         return True
-    return not _POSITION.fullmatch(part) and not (_CALL.fullmatch(part) and _functions(part))
+    return not re.fullmatch(_POSITION, part) and not (re.fullmatch(_CALL, part) and _functions(part))
 
 
 def _key(part: str) -> Property:
@@ -114,7 +115,7 @@ def _functions(part: str) -> _ByType:
 
 
 def _read_list(part: str) -> _ByType:
-    match = _JOIN.fullmatch(part)
+    match = re.fullmatch(_JOIN, part)
     if not match:
         return {}
     separator = match[1]
@@ -122,13 +123,13 @@ def _read_list(part: str) -> _ByType:
 
 
 def _read_text(part: str) -> _ByType:
-    if match := _EQUAL_TEXT.fullmatch(part):
+    if match := re.fullmatch(_EQUAL_TEXT, part):
         word = match[1]
         return {str: lambda value: value == word}
-    if match := _SLICE.fullmatch(part):
+    if match := re.fullmatch(_SLICE, part):
         cut = slice(int(match[1]), int(match[2]) if match[2] is not None else None)
         return {str: _copying(lambda value: value[cut])}
-    if match := _SPLIT.fullmatch(part):
+    if match := re.fullmatch(_SPLIT, part):
         separator = match[1]
         return {str: lambda value: _pieces(value, separator)}
     return {}
@@ -140,21 +141,21 @@ def _pieces(source: str, separator: str) -> list[Value]:
 
 
 def _read_number(part: str) -> _ByType:
-    if match := _ADD.fullmatch(part):
+    if match := re.fullmatch(_ADD, part):
         amount = to_number(match[1])
         return _on_numbers(lambda value: tidy(value + amount))
-    if match := _EQUAL_NUMBER.fullmatch(part):
+    if match := re.fullmatch(_EQUAL_NUMBER, part):
         wanted = to_number(match[1])
         return _on_numbers(lambda value: value == wanted)
     return {}
 
 
 def _read_missing(part: str) -> _ByType:
-    match = _DEFAULT.fullmatch(part)
+    match = re.fullmatch(_DEFAULT, part)
     if not match:
         return {}
     word = match[1]
-    spare = to_number(word) if _DIGITS_AND_DASHES.fullmatch(word) else word
+    spare = to_number(word) if re.fullmatch(_DIGITS_AND_DASHES, word) else word
     return {Missing: lambda _: spare}
 
 
@@ -169,7 +170,7 @@ def code_block(source: str) -> str | None:
     begin = written.find(_FENCE)
     if begin < 0:
         return None
-    letters = _LETTERS.match(written, begin + len(_FENCE))
+    letters = re.compile(_LETTERS).match(written, begin + len(_FENCE))
     assert letters is not None
     end = written.find(_FENCE, letters.end())
     return written[letters.end() : end] if end >= 0 else None

@@ -45,7 +45,7 @@ _EXACT = 2**53
 _PLAIN_DIGITS = 21
 
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_PREFIXED = re.compile(r"0(?:[xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+)")
+_PREFIXED = r"0(?:[xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+)"  # compiled when first used: few texts get that far
 _INFINITIES: Final = {"Infinity": math.inf, "+Infinity": math.inf, "-Infinity": -math.inf}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -203,7 +203,7 @@ def _number_of_text(trimmed: str) -> Number:
         return 0
     if _DECIMAL.fullmatch(trimmed):
         return tidy(float(trimmed))
-    if _PREFIXED.fullmatch(trimmed):
+    if re.fullmatch(_PREFIXED, trimmed):
         return tidy(_float(int(trimmed, 0)))
     return _INFINITIES.get(trimmed, math.nan)
 

@@ -10,7 +10,7 @@ import codecs
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
@@ -106,7 +106,7 @@ def _read_yaml(text: str, builder: Builder, json_error: Problem | None, file: st
         read_yaml(text, builder)
     except GraphInvalid as error:
         if json_error is not None and error.problems[-1].code == "GF101" and _is_json(text, file):
-            raise GraphInvalid([replace(json_error, file=file)], file=file) from error
+            raise GraphInvalid([json_error._replace(file=file)], file=file) from error
         raise
 
 

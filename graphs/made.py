@@ -7,8 +7,8 @@ holds for everything inside it: nested graphs, maps, agents named by values, and
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphs.bounds import TRUSTED, UNTRUSTED, Bounds, split_limit, with_limits
 from graphs.budget import Budget
@@ -27,8 +27,7 @@ GRANTS: Final = ("files", "network", "people")
 _MADE: Final = "made."
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(NamedTuple):
     """What graphs made at run time may do. `bounds` None are those of the run; `grants` of GRANTS; `agents` by name, None any."""
 
     bounds: Bounds | None = UNTRUSTED
@@ -56,8 +55,7 @@ class Made:
                 self.require(str(name), agent)
 
 
-@dataclass(frozen=True, slots=True)
-class Permissions:
+class Permissions(NamedTuple):
     """What one run may do and have: `bounds` for the run, `made` for graphs made in it. `untrusted` says that the run's own graph is
     from others, too.
     """

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from graphs.events import Settled, Start
 from graphs.frames import Frame
@@ -67,15 +68,14 @@ class Remote(Protocol):
         """The engine gives this node up."""
 
 
-@dataclass(frozen=True, slots=True)
-class AgentFilter:
+class AgentFilter(NamedTuple):
     """Code around agents (graph-spec §10.2): applied if the agent or the node is listed, always without both lists."""
 
     name: str
     run: Callable[[Any, Callable[[Any], Any]], Value | Awaitable[Value]]
     agents: frozenset[str] | None = None
     nodes: frozenset[str] | None = None
-    params: Mapping[str, Value] = field(default_factory=dict)
+    params: Mapping[str, Value] = MappingProxyType({})
 
     def applies(self, agent: str, node: str) -> bool:
         """Whether this filter wraps that agent in that node."""

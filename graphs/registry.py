@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from graphs.values import Value
 
@@ -86,8 +86,7 @@ class AgentContext(Protocol):
 AgentFunction: TypeAlias = Callable[[Any], Value | Awaitable[Value]]
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """An example of an agent's work: documentation and test in one. `graph` is the nested graph, where the agent has one."""
 
     inputs: Value
