@@ -285,7 +285,7 @@ def _pack(items: Sequence[Value]) -> bytes:
     return packed
 
 
-_packer = msgpack.Packer()
+_packer = msgpack.Packer()  # one for all threads: plain values are packed in one step of the interpreter
 _MOST_KEPT = 1 << 20
 
 

@@ -109,6 +109,21 @@ def test_any_value_is_packed_as_its_canonical_form(value: Any) -> None:
     assert tail == canonical("a") + canonical(1) + expected
 
 
+small = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(max_size=4)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    path=st.text(min_size=1, max_size=4),
+    value=small | st.dictionaries(st.text(max_size=4), small, max_size=3) | values,
+    by=st.dictionaries(st.text(max_size=4), small, max_size=3),
+    usage=st.none() | st.dictionaries(st.text(max_size=4), small, max_size=3),
+)
+def test_the_results_of_nodes_are_packed_as_their_canonical_form(path: str, value: Any, by: Any, usage: Any) -> None:
+    fields = [path, 1, 0, value, 5, by, *([] if usage is None else [usage])]
+    assert encode(Result(path, 1, 0, value, 5, by, usage)).tail == b"".join(map(canonical, fields))
+
+
 def test_integral_floats_are_integers_wherever_they_stand() -> None:
     assert encode(Answer("a", 1, {"x": [2.0]})) == encode(Answer("a", 1, {"x": [2]}))
     assert encode(Answer("a", 1, 2.0**60)).tail[-9:] == msgpack.packb(2.0**60)
@@ -179,6 +194,21 @@ def test_wrong_fields_are_refused_when_written() -> None:
         encode(Start("a", None))  # type: ignore[arg-type]
     with pytest.raises(ValueUnsupported, match="INPUT record"):
         encode(Input("x" * 600, 4, 1))
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("path", ""), ("path", "x" * 600), ("path", 1), ("at", -1), ("at", True), ("at", 2**53), ("retry", "1"), ("retry", -1), ("t", 2**53),
+        ("t", 1.5), ("by", None), ("by", {1: 2}), ("by", []), ("usage", {"n": 2**64}), ("usage", [1]), ("value", {"a": "\ud800"}),
+        ("value", {"a": 2**64}), ("value", {1: 1}), ("value", object()),
+    ],
+)  # fmt: skip
+def test_a_result_with_a_wrong_field_is_refused(field: str, wrong: Any) -> None:
+    good = {"path": "a", "at": 1, "retry": 0, "value": {"v": 1}, "t": 5, "by": {"agent": "x"}, "usage": {"ms": 1}}
+    encode(Result(**good))  # type: ignore[arg-type]
+    with pytest.raises(ValueUnsupported):
+        encode(Result(**{**good, field: wrong}))
 
 
 @settings(max_examples=300, deadline=None)
