@@ -299,7 +299,7 @@ class HostedModel(Model):
             model=self.info,
             first_token_ms=None if first is None else (first - handed_over) * 1000,
             total_ms=(clock() - handed_over) * 1000,
-            tool_calls=[_tool_call(frame["call"])] if "call" in frame else (),
+            tool_calls=[_tool_call(call) for call in frame.get("calls", ())],
             confidence=Confidence(*frame["confidence"]) if frame.get("confidence") else None,
             dropped=frame.get("dropped", 0),
             extra={key: frame[key] for key in _EXTRA if key in frame} | self._version(),
@@ -361,7 +361,10 @@ def _tool_call(call: Mapping[str, Any]) -> dict[str, Any]:
 
 def _refusal(name: str, frame: Mapping[str, Any]) -> NodeError:
     kind = ContextTooLong if frame["code"] == ContextTooLong.code else ModelRefused
-    return kind(f"model {name}: {frame['message']}.", detail=frame.get("detail"))
+    detail = frame.get("detail")
+    error = kind(f"model {name}: {frame['message']}.", detail=detail)
+    error.retryable = bool(detail and detail.get("again"))
+    return error
 
 
 def closed(name: str) -> LinkCondition:
