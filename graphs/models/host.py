@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from graphs.errors import GraphferryError, ModelMissing, NodeTimeout
-from graphs.models.chat import require_sound
+from graphs.models.chat import require_sound, require_texts
 from graphs.models.facts import known_facts, memory_needed
 from graphs.models.hosted import HostedModel, HostOptions, closed
 from graphs.models.interface import Embeddings, Generation, GenerationRequest, ModelInfo, Models, OnToken
@@ -80,6 +80,7 @@ class _SeatedModel(HostedModel):
         )
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
+        require_texts(self.name, texts)
         if self.over:
             raise closed(self.name)
         async with self._seats.seated(self):

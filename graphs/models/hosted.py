@@ -23,7 +23,7 @@ from graphs.errors import (
     NodeTimeout,
     UsageError,
 )
-from graphs.models.chat import plain_messages, require_sound
+from graphs.models.chat import plain_messages, require_sound, require_texts
 from graphs.models.facts import Facts, facts_of, known_facts
 from graphs.models.interface import (
     Confidence,
@@ -158,8 +158,7 @@ class HostedModel(Model):
             ) from error
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
-        if not all(isinstance(text, str) for text in texts):
-            raise ModelRefused(f"model {self._name}: what is embedded are texts")
+        require_texts(self._name, texts)
         vectors: list[Sequence[float]] = []
         tokens = 0
         with self._counted():
