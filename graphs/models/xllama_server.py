@@ -37,22 +37,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--embeddings", action="store_true", help="make vectors of texts, and no answers")
     options = parser.parse_args(arguments)
     if not options.file.is_file():
-        print(f"There is no file {options.file}.", file=sys.stderr)
-        return 2
+        return _unserved(f"There is no file {options.file}.")
     try:
         library: Any = importlib.import_module("xllamacpp")
     except ImportError:
-        print("xllamacpp is not installed.\npip install 'graphferry[xllamacpp]'", file=sys.stderr)
-        return 2
+        return _unserved("xllamacpp is not installed.\npip install 'graphferry[xllamacpp]'")
     try:
         server = library.Server(_settings(library, options))
     except RuntimeError as error:
-        print(f"llama.cpp cannot serve {options.file}: {error}", file=sys.stderr)
-        return 2
-    print(f"{server.listening_address}/v1", flush=True)
-    sys.stdin.buffer.read()
+        return _unserved(f"llama.cpp cannot serve {options.file}: {error}")
+    sys.stdout.write(f"{server.listening_address}/v1\n")
     sys.stdout.flush()
+    sys.stdin.buffer.read()
     os._exit(0)  # its threads would finish the answers that are being written, for nobody
+
+
+def _unserved(why: str) -> int:
+    sys.stderr.write(f"{why}\n")
+    return 2
 
 
 def _settings(library: Any, options: argparse.Namespace) -> Any:
