@@ -164,7 +164,7 @@ def high_level(path: Path, context: int) -> Way:
 
 def server(path: Path, slots: int, context: int) -> Way:
     """llama.cpp's server in this process, as xllamacpp has it; asked for all prompts at once. Raises ImportError without it."""
-    import xllamacpp  # type: ignore[import-not-found, unused-ignore]
+    import xllamacpp  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
     params = xllamacpp.CommonParams()
     params.model.path = str(path)

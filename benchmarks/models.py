@@ -18,6 +18,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -101,12 +102,14 @@ async def together(path: Path, sizes: Sizes, rounds: Rounds) -> AsyncIterator[Ro
         try:
             taken: dict[str, list[float]] = {name: [] for name in ("ours", *ways)}
             warm: dict[str, list[float]] = {name: [] for name in taken if _COLD in ways and name in ("ours", _COLD)}
-            for turn in range(sizes.repeats + 1):
+            for turn in range(3 * sizes.repeats + 1):
                 for name, cold in taken.items():
+                    if turn > sizes.repeats and name not in ("ours", "high level"):
+                        continue  # these two take little time and are nearest to each other
                     prompts = rounds.next(many)
                     way, pid = (ours.answer, ours.model.pid) if name == "ours" else (ways[name], None)
                     for series in (cold, warm.get(name)):
-                        if series is not None:
+                        if series is not None and (series is cold or turn <= sizes.repeats):
                             seconds = await cpu(way, prompts, sizes.tokens, pid=pid)
                             series += [seconds] if turn else []  # the first one warms up
         finally:
@@ -114,7 +117,8 @@ async def together(path: Path, sizes: Sizes, rounds: Rounds) -> AsyncIterator[Ro
             unshared.close()
         goals = {"high level": (1.1, 1.4), "unshared": (1.9, 2.3), _COLD: (2.0, 2.0)}
         for name in ways:
-            yield _faster(f"{many} requests, new prefix: {name}", taken["ours"], taken[name], goals[name][many > 8])
+            mine = taken["ours"][: len(taken[name])]
+            yield _faster(f"{many} requests, new prefix: {name}", mine, taken[name], goals[name][many > 8])
         if warm:
             yield _slower(f"{many} requests, prefix seen before: server", warm["ours"], warm[_COLD], 1.15)
 
@@ -152,15 +156,13 @@ async def extras(path: Path, sizes: Sizes, rounds: Rounds) -> AsyncIterator[Row]
         for name, more, goal in (("a JSON schema", {"response_format": FORM}, 1.15), ("confidence", {"confidence": True}, 1.05)):
             plain: list[float] = []
             extra: list[float] = []
-            for turn in range(2 * sizes.repeats + 1):
+            ways: list[tuple[list[float], Way]] = [(plain, inner.answer), (extra, partial(inner.answer, **more))]
+            for turn in range(8 * sizes.repeats + 1):
                 prompts = rounds.next(1)
                 await inner.answer(prompts, 1)  # so that what is compared are answers, not prompts
-                without = await cpu(inner.answer, prompts, sizes.tokens)
-                began = time.process_time()
-                await inner.answer(prompts, sizes.tokens, **more)
-                if turn:
-                    extra.append(time.process_time() - began)
-                    plain.append(without)
+                for series, way in ways[:: 1 if turn % 2 else -1]:  # neither always comes first
+                    seconds = await cpu(way, prompts, sizes.tokens)
+                    series += [seconds] if turn else []
             yield _slower(f"a token with {name}: without", extra, plain, goal)
 
 

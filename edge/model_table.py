@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from graphs.models.facts import memory_needed
 from graphs.models.hosted import DEFAULT_CONTEXT
 from graphs.models.machine import holders
-from graphs.models.memory import footprint
 from graphs.models.servers import Server
 from graphs.models.store import StoredModel
 from graphs.terminal import printable
@@ -51,7 +51,7 @@ def _row(model: StoredModel, held: Sequence[tuple[int, int]]) -> dict[str, Any]:
         "quantisation": facts.quantisation if facts else None,
         "context": facts.context if facts else None,
         "loaded": [pid for pid, _ in held],
-        "ram": sum(taken for _, taken in held) or _estimated(model),
+        "ram": sum(taken for _, taken in held) or memory_needed(model.path, DEFAULT_CONTEXT),
         "tokens_per_second": facts.tokens_per_second if facts else None,
         "prompt_per_second": facts.prompt_per_second if facts else None,
         "measured": facts.measured if facts else None,
@@ -59,12 +59,6 @@ def _row(model: StoredModel, held: Sequence[tuple[int, int]]) -> dict[str, Any]:
         "source_sha256": facts.source_sha256 if facts else None,
         "source_quantisation": facts.source_quantisation if facts else None,
     }
-
-
-def _estimated(model: StoredModel) -> int:
-    facts = model.facts
-    trained = facts.context if facts else None
-    return footprint(model.size, facts.kv_bytes if facts else None, min(trained or DEFAULT_CONTEXT, DEFAULT_CONTEXT))
 
 
 def _server_row(name: str, server: Server) -> dict[str, Any]:

@@ -106,7 +106,7 @@ class Child:
             self.done(number, "stop", 1)
         elif verb == "call":
             call = {"id": "call_1", "name": rest, "arguments": {"at": "größe"}}
-            self.done(number, "tool_calls", 1, call=call, dropped=2, confidence=[-1.0, -2.0, 0.5])
+            self.done(number, "tool_calls", 1, calls=[call], dropped=2, confidence=[-1.0, -2.0, 0.5])
         elif verb in ("forever", "deaf"):
             self.send(t="token", id=number, text="one ")
             while verb == "deaf" or number not in self.cancelled:

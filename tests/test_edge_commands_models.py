@@ -86,7 +86,10 @@ def test_a_model_is_fetched_by_address_with_its_hash_looked_at(cli: CommandLine,
     unnamed = cli("models", "get", f"{address}/tiny.gguf", "--quant", "none", "--name", "other")
     assert "this address is not encrypted, and no SHA-256 was named" in unnamed.stderr
     assert cli("models", "get", f"{address}/nothing.gguf", "--quant", "none").status == 2
-    assert cli("models", "get", "nothing", "--quant", "none").status != 0
+    unknown = cli("models", "get", "nothing", "--quant", "none")
+    assert unknown.status != 0
+    assert "fetched by its name, as smollm2-135m is" in unknown.stderr
+    assert "models get URL[@SHA256]" in unknown.stderr
     assert [row["name"] for row in rows(cli)] == ["other", "small.one"]
 
 

@@ -85,6 +85,20 @@ def test_streams_come_first_and_prompts_fill_only_a_part_beside_them() -> None:
     assert schedule.plan().rows == batch.rows
 
 
+def test_rows_come_in_whole_groups_as_long_as_prompts_go_on() -> None:
+    schedule = scheduler(2, rows=64, alone=32, beside=16)
+    stream, prompt = job(distinct(1, 2)), job(distinct(2, 30))
+    schedule.add(stream)
+    compute(schedule, end_after=99)
+    schedule.add(prompt)
+    sizes = []
+    while prompt.missing > 1:
+        sizes.append(len(schedule.plan().rows))
+        compute(schedule, end_after=99)
+    assert sizes == [16, 16]
+    assert prompt.held == 30
+
+
 def test_short_prompts_are_served_before_long_ones_that_still_go_on() -> None:
     schedule = scheduler(3)
     long, short = job(distinct(1, 30)), job(distinct(2, 3))

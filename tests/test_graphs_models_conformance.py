@@ -108,6 +108,11 @@ def test_a_model_may_refuse_tools_and_embeddings() -> None:
     asyncio.run(check_model(Refusing()))
 
 
+def apart(texts: Sequence[str]) -> list[list[float]]:
+    """Vectors that are the same for the same texts; the one that is asked first comes after the other."""
+    return [[0.0, 1.0] if str(text).startswith("A") else [1.0, 0.0] for text in texts]
+
+
 @pytest.mark.parametrize(
     ("model", "promise"),
     [
@@ -136,6 +141,10 @@ def test_a_model_may_refuse_tools_and_embeddings() -> None:
         (Odd(lambda texts: [[2.0, 0.0]] * len(texts)), "has length 1"),
         (Odd(lambda texts: [[1.0, 0.0], [0.0, 1.0]][: len(texts)]), "alone and beside others"),
         (Odd(lambda texts: [[1.0, 0.0]]), "each text has its vector"),
+        (Odd(lambda texts: apart(texts) or [[1.0, 0.0]]), "no texts have no vectors"),
+        (Odd(lambda texts: apart(texts)[:64]), "each of many texts has its vector"),
+        (Odd(lambda texts: sorted(apart(texts))), "in the order of their texts"),
+        (Odd(lambda texts: [[*vector, *[0.0] * (place > 64)] for place, vector in enumerate(apart(texts))]), "as many places"),
     ],
 )
 def test_a_broken_promise_is_named(model: ScriptedModel, promise: str) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from graphs.errors import UsageError
 from graphs.models import facts
-from graphs.models.facts import examine, facts_of, hash_file, known_facts, remember
+from graphs.models.facts import examine, facts_of, hash_file, known_facts, memory_needed, remember
+from graphs.models.memory import footprint
 from model_fakes import tiny_gguf
 
 
@@ -88,3 +89,15 @@ def test_other_files_and_missing_ones_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         facts_of(tmp_path / "c.gguf")
     assert hash_file(tmp_path / "b.gguf") == hashlib.sha256(b"none").hexdigest()
+
+
+def test_what_a_model_needs_is_read_from_its_header_or_from_what_is_known(tmp_path: Path) -> None:
+    path = tiny_gguf(tmp_path / "a.gguf", llama__block_count=1, llama__embedding_length=8, llama__attention__head_count=1)
+    size = path.stat().st_size
+    whole = memory_needed(path, 0)
+    assert memory_needed(path, 10_000) == whole == footprint(size, 32, 512), "no longer than it was trained for"
+    assert memory_needed(path, 256) == footprint(size, 32, 256)
+    facts_of(path)
+    assert memory_needed(path, 0) == whole
+    (tmp_path / "b.gguf").write_bytes(b"no model")
+    assert memory_needed(tmp_path / "b.gguf", 100) == footprint(8, None, 100)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from graphs.errors import GraphferryError, LinkCondition, ModelCrashed, ModelRefused, NodeTimeout
+from graphs.models.facts import memory_needed
 from graphs.models.host import HostOptions, MemoryOptions, ModelHost
 from graphs.models.interface import GenerationRequest
 from graphs.models.store import DEFAULT_MODEL, ModelStore
@@ -36,7 +37,7 @@ def with_host(tmp_path: Path, use: Callable[[ModelHost], Awaitable[None]], names
 
     async def main() -> None:
         options = HostOptions(command=COMMAND, restart_delays=(0.0,))
-        granted = MemoryOptions(**{"budget": 30_000, "free": lambda: PLENTY, **memory})
+        granted = MemoryOptions(**{"budget": 150_000_000, "free": lambda: PLENTY, **memory})
         host = ModelHost(ModelStore(tmp_path / "models"), options=options, memory=granted)
         try:
             await use(host)
@@ -50,7 +51,7 @@ def test_a_set_larger_than_the_budget_runs_one_after_the_other(tmp_path: Path) -
     async def use(host: ModelHost) -> None:
         a, b = await host.get("a"), await host.get("b")
         assert (host.pid("a"), host.pid("b") is not None) == (None, True)
-        assert 15_000 < host.taken <= 30_000
+        assert 75_000_000 < host.taken <= 150_000_000
         answers = await asyncio.gather(*(model.generate(ask("say hi")) for model in (a, b, a, b)))
         assert [each.text for each in answers] == ["hi "] * 4
         assert {each.model.name for each in answers} == {"a", "b"}
@@ -109,7 +110,7 @@ def test_a_start_that_nobody_waits_for_any_more_keeps_its_room(tmp_path: Path) -
         assert host.taken
         await host.get("b")
         assert host.pid("a") is None
-        assert host.taken <= 30_000
+        assert host.taken <= 150_000_000
 
     with_host(tmp_path, use)
 
@@ -187,7 +188,7 @@ def test_every_request_ends_in_one_result_or_one_typed_error(tmp_path: Path) -> 
                         os.kill(chance.choice(pids), signal.SIGKILL)
 
         await asyncio.gather(kill(), *(call() for _ in range(32)))
-        assert host.taken <= 30_000
+        assert host.taken <= 150_000_000
 
     with_host(tmp_path, use, "abc")
     print(ends)
@@ -240,7 +241,7 @@ def test_real_models_take_turns_under_a_budget_for_one(tmp_path: Path) -> None:
             ModelStore(tmp_path / "none"),
             files=files,
             options=HostOptions(restart_delays=(0.0,)),
-            memory=MemoryOptions(budget=int(source.stat().st_size * 2.5)),
+            memory=MemoryOptions(budget=memory_needed(source, 4096) * 3 // 2),
         )
         try:
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -86,9 +87,10 @@ def tools(*, must: bool) -> Tools:
 
 
 def test_a_tool_call_is_all_there_may_be_or_one_way_to_begin() -> None:
-    assert grammars().for_tools(tools(must=True)).endswith("\nroot ::= call")
+    assert grammars().for_tools(tools(must=True)).endswith("\nroot ::= call | calls")
+    assert grammars().for_tools(replace(tools(must=True), one=True)).endswith("\nroot ::= call")
     loose = grammars().for_tools(tools(must=False))
-    assert "\nroot ::= [ \\n]? ( call | text )\ntext ::= [^{ \\n] .*" in loose
+    assert "\nroot ::= [ \\n]? ( call | calls | text )\ntext ::= [^{[ \\n] .*" in loose
     first, second = visits[0]["anyOf"]
     assert [each["properties"]["arguments"]["changed"] for each in (first, second)] == ["look", "go"]
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
-from graphs.models.toolcalls import Tools, instructed, offered, read_call
+from graphs.models.toolcalls import Tools, call_misfit, instructed, offered, read_calls
 
 WEATHER = {
     "type": "function",
@@ -38,7 +39,8 @@ def test_a_choice_says_whether_and_what_must_be_called() -> None:
     assert (list(tools().parameters), tools().must, tools("auto").must) == (["weather", "clock"], False, False)
     assert tools("required").must
     named = tools({"type": "function", "function": {"name": "clock"}})
-    assert (list(named.parameters), named.must) == (["clock"], True)
+    assert (list(named.parameters), named.must, named.one) == (["clock"], True, True)
+    assert not tools("required").one
 
 
 @pytest.mark.parametrize(
@@ -93,25 +95,29 @@ def test_earlier_calls_and_results_are_told_as_text() -> None:
     assert (answered["role"], answered["content"]) == ("user", "Result of weather: sunny\nResult: noon")
 
 
-def test_a_call_is_read() -> None:
+def test_one_call_or_a_list_of_calls_is_read() -> None:
     text = ' {"name": "weather", "arguments": {"city": "Paris", "days": 2.0}}'
-    assert read_call(text, tools()) == ("weather", {"city": "Paris", "days": 2.0})
-    assert read_call('{"name": "clock", "arguments": {}}', tools()) == ("clock", {})
+    assert read_calls(text, tools()) == [("weather", {"city": "Paris", "days": 2.0})]
+    both = read_calls(f'[{text}, {{"name": "clock", "arguments": {{}}}}]', tools())
+    assert both == [("weather", {"city": "Paris", "days": 2.0}), ("clock", {})]
+    assert call_misfit(text, tools()) is None
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         ('{"name": "wea', "Unterminated"),
-        ("[]", "a call has"),
+        ("[[]]", "a call has"),
+        ("[]", "an empty list"),
         ('{"name": "weather"}', "a call has"),
         ('{"name": "rm", "arguments": {}}', "no tool 'rm'"),
         ('{"name": "clock", "arguments": []}', "are a map"),
-        ('{"name": "weather", "arguments": {}}', "needs city"),
-        ('{"name": "weather", "arguments": {"city": 5}}', "no string"),
-        ('{"name": "weather", "arguments": {"city": "x", "days": true}}', "no integer"),
+        ('{"name": "weather", "arguments": {}}', "weather.city is missing"),
+        ('{"name": "weather", "arguments": {"city": 5}}', "weather.city is not of type string"),
+        ('{"name": "weather", "arguments": {"city": "x", "days": true}}', "weather.days is not of type integer"),
     ],
 )
 def test_a_call_that_is_none_is_refused(text: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        read_call(text, tools())
+        read_calls(text, tools())
+    assert re.search(says, call_misfit(text, tools()) or "")

@@ -22,6 +22,7 @@ from graphs.models.fetch import DEFAULT_MODEL, EMBEDDED
 from graphs.models.host import HostOptions, ModelHost
 from graphs.models.hosted import HostedModel
 from graphs.models.interface import GenerationRequest
+from graphs.models.schemas import misfit
 from graphs.models.store import ModelStore
 
 pytestmark = [pytest.mark.real_model, pytest.mark.usefixtures("home_with_model")]
@@ -31,6 +32,7 @@ ORPHANING = f"""
 import asyncio
 from graphs.models.host import ModelHost
 from graphs.models.interface import GenerationRequest
+from graphs.models.schemas import misfit
 
 async def main():
     host = ModelHost()
@@ -237,6 +239,8 @@ def test_a_schema_is_kept_and_characters_of_several_tokens_come_whole() -> None:
         {"type": "poem"},
         {"type": "json_schema"},
         {"type": "json_object", "schema": {"$ref": "https://example.org/schema.json"}},
+        {"type": "json_object", "schema": {"type": "object", "if": {"required": ["a"]}, "then": {"required": ["b"]}}},
+        {"type": "json_object", "schema": {"type": "integer", "minimum": 5, "maximum": 4}},
         {"type": "json_object", "schema": {"type": "no such type"}},
         {"type": "json_object", "schema": {"enum": ["x" * 70_000]}},
         {"type": "json_object", "schema": {"type": "array", "items": {"type": "string"}, "minItems": 10_000}},
@@ -248,6 +252,45 @@ def test_a_response_format_that_cannot_be_kept_is_refused(form: dict[str, Any]) 
         with pytest.raises(ModelRefused, match="response_format"):
             await model.generate(ask("Hello", response_format=form))
         assert host.pid(DEFAULT_MODEL) == pid
+
+    with_model(use)
+
+
+def test_bounds_and_kinds_beside_each_other_are_kept() -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "year": {"type": "integer", "minimum": 1895, "exclusiveMaximum": 1912},
+            "share": {"type": "number", "minimum": 0.25, "maximum": 0.75},
+            "pier": {"type": ["string", "null"], "enum": ["north", None]},
+            "depth": {"type": ["integer", "null"], "maximum": -3},
+        },
+        "required": ["year", "share", "pier", "depth"],
+    }
+
+    async def use(host: ModelHost, model: HostedModel) -> None:
+        form = {"type": "json_object", "schema": schema}
+        asked = [
+            ask(f"Tell me of ferry {seed}.", response_format=form, max_tokens=200, temperature=seed % 3, seed=seed)
+            for seed in range(6)
+        ]
+        for generation in await asyncio.gather(*map(model.generate, asked)):
+            if generation.finish_reason == "stop":
+                answer = json.loads(generation.text)
+                assert misfit(answer, schema) is None
+                assert 1895 <= answer["year"] < 1912
+
+    with_model(use)
+
+
+def test_an_answer_that_no_grammar_could_keep_to_its_schema_fails_with_its_text() -> None:
+    schema = {"type": "array", "items": {"const": 1}, "minItems": 2, "maxItems": 2, "uniqueItems": True}
+
+    async def use(host: ModelHost, model: HostedModel) -> None:
+        with pytest.raises(ModelRefused, match="has an item twice") as caught:
+            await model.generate(ask("Hello", response_format={"type": "json_object", "schema": schema}, max_tokens=50))
+        assert json.loads((caught.value.detail or {})["answer"]) == [1, 1]
+        assert not caught.value.retryable
 
     with_model(use)
 
@@ -315,6 +358,10 @@ def test_tools_are_called_by_their_schema_and_results_are_read() -> None:
         assert (await model.generate(replace(request, messages=answered, tool_choice="none", max_tokens=8))).text
         free = await model.generate(replace(request, tool_choice="auto", max_tokens=16))
         assert free.text or free.tool_calls
+        several = await model.generate(replace(request, temperature=1.0, seed=1, max_tokens=150))
+        assert [call["function"]["name"] in ("weather", "clock") for call in several.tool_calls].count(False) == 0
+        named = replace(request, tool_choice={"type": "function", "function": {"name": "weather"}})
+        assert [call["function"]["name"] for call in (await model.generate(named)).tool_calls] == ["weather"]
         bad = {"type": "function", "function": {"name": "x", "parameters": {"properties": {"a": {"type": "no such type"}}}}}
         with pytest.raises(ModelRefused, match="tools cannot be kept"):
             await model.generate(replace(request, tools=[bad]))

@@ -89,6 +89,8 @@ def _get(args: Namespace, store: ModelStore, env: Environment) -> StoredModel:
         if args.name is not None:
             raise UsageError(f"{source.text} has its name; --name is for addresses")
         here = any(model.name == source.text for model in store.list())
+        if here and args.quant is None:
+            env.stderr.write(f"{source.text} is here already and stays as it is; --quant writes it anew\n")
         quant = args.quant if here else _quant(args.quant, source.text, env)
         return store.get(source.text, quant=quant, sha256=source.sha256, progress=progress.show)
 

@@ -9,11 +9,13 @@ from graphs.models.stopping import StopText
 
 __all__ = ["Answer"]
 
+_CALLING = ("{", "[")
+
 
 class Answer:
     """Feed it the bytes of each token; it gives the text that may be shown now.
 
-    With `calls` an answer that begins with a brace is a call of a tool and is shown to nobody: `call` has it.
+    With `calls` an answer that begins with a brace or a bracket is one or several calls of tools and is shown to nobody: `call` has it.
     """
 
     __slots__ = ("_calls", "_decoder", "_stop", "shown", "tokens", "written")
@@ -33,8 +35,8 @@ class Answer:
 
     @property
     def call(self) -> str | None:
-        """The call the answer is, as far as it is written; None for text."""
-        return self.written if self._calls and self.written.lstrip().startswith("{") else None
+        """The call or calls the answer is, as far as it is written; None for text."""
+        return self.written if self._calls and self.written.lstrip().startswith(_CALLING) else None
 
     def feed(self, piece: bytes) -> str:
         """The text to show after a token."""
@@ -44,7 +46,7 @@ class Answer:
             return self._show(self._stop.feed(text))
         self.written += text
         beginning = self.written.lstrip()
-        if not beginning or beginning.startswith("{"):
+        if not beginning or beginning.startswith(_CALLING):
             return ""
         self._calls = False
         return self._show(self._stop.feed(self.written))

@@ -27,6 +27,9 @@ WORTH_COPYING: Final = 4
 PATIENCE: Final = 16
 """How often later jobs of the same run may go first; then a job goes before all of its run, whatever their priority."""
 
+_QUICK: Final = 4
+"""Rows that llama.cpp multiplies by the weights together; each one over such a group takes as long as two in it."""
+
 _REMEMBERED: Final = 8
 """Answers that may begin before what none of them began with is given up; more where more are written at once."""
 
@@ -142,6 +145,8 @@ class Scheduler:
         writing = [job for job in self.running if job.missing == 1]
         reading = [job for job in self.running if job.missing > 1]
         room = min(self._beside if writing else self._alone, self._rows - len(writing))
+        if room > _QUICK and sum(job.missing for job in reading) > room:
+            room -= (len(writing) + room) % _QUICK
         parts = [(job, 1) for job in writing] + _even(reading, room)
         rows: list[Row] = []
         outputs = []

@@ -10,7 +10,7 @@ from graphs.errors import ModelRefused
 from graphs.models.interface import GenerationRequest, Message
 from graphs.values import clean
 
-__all__ = ["MAX_STOPS", "plain_messages", "require_sound"]
+__all__ = ["MAX_STOPS", "plain_messages", "require_sound", "require_texts"]
 
 MAX_STOPS: Final = 16
 """Stop strings one request may have: each is searched for in every piece."""
@@ -83,3 +83,10 @@ def _plain(model: str, position: int, message: Message) -> dict[str, Any]:
     if isinstance(content, list) and all(isinstance(part, Mapping) and part.get("type") == "text" for part in content):
         return {**plain, "content": "".join(str(part.get("text", "")) for part in content)}
     raise ModelRefused(f"model {model}: the content of message {position} is not text, and this model reads nothing else")
+
+
+def require_texts(name: str, texts: Sequence[object]) -> None:
+    """Raises ModelRefused unless all that are to be embedded are texts."""
+    for place, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise ModelRefused(f"model {name}: what is embedded are texts, number {place} is {type(text).__name__}")

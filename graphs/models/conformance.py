@@ -20,6 +20,8 @@ _A_MOMENT: Final = 0.01
 _FITTED: Final = 32_768
 """Contexts longer than this are not filled to see what happens."""
 _SAME: Final = 0.05
+_MANY: Final = 70
+"""Texts at once: more than one request to a process or a server has."""
 _FINISHES: Final = frozenset({"stop", "length"})
 
 
@@ -187,10 +189,12 @@ async def _check_tools(model: Model) -> None:
 
 
 async def _check_embeddings(model: Model) -> None:
+    sentence, other = "A cat sleeps.", "Shares fell sharply."
     try:
-        both = await model.embed(["A cat sleeps.", "Shares fell sharply."])
-        (second,) = (await model.embed(["Shares fell sharply."])).vectors
-    except ModelRefused:
+        both = await model.embed([sentence, other])
+        (second,) = (await model.embed([other])).vectors
+    except ModelRefused as refusal:
+        _hold(not refusal.retryable, "a model that makes no embeddings refuses for good")
         return
     _hold(
         len(both.vectors) == 2 and both.tokens > 0, f"each text has its vector, and tokens are counted, got {len(both.vectors)}"
@@ -199,6 +203,34 @@ async def _check_embeddings(model: Model) -> None:
         _hold(abs(math.hypot(*vector) - 1) < 1e-3, f"a vector has length 1, got {math.hypot(*vector)}")
     _hold(math.dist(both.vectors[1], second) < _SAME, "a text has the same vector alone and beside others")
     _hold(math.dist(both.vectors[0], second) > _SAME, "different texts have different vectors")
+    same = (both.model.name, both.model.digest) == (model.info.name, model.info.digest)
+    _hold(same, f"embeddings say which model made them, got {both.model}")
+    none = await model.embed([])
+    _hold(
+        not none.vectors and none.tokens == 0,
+        f"no texts have no vectors and no tokens, got {len(none.vectors)} and {none.tokens}",
+    )
+    await _check_many_embeddings(model, sentence, other)
+
+
+async def _check_many_embeddings(model: Model, sentence: str, other: str) -> None:
+    """More texts than one request to a backend may have, beside an answer; then what is no text, and one nobody waits for."""
+    texts = [other if place % 3 == 1 else sentence for place in range(_MANY)]
+    many, generation = await asyncio.gather(model.embed(texts), model.generate(_request("Say a few words about the wind.")))
+    _check_generation(model, generation)
+    _hold(len(many.vectors) == _MANY, f"each of many texts has its vector, got {len(many.vectors)}")
+    _hold(len({len(vector) for vector in many.vectors}) == 1, "all vectors have as many places")
+    for place, vector in enumerate(many.vectors):
+        beside = math.dist(vector, many.vectors[1 if place % 3 == 1 else 0])
+        _hold(beside < _SAME, f"vectors come in the order of their texts: that of text {place} is another's")
+    outcome = (await asyncio.gather(model.embed([5]), return_exceptions=True))[0]  # type: ignore[list-item]
+    _hold(isinstance(outcome, ModelRefused), f"what is no text raises ModelRefused, got {type(outcome).__name__}")
+    cancelled = asyncio.create_task(model.embed(texts))
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    outcome = (await asyncio.gather(cancelled, return_exceptions=True))[0]
+    _hold(isinstance(outcome, asyncio.CancelledError), f"cancelled embeddings raise CancelledError, got {type(outcome).__name__}")
+    _hold(math.dist((await model.embed([other])).vectors[0], many.vectors[1]) < _SAME, "and the next ones are right")
 
 
 async def _ask(model: Model, question: str) -> Generation:

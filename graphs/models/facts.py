@@ -9,13 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Final
 
+from graphs.errors import UsageError
 from graphs.models.gguf import read_header
+from graphs.models.memory import footprint
 
-__all__ = ["Facts", "examine", "facts_of", "hash_file", "known_facts", "remember"]
+__all__ = ["Facts", "examine", "facts_of", "hash_file", "known_facts", "memory_needed", "remember"]
 
 _CHUNK: Final = 1 << 20
 _unwritable: dict[Path, Facts] = {}
@@ -53,6 +56,20 @@ def known_facts(path: Path) -> Facts | None:
     status = path.stat()
     facts = _unwritable.get(path) or _read(_beside(path))
     return facts if facts and (facts.size, facts.mtime_ns) == (status.st_size, status.st_mtime_ns) else None
+
+
+def memory_needed(path: Path, context: int) -> int:
+    """Bytes that the model in a file is expected to take with a context of so many tokens, 0 for as many as it was trained with.
+
+    Reads the file's header at most. Raises OSError if there is no such file.
+    """
+    size, facts = path.stat().st_size, known_facts(path)
+    kv_bytes, trained = (facts.kv_bytes, facts.context) if facts else (None, None)
+    if kv_bytes is None:
+        with suppress(UsageError):  # no model at all: its process will say so
+            header = read_header(path)
+            kv_bytes, trained = header.kv_bytes, header.context
+    return footprint(size, kv_bytes, min(context, trained or context) if context else trained)
 
 
 def facts_of(path: Path) -> Facts:

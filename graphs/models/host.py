@@ -14,13 +14,11 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from graphs.errors import GraphferryError, ModelMissing, NodeTimeout, UsageError
-from graphs.models.chat import require_sound
-from graphs.models.facts import known_facts
-from graphs.models.gguf import read_header
+from graphs.errors import GraphferryError, ModelMissing, NodeTimeout
+from graphs.models.chat import require_sound, require_texts
+from graphs.models.facts import known_facts, memory_needed
 from graphs.models.hosted import HostedModel, HostOptions, closed
 from graphs.models.interface import Embeddings, Generation, GenerationRequest, ModelInfo, Models, OnToken
-from graphs.models.memory import footprint
 from graphs.models.process import CHILD
 from graphs.models.seats import MemoryOptions, Seats
 from graphs.models.store import ModelStore, missing
@@ -54,15 +52,7 @@ class _SeatedModel(HostedModel):
     def needs(self) -> int:
         """Bytes it takes in memory. Raises OSError."""
         _, path, options = self._given
-        size = path.stat().st_size
-        facts = known_facts(path)
-        kv_bytes, context = (facts.kv_bytes, facts.context) if facts else (None, None)
-        if kv_bytes is None:
-            with suppress(UsageError):  # no model at all: its process will say so
-                header = read_header(path)
-                kv_bytes, context = header.kv_bytes, header.context
-        wanted = options.context
-        return footprint(size, kv_bytes, min(wanted, context or wanted) if wanted else context)
+        return memory_needed(path, options.context)
 
     async def load(self) -> None:
         async with self._seats.seated(self):
@@ -90,6 +80,7 @@ class _SeatedModel(HostedModel):
         )
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
+        require_texts(self.name, texts)
         if self.over:
             raise closed(self.name)
         async with self._seats.seated(self):

@@ -23,7 +23,7 @@ from graphs.errors import (
     NodeTimeout,
     UsageError,
 )
-from graphs.models.chat import plain_messages, require_sound
+from graphs.models.chat import plain_messages, require_sound, require_texts
 from graphs.models.facts import Facts, facts_of, known_facts
 from graphs.models.interface import (
     Confidence,
@@ -158,8 +158,7 @@ class HostedModel(Model):
             ) from error
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
-        if not all(isinstance(text, str) for text in texts):
-            raise ModelRefused(f"model {self._name}: what is embedded are texts")
+        require_texts(self._name, texts)
         vectors: list[Sequence[float]] = []
         tokens = 0
         with self._counted():
@@ -299,7 +298,7 @@ class HostedModel(Model):
             model=self.info,
             first_token_ms=None if first is None else (first - handed_over) * 1000,
             total_ms=(clock() - handed_over) * 1000,
-            tool_calls=[_tool_call(frame["call"])] if "call" in frame else (),
+            tool_calls=[_tool_call(call) for call in frame.get("calls", ())],
             confidence=Confidence(*frame["confidence"]) if frame.get("confidence") else None,
             dropped=frame.get("dropped", 0),
             extra={key: frame[key] for key in _EXTRA if key in frame} | self._version(),
@@ -361,7 +360,10 @@ def _tool_call(call: Mapping[str, Any]) -> dict[str, Any]:
 
 def _refusal(name: str, frame: Mapping[str, Any]) -> NodeError:
     kind = ContextTooLong if frame["code"] == ContextTooLong.code else ModelRefused
-    return kind(f"model {name}: {frame['message']}.", detail=frame.get("detail"))
+    detail = frame.get("detail")
+    error = kind(f"model {name}: {frame['message']}.", detail=detail)
+    error.retryable = bool(detail and detail.get("again"))
+    return error
 
 
 def closed(name: str) -> LinkCondition:

@@ -133,6 +133,7 @@ def _load(load: Mapping[str, Any], target: BinaryIO, outgoing: _Outgoing) -> Any
 
 
 def _engine(load: Mapping[str, Any], outgoing: _Outgoing) -> tuple[Any, dict[str, Any]]:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's threads would spin at the start beside the one that computes
     llama_cpp = importlib.import_module("llama_cpp")  # Any, whether or not it is installed where types are checked
     # After it: they need numpy, which comes with it.
     from graphs.models.llama_api import Llama

@@ -21,10 +21,12 @@ from graphs.models.answering import Answer
 from graphs.models.batching import Batch, Copy, Cut, Job, Move, Scheduler
 from graphs.models.embedding import Embedder
 from graphs.models.llama_api import Aborted, Broken, NoRoom
+from graphs.models.llama_grammar import schema_of
 from graphs.models.prompting import Prompt, Prompts, Refusal
 from graphs.models.sampling import Chooser, Stuck, Surety
+from graphs.models.schemas import answer_misfit
 from graphs.models.states import States
-from graphs.models.toolcalls import Tools, instructed, offered, read_call
+from graphs.models.toolcalls import Tools, call_misfit, instructed, offered, read_calls
 
 __all__ = ["Engine", "GrammarSource", "Model"]
 
@@ -81,6 +83,7 @@ class _Writing:
     chooser: Chooser
     grammar: Any
     surety: Surety | None
+    schema: Mapping[str, Any] | None
     tools: Tools | None
     room: int
     dropped: int
@@ -215,6 +218,7 @@ class Engine:
             chooser=Chooser(request["temperature"], request["top_p"], seed, grammar),
             grammar=grammar,
             surety=Surety() if request["confidence"] else None,
+            schema=schema_of(request["response_format"]) if tools is None else None,
             tools=tools,
             room=prompt.room,
             dropped=prompt.dropped,
@@ -271,7 +275,7 @@ class Engine:
             return
         writing.first = writing.first or self._clock()
         if self._model.ends(token):
-            self._finish(writing, "stop")
+            self._end(writing)
             return
         if writing.surety is not None:
             writing.surety.note(row, token, likeliest)
@@ -288,17 +292,36 @@ class Engine:
             for number in writing.listeners:
                 self._emit({"t": "token", "id": number, "text": text})
 
+    def _end(self, writing: _Writing) -> None:
+        """The model ended the answer: it is whole, and what its grammar could not hold it to is looked at."""
+        answer, wrong = writing.answer, None
+        self._show(writing, answer.rest())
+        if writing.schema is not None:
+            wrong = answer_misfit(answer.shown, writing.schema)
+        elif writing.tools is not None and answer.call is not None:
+            wrong = call_misfit(answer.call, writing.tools)
+        if wrong is None:
+            self._finish(writing, "stop")
+            return
+        # One left to chance may come out right the next time.
+        detail = {"answer": answer.call or answer.shown, "again": writing.key is None}
+        message = f"its answer is not as its schema demands: {wrong}"
+        self._refuse(writing.listeners, Refusal("MODEL_REFUSED", message, detail))
+        self._forget(writing)
+
     def _finish(self, writing: _Writing, finish: str) -> None:
         self._show(writing, writing.answer.rest())
         call = writing.answer.call
         if call is not None and writing.tools is not None:
             try:
-                name, arguments = read_call(call, writing.tools)
+                calls = read_calls(call, writing.tools)
             except ValueError:  # cut short by the limit or a stop string
                 self._show(writing, writing.answer.reveal())
             else:
                 finish = "tool_calls"
-                writing.done["call"] = {"id": f"call_{secrets.token_hex(8)}", "name": name, "arguments": arguments}
+                writing.done["calls"] = [
+                    {"id": f"call_{secrets.token_hex(8)}", "name": name, "arguments": arguments} for name, arguments in calls
+                ]
         for number in writing.listeners:
             self._emit({"t": "done", "id": number, **self._figures(writing, finish)})
         self._forget(writing)

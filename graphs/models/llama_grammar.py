@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from graphs.models.toolcalls import Tools
+from graphs.models.number_rules import real_rule, whole_rule
+from graphs.models.schemas import bounds, require_understood
+from graphs.models.toolcalls import MOST_CALLS, Tools
 
-__all__ = ["MAX_RULES", "MAX_SCHEMA", "Grammars"]
+__all__ = ["MAX_RULES", "MAX_SCHEMA", "Grammars", "schema_of"]
 
 MAX_SCHEMA: Final = 64 * 1024
 """Characters a schema may have: grammars grow faster than schemas."""
@@ -18,9 +20,11 @@ MAX_RULES: Final = 64 * 1024
 
 _REMEMBERED: Final = 64
 
+_SEVERAL: Final = f"""
+calls ::= "[" space call ("," space call){{0,{MOST_CALLS - 1}}} "]" space"""
 _ANYTHING_ELSE: Final = """
-root ::= [ \\n]? ( call | text )
-text ::= [^{ \\n] .*"""
+root ::= [ \\n]? ( call | calls | text )
+text ::= [^{[ \\n] .*"""
 
 
 class Grammars:
@@ -35,19 +39,20 @@ class Grammars:
 
         Raises ValueError if the form is not known or its schema cannot be used.
         """
-        kind = (response_format or {}).get("type", "text")
-        if kind == "text":
+        if (response_format or {}).get("type", "text") == "text":
             return None
-        schema = _schema(kind, response_format or {})
+        schema = schema_of(response_format)
         if schema is None:
             rules: str = self._library.JSON_GBNF
             return rules
         return self._remembered("form", schema, lambda own: self._visited(own, ""))
 
     def for_tools(self, tools: Tools) -> str:
-        """The rules of a call of one of the tools, or of that and any text. Raises ValueError for a schema that cannot be used."""
+        """The rules of calls of the tools, or of those and any text. Raises ValueError for a schema that cannot be used."""
         rules = self._remembered("call", tools.schema, lambda own: self._visited(own, "call"))
-        return rules + ("\nroot ::= call" if tools.must else _ANYTHING_ELSE)
+        if tools.one:
+            return f"{rules}\nroot ::= call"
+        return rules + _SEVERAL + ("\nroot ::= call | calls" if tools.must else _ANYTHING_ELSE)
 
     def _remembered(self, use: str, schema: Mapping[str, Any], make: Callable[[Any], str]) -> str:
         written = json.dumps(schema)
@@ -56,6 +61,7 @@ class Grammars:
         key = f"{use} {written}"
         rules = self._made.pop(key, None)
         if rules is None:
+            require_understood(schema)
             try:
                 rules = make(json.loads(written))  # a copy: changed in place by what resolves its references
             except Exception as error:  # the library asserts, misses keys and recurses; all mean a schema it cannot use
@@ -78,8 +84,12 @@ class Grammars:
         return rules
 
 
-def _schema(kind: str, response_format: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The schema asked for; None for any object."""
+def schema_of(response_format: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The schema asked for; None for any object, or any text. Raises ValueError if the form is not known."""
+    response_format = response_format or {}
+    kind = response_format.get("type", "text")
+    if kind == "text":
+        return None
     if kind == "json_object":
         schema = response_format.get("schema")
     elif kind == "json_schema":
@@ -95,7 +105,23 @@ def _schema(kind: str, response_format: Mapping[str, Any]) -> Mapping[str, Any] 
 def _converter(library: Any) -> Any:
     class Converter(library.SchemaConverter):  # type: ignore[misc]
         """Writes constants as they are to be generated. The library's own hand llama.cpp the halves of an emoji as characters, and
-        one backslash where JSON needs two."""
+        one backslash where JSON needs two. They take any number for one with bounds, and look at nothing beside a list of types."""
+
+        def visit(self, schema: Any, name: str) -> str:
+            kind = schema.get("type")
+            if "$ref" in schema or "anyOf" in schema or "oneOf" in schema:
+                pass
+            elif isinstance(kind, list):
+                given = {word: part for word, part in schema.items() if word != "type"}
+                schema = given if "enum" in given or "const" in given else {"anyOf": [{**given, "type": each} for each in kind]}
+            elif kind in ("integer", "number") and "enum" not in schema and "const" not in schema:
+                low, high = bounds(schema, whole=kind == "integer")
+                if low is not None or high is not None:
+                    rule = (whole_rule if kind == "integer" else real_rule)(low, high)
+                    added: str = self._add_rule(f"{name}-bounded" if name else "root", f"({rule}) space")
+                    return added
+            made: str = super().visit(schema, name)
+            return made
 
         def _format_literal(self, literal: str) -> str:
             try:

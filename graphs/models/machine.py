@@ -2,28 +2,51 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 
-__all__ = ["available_memory", "holders"]
+__all__ = ["available_memory", "holders", "pages_available"]
 
 _PROC: Final = Path("/proc")
 _GROUP: Final = Path("/sys/fs/cgroup")
 _KIB: Final = 1024
+_PATIENCE: Final = 5.0
 
 
 def available_memory(proc: Path = _PROC, group: Path = _GROUP) -> int | None:
     """Bytes that can be taken without swapping, a container's limit counted; None where nobody says."""
     if sys.platform == "darwin":
-        answer = subprocess.run(["sysctl", "-n", "hw.memsize"], capture_output=True, text=True, check=False).stdout.strip()
-        return int(answer) // 2 if answer.isdigit() else None  # what is inactive there is not to be had from outside
+        return pages_available(_said("vm_stat"))
     free = _field(proc / "meminfo", "MemAvailable:")
     granted = _granted(group)
     known = [each for each in (free * _KIB if free is not None else None, granted) if each is not None]
     return min(known) if known else None
+
+
+def pages_available(vm_stat: str) -> int | None:
+    """What macOS has left, in bytes, by the answer of its `vm_stat`: pages that are free, and those whose content lies in files or
+    may be thrown away. None if the answer is not understood.
+
+    Inactive pages are not counted as a whole: those of programs would have to be compressed or written out first.
+    """
+    size = re.search(r"page size of (\d+) bytes", vm_stat)
+    counts = {name: int(count) for name, count in re.findall(r'^"?([^":\n]+)"?:\s+(\d+)\.?$', vm_stat, re.MULTILINE)}
+    if size is None or "Pages free" not in counts:
+        return None
+    files = min(counts.get("File-backed pages", 0), counts.get("Pages inactive", 0))
+    pages = counts["Pages free"] + counts.get("Pages speculative", 0) + counts.get("Pages purgeable", 0) + files
+    return pages * int(size[1])
+
+
+def _said(*command: str) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""
 
 
 def _granted(group: Path) -> int | None:

@@ -16,6 +16,9 @@ DEFAULT_SHARE: Final = 0.6
 """Of the memory that is free when the first model is loaded."""
 
 _MARGIN: Final = 1.15
+_PROCESS: Final = 100_000_000
+"""Bytes of a process with Python, numpy, llama.cpp and what it computes in, measured with the smallest models."""
+
 _USUAL_CONTEXT: Final = 4096
 _USUAL_KV: Final = 64 * 1024
 
@@ -40,11 +43,11 @@ class Decision:
 
 
 def footprint(size: int, kv_bytes: int | None, context: int | None) -> int:
-    """Bytes a model takes: its file, the keys and values of its context, and 15 % for everything else.
+    """Bytes a model takes: its file, the keys and values of its context, 15 % for what grows with them, and its process.
 
     `kv_bytes` is what a token of context takes, `context` its length in tokens; where they are not known, a small model's count.
     """
-    return int((size + (kv_bytes or _USUAL_KV) * (context or _USUAL_CONTEXT)) * _MARGIN)
+    return int((size + (kv_bytes or _USUAL_KV) * (context or _USUAL_CONTEXT)) * _MARGIN) + _PROCESS
 
 
 def make_room(needed: int, budget: int, residents: Iterable[Resident]) -> Decision:

@@ -27,7 +27,7 @@ from graphs.errors import (
     NodeError,
     NodeTimeout,
 )
-from graphs.models.chat import require_sound
+from graphs.models.chat import require_sound, require_texts
 from graphs.models.interface import Embeddings, Generation, GenerationRequest, Model, ModelInfo, OnToken
 from graphs.models.openai_wire import (
     MAX_ANSWER,
@@ -109,6 +109,7 @@ class ServerModel(Model):
             return await self._fitted(request, on_token, started)
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
+        require_texts(self._info.name, texts)
         vectors: list[list[float]] = []
         tokens = 0
         for first in range(0, len(texts), _TEXTS_AT_ONCE):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from graphs.errors import ContextTooLong, ModelCrashed, NodeTimeout
-from graphs.models.chat import plain_messages, require_sound
+from graphs.models.chat import plain_messages, require_sound, require_texts
 from graphs.models.interface import (
     Embeddings,
     FinishReason,
@@ -121,6 +121,8 @@ class ScriptedModel(Model):
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """Texts that share words are near each other: a vector counts a text's words, each at a place that its letters decide."""
+        require_texts(self._info.name, texts)
+        await asyncio.sleep(0)
         words = [re.findall(r"\w+", text.lower()) for text in texts]
         return Embeddings([_counted(each) for each in words], sum(map(len, words)), self._info)
 

@@ -117,7 +117,13 @@ class ModelStore:
         """
         origin = self._embedded.get(name)
         if origin is None:
-            return self._right(self.find(name), sha256)
+            try:
+                return self._right(self.find(name), sha256)
+            except ModelMissing:
+                raise ModelMissing(
+                    f"{name} is neither in {self.folder} nor a model that is fetched by its name, as {', '.join(self._embedded)} is.",
+                    hint="graphferry models get URL[@SHA256]   or   graphferry models import FILE",
+                ) from None
         if sha256 not in (None, origin.sha256):
             raise UsageError(f"The model {name} has the SHA-256 {origin.sha256}, not {sha256}.")
         path = self._path(name)

@@ -1,7 +1,7 @@
 """Tools for models that know of none: what they are told, the form their calls have, and the reading of a call.
 
-A call is one JSON object, `{"name": ..., "arguments": {...}}`, and the grammar lets nothing else pass. An answer that does not begin
-with a brace is text, where no call is demanded. One call an answer: who needs more asks again with the result.
+A call is one JSON object, `{"name": ..., "arguments": {...}}`, several are a list of such objects, and the grammar lets nothing else pass.
+An answer that begins with neither a brace nor a bracket is text, where no call is demanded.
 """
 
 from __future__ import annotations
@@ -11,20 +11,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-__all__ = ["Tools", "instructed", "offered", "read_call"]
+from graphs.models.schemas import misfit
 
-_TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
-    "string": str, "integer": int, "number": (int, float), "boolean": bool, "array": list, "object": dict, "null": type(None),
-}  # fmt: skip
+__all__ = ["MOST_CALLS", "Tools", "call_misfit", "instructed", "offered", "read_calls"]
+
+MOST_CALLS: Final = 8
+"""Calls of one answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The tools of a request: the schema of each one's arguments by its name, what each does, and whether one must be called."""
+    """The tools of a request: the schema of each one's arguments by its name, what each does, whether one must be called, and whether no more
+    than one may."""
 
     parameters: Mapping[str, Mapping[str, Any]]
     descriptions: Mapping[str, str]
     must: bool
+    one: bool = False
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -65,7 +68,7 @@ def offered(tools: Sequence[Any], choice: Any) -> Tools | None:
     name = function.get("name") if isinstance(function, Mapping) else None
     if name not in parameters:
         raise ValueError(f"tool_choice {choice!r} is neither auto, none, required nor one of the tools {', '.join(parameters)}")
-    return Tools({name: parameters[name]}, {name: descriptions[name]}, must=True)
+    return Tools({name: parameters[name]}, {name: descriptions[name]}, must=True, one=True)
 
 
 def instructed(messages: Sequence[Mapping[str, Any]], tools: Tools | None) -> list[Mapping[str, Any]]:
@@ -91,9 +94,25 @@ def instructed(messages: Sequence[Mapping[str, Any]], tools: Tools | None) -> li
     return [{"role": "system", "content": told}, *written]
 
 
-def read_call(text: str, tools: Tools) -> tuple[str, dict[str, Any]]:
-    """The name and the arguments of a call. Raises ValueError: what is wrong with it."""
-    call = json.loads(text)
+def read_calls(text: str, tools: Tools) -> list[tuple[str, dict[str, Any]]]:
+    """The names and the arguments of one or several calls. Raises ValueError: what is wrong with them."""
+    found = json.loads(text)
+    calls = found if isinstance(found, list) else [found]
+    if not calls:
+        raise ValueError("an empty list calls nothing")
+    return [_read(call, tools) for call in calls]
+
+
+def call_misfit(text: str, tools: Tools) -> str | None:
+    """What is wrong with whole calls; None if nothing is."""
+    try:
+        read_calls(text, tools)
+    except (ValueError, RecursionError) as error:
+        return str(error)
+    return None
+
+
+def _read(call: Any, tools: Tools) -> tuple[str, dict[str, Any]]:
     if not isinstance(call, dict) or set(call) != {"name", "arguments"}:
         raise ValueError("a call has a name and arguments")
     name, arguments = call["name"], call["arguments"]
@@ -101,21 +120,9 @@ def read_call(text: str, tools: Tools) -> tuple[str, dict[str, Any]]:
         raise ValueError(f"there is no tool {name!r}")
     if not isinstance(arguments, dict):
         raise ValueError(f"the arguments of {name} are a map")
-    schema = tools.parameters[name]
-    if missing := [key for key in schema.get("required") or () if key not in arguments]:
-        raise ValueError(f"{name} needs {', '.join(missing)}")
-    for key, value in arguments.items():
-        wanted = (schema.get("properties") or {}).get(key)
-        kind = wanted.get("type") if isinstance(wanted, Mapping) else None
-        if isinstance(kind, str) and not _is(value, kind):
-            raise ValueError(f"{key} of {name} is {value!r}, no {kind}")
+    if wrong := misfit(arguments, tools.parameters[name], where=name):
+        raise ValueError(wrong)
     return name, arguments
-
-
-def _is(value: Any, kind: str) -> bool:
-    if isinstance(value, bool):
-        return kind == "boolean"
-    return isinstance(value, _TYPES.get(kind, object)) or (kind == "integer" and isinstance(value, float) and value.is_integer())
 
 
 def _told(function: Mapping[str, Any]) -> str:
@@ -133,5 +140,5 @@ def _explained(tools: Tools) -> str:
         for name, parameters in tools.parameters.items()
     ]
     when = "Call one of these functions" if tools.must else "You may call one of these functions"
-    form = 'To call one, answer with nothing but {"name": its name, "arguments": its arguments} in JSON.'
-    return "\n".join([f"{when}:", *lines, form])
+    form = 'To call one, answer with nothing but {"name": its name, "arguments": its arguments} in JSON'
+    return "\n".join([f"{when}:", *lines, f"{form}." if tools.one else f"{form}; to call several, with a list of these."])

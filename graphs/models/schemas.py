@@ -1,0 +1,190 @@
+"""What of a JSON schema answers are held to. Pure.
+
+A grammar holds to most of a schema while an answer is written. The rest is looked at when it is there: `misfit`, `answer_misfit`. A word of
+schemas that neither understands would be passed over in silence, so it is refused before anything is computed: `require_understood`.
+`pattern` is the grammar's alone: one that is slow to match would hold up every other answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+__all__ = ["answer_misfit", "bounds", "misfit", "require_understood"]
+
+_DESCRIBING: Final = frozenset({
+    "$schema", "$id", "$comment", "$anchor", "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "strict",
+    "nullable", "format", "contentEncoding", "contentMediaType",
+})  # fmt: skip
+"""Words that demand nothing of a value; `format` is one of them in JSON Schema, though the grammar keeps dates, times and UUIDs."""
+
+_DEMANDING: Final = frozenset({
+    "type", "enum", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "pattern",
+    "minItems", "maxItems", "uniqueItems", "required", "minProperties", "maxProperties", "$ref",
+})  # fmt: skip
+_BOUNDS: Final = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})
+_ONE: Final = ("items", "additionalProperties", "additionalItems", "not")
+_SEVERAL: Final = ("anyOf", "oneOf", "allOf", "prefixItems")
+_NAMED: Final = ("properties", "$defs", "definitions")
+
+_TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
+    "string": str, "integer": int, "number": (int, float), "boolean": bool, "array": list, "object": dict, "null": type(None),
+}  # fmt: skip
+
+
+def require_understood(schema: Any, where: str = "") -> None:
+    """Raises ValueError: which word of the schema, or of a schema within it, answers would not be held to."""
+    if isinstance(schema, bool):
+        return
+    if not isinstance(schema, Mapping):
+        raise ValueError(f"{where or 'it'} is no schema: {schema!r}")
+    for word, part in schema.items():
+        here = f"{where}/{word}"
+        if word in _NAMED and isinstance(part, Mapping):
+            for name, each in part.items():
+                require_understood(each, f"{here}/{name}")
+        elif word in _SEVERAL or (word in _ONE and isinstance(part, list)):
+            for number, each in enumerate(part if isinstance(part, list) else ()):
+                require_understood(each, f"{here}/{number}")
+        elif word in _ONE:
+            require_understood(part, here)
+        elif word in _BOUNDS and (isinstance(part, bool) or not isinstance(part, (int, float))):
+            raise ValueError(f"{here} is a number, not {part!r}")
+        elif word not in _DESCRIBING and word not in _DEMANDING:
+            raise ValueError(f"{here} is a word that answers are not held to; leave it out, or say it in the prompt")
+
+
+def answer_misfit(text: str, schema: Mapping[str, Any]) -> str | None:
+    """What of a whole answer in JSON is not as the schema demands; None if all is."""
+    try:
+        return misfit(json.loads(text), schema)
+    except (ValueError, RecursionError) as error:
+        return f"the answer is no JSON that can be looked at ({error})"
+
+
+def bounds(schema: Mapping[str, Any], *, whole: bool) -> tuple[Decimal | None, Decimal | None]:
+    """The least and the greatest number a schema allows; an exclusive one counts as the next whole number, or as itself."""
+    step = Decimal(whole)
+    low = [_number(schema, "minimum"), _next(_number(schema, "exclusiveMinimum"), step)]
+    high = [_number(schema, "maximum"), _next(_number(schema, "exclusiveMaximum"), -step)]
+    return max((each for each in low if each is not None), default=None), min(
+        (each for each in high if each is not None), default=None
+    )
+
+
+def misfit(value: Any, schema: Any, root: Mapping[str, Any] | None = None, where: str = "the answer") -> str | None:
+    """What of the value is not as the schema demands, and where; None if all is. `root` is what its references begin at."""
+    return next(_misfits(value, schema, root if root is not None else schema, where), None)
+
+
+def _misfits(value: Any, schema: Any, root: Any, where: str) -> Iterator[str]:
+    if isinstance(schema, bool):
+        if not schema:
+            yield f"{where} may not be there"
+        return
+    if (reference := schema.get("$ref")) is not None:
+        yield from _misfits(value, _resolved(reference, root), root, where)
+        return
+    kinds = schema.get("type")
+    if kinds is not None and not any(_is(value, each) for each in ([kinds] if isinstance(kinds, str) else kinds)):
+        yield f"{where} is not of type {kinds}"
+    if "enum" in schema and not any(_same(value, each) for each in schema["enum"]):
+        yield f"{where} is not one of {schema['enum']}"
+    if "const" in schema and not _same(value, schema["const"]):
+        yield f"{where} is not {schema['const']!r}"
+    yield from _combined(value, schema, root, where)
+    if isinstance(value, dict):
+        yield from _object(value, schema, root, where)
+    elif isinstance(value, list):
+        yield from _array(value, schema, root, where)
+    elif isinstance(value, str):
+        yield from _text(value, schema, where)
+    elif _is(value, "number"):
+        yield from _amount(Decimal(str(value)), schema, where)
+
+
+def _combined(value: Any, schema: Mapping[str, Any], root: Any, where: str) -> Iterator[str]:
+    def fitting(schemas: Sequence[Any]) -> int:
+        return sum(misfit(value, each, root, where) is None for each in schemas)
+
+    for each in schema.get("allOf") or ():
+        yield from _misfits(value, each, root, where)
+    if schema.get("anyOf") and not fitting(schema["anyOf"]):
+        yield f"{where} fits none of anyOf"
+    if schema.get("oneOf") and (count := fitting(schema["oneOf"])) != 1:
+        yield f"{where} fits {count} of oneOf"
+    if "not" in schema and fitting([schema["not"]]):
+        yield f"{where} is what `not` excludes"
+
+
+def _object(value: Mapping[str, Any], schema: Mapping[str, Any], root: Any, where: str) -> Iterator[str]:
+    for name in schema.get("required") or ():
+        if name not in value:
+            yield f"{where}.{name} is missing"
+    if not schema.get("minProperties", 0) <= len(value) <= schema.get("maxProperties", len(value)):
+        yield f"{where} has {len(value)} entries"
+    known, others = schema.get("properties") or {}, schema.get("additionalProperties", True)
+    for name, part in value.items():
+        yield from _misfits(part, known.get(name, others), root, f"{where}.{name}")
+
+
+def _array(value: Sequence[Any], schema: Mapping[str, Any], root: Any, where: str) -> Iterator[str]:
+    if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
+        yield f"{where} has {len(value)} items"
+    if schema.get("uniqueItems") and any(_same(one, other) for at, one in enumerate(value) for other in value[:at]):
+        yield f"{where} has an item twice"
+    items = schema.get("items", True)
+    first, rest = (
+        (items, schema.get("additionalItems", True)) if isinstance(items, list) else (schema.get("prefixItems") or (), items)
+    )
+    for at, part in enumerate(value):
+        yield from _misfits(part, first[at] if at < len(first) else rest, root, f"{where}[{at}]")
+
+
+def _text(value: str, schema: Mapping[str, Any], where: str) -> Iterator[str]:
+    if not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)):
+        yield f"{where} has {len(value)} characters"
+
+
+def _amount(value: Decimal, schema: Mapping[str, Any], where: str) -> Iterator[str]:
+    low, high = bounds(schema, whole=False)
+    if (low is not None and value < low) or (high is not None and value > high):
+        yield f"{where} is {value}, outside its bounds"
+    if value in (_number(schema, "exclusiveMinimum"), _number(schema, "exclusiveMaximum")):
+        yield f"{where} is {value}, a bound that is excluded"
+    if (step := _number(schema, "multipleOf")) and value % step:
+        yield f"{where} is {value}, no multiple of {step}"
+
+
+def _number(schema: Mapping[str, Any], word: str) -> Decimal | None:
+    number = schema.get(word)
+    return None if number is None else Decimal(str(number))
+
+
+def _next(number: Decimal | None, step: Decimal) -> Decimal | None:
+    if number is None:
+        return None
+    return number + step if number == number.to_integral_value() else number
+
+
+def _resolved(reference: str, root: Any) -> Any:
+    """What a reference within the schema is to. Raises ValueError for another one."""
+    found = root
+    for name in reference.partition("#")[2].split("/")[1:]:
+        name = name.replace("~1", "/").replace("~0", "~")
+        found = found[int(name)] if isinstance(found, list) else found.get(name)
+        if found is None:
+            raise ValueError(f"$ref {reference} leads nowhere")
+    return found
+
+
+def _is(value: Any, kind: str) -> bool:
+    if isinstance(value, bool):
+        return kind == "boolean"
+    return isinstance(value, _TYPES.get(kind, object)) or (kind == "integer" and isinstance(value, float) and value.is_integer())
+
+
+def _same(one: Any, other: Any) -> bool:
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
