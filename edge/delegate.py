@@ -55,7 +55,7 @@ class Delegate:
 
     `made` are the results the worker reported with their sizes in bytes, `sent` the bytes sent for each path, "" being the
     graphs, `retries` the failed attempts there before the last one.
-    `labels` are those of the root graph's nodes. With `demand` shipped nodes start on order; `one_frame` says that only the
+    `labels` are those of the root graph's nodes. `one_frame` says that only the
     root graph can have any, in one turn; `shows_all` that the caller wants all its nodes' values. `feed` takes events for
     the engine, `on_token(path, token)` the pieces of answers as they are made, `on_begun` a node that the worker has begun on
     order. `attached` is an open child run to go on with.
@@ -68,7 +68,6 @@ class Delegate:
         fragments: Fragments,
         labels: Mapping[str, Collection[str]],
         options: Mapping[str, Value],
-        demand: bool,
         one_frame: bool = False,
         shows_all: bool = False,
         journal: Journal,
@@ -88,7 +87,6 @@ class Delegate:
         self._fragments = fragments
         self._labels = labels
         self._options = options
-        self._demand = demand
         self._one_frame = one_frame
         self._attached = attached
         self._all_closed = attached is not None and None in attached.closed
@@ -196,9 +194,9 @@ class Delegate:
         self._expected[path] = start
         if self._attached is not None and path in self._attached.ordered:
             return False  # by an earlier process, and perhaps begun long ago
-        if self._demand:
+        if start.node.on_order:
             self._append(StartRecord(path, start.at))
-        return self._demand and path in self._expected
+        return start.node.on_order and path in self._expected
 
     def settled(self, event: Settled) -> None:
         """A node settled here: if a cut names it, the worker is told, unless it was the worker who said so."""
@@ -312,7 +310,7 @@ class Delegate:
         self.graphs[graph.hash] = graph.canonical, labels
         if self._attached is not None and self._goes_on(fragment, self._attached):
             return
-        opts: dict[str, Value] = {"demand": True} if self._demand else {}
+        opts: dict[str, Value] = _demand(fragment)
         if self._submitted:
             self._link.append(self.child, FrameRecord(fragment.name, graph.hash, fragment.inputs, opts), labels)
         else:
@@ -338,7 +336,8 @@ class Delegate:
         address = attached.frames.get(fragment.name)
         if address is None and not self._all_closed:
             return False
-        if address != fragment.graph.hash or fragment.name in attached.given_up:
+        other = address != fragment.graph.hash or attached.demand.get(fragment.name) != _demand(fragment).get("demand")
+        if other or fragment.name in attached.given_up:
             self._begin_anew(attached)
             return False
         fragment.closed = fragment.name in attached.closed or None in attached.closed
@@ -411,7 +410,7 @@ class Delegate:
             self._soon(Suspend(self._expected.pop(path), condition, self._clock()))
 
     def _close_if_settled(self, fragment: Fragment) -> None:
-        if not fragment.unsettled and not self._demand and not fragment.whole_loop:
+        if not fragment.unsettled and not fragment.demand and not fragment.whole_loop:
             self._close(fragment)
 
     def _close(self, fragment: Fragment) -> None:
@@ -424,3 +423,11 @@ class Delegate:
     def _soon(self, event: EngineEvent) -> None:
         """Not now: the engine is in the middle of saying this."""
         asyncio.get_running_loop().call_soon(self._feed, event)
+
+
+def _demand(fragment: Fragment) -> dict[str, Value]:
+    """What the order of a frame says about nodes that start on order."""
+    if not fragment.demand:
+        return {}
+    computed = sum(map(is_computed, fragment.graph.nodes.values()))
+    return {"demand": True if len(fragment.demand) == computed else list(fragment.demand)}
