@@ -49,6 +49,10 @@ __all__ = ["Delegate"]
 _GONE: Final = ("cancel", 7 * 24 * 3_600_000)
 """What the worker does when this device is gone for so long (ms): until then it goes on, and the run that is resumed takes what it made."""
 
+_TURNS: Final = 3
+"""Turns of the event loop after which what was said is written: by then a node of this side that only computes has run, so that a frame and
+its first values are one commit and one packet."""
+
 
 class Delegate:
     """The child run of one root run: `graphs.ports.Remote` towards the engine.
@@ -106,6 +110,7 @@ class Delegate:
         """The nodes whose values this device reads, by the frame without its turn."""
         self._lost: LinkCondition | None = None
         self._ended = False
+        self._unsaid: list[tuple[Known, Collection[str], str | None]] = []  # with labels, and the path whose value it is
 
     # -- opening and closing
 
@@ -125,6 +130,7 @@ class Delegate:
                 self._append(Cancel(None, "the device's run is over"))
             elif not self._all_closed:
                 self._append(Close(None))
+            self._say()
             await self._link.flush()
             self._link.forget(self.child)
 
@@ -310,9 +316,9 @@ class Delegate:
         self.graphs[graph.hash] = graph.canonical, labels
         if self._attached is not None and self._goes_on(fragment, self._attached):
             return
-        opts: dict[str, Value] = _demand(fragment)
+        opts: dict[str, Value] = {"demand": fragment.demand} if fragment.demand else {}
         if self._submitted:
-            self._link.append(self.child, FrameRecord(fragment.name, graph.hash, fragment.inputs, opts), labels)
+            self._append(FrameRecord(fragment.name, graph.hash, fragment.inputs, opts), labels)
         else:
             opts.update(parent=[self.run, 1], options=dict(self._options), gone=list(_GONE))
             self._journal.create_run(
@@ -336,7 +342,7 @@ class Delegate:
         address = attached.frames.get(fragment.name)
         if address is None and not self._all_closed:
             return False
-        other = address != fragment.graph.hash or attached.demand.get(fragment.name) != _demand(fragment).get("demand")
+        other = address != fragment.graph.hash or attached.demand.get(fragment.name) != fragment.demand
         if other or fragment.name in attached.given_up:
             self._begin_anew(attached)
             return False
@@ -356,6 +362,7 @@ class Delegate:
         Raises LinkCondition where that is not safe now; it is in the next process, which will not find the child run open.
         """
         self._append(Cancel(None, "the run goes on in another child run"))
+        self._say()
         if attached.in_flight or len(self._frames) > 1:
             raise LinkCondition(
                 "RUN_CHANGED", "the part of the run at the worker was ended, as its nodes are placed otherwise now"
@@ -377,16 +384,33 @@ class Delegate:
     def _append(self, record: Known, labels: Collection[str] = (), path: str | None = None) -> None:
         if self._ended or self._link is None or not self._submitted:
             return
-        try:
-            self._link.append(self.child, record, labels)
-        except LinkCondition as condition:
-            if path is None:
-                self.lost(condition)
+        if not self._unsaid:
+            self._say_soon(_TURNS)
+        self._unsaid.append((record, labels, path))
+
+    def _say_soon(self, turns: int) -> None:
+        if turns:
+            asyncio.get_running_loop().call_soon(self._say_soon, turns - 1)
+        else:
+            self._say()
+
+    def _say(self) -> None:
+        unsaid, self._unsaid = self._unsaid, []
+        for record, labels, path in unsaid:
+            if self._ended or self._lost is not None or self._link is None:
+                return
+            try:
+                self._link.append(self.child, record, labels)
+            except LinkCondition as condition:
+                if isinstance(record, FrameRecord):
+                    self._hold_back(record.frame, condition)
+                elif path is None:
+                    self.lost(condition)
+                else:
+                    self._withhold(path, condition)
             else:
-                self._withhold(path, condition)
-            return
-        if path is not None:
-            self.sent[path] = len(encode(record).tail)
+                if path is not None:
+                    self.sent[path] = len(encode(record).tail)
 
     def _withhold(self, path: str, condition: LinkCondition) -> None:
         """A boundary value may not or cannot be sent: what depends on it at the worker waits."""
@@ -423,11 +447,3 @@ class Delegate:
     def _soon(self, event: EngineEvent) -> None:
         """Not now: the engine is in the middle of saying this."""
         asyncio.get_running_loop().call_soon(self._feed, event)
-
-
-def _demand(fragment: Fragment) -> dict[str, Value]:
-    """What the order of a frame says about nodes that start on order."""
-    if not fragment.demand:
-        return {}
-    computed = sum(map(is_computed, fragment.graph.nodes.values()))
-    return {"demand": True if len(fragment.demand) == computed else list(fragment.demand)}
