@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphs.paths import escape
 from graphs.plan import DEFAULT_LIMIT
-from graphs.spec import Graph, is_computed, reads
+from graphs.spec import Graph, is_computed, reads, written_inside
 from graphs.values import Value
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class _Look:
             why = self._binds(order, part, sizes)
             if why is None:
                 continue
-            inner = self._inner(graph.nodes[part[0]]) if len(part) == 1 else None
+            inner = written_inside(graph.nodes[part[0]]) if len(part) == 1 else None
             if inner is not None and self._nests.get(graph.nodes[part[0]]["agent"]) == "nested":
                 self.frame(inner, f"{prefix}{escape(part[0])}/")
                 continue
@@ -117,7 +117,7 @@ class _Look:
         if self._places.get(path) is not None:
             self.found.add(path)
             return
-        inner = self._inner(spec)
+        inner = written_inside(spec)
         for name, each in _computed(inner) if inner is not None else ():
             self._on_order(each, f"{path}/{escape(name)}")
 
@@ -144,7 +144,7 @@ class _Look:
         dynamic = not isinstance(agent, str) or agent.startswith(":")
         if "graph" not in spec or not (dynamic or agent in self._nests):
             return size
-        inner = self._inner(spec)
+        inner = written_inside(spec)
         if inner is None:  # what it opens is known only when it does
             size.width = _UNKNOWN
             size.labels = dict.fromkeys(self._labels, _UNKNOWN)
@@ -164,14 +164,6 @@ class _Look:
         """The sizes inside a node that is elsewhere as a whole."""
         look = _Look({}, self._nests, self._limit, self._labels)
         return look._sizes(graph, "")
-
-    def _inner(self, spec: Mapping[str, Value]) -> Graph | None:
-        """The graph written inside a node; None if it has none, comes out of a value, or is none."""
-        document = spec.get("graph")
-        if not isinstance(document, Mapping) or not isinstance(document.get("nodes"), Mapping):
-            return None
-        specs = document["nodes"].values()
-        return Graph(document) if all(isinstance(each, Mapping) for each in specs) else None
 
 
 def _computed(graph: Graph) -> Iterable[tuple[str, Mapping[str, Value]]]:
