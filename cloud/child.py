@@ -99,7 +99,7 @@ class ChildRun:
             order.frame,
             graph,
             order.inputs,
-            demand=bool(order.opts.get("demand")),
+            demand=order.opts.get("demand") or (),
             compiler=self.worker.compiler(
                 self.budget, strict=bool(self._options.get("strict")), bypass=self.bypass, grants=self._grants
             ),

@@ -7,7 +7,7 @@ the holder orders them (docs/protocol.md §8).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from graphs.errors import LinkCondition
@@ -25,8 +25,8 @@ __all__ = ["FrameRun"]
 
 
 class FrameRun:
-    """One frame. `name` is its name in the root run; `inputs` are what came with the order that opened it; `before` is what an earlier
-    process of this worker has reported of it.
+    """One frame. `name` is its name in the root run; `demand` names the nodes that start on order, True is all; `inputs` are
+    what came with the order that opened it; `before` is what an earlier process of this worker has reported of it.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class FrameRun:
         graph: Graph,
         inputs: Mapping[str, Any],
         *,
-        demand: bool,
+        demand: bool | Collection[str],
         compiler: Compiler,
         services: Services,
         options: Mapping[str, Any],
@@ -54,7 +54,7 @@ class FrameRun:
             begun=before.begun,
             indeterminate=before.indeterminate,
             frame=name,
-            demand=computed if demand else None,
+            demand=computed if demand is True else set(demand or ()) & computed or None,
             open=True,
             force_loop=bool(options.get("force_loop")),
             services=services,

@@ -224,6 +224,7 @@ class _Device:
         self.intake.close()
         for child in list(self.runs.values()):
             await child.stop()
+        await self.link.close()  # what was written last becomes durable, too
 
 
 class WorkerServer:

@@ -27,13 +27,14 @@ NODE_CODES = frozenset({"NODE_FAILED", "NODE_TIMEOUT", "LIMIT_REACHED", "MODEL_R
 class Attached:
     """What both sides have said so far in the child run `run`.
 
-    `frames` are the hashes of the cuts by frame, `told` the paths whose outcome the worker has, by itself or from this device, `ordered` those
-    that were ordered to start, `closed` the closed frames, None among them if no further frame may follow, `given_up` the frames that were
-    cancelled. `in_flight` are nodes with effects that the worker began and has not ended.
+    `frames` are the hashes of the cuts by frame, `demand` what was said of nodes that start on order, `told` the paths whose outcome the
+    worker has, by itself or from this device, `ordered` those that were ordered to start, `closed` the closed frames, None among them if no
+    further frame may follow, `given_up` the frames that were cancelled. `in_flight` are nodes with effects that the worker began and has not ended.
     """
 
     run: bytes
     frames: dict[str, bytes] = field(default_factory=dict)
+    demand: dict[str, Any] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
     ordered: set[str] = field(default_factory=set)
     closed: set[str | None] = field(default_factory=set)
@@ -45,6 +46,7 @@ class Attached:
         """Take in one record of either log."""
         if isinstance(record, (Submit, Frame)):
             self.frames[record.frame] = record.graph
+            self.demand[record.frame] = record.opts.get("demand")
             self.told.update(_paths(record.frame, record.inputs))
         elif isinstance(record, Input):
             self.told.add(record.path)

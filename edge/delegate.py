@@ -49,13 +49,17 @@ __all__ = ["Delegate"]
 _GONE: Final = ("cancel", 7 * 24 * 3_600_000)
 """What the worker does when this device is gone for so long (ms): until then it goes on, and the run that is resumed takes what it made."""
 
+_TURNS: Final = 3
+"""Turns of the event loop after which what was said is written: by then a node of this side that only computes has run, so that a frame and
+its first values are one commit and one packet."""
+
 
 class Delegate:
     """The child run of one root run: `graphs.ports.Remote` towards the engine.
 
     `made` are the results the worker reported with their sizes in bytes, `sent` the bytes sent for each path, "" being the
     graphs, `retries` the failed attempts there before the last one.
-    `labels` are those of the root graph's nodes. With `demand` shipped nodes start on order; `one_frame` says that only the
+    `labels` are those of the root graph's nodes. `one_frame` says that only the
     root graph can have any, in one turn; `shows_all` that the caller wants all its nodes' values. `feed` takes events for
     the engine, `on_token(path, token)` the pieces of answers as they are made, `on_begun` a node that the worker has begun on
     order. `attached` is an open child run to go on with.
@@ -68,7 +72,6 @@ class Delegate:
         fragments: Fragments,
         labels: Mapping[str, Collection[str]],
         options: Mapping[str, Value],
-        demand: bool,
         one_frame: bool = False,
         shows_all: bool = False,
         journal: Journal,
@@ -88,7 +91,6 @@ class Delegate:
         self._fragments = fragments
         self._labels = labels
         self._options = options
-        self._demand = demand
         self._one_frame = one_frame
         self._attached = attached
         self._all_closed = attached is not None and None in attached.closed
@@ -108,6 +110,7 @@ class Delegate:
         """The nodes whose values this device reads, by the frame without its turn."""
         self._lost: LinkCondition | None = None
         self._ended = False
+        self._unsaid: list[tuple[Known, Collection[str], str | None]] = []  # with labels, and the path whose value it is
 
     # -- opening and closing
 
@@ -127,6 +130,7 @@ class Delegate:
                 self._append(Cancel(None, "the device's run is over"))
             elif not self._all_closed:
                 self._append(Close(None))
+            self._say()
             await self._link.flush()
             self._link.forget(self.child)
 
@@ -196,9 +200,9 @@ class Delegate:
         self._expected[path] = start
         if self._attached is not None and path in self._attached.ordered:
             return False  # by an earlier process, and perhaps begun long ago
-        if self._demand:
+        if start.node.on_order:
             self._append(StartRecord(path, start.at))
-        return self._demand and path in self._expected
+        return start.node.on_order and path in self._expected
 
     def settled(self, event: Settled) -> None:
         """A node settled here: if a cut names it, the worker is told, unless it was the worker who said so."""
@@ -312,9 +316,9 @@ class Delegate:
         self.graphs[graph.hash] = graph.canonical, labels
         if self._attached is not None and self._goes_on(fragment, self._attached):
             return
-        opts: dict[str, Value] = {"demand": True} if self._demand else {}
+        opts: dict[str, Value] = {"demand": fragment.demand} if fragment.demand else {}
         if self._submitted:
-            self._link.append(self.child, FrameRecord(fragment.name, graph.hash, fragment.inputs, opts), labels)
+            self._append(FrameRecord(fragment.name, graph.hash, fragment.inputs, opts), labels)
         else:
             opts.update(parent=[self.run, 1], options=dict(self._options), gone=list(_GONE))
             self._journal.create_run(
@@ -338,7 +342,8 @@ class Delegate:
         address = attached.frames.get(fragment.name)
         if address is None and not self._all_closed:
             return False
-        if address != fragment.graph.hash or fragment.name in attached.given_up:
+        other = address != fragment.graph.hash or attached.demand.get(fragment.name) != fragment.demand
+        if other or fragment.name in attached.given_up:
             self._begin_anew(attached)
             return False
         fragment.closed = fragment.name in attached.closed or None in attached.closed
@@ -357,6 +362,7 @@ class Delegate:
         Raises LinkCondition where that is not safe now; it is in the next process, which will not find the child run open.
         """
         self._append(Cancel(None, "the run goes on in another child run"))
+        self._say()
         if attached.in_flight or len(self._frames) > 1:
             raise LinkCondition(
                 "RUN_CHANGED", "the part of the run at the worker was ended, as its nodes are placed otherwise now"
@@ -378,16 +384,33 @@ class Delegate:
     def _append(self, record: Known, labels: Collection[str] = (), path: str | None = None) -> None:
         if self._ended or self._link is None or not self._submitted:
             return
-        try:
-            self._link.append(self.child, record, labels)
-        except LinkCondition as condition:
-            if path is None:
-                self.lost(condition)
+        if not self._unsaid:
+            self._say_soon(_TURNS)
+        self._unsaid.append((record, labels, path))
+
+    def _say_soon(self, turns: int) -> None:
+        if turns:
+            asyncio.get_running_loop().call_soon(self._say_soon, turns - 1)
+        else:
+            self._say()
+
+    def _say(self) -> None:
+        unsaid, self._unsaid = self._unsaid, []
+        for record, labels, path in unsaid:
+            if self._ended or self._lost is not None or self._link is None:
+                return
+            try:
+                self._link.append(self.child, record, labels)
+            except LinkCondition as condition:
+                if isinstance(record, FrameRecord):
+                    self._hold_back(record.frame, condition)
+                elif path is None:
+                    self.lost(condition)
+                else:
+                    self._withhold(path, condition)
             else:
-                self._withhold(path, condition)
-            return
-        if path is not None:
-            self.sent[path] = len(encode(record).tail)
+                if path is not None:
+                    self.sent[path] = len(encode(record).tail)
 
     def _withhold(self, path: str, condition: LinkCondition) -> None:
         """A boundary value may not or cannot be sent: what depends on it at the worker waits."""
@@ -411,7 +434,7 @@ class Delegate:
             self._soon(Suspend(self._expected.pop(path), condition, self._clock()))
 
     def _close_if_settled(self, fragment: Fragment) -> None:
-        if not fragment.unsettled and not self._demand and not fragment.whole_loop:
+        if not fragment.unsettled and not fragment.demand and not fragment.whole_loop:
             self._close(fragment)
 
     def _close(self, fragment: Fragment) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from graphs.cut import CutGraph, cut
@@ -25,13 +25,15 @@ class Fragment:
 
     `name` is the frame's name there: a loop that is whole at the worker is one frame for all its turns. `unsettled` are the
     boundary nodes whose outcomes are still to come; `inputs` go along with the order that opens the frame, `late` are known
-    outcomes that did not fit.
+    outcomes that did not fit. `demand` are its nodes that start on order, True is all, None none.
     """
 
-    def __init__(self, name: str, graph: CutGraph, *, whole_loop: bool) -> None:
+    def __init__(self, name: str, graph: CutGraph, *, whole_loop: bool, on_order: Sequence[str] = ()) -> None:
         self.name = name
         self.graph = graph
         self.whole_loop = whole_loop
+        every = len(on_order) == sum(map(is_computed, graph.nodes.values()))
+        self.demand: Value = (every or list(on_order)) if on_order else None
         self.inputs: dict[str, Value] = {}
         self.late: dict[str, Outcome] = {}
         self.unsettled = set(graph.boundary)
@@ -93,7 +95,8 @@ class Fragments:
             outermost = frame.engine.root.plan.graph if frame.nesting is not None else None
             graph = self._cuts[key] = cut(plan.graph, clear, loop_count=count, outermost=outermost)
             self._plans.append(plan)  # keeps its id its own
-        fragment = Fragment(name, graph, whole_loop=loops and graph.whole)
+        on_order = [node.id for node in shipped if node.on_order and node.id in clear]
+        fragment = Fragment(name, graph, whole_loop=loops and graph.whole, on_order=on_order)
         ids = {node_path(name, escape(each)) for each in graph.nodes}
         inside = {
             path: outcome

@@ -20,7 +20,7 @@ from typing import Any, Final, Literal, TypeAlias
 from graphs.labels import labels_by_node
 from graphs.paths import escape
 from graphs.registry import Agent
-from graphs.spec import Graph, is_computed, reads
+from graphs.spec import Graph, is_computed, reads, written_inside
 from graphs.values import Value
 
 __all__ = ["Facts", "NoPlace", "Place", "Placement", "place_nodes"]
@@ -229,10 +229,10 @@ def _tools(spec: Mapping[str, Value]) -> set[str]:
 def _with_inner(spec: Mapping[str, Value]) -> Iterator[Mapping[str, Value]]:
     """A computed node and all computed nodes of the graphs written inside it."""
     yield spec
-    graph = spec.get("graph")
-    if isinstance(graph, Mapping):
-        for inner in (graph.get("nodes") or {}).values():
-            if isinstance(inner, Mapping) and is_computed(inner):
+    graph = written_inside(spec)
+    if graph is not None:
+        for inner in graph.nodes.values():
+            if is_computed(inner):
                 yield from _with_inner(inner)
 
 

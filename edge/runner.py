@@ -21,13 +21,13 @@ from edge.report import RunReport, status_of
 from edge.watch import Watch
 from graphs.budget import measure
 from graphs.console import Console, prints
-from graphs.cut import limit_can_bind
 from graphs.errors import LimitReached, LinkCondition, RunSuspended, UsageError, WorkerUnreachable
 from graphs.events import Start
 from graphs.frames import Frame
 from graphs.journal.ids import new_run_id, run_id_text
 from graphs.labels import labels_by_node
 from graphs.models.prefetch import Prefetcher, coming_models
+from graphs.orders import Orders, orders
 from graphs.outcomes import Known, known_outcomes
 from graphs.paths import escape, root_node
 from graphs.ports import Services
@@ -95,6 +95,7 @@ class _Run:
         self.placed: dict[str, Placement] = {}
         self.link: WorkerLink | None = None
         self.unreachable: LinkCondition | None = None
+        self.limits: Orders = Orders({})
         self.delegate: Delegate | None = None
         self.attached: Attached | None = None
         self.runtime: Runtime | None = None
@@ -172,17 +173,16 @@ class _Run:
         """Whether any node, at whatever depth, is placed at the worker."""
         return any(placement.place == "cloud" for placement in self.placed.values())
 
-    @property
-    def _demand(self) -> bool:
-        """Whether a concurrency limit could bind across the cut: then shipped nodes start when this device's queue says so."""
+    def _orders(self) -> Orders:
+        """What of the shipped nodes starts when this device's queue says so, as a concurrency limit could bind across the cut."""
         nests = {name: each.nests for name, each in self.device.agents.items() if each.nests}
-        shipped = self._shipped()
-        return limit_can_bind(self.graph, shipped, nests) is not None
+        places = {path: placement.place for path, placement in self.placed.items() if placement.place == "cloud"}
+        return orders(self.graph, places, nests)
 
-    @property
-    def _one_frame(self) -> bool:
+    def _one_frame(self, limits: Orders) -> bool:
         """Whether all that can be shipped is in one turn of the root graph."""
-        here = [spec["agent"] for name, spec in self.graph.nodes.items() if self._place_of(name) == "edge"]
+        specs = [spec for name, spec in self.graph.nodes.items() if self._place_of(name) == "edge" or escape(name) in limits]
+        here = [spec["agent"] for spec in specs if is_computed(spec)]
         opens = any(not isinstance(name, str) or name.startswith(":") or self._nests(name) for name in here)
         return not opens and "loop" not in self.graph.document
 
@@ -255,9 +255,12 @@ class _Run:
 
     def _runtime(self, watch: Watch) -> Runtime:
         device, options, graph = self.device, self.options, self.graph
-        places = {path: placement.place for path, placement in self.placed.items() if placement.place == "cloud"}
+        limits = self.limits = self._orders()
+        offer = self.link.offer if self.link is not None else self._last_offer() or {}
         permissions = options.permissions
-        compiler = permissions.compiler(device.agents, strict=options.strict, places=places)
+        compiler = permissions.compiler(
+            device.agents, strict=options.strict, places=limits, orders=limits, offered=offer.get("agents") or ()
+        )
         return Runtime(
             compiler.plan(graph),
             compiler,
@@ -309,8 +312,7 @@ class _Run:
             fragments=Fragments(self.known.outcomes, self.known.indeterminate),
             labels=labels_by_node(self.graph),
             options=self._submit_options(),
-            demand=self._demand,
-            one_frame=self._one_frame,
+            one_frame=self._one_frame(self.limits),
             shows_all=self.options.all,
             journal=self.device.journal,
             feed=runtime.feed,

@@ -122,8 +122,11 @@ class InProcessWorker:
         *,
         models: Models | Model | None = None,
         agents: Iterable[Agent] = (),
+        untrusted: bool = False,
+        limits: Mapping[str, float | None] | None = None,
     ) -> RunReport:
-        """Run a graph on a new device that has these models (none if left out) and agents, with this worker beside it.
+        """Run a graph on a new device that has these models (none if left out) and agents, with this worker beside it. `untrusted`
+        and `limits` are as in `graphferry.run`.
 
         The report says for each node where it ran and why. Raises GraphInvalid, and UsageError for what no place can run.
         """
@@ -134,7 +137,8 @@ class InProcessWorker:
         self._devices += 1
         with Journal.open(self._folder / f"device-{self._devices}.db") as journal:
             device = _device(journal, registry, _several(models))
-            options = RunOptions(inject=inputs or {}, url=self.url, token=self.token)
+            words = tuple(f"{name}={'none' if most is None else most}" for name, most in (limits or {}).items())
+            options = RunOptions(inject=inputs or {}, url=self.url, token=self.token, untrusted=untrusted, limits=words)
             return await run_graph(device, spec, options, name="graph")
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from graphs.errors import NodeError
 from graphs.events import Start
 from graphs.registry import Agent, Effect
+from graphs.threads import in_thread
 from graphs.values import Value
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class Attempt(Start):
             raise NodeError(f"{self.agent_name}: there is no agent {name!r} to call here", retryable=False)
         called = _Called(self, name, inputs, params)
         if agent.blocking:
-            return await asyncio.to_thread(agent.run, called)
+            return await in_thread(agent.run, called)
         value = agent.run(called)
         return await value if inspect.isawaitable(value) else value
 

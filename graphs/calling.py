@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable, Sequence
-from contextvars import copy_context
 from typing import Any
 
 from graphs.attempt import Attempt
 from graphs.errors import LinkCondition, ModelCrashed
 from graphs.events import Event, Failed, Interrupted, Suspend
 from graphs.ports import AgentFilter
+from graphs.threads import in_thread
 from graphs.values import Value
 
 __all__ = ["call_agent", "failure"]
@@ -39,7 +38,7 @@ def failure(start: Attempt, error: Exception, t: float) -> Event:
 
 
 def _in_thread(run: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda context: asyncio.get_running_loop().run_in_executor(None, copy_context().run, run, context)
+    return lambda context: in_thread(run, context)
 
 
 def _wrapped(each: AgentFilter, call: Callable[[Any], Any], start: Attempt) -> Callable[[Any], Any]:

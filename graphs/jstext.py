@@ -130,7 +130,7 @@ def text(value: Value) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, list):
-        return json_text(value) if _holds_map(value) else join(value, ",")
+        return json_text(value) if _holds_map(value) else _joined(value, ",", plain=True)
     if isinstance(value, dict):
         return json_text(value)
     return _scalar_text(value)
@@ -167,18 +167,30 @@ def _holds_map(values: list[Value]) -> bool:
 
 def join(values: Iterable[Value], separator: str) -> str:
     """The elements' texts with `separator` between them; null and missing elements are empty, lists inside joined by comma."""
-    room = Room()
-    pieces: list[str] = []
+    return _joined(values, separator, plain=False)
+
+
+def _joined(values: Iterable[Value], separator: str, *, plain: bool) -> str:
     try:
-        for item in values:
-            piece = "" if item is None or item is MISSING else item if isinstance(item, str) else text(item)
-            room.take(ITEM + len(separator) + len(piece))
-            pieces.append(piece)
+        made = _join(values, separator, plain, Room())
     except RecursionError as error:
         raise _too_deep() from error
-    made = separator.join(pieces)
     spend(len(made))
     return made
+
+
+def _join(values: Iterable[Value], separator: str, plain: bool, room: Room) -> str:
+    """One room for all of it, and each element takes some, however short its text is. In a `plain` list stands no map, however deep."""
+    pieces: list[str] = []
+    for item in values:
+        if isinstance(item, list) and (plain or not _holds_map(item)):
+            room.take(ITEM)
+            piece = _join(item, ",", True, room)
+        else:
+            piece = "" if item is None or item is MISSING else item if isinstance(item, str) else text(item)
+            room.take(ITEM + len(separator) + len(piece))
+        pieces.append(piece)
+    return separator.join(pieces)
 
 
 def to_number(value: Value) -> Number:

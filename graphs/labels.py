@@ -47,7 +47,8 @@ def _inside(spec: Mapping[str, Value]) -> frozenset[str]:
     if not isinstance(graph, Mapping):
         return frozenset()
     inner: frozenset[str] = frozenset()
-    for each in [*(graph.get("nodes") or {}).values(), *(graph.get("inputs") or {}).values()]:
-        if isinstance(each, Mapping):
-            inner |= own_labels(each) | _inside(each)
+    for part in (graph.get("nodes"), graph.get("inputs")):
+        for each in part.values() if isinstance(part, Mapping) else ():  # nobody has checked it yet
+            if isinstance(each, Mapping):
+                inner |= own_labels(each) | _inside(each)
     return inner

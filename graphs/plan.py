@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from graphs.bounds import TRUSTED
 from graphs.budget import Budget
 from graphs.errors import NodeError
 from graphs.made import Made, fit_graph
+from graphs.paths import escape
 from graphs.plan_node import PlanNode, always
 from graphs.refs import Getter, Index, compile_source, is_source
 from graphs.registry import Agent
@@ -81,6 +82,7 @@ class Plan:
         agents: Mapping[str, Agent],
         places: Places | None = None,
         *,
+        orders: Container[str] = (),
         prefix: str = "",
         given: Collection[str] = (),
         made: bool = False,
@@ -114,7 +116,7 @@ class Plan:
                 node = PlanNode(number, name, spec, index, agents)
                 if default_retry and "retry" not in spec:
                     node.retry = default_retry
-                self._add_computed(node, index.asked, followers, places)
+                self._add_computed(node, index.asked, followers, places, orders)
             elif is_boundary(spec):
                 self.boundaries.append(number)
             else:
@@ -133,12 +135,17 @@ class Plan:
         self._read_attributes(graph.document)
         self.quick = not (self.remote or self.valueless or self.endless or self.boundaries or self.any_nodes)
 
-    def _add_computed(self, node: PlanNode, awaited: set[int], followers: list[list[int]], places: Places | None) -> None:
+    def _add_computed(
+        self, node: PlanNode, awaited: set[int], followers: list[list[int]], places: Places | None, orders: Container[str]
+    ) -> None:
         number = node.index
-        if places is not None and (place := places.get(self.prefix + node.escaped)) is not None:
-            node.place = place
+        path = self.prefix + node.escaped
+        if places is not None and (place := places.get(path)) is not None:
             node.simple = False
-            self.remote = True
+            node.on_order = path in orders
+            if not node.on_order or node.nests is None:  # else it is opened here, for what is inside is counted here
+                node.place = place
+                self.remote = True
         self.nodes[number] = node
         self.computed.append(number)
         for each in awaited:
@@ -187,8 +194,8 @@ class Compiler:
     """Makes plans of documents that come up while a run goes on: nested graphs, and graphs as data.
 
     Pure. `agents` are those known on this side; `bypass` are names accepted without an agent; `places` says for some nodes where
-    they run if not here. `budget` is what the run may have, `made` what graphs may do that come out of values; with `untrusted` the
-    run's own may do no more.
+    they run if not here, `orders` which of those start there on order (graphs.orders), `offered` names agents known there. `budget`
+    is what the run may have, `made` what graphs may do that come out of values; with `untrusted` the run's own may do no more.
     """
 
     def __init__(
@@ -198,6 +205,8 @@ class Compiler:
         bypass: Collection[str] = (),
         strict: bool = False,
         places: Places | None = None,
+        orders: Container[str] = (),
+        offered: Collection[str] = (),
         budget: Budget | None = None,
         made: Made | None = None,
         untrusted: bool = False,
@@ -207,6 +216,8 @@ class Compiler:
         self.untrusted = untrusted
         self.agents = agents
         self.places = places
+        self.orders = orders
+        self.offered = offered
         self.bypass = bypass
         self.strict = strict
 
@@ -214,7 +225,7 @@ class Compiler:
         """The plan of a checked root graph. Raises NodeError if it is not trusted and names an agent that it may not use."""
         if self.untrusted:
             self.made.require_all(graph.nodes, self.agents)
-        return Plan(graph, self.agents, self.places, made=self.untrusted)
+        return Plan(graph, self.agents, self.places, orders=self.orders, made=self.untrusted)
 
     def agent(self, name: str, plan: Plan) -> Agent | None:
         """The agent that a node of `plan` names by a value. Raises NodeError if a graph made at run time may not use it."""
@@ -259,7 +270,9 @@ class Compiler:
             budget.open(f"node {node.id!r} would open one more")
             size = fit_graph(document, budget.bounds)
             budget.begin(size // _READ_AT_ONCE, f"node {node.id!r} would open a graph of {size:,} values")
-        graph = Graph.of(_with_statics(document, given, mode), self.agents.keys(), bypass=self.bypass, strict=self.strict)
+        prefix = f"{outer.prefix}{node.escaped}/"
+        known = self.agents.keys() | self._strangers(document, prefix)
+        graph = Graph.of(_with_statics(document, given, mode), known, bypass=self.bypass, strict=self.strict)
         made = outer.made or not shared
         if made:
             self.made.require_all(graph.nodes, self.agents)
@@ -267,13 +280,23 @@ class Compiler:
             graph,
             self.agents,
             self.places,
-            prefix=f"{outer.prefix}{node.escaped}/",
+            orders=self.orders,
+            prefix=prefix,
             given=given,
             made=made,
         )
         if shared:
             node.plans = {**(node.plans or {}), given: plan}
         return plan
+
+    def _strangers(self, document: Mapping[str, Value], prefix: str) -> set[str]:
+        """The agents of nodes that run elsewhere: they need be known only there."""
+        nodes = document.get("nodes")
+        if self.places is None or not self.offered or not isinstance(nodes, Mapping):
+            return set()
+        elsewhere = (spec for name, spec in nodes.items() if self.places.get(prefix + escape(str(name))) is not None)
+        named = (spec.get("agent") for spec in elsewhere if isinstance(spec, Mapping))
+        return {name for name in named if isinstance(name, str) and name in self.offered}
 
 
 def _with_statics(document: Mapping[str, Value], given: tuple[str, ...], mode: str | None) -> Mapping[str, Value]:

@@ -24,8 +24,9 @@ _COMMON: Final = frozenset({"agent", "inputs", "params", "isResult", "model"})
 class PlanNode:
     """One node, compiled.
 
-    `place` is where it runs; None is here. A `simple` node starts with nothing to decide but its inputs; a `plain` one's value
-    is stored as it is. Attributes that most nodes do not have stand here with their defaults, and in a node only where it differs.
+    `place` is where it runs, None is here; with `on_order` it starts there when the queue of this side says so. A `simple`
+    node starts with nothing to decide but its inputs; a `plain` one's value is stored as it is. Attributes that most nodes do
+    not have stand here with their defaults, and in a node only where it differs.
     """
 
     __slots__ = (
@@ -56,6 +57,7 @@ class PlanNode:
     graph: Value = None
     graph_source: Getter | None = None
     label: str | None = None
+    on_order = False
     output: Callable[[Value], Value] | None = None
     pass_through: Getter | None = None
     place: str | None = None

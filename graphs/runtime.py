@@ -109,7 +109,7 @@ class Runtime:
         self._remote = remote
         self._observers: tuple[Observer, ...] = (*observers, *((recorder,) if recorder is not None else ()))
         self._indeterminate = set(indeterminate)
-        self._ordered: Attempt | None = None
+        self._ordered: set[Attempt] = set()  # elsewhere, and not begun: what is to start here after it waits for that
         self._behind: deque[Attempt] = deque()
         self._ready: deque[Attempt] = deque()
         self._workers: set[asyncio.Task[None]] = set()
@@ -201,36 +201,36 @@ class Runtime:
 
     def begun_elsewhere(self, start: Start) -> None:
         """A node that was ordered to start elsewhere has begun there, or is over: what starts after it need not wait any more."""
-        if start is not self._ordered:
-            return
-        self._ordered = None
-        while self._behind and self._ordered is None:
-            self._launch(self._behind.popleft())
-        self._call_help()
+        if start in self._ordered:
+            self._ordered.remove(start)
+            while self._behind and (not self._ordered or self._behind[0].node.place is not None):
+                self._go(self._behind.popleft())
+            self._call_help()
 
     def _launch(self, start: Attempt) -> None:
-        if start.over:
-            return
-        if self._ordered is not None:
-            self._behind.append(start)
-        elif start.node.place is None:
-            self._ready.append(start)
+        if self._behind or (self._ordered and start.node.place is None):
+            self._behind.append(start)  # what is ordered is taken there in this order, but nobody here knows when
         else:
+            self._go(start)
+
+    def _go(self, start: Attempt) -> None:
+        if start.node.place is None:
+            self._ready.append(start)
+        elif not start.over:
             self._expect(start)
 
     def _expect(self, start: Attempt) -> None:
         assert self._remote is not None, "a node is placed elsewhere but nobody runs it there"
         self._started(start)
         if self._remote.expect(start):
-            self._ordered = start
+            self._ordered.add(start)
 
     def _settled(self, event: Settled) -> None:
         start = event.start
         if start is not None:
             if self._behind and start in self._behind:  # told before it was launched: it needs no order any more
                 self._behind.remove(start)  # type: ignore[arg-type]
-            if self._ordered is not None and start is self._ordered:
-                self.begun_elsewhere(start)
+            self.begun_elsewhere(start)
             if start.live is not None:
                 self._disarm(start)  # type: ignore[arg-type]
         by, usage = start.provenance() if start is not None and not event.known else ({}, None)  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from graphs.errors import GraphInvalid, Problem
 from graphs.refs import is_source, names_in
 from graphs.values import Value, canonical, graph_hash
 
-__all__ = ["Graph", "is_boundary", "is_computed", "reads", "words"]
+__all__ = ["Graph", "is_boundary", "is_computed", "reads", "words", "written_inside"]
 
 
 class Graph:
@@ -90,8 +90,29 @@ def _declared(spec: Mapping[str, Value], about: Value) -> Mapping[str, Value]:
 
 
 def words(said: Value) -> tuple[str, ...]:
-    """The words of a `sensitivity`: one, a list of them, or none."""
-    return () if said is None else (said,) if isinstance(said, str) else tuple(said)
+    """The words of a `sensitivity`: one, a list of them, or none. What is no word, which no checked graph has, counts as none."""
+    each = [said] if isinstance(said, str) else said if isinstance(said, (list, tuple)) else ()
+    return tuple(word for word in each if isinstance(word, str))
+
+
+def written_inside(node: Mapping[str, Value]) -> Graph | None:
+    """The graph that is written inside a node; None if it has none, names it by a value, or has something else there.
+
+    Nobody has checked it yet: that happens when it is opened. It only has the shape that readers of graphs rely on.
+    """
+    document = node.get("graph")
+    nodes = document.get("nodes") if isinstance(document, Mapping) else None
+    if not isinstance(document, Mapping) or not isinstance(nodes, Mapping) or not _is_map(document.get("inputs")):
+        return None
+    for name, spec in nodes.items():
+        parts = ("inputs", "params", "passThrough")
+        if not isinstance(name, str) or not isinstance(spec, Mapping) or not all(_is_map(spec.get(part)) for part in parts):
+            return None
+    return Graph(document)
+
+
+def _is_map(value: Value) -> bool:
+    return value is None or isinstance(value, Mapping)
 
 
 def is_computed(node: Mapping[str, Value]) -> bool:

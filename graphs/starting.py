@@ -32,6 +32,7 @@ def attempt(engine: Engine, frame: Frame, node: PlanNode, retry: int, at: int) -
             if isinstance(over, Mapping) and over:
                 params = {**params, **over}
         agent = node.agent if node.agent_source is None else _dynamic_agent(engine, node, results)
+        opens = node.on_order and agent is not None and agent.nests is not None  # what is inside is counted here
     except Exception as error:  # noqa: BLE001 - whatever a property function raises is the node's failure (D2)
         start = engine.start_class(frame, node, None, {}, {}, retry, at, engine.now)
         frame.starts[node.index] = start
@@ -39,7 +40,7 @@ def attempt(engine: Engine, frame: Frame, node: PlanNode, retry: int, at: int) -
         return
     start = engine.start_class(frame, node, agent, inputs, params, retry, at, engine.now)
     frame.starts[node.index] = start
-    if node.place is not None:  # its agent need not be known here
+    if node.place is not None and not opens:  # its agent need not be known here
         engine.elsewhere.expect(start)
         engine.commands.append(start)
     elif agent is None:
@@ -60,6 +61,6 @@ def default(engine: Engine, frame: Frame, node: PlanNode) -> None:
 def _dynamic_agent(engine: Engine, node: PlanNode, results: list[Any]) -> Any:
     name = node.agent_source(results)  # type: ignore[misc]
     agent = engine.compiler.agent(name, results[-1].plan) if isinstance(name, str) else None
-    if agent is None and name not in engine.compiler.bypass:
+    if agent is None and name not in engine.compiler.bypass and (node.place is None or not isinstance(name, str)):
         raise NodeError(f"agent must be either string or function: {name!r} names no agent known here", retryable=False)
     return agent

@@ -153,7 +153,7 @@ GRAPHS: Final = (
         "a value that stands for two of itself",
         grows("copyAgent", {"a": ":x", "b": ":x"}, ":more", 1),
         "value_bytes",
-        "value_bytes",
+        "turns",
     ),
     Hostile(
         "a value that is inside itself, turn by turn",

@@ -3,153 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Collection, Coroutine, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, TypeAlias
+from typing import Any
 
-from edge.delegate import Delegate
-from edge.fragments import Fragments
-from graphs.agents import standard
+from delegated import GRAPH, Device, error, result, with_device
 from graphs.errors import LinkCondition, NodeTimeout
 from graphs.events import Outcome
 from graphs.journal import Journal
-from graphs.journal.ids import new_run_id
-from graphs.load import load_text
-from graphs.plan import Compiler
-from graphs.records import Cancel, Close, End, EndStatus, Error, Event, Frame, Input, Result, Start, State, Submit
-from graphs.runtime import Runtime
-from graphs.spec import Graph
+from graphs.records import Cancel, Close, End, EndStatus, Event, Frame, Input, Start, State, Submit
 from graphs.values import decode
-
-GRAPH = """\
-version: 0.5
-nodes:
-  text: {value: hi}
-  here: {agent: copyAgent, inputs: {t: :text}}
-  far: {agent: copyAgent, inputs: {t: :here.t}}
-  off: {agent: copyAgent, inputs: {t: :far.t}}
-  last: {agent: copyAgent, isResult: true, inputs: {t: :off.t}}
-"""
-
-
-class Link:
-    """What a delegate says. `refuse` are paths of records, `""` the order itself, that may not or cannot be sent."""
-
-    def __init__(self) -> None:
-        self.said: list[Any] = []
-        self.refuse: dict[str, LinkCondition] = {}
-        self.flushed = 0
-        self.forgotten = False
-        self.clear = True
-        self._more = asyncio.Event()
-
-    def put_graph(self, address: bytes, body: bytes, labels: Collection[str]) -> bool:
-        return self.clear
-
-    def open_run(self, run: bytes, delegate: Delegate, submit: Submit, labels: Collection[str]) -> None:
-        self.append(run, submit, labels)
-
-    def append(self, run: bytes, record: Any, labels: Collection[str] = ()) -> None:
-        path = getattr(record, "path", "") or ""
-        if path in self.refuse and not isinstance(record, (Close, Cancel)):
-            raise self.refuse[path]
-        self.said.append(record)
-        self._more.set()
-
-    def forget(self, run: bytes) -> None:
-        self.forgotten = True
-
-    async def flush(self) -> None:
-        self.flushed += 1
-
-    async def until(self, record: Any) -> None:
-        """Returns once this was said, or something of this kind."""
-        while record not in self.said and not (isinstance(record, type) and record in map(type, self.said)):
-            self._more = asyncio.Event()
-            await self._more.wait()
-
-    def kinds(self) -> list[str]:
-        return [type(record).__name__ for record in self.said]
-
-
-class Device:
-    """A run whose nodes `far` and `last` are at the worker. `doubtful` are paths that may have happened or not."""
-
-    def __init__(
-        self, journal: Journal, text: str, known: Mapping[str, Outcome], *, doubtful: Collection[str] = (), **different: Any
-    ) -> None:
-        graph = Graph.of(load_text(text).data, standard())
-        run = new_run_id()
-        journal.create_run(run, role="root", graph_hash=bytes(32), name="g", started=0)
-        self.link = Link()
-        self.tokens: list[tuple[str, Any]] = []
-        usual: dict[str, Any] = {"labels": {}, "options": {"strict": False}, "demand": False, "one_frame": True}
-        self.delegate = Delegate(
-            run=run,
-            fragments=Fragments(known, doubtful),
-            journal=journal,
-            feed=self._feed,
-            clock=time.perf_counter,
-            on_token=lambda path, token: self.tokens.append((path, token)),
-            on_begun=self._begun,
-            **{**usual, **different},
-        )
-        self.delegate.use(self.link)  # type: ignore[arg-type]
-        compiler = Compiler(standard(), places={"far": "cloud", "last": "cloud"})
-        plan = compiler.plan(graph)
-        self.runtime = Runtime(plan, compiler, known=known, indeterminate=doubtful, remote=self.delegate, run_id=run)
-
-    def _feed(self, event: Any) -> None:
-        self.runtime.feed(event)
-
-    def _begun(self, start: Any) -> None:
-        self.runtime.begun_elsewhere(start)
-
-    def tell(self, *records: Any) -> None:
-        """The worker's log has these records."""
-        for record in records:
-            self.delegate.got(record, 10)
-
-    @property
-    def waiting(self) -> dict[str, str]:
-        """The conditions for which nodes wait."""
-        found: dict[str, str] = {}
-        for path, error in self.runtime.engine.suspended.items():
-            assert isinstance(error, LinkCondition)
-            found[path] = error.condition
-        return found
-
-
-Play: TypeAlias = Callable[[Device], Coroutine[Any, Any, None]]
-
-
-def with_device(
-    tmp_path: Path, play: Play, text: str = GRAPH, known: Mapping[str, Outcome] | None = None, **different: Any
-) -> tuple[Device, State]:
-    """Run to the end, while `play` says what the worker does."""
-    found: list[tuple[Device, State]] = []
-
-    async def main() -> None:
-        with Journal.open(tmp_path / "journal.db") as journal:
-            device = Device(journal, text, known or {}, **different)
-            playing = asyncio.create_task(play(device))
-            state = await device.runtime.run()
-            await playing
-            await device.delegate.close()
-            found.append((device, state))
-
-    asyncio.run(asyncio.wait_for(main(), 20))
-    return found[0]
-
-
-def result(path: str, value: Any) -> Result:
-    return Result(path, 1, 0, value, 0, {}, None)
-
-
-def error(path: str | None, code: str, *, final: bool = True) -> Error:
-    return Error(path, 1, 0, code, "it says why", final, False)
 
 
 def test_the_order_and_the_values_on_the_edge_of_the_cut_are_all_that_is_said(tmp_path: Path) -> None:
@@ -359,34 +222,47 @@ def test_with_demand_a_node_starts_when_this_side_says_so(tmp_path: Path) -> Non
     assert device.link.kinds() == ["Submit", "Input", "Start", "Input", "Start", "Close"]
 
 
-def test_with_demand_a_node_has_begun_once_something_in_the_graph_it_opens_has(tmp_path: Path) -> None:
-    async def play(device: Device) -> None:
-        await device.link.until(Start("last", 1))
-        assert device.link.kinds().count("Start") == 1
-        device.delegate.began("last[2]!1/inner[0]#3/deep")
-        await device.link.until(Start("far", 1))
-        device.tell(result("far", 1), result("last", 2))
-
-    _, state = with_device(tmp_path, play, GRAPH.replace(":off.t", ":text"), demand=True)
-    assert state == State.COMPLETED
-
-
-def test_a_node_that_is_skipped_there_before_it_was_ordered_holds_up_nothing(tmp_path: Path) -> None:
-    text = """\
+BESIDE = """\
 version: 0.5
 nodes:
   far: {agent: copyAgent, inputs: {t: 1}}
   last: {agent: copyAgent, anyInput: true, inputs: {t: 2}}
-  here: {agent: copyAgent, isResult: true, inputs: {t: :far.t}}
+  here: {agent: copyAgent, inputs: {t: 3}}
+  after: {agent: copyAgent, isResult: true, inputs: {t: :far.t}}
 """
 
-    async def play(device: Device) -> None:
-        await device.link.until(Start("far", 1))
-        device.tell(Event("last", 0, State.SKIPPED, 0, None), result("far", {"t": 3}))
 
-    device, state = with_device(tmp_path, play, text, demand=True)
-    assert (state, device.runtime.engine.results(all=False)) == (State.COMPLETED, {"here": {"t": 3}})
-    assert device.link.kinds().count("Start") == 1
+def here(device: Device) -> str:
+    engine = device.runtime.engine
+    return State(engine.root.states[engine.root.plan.numbers["here"]]).name
+
+
+def test_what_starts_here_waits_until_what_was_ordered_before_it_has_begun(tmp_path: Path) -> None:
+    async def play(device: Device) -> None:
+        await device.link.until(Start("last", 1))
+        assert device.link.kinds() == ["Submit", "Start", "Start"]  # orders do not wait for each other
+        device.delegate.began("last[2]!1/inner[0]#3/deep")  # and so has the node whose graph that is in
+        await asyncio.sleep(0)
+        assert here(device) == "EXECUTING"
+        assert not device.runtime.engine.results()
+        device.delegate.began("far")
+        await device.ran("here")
+        device.tell(result("far", {"t": 1}), result("last", 2))
+
+    _, state = with_device(tmp_path, play, BESIDE, demand=True)
+    assert state == State.COMPLETED
+
+
+def test_a_node_that_is_skipped_there_before_it_began_holds_up_nothing(tmp_path: Path) -> None:
+    async def play(device: Device) -> None:
+        await device.link.until(Start("last", 1))
+        device.delegate.began("far")
+        device.tell(Event("last", 0, State.SKIPPED, 0, None))
+        await device.ran("here")
+        device.tell(result("far", {"t": 3}))
+
+    device, state = with_device(tmp_path, play, BESIDE, demand=True)
+    assert (state, device.runtime.engine.results(all=False)) == (State.COMPLETED, {"after": {"t": 3}})
 
 
 def test_pieces_of_answers_are_handed_on(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from delegated import Device, result, with_device
 from edge.needs import read_here
 from graphs.errors import LinkCondition
 from graphs.load import load
@@ -16,7 +17,6 @@ from graphs.plan import Compiler
 from graphs.records import Close, Input, State, Submit
 from graphs.spec import Graph
 from protocol.payload import blobref
-from test_edge_delegate import Device, result, with_device
 
 AGENTS = known_agents(())
 

@@ -108,6 +108,13 @@ def test_places_inside_are_found_at_any_depth_under_escaped_names_and_in_a_node_
     assert found["n%2Fm"][1] == found["n%2Fm/k"][1] == "opens its graph here; the nodes inside have places of their own"
 
 
+@pytest.mark.parametrize(
+    "inner", ["{nodes: 5}", "{nodes: {i: 5}}", "{nodes: {i: {agent: workAgent, inputs: text, place: cloud}}}"]
+)
+def test_what_is_no_graph_inside_a_node_decides_nothing(inner: str) -> None:
+    assert placed(f"  n: {{agent: nestedAgent, graph: {inner}}}\n")["n"][0] == "edge"
+
+
 def test_a_node_at_the_worker_cannot_hold_nodes_of_the_device() -> None:
     inner = "graph: {nodes: {i: {agent: workAgent, place: edge, inputs: {t: 1}}}}"
     with pytest.raises(NoPlace, match="is placed at cloud, but nodes inside it at edge"):

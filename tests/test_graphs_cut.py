@@ -1,8 +1,7 @@
-"""Cutting a graph: what goes along, what stays, and whether a limit could bind."""
+"""Cutting a graph: what goes along, and what stays."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,13 +9,12 @@ import pytest
 from hypothesis import given, settings
 
 from graphs.agents import standard
-from graphs.cut import chains, cut, limit_can_bind
+from graphs.cut import cut
 from graphs.spec import Graph
 from graphs.values import canonical
 from reference.graphs import BYPASS, Case, cases
 
 AGENTS = set(standard())
-NESTS = {"nestedAgent": "nested", "mapAgent": "map"}
 
 
 def graph(nodes: Mapping[str, Any], **more: Any) -> Graph:
@@ -118,64 +116,6 @@ def test_every_cut_of_every_graph_is_a_valid_graph(case: Case) -> None:
             made = cut(whole, part, injected=case.inject)
             Graph.of(made.document, agents, bypass=BYPASS, allow_cut=True)
             assert canonical(made.document, strict=True) == made.canonical
-
-
-# -- limits
-
-
-def test_a_chain_needs_one_place_and_independent_nodes_one_each() -> None:
-    assert chains(graph(CHAIN), ["a", "b", "c"]) == 1
-    assert chains(graph({f"n{i}": copy("x") for i in range(5)}), [f"n{i}" for i in range(5)]) == 5
-
-
-def test_a_chain_may_go_through_nodes_that_are_not_counted() -> None:
-    assert chains(graph(CHAIN), ["a", "c"]) == 1
-
-
-def test_any_input_promises_no_order() -> None:
-    nodes = {"a": copy("x"), "b": copy(":a"), "any": copy(":a", ":b", anyInput=True)}
-    assert chains(graph(nodes), ["a", "b", "any"]) == 2
-
-
-@pytest.mark.parametrize(("limit", "binds"), [(1, True), (2, False), ({"global": 1}, True), ({"global": 2}, False)])
-def test_a_limit_below_the_graphs_width_can_bind(limit: Any, binds: bool) -> None:
-    wide = graph({"a": copy("x"), "b": copy(":a"), "c": copy("x"), "d": copy(":c")}, concurrency=limit)
-    assert (limit_can_bind(wide, ["a", "b"], NESTS) is not None) is binds
-
-
-def test_no_limit_can_bind_if_one_worker_has_all_nodes() -> None:
-    assert (
-        limit_can_bind(graph({f"n{i}": copy("x") for i in range(9)}, concurrency=1), [f"n{i}" for i in range(9)], NESTS) is None
-    )
-
-
-def test_eight_places_are_taken_where_the_graph_says_nothing() -> None:
-    wide = {f"n{i}": copy("x") for i in range(9)}
-    assert "more than the concurrency limit of 8" in str(limit_can_bind(graph(wide), ["n0"], NESTS))
-    assert "limit of 8" in str(limit_can_bind(graph(wide, concurrency=None), ["n0"], NESTS))
-
-
-def test_a_labels_limit_binds_only_where_the_labelled_nodes_are_at_both_sides() -> None:
-    nodes = {"a": copy("x", label="big"), "b": copy("x", label="big"), "c": copy("x")}
-    wide = graph(nodes, concurrency={"global": 8, "labels": {"big": 1}})
-    assert "label 'big'" in str(limit_can_bind(wide, ["a"], NESTS))
-    assert limit_can_bind(wide, ["a", "b"], NESTS) is None
-    assert limit_can_bind(wide, ["c"], NESTS) is None
-
-
-@pytest.mark.parametrize(
-    "node", [{"agent": "nestedAgent", "graph": {"version": 0.5, "nodes": {"x": copy("y")}}}, {"agent": ":name"}]
-)
-def test_a_width_that_is_not_known_beforehand_can_bind(node: dict[str, Any]) -> None:
-    nodes = {"name": {"value": "copyAgent"}, "a": copy("x"), "n": node}
-    assert "not known yet" in str(limit_can_bind(graph(nodes), ["a"], NESTS))
-
-
-def test_a_long_chain_is_covered_in_time() -> None:
-    nodes = {"n0": copy("x")} | {f"n{i}": copy(f":n{i - 1}") for i in range(1, 5000)}
-    began = time.perf_counter()
-    assert chains(graph(nodes), list(nodes)) == 1
-    print("seconds", time.perf_counter() - began)
 
 
 def test_of_a_nested_graph_the_concurrency_of_the_outermost_one_counts() -> None:

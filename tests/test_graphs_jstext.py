@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from graphs import jstext
-from graphs.errors import NodeError
+from graphs.bounds import Bounds
+from graphs.budget import Budget, current
+from graphs.errors import LimitReached, NodeError
 from graphs.jstext import entries, identical, join, js_add, json_text, number_text, parse_json, text, tidy, to_number, truthy
 from graphs.values import MISSING
 
@@ -315,3 +317,15 @@ def test_numbers_in_json() -> None:
 
 def test_all_names_exist() -> None:
     assert all(hasattr(jstext, name) for name in jstext.__all__)
+
+
+def test_a_short_text_of_a_value_that_stands_for_many_is_not_read_to_its_end() -> None:
+    value: list[Any] = [1]
+    for _ in range(18):
+        value = [value, value]
+    token = current.set(Budget(Bounds(value_bytes=2**20)))
+    try:
+        with pytest.raises(LimitReached, match="value_bytes"):
+            text(value)  # half of what a value may have, but a million lists
+    finally:
+        current.reset(token)

@@ -84,3 +84,9 @@ def test_declared_inputs_carry_their_labels() -> None:
 def test_one_word_is_a_list_of_one() -> None:
     assert own_labels({"sensitivity": "private"}) == own_labels({"sensitivity": ["private"]}) == {"private"}
     assert own_labels({}) == own_labels({"sensitivity": None}) == frozenset()
+
+
+def test_what_is_no_graph_inside_a_node_has_no_labels_and_a_broken_one_those_that_can_be_read() -> None:
+    broken = {"nodes": {"i": 5, "j": {"value": 1, "sensitivity": "private"}}, "inputs": []}
+    nodes = {"a": {"agent": "nestedAgent", "graph": {"nodes": "x"}}, "b": {"agent": "nestedAgent", "graph": broken}}
+    assert labels(nodes) == {"b": {"private"}}

@@ -97,6 +97,33 @@ def test_a_node_placed_elsewhere_is_never_simple() -> None:
     assert (node(made, "b").place, node(made, "b").simple) == (None, True)
 
 
+def test_what_opens_a_graph_and_starts_on_order_is_opened_here() -> None:
+    nests = {"agent": "nestedAgent", "graph": {"nodes": {"x": copy("y")}}}
+    graph = Graph.of({"version": 0.5, "nodes": {"a": copy("x"), "n": nests, "m": nests}}, set(REGISTRY))
+    made = Compiler(REGISTRY, places={"a": "cloud", "n": "cloud", "m": "cloud"}, orders={"a", "n"}).plan(graph)
+    assert [(node(made, name).place, node(made, name).on_order) for name in ("a", "n", "m")] == [
+        ("cloud", True),
+        (None, True),
+        ("cloud", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("place", "agent", "known"), [("cloud", "farAgent", True), (None, "farAgent", False), ("cloud", "noAgent", False)]
+)
+def test_the_agent_of_an_inner_node_elsewhere_need_be_known_only_there(place: str | None, agent: str, known: bool) -> None:
+    outer = plan({"n": {"agent": "nestedAgent", "graph": INNER}})
+    places = {"n/x": place} if place else {}
+    compiler = Compiler(REGISTRY, places=places, offered={"farAgent"})
+    document = {"version": 0.5, "nodes": {"x": {"agent": agent}}}
+    try:
+        compiler.nested(outer, node(outer, "n"), document, (), compiler.budget, mode="nested", shared=True)
+    except GraphInvalid:
+        assert not known
+    else:
+        assert known
+
+
 # -- nested graphs
 
 INNER = {"version": 0.5, "nodes": {"s": {"value": 1}, "hole": {}, "x": copy(":s", ":given")}}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from graphs.errors import GraphInvalid
-from graphs.spec import Graph, is_boundary, is_computed, reads
+from graphs.spec import Graph, is_boundary, is_computed, reads, words, written_inside
 from graphs.values import graph_hash
 
 AGENTS = ("copyAgent",)
@@ -80,3 +82,31 @@ def test_what_a_node_reads_is_all_it_waits_for() -> None:
     assert list(reads(node)) == ["a", "b", "d", "which", "e", "g", "a"]
     assert list(reads({"value": ":not read", "update": ":n.next"})) == ["n"]
     assert list(reads({"agent": "x", "graph": {"nodes": {"i": {"agent": "y", "inputs": {"z": ":inner"}}}}})) == []
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        None,
+        ":made",
+        [],
+        {},
+        {"nodes": []},
+        {"nodes": {"a": 5}},
+        {"nodes": {"a": {"agent": "x", "inputs": "y"}}},
+        {"nodes": {}, "inputs": 1},
+    ],
+)
+def test_what_is_no_graph_inside_a_node_is_none_to_those_who_look_before_it_is_checked(document: Any) -> None:
+    assert written_inside({"agent": "nestedAgent", "graph": document}) is None
+
+
+def test_a_graph_inside_a_node_is_one() -> None:
+    inner = written_inside({"agent": "nestedAgent", "graph": {"nodes": {"a": {"agent": "x", "inputs": {"y": 1}}}}})
+    assert inner is not None
+    assert list(inner.nodes) == ["a"]
+
+
+@pytest.mark.parametrize(("said", "meant"), [(None, ()), ("a", ("a",)), (["a", 5, "b"], ("a", "b")), (5, ()), ({"a": 1}, ())])
+def test_only_words_are_labels(said: Any, meant: tuple[str, ...]) -> None:
+    assert words(said) == meant

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from graphs.agents import standard
+from graphs.bounds import TRUSTED
 from graphs.errors import GraphInvalid
 from graphs.load import load_text
 from graphs.spec import Graph
@@ -39,6 +41,11 @@ def here() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
+def own() -> dict[str, Any]:
+    return outcomes("own")
+
+
+@pytest.fixture(scope="module")
 def at_a_worker() -> dict[str, Any]:
     return outcomes("worker")
 
@@ -55,6 +62,26 @@ def test_a_hostile_graph_is_stopped_by_its_limit(each: Hostile, here: dict[str, 
     assert any(f"the limit `{each.limit}` of" in error for error in outcome["errors"]), outcome
     if outcome["status"] == "failed":
         assert all(f"--limit {each.limit}=N" in error for error in outcome["errors"] if f"`{each.limit}`" in error)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("each", [each for each in GRAPHS if each.trusted is not None], ids=lambda each: each.name)
+def test_a_graph_of_ones_own_is_stopped_by_its_limit_too(each: Hostile, own: dict[str, Any]) -> None:
+    outcome = own[each.name]
+    assert outcome["status"] == "failed"
+    assert any(f"the limit `{each.trusted}` of" in error for error in outcome["errors"]), outcome
+
+
+def test_what_nothing_else_stops_is_bounded_for_ones_own_graphs() -> None:
+    unbounded = {each.name for each in fields(TRUSTED) if getattr(TRUSTED, each.name) is None}
+    assert unbounded == {
+        "seconds",
+        "graphs",
+        "concurrency",
+        "graph_nodes",
+        "graph_values",
+    }  # time is the user's; the rest is counted by another
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""`python -m tests.conformance DIR [--place edge] [--only ID]`: runs every case file in DIR and says how many passed."""
+"""`python -m tests.conformance DIR [--place edge] [--only ID]`: runs every case file in DIR and below, and says how many passed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the random placement")
     parser.add_argument("--only", metavar="ID", help="one case")
     args = parser.parse_args()
-    files = sorted(args.folder.glob("*.yaml"))
+    files = sorted(args.folder.rglob("*.yaml"))
     if args.only:
         files = [path for path in files if path.stem == args.only]
     failed = 0

@@ -6,7 +6,7 @@ import asyncio
 import random
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,16 @@ from cloud.worker import Worker
 from edge.delegate import Delegate
 from edge.fragments import Fragments
 from edge.worker import connect_worker
-from graphs.cut import limit_can_bind
 from graphs.events import Event, Start
 from graphs.journal import Journal, new_run_id
 from graphs.models.scripted import ScriptedModels
+from graphs.orders import orders
 from graphs.paths import escape
 from graphs.plan import Compiler
 from graphs.ports import Services
 from graphs.registry import Registry
 from graphs.runtime import Runtime
-from graphs.spec import Graph, is_computed
+from graphs.spec import Graph
 
 __all__ = ["Everywhere", "run_ferried"]
 
@@ -32,26 +32,44 @@ __all__ = ["Everywhere", "run_ferried"]
 class Everywhere:
     """Places for a case: every computed node of the root graph at the worker, or each node by the toss of a seeded coin.
 
-    A node that opens a nested graph takes all of it to the worker; if it stays here, the nodes inside are tossed in their turn.
+    A node that opens a nested graph takes all of it to the worker; if it stays here, the nodes inside are tossed in their turn. A case
+    that is about certain places names them, with `place`.
     """
 
     def __init__(self, graph: Graph, seed: int | None) -> None:
-        self._graph = graph
+        self._said = _said(graph.nodes)
         self._coin = random.Random(seed) if seed is not None else None
         self._tossed: dict[str, str | None] = {}
 
     def get(self, path: str, /) -> str | None:
         """Where the node at this place of the document runs."""
+        if path in self._said:
+            return "cloud" if self._said[path] == "cloud" else None
         if self._coin is None:
             return None if "/" in path else "cloud"
         if path not in self._tossed:
             self._tossed[path] = "cloud" if self._coin.random() < 0.5 else None
         return self._tossed[path]
 
-    @property
-    def shipped(self) -> list[str]:
-        """The root graph's nodes at the worker."""
-        return [name for name, spec in self._graph.nodes.items() if is_computed(spec) and self.get(escape(name)) is not None]
+
+def _said(nodes: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """The places that nodes name for themselves."""
+    found: dict[str, str] = {}
+    for name, spec in nodes.items():
+        path = f"{prefix}{escape(name)}"
+        if isinstance(spec, Mapping) and isinstance(spec.get("place"), str):
+            found[path] = spec["place"]
+        inner = spec.get("graph") if isinstance(spec, Mapping) else None
+        if isinstance(inner, Mapping) and isinstance(inner.get("nodes"), Mapping):
+            found.update(_said(inner["nodes"], f"{path}/"))
+    return found
+
+
+class _Always:
+    """Everything starts on order, whether a limit could bind or not."""
+
+    def __contains__(self, _path: object) -> bool:
+        return True
 
 
 async def run_ferried(
@@ -73,7 +91,9 @@ async def run_ferried(
     """
     nests = {name: each.nests for name, each in registry.items() if each.nests}
     places = Everywhere(graph, seed)
-    compiler = Compiler(registry, bypass=bypass, places=places)
+    needed = orders(graph, places, nests)
+    on_order: Container[str] = _Always() if seed is not None and seed % 3 == 0 else needed
+    compiler = Compiler(registry, bypass=bypass, places=needed, orders=on_order)
     options = {"config": dict(config or {}), "bypass": list(bypass), "force_loop": force_loop, "max_turns": max_turns}
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
@@ -97,7 +117,6 @@ async def run_ferried(
                 fragments=Fragments({}, ()),
                 labels={},
                 options=options,
-                demand=seed is not None or limit_can_bind(graph, places.shipped, nests) is not None,
                 journal=device,
                 feed=feed,
                 clock=time.perf_counter,

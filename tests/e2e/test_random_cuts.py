@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 
 import pytest
@@ -101,8 +102,12 @@ OVER_AT_ONCE = {
 """The nested graph is over before anybody hears that it was opened."""
 
 
-@pytest.mark.timeout(240)
-@settings(max_examples=25, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck))
+EXAMPLES = int(os.environ.get("CUTS", "25"))
+"""How many graphs are drawn: `CUTS=2000 pytest tests/e2e/test_random_cuts.py --hypothesis-seed=N` for a long look."""
+
+
+@pytest.mark.timeout(240 + EXAMPLES)
+@settings(max_examples=EXAMPLES, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck))
 @example(case=Case(OVER_AT_ONCE, {}, False), seed=0)
 @given(case=cases(), seed=st.integers(0, 2**16))
 def test_a_graph_comes_out_the_same_wherever_it_is_cut(case: Case, seed: int) -> None:

@@ -126,3 +126,31 @@ nodes:
     )
     assert ferry.outcome.status == 0
     assert [record.path for record in of(home, "cloud", Start)] == ["b", "c"]
+
+
+def test_a_nested_graph_at_the_worker_shares_the_limit_with_the_nodes_beside_it(
+    cli: CommandLine, ferry: Ferry, home: Path
+) -> None:
+    text = """\
+version: 0.5
+concurrency: 2
+nodes:
+  here: {agent: whereAgent, place: edge, isResult: true, inputs: {x: 1}}
+  n:
+    agent: nestedAgent
+    place: cloud
+    isResult: true
+    inputs: {x: 5}
+    graph:
+      nodes:
+        a: {agent: whereAgent, inputs: {x: :x}}
+        b: {agent: whereAgent, isResult: true, inputs: {x: :a.x}}
+        c: {agent: whereAgent, isResult: true, inputs: {x: :x}}
+"""
+    found = side_by_side(cli, ferry, text)
+    assert frames(home) == ["n/"]
+    assert sorted(record.path for record in of(home, "cloud", Start)) == ["n/a", "n/b", "n/c"]
+    assert made_at(home, "cloud", found) == ["n/a", "n/b", "n/c"]
+    side_by_side(cli, ferry, text.replace("inputs: {x: 1}", "inputs: {x: :n.b.x}"))
+    assert frames(home) == ["n/", ""]  # now nothing runs beside it: it is the worker's as a whole
+    assert len(of(home, "cloud", Start)) == 3

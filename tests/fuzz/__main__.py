@@ -1,7 +1,8 @@
 """Throws random graphs at load, check and run, and stops at whatever is no refusal: `python -m tests.fuzz --seed N --count N`.
 
 Graphs are mutations of the conformance cases, the examples and the hostile ones; texts are mutations of their texts. Each run has
-tight limits and a process whose memory is limited. A failure prints its seed and round: `--only ROUND` repeats it.
+tight limits and a process whose memory is limited; a share of them is cut at
+random and goes to a worker over a real link. A failure prints its seed and round: `--only ROUND` repeats it.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import graphferry as gf
-from graphferry.testing import ScriptedModel
+from graphferry.testing import ScriptedModel, worker_in_process
 from graphs.agents import standard
+from graphs.bounds import UNTRUSTED, with_limits
 from graphs.errors import GraphferryError, GraphInvalid, UsageError
 from graphs.load import load_data, load_text
 from graphs.spec import Graph
@@ -35,6 +37,8 @@ LIMITS: Final = {
 SLOWEST: Final = 20.0
 """Seconds after which a round counts as one that does not end: ten times what its limits grant, on a busy machine."""
 MEMORY: Final = 2 * 2**30
+SHIPPED: Final = 0.2
+"""Of the valid graphs, how many run with some of their nodes at a worker."""
 
 AGENTS: Final = sorted(name for name, each in standard().items() if not each.needs & {"files", "network", "people"})
 WORDS: Final = [
@@ -135,16 +139,40 @@ class Mutator:
         return text
 
 
-async def run(document: Any) -> str:
+def placed(chance: random.Random, document: Any) -> Any:
+    """The same graph with some of its nodes at the worker."""
+    if not isinstance(document, dict) or not isinstance(document.get("nodes"), dict):
+        return document
+    nodes = dict(document["nodes"])
+    for name, spec in nodes.items():
+        if isinstance(spec, dict) and "agent" in spec:
+            nodes[name] = (
+                {**spec, "graph": placed(chance, spec.get("graph"))} if isinstance(spec.get("graph"), dict) else dict(spec)
+            )
+            nodes[name]["place"] = chance.choice(["edge", "cloud", "auto"])
+    return {**document, "nodes": nodes}
+
+
+async def ferried(document: Any) -> Any:
+    """A graph's run with a worker over a real link."""
+    async with worker_in_process(models=ScriptedModel(), bounds=with_limits(UNTRUSTED, LIMITS, where="fuzz")) as worker:
+        return await worker.run(document, models=ScriptedModel(), untrusted=True, limits=LIMITS)
+
+
+async def run(document: Any, *, ferry: bool) -> str:
     """How a graph's run ended; nothing is left running after it."""
     before = asyncio.all_tasks()
-    ended = await gf.arun(document, models=ScriptedModel(), untrusted=True, limits=LIMITS)
+    if ferry:
+        ended = await ferried(document)
+    else:
+        ended = await gf.arun(document, models=ScriptedModel(), untrusted=True, limits=LIMITS)
     left = asyncio.all_tasks() - before
     assert not left, f"left running: {left}"
     for node, error in ended.errors.items():
         if not isinstance(error, GraphferryError):
             raise AssertionError(f"node {node!r} failed with no error of ours") from error
-    return ended.status
+    status: str = ended.status
+    return status
 
 
 def one_round(chance: random.Random, documents: list[Any]) -> str:
@@ -153,7 +181,10 @@ def one_round(chance: random.Random, documents: list[Any]) -> str:
     try:
         document = load_text(mutator.text()) if chance.random() < 0.25 else load_data(mutator.document())
         graph = Graph.of(document.data, standard().keys(), marks=document.marks)
-        return asyncio.run(run(graph))
+        if chance.random() >= SHIPPED:
+            return asyncio.run(run(graph, ferry=False))
+        there = load_data(placed(chance, document.data))
+        return "ferried, " + asyncio.run(run(Graph.of(there.data, standard().keys(), marks=there.marks), ferry=True))
     except GraphInvalid:
         return "invalid"
     except UsageError:
