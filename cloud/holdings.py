@@ -179,7 +179,7 @@ async def keep_pruning(holdings: Holdings) -> None:
     while True:
         try:
             holdings.prune()
-        except JournalError as error:  # a full disk, for instance: the next hour tries again
+        except JournalError as error:  # if it cannot be written at all, the next record ends this process
             _log.warning("%s", error.message)
         await asyncio.sleep(_PRUNE_SECONDS)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Final
 
 from cloud.access import Access
@@ -20,7 +20,7 @@ from graphs.paths import split_path
 from graphs.records import Frame, Input, Known, Record, Result, Submit
 from graphs.values import Value, decode
 from protocol.config import Config, Role
-from protocol.events import Acked, Closed, Event, Got, GraphReceived
+from protocol.events import Acked, Closed, Diverged, Event, Faulted, Got, GraphReceived
 from protocol.intake import Intake
 from protocol.journal_store import RETENTION_MS, JournalStore, device_of
 from protocol.messages import GraphStatus
@@ -44,7 +44,15 @@ _SWEEP_SECONDS: Final = 6 * 3600
 class _Device:
     """One device as this worker knows it: its session, and the child runs it owns."""
 
-    def __init__(self, worker: Share, holdings: Holdings, name: bytes, store: JournalStore, conn: Conn) -> None:
+    def __init__(
+        self,
+        worker: Share,
+        holdings: Holdings,
+        name: bytes,
+        store: JournalStore,
+        conn: Conn,
+        broken: Callable[[JournalError], None],
+    ) -> None:
         self.worker = worker
         self.holdings = holdings
         self.name = name
@@ -59,6 +67,8 @@ class _Device:
         self._patience: asyncio.TimerHandle | None = None
         self._acked: dict[bytes, int] = {}
         self._ack: asyncio.Future[None] | None = None
+        self._stopping: set[asyncio.Task[None]] = set()
+        self._broken = broken
 
     # -- cloud.child.ChildLog
 
@@ -95,8 +105,13 @@ class _Device:
             self._acknowledged(event)
         elif isinstance(event, GraphReceived):
             self._graph_received(event)
+        elif isinstance(event, Diverged):
+            self._diverged(event.run)
         elif isinstance(event, Closed):
             self._left()
+        elif isinstance(event, Faulted) and event.local and event.code == "INTERNAL":
+            hint = "Free some space, then start the worker again: it goes on with what it has."
+            self._broken(JournalError(event.text, hint=hint))
 
     def _obey(self, run: bytes, record: Record, _bodies: int) -> None:
         if isinstance(record, Submit):
@@ -138,6 +153,17 @@ class _Device:
             child.refuse(record, RefusedCut(condition.condition, [("", condition.condition, str(condition))]))
         elif child is not None and isinstance(record, Input):
             child.lacks(split_path(record.path)[0], condition)
+
+    def _diverged(self, run: bytes) -> None:
+        """The two copies of the run contradict each other: nothing may be said in it any more, so nothing more is done for it."""
+        self.intake.forget(run)
+        if self.holdings.journal.knows(run):
+            self.holdings.journal.finish_run(run, "diverged", ended=int(time.time() * 1000))
+        child = self.runs.pop(run, None)
+        if child is not None:
+            stopping = asyncio.get_running_loop().create_task(child.stop())
+            self._stopping.add(stopping)
+            stopping.add_done_callback(self._stopping.discard)
 
     def _acknowledged(self, event: Acked) -> None:
         if event.run in self.runs:
@@ -258,6 +284,8 @@ class WorkerServer:
         self._server: Server | None = None
         self._pruning: asyncio.Task[None] | None = None
         self._draining: int | None = None
+        self._failure: JournalError | None = None
+        self._failed = asyncio.Event()
         self._sweeping: asyncio.Task[None] | None = None
 
     async def start(self) -> str:
@@ -298,6 +326,16 @@ class WorkerServer:
         for device in self._devices.values():
             await device.stop()
         await self.worker.close()
+
+    async def broken(self) -> JournalError:
+        """Returns when the journal cannot be written any more, with why: this process can keep nothing from then on, and should end."""
+        await self._failed.wait()
+        assert self._failure is not None
+        return self._failure
+
+    def _break(self, failure: JournalError) -> None:
+        self._failure = self._failure or failure
+        self._failed.set()
 
     async def _sweep(self) -> None:
         """Delete, now and then, the bodies of runs whose retention is over."""
@@ -362,5 +400,5 @@ class WorkerServer:
             room=lambda run: share.room() or self._holdings.room(account, run),
         )
         store = AccountStore(self._holdings, account, name)
-        device = _Device(share, self._holdings, name, store, Conn(config, await store.find(runs)))
+        device = _Device(share, self._holdings, name, store, Conn(config, await store.find(runs)), self._break)
         return self._devices.setdefault((account.name, name), device)  # another connection of it may have come meanwhile

@@ -237,6 +237,33 @@ def test_another_accounts_run_is_an_unknown_one_and_cannot_be_written_to(own_hom
     asyncio.run(main())
 
 
+def test_a_run_whose_copies_contradict_each_other_goes_on_nowhere(own_home: Path) -> None:
+    run = new_run_id()
+
+    async def main() -> None:
+        with Journal.open(own_home / "cloud" / "journal.db") as journal:
+            server = WorkerServer(Worker(journal, known_agents(), ScriptedModels()))
+            url = await server.start()
+            device = Raw(url, "", b"A" * 16)
+            await device.say(*opening(run, device.device))
+            session = server._devices["default", device.device]
+            while run not in session.runs:
+                await device.say()
+            said = (await device.say(logs=[Statement(run, device.device[:8], 1, 12_345)]))[0].body["logs"]
+            assert said[0][4] == Status.DIVERGED
+            assert run not in session.runs
+            journal.flush()
+            assert journal.run(run).status == "diverged"
+            await server.stop()
+        with Journal.open(own_home / "cloud" / "journal.db") as journal:
+            later = WorkerServer(Worker(journal, known_agents(), ScriptedModels()))
+            await later.start()
+            assert not later._devices, "nor does the next process go on with it"
+            await later.stop()
+
+    asyncio.run(main())
+
+
 def test_each_session_asks_the_gate_of_its_own_account(own_home: Path) -> None:
     async def main() -> None:
         with Journal.open(own_home / "cloud" / "journal.db") as journal:
