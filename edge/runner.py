@@ -260,6 +260,7 @@ class _Run:
             compiler,
             known=self.known.outcomes,
             begun=self.known.begun,
+            retried=self.known.retried,
             indeterminate=self.known.indeterminate,
             max_turns=options.max_turns,
             services=Services(

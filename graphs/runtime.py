@@ -70,6 +70,7 @@ class Runtime:
         *,
         known: Mapping[str, Outcome] | None = None,
         begun: Mapping[str, int] | None = None,
+        retried: Mapping[str, int] | None = None,
         indeterminate: Collection[str] = (),
         frame: str = "",
         demand: Collection[str] | None = None,
@@ -85,8 +86,7 @@ class Runtime:
         run_id: bytes = b"",
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.clock = clock
-        self.compiler = compiler
+        self.clock, self.compiler = clock, compiler
         self.services = services or Services()
         self.config: Mapping[str, Any] = config or {}
         self.filters = tuple(filters)
@@ -97,6 +97,7 @@ class Runtime:
             compiler,
             known=known,
             begun=begun,
+            retried=retried,
             frame=frame,
             demand=demand,
             open=open,
