@@ -119,7 +119,7 @@ class ChildRun:
     def refuse(self, order: Submit | Frame, refusal: RefusedCut) -> None:
         """The cut cannot run here: one final error for the frame; the child run goes on."""
         if self._parked.pop(order.frame, None) is not None and not self.ended:
-            self._append(Error(order.frame or None, 0, 0, refusal.code, str(refusal), True, False))
+            self._append(Error(order.frame or None, 0, 0, refusal.code, str(refusal), True, refusal.code == "GRAPH_MISSING"))
             self._end_if_done()
 
     def lacks(self, frame: str, condition: LinkCondition) -> None:

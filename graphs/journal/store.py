@@ -200,15 +200,9 @@ class Journal(Reader):
             self._writer.push(Statement(sql, (name, scope, size, int(own), words, crc, run)))
 
     def settle_run(self, run: bytes, at: int) -> None:
-        """Queues that the peer holds all of an ended run: its retention begins, `at` in ms since 1970."""
+        """Queues that the peer holds all of an ended run, since `at` (ms since 1970)."""
         with self._mutex:
             self._writer.push(Statement("UPDATE runs SET settled = coalesce(settled, ?) WHERE run = ?", (at, run)))
-
-    def release_bodies(self, before: int) -> None:
-        """Queues that runs that were settled before that time (ms since 1970) need their bodies no longer."""
-        sql = "DELETE FROM bodies WHERE run IN (SELECT run FROM runs WHERE settled < ?)"
-        with self._mutex:
-            self._writer.push(Statement(sql, (before,)))
 
     def set_meta(self, key: str, value: bytes) -> None:
         """Queues a small fact about this store, for instance a worker's last offer, to be read with `meta`."""
