@@ -16,7 +16,7 @@ from cloud.frame import FrameRun
 from cloud.worker import RefusedCut, Worker
 from graphs.attempt import Attempt
 from graphs.budget import Budget
-from graphs.errors import LimitReached, LinkCondition
+from graphs.errors import JournalError, LimitReached, LinkCondition
 from graphs.events import Settled, Start as StartCommand
 from graphs.journal.ids import run_id_short
 from graphs.outcomes import Known as KnownOutcomes
@@ -119,7 +119,7 @@ class ChildRun:
     def refuse(self, order: Submit | Frame, refusal: RefusedCut) -> None:
         """The cut cannot run here: one final error for the frame; the child run goes on."""
         if self._parked.pop(order.frame, None) is not None and not self.ended:
-            self._append(Error(order.frame or None, 0, 0, refusal.code, str(refusal), True, False))
+            self._append(Error(order.frame or None, 0, 0, refusal.code, str(refusal), True, refusal.code == "GRAPH_MISSING"))
             self._end_if_done()
 
     def lacks(self, frame: str, condition: LinkCondition) -> None:
@@ -197,6 +197,8 @@ class ChildRun:
             await frame.run()
         except LinkCondition as condition:
             broken = condition.condition, str(condition)
+        except JournalError:
+            return  # nothing can be written down any more: this process is about to end, and the next one goes on
         if frame.broken is not None:
             limited = isinstance(frame.broken, LimitReached)
             broken = LimitReached.code if limited else "GRAPH_INVALID", str(frame.broken)
@@ -234,7 +236,7 @@ class ChildRun:
 
     async def _durable(self, seq: int) -> None:
         await self._log.durable()
-        if seq:
+        if seq and not self.ended:
             await self._log.held(self.run, seq)
 
 
@@ -254,8 +256,9 @@ class _ChildRecorder(LogRecorder):
         delta: Callable[[int, Value], None],
         show: Callable[[str, int, int], None],
     ) -> None:
-        super().__init__(append, lambda: durable(self._last_once), everything=everything, delta=delta)
-        self._last_once = 0
+        super().__init__(append, lambda: durable(max(self._once.values(), default=0)), everything=everything, delta=delta)
+        self._once: dict[StartCommand, int] = {}
+        """Nodes with effects that are about to begin or have begun; of those that are over nobody need wait to hear."""
         self._show = show
 
     def started(self, start: StartCommand, t: float) -> None:
@@ -265,9 +268,11 @@ class _ChildRecorder(LogRecorder):
     def begun(self, start: StartCommand, t: float) -> None:
         super().begun(start, t)
         if isinstance(start, Attempt) and start.effect == "once":
-            self._last_once = self._begun[start]
+            self._once[start] = self._begun[start]
 
     def settled(self, event: Settled, by: Mapping[str, Value], usage: Mapping[str, Value] | None, t: float) -> None:
+        if event.start is not None:
+            self._once.pop(event.start, None)
         if event.state == State.SUSPENDED and event.start is not None and isinstance(event.value, LinkCondition):
             if event.value.condition != "CANCELLED":
                 self.erred(event.start, event.value, True, t)

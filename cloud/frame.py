@@ -52,6 +52,7 @@ class FrameRun:
             compiler,
             known={**before.outcomes, **known},
             begun=before.begun,
+            retried=before.retried,
             indeterminate=before.indeterminate,
             frame=name,
             demand=computed if demand is True else set(demand or ()) & computed or None,

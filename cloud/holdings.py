@@ -18,17 +18,18 @@ from cloud.accounts import DAY_MS, DEFAULT, Account
 from graphs.errors import JournalError, LinkCondition
 from graphs.journal import Journal
 from graphs.journal.ids import run_id_text
+from graphs.records import Cancel
 from graphs.values import canonical, decode, digest
 from protocol.journal_store import JournalStore
-from protocol.messages import RunId
-from protocol.store import Effect, Snapshot, Trim, Write
+from protocol.messages import Ref, RunId
+from protocol.store import Effect, Keep, Snapshot, Trim, Write
 
 __all__ = ["AccountStore", "Holdings", "keep_pruning"]
 
 _OWNER, _ACKED, _GONE = "owner ", "acked ", "gone "
 _TOMBSTONE_MS: Final = 90 * DAY_MS
 _SLACK: Final = 16 << 20
-"""Bytes over its quota at which an account's orders are not even written down any more."""
+"""Bytes over its quota that an account's open runs may still be ordered about with."""
 MOST_GRAPHS: Final = 256 << 20
 _PRUNE_SECONDS: Final = 3600.0
 _OPEN: Final = frozenset({"running", "suspended"})
@@ -50,9 +51,12 @@ class Holdings:
         self._owners = {_run(key): decode(value) for key, value in journal.metas(_OWNER).items()}
         self._gone = {_run(key): decode(value) for key, value in journal.metas(_GONE).items()}
         self._acked = {_run(key): decode(value) for key, value in journal.metas(_ACKED).items()}
-        self._stored: Counter[str] = Counter()
+        self._records: Counter[str] = Counter()
         for run, size in journal.sizes().items():
-            self._stored[self.owner(run)] += size
+            self._records[self.owner(run)] += size
+        self._bodies: Counter[str] = Counter()
+        self._counted: set[tuple[str, bytes]] = set()
+        self.count_bodies()
         self._graphs: Counter[str] = Counter()
         self._live: set[RunId] = set()
         """Runs that a session of this process may still send from."""
@@ -67,8 +71,37 @@ class Holdings:
         return str(self._owners[run])
 
     def stored(self, account: str) -> int:
-        """How many bytes of records are kept for an account."""
-        return self._stored[account]
+        """How many bytes of records and bodies are kept for an account."""
+        return self._records[account] + self._bodies[account]
+
+    def count_bodies(self) -> None:
+        """Count the bodies anew: those of runs that went are no longer kept for anybody."""
+        self._bodies.clear()
+        self._counted.clear()
+        for run, body in self.journal.pinned():
+            self.keeps(self.owner(run), body.scope, body.name, body.size)
+
+    def keeps(self, account: str, scope: str, name: bytes, size: int) -> None:
+        """A body is kept, or about to be: it counts once, whatever refers to it."""
+        if (scope, name) not in self._counted:
+            self._counted.add((scope, name))
+            self._bodies[account] += size
+
+    def admit_body(self, account: Account, scope: str, name: bytes, size: int) -> None:
+        """A body of so many bytes is about to come. Raises LinkCondition QUOTA if there is no room for it."""
+        if (scope, name) in self._counted:
+            return
+        if (full := self.full(account, size)) is not None:
+            raise full
+        self.keeps(account.name, scope, name, size)
+
+    def accepts(self, account: Account, kind: int, size: int) -> str | None:
+        """`protocol.config.Accepts`: why a further order of the account is not written down, or None. What ends a run comes a little further
+        than the rest.
+        """
+        slack = _SLACK * (2 if kind == Cancel.TYPE else 1)
+        full = self.full(account, size - slack)
+        return None if full is None else full.message
 
     def room(self, account: Account, run: RunId) -> tuple[str, str, int | None] | None:
         """`protocol.config.Room`: None if this account may open the run."""
@@ -79,17 +112,16 @@ class Holdings:
         full = self.full(account)
         return None if full is None else (full.condition, full.message, None)
 
-    def full(self, account: Account) -> LinkCondition | None:
-        """The condition that no more can be kept for this account, or None."""
-        stored = self._stored[account.name]
-        if stored < account.disk:
+    def full(self, account: Account, more: int = 1) -> LinkCondition | None:
+        """The condition that `more` bytes cannot be kept for this account, or None."""
+        stored = self.stored(account.name)
+        if stored + more <= account.disk:
             return None
-        return LinkCondition(
-            "QUOTA",
-            f"the account {account.name!r} keeps {stored:,} bytes of records at this worker, its quota is {account.disk:,}",
-            retryable=False,
-            hint="Fetched runs go when their retention is over; or whoever runs the worker raises `quota: {disk: ...}`.",
+        text = f"the account {account.name!r} keeps {stored:,} bytes at this worker, and {max(more, 1):,} more are over its quota of {account.disk:,}"
+        help_ = (
+            "fetched runs go when their retention is over, or whoever runs the worker raises `quota: {disk: ...}` of the account"
         )
+        return LinkCondition("QUOTA", f"{text}: {help_}", retryable=False)
 
     def admit_graph(self, account: Account, size: int) -> LinkCondition | None:
         """The condition that a new cut of so many bytes is not kept for this account, or None: then it is counted.
@@ -112,7 +144,7 @@ class Holdings:
 
     def wrote(self, account: Account, size: int) -> None:
         """So many bytes more are kept."""
-        self._stored[account.name] += size
+        self._records[account.name] += size
 
     def loaded(self, run: RunId) -> None:
         """A session holds the run."""
@@ -161,10 +193,12 @@ class Holdings:
             self.journal.drop_graphs()
             self._graphs.clear()
         self.journal.flush()
+        if removed:
+            self.count_bodies()
         return removed
 
     def _remove(self, run: RunId, now: int) -> None:
-        self._stored[self.owner(run)] -= self.journal.sizes(run).get(run, 0)
+        self._records[self.owner(run)] -= self.journal.sizes(run).get(run, 0)
         self._gone[run] = [self.owner(run), now]
         self.journal.set_meta(_GONE + run.hex(), canonical(self._gone[run]))  # first: a removed run never looks new
         self.journal.remove_run(run)
@@ -175,11 +209,12 @@ class Holdings:
 
 
 async def keep_pruning(holdings: Holdings) -> None:
-    """Prune at once and then every hour, for ever."""
+    """Prune at once and then every hour, for ever: runs whose time is over, and the bodies that only they needed."""
     while True:
         try:
             holdings.prune()
-        except JournalError as error:  # a full disk, for instance: the next hour tries again
+            await JournalStore(holdings.journal).sweep()
+        except JournalError as error:  # if it cannot be written at all, the next record ends this process
             _log.warning("%s", error.message)
         await asyncio.sleep(_PRUNE_SECONDS)
 
@@ -196,16 +231,20 @@ class AccountStore(JournalStore):
     async def commit(self, effects: Sequence[Effect]) -> None:
         holdings, account = self._holdings, self._account
         size = sum(len(effect.record.tail) for effect in effects if isinstance(effect, Write))
-        if size and holdings.stored(account.name) + size > account.disk + _SLACK:
-            raise JournalError(f"the account {account.name!r} is over its quota: no more is written down for it (QUOTA)")
         for effect in effects:
+            if isinstance(effect, Keep):
+                holdings.keeps(account.name, self.scope, effect.ref, len(effect.data))
             if isinstance(effect, Write) and not holdings.journal.knows(effect.run):
                 holdings.opened(effect.run, account)
                 holdings.loaded(effect.run)
-            elif isinstance(effect, Trim):
+            if isinstance(effect, Trim):
                 holdings.acknowledged(effect.run)
         holdings.wrote(account, size)
         await super().commit(effects)
+
+    async def begin_body(self, run: RunId | None, ref: Ref, size: int) -> tuple[int, bool]:
+        self._holdings.admit_body(self._account, self.scope, ref, size)
+        return await super().begin_body(run, ref, size)
 
     async def find(self, runs: Collection[RunId]) -> Snapshot:
         holdings = self._holdings

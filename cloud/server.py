@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Final
 
 from cloud.access import Access
 from cloud.accounts import DEFAULT, Account
 from cloud.child import ChildRun
 from cloud.holdings import AccountStore, Holdings, keep_pruning
+from cloud.parking import GRAPH_SECONDS, Parking
 from cloud.revival import LeftOpen, left_open
 from cloud.share import Share
 from cloud.worker import RefusedCut, Worker
@@ -20,9 +20,9 @@ from graphs.paths import split_path
 from graphs.records import Frame, Input, Known, Record, Result, Submit
 from graphs.values import Value, decode
 from protocol.config import Config, Role
-from protocol.events import Acked, Closed, Event, Got, GraphReceived
+from protocol.events import Acked, Closed, Diverged, Event, Faulted, Got, GraphReceived
 from protocol.intake import Intake
-from protocol.journal_store import RETENTION_MS, JournalStore, device_of
+from protocol.journal_store import JournalStore, device_of
 from protocol.messages import GraphStatus
 from protocol.pairing import PAIR_PATH
 from protocol.payload import Reference
@@ -38,13 +38,20 @@ if TYPE_CHECKING:
 __all__ = ["WorkerServer"]
 
 _DRAIN_MS: Final = 2_000
-_SWEEP_SECONDS: Final = 6 * 3600
 
 
 class _Device:
     """One device as this worker knows it: its session, and the child runs it owns."""
 
-    def __init__(self, worker: Share, holdings: Holdings, name: bytes, store: JournalStore, conn: Conn) -> None:
+    def __init__(
+        self,
+        worker: Share,
+        holdings: Holdings,
+        name: bytes,
+        store: JournalStore,
+        conn: Conn,
+        broken: Callable[[JournalError], None],
+    ) -> None:
         self.worker = worker
         self.holdings = holdings
         self.name = name
@@ -55,10 +62,12 @@ class _Device:
         self.runs: dict[bytes, ChildRun] = {}
         self.fence = conn.fence
         self.connected = 0
-        self._parked: dict[bytes, list[tuple[ChildRun, Submit | Frame]]] = {}
+        self._parked = Parking(self._missing)
         self._patience: asyncio.TimerHandle | None = None
         self._acked: dict[bytes, int] = {}
         self._ack: asyncio.Future[None] | None = None
+        self._stopping: set[asyncio.Task[None]] = set()
+        self._broken = broken
 
     # -- cloud.child.ChildLog
 
@@ -66,7 +75,10 @@ class _Device:
         """Write a record of a child run. Raises LinkCondition QUOTA for a result that the account has no room for."""
         if isinstance(record, Result) and (full := self.holdings.full(self.worker.account)) is not None:
             raise full
-        return self.link.append(run, record)
+        try:
+            return self.link.append(run, record)
+        except JournalError:
+            return 0  # nothing is kept, sent or called durable any more: this process is about to end, and the next one goes on
 
     def delta(self, run: bytes, start: int, token: Value) -> None:
         """A piece of an answer."""
@@ -95,8 +107,13 @@ class _Device:
             self._acknowledged(event)
         elif isinstance(event, GraphReceived):
             self._graph_received(event)
+        elif isinstance(event, Diverged):
+            self._diverged(event.run)
         elif isinstance(event, Closed):
             self._left()
+        elif isinstance(event, Faulted) and event.local and event.code == "INTERNAL":
+            hint = "Free some space, then start the worker again: it goes on with what it has."
+            self._broken(JournalError(event.text, hint=hint))
 
     def _obey(self, run: bytes, record: Record, _bodies: int) -> None:
         if isinstance(record, Submit):
@@ -139,6 +156,17 @@ class _Device:
         elif child is not None and isinstance(record, Input):
             child.lacks(split_path(record.path)[0], condition)
 
+    def _diverged(self, run: bytes) -> None:
+        """The two copies of the run contradict each other: nothing may be said in it any more, so nothing more is done for it."""
+        self.intake.forget(run)
+        if self.holdings.journal.knows(run):
+            self.holdings.journal.finish_run(run, "diverged", ended=int(time.time() * 1000))
+        child = self.runs.pop(run, None)
+        if child is not None:
+            stopping = asyncio.get_running_loop().create_task(child.stop())
+            self._stopping.add(stopping)
+            stopping.add_done_callback(self._stopping.discard)
+
     def _acknowledged(self, event: Acked) -> None:
         if event.run in self.runs:
             self._acked[event.run] = event.seq
@@ -157,7 +185,7 @@ class _Device:
             child.refuse(order, refusal)
             return
         if graph is None:
-            self._parked.setdefault(address, []).append((child, order))
+            self._parked.park(address, (child, order))
             self.link.graph_state(address, GraphStatus.UNKNOWN)
         else:
             self.link.graph_state(address, GraphStatus.OK)
@@ -170,12 +198,17 @@ class _Device:
             self.worker.keep_graph(event.h, event.body)
         except RefusedCut as refusal:
             self.link.graph_state(event.h, GraphStatus.INVALID, refusal.problems)
-            for child, order in self._parked.pop(event.h, ()):
+            for child, order in self._parked.take(event.h):
                 child.refuse(order, refusal)
             return
         self.link.graph_state(event.h, GraphStatus.OK)
-        for child, order in self._parked.pop(event.h, ()):
+        for child, order in self._parked.take(event.h):
             self._start(child, order)
+
+    def _missing(self, parked: tuple[ChildRun, Submit | Frame]) -> None:
+        child, order = parked
+        text = f"the graph {order.graph.hex()} of this frame was asked for and did not come within {GRAPH_SECONDS:.0f} s"
+        child.refuse(order, RefusedCut("GRAPH_MISSING", [("", "GRAPH_MISSING", text)]))
 
     def _no_room_for(self, event: GraphReceived) -> LinkCondition | None:
         if self.worker.journal.graph(event.h) is not None:
@@ -194,12 +227,15 @@ class _Device:
     def came(self) -> None:
         """A connection of this device is open."""
         self.connected += 1
+        self._parked.connected()
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
 
     def _left(self) -> None:
         self.connected -= 1
+        if self.connected == 0:
+            self._parked.disconnected()
         if self.connected > 0 or not self.runs:
             return
         grace = min((child.grace_ms for child in self.runs.values() if child.grace_ms is not None), default=None)
@@ -221,6 +257,7 @@ class _Device:
         """This process is about to end."""
         if self._patience is not None:
             self._patience.cancel()
+        self._parked.disconnected()
         self.intake.close()
         for child in list(self.runs.values()):
             await child.stop()
@@ -259,7 +296,8 @@ class WorkerServer:
         self._server: Server | None = None
         self._pruning: asyncio.Task[None] | None = None
         self._draining: int | None = None
-        self._sweeping: asyncio.Task[None] | None = None
+        self._failure: JournalError | None = None
+        self._failed = asyncio.Event()
 
     async def start(self) -> str:
         """Begin to listen; gives the link URL. Raises UsageError for an address that is not loopback without TLS, OSError for one
@@ -277,7 +315,6 @@ class WorkerServer:
             health=self._health,
         )
         self._pruning = asyncio.get_running_loop().create_task(keep_pruning(self._holdings))
-        self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
         port = next(iter(self._server.sockets)).getsockname()[1]
         host = f"[{self._public}]" if ":" in self._public else self._public
         return f"{'ws' if self._tls is None else 'wss'}://{host}:{port}{PATH}"
@@ -285,8 +322,6 @@ class WorkerServer:
     async def stop(self) -> None:
         """Take no more, tell the devices, end what runs; their logs stay open and say so."""
         self._draining = _DRAIN_MS
-        if self._sweeping is not None:
-            self._sweeping.cancel()
         for device in self._devices.values():
             device.link.drain("this worker is about to stop", 0, _DRAIN_MS)
         await self._access.close()
@@ -300,14 +335,15 @@ class WorkerServer:
             await device.stop()
         await self.worker.close()
 
-    async def _sweep(self) -> None:
-        """Delete, now and then, the bodies of runs whose retention is over."""
-        while True:
-            try:
-                await JournalStore(self.worker.journal).sweep(RETENTION_MS)
-            except JournalError as error:  # whoever writes next is told in full
-                logging.getLogger("graphferry.worker").warning("bodies that nobody needs are still there: %s", error)
-            await asyncio.sleep(_SWEEP_SECONDS)
+    async def broken(self) -> JournalError:
+        """Returns when the journal cannot be written any more, with why: this process can keep nothing from then on, and should end."""
+        await self._failed.wait()
+        assert self._failure is not None
+        return self._failure
+
+    def _break(self, failure: JournalError) -> None:
+        self._failure = self._failure or failure
+        self._failed.set()
 
     def _health(self) -> str:
         return f"ok: {self.worker.running} running\n"
@@ -361,7 +397,8 @@ class WorkerServer:
             offer=share.offer(),
             clear=account.clear,
             room=lambda run: share.room() or self._holdings.room(account, run),
+            accepts=lambda _run, kind, size: self._holdings.accepts(account, kind, size),
         )
         store = AccountStore(self._holdings, account, name)
-        device = _Device(share, self._holdings, name, store, Conn(config, await store.find(runs)))
+        device = _Device(share, self._holdings, name, store, Conn(config, await store.find(runs)), self._break)
         return self._devices.setdefault((account.name, name), device)  # another connection of it may have come meanwhile

@@ -6,7 +6,7 @@ holds already is not said twice (docs/protocol.md §8, §10).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,10 @@ from graphs.paths import escape, node_path
 from graphs.records import Cancel, Close, End, Error, Event, Frame, Input, Record, Result, Start, State, Submit
 
 if TYPE_CHECKING:
+    from edge.worker import WorkerLink
     from graphs.journal import Journal
 
-__all__ = ["NODE_CODES", "Attached", "open_children", "usable"]
+__all__ = ["NODE_CODES", "Attached", "go_on", "open_children", "usable"]
 
 NODE_CODES = frozenset({"NODE_FAILED", "NODE_TIMEOUT", "LIMIT_REACHED", "MODEL_REFUSED", "CONTEXT_TOO_LONG", "VALUE_UNSUPPORTED"})
 """Failures of the node's own doing; everything else is a condition of the link (docs/protocol.md §17)."""
@@ -87,6 +88,25 @@ def usable(journal: Journal, child: bytes) -> Attached | None:
         return None
     found.in_flight = set(known_outcomes(records).indeterminate)
     return found
+
+
+def go_on(journal: Journal, link: WorkerLink, children: Sequence[bytes]) -> Attached | None:
+    """Which of a run's open child runs (the newest first) it goes on with over this link; the worker is told to end the others.
+
+    Raises LinkCondition RUN_DIVERGED if one of them contradicts the worker's copy: one of the two stores lost what it had called durable, so
+    nobody can say what happened, and another child run might do it again.
+    """
+    attached: Attached | None = None
+    for child in children:
+        condition = link.refused.get(child)
+        if condition is not None and condition.condition == "RUN_DIVERGED":
+            raise condition
+        if condition is not None:
+            continue  # another worker's
+        attached = attached or usable(journal, child)
+        if attached is None or attached.run != child:
+            link.give_up(child)
+    return attached
 
 
 def _paths(frame: str, inputs: Mapping[str, Any]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -10,6 +11,7 @@ from edge.config import EdgeConfig
 from edge.progress import ProgressEvent
 from edge.runner import Device
 from graphs.environment import Environment
+from graphs.errors import JournalError
 from graphs.journal import Journal
 from graphs.journal.schema import Synchronous
 from graphs.loadagents import known_agents
@@ -20,10 +22,14 @@ from graphs.models.servers import ServerModels
 from graphs.models.store import DEFAULT_MODEL, ModelStore
 from graphs.models.together import Aliased, local_models
 from graphs.secrets import Secrets
+from graphs.values import canonical, decode
 
-__all__ = ["device_models", "open_device", "worker_connector"]
+__all__ = ["device_models", "open_device", "sweep_bodies", "worker_connector"]
 
 _SMALL: Final = "small"
+_SWEPT: Final = "bodies swept"
+_DAY, _YOUNG = 86_400, 3_600
+"""Seconds: how often, and how long a body is left alone that nobody needs, for its run may be about to be written down."""
 
 
 @contextmanager
@@ -56,6 +62,23 @@ def open_device(
             emit=emit,
             connect=worker_connector(config),
         )
+        sweep_bodies(journal)
+
+
+def sweep_bodies(journal: Journal) -> int:
+    """Delete bodies that no run of this device needs any more, once a day at most; how many they were."""
+    now = time.time()
+    stored = journal.meta(_SWEPT)
+    if not journal.body_files.folder.exists() or (stored is not None and now - decode(stored) < _DAY):
+        return 0
+    try:
+        journal.flush()
+        needed = {(row.scope, row.name) for row in journal.bodies()}
+        removed = journal.body_files.sweep(needed, now - _YOUNG)
+        journal.set_meta(_SWEPT, canonical(int(now)))
+    except JournalError:
+        return 0  # another day: nothing was lost by it
+    return removed
 
 
 def device_models(env: Environment, config: EdgeConfig, tiers: Mapping[str, str]) -> tuple[Models, dict[str, str]]:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from edge.attached import Attached, open_children, usable
+from edge.attached import Attached, go_on, open_children
 from edge.means import Device, RunOptions
 from edge.outside import label_guard, run_guard
 from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
@@ -57,9 +57,8 @@ async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: 
     inputs = {node: [int(State.INJECTED), value] for node, value in options.inject.items()}
     submit = encode(Submit("", graph.hash, inputs, {"parent": None, "options": options.as_record()}))
     device.journal.create_run(
-        run.id, role="root", graph_hash=graph.hash, graph=graph.canonical, name=name, source=source, started=_now()
+        run.id, role="root", graph_hash=graph.hash, graph=graph.canonical, name=name, source=source, started=_now(), first=submit
     )
-    device.journal.append(run.id, submit)
     return await run.execute(name)
 
 
@@ -98,6 +97,7 @@ class _Run:
         self.limits: Orders = Orders({})
         self.delegate: Delegate | None = None
         self.attached: Attached | None = None
+        self.diverged: LinkCondition | None = None
         self.runtime: Runtime | None = None
 
     @property
@@ -136,13 +136,10 @@ class _Run:
             raise
 
     def _attach(self, link: WorkerLink, children: Sequence[bytes]) -> None:
-        for child in children:
-            if child in link.refused:
-                continue  # another worker's
-            if self.attached is None:
-                self.attached = usable(self.device.journal, child)
-            if self.attached is None or self.attached.run != child:
-                link.give_up(child)
+        try:
+            self.attached = go_on(self.device.journal, link, children)
+        except LinkCondition as condition:
+            self.diverged = condition
 
     def _place(self, offer: Mapping[str, Any] | None) -> dict[str, Placement]:
         device, options = self.device, self.options
@@ -266,6 +263,7 @@ class _Run:
             compiler,
             known=self.known.outcomes,
             begun=self.known.begun,
+            retried=self.known.retried,
             indeterminate=self.known.indeterminate,
             max_turns=options.max_turns,
             services=Services(
@@ -325,6 +323,8 @@ class _Run:
         if self.link is None:
             assert self.unreachable is not None
             delegate.lost(self.unreachable)
+        elif self.diverged is not None:
+            delegate.lost(self.diverged)
         elif doubtful and self.graph.document.get("loop"):
             text = f"node {min(doubtful)!r} may have happened or not, and the nodes of this loop wait for it"
             delegate.lost(LinkCondition("NODE_INDETERMINATE", text, retryable=False))

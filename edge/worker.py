@@ -15,6 +15,7 @@ from graphs.records import Cancel, Known, Record, State, Submit, encode
 from graphs.values import Value
 from protocol.config import Config, Role
 from protocol.events import (
+    Acked,
     Closed,
     DeltaSeen,
     Diverged,
@@ -59,6 +60,8 @@ class WorkerLink:
         self.refused: dict[bytes, LinkCondition] = {}
         self._grace = grace
         self._patience: asyncio.TimerHandle | None = None
+        self._asking: dict[bytes, asyncio.TimerHandle] = {}
+        """Child runs that a busy worker is asked for again, and until when."""
         self._early: dict[bytes, list[Event]] = {}
         """What was told of the child runs to go on with before anybody did."""
         self._moved = asyncio.Event()
@@ -95,6 +98,8 @@ class WorkerLink:
             await self._link.flushed()
         self._lost = self._lost or WorkerUnreachable(self.url, "the link is closed")
         self._be_patient_no_more()
+        for run in list(self._asking):
+            self._taken(run)
         if self._intake is not None:
             self._intake.close()
         await self._stack.aclose()
@@ -141,6 +146,7 @@ class WorkerLink:
 
     def forget(self, run: bytes) -> None:
         """Nobody waits for this child run any more."""
+        self._taken(run)
         self._delegates.pop(run, None)
         if self._intake is not None:
             self._intake.forget(run)
@@ -178,7 +184,9 @@ class WorkerLink:
         elif isinstance(event, NeedGraph):
             self._needs_graph(event.h)
         elif isinstance(event, Refused):
-            self._end(event.run, LinkCondition(event.code, event.text, retry_ms=event.retry_ms))
+            self._refused(event)
+        elif isinstance(event, Acked):
+            self._taken(event.run)
         elif isinstance(event, Diverged):
             self._end(
                 event.run,
@@ -192,6 +200,20 @@ class WorkerLink:
             self._wait(f"{event.code}: {event.text}")
         elif isinstance(event, Closed):
             self._wait(event.text or f"closed with code {event.code}")
+
+    def _refused(self, event: Refused) -> None:
+        """A worker that is full for the moment is asked again by the session, for as long as a lost connection is waited for."""
+        condition = LinkCondition(event.code, event.text, retryable=event.retry_ms is not None, retry_ms=event.retry_ms)
+        if event.retry_ms is None:
+            self._end(event.run, condition)
+        elif event.run in self._delegates and event.run not in self._asking:
+            self._asking[event.run] = asyncio.get_running_loop().call_later(self._grace, self._end, event.run, condition)
+
+    def _taken(self, run: bytes) -> None:
+        """The worker has the run, or nobody waits for it any more."""
+        asking = self._asking.pop(run, None)
+        if asking is not None:
+            asking.cancel()
 
     def _got(self, run: bytes, record: Record, bodies: int) -> None:
         delegate = self._delegates.get(run)
@@ -235,6 +257,7 @@ class WorkerLink:
                 )
 
     def _end(self, run: bytes, condition: LinkCondition) -> None:
+        self._taken(run)
         self.refused[run] = condition
         delegate = self._delegates.pop(run, None)
         if delegate is not None:
@@ -254,6 +277,8 @@ class WorkerLink:
         self._be_patient_no_more()
         if self._lost is None:
             self._lost = WorkerUnreachable(self.url, f"the connection to the worker at {self.url} was lost: {why}")
+        for run in list(self._asking):
+            self._taken(run)
         delegates, self._delegates = self._delegates, {}
         for delegate in delegates.values():
             delegate.lost(self._lost)

@@ -65,9 +65,9 @@ class Engine:
     `known` are outcomes by path. `frame` is the name of the frame that the graph is (a frame of another run, that this one runs
     a fragment of). Nodes of it named in `demand` start only when an Order says so. `open` keeps the run from ending before a
     Close event: more outcomes of boundary nodes may come. `report` asks for Erred and Settled commands. `begun` says how often
-    a path was begun before (resume). `force_loop` goes on with loops after failures. `epoch_ms` is the wall clock's
-    milliseconds at time 0 of the events' clock, for `@now`. `start` is the class of Start commands and `shell` what they can
-    reach through their frame; the engine uses neither.
+    a path was begun before (resume), `retried` how many of those attempts had failed, with others left. `force_loop` goes on with loops
+    after failures. `epoch_ms` is the wall clock's milliseconds at time 0 of the events' clock, for `@now`. `start` is the class of
+    Start commands and `shell` what they can reach through their frame; the engine uses neither.
     """
 
     def __init__(
@@ -81,6 +81,7 @@ class Engine:
         open: bool = False,
         report: bool = False,
         begun: Mapping[str, int] | None = None,
+        retried: Mapping[str, int] | None = None,
         force_loop: bool = False,
         max_turns: int | None = None,
         epoch_ms: float = 0,
@@ -107,6 +108,7 @@ class Engine:
         self.open = open
         self.report = report
         self._begun = dict(begun or {})
+        self._retried = dict(retried or {})
         self._direct = not plan.labels and not begun and demand is None
         self._on_demand = demand is not None
         self.elsewhere = Elsewhere(self, demand or ())
@@ -237,7 +239,7 @@ class Engine:
             self._todo.append((starting.default, (self, frame, node)))
             return
         begun = self._begun.get(frame.path_of(node), 0) if self._begun else 0
-        self.attempt(frame, node, 0, begun + 1)
+        self.attempt(frame, node, self._retried.get(frame.path_of(node), 0) if self._retried else 0, begun + 1)
 
     def _start_simple(self, frame: Frame, node: PlanNode) -> None:
         number, get = node.index, node.inputs
@@ -376,6 +378,10 @@ class Engine:
     def begun_before(self, path: str) -> int:
         """How often the path was begun before this engine was made."""
         return self._begun.get(path, 0)
+
+    def retried_before(self, path: str) -> int:
+        """How many of its attempts had failed by then, while others were left."""
+        return self._retried.get(path, 0)
 
     def settled(self, frame: Frame, node: PlanNode, state: int, value: Any, start: Start | None, known: bool) -> None:
         entry = start or self.start_class(frame, node, None, {}, {}, 0, 0, self.now)

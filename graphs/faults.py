@@ -37,7 +37,7 @@ def interrupted(engine: Engine, event: Interrupted) -> None:
     frame, node = start.frame, start.node
     if frame.starts.get(node.index) is not start:
         return
-    executions = start.at - start.retry - engine.begun_before(start.path)
+    executions = start.at - (start.retry - engine.retried_before(start.path)) - engine.begun_before(start.path)
     if executions >= MAX_EXECUTIONS:
         message = f"{event.error} (begun {executions} times; not tried again)"
         fail(engine, start, NodeError(message, retryable=False), last=True)

@@ -13,13 +13,14 @@ __all__ = ["Known", "known_outcomes"]
 
 @dataclass(slots=True)
 class Known:
-    """Outcomes by path; how often each path was begun; the paths of nodes with effects, and of those among them that were in flight and may
-    or may not have happened.
+    """Outcomes by path; how often each path was begun, and how many of its attempts failed while others were left; the paths of nodes with
+    effects, and of those among them that were in flight and may or may not have happened.
     """
 
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     made: dict[str, Result] = field(default_factory=dict)
     begun: dict[str, int] = field(default_factory=dict)
+    retried: dict[str, int] = field(default_factory=dict)
     once: set[str] = field(default_factory=set)
     indeterminate: set[str] = field(default_factory=set)
 
@@ -43,6 +44,10 @@ def known_outcomes(records: Iterable[Record]) -> Known:
             known.outcomes.setdefault(record.path, Outcome(State.SKIPPED))
         elif isinstance(record, Error) and record.path is not None:
             known.begun[record.path] = max(known.begun.get(record.path, 0), record.at)
+            if record.final:  # whoever goes on all the same does so with all attempts
+                known.retried.pop(record.path, None)
+            elif record.code != "MODEL_CRASHED":  # that was no failure of the node
+                known.retried[record.path] = max(known.retried.get(record.path, 0), record.retry + 1)
             if record.code != "NODE_INDETERMINATE":  # that nobody knows how it ended is no end
                 ended[record.path] = max(ended.get(record.path, 0), record.at)
     known.once = set(once)

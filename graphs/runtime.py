@@ -68,6 +68,7 @@ class Runtime:
         *,
         known: Mapping[str, Outcome] | None = None,
         begun: Mapping[str, int] | None = None,
+        retried: Mapping[str, int] | None = None,
         indeterminate: Collection[str] = (),
         frame: str = "",
         demand: Collection[str] | None = None,
@@ -83,8 +84,7 @@ class Runtime:
         run_id: bytes = b"",
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.clock = clock
-        self.compiler = compiler
+        self.clock, self.compiler = clock, compiler
         self.services = services or Services()
         self.config: Mapping[str, Any] = config or {}
         self.filters = tuple(filters)
@@ -95,6 +95,7 @@ class Runtime:
             compiler,
             known=known,
             begun=begun,
+            retried=retried,
             frame=frame,
             demand=demand,
             open=open,

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from graphs.values import Value
 from protocol.codec import DEFAULT_LIMITS, Limits
 
-__all__ = ["Clear", "Config", "Role", "Room", "withhold"]
+__all__ = ["Accepts", "Clear", "Config", "Role", "Room", "withhold"]
 
 Clear: TypeAlias = Callable[[Collection[str], str], bool]
 """`clear(labels, peer)`: whether values with these sensitivity labels may go to that peer."""
@@ -18,6 +18,10 @@ Clear: TypeAlias = Callable[[Collection[str], str], bool]
 
 Room: TypeAlias = Callable[[bytes], tuple[str, str, int | None] | None]
 """`room(run)`: None if a worker takes this new run of the peer, otherwise code, text and when to ask again in ms, None for not at all."""
+
+
+Accepts: TypeAlias = Callable[[bytes, int, int], str | None]
+"""`accepts(run, type, size)`: None if a worker keeps a further record of the peer, of that type and so many bytes, otherwise why not."""
 
 
 class Role(Enum):
@@ -39,7 +43,8 @@ class Config:
     peer: the name under which this side's own configuration knows the other end; asked of `clear`, never taken from the peer's words.
     clear: the gate; the default withholds every labelled value. device: 16 bytes, of the device, on both sides. hb_ms: how long this side may
     be silent. offer: what a worker offers at first. max_runs, busy_ms: open child runs a worker takes, and when a device may ask again.
-    room: asked before each new run, for limits that are not this session's alone.
+    room: asked before each new run, for limits that are not this session's alone. accepts: asked before each record of the peer; a run one of
+    whose records is refused is refused with QUOTA, and its log can be announced anew once there is room.
     """
 
     role: Role
@@ -54,3 +59,4 @@ class Config:
     max_runs: int = 1024
     busy_ms: int = 1_000
     room: Room = lambda _run: None
+    accepts: Accepts = lambda _run, _type, _size: None

@@ -316,6 +316,10 @@ class Inbox:
                 connection.outbox.acknowledge(into)
             return
         self._check_order(into, message)
+        if (full := self._state.config.accepts(run.id, message.encoded.type, len(message.encoded.tail))) is not None:
+            del connection.aliases[message.al]  # what is on its way is dropped, the log goes on with its next LOG
+            connection.outbox.answer(Fault("QUOTA", full, False, message.al))
+            return
         chk = into.accept(message.encoded, self._state.config.limits)
         into.texts.accepted(message.seq, message.record)
         into.ended = message.encoded.type == 0x34

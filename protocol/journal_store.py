@@ -15,10 +15,7 @@ from graphs.values import canonical, decode as decode_value
 from protocol.messages import Hash, Ref, RunId, StoreId
 from protocol.store import BodyPart, Effect, Keep, LogHead, OpenAttempt, Snapshot, Trim, Write
 
-__all__ = ["RETENTION_MS", "JournalPort", "JournalStore", "child_name", "device_of"]
-
-RETENTION_MS: Final = 30 * 24 * 3_600_000
-"""How long bodies stay after a run's end was acknowledged."""
+__all__ = ["JournalPort", "JournalStore", "child_name", "device_of"]
 
 _HELD: Final = "graphs held by workers"
 _MOST_HELD: Final = 256
@@ -61,7 +58,6 @@ class JournalPort(Protocol):
     def body(self, scope: str, name: bytes) -> Any: ...
     def bodies(self, run: bytes | None = None) -> Sequence[Any]: ...
     def settle_run(self, run: bytes, at: int) -> None: ...
-    def release_bodies(self, before: int) -> None: ...
 
 
 class JournalStore:
@@ -71,7 +67,8 @@ class JournalStore:
 
     def __init__(self, journal: JournalPort, scope: str = "own", peer: bytes = b"") -> None:
         self._journal = journal
-        self._scope = scope
+        self.scope = scope
+        """Whose bodies these are."""
         self._peer = peer
         self._asked: Any = None
         """The body that was asked for last: the next range is most often of the same."""
@@ -103,11 +100,11 @@ class JournalStore:
         """Bodies are durable, and pinned, before the records that refer to them."""
         journal = self._journal
         for run, ref, data, labels, crc in bodies:
-            await asyncio.to_thread(journal.body_files.keep, self._scope, ref, data)
+            await asyncio.to_thread(journal.body_files.keep, self.scope, ref, data)
             if not journal.knows(run):
                 first = next(effect.record for effect in effects if isinstance(effect, Write) and effect.run == run)
                 self._open_child(run, first)
-            journal.pin_body(run, self._scope, ref, len(data), own=True, labels=labels, crc=crc)
+            journal.pin_body(run, self.scope, ref, len(data), own=True, labels=labels, crc=crc)
 
     def _open_child(self, run: RunId, record: Encoded) -> None:
         """A child run begins with its SUBMIT, here at the worker; a device creates its child runs itself, with their parents."""
@@ -156,43 +153,41 @@ class JournalStore:
 
     async def begin_body(self, run: RunId | None, ref: Ref, size: int) -> tuple[int, bool]:
         if run is not None:
-            self._journal.pin_body(run, self._scope, ref, size, own=False)
-        held, whole = self._journal.body_files.held(self._scope, ref)
+            self._journal.pin_body(run, self.scope, ref, size, own=False)
+        held, whole = self._journal.body_files.held(self.scope, ref)
         if held > size and not whole:  # what is here was begun under another size, and one of the two is a lie
-            self._journal.body_files.remove(self._scope, ref)
+            self._journal.body_files.remove(self.scope, ref)
             held = 0
         return held, whole
 
     async def write_body(self, ref: Ref, off: int, data: bytes) -> None:
-        await asyncio.to_thread(self._journal.body_files.write, self._scope, ref, off, data)
+        await asyncio.to_thread(self._journal.body_files.write, self.scope, ref, off, data)
 
     async def check_body(self, ref: Ref, size: int, crc: int | None) -> bool:
-        good: bool = await asyncio.to_thread(self._journal.body_files.check, self._scope, ref, size, crc)
+        good: bool = await asyncio.to_thread(self._journal.body_files.check, self.scope, ref, size, crc)
         return good
 
     async def read_body(self, ref: Ref, off: int, length: int) -> BodyPart | None:
-        known = self._asked if self._asked is not None and self._asked.name == ref else self._journal.body(self._scope, ref)
+        known = self._asked if self._asked is not None and self._asked.name == ref else self._journal.body(self.scope, ref)
         if known is None:
             return None
         self._asked = known
         files = self._journal.body_files
-        data = files.read_cached(self._scope, ref, off, length)
+        data = files.read_cached(self.scope, ref, off, length)
         if data is None:
-            data = await asyncio.to_thread(files.read, self._scope, ref, off, length)
+            data = await asyncio.to_thread(files.read, self.scope, ref, off, length)
         return None if data is None else BodyPart(data, known.size, known.labels, known.crc)
 
     async def load_body(self, ref: Ref) -> bytes | None:
-        data: bytes | None = await asyncio.to_thread(self._journal.body_files.load, self._scope, ref)
+        data: bytes | None = await asyncio.to_thread(self._journal.body_files.load, self.scope, ref)
         return data
 
-    async def sweep(self, retention_ms: int) -> int:
-        """Delete the bodies that no run needs: runs that ended, and whose peer has had all of them for that long. How many they were."""
-        now = time.time()
+    async def sweep(self) -> int:
+        """Delete the bodies that no run needs any more. How many they were."""
         self._asked = None
-        self._journal.release_bodies(int(now * 1000) - retention_ms)
         await self._journal.barrier()
         needed = {(row.scope, row.name) for row in self._journal.bodies()}
-        removed: int = await asyncio.to_thread(self._journal.body_files.sweep, needed, now - _YOUNG)
+        removed: int = await asyncio.to_thread(self._journal.body_files.sweep, needed, time.time() - _YOUNG)
         return removed
 
     async def next_connection(self, above: int = 0) -> int:

@@ -315,6 +315,8 @@ class Link:
                 self.stale_after = event.about
             try:
                 self._on_event(event)
+            except JournalError as error:  # whoever appends next is told the same, and cannot go on
+                _log.warning("%s", error.message)
             except Exception:  # noqa: BLE001 - the handler's mistake must not stop what others wait for
                 _log.exception("an error in the code that handles %s of the link", type(event).__name__)
 

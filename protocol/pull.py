@@ -67,6 +67,8 @@ class Puller:
             raise LinkCondition(
                 "VALUE_TOO_LARGE", f"A value of {named.size:,} bytes, the limit is {MAX_BODY:,}.", retryable=False
             )
+        if named.ref not in self._waiting and named.ref not in self._busy:
+            self._steps.pop(named.ref, None)  # bytes that came for somebody who gave up: they are asked for again
         have, whole = await self._store.begin_body(run, named.ref, named.size)
         if whole:
             return

@@ -309,6 +309,20 @@ def test_stopping_leaves_the_log_open(tmp_path: Path) -> None:
     with_child(tmp_path, graph, use)
 
 
+def test_stopping_does_not_wait_for_a_device_that_is_away(tmp_path: Path) -> None:
+    graph = shipped(CHAIN.replace("far: {agent: countAgent", "far: {agent: onceAgent"), "far")
+
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
+        child.begin(order, graph)
+        child.order(Input("here", State.COMPLETED, 1))
+        await log.waits.wait()
+        log.holds.set()  # the device knows that the node with effects begins
+        await ran.reach(1)
+        log.holds.clear()  # and is gone
+
+    assert not with_child(tmp_path, graph, use).ended.is_set()
+
+
 def test_a_refusal_is_one_error_for_the_frame_and_the_child_run_goes_on(tmp_path: Path) -> None:
     async def use(child: ChildRun, order: Submit, log: Log) -> None:
         child.refuse(order, RefusedCut("AGENT_UNKNOWN", [("a", "GF105", "no such agent")]))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
@@ -100,3 +101,26 @@ def test_a_worker_asks_a_server_for_its_model_and_the_result_says_so(own_home: P
         assert node["by"]["backend"] == "openai " + server.url.removesuffix("/v1")
         assert server.asked[0].headers["authorization"] == "Bearer sk-4711"
         assert "sk-4711" not in outcome.stdout + outcome.stderr
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="this system cannot make a disk full for one process")
+def test_a_worker_that_can_keep_nothing_any_more_ends_and_the_next_one_goes_on(own_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "g.yaml").write_text(
+        "version: 0.5\nnodes:\n  a: {agent: llmAgent, model: large, isResult: true, inputs: {prompt: hi}}\n", encoding="utf-8"
+    )
+    (own_home / "edge").mkdir()
+    (own_home / "edge" / "config.yaml").write_text("cloud: {grace: 0.2}\n", encoding="utf-8")
+    with serve(home=own_home, cwd=tmp_path) as worker:
+        size = (own_home / "cloud" / "journal.db-wal").stat().st_size
+        resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        run = graphferry("run", "g.yaml", "--cloud", worker.url, home=own_home, cwd=tmp_path)
+        assert run.status in (3, 4), run
+        ended = worker.outcome()
+    assert ended.status == 1
+    assert "journal.db could not be written" in ended.stderr
+    assert "start the worker again" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    with serve("--port", str(worker.port), home=own_home, cwd=tmp_path) as worker:
+        name = run.stderr.split("graphferry resume ")[1].split()[0]
+        resumed = graphferry("resume", name, "--cloud", worker.url, home=own_home, cwd=tmp_path)
+    assert resumed.status == 0, resumed

@@ -11,12 +11,13 @@ import pytest
 
 from cloud.accounts import DAY_MS, Account
 from cloud.holdings import MOST_GRAPHS, AccountStore, Holdings
-from graphs.errors import JournalError
+from graphs.errors import LinkCondition
 from graphs.journal import Journal
 from graphs.journal.ids import new_run_id
 from graphs.journal.reader import graph_address
-from graphs.records import End, EndStatus, Known, Result, Submit, chain, encode
-from protocol.store import Trim, Write
+from graphs.records import Cancel, End, EndStatus, Input, Known, Result, Submit, chain, encode
+from graphs.values import digest
+from protocol.store import Effect, Keep, Trim, Write
 
 DEVICE = b"D" * 8
 ACCOUNTS = {
@@ -130,14 +131,63 @@ def test_a_full_account_opens_no_run_and_gets_a_condition_that_says_so(tmp_path:
     in_a_store(tmp_path, body)
 
 
-def test_far_over_its_quota_nothing_is_written_down(tmp_path: Path) -> None:
+def test_over_its_quota_only_what_ends_a_run_is_still_written_down(tmp_path: Path) -> None:
     def body(journal: Journal, holdings: Holdings, clock: Clock) -> None:
-        holdings.wrote(ACCOUNTS["alice"], ACCOUNTS["alice"].disk + (1 << 30))
-        with pytest.raises(JournalError, match="QUOTA"):
-            opened(holdings, "alice")
-        assert journal.runs() == []
+        alice, few = ACCOUNTS["alice"], 100
+        assert holdings.accepts(alice, Input.TYPE, few) is None
+        holdings.wrote(alice, alice.disk)
+        assert holdings.full(alice) is not None
+        assert holdings.accepts(alice, Input.TYPE, few) is None, "open runs can still be ordered about"
+        holdings.wrote(alice, 16 << 20)
+        said = holdings.accepts(alice, Input.TYPE, few)
+        assert said is not None
+        assert "'alice'" in said
+        assert "quota" in said
+        assert "retention" in said, "what is to be done"
+        assert holdings.accepts(alice, Cancel.TYPE, few) is None
+        holdings.wrote(alice, 16 << 20)
+        assert holdings.accepts(alice, Cancel.TYPE, few) is not None
+        assert holdings.accepts(ACCOUNTS["bob"], Input.TYPE, few) is None, "another's quota is another's"
 
     in_a_store(tmp_path, body)
+
+
+def test_bodies_count_once_against_the_quota_until_their_last_run_goes(tmp_path: Path) -> None:
+    half = ACCOUNTS["alice"].disk // 2
+
+    def before(journal: Journal, holdings: Holdings, clock: Clock) -> None:
+        store = AccountStore(holdings, ACCOUNTS["alice"])
+        run = opened(holdings, "alice", ended=True, acked=True)
+        records = holdings.stored("alice")
+        for _ in range(2):
+            asyncio.run(store.begin_body(run, b"a" * 32, half))
+        assert holdings.stored("alice") == records + half
+        with pytest.raises(LinkCondition) as caught:
+            asyncio.run(store.begin_body(run, b"b" * 32, half))
+        assert (caught.value.condition, caught.value.retryable) == ("QUOTA", False)
+        kept = run_of_a_kept_body(holdings)
+        assert holdings.stored("bob") > len(kept) > 0
+
+    def after(journal: Journal, holdings: Holdings, clock: Clock) -> None:
+        assert holdings.stored("alice") > half, "also in the next process"
+        clock.now += 2 * DAY_MS
+        assert len(holdings.prune()) == 1
+        assert holdings.stored("alice") == 0
+
+    in_a_store(tmp_path, before)
+    in_a_store(tmp_path, after)
+
+
+def run_of_a_kept_body(holdings: Holdings) -> bytes:
+    """A run of bob's with a result that did not fit its record; the body."""
+    run, body = new_run_id(), b"x" * 100_000
+    submit = encode(Submit("", bytes(32), {}, {}))
+    effects: list[Effect] = [
+        Write(run, DEVICE, 1, submit, chain(0, submit.type, submit.tail)),
+        Keep(run, digest(body), body, (), 0),
+    ]
+    asyncio.run(AccountStore(holdings, ACCOUNTS["bob"]).commit(effects))
+    return body
 
 
 def test_retention_begins_when_the_device_has_everything(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

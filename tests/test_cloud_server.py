@@ -23,7 +23,7 @@ from graphs.journal import Journal
 from graphs.journal.ids import new_run_id
 from graphs.loadagents import known_agents
 from graphs.models.scripted import ScriptedModel, ScriptedModels
-from graphs.records import Submit, encode
+from graphs.records import Cancel, Input, Submit, chain, encode
 from protocol import codec
 from protocol.config import Config, Role
 from protocol.events import Event, Ready
@@ -237,6 +237,33 @@ def test_another_accounts_run_is_an_unknown_one_and_cannot_be_written_to(own_hom
     asyncio.run(main())
 
 
+def test_a_run_whose_copies_contradict_each_other_goes_on_nowhere(own_home: Path) -> None:
+    run = new_run_id()
+
+    async def main() -> None:
+        with Journal.open(own_home / "cloud" / "journal.db") as journal:
+            server = WorkerServer(Worker(journal, known_agents(), ScriptedModels()))
+            url = await server.start()
+            device = Raw(url, "", b"A" * 16)
+            await device.say(*opening(run, device.device))
+            session = server._devices["default", device.device]
+            while run not in session.runs:
+                await device.say()
+            said = (await device.say(logs=[Statement(run, device.device[:8], 1, 12_345)]))[0].body["logs"]
+            assert said[0][4] == Status.DIVERGED
+            assert run not in session.runs
+            journal.flush()
+            assert journal.run(run).status == "diverged"
+            await server.stop()
+        with Journal.open(own_home / "cloud" / "journal.db") as journal:
+            later = WorkerServer(Worker(journal, known_agents(), ScriptedModels()))
+            await later.start()
+            assert not later._devices, "nor does the next process go on with it"
+            await later.stop()
+
+    asyncio.run(main())
+
+
 def test_each_session_asks_the_gate_of_its_own_account(own_home: Path) -> None:
     async def main() -> None:
         with Journal.open(own_home / "cloud" / "journal.db") as journal:
@@ -268,3 +295,35 @@ def test_a_result_the_account_has_no_room_for_is_a_condition_and_the_run_goes_on
     assert (outcome.status, report["status"]) == (3, "suspended")
     assert report["errors"]["far"]["code"] == "QUOTA"
     assert report["results"] == {"near": {"t": 1}}
+
+
+def test_an_order_over_the_quota_is_refused_and_the_session_goes_on(own_home: Path) -> None:
+    run, other = new_run_id(), new_run_id()
+
+    async def main() -> None:
+        with Journal.open(own_home / "cloud" / "journal.db") as journal:
+            server = WorkerServer(Worker(journal, known_agents(), ScriptedModels()))
+            device = Raw(await server.start(), "", b"A" * 16)
+            await device.say(*opening(run, device.device))
+            while not journal.knows(run):
+                await device.say()
+            account, holdings = server._access.accounts["default"], server._holdings
+            holdings.wrote(account, account.disk + (16 << 20))
+            order, cancel = Input("a", 4, "x" * 100), Cancel(None, "enough")
+            again = [Log(1, run, device.device[:8], 2), Entry(1, 2, encode(order), order), Entry(1, 3, encode(order), order)]
+            submit = encode(Submit("", bytes(32), {}, {}))
+            held = [Statement(run, device.device[:8], 1, chain(0, submit.type, submit.tail))]
+            said = await device.say(*again, logs=held)
+            faults = [each for each in said if isinstance(each, Fault)]
+            assert [(each.code, each.fatal, each.about) for each in faults] == [("QUOTA", False, 1)]
+            assert "'default'" in faults[0].text
+            assert isinstance(said[-1], Pong), "it goes on"
+            refused = [each for each in await device.say(*opening(other, device.device)) if isinstance(each, Fault)]
+            assert [each.code for each in refused] == ["QUOTA"]
+            await device.say(Log(1, run, device.device[:8], 2), Entry(1, 2, encode(cancel), cancel), logs=held)
+            while journal.have(run, device.device[:8]) < 2:
+                await device.say()
+            assert not journal.knows(other)
+            await server.stop()
+
+    asyncio.run(main())

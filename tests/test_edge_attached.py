@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from edge.attached import open_children, usable
+from edge.attached import go_on, open_children, usable
+from graphs.errors import LinkCondition
 from graphs.journal import Journal, new_run_id
 from graphs.records import Cancel, Close, End, EndStatus, Error, Event, Frame, Input, Known, Result, Start, State, Submit, encode
 
@@ -91,3 +93,33 @@ def test_open_children_are_those_without_an_end_the_newest_first(journal: Journa
     child_of(journal, b"q" * 16, [SUBMIT])
     child_of(journal, root, [])  # its process died before it said anything
     assert open_children(journal, root) == [last, first]
+
+
+class Links:
+    """What `go_on` asks of a link. `ended` are the child runs that the worker was told to end."""
+
+    def __init__(self, **refused: tuple[bytes, str]) -> None:
+        self.refused = {run: LinkCondition(code, "no", retryable=False) for run, code in refused.values()}
+        self.ended: list[bytes] = []
+
+    def give_up(self, run: bytes) -> None:
+        self.ended.append(run)
+
+
+def test_the_newest_child_run_is_gone_on_with_and_the_others_end(journal: Journal) -> None:
+    root = new_run_id()
+    old, elsewhere, new = (child_of(journal, root, [SUBMIT]) for _ in range(3))
+    link: Any = Links(other=(elsewhere, "STORE_CHANGED"))
+    attached = go_on(journal, link, [new, elsewhere, old])
+    assert attached is not None
+    assert attached.run == new
+    assert link.ended == [old], "another worker's is not this one's to end"
+
+
+def test_a_child_run_that_has_diverged_is_not_replaced_by_another(journal: Journal) -> None:
+    root = new_run_id()
+    child = child_of(journal, root, [SUBMIT])
+    link: Any = Links(lost=(child, "RUN_DIVERGED"))
+    with pytest.raises(LinkCondition) as caught:
+        go_on(journal, link, [child])
+    assert caught.value.condition == "RUN_DIVERGED"

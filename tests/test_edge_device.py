@@ -2,16 +2,17 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 from pathlib import Path
 
 import pytest
 
 from edge.config import EdgeConfig
-from edge.device import open_device
+from edge.device import open_device, sweep_bodies
 from gates import AGENTS
 from graphs.environment import Environment
 from graphs.errors import UsageError
-from graphs.journal import Journal
+from graphs.journal import Journal, new_run_id
 
 
 class Person(io.StringIO):
@@ -72,3 +73,24 @@ def test_a_module_that_has_no_agents_is_named(tmp_path: Path) -> None:
         open_device(env(tmp_path), EdgeConfig(home=tmp_path / "edge"), agents=("empty_module.py",)),
     ):
         pass
+
+
+def test_bodies_that_no_run_needs_are_swept_once_a_day(tmp_path: Path) -> None:
+    config = EdgeConfig(home=tmp_path / "edge")
+    with open_device(env(tmp_path), config) as device:
+        journal = device.journal
+        files = journal.body_files
+        run = new_run_id()
+        journal.create_run(run, role="root", graph_hash=bytes(32), name="g", started=1)
+        for name, pinned in ((b"a" * 32, True), (b"b" * 32, False)):
+            files.keep("own", name, b"x" * 10)
+            os.utime(files.folder / "own" / name.hex(), (0, 0))
+            if pinned:
+                journal.pin_body(run, "own", name, 10, own=True)
+        asyncio.run(device.models.close())
+    with open_device(env(tmp_path), config) as device:
+        assert [device.journal.body_files.held("own", name * 32)[0] for name in (b"a", b"b")] == [10, 0]
+        device.journal.body_files.keep("own", b"c" * 32, b"x")
+        os.utime(device.journal.body_files.folder / "own" / (b"c" * 32).hex(), (0, 0))
+        assert sweep_bodies(device.journal) == 0, "not again today"
+        asyncio.run(device.models.close())

@@ -106,6 +106,52 @@ def test_a_part_the_worker_refuses_is_a_condition_with_its_words(own_home: Path)
         with_link(own_home, served.url, use)
 
 
+def busy(served: ServedWorker, times: int) -> list[bytes]:
+    """Let the worker be full so many times; the runs it then says so of."""
+    asked: list[bytes] = []
+    room = served.server._holdings.room
+
+    def full(account: Any, run: bytes) -> tuple[str, str, int | None] | None:
+        asked.append(run)
+        return ("BUSY", "no free places", 20) if len(asked) <= times else room(account, run)
+
+    served.call(lambda: setattr(served.server._holdings, "room", full))
+    return asked
+
+
+def test_a_busy_worker_is_asked_again_until_it_has_room(own_home: Path) -> None:
+    async def use(link: WorkerLink, journal: Journal) -> None:
+        heard = Heard()
+        run = heard.open(link, journal)
+        link.append(run, Input("here", State.COMPLETED, {"t": 5}))
+        link.append(run, Close(None))
+        await heard.ended.wait()
+        assert not heard.condition.done()
+        assert not link._asking
+
+    with worker(own_home) as served:
+        asked = busy(served, 3)
+        with_link(own_home, served.url, use)
+        assert len(asked) == 4
+
+
+def test_a_worker_that_stays_busy_is_a_condition_after_a_while(own_home: Path) -> None:
+    async def main(url: str) -> None:
+        with Journal.open(own_home / "edge" / "journal.db") as journal:
+            link = await connect_worker(url, token=None, journal=journal, grace=0.1)
+            try:
+                heard = Heard()
+                heard.open(link, journal)
+                condition = await heard.condition
+                assert (condition.condition, condition.retryable, condition.retry_ms) == ("BUSY", True, 20)
+            finally:
+                await link.close()
+
+    with worker(own_home) as served:
+        busy(served, 1_000_000)
+        asyncio.run(asyncio.wait_for(main(served.url), 30))
+
+
 def stop(served: ServedWorker) -> None:
     served.call(lambda: asyncio.ensure_future(served.server.stop()))
 

@@ -279,6 +279,15 @@ def test_only_the_execution_of_that_path_is_known() -> None:
     assert list(driven.running) == ["a#2"]
 
 
+def test_attempts_that_failed_before_the_process_died_count() -> None:
+    driven = Driven({"a": work(retry=2), "b": work()}, begun={"a": 2}, retried={"a": 1})
+    assert (driven.running["a"].retry, driven.running["a"].at) == (1, 3)
+    driven.fail("a", NodeError("no"))
+    assert (driven.running["a"].retry, driven.running["a"].at) == (2, 4)
+    driven.fail("a", NodeError("no"))
+    assert driven.engine.errors().keys() == {"a"}, "that was the last of them"
+
+
 def test_executions_are_counted_on_from_what_was_begun_before() -> None:
     driven = Driven({"a": work(retry=1), "b": work()}, begun={"a": 2})
     assert (driven.running["a"].at, driven.running["b"].at) == (3, 1)

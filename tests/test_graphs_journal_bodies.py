@@ -133,8 +133,7 @@ def test_what_no_run_needs_is_swept_away(tmp_path: Path) -> None:
             return journal.body_files.sweep(needed, time.time() + 5)
 
         assert sweep() == 1
-        journal.settle_run(first, 1000)
-        journal.release_bodies(1001)
+        journal.remove_run(first)
         assert sweep() == 0
         journal.remove_run(second)
         assert sweep() == 1

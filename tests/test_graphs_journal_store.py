@@ -146,6 +146,15 @@ def test_a_store_never_takes_its_own_records_from_another(journal: Journal) -> N
     assert journal.have(run) == 0
 
 
+def test_a_run_and_its_first_record_are_one_commit(journal: Journal) -> None:
+    before = journal.commits
+    journal.create_run(run_id(1), role="root", graph_hash=HASH, name="news.yaml", started=1, first=encode(EACH_TYPE[0]))
+    journal.flush()
+    assert journal.commits == before + 1
+    assert [logged.record for logged in journal.records(run_id(1))] == [EACH_TYPE[0]]
+    assert journal.append(run_id(1), encode(Start("a", 1))) == 2
+
+
 def test_a_run_is_created_once_and_before_anything_else(journal: Journal) -> None:
     nowhere = run_id(9)
     for call in (

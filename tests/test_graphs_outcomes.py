@@ -44,6 +44,17 @@ def test_how_often_a_path_was_begun_is_the_highest_count_in_any_log() -> None:
     assert known_outcomes(records).begun == {"a": 3, "b": 1, "c": 4}
 
 
+def test_attempts_that_failed_count_until_the_last_of_them() -> None:
+    records: list[Record] = [
+        error("a"),
+        Error("a", 2, 1, "NODE_FAILED", "no", False, True),
+        error("b"),
+        error("b", 2, final=True),
+    ]
+    crashed = Error("c", 1, 0, "MODEL_CRASHED", "no", False, True)
+    assert known_outcomes([*records, crashed]).retried == {"a": 2}
+
+
 def test_a_node_with_effects_that_was_in_flight_may_have_happened() -> None:
     assert known_outcomes([begun("mail"), begun("read", effect=None)]).indeterminate == {"mail"}
 

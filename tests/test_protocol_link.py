@@ -147,6 +147,23 @@ def test_a_handlers_mistake_does_not_stop_the_link(caplog: pytest.LogCaptureFixt
     assert TOKEN not in caplog.text
 
 
+def test_a_handler_that_cannot_write_is_told_of_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        device = Device()
+
+        def full(event: LinkEvent) -> None:
+            device.hear(event)
+            if isinstance(event, Got):
+                raise JournalError("the disk is full")
+
+        async with serving() as worker, connect(worker.url, DEVICE_CONFIG, device.store, full, token=TOKEN) as (link, _):
+            await work(worker, link, device)
+
+    run(main)
+    assert "the disk is full" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
 def test_a_worker_that_says_nothing_is_given_up() -> None:
     async def main() -> None:
         async def silent(socket: ServerConnection) -> None:

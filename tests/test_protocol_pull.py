@@ -18,7 +18,7 @@ from graphs.journal import Journal
 from graphs.records import Input, Result, Submit
 from graphs.values import MISSING, canonical, digest
 from protocol.config import Config, Role
-from protocol.events import Got, GraphReceived
+from protocol.events import BodyBytes, Got, GraphReceived
 from protocol.journal_store import JournalStore
 from protocol.messages import GraphStatus
 from protocol.payload import MAX_BODY, Reference, references
@@ -129,6 +129,33 @@ def test_a_value_comes_when_it_is_wanted_and_only_once(tmp_path: Path) -> None:
             assert both.device.journal.body_files.held("own", named.ref) == (len(canonical(BIG)), True)
             record = Result("a", 1, 0, {"deep": [1]}, 5, {})
             assert await both.device.link.bodies.resolved(RUN, record) is record
+
+    go(main)
+
+
+def test_what_came_for_somebody_who_gave_up_is_not_mixed_with_what_comes_anew(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with two(tmp_path) as both:
+            named, bodies = await both.result(BIG[:150_000]), both.device.link.bodies
+            handle, came = bodies.handle, list[Any]()
+
+            def only_one(event: Any) -> bool:
+                """The first chunk comes, and waits for more to be written with it; what follows is too late."""
+                if isinstance(event, BodyBytes):
+                    came.append(event)
+                    if len(came) == 1:
+                        assert event.more
+                        gives_up.cancel()
+                    else:
+                        return True
+                return handle(event)
+
+            bodies.handle = only_one  # type: ignore[method-assign]
+            gives_up = asyncio.ensure_future(bodies.value(RUN, named))
+            await asyncio.gather(gives_up, return_exceptions=True)
+            bodies.handle = handle  # type: ignore[method-assign]
+            async with asyncio.timeout(10):
+                assert await bodies.value(RUN, named) == BIG[:150_000]
 
     go(main)
 

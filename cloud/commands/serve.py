@@ -164,9 +164,14 @@ async def _serve(server: WorkerServer, door: _Door, args: Namespace, env: Enviro
             loop.add_signal_handler(each, stopping.set)
     env.stdout.write(url + "\n")  # last: whoever reads it may end this process at once
     env.stdout.flush()
+    stopped, broken = loop.create_task(stopping.wait()), loop.create_task(server.broken())
     try:
-        await stopping.wait()
+        await asyncio.wait((stopped, broken), return_when=asyncio.FIRST_COMPLETED)
+        if broken.done():
+            raise broken.result()  # nothing could be kept any more: whoever watches this process starts the next one
     finally:
+        for task in (stopped, broken):
+            task.cancel()
         serving.remove(env.home("cloud"))
         await server.stop()
     return ExitStatus.COMPLETED

@@ -165,6 +165,10 @@ class Reader:
         rows = self._query("SELECT scope, name, size, labels, crc FROM bodies WHERE ?1 IS NULL OR run = ?1", (run,))
         return [_body_row(row) for row in rows]
 
+    def pinned(self) -> list[tuple[bytes, BodyRow]]:
+        """Which run needs which body."""
+        return [(run, _body_row(row)) for run, *row in self._query("SELECT run, scope, name, size, labels, crc FROM bodies")]
+
     def heads(self, run: bytes | None = None) -> list[Head]:
         """The heads of all logs, or of a run's, by run and writer: what is durable here (docs/protocol.md §6, §11)."""
         rows = self._query(_SELECT_HEADS + " WHERE ?1 IS NULL OR logs.run = ?1 ORDER BY logs.run, writer", (run,))
@@ -233,7 +237,7 @@ def graph_address(body: bytes) -> bytes:
     return digest(b"graphferry.graph.1\n" + body)
 
 
-def _body_row(row: tuple[Any, ...]) -> BodyRow:
+def _body_row(row: Sequence[Any]) -> BodyRow:
     scope, name, size, labels, crc = row
     return BodyRow(scope, name, size, tuple(json.loads(labels)) if labels else (), crc)
 

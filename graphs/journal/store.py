@@ -109,10 +109,12 @@ class Journal(Reader):
         graph: bytes | None = None,
         source: str | None = None,
         parent: bytes | None = None,
+        first: Encoded | None = None,
     ) -> None:
         """Queues a new run of role "root" or "child", and its graph where given, in state "running".
 
-        `name` is the graph's name or file for display, `source` the document's text, `started` ms since 1970.
+        `name` is the graph's name or file for display, `source` the document's text, `started` ms since 1970. `first` is the first record of
+        this store's own log, committed together with the run: there never is a run of which nobody knows what it was to do.
         Raises JournalError if there is such a run or the graph's bytes do not have its hash.
         """
         if graph is not None:
@@ -121,8 +123,10 @@ class Journal(Reader):
         with self._mutex:
             if run in self._removing or self._knows(run):
                 raise JournalError(f"run {run_id_text(run)} is in {self.path} already.")
-            self._writer.push(Statement(sql, (run, parent, role, graph_hash, name, started)))
+            self._writer.push(Statement(sql, (run, parent, role, graph_hash, name, started)), ring=first is None)
             self._known.add(run)
+            if first is not None:
+                self._writer.record(self._load(run, self.store_id), first)
 
     def finish_run(self, run: bytes, status: str, *, ended: int, exit_info: Mapping[str, Value] | None = None) -> None:
         """Queues how a run ended or stopped: one of `ENDINGS`, when (ms since 1970), and details as JSON."""
@@ -196,15 +200,9 @@ class Journal(Reader):
             self._writer.push(Statement(sql, (name, scope, size, int(own), words, crc, run)))
 
     def settle_run(self, run: bytes, at: int) -> None:
-        """Queues that the peer holds all of an ended run: its retention begins, `at` in ms since 1970."""
+        """Queues that the peer holds all of an ended run, since `at` (ms since 1970)."""
         with self._mutex:
             self._writer.push(Statement("UPDATE runs SET settled = coalesce(settled, ?) WHERE run = ?", (at, run)))
-
-    def release_bodies(self, before: int) -> None:
-        """Queues that runs that were settled before that time (ms since 1970) need their bodies no longer."""
-        sql = "DELETE FROM bodies WHERE run IN (SELECT run FROM runs WHERE settled < ?)"
-        with self._mutex:
-            self._writer.push(Statement(sql, (before,)))
 
     def set_meta(self, key: str, value: bytes) -> None:
         """Queues a small fact about this store, for instance a worker's last offer, to be read with `meta`."""

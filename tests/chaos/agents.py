@@ -1,7 +1,7 @@
 """The agents of the chaos graph, as a module for --agents: they log each execution to a file before and after what they do."""
 
 AGENTS = '''
-import asyncio, os, signal
+import asyncio, hashlib, os, signal
 from graphferry import agent
 
 
@@ -30,6 +30,20 @@ async def song(context):
         context.stream(word)
         await asyncio.sleep(0.001)
     return "".join(words)
+
+
+@agent("bulkAgent", effect="none")
+async def bulk(context):
+    """A value that does not fit a record: a body, pulled by whoever reads it."""
+    say(context, "bulk")
+    return "".join(f"{number:7d}\\n" for number in range(context.params["size"] // 8))
+
+
+@agent("digestAgent", effect="none")
+async def digest(context):
+    """Small, and different if one byte of the large value is."""
+    say(context, "digest")
+    return hashlib.sha256(context.inputs["of"].encode()).hexdigest()
 
 
 @agent("deedAgent", effect="once")
@@ -63,6 +77,10 @@ nodes:
   sent: {{agent: deedAgent, params: {{log: {log}}}, place: edge, inputs: {{x: :paid}}}}
   c: {{agent: workAgent, params: {{log: {log}}}, place: cloud, inputs: {{x: :sent, y: :rows, z: :song}}}}
   d: {{agent: workAgent, params: {{log: {log}}}, place: edge, inputs: {{x: :c}}}}
-  end: {{agent: workAgent, params: {{log: {log}}}, place: cloud, isResult: true, inputs: {{x: :d, y: :paid}}}}
+  up: {{agent: bulkAgent, params: {{log: {log}, size: 150000}}, place: edge, inputs: {{x: :a}}}}
+  down: {{agent: bulkAgent, params: {{log: {log}, size: 400000}}, place: cloud, inputs: {{x: :a}}}}
+  there: {{agent: digestAgent, params: {{log: {log}}}, place: cloud, inputs: {{of: :up}}}}
+  here: {{agent: digestAgent, params: {{log: {log}}}, place: edge, inputs: {{of: :down}}}}
+  end: {{agent: workAgent, params: {{log: {log}}}, place: cloud, isResult: true, inputs: {{x: :d, y: :paid, z: [:there, :here]}}}}
 """
-"""Both sides by turns, a map across the cut, a stream, and two nodes with effects."""
+"""Both sides by turns, a map across the cut, a stream, two nodes with effects, and a large value in each direction."""
