@@ -65,3 +65,16 @@ def test_what_cannot_be_written_is_said_and_leaves_nothing(cli: CommandLine, tmp
     assert outcome.status != 0
     assert outcome.stderr.startswith("error: ")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_input_without_value_or_default_is_asked_for_before_anything_runs(cli: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "g.yaml").write_text(
+        "version: 0.5\ninputs: {topic: {}, size: {default: 1}, tone: null}\n"
+        "nodes: {a: {agent: copyAgent, inputs: {t: ':topic', s: ':size', o: ':tone'}, isResult: true}}\n"
+    )
+    outcome = cli("run", "g.yaml", "--json")
+    assert outcome.status == 2
+    assert "the graph wants values for topic, tone" in outcome.stderr
+    assert "--topic VALUE --tone VALUE" in outcome.stderr
+    assert cli("runs").stdout == "no runs yet\n"
+    assert cli("run", "g.yaml", "--progress", "quiet", "--topic", "x", "--set", "tone=null").status == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from graphs.environment import Environment
@@ -12,7 +12,7 @@ from graphs.errors import GraphInvalid, UsageError
 from graphs.load import load_file
 from graphs.values import Value
 
-__all__ = ["add_input_options", "given_inputs"]
+__all__ = ["add_input_options", "given_inputs", "require_inputs"]
 
 _PREFIX: Final = "input of the graph: "
 _JSON_TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
@@ -52,6 +52,18 @@ def given_inputs(args: Namespace, declared: Mapping[str, Any]) -> dict[str, Valu
             about = declared.get(name)
             values[name] = _typed(name, text, about.get("type") if isinstance(about, Mapping) else None)
     return values
+
+
+def require_inputs(declared: Mapping[str, Any], given: Collection[str]) -> None:
+    """Raises UsageError if an input that the graph declares has neither a value nor a default: such a run could only fail."""
+    missing = [
+        name for name, about in declared.items() if name not in given and not (isinstance(about, Mapping) and "default" in about)
+    ]
+    if missing:
+        words = " ".join(f"--{name} VALUE" for name in missing)
+        raise UsageError(
+            f"the graph wants {'a value' if len(missing) == 1 else 'values'} for {', '.join(missing)}", hint=f"Add {words}"
+        )
 
 
 def _typed(name: str, text: str, type_: Any) -> Value:

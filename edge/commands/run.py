@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from edge.commands.inputs import add_input_options, given_inputs
+from edge.commands.inputs import add_input_options, given_inputs, require_inputs
 from edge.commands.options import add_run_options, parse_sets, run_options
 from edge.commands.running import carry_out
 from edge.config import load_config
@@ -56,8 +56,9 @@ def main(args: Namespace, env: Environment) -> int:
 def _run(args: Namespace, env: Environment) -> int:
     config = load_config(env)
     document = load_graph(env.cwd / args.graph, file=args.graph)
-    declared = document.data.get("inputs") if isinstance(document.data, Mapping) else None
-    inject = {**parse_sets(args.set, env), **given_inputs(args, declared if isinstance(declared, Mapping) else {})}
+    written = document.data.get("inputs") if isinstance(document.data, Mapping) else None
+    declared = written if isinstance(written, Mapping) else {}
+    inject = {**parse_sets(args.set, env), **given_inputs(args, declared)}
     options = run_options(args, config, inject=inject)
     synchronous: Synchronous = "full" if args.durability == "node" else "normal"
     with (
@@ -67,6 +68,7 @@ def _run(args: Namespace, env: Environment) -> int:
         graph = Graph.of(
             document.data, _valid_agents(device, options.url), marks=document.marks, file=document.file, strict=options.strict
         )
+        require_inputs(declared, inject)
         return carry_out(
             run_graph(device, graph, options, name=Path(args.graph).name, source=None if document.loaded else document.text),
             device,
