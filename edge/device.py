@@ -65,11 +65,11 @@ def open_device(
         sweep_bodies(journal)
 
 
-def sweep_bodies(journal: Journal) -> int:
-    """Delete bodies that no run of this device needs any more, once a day at most; how many they were."""
+def sweep_bodies(journal: Journal, *, again: bool = False) -> int:
+    """Delete bodies that no run of this device needs any more, once a day at most unless `again`; how many they were."""
     now = time.time()
     stored = journal.meta(_SWEPT)
-    if not journal.body_files.folder.exists() or (stored is not None and now - decode(stored) < _DAY):
+    if not journal.body_files.folder.exists() or (stored is not None and not again and now - decode(stored) < _DAY):
         return 0
     try:
         journal.flush()

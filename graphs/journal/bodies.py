@@ -46,6 +46,7 @@ class BodyFiles:
         path = self._path(scope, name)
         with self._failing(path):
             if path.exists():
+                os.utime(path)  # whoever sweeps sees that somebody wants it again
                 return
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             fresh = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.new")

@@ -1,0 +1,102 @@
+"""`graphferry runs export`, `import` and `rm`: a run in a file of its own, back from one, and away."""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from edge.node_table import size
+from graphs.environment import Environment, ExitStatus
+from graphs.errors import UsageError
+from graphs.journal.ids import run_id_short, run_id_text
+
+if TYPE_CHECKING:
+    from graphs.journal import Journal
+
+__all__ = ["add_commands", "export", "remove", "take_in"]
+
+_OVER: Final = ("completed", "failed", "cancelled", "expired", "diverged")
+
+
+def add_commands(commands: Any) -> None:
+    """Adds the three to the commands of `graphferry runs`."""
+    out: ArgumentParser = commands.add_parser("export", help="write a run with all that belongs to it into one file")
+    out.add_argument("run", metavar="RUN", help="the run's id, or its beginning")
+    out.add_argument("-o", "--out", metavar="FILE", help="the file (RUN.gfrun); what is labelled private is in it, too")
+    into = commands.add_parser("import", help="take in such a file, if every hash in it holds")
+    into.add_argument("file", metavar="FILE")
+    away = commands.add_parser("rm", help="remove runs that are over, with their records and bodies")
+    away.add_argument("runs", metavar="RUN", nargs="+", help="the run's id, or its beginning")
+    away.add_argument("--force", action="store_true", help="also a run that is not over: what it did not finish is given up")
+
+
+def export(journal: Journal, args: Namespace, env: Environment) -> int:
+    """`runs export`. The file appears whole or not at all."""
+    from graphs.journal.archive import export_run
+
+    row = journal.run(args.run)
+    path = env.cwd / (args.out or f"{run_id_short(row.run)}.gfrun")
+    if path.exists():
+        raise UsageError(f"{path.name} is there already", hint="Name another file with --out.")
+    draft = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with open(draft, "xb", opener=_private) as out:
+            archived = export_run(journal, row.run, out)
+            out.flush()
+            os.fsync(out.fileno())
+        draft.rename(path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        draft.unlink(missing_ok=True)
+    env.stdout.write(f"{path.name}: run {run_id_text(row.run)}, {_what(archived)}\n")
+    return ExitStatus.COMPLETED
+
+
+def take_in(journal: Journal, args: Namespace, env: Environment) -> int:
+    """`runs import`."""
+    from graphs.journal.archive import import_run
+
+    path = env.cwd / args.file
+    try:
+        with path.open("rb") as source:
+            archived = import_run(journal, source)
+    except OSError as error:
+        raise UsageError(f"{args.file} cannot be read: {error.strerror or error}") from error
+    env.stdout.write(f"run {run_id_text(archived.run.run)} of {archived.run.name}: {_what(archived)}\n")
+    return ExitStatus.COMPLETED
+
+
+def remove(journal: Journal, args: Namespace, env: Environment) -> int:
+    """`runs rm`: all of the named, or none if one of them may not be removed."""
+    from edge.device import sweep_bodies
+
+    rows = {row.run: row for row in map(journal.run, args.runs)}
+    for row in rows.values():
+        text = run_id_text(row.run)
+        if row.role != "root":
+            raise UsageError(f"{text} is the part of a run that a worker ran; remove the run itself")
+        if row.status not in _OVER and not args.force:
+            raise UsageError(
+                f"run {text} is not over: it is {row.status}",
+                hint="End it first with `graphferry runs cancel`, which tells its worker, too; or say --force.",
+            )
+    for run in rows:
+        for each in (*(child.run for child in journal.children(run)), run):
+            journal.remove_run(each)
+        env.stdout.write(f"run {run_id_text(run)} is removed\n")
+    journal.flush(full=True)
+    sweep_bodies(journal, again=True)
+    return ExitStatus.COMPLETED
+
+
+def _what(archived: Any) -> str:
+    bodies = f", {size(archived.bodies)} of large values" if archived.bodies else ""
+    children = f", {archived.runs - 1} child runs" if archived.runs > 1 else ""
+    return f"{archived.records} records{children}{bodies}"
+
+
+def _private(path: str | Path, flags: int) -> int:
+    return os.open(path, flags, 0o600)

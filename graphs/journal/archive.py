@@ -1,0 +1,302 @@
+"""Archives: a run in one file, to keep, to move or to send; and back into a journal, only if every hash in it holds.
+
+    "graphferry run 1\\n", then a sequence of msgpack arrays, then the SHA-256 of all before it (32 bytes)
+
+    [0, {run, parent, role, graph, name, status, started, ended, exit_info}]   a run: the root first, then its child runs
+    [1, hash, body, source, file]                                              a graph that one of them begins with, or opens
+    [2, run, writer]                                                           a log begins,
+    [3, type, fields, tail, chk]                                               its records from 1 on, with the checksum of the chain
+    [4, run, scope, name, size, labels, crc]                                   a body that a run needs begins,
+    [5, bytes]                                                                 its bytes, piece by piece
+    [6]                                                                        the end
+
+What is labelled is in the file like everything else: whoever has the file has the run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import IO, Any, Final
+
+import msgpack
+
+from graphs.errors import JournalError, UsageError
+from graphs.journal.ids import run_id_text
+from graphs.journal.reader import BodyRow, RunRow, graph_address
+from graphs.journal.store import ENDINGS, Journal
+from graphs.records import Encoded, Frame, Submit, chain
+
+__all__ = ["Archived", "export_run", "import_run"]
+
+MAGIC: Final = b"graphferry run 1\n"
+_RUN, _GRAPH, _LOG, _RECORD, _BODY, _BYTES, _END = range(7)
+_BLOCK: Final = 1 << 20
+_MOST: Final = 1 << 28
+"""Bytes of one entry: no record and no graph has more."""
+
+
+@dataclass(slots=True)
+class Archived:
+    """What an archive has: its root run, and how many runs, records and bytes of bodies."""
+
+    run: RunRow
+    runs: int = 0
+    records: int = 0
+    bodies: int = 0
+    _writers: set[bytes] = field(default_factory=set)
+
+
+def export_run(journal: Journal, run: bytes, out: IO[bytes]) -> Archived:
+    """Write a root run with its child runs, graphs and bodies. What is queued is committed first. Blocks.
+
+    Raises UsageError if there is no such root run, JournalError where the journal is damaged, OSError.
+    """
+    journal.flush()
+    root = journal.run(run)
+    if root.role != "root":
+        raise UsageError(f"{run_id_text(run)} is the part of a run that a worker ran; export the run itself.")
+    archived = Archived(root)
+    writer = _Writer(out)
+    rows = [root, *journal.children(run)]
+    for row in rows:
+        writer.put(_RUN, {name: getattr(row, name) for name in _RUN_FIELDS})
+        archived.runs += 1
+    for address in _graphs(journal, rows):
+        graph = journal.graph(address)
+        if graph is not None:
+            writer.put(_GRAPH, graph.hash, graph.body, graph.source, graph.file)
+    for row in rows:
+        for head in journal.heads(row.run):
+            writer.put(_LOG, row.run, head.writer)
+            for entry in journal.entries(row.run, head.writer):
+                writer.put(_RECORD, entry.type, entry.fields, entry.tail, entry.chk)
+                archived.records += 1
+        for body in journal.bodies(row.run):
+            archived.bodies += _put_body(journal, row.run, body, writer)
+    writer.put(_END)
+    out.write(writer.hashed.digest())
+    return archived
+
+
+def import_run(journal: Journal, source: IO[bytes]) -> Archived:
+    """Take a run in. `source` can be read from any place. Blocks. Nothing is taken in unless all of it is sound.
+
+    Raises UsageError for a file that is none or is damaged, for a run that is here already, and for one that is not over and that another store
+    holds: going on with it here would make two holders of one run. JournalError if it cannot be written.
+    """
+    _check_digest(source)
+    try:
+        archived = _look_through(source)
+    except (TypeError, ValueError, IndexError, OverflowError) as error:
+        raise _damaged(f"an entry is none of its kind: {error}") from error
+    run = archived.run.run
+    text = run_id_text(run)
+    begun = f"importing {text}"
+    if journal.knows(run):
+        if journal.meta(begun) is None:
+            raise UsageError(f"run {text} is here already.")
+        for each in (run, *(child.run for child in journal.children(run))):  # an import that was cut off
+            journal.remove_run(each)
+        journal.flush()
+    if archived.run.status not in _OVER and journal.store_id not in archived._writers:
+        raise UsageError(
+            f"run {text} is not over and another device holds it: a copy that went on here would do its work twice.",
+            hint="Finish or cancel it there, and export it again.",
+        )
+    journal.set_meta(begun, b"")
+    _take_in(journal, source)
+    journal.drop_meta(begun)
+    journal.flush(full=True)
+    return archived
+
+
+_RUN_FIELDS: Final = ("run", "parent", "role", "graph", "name", "status", "started", "ended", "exit_info")
+_OVER: Final = ENDINGS - {"suspended"}
+
+
+class _Writer:
+    def __init__(self, out: IO[bytes]) -> None:
+        self._out = out
+        self.hashed = hashlib.sha256()
+        self._write(MAGIC)
+
+    def put(self, *entry: Any) -> None:
+        self._write(msgpack.packb(entry))
+
+    def _write(self, data: bytes) -> None:
+        self.hashed.update(data)
+        self._out.write(data)
+
+
+def _graphs(journal: Journal, rows: list[RunRow]) -> dict[bytes, None]:
+    """The hashes of the graphs that runs begin with or open on the way, in order."""
+    found: dict[bytes, None] = {}
+    for row in rows:
+        found[row.graph] = None
+        for logged in journal.records(row.run):
+            if isinstance(logged.record, (Submit, Frame)):
+                found[bytes(logged.record.graph)] = None
+    return found
+
+
+def _put_body(journal: Journal, run: bytes, body: BodyRow, writer: _Writer) -> int:
+    size, whole = journal.body_files.held(body.scope, body.name)
+    if not whole:  # it never came here: what it is made of is at the side that made it
+        return 0
+    writer.put(_BODY, run, body.scope, body.name, size, list(body.labels), body.crc)
+    for off in range(0, size, _BLOCK):
+        piece = journal.body_files.read(body.scope, body.name, off, min(_BLOCK, size - off))
+        if piece is None:
+            raise JournalError(f"the body {body.name.hex()} of run {run_id_text(run)} went away while it was read.")
+        writer.put(_BYTES, piece)
+    return size
+
+
+def _check_digest(source: IO[bytes]) -> None:
+    size = source.seek(0, os.SEEK_END)
+    source.seek(0)
+    hashed = hashlib.sha256()
+    left = size - 32
+    if left < len(MAGIC) or source.read(len(MAGIC)) != MAGIC:
+        raise UsageError("this is no file that `graphferry runs export` wrote, or one of a newer version.")
+    hashed.update(MAGIC)
+    left -= len(MAGIC)
+    while left and (block := source.read(min(_BLOCK, left))):
+        hashed.update(block)
+        left -= len(block)
+    if hashed.digest() != source.read(32):
+        raise _damaged("its checksum does not hold")
+
+
+def _entries(source: IO[bytes]) -> Iterator[list[Any]]:
+    source.seek(len(MAGIC))
+    unpacker = msgpack.Unpacker(source, max_buffer_size=_MOST, strict_map_key=True)
+    try:
+        for entry in unpacker:
+            kind = entry[0]
+            if kind == _END:
+                return
+            if kind not in range(_END):
+                raise ValueError(f"its kind is {kind!r}")
+            yield entry
+    except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
+        raise _damaged(f"an entry cannot be read: {error}") from error
+    raise _damaged("its end is missing")
+
+
+def _look_through(source: IO[bytes]) -> Archived:
+    """Check all that can be checked without writing."""
+    archived: Archived | None = None
+    runs: set[bytes] = set()
+    chk = 0
+    for kind, *rest in _entries(source):
+        if kind == _RUN:
+            row = _row(rest[0])
+            if archived is None:
+                archived = Archived(row)
+            if (row.role == "root") is not (not runs) or (runs and row.parent != archived.run.run):
+                raise _damaged("its runs do not belong together")
+            runs.add(row.run)
+            archived.runs += 1
+        elif archived is None:
+            raise _damaged("it does not begin with a run")
+        elif kind == _GRAPH:
+            if graph_address(rest[1]) != rest[0]:
+                raise _damaged("a graph is not what its hash says")
+        elif kind == _LOG:
+            if rest[0] not in runs or not isinstance(rest[1], bytes) or len(rest[1]) != 8:
+                raise _damaged("a log belongs to none of its runs")
+            chk = 0
+            if rest[0] == archived.run.run:
+                archived._writers.add(rest[1])
+        elif kind == _RECORD:
+            chk = chain(chk, rest[0], rest[2])
+            if chk != rest[3]:
+                raise _damaged("the checksum of a record does not hold")
+            archived.records += 1
+        elif kind == _BODY:
+            archived.bodies += rest[3]
+    if archived is None:
+        raise _damaged("it has no run")
+    return archived
+
+
+def _take_in(journal: Journal, source: IO[bytes]) -> None:
+    """Bodies first, which alone may still turn out wrong."""
+    for body in _bodies(journal, source):
+        if not journal.body_files.check(body.scope, body.name, body.size, body.crc):
+            raise _damaged("a body is not what its name says")
+    rows: list[RunRow] = []
+    pins: list[tuple[bytes, BodyRow]] = []
+    run = writer = b""
+    seq = 0
+    for kind, *rest in _entries(source):
+        if kind == _RUN:
+            row = _row(rest[0])
+            journal.create_run(
+                row.run, role=row.role, graph_hash=row.graph, name=row.name, started=row.started, parent=row.parent
+            )
+            rows.append(row)
+        elif kind == _GRAPH:
+            journal.put_graph(rest[0], rest[1], source=rest[2], file=rest[3])
+        elif kind == _LOG:
+            run, writer, seq = rest[0], rest[1], 0
+        elif kind == _RECORD:
+            seq += 1
+            encoded = Encoded(*rest[:3])
+            if writer == journal.store_id:
+                journal.append(run, encoded)
+            else:
+                journal.accept(run, writer, seq, encoded)
+        elif kind == _BODY:
+            pins.append((rest[0], _body(rest)))
+    for run, body in pins:
+        journal.pin_body(run, body.scope, body.name, body.size, own=False, labels=body.labels, crc=body.crc)
+    for row in rows:
+        status = row.status if row.status in ENDINGS else "suspended"
+        journal.finish_run(row.run, status, ended=row.ended or row.started, exit_info=row.exit_info)
+
+
+def _bodies(journal: Journal, source: IO[bytes]) -> Iterator[BodyRow]:
+    """Writes the bodies beside the journal; gives each that has come whole, to be checked."""
+    files = journal.body_files
+    body: BodyRow | None = None
+    off = 0
+    for kind, *rest in _entries(source):
+        if kind == _BODY:
+            if body is not None:
+                yield body
+            body, off = _body(rest), 0
+            if files.held(body.scope, body.name)[1]:
+                off = -1  # it is here
+        elif kind == _BYTES and body is not None and off >= 0:
+            files.write(body.scope, body.name, off, rest[0])
+            off += len(rest[0])
+    if body is not None:
+        yield body
+
+
+def _body(fields: list[Any]) -> BodyRow:
+    _, scope, name, size, labels, crc = fields
+    if not isinstance(name, bytes) or len(name) not in (16, 32) or not isinstance(scope, str) or not scope.isalnum():
+        raise _damaged("a body has no proper name")
+    return BodyRow(scope, name, size, tuple(labels), crc)
+
+
+def _row(fields: Any) -> RunRow:
+    try:
+        row = RunRow(**fields)
+    except TypeError as error:
+        raise _damaged("a run lacks what every run has") from error
+    if not isinstance(row.run, bytes) or len(row.run) != 16 or row.role not in ("root", "child"):
+        raise _damaged("a run has no proper id")
+    return row
+
+
+def _damaged(why: str) -> UsageError:
+    return UsageError(
+        f"the archive is damaged: {why}.", hint="Nothing of it was taken in. Export the run again, or copy the file again."
+    )

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from conftest import CommandLine
+from gates import AGENTS
+from workers import worker
+
+GRAPH = """\
+version: 0.5
+nodes:
+  big: {agent: bigAgent, place: edge, params: {bytes: 300000}}
+  far: {agent: copyAgent, place: cloud, inputs: {of: :big}}
+  end: {agent: lengthAgent, place: edge, isResult: true, inputs: {of: :far.of}}
+"""
+WAITING = "version: 0.5\nnodes:\n  far: {agent: copyAgent, place: cloud, isResult: true, inputs: {of: 1}}\n"
+
+
+@pytest.fixture
+def run(cli: CommandLine, own_home: Path, tmp_path: Path) -> str:
+    """A run that is over, with a large value and a child run."""
+    (tmp_path / "gate_agents.py").write_text(AGENTS, encoding="utf-8")
+    (tmp_path / "g.yaml").write_text(GRAPH, encoding="utf-8")
+    with worker(own_home) as served:
+        outcome = cli("run", "g.yaml", "--cloud", served.url, "--agents", "gate_agents.py", "--json")
+    assert outcome.status == 0, outcome.stderr
+    return str(json.loads(outcome.stdout)["run"])
+
+
+def test_a_run_goes_into_a_file_away_and_back(cli: CommandLine, run: str, tmp_path: Path, own_home: Path) -> None:
+    before = cli("runs", "show", run, "--json").stdout
+    outcome = cli("runs", "export", run, "--out", "kept.gfrun")
+    assert outcome.status == 0, outcome.stderr
+    assert "kept.gfrun: run " in outcome.stdout
+    assert "1 child runs" in outcome.stdout
+    assert stat.S_IMODE((tmp_path / "kept.gfrun").stat().st_mode) == 0o600
+    assert [each.name for each in tmp_path.iterdir() if "kept" in each.name] == ["kept.gfrun"]
+    assert "is there already" in cli("runs", "export", run, "--out", "kept.gfrun").stderr
+    assert "is here already" in cli("runs", "import", "kept.gfrun").stderr
+
+    assert cli("runs", "rm", run).status == 0
+    assert cli("runs").stdout == "no runs yet\n"
+    assert cli("runs", "import", "kept.gfrun").status == 0
+    assert cli("runs", "show", run, "--json").stdout == before
+
+
+def test_what_is_no_archive_is_told(cli: CommandLine, tmp_path: Path) -> None:
+    assert "cannot be read" in cli("runs", "import", "nothing.gfrun").stderr
+    (tmp_path / "letter.txt").write_text("Dear all")
+    outcome = cli("runs", "import", "letter.txt")
+    assert outcome.status == 2
+    assert "no file that `graphferry runs export` wrote" in outcome.stderr
+
+
+def test_a_run_that_is_not_over_is_removed_only_by_force(cli: CommandLine, own_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "g.yaml").write_text(WAITING, encoding="utf-8")
+    one, two = (json.loads(cli("run", "g.yaml", "--offline", "--json").stdout)["run"] for _ in range(2))
+    cli("runs", "cancel", two)
+    outcome = cli("runs", "rm", two, one)
+    assert outcome.status == 2
+    assert "is not over: it is suspended" in outcome.stderr
+    assert len(json.loads(cli("runs", "--json").stdout)) == 2, "all or none"
+    assert cli("runs", "rm", two, one, "--force").status == 0
+    assert cli("runs").stdout == "no runs yet\n"
