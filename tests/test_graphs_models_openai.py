@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from asking import KEY, USAGE, ask, refusing, streaming, with_server
+from asking import KEY, USAGE, ask, error_of, refusing, streaming, with_server
 from graphs.errors import (
+    ModelRefused,
     NodeError,
 )
 from graphs.models.conformance import check_model
@@ -162,3 +163,22 @@ def test_embeddings_that_are_none_are_refused(body: Any) -> None:
 def test_knowing_the_client_loads_nothing_heavy() -> None:
     program = "import sys, graphs.models.openai; assert not {'httpx', 'llama_cpp', 'numpy', 'rich'} & {*sys.modules}"
     subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[1])
+
+
+@pytest.mark.parametrize(("temperature", "again"), [(0, False), (0.7, True)])
+def test_an_answer_that_a_server_did_not_keep_to_its_schema_is_refused(temperature: float, again: bool) -> None:
+    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "integer", "maximum": 5}}}
+    error = error_of(streaming(chunk("6"), chunk(finish="stop"), "[DONE]"), ask(response_format=form, temperature=temperature))
+    assert isinstance(error, ModelRefused)
+    assert "outside its bounds" in error.message
+    assert (error.detail, error.retryable) == ({"answer": "6"}, again)
+
+    async def use(model: ServerModel, server: ModelServer) -> None:
+        assert (await model.generate(ask(response_format=form))).text == "6"
+
+    with_server(use, streaming(chunk("6"), chunk(finish="length"), "[DONE]"))
+
+    async def own(model: ServerModel, server: ModelServer) -> None:
+        assert (await model.generate(ask(response_format={"type": "own"}))).text == "6"
+
+    with_server(own, streaming(chunk("6"), chunk(finish="stop"), "[DONE]"))

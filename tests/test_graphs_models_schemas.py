@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from typing import Any
 
@@ -59,8 +60,17 @@ def test_values_are_held_to_their_schema(schema: dict[str, Any], fits: list[Any]
         ({"items": [{"dependentRequired": {}}]}, "/items/0/dependentRequired"),
         ({"not": {"unevaluatedItems": False}}, "/not/unevaluatedItems"),
         ({"additionalProperties": 5}, "/additionalProperties is no schema: 5"),
-        ({"minimum": "five"}, "/minimum is a number, not 'five'"),
-        ({"exclusiveMinimum": True}, "is a number, not True"),
+        ({"minimum": "five"}, "/minimum cannot be 'five'"),
+        ({"multipleOf": 0}, "/multipleOf cannot be 0"),
+        ({"maximum": math.inf}, "/maximum cannot be inf"),
+        ({"minLength": "2"}, "/minLength cannot be '2'"),
+        ({"items": {"required": "a"}}, "/items/required cannot be 'a'"),
+        ({"enum": 5}, "/enum cannot be 5"),
+        ({"type": ["string", 5]}, "/type cannot be"),
+        ({"properties": []}, "/properties cannot be"),
+        ({"anyOf": {}}, "/anyOf cannot be"),
+        ({"$ref": 5}, "/[$]ref cannot be 5"),
+        ({"exclusiveMinimum": True}, "cannot be True"),
     ],
 )
 def test_words_that_nobody_looks_at_are_refused(schema: dict[str, Any], says: str) -> None:
@@ -82,4 +92,6 @@ def test_an_answer_is_read_first() -> None:
     assert answer_misfit("[1]", {"type": "array"}) is None
     assert "no JSON" in (answer_misfit("[1", {}) or "")
     assert "no JSON" in (answer_misfit("1", {"$ref": "#"}) or "")
+    assert "no JSON" in (answer_misfit("1e999", {"multipleOf": 2}) or "")
+    assert "no JSON" in (answer_misfit("1", {"enum": 5}) or "")
     assert "leads nowhere" in (answer_misfit("1", {"$ref": "#/x"}) or "")

@@ -21,10 +21,9 @@ from graphs.models.answering import Answer
 from graphs.models.batching import Batch, Copy, Cut, Job, Move, Scheduler
 from graphs.models.embedding import Embedder
 from graphs.models.llama_api import Aborted, Broken, NoRoom
-from graphs.models.llama_grammar import schema_of
 from graphs.models.prompting import Prompt, Prompts, Refusal
 from graphs.models.sampling import Chooser, Stuck, Surety
-from graphs.models.schemas import answer_misfit
+from graphs.models.schemas import UNUSABLE, answer_misfit, schema_of
 from graphs.models.states import States
 from graphs.models.toolcalls import Tools, call_misfit, instructed, offered, read_calls
 
@@ -315,7 +314,7 @@ class Engine:
         if call is not None and writing.tools is not None:
             try:
                 calls = read_calls(call, writing.tools)
-            except ValueError:  # cut short by the limit or a stop string
+            except UNUSABLE:  # cut short by the limit or a stop string
                 self._show(writing, writing.answer.reveal())
             else:
                 finish = "tool_calls"

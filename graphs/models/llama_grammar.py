@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from graphs.models.number_rules import real_rule, whole_rule
-from graphs.models.schemas import bounds, require_understood
+from graphs.models.schemas import bounds, require_understood, schema_of
 from graphs.models.toolcalls import MOST_CALLS, Tools
 
-__all__ = ["MAX_RULES", "MAX_SCHEMA", "Grammars", "schema_of"]
+__all__ = ["MAX_RULES", "MAX_SCHEMA", "Grammars"]
 
 MAX_SCHEMA: Final = 64 * 1024
 """Characters a schema may have: grammars grow faster than schemas."""
@@ -82,24 +82,6 @@ class Grammars:
         converter.visit(schema if name else converter.resolve_refs(schema, "stdin"), name)
         rules: str = converter.format_grammar()
         return rules
-
-
-def schema_of(response_format: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """The schema asked for; None for any object, or any text. Raises ValueError if the form is not known."""
-    response_format = response_format or {}
-    kind = response_format.get("type", "text")
-    if kind == "text":
-        return None
-    if kind == "json_object":
-        schema = response_format.get("schema")
-    elif kind == "json_schema":
-        wrapped = response_format.get("json_schema")
-        schema = wrapped.get("schema", "none") if isinstance(wrapped, dict) else "none"
-    else:
-        raise ValueError(f"{kind!r} is not known; there are text, json_object and json_schema")
-    if schema is not None and not isinstance(schema, dict):
-        raise ValueError(f"its schema is a map, not {schema!r}")
-    return schema
 
 
 def _converter(library: Any) -> Any:

@@ -41,6 +41,7 @@ from graphs.models.openai_wire import (
     vectors_of,
 )
 from graphs.models.prompting import turns
+from graphs.models.schemas import answer_misfit, schema_of
 from graphs.models.servers import Server
 from graphs.models.sse import EventStream, SseError
 from graphs.secrets import Secrets
@@ -144,7 +145,20 @@ class ServerModel(Model):
                     raise
                 gone = min(max(1, 2 * gone), len(middle))
             else:
+                self._require_form(request, generation)
                 return replace(generation, dropped=len(request.messages) - len(asked.messages))
+
+    def _require_form(self, request: GenerationRequest, generation: Generation) -> None:
+        """Raises ModelRefused for a whole answer that is not as its schema demands: not every server keeps answers to one."""
+        if generation.finish_reason != "stop" or request.stop or generation.tool_calls:
+            return
+        with suppress(ValueError):  # a form of the server's own
+            schema = schema_of(request.response_format)
+            if schema is not None and (wrong := answer_misfit(generation.text, schema)):
+                message = f"model {self._info.name}: its answer is not as its schema demands: {wrong}."
+                error = ModelRefused(message, detail={"answer": generation.text})
+                error.retryable = request.temperature > 0 and request.seed is None
+                raise error
 
     async def _chat(self, request: GenerationRequest, on_token: OnToken | None, started: float) -> Generation:
         clock = asyncio.get_running_loop().time

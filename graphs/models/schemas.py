@@ -8,11 +8,12 @@ schemas that neither understands would be passed over in silence, so it is refus
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-__all__ = ["answer_misfit", "bounds", "misfit", "require_understood"]
+__all__ = ["UNUSABLE", "answer_misfit", "bounds", "misfit", "require_understood", "schema_of"]
 
 _DESCRIBING: Final = frozenset({
     "$schema", "$id", "$comment", "$anchor", "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "strict",
@@ -24,6 +25,10 @@ _DEMANDING: Final = frozenset({
     "type", "enum", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "pattern",
     "minItems", "maxItems", "uniqueItems", "required", "minProperties", "maxProperties", "$ref",
 })  # fmt: skip
+UNUSABLE: Final = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
+"""What looking at a value may end in where the schema is a stranger's: infinite numbers, references in circles."""
+
+_COUNTS: Final = frozenset({"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"})
 _BOUNDS: Final = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})
 _ONE: Final = ("items", "additionalProperties", "additionalItems", "not")
 _SEVERAL: Final = ("anyOf", "oneOf", "allOf", "prefixItems")
@@ -32,6 +37,24 @@ _NAMED: Final = ("properties", "$defs", "definitions")
 _TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
     "string": str, "integer": int, "number": (int, float), "boolean": bool, "array": list, "object": dict, "null": type(None),
 }  # fmt: skip
+
+
+def schema_of(response_format: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The schema asked for; None for any object, or any text. Raises ValueError if the form is not known."""
+    response_format = response_format or {}
+    kind = response_format.get("type", "text")
+    if kind == "text":
+        return None
+    if kind == "json_object":
+        schema = response_format.get("schema")
+    elif kind == "json_schema":
+        wrapped = response_format.get("json_schema")
+        schema = wrapped.get("schema", "none") if isinstance(wrapped, dict) else "none"
+    else:
+        raise ValueError(f"{kind!r} is not known; there are text, json_object and json_schema")
+    if schema is not None and not isinstance(schema, dict):
+        raise ValueError(f"its schema is a map, not {schema!r}")
+    return schema
 
 
 def require_understood(schema: Any, where: str = "") -> None:
@@ -45,23 +68,43 @@ def require_understood(schema: Any, where: str = "") -> None:
         if word in _NAMED and isinstance(part, Mapping):
             for name, each in part.items():
                 require_understood(each, f"{here}/{name}")
-        elif word in _SEVERAL or (word in _ONE and isinstance(part, list)):
-            for number, each in enumerate(part if isinstance(part, list) else ()):
+        elif isinstance(part, list) and word in (*_SEVERAL, "items"):
+            for number, each in enumerate(part):
                 require_understood(each, f"{here}/{number}")
         elif word in _ONE:
             require_understood(part, here)
-        elif word in _BOUNDS and (isinstance(part, bool) or not isinstance(part, (int, float))):
-            raise ValueError(f"{here} is a number, not {part!r}")
+        elif not _is_sound(word, part):
+            raise ValueError(f"{here} cannot be {part!r}")
         elif word not in _DESCRIBING and word not in _DEMANDING:
             raise ValueError(f"{here} is a word that answers are not held to; leave it out, or say it in the prompt")
+
+
+def _is_sound(word: str, part: Any) -> bool:
+    """Whether what stands at a word that demands something can be read."""
+    if word in _BOUNDS:
+        return (
+            isinstance(part, (int, float))
+            and not isinstance(part, bool)
+            and math.isfinite(part)
+            and (word != "multipleOf" or part > 0)
+        )
+    if word in _COUNTS:
+        return isinstance(part, int) and not isinstance(part, bool)
+    if word in ("required", "enum"):
+        return isinstance(part, list) and (word == "enum" or all(isinstance(name, str) for name in part))
+    if word == "type":
+        return all(isinstance(kind, str) for kind in (part if isinstance(part, list) else [part]))
+    if word in _NAMED or word in _SEVERAL:
+        return False  # as they can be read they were looked into already
+    return isinstance(part, str) if word in ("$ref", "pattern") else True
 
 
 def answer_misfit(text: str, schema: Mapping[str, Any]) -> str | None:
     """What of a whole answer in JSON is not as the schema demands; None if all is."""
     try:
         return misfit(json.loads(text), schema)
-    except (ValueError, RecursionError) as error:
-        return f"the answer is no JSON that can be looked at ({error})"
+    except UNUSABLE as error:
+        return f"the answer is no JSON that can be looked at ({type(error).__name__} {error})"
 
 
 def bounds(schema: Mapping[str, Any], *, whole: bool) -> tuple[Decimal | None, Decimal | None]:

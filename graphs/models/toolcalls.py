@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from graphs.models.schemas import misfit
+from graphs.models.schemas import UNUSABLE, misfit
 
 __all__ = ["MOST_CALLS", "Tools", "call_misfit", "instructed", "offered", "read_calls"]
 
@@ -107,7 +107,7 @@ def call_misfit(text: str, tools: Tools) -> str | None:
     """What is wrong with whole calls; None if nothing is."""
     try:
         read_calls(text, tools)
-    except (ValueError, RecursionError) as error:
+    except UNUSABLE as error:
         return str(error)
     return None
 
