@@ -28,7 +28,7 @@ Anonymous pages:                         452344.
 Pages stored in compressor:              400000.
 Pages occupied by compressor:            100000.
 """
-"""What macOS 14 says on a machine of 16 GB."""
+"""In the form of what macOS says on a machine of 16 GB."""
 
 
 def test_what_macos_says_of_its_pages_is_understood() -> None:
