@@ -53,9 +53,10 @@ def _message(error: BaseException, env: Environment, debug: bool) -> Iterator[st
     if isinstance(error, KeyboardInterrupt):
         yield "interrupted"
     elif isinstance(error, GraphInvalid):
+        from graphs.graph_files import text_of
         from graphs.problems import render
 
-        yield render(error.problems, _text_of(error.file, env), color=env.colour)
+        yield render(error.problems, text_of(error.file, env.cwd), color=env.colour)
     elif isinstance(error, GraphferryError):
         yield f"error: {error.message}"
         if error.hint:
@@ -66,14 +67,6 @@ def _message(error: BaseException, env: Environment, debug: bool) -> Iterator[st
         yield f"internal error: {type(error).__name__}: {error}"
         if not debug:
             yield "  this is a fault in graphferry; the same command with --debug shows where"
-
-
-def _text_of(file: str | None, env: Environment) -> str | None:
-    """The graph's text, so that its lines can be shown; the message does without it where it cannot be had."""
-    try:
-        return (env.cwd / file).read_text(encoding="utf-8") if file else None
-    except (OSError, ValueError):
-        return None
 
 
 def _only_one(error: BaseException) -> BaseException:

@@ -16,7 +16,7 @@ from graphs.load import Document, load_file
 from graphs.marks import Path as DocumentPath
 from graphs.values import Value
 
-__all__ = ["MAX_LOADED", "GraphLoader", "beside", "load_graph", "with_graphs"]
+__all__ = ["MAX_LOADED", "GraphLoader", "beside", "load_graph", "text_of", "with_graphs"]
 
 GraphLoader: TypeAlias = Callable[[Mapping[str, Value]], Any]
 """Gives the graph that a node's `graphLoader` ({fileName, option}) names, as data. Raises GraphInvalid, or OSError."""
@@ -106,3 +106,11 @@ class _Filling:
         marks = self.document.marks
         where = marks.where(path, key=True) if marks is not None else (0, 0, 0)
         self.problems.append(Problem(code, message, path, self.document.file, *where))
+
+
+def text_of(file: str | None, folder: Path) -> str | None:
+    """The graph's text, so that its lines can be shown; the message does without it where it cannot be had."""
+    try:
+        return (folder / file).read_text(encoding="utf-8") if file else None
+    except (OSError, ValueError):
+        return None

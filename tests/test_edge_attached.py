@@ -48,7 +48,7 @@ def executing(path: str) -> Event:
 def test_everything_that_was_said_is_known(journal: Journal) -> None:
     orders: list[Known] = [
         SUBMIT,
-        Frame("rows[1]/", OTHER, {"row": [9, 5], "rows[1]/known": [4, 6]}, {}),
+        Frame("rows[1]/", OTHER, {"row": [9, 5], "rows[1]/known": [4, 6]}, {"demand": ["late"]}),
         Input("here", State.COMPLETED, 1),
         Start("first", 1),
         Close("rows[1]/"),
@@ -58,6 +58,7 @@ def test_everything_that_was_said_is_known(journal: Journal) -> None:
     found = usable(journal, run)
     assert found is not None
     assert found.frames == {"": CUT, "rows[1]/": OTHER}
+    assert found.demand == {"": None, "rows[1]/": ["late"]}
     assert {"a b%2Fc", "here", "first", "third", "rows[1]/row", "rows[1]/known"} <= found.told
     assert "row" not in found.told, "that would be a node of the root graph"
     assert (found.ordered, found.closed, found.given_up, found.in_flight) == ({"first"}, {"rows[1]/"}, {"rows[2]/"}, {"second"})

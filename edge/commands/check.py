@@ -1,4 +1,4 @@
-"""`graphferry check GRAPH`: report every problem of a graph, each with its line; run nothing."""
+"""`graphferry check GRAPH...`: report every problem of graphs, each with its line; run nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import GraphInvalid, Problem
-from graphs.graph_files import load_graph
+from graphs.graph_files import load_graph, text_of
 from graphs.loadagents import known_agents
 from graphs.spec import Graph
 
@@ -16,7 +16,7 @@ __all__ = ["add_arguments", "main"]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("graph", metavar="GRAPH", help="the graph's file, YAML or JSON")
+    parser.add_argument("graph", metavar="GRAPH", nargs="+", help="a graph's file, YAML or JSON; may be several")
     parser.add_argument(
         "--agents", action="append", default=[], metavar="MODULE", help="a module with agents of your own; may be repeated"
     )
@@ -29,30 +29,42 @@ def add_arguments(parser: ArgumentParser) -> None:
 def main(args: Namespace, env: Environment) -> int:
     from graphs.problems import as_data, render
 
-    document = None
-    try:
-        document = load_graph(env.cwd / args.graph, file=args.graph)
-        graph = Graph.of(
-            document.data,
-            set(known_agents(args.agents, folder=env.cwd)),
-            marks=document.marks,
-            file=document.file,
-            strict=args.strict,
-        )
-        problems = graph.warnings
-    except GraphInvalid as error:
-        problems = error.problems
-    bad = any(not problem.warning for problem in problems)
+    agents = set(known_agents(args.agents, folder=env.cwd))
+    found: list[Problem] = []
+    bad = False
+    for name in args.graph:
+        problems, text, nodes = _checked(name, agents, env, strict=args.strict)
+        wrong = any(not problem.warning for problem in problems)
+        bad = bad or wrong
+        found += problems
+        if args.json:
+            continue
+        if problems:
+            env.stderr.write(render(problems, text, color=env.colour) + "\n")
+        if not wrong:
+            env.stdout.write(f"{name}: {_several(nodes, 'node')}, {_count(problems)}\n")
     if args.json:
-        env.stdout.write(
-            json.dumps({"status": "invalid" if bad else "valid", "problems": as_data(problems)}, ensure_ascii=False) + "\n"
-        )
-    elif problems:
-        env.stderr.write(render(problems, document.text if document else None, color=env.colour))
-    if not bad and not args.json:
-        env.stdout.write(f"{args.graph}: {len(document.data['nodes']) if document else 0} nodes, {_count(problems)}\n")
+        told = {"status": "invalid" if bad else "valid", "problems": as_data(found)}
+        env.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
     return ExitStatus.USAGE if bad else ExitStatus.COMPLETED
 
 
+def _checked(name: str, agents: set[str], env: Environment, *, strict: bool) -> tuple[Sequence[Problem], str | None, int]:
+    """A file's problems, the text that their lines are in where it can be read, and how many nodes there are."""
+    try:
+        document = load_graph(env.cwd / name, file=name)
+    except GraphInvalid as error:
+        return error.problems, text_of(name, env.cwd), 0
+    try:
+        graph = Graph.of(document.data, agents, marks=document.marks, file=document.file, strict=strict)
+    except GraphInvalid as error:
+        return error.problems, document.text, 0
+    return graph.warnings, document.text, len(document.data["nodes"])
+
+
 def _count(warnings: Sequence[Problem]) -> str:
-    return "no problems" if not warnings else f"{len(warnings)} warning{'' if len(warnings) == 1 else 's'}"
+    return "no problems" if not warnings else _several(len(warnings), "warning")
+
+
+def _several(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"

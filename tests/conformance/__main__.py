@@ -11,7 +11,7 @@ from tests.conformance.harness import verdict
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.conformance")
-    parser.add_argument("folder", type=Path, metavar="DIR", nargs="?", default=Path(__file__).parent / "cases")
+    parser.add_argument("folder", type=Path, metavar="DIR", nargs="?", default=Path(__file__).parent)
     parser.add_argument("--place", choices=("edge", "cloud", "random"), default="edge", help="where computed nodes run")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the random placement")
     parser.add_argument("--only", metavar="ID", help="one case")

@@ -1,0 +1,47 @@
+"""`graphferry check`: all problems of one graph or several, with the lines they are in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from conftest import CommandLine
+
+GOOD = "version: 0.5\nnodes:\n  a: {agent: copyAgent, inputs: {x: 1}}\n"
+BAD = "version: 0.5\nnodes:\n  a: {agent: copyAgent, inputs: {x: :b}}\n"
+OPEN = "version: 0.5\nnodes: {\n"
+
+
+def write(folder: Path, **texts: str) -> None:
+    for name, text in texts.items():
+        (folder / f"{name}.yaml").write_text(text)
+
+
+def test_a_good_graph_is_named_with_its_nodes(cli: CommandLine, tmp_path: Path) -> None:
+    write(tmp_path, good=GOOD)
+    outcome = cli("check", "good.yaml")
+    assert (outcome.status, outcome.stdout, outcome.stderr) == (0, "good.yaml: 1 node, no problems\n", "")
+
+
+def test_each_of_several_graphs_has_its_report(cli: CommandLine, tmp_path: Path) -> None:
+    write(tmp_path, good=GOOD, bad=BAD, open=OPEN)
+    outcome = cli("check", "bad.yaml", "good.yaml", "open.yaml")
+    assert outcome.status == 2
+    assert outcome.stdout == "good.yaml: 1 node, no problems\n"
+    assert outcome.stderr.count("1 problem. Nothing was run.\n") == 2
+    assert "--> bad.yaml:3:" in outcome.stderr
+    assert "--> open.yaml:3:1" in outcome.stderr
+
+
+def test_a_text_that_is_no_yaml_is_shown_where_it_breaks(cli: CommandLine, tmp_path: Path) -> None:
+    write(tmp_path, tabs="version: 0.5\nnodes:\n\ta: 1\n")
+    assert "3 |  a: 1" in cli("check", "tabs.yaml").stderr
+
+
+def test_for_programs_there_is_one_object_that_names_the_files(cli: CommandLine, tmp_path: Path) -> None:
+    write(tmp_path, good=GOOD, bad=BAD, open=OPEN)
+    outcome = cli("check", "bad.yaml", "good.yaml", "open.yaml", "--json")
+    told = json.loads(outcome.stdout)
+    assert (outcome.status, told["status"]) == (2, "invalid")
+    assert [problem["file"] for problem in told["problems"]] == ["bad.yaml", "open.yaml"]
+    assert json.loads(cli("check", "good.yaml", "--json").stdout) == {"status": "valid", "problems": []}
