@@ -157,6 +157,7 @@ class Conn:
             state.fail(RemoteProtocolError("TIMEOUT", "the peer is silent"))
         if connection.drain_at is not None and now >= connection.drain_at:
             connection.closing = 4503
+            connection.move("drained")
         for run in state.runs.values():
             if run.parked is not None and now >= run.parked:
                 run.parked = None
@@ -375,6 +376,7 @@ class Conn:
         if state.connection is not None:
             state.connection.outbox.control(GoAway(reason, drain_ms, retry_ms))
             state.connection.drain_at = now + drain_ms
+            state.connection.move("drain")
 
 
 def _pieces(token: Value) -> Sequence[Value]:

@@ -21,6 +21,7 @@ from protocol.log import InLog, OutLog, Run
 from protocol.messages import Fault, Hash, Message, RunId, StoreId
 from protocol.outbox import Outbox
 from protocol.shelf import Shelf
+from protocol.states import HEARD, Phase, after
 from protocol.store import Effect, Keep, LogHead, Snapshot, Trim
 
 __all__ = ["Connection", "State"]
@@ -37,6 +38,10 @@ class Connection:
         """The peer's aliases of logs that are taken."""
         self.announced = 0
         """The peer's last alias: records of one up to here that is not in `aliases` are dropped."""
+        self.role = config.role
+        self.phase = Phase.OPENING
+        self.hears = HEARD[config.role, Phase.OPENING]
+        """The kinds of messages that may come now."""
         self.greeted = False
         """Whether HELLO (on a worker) or WELCOME (on a device) was received."""
         self.going_away = False
@@ -48,6 +53,12 @@ class Connection:
         """When chunks of bodies were last looked for."""
         self.offered_at: int | None = None
         self.drain_at: int | None = None
+
+    def move(self, event: str) -> None:
+        """Something happened that the table of connections names."""
+        self.phase = after(self.role, self.phase, event)
+        self.hears = HEARD[self.role, self.phase]
+        self.greeted = self.greeted or self.phase is Phase.OPEN
 
 
 class _Staged(NamedTuple):
@@ -211,6 +222,7 @@ class State:
         self.events.append(Faulted(error.fault, error.text, True, error.close, about))
         if error.close is not None and self.connection.closing is None:
             self.connection.closing = error.close
+            self.connection.move("fault")
 
     def drain_events(self) -> list[Event]:
         """What happened since the last call."""

@@ -215,6 +215,13 @@ def test_every_agent_is_in_the_catalogue() -> None:
     assert [name for name in standard() if f"`{name}`" not in text] == []
 
 
+def test_the_states_of_the_link_are_those_of_the_session() -> None:
+    """When this fails: make vectors."""
+    tool: dict[str, Any] = runpy.run_path(str(ROOT / "tools" / "states_doc.py"))
+    document = tool["DOCUMENT"].read_text(encoding="utf-8")
+    assert document == tool["with_states"](document)
+
+
 def test_the_catalogue_is_what_the_registry_says() -> None:
     """When this fails: python tools/agents_doc.py."""
     tool: dict[str, Any] = runpy.run_path(str(ROOT / "tools" / "agents_doc.py"))

@@ -15,6 +15,7 @@ from protocol.codec import Limits
 from protocol.errors import LocalProtocolError
 from protocol.events import Acked, DeltaSeen, Diverged, Faulted, Got
 from protocol.messages import RunId
+from protocol.states import RunPhase, reachable, run_phase
 from wire.memory_store import MemoryStore
 from wire.pair import DEVICE, STORES, WORKER, Pair, Side
 
@@ -39,6 +40,8 @@ class Strict(RuleBasedStateMachine):
         self.read = {DEVICE: 0, WORKER: 0}
         self.shown: dict[tuple[RunId, int], str] = {}
         self.newest: dict[RunId, int] = {}
+        self.phases: dict[tuple[object, RunId], RunPhase] = {}
+        """Where each run was, by the session; one that was made anew after a crash begins anew."""
 
     # -- work
 
@@ -256,6 +259,15 @@ class Strict(RuleBasedStateMachine):
         assert self.spoken[key].startswith(self.shown[key]), "I7: text the attempt never said"
 
     # -- invariants
+
+    @invariant()
+    def runs_move_as_the_table_says(self) -> None:
+        for side in (self.pair.device, self.pair.worker):
+            role = side.conn._state.config.role
+            for run in side.conn._state.runs.values():
+                before = self.phases.get((side.conn, run.id), RunPhase.WAITING)
+                now = self.phases[side.conn, run.id] = run_phase(run)
+                assert now in reachable(role, before), f"a {role.value}'s run moved from {before.value} to {now.value}"
 
     @invariant()
     def durable_records_never_change(self) -> None:
