@@ -184,6 +184,11 @@ class Conn:
         """How many of them are durable."""
         return self._state.durable
 
+    @property
+    def unwritten(self) -> int:
+        """How many bytes of the peer's records wait to be durable: who reads for the session pauses when they are many."""
+        return self._state.unwritten
+
     def unknown(self, runs: Collection[RunId]) -> set[RunId]:
         """Those of the runs of a HELLO that this session does not hold in memory: look them up in the store and call `learn` first."""
         return {run for run in runs if run not in self._state.runs}

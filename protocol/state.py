@@ -15,7 +15,7 @@ from protocol.bodies import Gives, Wants
 from protocol.codec import LOWEST_LIMITS
 from protocol.config import Config, Role
 from protocol.errors import RemoteProtocolError
-from protocol.events import Diverged, Event, Faulted, Got
+from protocol.events import Diverged, Event, Faulted, Got, NeedRecords
 from protocol.liveness import Liveness
 from protocol.log import InLog, OutLog, Run
 from protocol.messages import Fault, Hash, Message, RunId, StoreId
@@ -93,6 +93,8 @@ class State:
         self.staged = 0
         self.durable = 0
         """How many effects were ever asked for, and how many of them are durable."""
+        self.unwritten = 0
+        """Bytes of the peer's records that are not durable yet."""
         self._staged: list[_Staged] = []
         self._taken: deque[_Staged] = deque()
         self.learn(snapshot)
@@ -136,6 +138,8 @@ class State:
     def stage(self, effect: Effect, run: Run, record: Record | None = None) -> None:
         """Ask for this to be made durable."""
         self.staged += 1
+        if record is not None:
+            self.unwritten += len(effect.record.tail)  # type: ignore[union-attr]
         self._staged.append(_Staged(effect, run, record))
 
     def take(self) -> list[Effect]:
@@ -162,7 +166,9 @@ class State:
                 into = run.into
                 assert into is not None
                 into.durable = effect.seq
-                into.undurable -= len(effect.record.tail)
+                size = len(effect.record.tail)
+                into.undurable -= size
+                self.unwritten -= size
                 if connection is not None:
                     connection.outbox.acknowledge(into)
                 events.append(Got(run.id, effect.writer, effect.seq, record))
@@ -182,6 +188,8 @@ class State:
             if not self.is_device or out.offered or connection.going_away:
                 return
             run.live = True
+        if (missing := out.lacks()) is not None:
+            self.events.append(NeedRecords(run.id, out.writer, *missing))
         connection.outbox.records(out)
 
     def resume(self, run: Run) -> None:

@@ -14,6 +14,7 @@ from graphs.records import Close, Encoded, End, Error, Event, Record, Result, St
 from protocol.codec import Limits
 from protocol.errors import LocalProtocolError
 from protocol.events import Acked, DeltaSeen, Diverged, Faulted, Got
+from protocol.log import Run
 from protocol.messages import RunId
 from protocol.states import RunPhase, reachable, run_phase
 from wire.memory_store import MemoryStore
@@ -40,8 +41,8 @@ class Strict(RuleBasedStateMachine):
         self.read = {DEVICE: 0, WORKER: 0}
         self.shown: dict[tuple[RunId, int], str] = {}
         self.newest: dict[RunId, int] = {}
-        self.phases: dict[tuple[object, RunId], RunPhase] = {}
-        """Where each run was, by the session; one that was made anew after a crash begins anew."""
+        self.phases: dict[Run, RunPhase] = {}
+        """Where each run was; one that a session forgot, or lost in a crash, and learnt anew begins anew."""
 
     # -- work
 
@@ -265,8 +266,8 @@ class Strict(RuleBasedStateMachine):
         for side in (self.pair.device, self.pair.worker):
             role = side.conn._state.config.role
             for run in side.conn._state.runs.values():
-                before = self.phases.get((side.conn, run.id), RunPhase.WAITING)
-                now = self.phases[side.conn, run.id] = run_phase(run)
+                before = self.phases.get(run, RunPhase.WAITING)
+                now = self.phases[run] = run_phase(run)
                 assert now in reachable(role, before), f"a {role.value}'s run moved from {before.value} to {now.value}"
 
     @invariant()
