@@ -72,8 +72,9 @@ conformance: env ## run every conformance case on the device, at a worker, and c
 	@for place in edge cloud; do $(BIN)/python -m tests.conformance --place $$place || exit 1; done
 	@for seed in $$(seq 1 $(SEEDS)); do $(BIN)/python -m tests.conformance --place random --seed $$seed || exit 1; done
 
-vectors: env ## write the link's test vectors anew, from tests/wire
+vectors: env ## write the link's test vectors anew, from tests/wire, and its states in docs/protocol.md
 	@PYTHONPATH=tests $(BIN)/python -m wire.vectors
+	@$(BIN)/python tools/states_doc.py
 
 SECONDS_OF_FUZZ ?= 60
 fuzz-link: env ## attack the link's core with a coverage-guided fuzzer, for $(SECONDS_OF_FUZZ) seconds

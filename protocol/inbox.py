@@ -98,35 +98,32 @@ class Inbox:
         """Take in one message. Raises RemoteProtocolError."""
         if connection.outbox.answering > MAX_ANSWERS:
             raise RemoteProtocolError("LIMIT_CONTROL", f"{MAX_ANSWERS:,} bytes of answers wait to be read")
-        if isinstance(message, Entry):
-            if not connection.greeted:
-                self._too_early(message)
-            self._entry(connection, message)
-            return
         kind = type(message)
+        if kind not in connection.hears:
+            self._out_of_place(connection, kind)
+        if kind is Entry:
+            self._entry(connection, message)  # type: ignore[arg-type]
+        else:
+            self._handlers[kind](connection, now, message)
+
+    def _out_of_place(self, connection: Connection, kind: type[Any]) -> NoReturn:
         if _DIRECTIONS.get(kind) is self._foreign:
             raise RemoteProtocolError("PROTOCOL_ORDER", f"{kind.__name__} goes the other way")
-        if not connection.greeted and kind not in (Hello, Welcome, Fault, GoAway):
-            self._too_early(message)
-        self._handlers[kind](connection, now, message)
-
-    def _too_early(self, message: Message) -> NoReturn:
-        raise RemoteProtocolError("PROTOCOL_HANDSHAKE", f"{type(message).__name__} came before the handshake")
+        when = "came a second time" if connection.greeted else "came before the handshake"
+        raise RemoteProtocolError("PROTOCOL_HANDSHAKE", f"{kind.__name__} {when}")
 
     # -- handshake
 
     def _hello(self, connection: Connection, _now: int, message: Hello) -> None:
         state = self._state
         hello = DeviceHello.read(message)
-        if connection.greeted:
-            raise RemoteProtocolError("PROTOCOL_HANDSHAKE", "a second HELLO")
         if hello.device != state.config.device or hello.conn != connection.number:
             raise RemoteProtocolError("AUTH_FORBIDDEN", "this HELLO is for another device's session")
         if len(hello.logs) > MAX_STATEMENTS:
             raise RemoteProtocolError("PROTOCOL_HANDSHAKE", f"more than {MAX_STATEMENTS:,} logs in one HELLO")
         agreed = agree(hello.versions, hello.caps, hello.limits, state.config.caps, state.config.limits)
         connection.outbox.limits = agreed.limits
-        connection.greeted = True
+        connection.move("HELLO")
         state.peer = hello.store
         answers = self._answer(hello.logs)
         welcome = WorkerWelcome(
@@ -183,12 +180,10 @@ class Inbox:
     def _welcome(self, connection: Connection, _now: int, message: Welcome) -> None:
         state = self._state
         welcome = WorkerWelcome.read(message)
-        if connection.greeted:
-            raise RemoteProtocolError("PROTOCOL_HANDSHAKE", "a second WELCOME")
         agreed = agree((welcome.version, welcome.version), welcome.caps, welcome.limits, state.config.caps, state.config.limits)
         connection.outbox.limits = agreed.limits
         connection.liveness.agreed(welcome.hb_ms)
-        connection.greeted = True
+        connection.move("WELCOME")
         if state.peer is not None and state.peer != welcome.store:
             self._store_changed()
         state.peer = welcome.store
@@ -386,6 +381,7 @@ class Inbox:
 
     def _go_away(self, connection: Connection, _now: int, message: GoAway) -> None:
         connection.going_away = True
+        connection.move("GOAWAY")
         self._state.events.append(GoingAway(*message))
 
     def _offer(self, _connection: Connection, _now: int, message: Offer) -> None:

@@ -32,10 +32,12 @@ if TYPE_CHECKING:
 
     Socket: TypeAlias = ClientConnection | ServerConnection
 
-__all__ = ["Link", "send_last"]
+__all__ = ["MAX_UNWRITTEN", "Link", "send_last"]
 
 _TEXT_MESSAGE: Final = 1003
 _INTERNAL: Final = 1011
+MAX_UNWRITTEN: Final = 2 << 20
+"""Bytes of records that came and are not durable yet, above which nothing more is read."""
 _UNSENT: Final = 64 * 1024
 """Bytes that the system takes before it has sent the last ones."""
 
@@ -210,6 +212,10 @@ class Link:
                     await socket.close(_TEXT_MESSAGE, "binary messages only")
                 else:
                     self._take(packet, number)
+                    if self._conn.unwritten > MAX_UNWRITTEN:  # the disk is slower than the peer: its socket fills up
+                        await self.durable()
+        except JournalError as error:
+            return Closed(_INTERNAL, error.message)
         except ConnectionClosed as error:
             end = error.rcvd or error.sent
             return Closed(end.code, end.reason) if end is not None else Closed(0, "the connection was lost")

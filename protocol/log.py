@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from graphs.records import Encoded, chain
 from protocol.codec import Limits
@@ -17,6 +18,13 @@ from protocol.store import LogHead
 from protocol.streams import Streams, Texts
 
 __all__ = ["InLog", "OutLog", "Run"]
+
+
+KEPT: Final = 2_048
+KEPT_BYTES: Final = 8 << 20
+"""Records of a log, and their bytes, that memory holds for a peer that does not take them: two windows. The rest waits in the store."""
+_PAGE: Final = 256
+"""Records read from the store at once."""
 
 
 class _Log:
@@ -47,11 +55,13 @@ class _Log:
 class OutLog(_Log):
     """A log this side writes."""
 
-    __slots__ = ("_records", "acked", "flying", "offered", "sent", "streams", "wanting")
+    __slots__ = ("_records", "_size", "acked", "flying", "offered", "sent", "streams", "wanting")
 
     def __init__(self, run: RunId, writer: StoreId, head: LogHead | None = None) -> None:
         super().__init__(run, writer, head)
         self._records: list[Encoded] = []
+        """Those that follow `acked`, as many as may be kept; the others are read from the store when it is their turn."""
+        self._size = 0
         self.acked = 0
         self.sent = 0
         self.flying = 0
@@ -59,36 +69,43 @@ class OutLog(_Log):
         self.offered = head is not None
         """Whether the peer may know this log: it was sent once, or an earlier process may have."""
         self.wanting = False
-        """Whether older records are being read from the store."""
+        """Whether records are being read from the store."""
         self.streams = Streams()
-
-    @property
-    def _base(self) -> int:
-        """Records up to here are not in memory."""
-        return self.last - len(self._records)
 
     def append(self, record: Encoded) -> int:
         """Add a record; its sequence number."""
-        self.chks.append(chain(self.chks[-1], record.type, record.tail))
-        self._records.append(record)
-        return len(self.chks) - 1
+        records, chks = self._records, self.chks
+        if self.acked + len(records) == len(chks) - 1 and len(records) < KEPT and self._size < KEPT_BYTES:
+            records.append(record)
+            self._size += len(record.tail)
+        chks.append(chain(chks[-1], record.type, record.tail))
+        return len(chks) - 1
 
-    def resume(self, have: int) -> tuple[int, int] | None:
-        """The peer holds `have` records durably. Returns the range (after, upto) that must be read from the store before sending goes on."""
-        base = self._base
-        if have > base:
-            del self._records[: have - base]
+    def resume(self, have: int) -> None:
+        """The peer holds `have` records durably: sending goes on from there."""
+        if self.acked <= have:
+            self._drop(have - self.acked)
+        else:
+            self._drop(len(self._records))
         self.acked = self.sent = have
         self.flying = 0
-        self.wanting = have < base
+        self.wanting = False
         self.streams.closing.clear()  # what ended while nobody listened is told by its record alone
-        return (have, base) if self.wanting else None
+
+    def lacks(self) -> tuple[int, int] | None:
+        """The range (after, upto) that must be read from the store before sending goes on, if there is one; it is told once."""
+        held = self.acked + len(self._records)
+        if self.wanting or self.sent < held or held >= self.durable:
+            return None
+        self.wanting = True
+        return held, min(self.durable, held + _PAGE)
 
     def supply(self, after: int, records: Sequence[Encoded]) -> bool:
-        """Put older records back. Returns whether they were the ones awaited."""
-        if not self.wanting or after != self.acked or after + len(records) != self._base:
+        """Put records back. Returns whether they were the ones awaited."""
+        if not self.wanting or after != self.acked + len(self._records):
             return False
-        self._records[:0] = records
+        self._records += records
+        self._size += sum(len(record.tail) for record in records)
         self.wanting = False
         return True
 
@@ -98,17 +115,22 @@ class OutLog(_Log):
             raise RemoteProtocolError("PROTOCOL_ACK", f"record {seq} was acknowledged, {self.sent} were sent")
         if seq <= self.acked:
             return False
-        done = seq - self.acked
-        self.flying -= sum(len(record.tail) for record in self._records[:done])
-        del self._records[:done]
+        self.flying -= self._drop(seq - self.acked)
         self.acked = seq
         return True
+
+    def _drop(self, count: int) -> int:
+        """Forget the first so many records; their bytes."""
+        size = sum(len(record.tail) for record in self._records[:count])
+        del self._records[:count]
+        self._size -= size
+        return size
 
     def sendable(self, limits: Limits) -> bool:
         """Whether the next record may go now: durable, in memory, inside the window."""
         return (
             self.sent < self.durable
-            and not self.wanting
+            and self.sent < self.acked + len(self._records)
             and self.sent - self.acked < limits.window
             and (not self.flying or self.flying + len(self._records[self.sent - self.acked].tail) <= limits.window_bytes)
         )

@@ -30,10 +30,11 @@ def hear(run: Run, said: Statement, own: StoreId) -> Heard:
         out = run.out
         if out is None or said.have > out.durable or out.contradicts(said.have, said.chk):
             return Heard(diverged=True)
-        missing = out.resume(said.have)
+        out.resume(said.have)
         for start, count in said.shown:
             if (stream := out.streams.by_start.get(start)) is not None:
                 stream.rewind(count)
+        missing = out.lacks()
         return Heard(need=NeedRecords(run.id, own, *missing) if missing else None)
     into = run.into
     if into is not None and into.writer == said.writer:

@@ -157,6 +157,7 @@ class Conn:
             state.fail(RemoteProtocolError("TIMEOUT", "the peer is silent"))
         if connection.drain_at is not None and now >= connection.drain_at:
             connection.closing = 4503
+            connection.move("drained")
         for run in state.runs.values():
             if run.parked is not None and now >= run.parked:
                 run.parked = None
@@ -182,6 +183,11 @@ class Conn:
     def durable(self) -> int:
         """How many of them are durable."""
         return self._state.durable
+
+    @property
+    def unwritten(self) -> int:
+        """How many bytes of the peer's records wait to be durable: who reads for the session pauses when they are many."""
+        return self._state.unwritten
 
     def unknown(self, runs: Collection[RunId]) -> set[RunId]:
         """Those of the runs of a HELLO that this session does not hold in memory: look them up in the store and call `learn` first."""
@@ -375,6 +381,7 @@ class Conn:
         if state.connection is not None:
             state.connection.outbox.control(GoAway(reason, drain_ms, retry_ms))
             state.connection.drain_at = now + drain_ms
+            state.connection.move("drain")
 
 
 def _pieces(token: Value) -> Sequence[Value]:

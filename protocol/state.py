@@ -15,12 +15,13 @@ from protocol.bodies import Gives, Wants
 from protocol.codec import LOWEST_LIMITS
 from protocol.config import Config, Role
 from protocol.errors import RemoteProtocolError
-from protocol.events import Diverged, Event, Faulted, Got
+from protocol.events import Diverged, Event, Faulted, Got, NeedRecords
 from protocol.liveness import Liveness
 from protocol.log import InLog, OutLog, Run
 from protocol.messages import Fault, Hash, Message, RunId, StoreId
 from protocol.outbox import Outbox
 from protocol.shelf import Shelf
+from protocol.states import HEARD, Phase, after
 from protocol.store import Effect, Keep, LogHead, Snapshot, Trim
 
 __all__ = ["Connection", "State"]
@@ -37,6 +38,10 @@ class Connection:
         """The peer's aliases of logs that are taken."""
         self.announced = 0
         """The peer's last alias: records of one up to here that is not in `aliases` are dropped."""
+        self.role = config.role
+        self.phase = Phase.OPENING
+        self.hears = HEARD[config.role, Phase.OPENING]
+        """The kinds of messages that may come now."""
         self.greeted = False
         """Whether HELLO (on a worker) or WELCOME (on a device) was received."""
         self.going_away = False
@@ -48,6 +53,12 @@ class Connection:
         """When chunks of bodies were last looked for."""
         self.offered_at: int | None = None
         self.drain_at: int | None = None
+
+    def move(self, event: str) -> None:
+        """Something happened that the table of connections names."""
+        self.phase = after(self.role, self.phase, event)
+        self.hears = HEARD[self.role, self.phase]
+        self.greeted = self.greeted or self.phase is Phase.OPEN
 
 
 class _Staged(NamedTuple):
@@ -82,6 +93,8 @@ class State:
         self.staged = 0
         self.durable = 0
         """How many effects were ever asked for, and how many of them are durable."""
+        self.unwritten = 0
+        """Bytes of the peer's records that are not durable yet."""
         self._staged: list[_Staged] = []
         self._taken: deque[_Staged] = deque()
         self.learn(snapshot)
@@ -125,6 +138,8 @@ class State:
     def stage(self, effect: Effect, run: Run, record: Record | None = None) -> None:
         """Ask for this to be made durable."""
         self.staged += 1
+        if record is not None:
+            self.unwritten += len(effect.record.tail)  # type: ignore[union-attr]
         self._staged.append(_Staged(effect, run, record))
 
     def take(self) -> list[Effect]:
@@ -151,7 +166,9 @@ class State:
                 into = run.into
                 assert into is not None
                 into.durable = effect.seq
-                into.undurable -= len(effect.record.tail)
+                size = len(effect.record.tail)
+                into.undurable -= size
+                self.unwritten -= size
                 if connection is not None:
                     connection.outbox.acknowledge(into)
                 events.append(Got(run.id, effect.writer, effect.seq, record))
@@ -171,6 +188,8 @@ class State:
             if not self.is_device or out.offered or connection.going_away:
                 return
             run.live = True
+        if (missing := out.lacks()) is not None:
+            self.events.append(NeedRecords(run.id, out.writer, *missing))
         connection.outbox.records(out)
 
     def resume(self, run: Run) -> None:
@@ -211,6 +230,7 @@ class State:
         self.events.append(Faulted(error.fault, error.text, True, error.close, about))
         if error.close is not None and self.connection.closing is None:
             self.connection.closing = error.close
+            self.connection.move("fault")
 
     def drain_events(self) -> list[Event]:
         """What happened since the last call."""

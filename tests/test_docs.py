@@ -8,6 +8,8 @@ import json
 import re
 import runpy
 import shlex
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -190,6 +192,25 @@ def test_a_program_in_a_document_runs(block: Block, folder: Path, capsys: pytest
         assert capsys.readouterr().out.strip() == block.then[0].text.strip()
 
 
+@pytest.mark.parametrize("name", ["graphferry.service", "Containerfile"])
+def test_what_a_worker_is_deployed_with_is_shown_as_it_is(name: str) -> None:
+    shown = [each.text for each in blocks(ROOT / "docs" / "worker.md") if each.text.startswith(f"# deploy/{name}")]
+    lines = (ROOT / "deploy" / name).read_text(encoding="utf-8").splitlines()
+    kept = lines[1:] if lines[0].startswith("#") else lines
+    assert [each.splitlines()[1:] for each in shown] == [kept]
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="this system has no systemd-analyze")
+def test_the_unit_is_one_that_systemd_takes(tmp_path: Path) -> None:
+    text = (ROOT / "deploy" / "graphferry.service").read_text(encoding="utf-8")
+    unit = tmp_path / "graphferry.service"
+    unit.write_text(
+        text.replace("/opt/graphferry/bin/graphferry", "/bin/true").replace("User=ferry", "User=root"), encoding="utf-8"
+    )
+    done = subprocess.run(["systemd-analyze", "verify", str(unit)], check=False, capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_the_workers_configuration_in_the_documents_is_one(tmp_path: Path) -> None:
     (block,) = [each for each in blocks(ROOT / "docs" / "worker.md") if each.language == "yaml"]
     (tmp_path / "worker.yaml").write_text(block.text)
@@ -213,6 +234,13 @@ def test_commands_for_worker_and_device_are_typed_as_they_are_understood() -> No
 def test_every_agent_is_in_the_catalogue() -> None:
     text = (ROOT / "docs" / "agents.md").read_text()
     assert [name for name in standard() if f"`{name}`" not in text] == []
+
+
+def test_the_states_of_the_link_are_those_of_the_session() -> None:
+    """When this fails: make vectors."""
+    tool: dict[str, Any] = runpy.run_path(str(ROOT / "tools" / "states_doc.py"))
+    document = tool["DOCUMENT"].read_text(encoding="utf-8")
+    assert document == tool["with_states"](document)
 
 
 def test_the_catalogue_is_what_the_registry_says() -> None:

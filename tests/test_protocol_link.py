@@ -10,8 +10,9 @@ from websockets.asyncio.server import ServerConnection
 
 from graphs.errors import JournalError, WorkerUnreachable
 from graphs.records import Close, End, Event, Result, State, Submit
+from protocol import codec
 from protocol.events import Closed, DeltaSeen, Event as LinkEvent, Faulted, Got, Ready
-from protocol.link import Link
+from protocol.link import MAX_UNWRITTEN, Link
 from protocol.session import Conn
 from protocol.transport import PATH, connect, listen
 from wire.memory_store import MemoryStore
@@ -101,6 +102,38 @@ def test_without_a_working_journal_nothing_is_sent() -> None:
                 await until(device, lambda: bool(kinds(device, Closed)))
                 assert kinds(device, Faulted)[0].code == "INTERNAL"
             assert worker.store.logs == {}
+
+    run(main)
+
+
+def test_reading_pauses_while_the_disk_is_slower_than_the_peer() -> None:
+    class Slow(MemoryStore):
+        open = asyncio.Event()
+
+        async def commit(self, effects: Any) -> None:
+            await self.open.wait()
+            await super().commit(effects)
+
+    async def main() -> None:
+        device, store = Device(), Slow(STORES[DEVICE])
+        store.open.set()
+        run_, most = run_id(1), MAX_UNWRITTEN + codec.MAX_PACKET
+        async with serving() as worker, connect(worker.url, DEVICE_CONFIG, store, device.hear, token=TOKEN) as (link, _):
+            link.append(run_, SUBMIT)
+            await until(worker, lambda: bool(kinds(worker, Got)))
+            await link.durable()
+            store.open.clear()
+            for number in range(64):
+                worker.link.append(run_, Result(f"n{number}", 1, 0, "x" * 60_000, 5, {}))
+            async with asyncio.timeout(20):
+                while link._conn.unwritten <= MAX_UNWRITTEN:  # noqa: ASYNC110 - nothing tells of it
+                    await asyncio.sleep(0)
+                for _ in range(1_000):  # as many turns as it would take to read the rest
+                    await asyncio.sleep(0)
+                    assert link._conn.unwritten <= most
+                assert link._conn.unwritten < 64 * 60_000
+            store.open.set()
+            await until(device, lambda: len(kinds(device, Got)) == 64)
 
     run(main)
 

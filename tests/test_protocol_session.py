@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from graphs.errors import LinkCondition
@@ -17,6 +19,7 @@ from protocol.events import (
     Ready,
     Refused,
 )
+from protocol.log import KEPT
 from protocol.messages import Ack, Entry, Fault, Hello, Log, Ping, Welcome
 from wire.pair import DEVICE, STORES, WORKER, Pair, connected, result, run_id, running
 
@@ -381,3 +384,46 @@ def test_each_side_writes_its_own_kinds_of_records() -> None:
         pair.device.conn.append(run, Submit("", bytes(32), {}, {}))
     with pytest.raises(LocalProtocolError):
         pair.worker.conn.delta(run_id(9), 1, ["x"])
+
+
+# -- bounded memory
+
+
+def test_a_reader_that_takes_nothing_does_not_fill_the_writers_memory() -> None:
+    pair, run = running()
+    count = 3 * KEPT
+    for number in range(count):
+        pair.worker.conn.append(run, result(f"n{number}"))
+        if number % 100 == 0:
+            pair.worker.commit()
+            while pair.worker.conn.poll(pair.now, 0) is not None:  # lost, with the connection
+                pass
+    pair.worker.commit()
+    out = pair.worker.conn._state.runs[run].out
+    assert out is not None
+    assert len(out._records) <= KEPT
+    pair.connect()
+    for _ in range(count):
+        pair.settle()
+        if len(pair.device.log(run, WORKER)) == count:
+            break
+    assert [each.path for each in pair.device.records(run, WORKER)] == [f"n{number}" for number in range(count)]  # type: ignore[union-attr]
+
+
+def test_a_thousand_and_twenty_four_runs_are_open_and_no_more() -> None:
+    pair = connected()
+    tracemalloc.start()
+    runs = [pair.open(number) for number in range(1, 1_026)]
+    pair.settle()
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    refused = pair.device.seen(Refused)
+    assert [each.code for each in refused] == ["BUSY"]
+    taken = [run for run in runs if run != refused[0].run]
+    assert len(taken) == 1_024
+    assert all(pair.worker.log(run, DEVICE) for run in taken)
+    assert held < 1_024 * 32 * 1_024, "both ends, both stores, and the trace of it"
+    for run in taken:
+        pair.worker.append(run, End(EndStatus.COMPLETED, 5, {}))
+    pair.settle()
+    assert all(len(pair.device.log(run, WORKER)) == 1 for run in taken)

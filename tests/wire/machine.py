@@ -14,7 +14,9 @@ from graphs.records import Close, Encoded, End, Error, Event, Record, Result, St
 from protocol.codec import Limits
 from protocol.errors import LocalProtocolError
 from protocol.events import Acked, DeltaSeen, Diverged, Faulted, Got
+from protocol.log import Run
 from protocol.messages import RunId
+from protocol.states import RunPhase, reachable, run_phase
 from wire.memory_store import MemoryStore
 from wire.pair import DEVICE, STORES, WORKER, Pair, Side
 
@@ -39,6 +41,8 @@ class Strict(RuleBasedStateMachine):
         self.read = {DEVICE: 0, WORKER: 0}
         self.shown: dict[tuple[RunId, int], str] = {}
         self.newest: dict[RunId, int] = {}
+        self.phases: dict[Run, RunPhase] = {}
+        """Where each run was; one that a session forgot, or lost in a crash, and learnt anew begins anew."""
 
     # -- work
 
@@ -256,6 +260,15 @@ class Strict(RuleBasedStateMachine):
         assert self.spoken[key].startswith(self.shown[key]), "I7: text the attempt never said"
 
     # -- invariants
+
+    @invariant()
+    def runs_move_as_the_table_says(self) -> None:
+        for side in (self.pair.device, self.pair.worker):
+            role = side.conn._state.config.role
+            for run in side.conn._state.runs.values():
+                before = self.phases.get(run, RunPhase.WAITING)
+                now = self.phases[run] = run_phase(run)
+                assert now in reachable(role, before), f"a {role.value}'s run moved from {before.value} to {now.value}"
 
     @invariant()
     def durable_records_never_change(self) -> None:
