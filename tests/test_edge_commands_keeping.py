@@ -36,7 +36,7 @@ def test_a_run_goes_into_a_file_away_and_back(cli: CommandLine, run: str, tmp_pa
     outcome = cli("runs", "export", run, "--out", "kept.gfrun")
     assert outcome.status == 0, outcome.stderr
     assert "kept.gfrun: run " in outcome.stdout
-    assert "1 child runs" in outcome.stdout
+    assert "1 child run" in outcome.stdout, outcome.stdout
     assert stat.S_IMODE((tmp_path / "kept.gfrun").stat().st_mode) == 0o600
     assert [each.name for each in tmp_path.iterdir() if "kept" in each.name] == ["kept.gfrun"]
     assert "is there already" in cli("runs", "export", run, "--out", "kept.gfrun").stderr

@@ -94,8 +94,9 @@ def remove(journal: Journal, args: Namespace, env: Environment) -> int:
 
 def _what(archived: Any) -> str:
     bodies = f", {size(archived.bodies)} of large values" if archived.bodies else ""
-    children = f", {archived.runs - 1} child runs" if archived.runs > 1 else ""
-    return f"{archived.records} records{children}{bodies}"
+    children = archived.runs - 1
+    of_workers = f", {children} child run{'s' if children > 1 else ''}" if children else ""
+    return f"{archived.records} records{of_workers}{bodies}"
 
 
 def _private(path: str | Path, flags: int) -> int:

@@ -69,9 +69,9 @@ def export_run(journal: Journal, run: bytes, out: IO[bytes]) -> Archived:
         if graph is not None:
             writer.put(_GRAPH, graph.hash, graph.body, graph.source, graph.file)
     for row in rows:
-        for head in journal.heads(row.run):
-            writer.put(_LOG, row.run, head.writer)
-            for entry in journal.entries(row.run, head.writer):
+        for each in journal.writers(row.run):
+            writer.put(_LOG, row.run, each)
+            for entry in journal.entries(row.run, each):
                 writer.put(_RECORD, entry.type, entry.fields, entry.tail, entry.chk)
                 archived.records += 1
         for body in journal.bodies(row.run):

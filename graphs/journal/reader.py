@@ -203,10 +203,13 @@ class Reader:
         if seq < noted:
             raise self._damaged(run, writer, seq + 1, f"it is not there, but the log once had {noted} records")
 
+    def writers(self, run: bytes) -> list[bytes]:
+        """Whose logs of a run are here, in the order in which they began here."""
+        return [row[0] for row in self._query("SELECT writer FROM logs WHERE run = ? ORDER BY id", (run,))]
+
     def records(self, run: bytes, writer: bytes | None = None) -> Iterator[Logged]:
         """The decoded records of a run, log by log in the order in which the logs began here, or of one writer's log."""
-        writers = [row[0] for row in self._query("SELECT writer FROM logs WHERE run = ? ORDER BY id", (run,))]
-        for each in writers if writer is None else [writer]:
+        for each in self.writers(run) if writer is None else [writer]:
             for entry in self.entries(run, each):
                 try:
                     record = decode(entry.type, entry.tail)
