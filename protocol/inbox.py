@@ -357,7 +357,7 @@ class Inbox:
             again = message.retry_ms if message.code in ("BUSY", "DRAINING") else None
             connection.outbox.withdraw(out)
             if again is not None:
-                run.parked = now + again
+                state.parked[run] = now + again
                 out.resume(out.acked)
             self._refuse(run, message.code, message.text, again)
         elif type(about) is list and message.code == "RUN_DIVERGED" and (run_ := _run_of(state, about)) is not None:

@@ -173,7 +173,7 @@ class InLog(_Log):
 class Run:
     """A child run on this link: the log this side writes and the one it reads."""
 
-    __slots__ = ("announced", "diverged", "id", "into", "live", "out", "parked", "refused", "settled", "trimmed")
+    __slots__ = ("announced", "diverged", "id", "into", "live", "out", "refused", "settled", "trimmed")
 
     def __init__(self, id_: RunId) -> None:
         self.id = id_
@@ -186,8 +186,6 @@ class Run:
         self.diverged = False
         self.refused: str | None = None
         """Why the peer will not take this run, for good."""
-        self.parked: int | None = None
-        """When it is offered again, after BUSY or DRAINING."""
         self.settled = False
         """On a device: the worker knows that its END is durable here."""
         self.trimmed = False
@@ -213,7 +211,6 @@ class Run:
     def disconnected(self) -> None:
         """Forget what belongs to a connection."""
         self.live = False
-        self.parked = None
         if self.out is not None:
             self.out.disconnected()
         if self.into is not None:

@@ -126,6 +126,21 @@ class Outbox:
         """The log this side gave that alias."""
         return self._aliases.get(alias)
 
+    def fell_behind(self) -> None:
+        """The socket was full for a while: what waited may go as fewer tokens."""
+        for stream in self._volatile:
+            stream.behind = True
+
+    @property
+    def presses(self) -> bool:
+        """Whether something waits that is neither an acknowledgement nor volatile."""
+        return bool(self._control or self._answers or self._ready)
+
+    @property
+    def acknowledges(self) -> bool:
+        """Whether an acknowledgement waits."""
+        return bool(self._acks)
+
     # -- packets
 
     def poll(self, now: int, buffered: int, *, closing: bool) -> bytes | None:
@@ -147,7 +162,7 @@ class Outbox:
     def deadline(self) -> int | None:
         """When tokens or states wait to leave."""
         if self._states or any(stream.start <= log.sent for stream, log in self._volatile.items()):
-            return self._flushed + DELTA_MS
+            return self._flushed + (DELTA_MS if self._bytes < DELTA_BYTES else 0)
         return None
 
     def _put_acks(self, packet: _Packet) -> None:
@@ -179,7 +194,7 @@ class Outbox:
 
     def _put_volatile(self, packet: _Packet, now: int, pressed: bool) -> None:
         due = self.deadline()
-        if due is None or (now < due and self._bytes < DELTA_BYTES):
+        if due is None or now < due:
             return
         self._flushed = now
         if pressed:

@@ -105,25 +105,24 @@ class Puller:
 
     # -- what the session says
 
-    def handle(self, event: Event) -> bool:
-        """Whether the event was about a body; then it is seen to."""
-        if isinstance(event, (BodyBytes, BodyWhole)):
-            self._steps.setdefault(event.ref, []).append(event)
-            # many chunks at a time: going to another thread and back costs more than writing one
-            if event.ref not in self._busy and not (isinstance(event, BodyBytes) and event.more):
-                self._busy.add(event.ref)
-                self._start(self._keep(event.ref))
-        elif isinstance(event, NeedBytes):
-            self._start(self._supply(event))
-        elif isinstance(event, BodyArrived):
-            self._settle(event.ref, None)
-        elif isinstance(event, BodyFailed):
-            self._settle(event.ref, _failed(event.ref, event.code))
-        elif isinstance(event, GraphReferred):
-            self._start(self._take_graph(event))
-        else:
-            return False
-        return True
+    @property
+    def handlers(self) -> Mapping[type[Any], Callable[[Any], None]]:
+        """The events that are about bodies, and who sees to each."""
+        return {
+            BodyBytes: self._step,
+            BodyWhole: self._step,
+            NeedBytes: lambda event: self._start(self._supply(event)),
+            BodyArrived: lambda event: self._settle(event.ref, None),
+            BodyFailed: lambda event: self._settle(event.ref, _failed(event.ref, event.code)),
+            GraphReferred: lambda event: self._start(self._take_graph(event)),
+        }
+
+    def _step(self, event: BodyBytes | BodyWhole) -> None:
+        self._steps.setdefault(event.ref, []).append(event)
+        # many chunks at a time: going to another thread and back costs more than writing one
+        if event.ref not in self._busy and not (isinstance(event, BodyBytes) and event.more):
+            self._busy.add(event.ref)
+            self._start(self._keep(event.ref))
 
     def _settle(self, ref: Ref, error: GraphferryError | None) -> None:
         for future in self._waiting.pop(ref, ()):

@@ -91,6 +91,7 @@ class Conn:
         if state.connection is None:
             return
         state.connection = None
+        state.parked.clear()
         for run in state.runs.values():
             run.disconnected()
         state.wants.disconnected()
@@ -127,6 +128,30 @@ class Conn:
         return packet
 
     @property
+    def presses(self) -> bool:
+        """Whether `poll` has something to send that is more than an acknowledgement."""
+        connection = self._state.connection
+        return connection is not None and (connection.outbox.presses or connection.closing is not None)
+
+    @property
+    def acknowledges(self) -> bool:
+        """Whether acknowledgements wait to be sent."""
+        connection = self._state.connection
+        return connection is not None and connection.outbox.acknowledges
+
+    def blocked(self, now: int, buffered: int) -> None:
+        """The socket takes nothing more: of what it took, `buffered` bytes are not sent. `poll` is not called until `flows` says so."""
+        if self._state.connection is not None:
+            self._state.connection.liveness.blocked(now, buffered)
+
+    def flows(self) -> None:
+        """The socket takes more again."""
+        connection = self._state.connection
+        if connection is not None:
+            connection.liveness.flows()
+            connection.outbox.fell_behind()
+
+    @property
     def closing(self) -> int | None:
         """The code to close the connection with, once `poll` gives nothing more; None while it is to stay."""
         return self._state.connection.closing if self._state.connection is not None else None
@@ -136,13 +161,21 @@ class Conn:
         connection = self._state.connection
         if connection is None:
             return None
-        due = [connection.liveness.deadline(), connection.outbox.deadline(), connection.drain_at]
-        if self._state.gives.waits:  # the socket was full
-            due.append(connection.looked + DELTA_MS)
-        if self._state.offer_changed and connection.offered_at is not None:
-            due.append(connection.offered_at + _OFFER_MS)
-        due.extend(run.parked for run in self._state.runs.values() if run.parked is not None)
-        return min(each for each in due if each is not None)
+        state, liveness = self._state, connection.liveness
+        due = liveness.deadline()
+        if connection.drain_at is not None:
+            due = min(due, connection.drain_at)
+        for parked in state.parked.values():
+            due = min(due, parked)
+        if liveness.is_blocked:
+            return due
+        if (flush := connection.outbox.deadline()) is not None:
+            due = min(due, flush)
+        if state.gives.waits:  # the socket was full
+            due = min(due, connection.looked + DELTA_MS)
+        if state.offer_changed and connection.offered_at is not None:
+            due = min(due, connection.offered_at + _OFFER_MS)
+        return due
 
     def tick(self, now: int) -> list[Event]:
         """Time has passed."""
@@ -154,13 +187,13 @@ class Conn:
             connection.pings += 1
             connection.outbox.control(Ping(connection.pings, now))
         elif beat is Beat.DEAD:
-            state.fail(RemoteProtocolError("TIMEOUT", "the peer is silent"))
+            what = "takes nothing that is sent to it" if connection.liveness.is_blocked else "is silent"
+            state.fail(RemoteProtocolError("TIMEOUT", f"the peer {what}"))
         if connection.drain_at is not None and now >= connection.drain_at:
             connection.closing = 4503
-        for run in state.runs.values():
-            if run.parked is not None and now >= run.parked:
-                run.parked = None
-                state.flow(run)
+        for run in [run for run, parked in state.parked.items() if now >= parked]:
+            del state.parked[run]
+            state.flow(run)
         return state.drain_events()
 
     # -- durability
@@ -182,6 +215,11 @@ class Conn:
     def durable(self) -> int:
         """How many of them are durable."""
         return self._state.durable
+
+    @property
+    def unwritten(self) -> int:
+        """Bytes of the peer's records that were received and are not durable."""
+        return self._state.unwritten
 
     def unknown(self, runs: Collection[RunId]) -> set[RunId]:
         """Those of the runs of a HELLO that this session does not hold in memory: look them up in the store and call `learn` first."""

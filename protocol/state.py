@@ -82,6 +82,10 @@ class State:
         self.staged = 0
         self.durable = 0
         """How many effects were ever asked for, and how many of them are durable."""
+        self.unwritten = 0
+        """Bytes of the peer's records that are not durable yet."""
+        self.parked: dict[Run, int] = {}
+        """Runs that were refused for now, and when each is offered again."""
         self._staged: list[_Staged] = []
         self._taken: deque[_Staged] = deque()
         self.learn(snapshot)
@@ -125,6 +129,8 @@ class State:
     def stage(self, effect: Effect, run: Run, record: Record | None = None) -> None:
         """Ask for this to be made durable."""
         self.staged += 1
+        if record is not None:
+            self.unwritten += len(effect.record.tail)
         self._staged.append(_Staged(effect, run, record))
 
     def take(self) -> list[Effect]:
@@ -151,7 +157,9 @@ class State:
                 into = run.into
                 assert into is not None
                 into.durable = effect.seq
-                into.undurable -= len(effect.record.tail)
+                size = len(effect.record.tail)
+                into.undurable -= size
+                self.unwritten -= size
                 if connection is not None:
                     connection.outbox.acknowledge(into)
                 events.append(Got(run.id, effect.writer, effect.seq, record))
@@ -164,7 +172,7 @@ class State:
     def flow(self, run: Run) -> None:
         """Let the run's records go, if they may go on this connection."""
         out, connection = run.out, self.connection
-        if out is None or connection is None or run.diverged or run.refused is not None or run.parked is not None:
+        if out is None or connection is None or run.diverged or run.refused is not None or run in self.parked:
             return
         if not run.live:
             # a run the worker cannot know yet needs no word of it first; GOAWAY keeps it for the next connection

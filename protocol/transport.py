@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from graphs.errors import UsageError, WorkerUnreachable
+from protocol.carrier import carrying
 from protocol.config import Config
 from protocol.errors import CLOSES, Close, Reconnect, RemoteProtocolError, WorkerRefused, WorkerUntrusted
 from protocol.events import Closed, Event, Faulted, Ready
@@ -191,7 +192,7 @@ async def open_socket(
     url: str, token: str | None = None, *, tls: ssl.SSLContext | None = None, seconds: float = 10.0
 ) -> ClientConnection:
     """A WebSocket to a worker, nothing said yet. Raises as `connect`."""
-    from websockets.asyncio.client import connect as open_connection
+    from websockets.asyncio.client import ClientConnection, connect as open_connection
     from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
     from websockets.typing import Subprotocol
 
@@ -213,6 +214,7 @@ async def open_socket(
             additional_headers={"Authorization": f"Bearer {token}"} if token else {},
             subprotocols=[Subprotocol(SUBPROTOCOL)],
             compression=None,
+            create_connection=carrying(ClientConnection),
             max_size=MAX_PACKET,
             ping_interval=None,
             open_timeout=seconds,
@@ -294,7 +296,7 @@ async def listen(
     Everything but a device that may come is answered before the upgrade: 200 /healthz, 401, 403, 404, 426, 429.
     Raises UsageError for an address that is not loopback without `tls`, unless `plain` says that the network in between is safe.
     """
-    from websockets.asyncio.server import serve
+    from websockets.asyncio.server import ServerConnection, serve
     from websockets.typing import Subprotocol
 
     if host not in LOOPBACK and tls is None and not plain:
@@ -316,6 +318,7 @@ async def listen(
         process_request=judge,
         subprotocols=[Subprotocol(SUBPROTOCOL)],
         compression=None,
+        create_connection=carrying(ServerConnection),
         max_size=MAX_PACKET,
         ping_interval=None,
         close_timeout=_CLOSE_SECONDS,

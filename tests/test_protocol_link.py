@@ -111,7 +111,7 @@ def test_what_is_appended_during_a_commit_makes_the_next_one() -> None:
 
         async def commit(self, effects: Any) -> None:
             await self.gate.wait()
-            await super().commit(effects)
+            self.write(effects)
 
     async def main() -> None:
         store = Slow(STORES[DEVICE])
