@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn
 
-from graphs.records import Submit
+from graphs.records import End, Submit
 from protocol.body_messages import BodyMessages
 from protocol.errors import FAULTS, LocalProtocolError, RemoteProtocolError
 from protocol.events import (
@@ -98,12 +98,12 @@ class Inbox:
         """Take in one message. Raises RemoteProtocolError."""
         if connection.outbox.answering > MAX_ANSWERS:
             raise RemoteProtocolError("LIMIT_CONTROL", f"{MAX_ANSWERS:,} bytes of answers wait to be read")
-        if isinstance(message, Entry):
+        kind = type(message)
+        if kind is Entry:
             if not connection.greeted:
                 self._too_early(message)
             self._entry(connection, message)
             return
-        kind = type(message)
         if _DIRECTIONS.get(kind) is self._foreign:
             raise RemoteProtocolError("PROTOCOL_ORDER", f"{kind.__name__} goes the other way")
         if not connection.greeted and kind not in (Hello, Welcome, Fault, GoAway):
@@ -303,31 +303,35 @@ class Inbox:
         return state.config.room(message.run)
 
     def _entry(self, connection: Connection, message: Entry) -> None:
-        taking = connection.aliases.get(message.al)
+        al, seq, encoded, record = message
+        taking = connection.aliases.get(al)
         if taking is None:
-            if not 0 < message.al <= connection.announced:
-                raise RemoteProtocolError("PROTOCOL_ALIAS", f"a record of alias {message.al}, which no LOG announced")
+            if not 0 < al <= connection.announced:
+                raise RemoteProtocolError("PROTOCOL_ALIAS", f"a record of alias {al}, which no LOG announced")
             return
         run, into = taking
         if run.diverged:
             return
-        if not into.is_next(message.seq):
-            if message.seq <= into.durable:
+        if not into.is_next(seq):
+            if seq <= into.durable:
                 connection.outbox.acknowledge(into)
             return
+        state = self._state
         self._check_order(into, message)
-        chk = into.accept(message.encoded, self._state.config.limits)
-        into.texts.accepted(message.seq, message.record)
-        into.ended = message.encoded.type == 0x34
-        self._state.stage(Write(run.id, into.writer, message.seq, message.encoded, chk), run, message.record)
+        chk = into.accept(encoded, state.config.limits)
+        if state.is_device:
+            into.texts.accepted(seq, record)
+            into.ended = encoded.type == End.TYPE
+        state.stage(Write(run.id, into.writer, seq, encoded, chk), run, record)
 
     def _check_order(self, into: InLog, message: Entry) -> None:
-        orders = message.encoded.type < 0x30
+        type_ = message.encoded.type
+        orders = type_ < 0x30
         if orders is self._state.is_device:
             raise RemoteProtocolError(
-                "PROTOCOL_WRITER", f"a record of type {message.encoded.type:#x} is not the peer's to write", about=message.al
+                "PROTOCOL_WRITER", f"a record of type {type_:#x} is not the peer's to write", about=message.al
             )
-        if orders and (message.seq == 1) is not isinstance(message.record, Submit):
+        if orders and (message.seq == 1) is not (type_ == Submit.TYPE):
             raise RemoteProtocolError(
                 "PROTOCOL_ORDER", "SUBMIT is the first record of a run, and only the first", about=message.al
             )

@@ -29,10 +29,11 @@ class Beat(Enum):
 class Liveness:
     """The timers of one connection."""
 
-    __slots__ = ("_hb", "_heard", "_left", "_limit", "_spoke", "_stuck", "_ticked")
+    __slots__ = ("_hb", "_heard", "_left", "_limit", "_longest", "_spoke", "_stuck", "_ticked")
 
     def __init__(self, now: int, hb_ms: int) -> None:
         self._hb = hb_ms
+        self._longest = int(DEAD_AFTER * hb_ms)
         self._heard = self._spoke = self._ticked = now
         self._limit: int | None = now + WELCOME_MS
         """When a byte must have arrived at the latest, if sooner than usual."""
@@ -43,6 +44,7 @@ class Liveness:
     def agreed(self, hb_ms: int) -> None:
         """The peer named the heartbeat it keeps."""
         self._hb = min(self._hb, hb_ms)
+        self._longest = int(DEAD_AFTER * self._hb)
 
     def heard(self, now: int) -> None:
         """Bytes came."""
@@ -70,10 +72,11 @@ class Liveness:
 
     def deadline(self) -> int:
         """When `tick` wants to be called at the latest."""
-        longest = int(DEAD_AFTER * self._hb)
-        due = self._heard + longest
-        due = min(due, self._spoke + self._hb if self._stuck is None else self._stuck + longest)
-        return due if self._limit is None else min(due, self._limit)
+        due = self._heard + self._longest
+        talk = self._spoke + self._hb if self._stuck is None else self._stuck + self._longest
+        if talk < due:
+            due = talk
+        return due if self._limit is None or due < self._limit else self._limit
 
     def tick(self, now: int) -> Beat:
         """What is to be done at this time."""
@@ -86,11 +89,10 @@ class Liveness:
             if self._stuck is not None:
                 self._stuck = now
             return Beat.PING
-        longest = int(DEAD_AFTER * self._hb)
-        if now >= self._heard + longest or (self._limit is not None and now >= self._limit):
+        if now >= self._heard + self._longest or (self._limit is not None and now >= self._limit):
             return Beat.DEAD
         if self._stuck is not None:
-            return Beat.DEAD if now >= self._stuck + longest else Beat.NOTHING
+            return Beat.DEAD if now >= self._stuck + self._longest else Beat.NOTHING
         return Beat.PING if now >= self._spoke + self._hb else Beat.NOTHING
 
 

@@ -117,11 +117,13 @@ class Conn:
         connection = self._state.connection
         if connection is None:
             return None
-        self._put_offer(connection, now)
+        if self._state.offer_changed:
+            self._put_offer(connection, now)
         packet = connection.outbox.poll(now, buffered, closing=connection.closing is not None)
         if packet is None and connection.closing is None:
-            chunk = self._state.gives.next(buffered)
-            packet = codec.encode(chunk) if chunk is not None else None
+            if self._state.gives.waits:
+                chunk = self._state.gives.next(buffered)
+                packet = codec.encode(chunk) if chunk is not None else None
             connection.looked = now
         if packet is not None:
             connection.liveness.spoke(now)
@@ -399,7 +401,7 @@ class Conn:
         self._state.offer_changed = True
 
     def _put_offer(self, connection: Connection, now: int) -> None:
-        if not self._state.offer_changed or not connection.greeted or self._state.is_device:
+        if not connection.greeted or self._state.is_device:
             return
         if connection.offered_at is None or now >= connection.offered_at + _OFFER_MS:
             connection.outbox.control(Offer(dict(self._state.offer)))

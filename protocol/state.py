@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
-from typing import NamedTuple
+from typing import TypeAlias
 
 from graphs.records import Record
 from graphs.values import Value
@@ -21,7 +21,7 @@ from protocol.log import InLog, OutLog, Run
 from protocol.messages import Fault, Hash, Message, RunId, StoreId
 from protocol.outbox import Outbox
 from protocol.shelf import Shelf
-from protocol.store import Effect, Keep, LogHead, Snapshot, Trim
+from protocol.store import Effect, LogHead, Snapshot, Trim, Write
 
 __all__ = ["Connection", "State"]
 
@@ -50,11 +50,8 @@ class Connection:
         self.drain_at: int | None = None
 
 
-class _Staged(NamedTuple):
-    effect: Effect
-    run: Run
-    record: Record | None
-    """Of the peer's records: told as `Got` once durable."""
+_Staged: TypeAlias = tuple[Effect, Run, Record | None]
+"""An effect, whose it is, and what it means if it is the peer's record: that is told as `Got` once durable."""
 
 
 class State:
@@ -62,6 +59,8 @@ class State:
 
     def __init__(self, config: Config, snapshot: Snapshot) -> None:
         self.config = config
+        self.is_device = config.role is Role.DEVICE
+        """Which end this is."""
         self.store = snapshot.store
         self.peer: StoreId | None = snapshot.peer
         self.runs: dict[RunId, Run] = {}
@@ -89,11 +88,6 @@ class State:
         self._staged: list[_Staged] = []
         self._taken: deque[_Staged] = deque()
         self.learn(snapshot)
-
-    @property
-    def is_device(self) -> bool:
-        """Which end this is."""
-        return self.config.role is Role.DEVICE
 
     def clear(self, labels: Collection[str]) -> bool:
         """The gate, asked about this peer."""
@@ -130,40 +124,46 @@ class State:
         """Ask for this to be made durable."""
         self.staged += 1
         if record is not None:
+            assert type(effect) is Write
             self.unwritten += len(effect.record.tail)
-        self._staged.append(_Staged(effect, run, record))
+        self._staged.append((effect, run, record))
 
     def take(self) -> list[Effect]:
         """What was staged since the last call."""
-        staged, self._staged = self._staged, []
+        staged = self._staged
+        if not staged:
+            return []
+        self._staged = []
         self._taken.extend(staged)
-        return [each.effect for each in staged]
+        return [effect for effect, _, _ in staged]
 
     def committed(self, count: int) -> list[Event]:
         """The first `count` effects that were taken are durable: their records may be sent, acknowledged, told."""
         events: list[Event] = []
-        connection = self.connection
-        touched: dict[Run, None] = {}
+        wrote: dict[Run, int] = {}
+        read: dict[Run, int] = {}
+        taken = self._taken.popleft
         self.durable += count
         for _ in range(count):
-            effect, run, record = self._taken.popleft()
-            if isinstance(effect, (Trim, Keep)):
-                continue
-            if record is None:
-                assert run.out is not None
-                run.out.durable = effect.seq
-                touched[run] = None
-            else:
-                into = run.into
-                assert into is not None
-                into.durable = effect.seq
-                size = len(effect.record.tail)
-                into.undurable -= size
-                self.unwritten -= size
-                if connection is not None:
-                    connection.outbox.acknowledge(into)
-                events.append(Got(run.id, effect.writer, effect.seq, record))
-        for run in touched:
+            effect, run, record = taken()
+            if record is not None:
+                assert type(effect) is Write and run.into is not None
+                _, writer, seq, encoded, _ = effect
+                run.into.undurable -= len(encoded.tail)
+                self.unwritten -= len(encoded.tail)
+                read[run] = seq
+                events.append(Got(run.id, writer, seq, record))
+            elif type(effect) is Write:
+                wrote[run] = effect.seq
+        for run, seq in read.items():
+            into = run.into
+            assert into is not None
+            into.durable = seq
+            if self.connection is not None:
+                self.connection.outbox.acknowledge(into)
+        for run, seq in wrote.items():
+            assert run.out is not None
+            run.out.durable = seq
             self.flow(run)
         return events
 
@@ -179,7 +179,8 @@ class State:
             if not self.is_device or out.offered or connection.going_away:
                 return
             run.live = True
-        connection.outbox.records(out)
+        if out.sent < out.durable:
+            connection.outbox.records(out)
 
     def resume(self, run: Run) -> None:
         """Both sides know where the run's logs stand: records and token streams flow."""
