@@ -158,18 +158,12 @@ def decode(packet: bytes, limit: int = MAX_PACKET) -> list[Message]:
     size = len(packet)
     if size > limit:
         raise RemoteProtocolError("LIMIT_PACKET", f"a packet of {size:,} bytes, the limit is {limit:,}")
-    unpacker = msgpack.Unpacker(
-        strict_map_key=True,
-        ext_hook=ext,
-        max_buffer_size=max(size, 1),
-        max_str_len=limit,
-        max_bin_len=limit,
-        max_ext_len=MAX_RECORD,
-        max_array_len=MAX_ITEMS,
-        max_map_len=MAX_ITEMS,
-    )
-    unpacker.feed(packet)
+    if not size:
+        raise RemoteProtocolError("PROTOCOL_DECODE", "an empty packet")
+    unpacker = _UNPACKERS.pop() if _UNPACKERS else _unpacker()
     unpack, tell = unpacker.unpack, unpacker.tell
+    before = tell()
+    unpacker.feed(packet)
     messages: list[Message] = []
     start = 0
     while start < size:
@@ -177,7 +171,7 @@ def decode(packet: bytes, limit: int = MAX_PACKET) -> list[Message]:
             envelope = unpack()
         except Exception as error:  # noqa: BLE001 - msgpack raises many kinds
             raise _undecodable(error) from None
-        end = tell()
+        end = tell() - before
         if type(envelope) is not list or not envelope:
             raise RemoteProtocolError("PROTOCOL_DECODE", f"an envelope is an array, got a {type(envelope).__name__}")
         type_ = envelope[0]
@@ -190,9 +184,24 @@ def decode(packet: bytes, limit: int = MAX_PACKET) -> list[Message]:
         elif (message := _message(type_, envelope)) is not None:
             messages.append(message)
         start = end
-    if not size:
-        raise RemoteProtocolError("PROTOCOL_DECODE", "an empty packet")
+    if size <= MAX_PACKET:
+        _UNPACKERS.append(unpacker)
     return messages
+
+
+_UNPACKERS: Final[list[msgpack.Unpacker]] = []
+"""To be used again: making one costs more than decoding a short packet. One that met an error, or grew, is thrown away."""
+
+
+def _unpacker() -> msgpack.Unpacker:
+    return msgpack.Unpacker(
+        strict_map_key=True,
+        ext_hook=ext,
+        max_buffer_size=0,  # the packet's own limit is looked at before
+        max_ext_len=MAX_RECORD,
+        max_array_len=MAX_ITEMS,
+        max_map_len=MAX_ITEMS,
+    )
 
 
 def _undecodable(error: Exception) -> RemoteProtocolError:

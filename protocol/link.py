@@ -249,7 +249,7 @@ class Link:
         elif self._conn.acknowledges:
             self._soon()
         else:
-            self._arm(_now())
+            self._arm(_now(), self._conn.deadline())
         self._throttle(carrier)
 
     def writable(self, carrier: Carrier) -> None:
@@ -283,7 +283,8 @@ class Link:
             if packet is None:
                 break
             carrier.put(packet)
-            self._tell(conn.events())
+            if events := conn.events():
+                self._tell(events)
         if carrier.paused:
             conn.blocked(now, carrier.buffered)
         elif packet is not None and carrier.is_open:
@@ -293,7 +294,7 @@ class Link:
             self._idle.set()
         if conn.closing is not None or self._failure is not None:
             self._end(carrier, _INTERNAL if conn.closing is None else conn.closing)
-        self._arm(now)
+        self._arm(now, conn.deadline())
 
     def _end(self, carrier: Carrier, code: int, reason: str = "") -> None:
         if self._ending is not carrier:
@@ -302,15 +303,17 @@ class Link:
 
     def _prompt(self) -> None:
         """Something volatile may have to be sent: now, or with what comes until its time."""
-        now, due = _now(), self._conn.deadline()
-        if due is not None and due <= now:
+        due = self._conn.volatile_due
+        if due is None or (self._timer is not None and self._due <= due) or (self._carrier is not None and self._carrier.paused):
+            return
+        now = _now()
+        if due <= now:
             self._soon()
         else:
-            self._arm(now)
+            self._arm(now, due)
 
-    def _arm(self, now: int) -> None:
+    def _arm(self, now: int, due: int | None) -> None:
         """Be called when the session wants to be; a timer that comes too early is left to come."""
-        due = self._conn.deadline()
         if due is None or (self._timer is not None and self._due <= due):
             return
         if self._timer is not None:

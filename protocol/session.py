@@ -179,6 +179,12 @@ class Conn:
             due = min(due, connection.offered_at + _OFFER_MS)
         return due
 
+    @property
+    def volatile_due(self) -> int | None:
+        """When `poll` sends the tokens and states that wait: the one part of `deadline` that `delta` and `state` bring nearer."""
+        connection = self._state.connection
+        return connection.outbox.deadline() if connection is not None else None
+
     def tick(self, now: int) -> list[Event]:
         """Time has passed."""
         state, connection = self._state, self._state.connection

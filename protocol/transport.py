@@ -89,11 +89,13 @@ async def connect(
     ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
 
     def hear(event: Event) -> None:
-        if isinstance(event, Ready) and not ready.done():
+        if ready.done():
+            pass
+        elif isinstance(event, Ready):
             ready.set_result(event)
-        elif isinstance(event, Faulted) and event.close is not None and not ready.done():
+        elif isinstance(event, Faulted) and event.close is not None:
             ready.set_exception(WorkerRefused(url, 0, f"the worker at {url} does not let this device in: {event.text}"))
-        elif isinstance(event, Closed) and not ready.done():
+        elif isinstance(event, Closed):
             ready.set_exception(WorkerUnreachable(url, f"the worker at {url} closed the connection: {event.text or event.code}"))
         on_event(event)
 
