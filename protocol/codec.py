@@ -80,7 +80,9 @@ def encode(message: Message) -> bytes:
 
 def encode_ack(positions: Sequence[int]) -> bytes:
     """The envelope of an ACK: alias, sequence number, alias, ..."""
-    return msgpack.packb([0x05, *positions])  # type: ignore[no-any-return]
+    count = len(positions) + 1
+    head = bytes((0x90 | count, 0x05)) if count < 16 else b"\xdc" + count.to_bytes(2, "big") + b"\x05"
+    return head + b"".join(map(uint, positions))
 
 
 def encode_entry(alias: bytes, seq: int, record: Encoded) -> bytes:

@@ -96,14 +96,14 @@ class Inbox:
 
     def handle(self, connection: Connection, now: int, message: Message) -> None:
         """Take in one message. Raises RemoteProtocolError."""
-        if connection.outbox.answering > MAX_ANSWERS:
-            raise RemoteProtocolError("LIMIT_CONTROL", f"{MAX_ANSWERS:,} bytes of answers wait to be read")
         kind = type(message)
         if kind is Entry:
             if not connection.greeted:
                 self._too_early(message)
             self._entry(connection, message)
             return
+        if connection.outbox.answering > MAX_ANSWERS:
+            raise RemoteProtocolError("LIMIT_CONTROL", f"{MAX_ANSWERS:,} bytes of answers wait to be read")
         if _DIRECTIONS.get(kind) is self._foreign:
             raise RemoteProtocolError("PROTOCOL_ORDER", f"{kind.__name__} goes the other way")
         if not connection.greeted and kind not in (Hello, Welcome, Fault, GoAway):
@@ -316,13 +316,14 @@ class Inbox:
             if seq <= into.durable:
                 connection.outbox.acknowledge(into)
             return
-        state = self._state
-        self._check_order(into, message)
+        state, type_ = self._state, encoded.type
+        if into.ended or (type_ < 0x30) is state.is_device or seq == 1 or type_ == Submit.TYPE:
+            self._check_order(into, message)
         chk = into.accept(encoded, state.config.limits)
         if state.is_device:
             into.texts.accepted(seq, record)
-            into.ended = encoded.type == End.TYPE
-        state.stage(Write(run.id, into.writer, seq, encoded, chk), run, record)
+            into.ended = type_ == End.TYPE
+        state.received(Write(run.id, into.writer, seq, encoded, chk), run, record)
 
     def _check_order(self, into: InLog, message: Entry) -> None:
         type_ = message.encoded.type
@@ -339,18 +340,19 @@ class Inbox:
             raise RemoteProtocolError("PROTOCOL_ORDER", "a record after END", about=message.al)
 
     def _ack(self, connection: Connection, _now: int, message: Ack) -> None:
-        state = self._state
+        state, outbox = self._state, connection.outbox
         for alias, seq in message.positions:
-            out = connection.outbox.owner(alias)
+            out = outbox.owner(alias)
             if out is None:
-                if alias > connection.outbox.given:
+                if alias > outbox.given:
                     raise RemoteProtocolError("PROTOCOL_ALIAS", f"an ACK of alias {alias}, which was never given")
                 continue
             if out.acknowledge(seq):
-                run = state.runs[out.run]
                 state.events.append(Acked(out.run, seq))
-                state.trim(run)
-                state.flow(run)
+                if out.ended:
+                    state.trim(state.runs[out.run])
+                if out.sent < out.durable:
+                    state.flow(state.runs[out.run])
 
     def _fault(self, connection: Connection, now: int, message: Fault) -> None:
         state = self._state

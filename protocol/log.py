@@ -99,7 +99,8 @@ class OutLog(_Log):
         if seq <= self.acked:
             return False
         done = seq - self.acked
-        self.flying -= sum(len(record.tail) for record in self._records[:done])
+        for record in self._records[:done]:
+            self.flying -= len(record.tail)
         del self._records[:done]
         self.acked = seq
         return True
@@ -145,10 +146,10 @@ class InLog(_Log):
 
     def is_next(self, seq: int) -> bool:
         """Whether a record is the next one; False: it is here already. Raises RemoteProtocolError at a gap."""
-        have = len(self.chks) - 1
-        if seq > have + 1:
-            raise RemoteProtocolError("GAP", f"record {seq} came after record {have}")
-        return seq == have + 1
+        expected = len(self.chks)  # the empty log has a checksum, too
+        if seq > expected:
+            raise RemoteProtocolError("GAP", f"record {seq} came after record {expected - 1}")
+        return seq == expected
 
     def accept(self, record: Encoded, limits: Limits) -> int:
         """Take the next record; the checksum after it. Raises RemoteProtocolError if the peer sends beyond the window."""
@@ -197,6 +198,11 @@ class Run:
             yield self.out
         if self.into is not None:
             yield self.into
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this side may write into its log."""
+        return not self.diverged and self.refused is None and self.out is not None and not self.out.ended
 
     @property
     def over(self) -> bool:

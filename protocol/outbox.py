@@ -170,10 +170,14 @@ class Outbox:
             del self._ready[log]
             closing = log.streams.closing
             for _ in range(FAIR):
-                if size >= TARGET or not log.sendable(self.limits):
+                if not log.sendable(self.limits):
+                    break
+                if size >= TARGET:
+                    self._ready[log] = None
                     break
                 seq = log.sent + 1
-                size += self._announce(parts, log)
+                if not log.alias:
+                    size += self._announce(parts, log)
                 if closing:
                     ending = closing.get(seq)
                     if ending is not None and not pressed:
@@ -185,8 +189,8 @@ class Outbox:
                 entry = codec.encode_entry(codec.uint(log.alias), seq, log.next())
                 parts.append(entry)
                 size += len(entry)
-            if log.sendable(self.limits):
-                self._ready[log] = None
+            else:
+                self._ready[log] = None  # the others first
         return size
 
     def _put_volatile(self, parts: list[bytes], size: int, now: int, pressed: bool) -> None:
@@ -199,7 +203,8 @@ class Outbox:
             return
         while self._states and size < TARGET:
             log, state = self._states.pop(next(iter(self._states)))
-            size += self._announce(parts, log)
+            if not log.alias:
+                size += self._announce(parts, log)
             parts.append(codec.encode(state._replace(al=log.alias)))
             size += len(parts[-1])
         for stream, log in list(self._volatile.items()):
@@ -213,16 +218,15 @@ class Outbox:
 
     def _put_tokens(self, parts: list[bytes], size: int, stream: Stream, log: OutLog, limit: int) -> int:
         if stream.pending and size < limit:
-            size += self._announce(parts, log)
+            if not log.alias:
+                size += self._announce(parts, log)
             for delta in stream.take(log.alias, limit - size):
                 parts.append(codec.encode(delta))
                 size += len(parts[-1])
         return size
 
     def _announce(self, parts: list[bytes], log: OutLog) -> int:
-        """Give the log an alias before its first use; the bytes that took."""
-        if log.alias:
-            return 0
+        """Give the log an alias; the bytes that took."""
         self.given += 1
         log.alias = self.given
         self._aliases[log.alias] = log

@@ -257,9 +257,10 @@ class Conn:
         (RUN_DIVERGED, RUN_EXPIRED, STORE_CHANGED), ValueUnsupported if it holds what is no data, LocalProtocolError if this side must not write
         it.
         """
-        state = self._state
+        state, type_ = self._state, record.TYPE
         known = state.runs.get(run)
-        self._check_writer(known, record)
+        if known is None or type_ == Submit.TYPE or (type_ < 0x30) is not state.is_device or not known.is_open:
+            self._check_writer(known, record)
         encoded = encode(record)
         bodies: Sequence[Body] = ()
         if labels or not travels_whole(encoded):
@@ -274,10 +275,10 @@ class Conn:
         for body in bodies:
             state.stage(Keep(run, body.ref, body.data, body.labels, body.crc), known)
         seq = out.append(encoded)
-        out.ended = isinstance(record, End)
         if not state.is_device:
+            out.ended = type_ == End.TYPE
             out.streams.appended(seq, record, isinstance(record, EventRecord) and self._is_withheld(record))
-        state.stage(Write(run, out.writer, seq, encoded, out.chks[seq]), known)
+        state.stage(Write(run, out.writer, seq, encoded, out.chks[-1]), known)
         return seq
 
     def _check_writer(self, run: Run | None, record: Known) -> None:

@@ -78,9 +78,8 @@ class State:
         self.gives = Gives(self.clear, self._say, self._tell)
         self.wanted: set[Hash] = set()
         """On a worker: graphs it asked for and did not get yet."""
-        self.staged = 0
         self.durable = 0
-        """How many effects were ever asked for, and how many of them are durable."""
+        """How many effects are durable, of those that were ever asked for."""
         self.unwritten = 0
         """Bytes of the peer's records that are not durable yet."""
         self.parked: dict[Run, int] = {}
@@ -120,12 +119,18 @@ class State:
 
     # -- durability
 
-    def stage(self, effect: Effect, run: Run, record: Record | None = None) -> None:
+    @property
+    def staged(self) -> int:
+        """How many effects were ever asked for."""
+        return self.durable + len(self._taken) + len(self._staged)
+
+    def stage(self, effect: Effect, run: Run) -> None:
         """Ask for this to be made durable."""
-        self.staged += 1
-        if record is not None:
-            assert type(effect) is Write
-            self.unwritten += len(effect.record.tail)
+        self._staged.append((effect, run, None))
+
+    def received(self, effect: Write, run: Run, record: Record) -> None:
+        """Ask for a record of the peer to be made durable."""
+        self.unwritten += len(effect.record.tail)
         self._staged.append((effect, run, record))
 
     def take(self) -> list[Effect]:
@@ -140,31 +145,32 @@ class State:
     def committed(self, count: int) -> list[Event]:
         """The first `count` effects that were taken are durable: their records may be sent, acknowledged, told."""
         events: list[Event] = []
-        wrote: dict[Run, int] = {}
-        read: dict[Run, int] = {}
+        wrote: dict[Run, None] = {}
+        read: dict[InLog, None] = {}
         taken = self._taken.popleft
         self.durable += count
         for _ in range(count):
             effect, run, record = taken()
-            if record is not None:
-                assert type(effect) is Write and run.into is not None
-                _, writer, seq, encoded, _ = effect
-                run.into.undurable -= len(encoded.tail)
+            if type(effect) is not Write:
+                continue
+            id_, writer, seq, encoded, _ = effect
+            if record is None:
+                assert run.out is not None
+                run.out.durable = seq
+                wrote[run] = None
+            else:
+                into = run.into
+                assert into is not None
+                into.durable = seq
+                into.undurable -= len(encoded.tail)
                 self.unwritten -= len(encoded.tail)
-                read[run] = seq
-                events.append(Got(run.id, writer, seq, record))
-            elif type(effect) is Write:
-                wrote[run] = effect.seq
-        for run, seq in read.items():
-            into = run.into
-            assert into is not None
-            into.durable = seq
-            if self.connection is not None:
+                read[into] = None
+                events.append(Got(id_, writer, seq, record))
+        if self.connection is not None:
+            for into in read:
                 self.connection.outbox.acknowledge(into)
-        for run, seq in wrote.items():
-            assert run.out is not None
-            run.out.durable = seq
-            self.flow(run)
+            for run in wrote:
+                self.flow(run)
         return events
 
     # -- runs
