@@ -7,7 +7,6 @@ waits: on a short message that, and the task, cost more than everything else tog
 from __future__ import annotations
 
 import socket as sockets
-from collections import deque
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
@@ -51,12 +50,13 @@ class Taker(Protocol):
 class Carrier(Connection):
     """Mixed into the two kinds of connections of `websockets` by `carrying`."""
 
-    _taker: Taker | None = None
-    _waiter: asyncio.Future[None] | None = None
+    __slots__ = ("_is_text", "_messages", "_part", "_taker", "_waiter")  # few: there are thousands of connections
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._messages: deque[bytes | str] = deque()
+        self._taker: Taker | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._messages: list[bytes | str] = []
         self._part: bytearray | None = None
         self._is_text = False
 
@@ -72,15 +72,16 @@ class Carrier(Connection):
                 await self._waiter
             finally:
                 self._waiter = None
-        message = self._messages.popleft()
+        message = self._messages.pop(0)
         self.transport.resume_reading()
         return message.encode() if decode is False and isinstance(message, str) else message
 
     def take(self, taker: Taker) -> None:
         """From now on `taker` is told of each message, those that wait included."""
         self._taker = taker
-        while self._messages:
-            taker.took(self, self._messages.popleft())
+        waiting, self._messages = self._messages, []
+        for message in waiting:
+            taker.took(self, message)
         taker.took_all(self)
         self.transport.resume_reading()
 

@@ -23,7 +23,7 @@ from protocol.errors import Close, RemoteProtocolError
 from protocol.events import Closed, Event, Faulted, GoingAway, NeedRecords
 from protocol.handshake import read_first_packet
 from protocol.messages import Fault, GraphStatus, Hash, RunId
-from protocol.pull import Puller
+from protocol.pull import ABOUT_BODIES, Puller
 from protocol.session import Conn
 from protocol.store import LinkStore
 
@@ -44,6 +44,8 @@ MAX_UNWRITTEN: Final = 2 * 1024 * 1024
 _CLOSE_SECONDS: Final = 2.0
 """How long a peer may take for the last words."""
 
+_OURS: Final = frozenset({NeedRecords, GoingAway, Faulted})
+
 _log = logging.getLogger("graphferry.link")
 
 
@@ -60,13 +62,8 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self.bodies = Puller(conn, store, self._hear, self._start)
         """Values that did not fit into their records."""
-        self._mine: Mapping[type[Any], Callable[[Any], None]] = {
-            **self.bodies.handlers,
-            NeedRecords: lambda event: self._start(self._supply(event)),
-        }
-        """The events that the link sees to itself."""
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._idle: asyncio.Future[None] | None = None
+        """Awaited by `flushed`."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._awake = False
         """Whether a turn is under way, or about to come."""
@@ -145,13 +142,10 @@ class Link:
         """Returns when all that may be sent was handed to the socket, or after `seconds`."""
         await self.durable()
         if self._carrier is not None:
-            self._idle.clear()
+            if self._idle is None:
+                self._idle = self._loop.create_future()
             self._soon()
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._idle.wait()
-            except TimeoutError:
-                return
+            await asyncio.wait([self._idle], timeout=seconds)
 
     async def close(self) -> None:
         """End the connection, if there is one, and wait until what was appended is durable or cannot become so."""
@@ -212,7 +206,7 @@ class Link:
     def _let_go(self) -> None:
         self._carrier = None
         self._conn.disconnected()
-        self._idle.set()
+        self._rest()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -291,10 +285,16 @@ class Link:
             self._soon()
             return
         elif not self._committing:
-            self._idle.set()
+            self._rest()
         if conn.closing is not None or self._failure is not None:
             self._end(carrier, _INTERNAL if conn.closing is None else conn.closing)
         self._arm(now, conn.deadline())
+
+    def _rest(self) -> None:
+        """Nothing is left to be sent."""
+        if self._idle is not None:
+            self._idle.set_result(None)
+            self._idle = None
 
     def _end(self, carrier: Carrier, code: int, reason: str = "") -> None:
         if self._ending is not carrier:
@@ -402,18 +402,24 @@ class Link:
     def _tell(self, events: Sequence[Event]) -> None:
         for event in events:
             kind = type(event)
-            mine = self._mine.get(kind)
-            if mine is not None:
-                mine(event)
+            if kind in ABOUT_BODIES:
+                self.bodies.handle(event)
                 continue
-            if kind is GoingAway:
-                self.retry_ms = event.retry_ms
-            elif kind is Faulted and event.code == "STALE_CONN" and isinstance(event.about, int):
-                self.stale_after = event.about
+            if kind in _OURS:
+                self._note(event)
             try:
                 self._on_event(event)
             except Exception:  # noqa: BLE001 - the handler's mistake must not stop what others wait for
                 _log.exception("an error in the code that handles %s of the link", kind.__name__)
+
+    def _note(self, event: Event) -> None:
+        """What the link itself has to do about an event."""
+        if isinstance(event, NeedRecords):
+            self._start(self._supply(event))
+        elif isinstance(event, GoingAway):
+            self.retry_ms = event.retry_ms
+        elif isinstance(event, Faulted) and event.code == "STALE_CONN" and isinstance(event.about, int):
+            self.stale_after = event.about
 
     async def _supply(self, need: NeedRecords) -> None:
         records = await self._store.read(need.run, need.writer, need.after, need.upto)

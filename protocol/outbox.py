@@ -6,7 +6,6 @@ urgent never waits behind much (docs/protocol.md §3, §15).
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
 from protocol import codec
@@ -53,8 +52,8 @@ class Outbox:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._control: deque[bytes] = deque()
-        self._answers: deque[bytes] = deque()
+        self._control: list[bytes] = []
+        self._answers: list[bytes] = []
         self.answering = 0
         """Bytes of answers that wait for the peer to read."""
         self._acks: dict[InLog, None] = {}
@@ -234,9 +233,14 @@ class Outbox:
         return len(parts[-1])
 
 
-def _move(envelopes: deque[bytes], parts: list[bytes], room: int) -> int:
+def _move(envelopes: list[bytes], parts: list[bytes], room: int) -> int:
     """Move what fits into a packet with so much room; the room that is left."""
-    while envelopes and len(envelopes[0]) <= room:
-        parts.append(envelopes.popleft())
-        room -= len(parts[-1])
+    count = 0
+    for envelope in envelopes:
+        if len(envelope) > room:
+            break
+        room -= len(envelope)
+        count += 1
+    parts += envelopes[:count]
+    del envelopes[:count]
     return room

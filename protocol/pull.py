@@ -21,7 +21,10 @@ from protocol.payload import MAX_BODY, Reference, reference, references, resolve
 from protocol.session import Conn
 from protocol.store import LinkStore
 
-__all__ = ["Puller"]
+__all__ = ["ABOUT_BODIES", "Puller"]
+
+ABOUT_BODIES: Final = frozenset({BodyBytes, BodyWhole, NeedBytes, BodyArrived, BodyFailed, GraphReferred})
+"""The events that `Puller.handle` sees to."""
 
 _LARGE: Final = 256 * 1024
 """Bytes from which a value is decoded beside the loop."""
@@ -105,17 +108,18 @@ class Puller:
 
     # -- what the session says
 
-    @property
-    def handlers(self) -> Mapping[type[Any], Callable[[Any], None]]:
-        """The events that are about bodies, and who sees to each."""
-        return {
-            BodyBytes: self._step,
-            BodyWhole: self._step,
-            NeedBytes: lambda event: self._start(self._supply(event)),
-            BodyArrived: lambda event: self._settle(event.ref, None),
-            BodyFailed: lambda event: self._settle(event.ref, _failed(event.ref, event.code)),
-            GraphReferred: lambda event: self._start(self._take_graph(event)),
-        }
+    def handle(self, event: Event) -> None:
+        """See to an event about a body: one of `ABOUT_BODIES`."""
+        if isinstance(event, (BodyBytes, BodyWhole)):
+            self._step(event)
+        elif isinstance(event, NeedBytes):
+            self._start(self._supply(event))
+        elif isinstance(event, BodyArrived):
+            self._settle(event.ref, None)
+        elif isinstance(event, BodyFailed):
+            self._settle(event.ref, _failed(event.ref, event.code))
+        elif isinstance(event, GraphReferred):
+            self._start(self._take_graph(event))
 
     def _step(self, event: BodyBytes | BodyWhole) -> None:
         self._steps.setdefault(event.ref, []).append(event)

@@ -5,7 +5,6 @@ Shared by the session's two halves, the application's side (protocol.session) an
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from typing import TypeAlias
 
@@ -85,7 +84,7 @@ class State:
         self.parked: dict[Run, int] = {}
         """Runs that were refused for now, and when each is offered again."""
         self._staged: list[_Staged] = []
-        self._taken: deque[_Staged] = deque()
+        self._taken: list[_Staged] = []
         self.learn(snapshot)
 
     def clear(self, labels: Collection[str]) -> bool:
@@ -147,10 +146,10 @@ class State:
         events: list[Event] = []
         wrote: dict[Run, None] = {}
         read: dict[InLog, None] = {}
-        taken = self._taken.popleft
+        taken = self._taken[:count]
+        del self._taken[:count]
         self.durable += count
-        for _ in range(count):
-            effect, run, record = taken()
+        for effect, run, record in taken:
             if type(effect) is not Write:
                 continue
             id_, writer, seq, encoded, _ = effect
