@@ -37,7 +37,7 @@ Kind = TypeVar("Kind", "type[ClientConnection]", "type[ServerConnection]")
 class Taker(Protocol):
     """Whom a carrier tells, in its loop. None of these may raise or block."""
 
-    def took(self, carrier: Carrier, packet: bytes | str) -> None:
+    def took(self, carrier: Carrier, packet: bytes | bytearray | str) -> None:
         """A message arrived; text is a `str`."""
 
     def took_all(self, carrier: Carrier) -> None:
@@ -56,7 +56,7 @@ class Carrier(Connection):
         super().__init__(*args, **kwargs)
         self._taker: Taker | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._messages: list[bytes | str] = []
+        self._messages: list[bytes | bytearray | str] = []
         self._part: bytearray | None = None
         self._is_text = False
 
@@ -74,7 +74,9 @@ class Carrier(Connection):
                 self._waiter = None
         message = self._messages.pop(0)
         self.transport.resume_reading()
-        return message.encode() if decode is False and isinstance(message, str) else message
+        if isinstance(message, str):
+            return message.encode() if decode is False else message
+        return bytes(message)
 
     def take(self, taker: Taker) -> None:
         """From now on `taker` is told of each message, those that wait included."""
@@ -89,7 +91,7 @@ class Carrier(Connection):
         """A frame arrived, or during the handshake something else."""
         opcode = getattr(event, "opcode", None)
         if opcode == _BINARY and event.fin:
-            self._put(bytes(event.data))
+            self._put(event.data)
         elif opcode == _BINARY or opcode == _TEXT:
             self._is_text = opcode == _TEXT
             self._part = bytearray(event.data)
@@ -104,9 +106,9 @@ class Carrier(Connection):
         if fin:
             part, self._part = self._part, None
             assert part is not None
-            self._put(part.decode("utf-8", "replace") if self._is_text else bytes(part))
+            self._put(part.decode("utf-8", "replace") if self._is_text else part)
 
-    def _put(self, message: bytes | str) -> None:
+    def _put(self, message: bytes | bytearray | str) -> None:
         if self._taker is not None:
             self._taker.took(self, message)
             return

@@ -5,7 +5,7 @@ A packet is envelopes one after the other; an envelope is a msgpack array that b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
@@ -16,7 +16,7 @@ from graphs.errors import ValueUnsupported
 from graphs.records import MAX_UINT, Encoded, depth, ext, from_fields
 from graphs.values import Value
 from protocol.errors import RemoteProtocolError
-from protocol.messages import CATALOGUE, NUMBERS, Ack, Entry, Message, Unhandled, check, is_control_to_ignore
+from protocol.messages import CATALOGUE, NUMBERS, Ack, BlobChunk, Entry, Message, Unhandled, check, is_control_to_ignore
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -72,10 +72,21 @@ def encode(message: Message) -> bytes:
         return encode_entry(uint(message.al), message.seq, message.encoded)
     if isinstance(message, Ack):
         return encode_ack([number for pair in message.positions for number in pair])
+    if isinstance(message, BlobChunk):
+        return _encode_chunk(message)
     fields: list[Any] = list(message)
     while fields and fields[-1] is None:
         fields.pop()
     return msgpack.packb([NUMBERS[type(message)], *fields])  # type: ignore[no-any-return]
+
+
+def _encode_chunk(chunk: BlobChunk) -> bytes:
+    """Bytes of a body are copied once, into the packet."""
+    ref, off, total, data, crc = chunk
+    fields = msgpack.packb([0x14, ref, off, total])[1:]
+    size = len(data)
+    head = b"\xc6" + size.to_bytes(4, "big") if size > 0xFFFF else b"\xc5" + size.to_bytes(2, "big") if size > 0xFF else bytes((0xC4, size))
+    return b"".join((b"\x95" if crc is None else b"\x96", fields, head, data, b"" if crc is None else uint(crc)))
 
 
 def encode_ack(positions: Sequence[int]) -> bytes:
@@ -152,7 +163,7 @@ def longest(items: list[Value], size: int) -> int:
 # -- reading
 
 
-def decode(packet: bytes, limit: int = MAX_PACKET) -> list[Message]:
+def decode(packet: bytes | bytearray, limit: int = MAX_PACKET) -> list[Message]:
     """The messages of a packet of at most `limit` bytes; types that may be skipped are left out.
 
     Raises RemoteProtocolError, and nothing else, whatever the bytes are.
@@ -162,6 +173,8 @@ def decode(packet: bytes, limit: int = MAX_PACKET) -> list[Message]:
         raise RemoteProtocolError("LIMIT_PACKET", f"a packet of {size:,} bytes, the limit is {limit:,}")
     if not size:
         raise RemoteProtocolError("PROTOCOL_DECODE", "an empty packet")
+    if size > _LARGE and packet[1] == 0x14 and (chunk := _alone(packet)) is not None:
+        return [chunk]
     unpacker = _UNPACKERS.pop() if _UNPACKERS else _unpacker()
     unpack, tell = unpacker.unpack, unpacker.tell
     before = tell()
@@ -191,6 +204,19 @@ def decode(packet: bytes, limit: int = MAX_PACKET) -> list[Message]:
     return messages
 
 
+def _alone(packet: bytes | bytearray) -> Message | None:
+    """The one message of a packet, its bytes copied once; None if there are more, or something is wrong with it."""
+    try:
+        envelope = msgpack.unpackb(packet, strict_map_key=True, ext_hook=ext, **_MOST)
+    except Exception:  # noqa: BLE001 - what is wrong is said by who looks closer
+        return None
+    return _message(0x14, envelope) if type(envelope) is list and packet[0] < 0xA0 else None
+
+
+_LARGE: Final = 32 * 1024
+"""Bytes of a packet that is likely to be a chunk of a body alone."""
+_MOST: Final[Mapping[str, int]] = {"max_ext_len": MAX_RECORD, "max_array_len": MAX_ITEMS, "max_map_len": MAX_ITEMS}
+
 _UNPACKERS: Final[list[msgpack.Unpacker]] = []
 """To be used again: making one costs more than decoding a short packet. One that met an error, or grew, is thrown away."""
 
@@ -200,9 +226,7 @@ def _unpacker() -> msgpack.Unpacker:
         strict_map_key=True,
         ext_hook=ext,
         max_buffer_size=0,  # the packet's own limit is looked at before
-        max_ext_len=MAX_RECORD,
-        max_array_len=MAX_ITEMS,
-        max_map_len=MAX_ITEMS,
+        **_MOST,
     )
 
 
@@ -229,7 +253,7 @@ def _message(type_: int, envelope: list[Any]) -> Message | None:
     return message
 
 
-def _entry(type_: int, envelope: list[Any], packet: bytes, body: int, end: int) -> Entry:
+def _entry(type_: int, envelope: list[Any], packet: bytes | bytearray, body: int, end: int) -> Entry:
     try:
         _, al, seq, *fields = envelope
     except ValueError:
@@ -237,7 +261,7 @@ def _entry(type_: int, envelope: list[Any], packet: bytes, body: int, end: int) 
     if type(al) is not int or type(seq) is not int or not (0 <= al <= MAX_UINT and 0 <= seq <= MAX_UINT):
         raise RemoteProtocolError("PROTOCOL_DECODE", "a record begins with its alias and its sequence number")
     seq_at = body + _UINT_SIZE[packet[body]]
-    tail = packet[seq_at + _UINT_SIZE[packet[seq_at]] : end]
+    tail = bytes(packet[seq_at + _UINT_SIZE[packet[seq_at]] : end])
     if len(tail) > MAX_RECORD:
         raise RemoteProtocolError("LIMIT_RECORD", f"a record of {len(tail):,} bytes, the limit is {MAX_RECORD:,}")
     if not is_plain(tail):

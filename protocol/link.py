@@ -222,7 +222,7 @@ class Link:
 
     # -- what the carrier tells (protocol.carrier.Taker)
 
-    def took(self, carrier: Carrier, packet: bytes | str) -> None:
+    def took(self, carrier: Carrier, packet: bytes | bytearray | str) -> None:
         """A packet arrived."""
         if carrier is not self._carrier:
             return

@@ -98,7 +98,7 @@ class Conn:
         state.gives.disconnected()
         state.forget(run for run in state.runs.values() if run.into is not None and run.into.last == 0 and not state.is_device)
 
-    def receive(self, now: int, packet: bytes, number: int) -> list[Event]:
+    def receive(self, now: int, packet: bytes | bytearray, number: int) -> list[Event]:
         """Take in a packet that came on connection `number`; what it means, records excepted: those are told by `committed`."""
         state, connection = self._state, self._state.connection
         if connection is None or number != connection.number or connection.closing is not None:
