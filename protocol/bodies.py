@@ -187,7 +187,9 @@ class Gives:
         self._clear = clear
         self._say = say
         self._tell = tell
-        self._asked: list[tuple[Ref, int, int]] = []  # these two are short, and a deque is large: there are thousands of connections
+        self._asked: list[
+            tuple[Ref, int, int]
+        ] = []  # these two are short, and a deque is large: there are thousands of connections
         self._reading: tuple[Ref, int, int] | None = None
         self._ready: list[tuple[BlobChunk, tuple[str, ...]]] = []
 

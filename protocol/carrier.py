@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 if TYPE_CHECKING:
     import asyncio
 
-    from websockets.asyncio.connection import Connection
     from websockets.asyncio.client import ClientConnection
+    from websockets.asyncio.connection import Connection
     from websockets.asyncio.server import ServerConnection
 else:
     Connection = object  # heavy: imported when there is a connection
@@ -92,7 +92,7 @@ class Carrier(Connection):
         opcode = getattr(event, "opcode", None)
         if opcode == _BINARY and event.fin:
             self._put(event.data)
-        elif opcode == _BINARY or opcode == _TEXT:
+        elif opcode in (_BINARY, _TEXT):
             self._is_text = opcode == _TEXT
             self._part = bytearray(event.data)
             self._end_of_message(event.fin)

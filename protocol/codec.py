@@ -85,7 +85,13 @@ def _encode_chunk(chunk: BlobChunk) -> bytes:
     ref, off, total, data, crc = chunk
     fields = msgpack.packb([0x14, ref, off, total])[1:]
     size = len(data)
-    head = b"\xc6" + size.to_bytes(4, "big") if size > 0xFFFF else b"\xc5" + size.to_bytes(2, "big") if size > 0xFF else bytes((0xC4, size))
+    head = (
+        b"\xc6" + size.to_bytes(4, "big")
+        if size > 0xFFFF
+        else b"\xc5" + size.to_bytes(2, "big")
+        if size > 0xFF
+        else bytes((0xC4, size))
+    )
     return b"".join((b"\x95" if crc is None else b"\x96", fields, head, data, b"" if crc is None else uint(crc)))
 
 
@@ -139,7 +145,7 @@ def is_plain(tail: bytes) -> bool:
     a header for bytes or extensions.
     """
     heads = tail.translate(None, _NO_HEAD)
-    return not heads or len(heads) <= MAX_RECORD_DEPTH and not heads.translate(None, _CONTAINER_HEADS)
+    return not heads or (len(heads) <= MAX_RECORD_DEPTH and not heads.translate(None, _CONTAINER_HEADS))
 
 
 _CONTAINER_HEADS = bytes((*range(0x80, 0xA0), *range(0xDC, 0xE0)))

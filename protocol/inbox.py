@@ -13,15 +13,12 @@ from protocol.events import (
     DeltaSeen,
     Faulted,
     GoingAway,
-    GraphJudged,
-    GraphReceived,
-    GraphReferred,
-    NeedGraph,
     Offered,
     Ready,
     Refused,
     StateSeen,
 )
+from protocol.graph_messages import GraphMessages
 from protocol.handshake import MAX_STATEMENTS, DeviceHello, Statement, Status, WorkerWelcome, agree, read_offer
 from protocol.log import InLog, OutLog, Run
 from protocol.messages import (
@@ -50,7 +47,6 @@ from protocol.messages import (
     Welcome,
 )
 from protocol.resume import hear, statement
-from protocol.shelf import unpack
 from protocol.state import Connection, State
 from protocol.store import Write
 
@@ -73,7 +69,7 @@ class Inbox:
         self._state = state
         self._foreign = Direction.UP if state.is_device else Direction.DOWN
         """What this side never receives: the direction it sends in."""
-        bodies = BodyMessages(state)
+        bodies, graphs = BodyMessages(state), GraphMessages(state)
         self._handlers: Mapping[type[Any], Callable[[Connection, int, Any], None]] = {
             Hello: self._hello,
             Welcome: self._welcome,
@@ -84,8 +80,8 @@ class Inbox:
             GoAway: self._go_away,
             Fault: self._fault,
             Offer: self._offer,
-            PutGraph: self._put_graph,
-            GraphState: self._graph_state,
+            PutGraph: graphs.put,
+            GraphState: graphs.state,
             BlobNeed: bodies.need,
             BlobChunk: bodies.chunk,
             BlobState: bodies.state,
@@ -396,34 +392,6 @@ class Inbox:
         except ValueError as error:
             raise RemoteProtocolError("PROTOCOL_DECODE", f"OFFER: {error}") from None
         self._state.events.append(Offered(message.body))
-
-    def _put_graph(self, _connection: Connection, _now: int, message: PutGraph) -> None:
-        if type(message.body) is bytes:
-            self.graph_here(message, message.body)
-        else:
-            self._state.events.append(GraphReferred(message))
-
-    def graph_here(self, message: PutGraph, packed: bytes) -> None:
-        """The bytes of a PUT_GRAPH are here."""
-        state = self._state
-        try:
-            body = unpack(message, packed)
-        except RemoteProtocolError as error:
-            if state.connection is not None:
-                state.connection.outbox.answer(GraphState(message.h, GraphStatus.INVALID, [["", error.fault, error.text]]))
-            return
-        state.wanted.discard(message.h)
-        state.events.append(GraphReceived(message.h, body))
-
-    def _graph_state(self, connection: Connection, _now: int, message: GraphState) -> None:
-        state = self._state
-        missing, put = state.shelf.judged(message.h, message.status)
-        if put is not None:
-            connection.outbox.control(put)
-        if missing:
-            state.events.append(NeedGraph(message.h))
-        if message.status != GraphStatus.UNKNOWN:
-            state.events.append(GraphJudged(message.h, message.status, message.problems or ()))
 
     def _delta(self, connection: Connection, _now: int, message: Delta) -> None:
         taking = connection.aliases.get(message.al)

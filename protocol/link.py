@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from graphs.errors import JournalError
@@ -19,6 +19,7 @@ from graphs.records import Known
 from graphs.values import Value
 from protocol import codec
 from protocol.carrier import Carrier
+from protocol.commits import Commits
 from protocol.errors import Close, RemoteProtocolError
 from protocol.events import Closed, Event, Faulted, GoingAway, NeedRecords
 from protocol.handshake import read_first_packet
@@ -67,9 +68,7 @@ class Link:
         self._tasks: set[asyncio.Task[None]] = set()
         self._awake = False
         """Whether a turn is under way, or about to come."""
-        self._committing = False
-        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
-        self._failure: JournalError | None = None
+        self._commits = Commits(conn, store, self._tell, self._start, self._turn)
         self._carrier: Carrier | None = None
         self._number = 0
         self._ending: Carrier | None = None
@@ -86,8 +85,8 @@ class Link:
 
     def append(self, run: RunId, record: Known, labels: Collection[str] = ()) -> int:
         """Write a record into this side's log of the run. Raises as `Conn.append`, and JournalError once the journal cannot be written."""
-        if self._failure is not None:
-            raise self._failure
+        if self._commits.failure is not None:
+            raise self._commits.failure
         seq = self._conn.append(run, record, labels)
         self._soon()
         return seq
@@ -129,14 +128,7 @@ class Link:
 
     async def durable(self) -> None:
         """Returns when everything appended or received so far is durable here. Raises JournalError if it cannot be written."""
-        self._commit()
-        if self._failure is not None:
-            raise self._failure
-        target = self._conn.staged
-        if self._conn.durable < target:
-            waiter: asyncio.Future[None] = self._loop.create_future()
-            self._waiting.append((target, waiter))
-            await waiter
+        await self._commits.durable()
 
     async def flushed(self, seconds: float = 5.0) -> None:
         """Returns when all that may be sent was handed to the socket, or after `seconds`."""
@@ -151,7 +143,7 @@ class Link:
         """End the connection, if there is one, and wait until what was appended is durable or cannot become so."""
         if self._carrier is not None:
             await _shut(self._carrier)
-        self._commit()
+        self._commits.run()
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -236,7 +228,7 @@ class Link:
         if carrier is not self._carrier:
             return
         awake, self._awake = self._awake, True
-        self._commit()
+        self._commits.run()
         self._awake = awake
         if self._conn.presses:
             self._send(carrier)
@@ -262,9 +254,11 @@ class Link:
 
     def _turn(self) -> None:
         self._awake = True
-        self._commit()
+        self._commits.run()
         self._awake = False
         if self._carrier is not None:
+            if self._full:
+                self._throttle(self._carrier)
             self._send(self._carrier)
 
     def _send(self, carrier: Carrier) -> None:
@@ -284,9 +278,9 @@ class Link:
         elif packet is not None and carrier.is_open:
             self._soon()
             return
-        elif not self._committing:
+        elif not self._commits.busy:
             self._rest()
-        if conn.closing is not None or self._failure is not None:
+        if conn.closing is not None or self._commits.failure is not None:
             self._end(carrier, _INTERNAL if conn.closing is None else conn.closing)
         self._arm(now, conn.deadline())
 
@@ -338,59 +332,6 @@ class Link:
                 carrier.transport.pause_reading()
             else:
                 carrier.transport.resume_reading()
-
-    # -- durability
-
-    def _commit(self) -> None:
-        """One transaction at a time: what is appended meanwhile makes the next one."""
-        while not self._committing and self._failure is None and (effects := self._conn.effects()):
-            try:
-                pending = self._store.commit(effects)
-            except Exception as error:  # noqa: BLE001 - whatever the store raises, nothing may be called durable any more
-                self._fail(error)
-                return
-            if pending is None:
-                self._committed(len(effects))
-            else:
-                self._committing = True
-                self._start(self._finish(pending, len(effects)))
-
-    async def _finish(self, pending: Awaitable[None], count: int) -> None:
-        try:
-            await pending
-        except Exception as error:  # noqa: BLE001 - as above
-            self._fail(error)
-        else:
-            self._committed(count)
-        finally:
-            self._committing = False
-        self._turn()
-
-    def _committed(self, count: int) -> None:
-        self._tell(self._conn.committed(count))
-        if self._waiting:
-            self._release()
-        if self._full and self._carrier is not None:
-            self._throttle(self._carrier)
-
-    def _fail(self, error: Exception) -> None:
-        failure = error if isinstance(error, JournalError) else JournalError(f"The journal cannot be written: {error}")
-        self._failure = failure
-        self._release()
-        self._tell([Faulted("INTERNAL", failure.message, True)])
-        self._soon()
-
-    def _release(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for target, waiter in waiting:
-            if waiter.done():
-                continue
-            if self._failure is not None:
-                waiter.set_exception(self._failure)
-            elif self._conn.durable >= target:
-                waiter.set_result(None)
-            else:
-                self._waiting.append((target, waiter))
 
     # -- events
 

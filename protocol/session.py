@@ -22,6 +22,7 @@ from protocol.config import Config
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.events import Event, NeedBytes
 from protocol.gate import check_record, travels_whole
+from protocol.graph_messages import GraphMessages
 from protocol.handshake import DeviceHello
 from protocol.inbox import Inbox
 from protocol.liveness import Beat
@@ -370,7 +371,7 @@ class Conn:
 
     def graph_here(self, message: PutGraph, packed: bytes) -> list[Event]:
         """Answer `GraphReferred`: the body it refers to."""
-        self._inbox.graph_here(message, packed)
+        GraphMessages(self._state).here(message, packed)
         return self._state.drain_events()
 
     def events(self) -> list[Event]:
