@@ -170,7 +170,7 @@ class Carrier(Connection):
 @cache
 def carrying(kind: Kind) -> Kind:
     """That kind of connection, as a `Carrier`."""
-    return type(kind.__name__, (Carrier, kind), {})  # type: ignore[return-value]
+    return type(kind.__name__, (Carrier, kind), {})
 
 
 def _keep_short(transport: asyncio.BaseTransport) -> None:

@@ -263,7 +263,7 @@ def _entry(type_: int, envelope: list[Any], packet: bytes | bytearray, body: int
     try:
         _, al, seq, *fields = envelope
     except ValueError:
-        al = seq = fields = None
+        al, seq, fields = None, None, []
     if type(al) is not int or type(seq) is not int or not (0 <= al <= MAX_UINT and 0 <= seq <= MAX_UINT):
         raise RemoteProtocolError("PROTOCOL_DECODE", "a record begins with its alias and its sequence number")
     seq_at = body + _UINT_SIZE[packet[body]]

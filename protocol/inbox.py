@@ -92,14 +92,14 @@ class Inbox:
 
     def handle(self, connection: Connection, now: int, message: Message) -> None:
         """Take in one message. Raises RemoteProtocolError."""
-        kind = type(message)
-        if kind is Entry:
+        if isinstance(message, Entry):
             if not connection.greeted:
                 self._too_early(message)
             self._entry(connection, message)
             return
         if connection.outbox.answering > MAX_ANSWERS:
             raise RemoteProtocolError("LIMIT_CONTROL", f"{MAX_ANSWERS:,} bytes of answers wait to be read")
+        kind = type(message)
         if _DIRECTIONS.get(kind) is self._foreign:
             raise RemoteProtocolError("PROTOCOL_ORDER", f"{kind.__name__} goes the other way")
         if not connection.greeted and kind not in (Hello, Welcome, Fault, GoAway):

@@ -73,9 +73,12 @@ class Liveness:
     def deadline(self) -> int:
         """When `tick` wants to be called at the latest."""
         due = self._heard + self._longest
-        talk = self._spoke + self._hb if self._stuck is None else self._stuck + self._longest
-        if talk < due:
-            due = talk
+        # while nothing can be sent, too: only who looks once a heartbeat notices that the machine slept
+        look = self._spoke if self._stuck is None else self._ticked
+        if look + self._hb < due:
+            due = look + self._hb
+        if self._stuck is not None and self._stuck + self._longest < due:
+            due = self._stuck + self._longest
         return due if self._limit is None or due < self._limit else self._limit
 
     def tick(self, now: int) -> Beat:
