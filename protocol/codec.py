@@ -270,8 +270,11 @@ def _entry(type_: int, envelope: list[Any], packet: bytes | bytearray, body: int
     tail = bytes(packet[seq_at + _UINT_SIZE[packet[seq_at]] : end])
     if len(tail) > MAX_RECORD:
         raise RemoteProtocolError("LIMIT_RECORD", f"a record of {len(tail):,} bytes, the limit is {MAX_RECORD:,}")
-    if not is_plain(tail):
-        _check_depth(fields, MAX_RECORD_DEPTH, "a record")
+    for field in fields:
+        if type(field) not in _SCALARS:
+            if not is_plain(tail):
+                _check_depth(fields, MAX_RECORD_DEPTH, "a record")
+            break
     try:
         record = from_fields(type_, fields, tail)
     except ValueUnsupported as error:
@@ -288,5 +291,6 @@ def _check_depth(fields: list[Any], limit: int, what: str) -> None:
         raise RemoteProtocolError("LIMIT_DEPTH", f"{what} is nested deeper than {limit} levels")
 
 
+_SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
 _UINT_SIZE = {**dict.fromkeys(range(128), 1), 0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9, 0xD0: 2, 0xD1: 3, 0xD2: 5, 0xD3: 9}
 """Bytes of a non-negative number, by its first byte: a peer need not write the shortest form."""
