@@ -267,6 +267,9 @@ class Link:
         for _ in range(_PACKETS):
             if carrier.paused or not carrier.is_open:
                 break
+            if conn.is_silent:
+                packet = None
+                break
             packet = conn.poll(now, carrier.buffered)
             if packet is None:
                 break

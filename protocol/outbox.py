@@ -120,6 +120,11 @@ class Outbox:
         return bool(self._control or self._answers or self._ready)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits at all."""
+        return not (self._control or self._answers or self._acks or self._ready or self._volatile or self._states)
+
+    @property
     def acknowledges(self) -> bool:
         """Whether an acknowledgement waits."""
         return bool(self._acks)

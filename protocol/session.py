@@ -137,6 +137,12 @@ class Conn:
         return connection is not None and (connection.outbox.presses or connection.closing is not None)
 
     @property
+    def is_silent(self) -> bool:
+        """Whether `poll` surely has nothing to send, and tells nothing."""
+        state, connection = self._state, self._state.connection
+        return connection is None or (connection.outbox.is_empty and not (state.offer_changed or state.gives.waits or state.events))
+
+    @property
     def acknowledges(self) -> bool:
         """Whether acknowledgements wait to be sent."""
         connection = self._state.connection
