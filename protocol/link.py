@@ -72,6 +72,7 @@ class Link:
         self._carrier: Carrier | None = None
         self._number = 0
         self._ending: Carrier | None = None
+        """The connection that is being closed."""
         self._full = False
         """Whether nothing is read since too much waits to be durable."""
         self._timer: asyncio.TimerHandle | None = None
@@ -196,7 +197,7 @@ class Link:
         self._turn()
 
     def _let_go(self) -> None:
-        self._carrier = None
+        self._carrier = self._ending = None
         self._conn.disconnected()
         self._rest()
         if self._timer is not None:
@@ -262,6 +263,7 @@ class Link:
             self._send(self._carrier)
 
     def _send(self, carrier: Carrier) -> None:
+        """Hand the socket what may leave, as long as it takes it."""
         conn, now = self._conn, _now()
         packet: bytes | None = b""
         for _ in range(_PACKETS):

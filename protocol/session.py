@@ -140,7 +140,9 @@ class Conn:
     def is_silent(self) -> bool:
         """Whether `poll` surely has nothing to send, and tells nothing."""
         state, connection = self._state, self._state.connection
-        return connection is None or (connection.outbox.is_empty and not (state.offer_changed or state.gives.waits or state.events))
+        return connection is None or (
+            connection.outbox.is_empty and not (state.offer_changed or state.gives.waits or state.events)
+        )
 
     @property
     def acknowledges(self) -> bool:
