@@ -81,11 +81,11 @@ class Carrier(Connection):
     def take(self, taker: Taker) -> None:
         """From now on `taker` is told of each message, those that wait included."""
         self._taker = taker
+        self.transport.resume_reading()
         waiting, self._messages = self._messages, []
         for message in waiting:
             taker.took(self, message)
         taker.took_all(self)
-        self.transport.resume_reading()
 
     def process_event(self, event: Any) -> None:
         """A frame arrived, or during the handshake something else."""
