@@ -42,7 +42,7 @@ class Memory:
         self.logs: dict[tuple[bytes, bytes], list[tuple[Encoded, int]]] = {}
         self.connection = 0
 
-    async def commit(self, effects: Sequence[Effect]) -> None:
+    def commit(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
             if isinstance(effect, Write):
                 self.logs.setdefault((effect.run, effect.writer), []).append((effect.record, effect.chk))

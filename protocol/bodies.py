@@ -187,9 +187,11 @@ class Gives:
         self._clear = clear
         self._say = say
         self._tell = tell
-        self._asked: deque[tuple[Ref, int, int]] = deque()
+        self._asked: list[
+            tuple[Ref, int, int]
+        ] = []  # these two are short, and a deque is large: there are thousands of connections
         self._reading: tuple[Ref, int, int] | None = None
-        self._ready: deque[tuple[BlobChunk, tuple[str, ...]]] = deque()
+        self._ready: list[tuple[BlobChunk, tuple[str, ...]]] = []
 
     def disconnected(self) -> None:
         """Nobody asks any more."""
@@ -228,8 +230,8 @@ class Gives:
 
     def stopped(self, ref: Ref) -> None:
         """The peer does not want that body any more, or wants it anew."""
-        self._asked = deque(each for each in self._asked if each[0] != ref)
-        self._ready = deque(each for each in self._ready if each[0].ref != ref)
+        self._asked = [each for each in self._asked if each[0] != ref]
+        self._ready = [each for each in self._ready if each[0].ref != ref]
         if self._reading is not None and self._reading[0] == ref:
             self._reading = None
         self._read()
@@ -243,7 +245,7 @@ class Gives:
         """The chunk to send now, if the socket has room: what is urgent then waits for at most two chunks."""
         if not self._ready or buffered > PRESSURE:
             return None
-        chunk, labels = self._ready.popleft()
+        chunk, labels = self._ready.pop(0)
         self._read()
         if not self._passes(chunk.ref, labels):  # what a peer is cleared for may have changed since the range was read
             self._refuse(chunk.ref, BodyStatus.WITHHELD)
@@ -259,7 +261,7 @@ class Gives:
 
     def _read(self) -> None:
         if self._reading is None and self._asked and len(self._ready) < RANGE // CHUNK:
-            self._reading = self._asked.popleft()
+            self._reading = self._asked.pop(0)
             self._tell(NeedBytes(*self._reading))
 
 

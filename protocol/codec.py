@@ -5,6 +5,7 @@ A packet is envelopes one after the other; an envelope is a msgpack array that b
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
@@ -12,10 +13,10 @@ from typing import Any, Final
 import msgpack
 
 from graphs.errors import ValueUnsupported
-from graphs.records import Encoded, depth, ext, from_fields
+from graphs.records import MAX_UINT, Encoded, depth, ext, from_fields
 from graphs.values import Value
 from protocol.errors import RemoteProtocolError
-from protocol.messages import CATALOGUE, NUMBERS, Ack, Entry, Message, Unhandled, check, is_control_to_ignore, is_record, is_uint
+from protocol.messages import CATALOGUE, NUMBERS, Ack, BlobChunk, Entry, Message, Unhandled, check, is_control_to_ignore
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -24,6 +25,7 @@ __all__ = [
     "Limits",
     "decode",
     "encode",
+    "encode_ack",
     "encode_entry",
     "excess",
     "is_plain",
@@ -68,22 +70,51 @@ def encode(message: Message) -> bytes:
     """The envelope of any message. Nil fields at the end are left out."""
     if isinstance(message, Entry):
         return encode_entry(uint(message.al), message.seq, message.encoded)
-    fields: list[Any] = [number for pair in message.positions for number in pair] if isinstance(message, Ack) else list(message)
+    if isinstance(message, Ack):
+        return encode_ack([number for pair in message.positions for number in pair])
+    if isinstance(message, BlobChunk):
+        return _encode_chunk(message)
+    fields: list[Any] = list(message)
     while fields and fields[-1] is None:
         fields.pop()
     return msgpack.packb([NUMBERS[type(message)], *fields])  # type: ignore[no-any-return]
 
 
+def _encode_chunk(chunk: BlobChunk) -> bytes:
+    """Bytes of a body are copied once, into the packet."""
+    ref, off, total, data, crc = chunk
+    fields = msgpack.packb([0x14, ref, off, total])[1:]
+    size = len(data)
+    head = (
+        b"\xc6" + size.to_bytes(4, "big")
+        if size > 0xFFFF
+        else b"\xc5" + size.to_bytes(2, "big")
+        if size > 0xFF
+        else bytes((0xC4, size))
+    )
+    return b"".join((b"\x95" if crc is None else b"\x96", fields, head, data, b"" if crc is None else uint(crc)))
+
+
+def encode_ack(positions: Sequence[int]) -> bytes:
+    """The envelope of an ACK: alias, sequence number, alias, ..."""
+    count = len(positions) + 1
+    head = bytes((0x90 | count, 0x05)) if count < 16 else b"\xdc" + count.to_bytes(2, "big") + b"\x05"
+    return head + b"".join(map(uint, positions))
+
+
 def encode_entry(alias: bytes, seq: int, record: Encoded) -> bytes:
     """The envelope of a record, around bytes that are already there. `alias` is packed."""
-    count = record.fields + 3
-    head = _HEADS[count, record.type] if count < 16 else b"\xdc" + count.to_bytes(2, "big") + bytes((record.type,))
-    return b"".join((head, alias, uint(seq), record.tail))
+    type_, count, tail = record
+    count += 3
+    head = _HEADS[count, type_] if count < 16 else b"\xdc" + count.to_bytes(2, "big") + bytes((type_,))
+    return head + alias + uint(seq) + tail
 
 
 def uint(number: int) -> bytes:
     """An unsigned number in its shortest form."""
-    return _FIXINT[number] if number < 128 else msgpack.packb(number)
+    if number < 128:
+        return _FIXINT[number]
+    return b"\xcd" + number.to_bytes(2, "big") if 256 <= number < 65_536 else msgpack.packb(number)
 
 
 _FIXINT = tuple(bytes((each,)) for each in range(128))
@@ -114,7 +145,7 @@ def is_plain(tail: bytes) -> bool:
     a header for bytes or extensions.
     """
     heads = tail.translate(None, _NO_HEAD)
-    return len(heads) <= MAX_RECORD_DEPTH and not heads.translate(None, _CONTAINER_HEADS)
+    return not heads or (len(heads) <= MAX_RECORD_DEPTH and not heads.translate(None, _CONTAINER_HEADS))
 
 
 _CONTAINER_HEADS = bytes((*range(0x80, 0xA0), *range(0xDC, 0xE0)))
@@ -138,7 +169,7 @@ def longest(items: list[Value], size: int) -> int:
 # -- reading
 
 
-def decode(packet: bytes, limit: int = MAX_PACKET) -> list[Message]:
+def decode(packet: bytes | bytearray, limit: int = MAX_PACKET) -> list[Message]:
     """The messages of a packet of at most `limit` bytes; types that may be skipped are left out.
 
     Raises RemoteProtocolError, and nothing else, whatever the bytes are.
@@ -146,78 +177,109 @@ def decode(packet: bytes, limit: int = MAX_PACKET) -> list[Message]:
     size = len(packet)
     if size > limit:
         raise RemoteProtocolError("LIMIT_PACKET", f"a packet of {size:,} bytes, the limit is {limit:,}")
-    unpacker = msgpack.Unpacker(
-        strict_map_key=True,
-        ext_hook=ext,
-        max_buffer_size=max(size, 1),
-        max_str_len=limit,
-        max_bin_len=limit,
-        max_ext_len=MAX_RECORD,
-        max_array_len=MAX_ITEMS,
-        max_map_len=MAX_ITEMS,
-    )
+    if not size:
+        raise RemoteProtocolError("PROTOCOL_DECODE", "an empty packet")
+    if size > _LARGE and packet[1] == 0x14 and (chunk := _alone(packet)) is not None:
+        return [chunk]
+    unpacker = _UNPACKERS.pop() if _UNPACKERS else _unpacker()
+    unpack, tell = unpacker.unpack, unpacker.tell
+    before = tell()
     unpacker.feed(packet)
     messages: list[Message] = []
     start = 0
     while start < size:
-        envelope = _unpack(unpacker)
-        end = unpacker.tell()
-        message = _message(envelope, packet, start, end)
-        if message is not None:
+        try:
+            envelope = unpack()
+        except Exception as error:  # noqa: BLE001 - msgpack raises many kinds
+            raise _undecodable(error) from None
+        end = tell() - before
+        if type(envelope) is not list or not envelope:
+            raise RemoteProtocolError("PROTOCOL_DECODE", f"an envelope is an array, got a {type(envelope).__name__}")
+        type_ = envelope[0]
+        header = packet[start]
+        body = start + (1 if header < 0xA0 else 3 if header == 0xDC else 5)
+        if type(type_) is not int or packet[body] != type_ or type_ > 127:
+            raise RemoteProtocolError("PROTOCOL_DECODE", "an envelope begins with its type, a number of one byte")
+        if 0x20 <= type_ <= 0x37:
+            messages.append(_entry(type_, envelope, packet, body + 1, end))
+        elif (message := _message(type_, envelope)) is not None:
             messages.append(message)
         start = end
-    if not size:
-        raise RemoteProtocolError("PROTOCOL_DECODE", "an empty packet")
+    if size <= MAX_PACKET:
+        _UNPACKERS.append(unpacker)
     return messages
 
 
-def _unpack(unpacker: msgpack.Unpacker) -> Any:
+def _alone(packet: bytes | bytearray) -> Message | None:
+    """The one message of a packet, its bytes copied once; None if there are more, or something is wrong with it."""
     try:
-        return unpacker.unpack()
-    except msgpack.OutOfData:
-        raise RemoteProtocolError("PROTOCOL_DECODE", "the packet ends inside an envelope") from None
-    except msgpack.StackError:
-        raise RemoteProtocolError("LIMIT_DEPTH", "an envelope nested deeper than any may be") from None
-    except Exception as error:  # noqa: BLE001 - msgpack raises many kinds; only its wording tells a limit from a malformed byte
-        fault = "LIMIT_ITEMS" if "max_array_len" in str(error) or "max_map_len" in str(error) else "PROTOCOL_DECODE"
-        raise RemoteProtocolError(fault, f"not msgpack we accept: {str(error) or type(error).__name__}") from None
+        envelope = msgpack.unpackb(packet, strict_map_key=True, ext_hook=ext, **_MOST)
+    except Exception:  # noqa: BLE001 - what is wrong is said by who looks closer
+        return None
+    return _message(0x14, envelope) if type(envelope) is list and packet[0] < 0xA0 else None
 
 
-def _message(envelope: Any, packet: bytes, start: int, end: int) -> Message | None:
-    if type(envelope) is not list or not envelope:
-        raise RemoteProtocolError("PROTOCOL_DECODE", f"an envelope is an array, got a {type(envelope).__name__}")
-    type_ = envelope[0]
-    header = packet[start]
-    body = start + (1 if header < 0xA0 else 3 if header == 0xDC else 5)
-    if type(type_) is not int or packet[body] != type_ or type_ > 127:
-        raise RemoteProtocolError("PROTOCOL_DECODE", "an envelope begins with its type, a number of one byte")
-    if is_record(type_):
-        return _entry(type_, envelope, packet, body + 1, end)
+_LARGE: Final = 32 * 1024
+"""Bytes of a packet that is likely to be a chunk of a body alone."""
+_MOST: Final[Mapping[str, int]] = {"max_ext_len": MAX_RECORD, "max_array_len": MAX_ITEMS, "max_map_len": MAX_ITEMS}
+
+_UNPACKERS: Final[list[msgpack.Unpacker]] = []
+"""To be used again: making one costs more than decoding a short packet. One that met an error, or grew, is thrown away."""
+
+
+def _unpacker() -> msgpack.Unpacker:
+    return msgpack.Unpacker(
+        strict_map_key=True,
+        ext_hook=ext,
+        max_buffer_size=0,  # the packet's own limit is looked at before
+        **_MOST,
+    )
+
+
+def _undecodable(error: Exception) -> RemoteProtocolError:
+    if isinstance(error, msgpack.OutOfData):
+        return RemoteProtocolError("PROTOCOL_DECODE", "the packet ends inside an envelope")
+    if isinstance(error, msgpack.StackError):
+        return RemoteProtocolError("LIMIT_DEPTH", "an envelope nested deeper than any may be")
+    # only its wording tells a limit from a malformed byte
+    fault = "LIMIT_ITEMS" if "max_array_len" in str(error) or "max_map_len" in str(error) else "PROTOCOL_DECODE"
+    return RemoteProtocolError(fault, f"not msgpack we accept: {str(error) or type(error).__name__}")
+
+
+def _message(type_: int, envelope: list[Any]) -> Message | None:
     kind = CATALOGUE.get(type_)
     if kind is None or kind.message is None:
         return None if is_control_to_ignore(type_) else Unhandled(type_)
-    _check_depth(envelope[1:], MAX_RECORD_DEPTH if type_ == 0x38 else MAX_CONTROL_DEPTH, kind.name)
-    message = check(type_, envelope[1:])
+    del envelope[0]
+    if type_ != 0x05:  # an ACK holds numbers only, and is the most frequent
+        _check_depth(envelope, MAX_RECORD_DEPTH if type_ == 0x38 else MAX_CONTROL_DEPTH, kind.name)
+    message = check(type_, envelope)
     if isinstance(message, str):
         raise RemoteProtocolError("PROTOCOL_DECODE", message)
     return message
 
 
-def _entry(type_: int, envelope: list[Any], packet: bytes, body: int, end: int) -> Entry:
-    if len(envelope) < 3 or not is_uint(envelope[1]) or not is_uint(envelope[2]):
+def _entry(type_: int, envelope: list[Any], packet: bytes | bytearray, body: int, end: int) -> Entry:
+    try:
+        _, al, seq, *fields = envelope
+    except ValueError:
+        al, seq, fields = None, None, []
+    if type(al) is not int or type(seq) is not int or not (0 <= al <= MAX_UINT and 0 <= seq <= MAX_UINT):
         raise RemoteProtocolError("PROTOCOL_DECODE", "a record begins with its alias and its sequence number")
     seq_at = body + _UINT_SIZE[packet[body]]
-    tail = packet[seq_at + _UINT_SIZE[packet[seq_at]] : end]
+    tail = bytes(packet[seq_at + _UINT_SIZE[packet[seq_at]] : end])
     if len(tail) > MAX_RECORD:
         raise RemoteProtocolError("LIMIT_RECORD", f"a record of {len(tail):,} bytes, the limit is {MAX_RECORD:,}")
-    fields = envelope[3:]
-    if not is_plain(tail):
-        _check_depth(fields, MAX_RECORD_DEPTH, "a record")
+    for field in fields:
+        if type(field) not in _SCALARS:
+            if not is_plain(tail):
+                _check_depth(fields, MAX_RECORD_DEPTH, "a record")
+            break
     try:
         record = from_fields(type_, fields, tail)
     except ValueUnsupported as error:
         raise RemoteProtocolError("PROTOCOL_DECODE", error.message) from None
-    return Entry(envelope[1], envelope[2], Encoded(type_, len(fields), tail), record)
+    return Entry(al, seq, Encoded(type_, len(fields), tail), record)
 
 
 def _check_depth(fields: list[Any], limit: int, what: str) -> None:
@@ -229,5 +291,6 @@ def _check_depth(fields: list[Any], limit: int, what: str) -> None:
         raise RemoteProtocolError("LIMIT_DEPTH", f"{what} is nested deeper than {limit} levels")
 
 
+_SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
 _UINT_SIZE = {**dict.fromkeys(range(128), 1), 0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9, 0xD0: 2, 0xD1: 3, 0xD2: 5, 0xD3: 9}
 """Bytes of a non-negative number, by its first byte: a peer need not write the shortest form."""

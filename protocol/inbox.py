@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn
 
-from graphs.records import Submit
+from graphs.records import End, Submit
 from protocol.body_messages import BodyMessages
 from protocol.errors import FAULTS, LocalProtocolError, RemoteProtocolError
 from protocol.events import (
@@ -13,15 +13,12 @@ from protocol.events import (
     DeltaSeen,
     Faulted,
     GoingAway,
-    GraphJudged,
-    GraphReceived,
-    GraphReferred,
-    NeedGraph,
     Offered,
     Ready,
     Refused,
     StateSeen,
 )
+from protocol.graph_messages import GraphMessages
 from protocol.handshake import MAX_STATEMENTS, DeviceHello, Statement, Status, WorkerWelcome, agree, read_offer
 from protocol.log import InLog, OutLog, Run
 from protocol.messages import (
@@ -50,7 +47,6 @@ from protocol.messages import (
     Welcome,
 )
 from protocol.resume import hear, statement
-from protocol.shelf import unpack
 from protocol.state import Connection, State
 from protocol.store import Write
 
@@ -73,7 +69,7 @@ class Inbox:
         self._state = state
         self._foreign = Direction.UP if state.is_device else Direction.DOWN
         """What this side never receives: the direction it sends in."""
-        bodies = BodyMessages(state)
+        bodies, graphs = BodyMessages(state), GraphMessages(state)
         self._handlers: Mapping[type[Any], Callable[[Connection, int, Any], None]] = {
             Hello: self._hello,
             Welcome: self._welcome,
@@ -84,8 +80,8 @@ class Inbox:
             GoAway: self._go_away,
             Fault: self._fault,
             Offer: self._offer,
-            PutGraph: self._put_graph,
-            GraphState: self._graph_state,
+            PutGraph: graphs.put,
+            GraphState: graphs.state,
             BlobNeed: bodies.need,
             BlobChunk: bodies.chunk,
             BlobState: bodies.state,
@@ -96,15 +92,15 @@ class Inbox:
 
     def handle(self, connection: Connection, now: int, message: Message) -> None:
         """Take in one message. Raises RemoteProtocolError."""
-        if connection.outbox.answering > MAX_ANSWERS:
-            raise RemoteProtocolError("LIMIT_CONTROL", f"{MAX_ANSWERS:,} bytes of answers wait to be read")
         kind = type(message)
         if kind not in connection.hears:
             self._out_of_place(connection, kind)
         if kind is Entry:
             self._entry(connection, message)  # type: ignore[arg-type]
-        else:
-            self._handlers[kind](connection, now, message)
+            return
+        if connection.outbox.answering > MAX_ANSWERS:
+            raise RemoteProtocolError("LIMIT_CONTROL", f"{MAX_ANSWERS:,} bytes of answers wait to be read")
+        self._handlers[kind](connection, now, message)
 
     def _out_of_place(self, connection: Connection, kind: type[Any]) -> NoReturn:
         if _DIRECTIONS.get(kind) is self._foreign:
@@ -298,35 +294,40 @@ class Inbox:
         return state.config.room(message.run)
 
     def _entry(self, connection: Connection, message: Entry) -> None:
-        taking = connection.aliases.get(message.al)
+        al, seq, encoded, record = message
+        taking = connection.aliases.get(al)
         if taking is None:
-            if not 0 < message.al <= connection.announced:
-                raise RemoteProtocolError("PROTOCOL_ALIAS", f"a record of alias {message.al}, which no LOG announced")
+            if not 0 < al <= connection.announced:
+                raise RemoteProtocolError("PROTOCOL_ALIAS", f"a record of alias {al}, which no LOG announced")
             return
         run, into = taking
         if run.diverged:
             return
-        if not into.is_next(message.seq):
-            if message.seq <= into.durable:
+        if not into.is_next(seq):
+            if seq <= into.durable:
                 connection.outbox.acknowledge(into)
             return
-        self._check_order(into, message)
-        if (full := self._state.config.accepts(run.id, message.encoded.type, len(message.encoded.tail))) is not None:
-            del connection.aliases[message.al]  # what is on its way is dropped, the log goes on with its next LOG
-            connection.outbox.answer(Fault("QUOTA", full, False, message.al))
+        state, type_ = self._state, encoded.type
+        if into.ended or (type_ < 0x30) is state.is_device or seq == 1 or type_ == Submit.TYPE:
+            self._check_order(into, message)
+        if (full := state.config.accepts(run.id, type_, len(encoded.tail))) is not None:
+            del connection.aliases[al]  # what is on its way is dropped, the log goes on with its next LOG
+            connection.outbox.answer(Fault("QUOTA", full, False, al))
             return
-        chk = into.accept(message.encoded, self._state.config.limits)
-        into.texts.accepted(message.seq, message.record)
-        into.ended = message.encoded.type == 0x34
-        self._state.stage(Write(run.id, into.writer, message.seq, message.encoded, chk), run, message.record)
+        chk = into.accept(encoded, state.config.limits)
+        if state.is_device:
+            into.texts.accepted(seq, record)
+            into.ended = type_ == End.TYPE
+        state.received(Write(run.id, into.writer, seq, encoded, chk), run, record)
 
     def _check_order(self, into: InLog, message: Entry) -> None:
-        orders = message.encoded.type < 0x30
+        type_ = message.encoded.type
+        orders = type_ < 0x30
         if orders is self._state.is_device:
             raise RemoteProtocolError(
-                "PROTOCOL_WRITER", f"a record of type {message.encoded.type:#x} is not the peer's to write", about=message.al
+                "PROTOCOL_WRITER", f"a record of type {type_:#x} is not the peer's to write", about=message.al
             )
-        if orders and (message.seq == 1) is not isinstance(message.record, Submit):
+        if orders and (message.seq == 1) is not (type_ == Submit.TYPE):
             raise RemoteProtocolError(
                 "PROTOCOL_ORDER", "SUBMIT is the first record of a run, and only the first", about=message.al
             )
@@ -334,18 +335,19 @@ class Inbox:
             raise RemoteProtocolError("PROTOCOL_ORDER", "a record after END", about=message.al)
 
     def _ack(self, connection: Connection, _now: int, message: Ack) -> None:
-        state = self._state
+        state, outbox = self._state, connection.outbox
         for alias, seq in message.positions:
-            out = connection.outbox.owner(alias)
+            out = outbox.owner(alias)
             if out is None:
-                if alias > connection.outbox.given:
+                if alias > outbox.given:
                     raise RemoteProtocolError("PROTOCOL_ALIAS", f"an ACK of alias {alias}, which was never given")
                 continue
             if out.acknowledge(seq):
-                run = state.runs[out.run]
                 state.events.append(Acked(out.run, seq))
-                state.trim(run)
-                state.flow(run)
+                if out.ended:
+                    state.trim(state.runs[out.run])
+                if out.sent < out.durable:
+                    state.flow(state.runs[out.run])
 
     def _fault(self, connection: Connection, now: int, message: Fault) -> None:
         state = self._state
@@ -356,7 +358,7 @@ class Inbox:
             again = message.retry_ms if message.code in ("BUSY", "DRAINING") else None
             connection.outbox.withdraw(out)
             if again is not None:
-                run.parked = now + again
+                state.parked[run] = now + again
                 out.resume(out.acked)
             self._refuse(run, message.code, message.text, again)
         elif type(about) is list and message.code == "RUN_DIVERGED" and (run_ := _run_of(state, about)) is not None:
@@ -390,34 +392,6 @@ class Inbox:
         except ValueError as error:
             raise RemoteProtocolError("PROTOCOL_DECODE", f"OFFER: {error}") from None
         self._state.events.append(Offered(message.body))
-
-    def _put_graph(self, _connection: Connection, _now: int, message: PutGraph) -> None:
-        if type(message.body) is bytes:
-            self.graph_here(message, message.body)
-        else:
-            self._state.events.append(GraphReferred(message))
-
-    def graph_here(self, message: PutGraph, packed: bytes) -> None:
-        """The bytes of a PUT_GRAPH are here."""
-        state = self._state
-        try:
-            body = unpack(message, packed)
-        except RemoteProtocolError as error:
-            if state.connection is not None:
-                state.connection.outbox.answer(GraphState(message.h, GraphStatus.INVALID, [["", error.fault, error.text]]))
-            return
-        state.wanted.discard(message.h)
-        state.events.append(GraphReceived(message.h, body))
-
-    def _graph_state(self, connection: Connection, _now: int, message: GraphState) -> None:
-        state = self._state
-        missing, put = state.shelf.judged(message.h, message.status)
-        if put is not None:
-            connection.outbox.control(put)
-        if missing:
-            state.events.append(NeedGraph(message.h))
-        if message.status != GraphStatus.UNKNOWN:
-            state.events.append(GraphJudged(message.h, message.status, message.problems or ()))
 
     def _delta(self, connection: Connection, _now: int, message: Delta) -> None:
         taking = connection.aliases.get(message.al)

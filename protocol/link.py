@@ -1,15 +1,15 @@
 """The link: drives a session over WebSocket, the same on both sides.
 
 A `Link` owns one session (protocol.session.Conn) and keeps the order that the session asks for: effects are committed before what they allow is
-sent. Commits run beside the connection, so tokens and control never wait for a disk. The link outlives connections; what a connection was lost
-for is told as an event, never raised into the application.
+sent. It has no task of its own: what came in one read is answered in the same turn of the loop, what the application says in one turn leaves
+together in the next. Commits run beside the connection, so tokens and control never wait for a disk. The link outlives connections; what a connection
+was lost for is told as an event, never raised into the application.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import socket as sockets
 import time
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -18,11 +18,13 @@ from graphs.errors import JournalError
 from graphs.records import Known
 from graphs.values import Value
 from protocol import codec
+from protocol.carrier import Carrier
+from protocol.commits import Commits
 from protocol.errors import Close, RemoteProtocolError
-from protocol.events import BodyBytes, Closed, Event, Faulted, GoingAway, NeedRecords
+from protocol.events import Closed, Event, Faulted, GoingAway, NeedRecords
 from protocol.handshake import read_first_packet
 from protocol.messages import Fault, GraphStatus, Hash, RunId
-from protocol.pull import Puller
+from protocol.pull import ABOUT_BODIES, Puller
 from protocol.session import Conn
 from protocol.store import LinkStore
 
@@ -36,10 +38,14 @@ __all__ = ["MAX_UNWRITTEN", "Link", "send_last"]
 
 _TEXT_MESSAGE: Final = 1003
 _INTERNAL: Final = 1011
-MAX_UNWRITTEN: Final = 2 << 20
-"""Bytes of records that came and are not durable yet, above which nothing more is read."""
-_UNSENT: Final = 64 * 1024
-"""Bytes that the system takes before it has sent the last ones."""
+_PACKETS: Final = 8
+"""Packets in one turn of the loop, before others have theirs."""
+MAX_UNWRITTEN: Final = 2 * 1024 * 1024
+"""Bytes of records that were received and are not durable yet, above which nothing more is read."""
+_CLOSE_SECONDS: Final = 2.0
+"""How long a peer may take for the last words."""
+
+_OURS: Final = frozenset({NeedRecords, GoingAway, Faulted})
 
 _log = logging.getLogger("graphferry.link")
 
@@ -54,17 +60,23 @@ class Link:
         self._conn = conn
         self._store = store
         self._on_event = on_event
-        self._wake = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         self.bodies = Puller(conn, store, self._hear, self._start)
         """Values that did not fit into their records."""
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._idle: asyncio.Future[None] | None = None
+        """Awaited by `flushed`."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._committing = False
-        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
-        self._failure: JournalError | None = None
-        self._socket: Socket | None = None
-        self._sender: asyncio.Task[None] | None = None
+        self._awake = False
+        """Whether a turn is under way, or about to come."""
+        self._commits = Commits(conn, store, self._tell, self._start, self._turn)
+        self._carrier: Carrier | None = None
+        self._number = 0
+        self._ending: Carrier | None = None
+        """The connection that is being closed."""
+        self._full = False
+        """Whether nothing is read since too much waits to be durable."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0
         self.stale_after = 0
         """On a device whose connection was refused as stale: the highest number the worker has seen."""
         self.retry_ms: int | None = None
@@ -74,10 +86,10 @@ class Link:
 
     def append(self, run: RunId, record: Known, labels: Collection[str] = ()) -> int:
         """Write a record into this side's log of the run. Raises as `Conn.append`, and JournalError once the journal cannot be written."""
-        if self._failure is not None:
-            raise self._failure
+        if self._commits.failure is not None:
+            raise self._commits.failure
         seq = self._conn.append(run, record, labels)
-        self._poke()
+        self._soon()
         return seq
 
     def behind(self, run: RunId) -> bool:
@@ -87,61 +99,52 @@ class Link:
     def delta(self, run: RunId, start: int, tokens: Sequence[Value]) -> None:
         """Tokens of an attempt: volatile. Raises as `Conn.delta`."""
         self._conn.delta(run, start, tokens)
-        self._wake.set()
+        self._prompt()
 
     def state(self, run: RunId, path: str, at: int, state: int, t: int) -> None:
         """Show a node's state: volatile."""
         self._conn.state(run, path, at, state, t)
-        self._wake.set()
+        self._prompt()
 
     def put_graph(self, address: Hash, body: bytes, labels: Collection[str] = ()) -> bool:
         """Hold a graph ready for the worker. False: the gate refused. Raises as `Conn.put_graph`."""
         passed = self._conn.put_graph(address, body, labels)
-        self._wake.set()
+        self._soon()
         return passed
 
     def graph_state(self, address: Hash, status: GraphStatus, problems: Sequence[tuple[str, str, str]] = ()) -> None:
         """Say what became of a graph."""
         self._conn.graph_state(address, status, problems)
-        self._wake.set()
+        self._soon()
 
     def offer(self, offer: Mapping[str, Value]) -> None:
         """What this worker offers from now on."""
         self._conn.offer(offer)
-        self._wake.set()
+        self._soon()
 
     def drain(self, reason: str, drain_ms: int, retry_ms: int) -> None:
         """Take no new runs and close after `drain_ms`."""
         self._conn.drain(_now(), reason, drain_ms, retry_ms)
-        self._wake.set()
+        self._soon()
 
     async def durable(self) -> None:
         """Returns when everything appended or received so far is durable here. Raises JournalError if it cannot be written."""
-        if self._failure is not None:
-            raise self._failure
-        target = self._conn.staged
-        if self._conn.durable < target:
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append((target, waiter))
-            self._poke()
-            await waiter
+        await self._commits.durable()
 
     async def flushed(self, seconds: float = 5.0) -> None:
         """Returns when all that may be sent was handed to the socket, or after `seconds`."""
         await self.durable()
-        self._idle.clear()
-        self._wake.set()
-        if self._socket is not None:
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._idle.wait()
-            except TimeoutError:
-                return
+        if self._carrier is not None:
+            if self._idle is None:
+                self._idle = self._loop.create_future()
+            self._soon()
+            await asyncio.wait([self._idle], timeout=seconds)
 
     async def close(self) -> None:
         """End the connection, if there is one, and wait until what was appended is durable or cannot become so."""
-        if self._socket is not None:
-            await self._socket.close()
+        if self._carrier is not None:
+            await _shut(self._carrier)
+        self._commits.run()
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -149,21 +152,27 @@ class Link:
 
     async def carry(self, socket: Socket, number: int, first: bytes | None = None) -> Closed:
         """Be one connection's life: returns when it is over, and why; the event `Closed` says the same. `first` is the packet that was read
-        already to find this link.
+        already to find this link. The socket is one of `protocol.transport`.
 
         A newer connection replaces an older one; one that is not newer is told so and closed.
         """
+        assert isinstance(socket, Carrier), "sockets come from protocol.transport"
         closed = await self._refusal(socket, number)
         if closed is None:
             self._take_over(socket, number)
             try:
-                closed = await self._receive(socket, number, first)
+                if first is not None:
+                    await self._learn(first)
+                    self.took(socket, first)
+                socket.take(self)
+                await socket.wait_closed()
+                closed = Closed(*socket.last_words)
             finally:
-                if self._socket is socket:
+                if self._carrier is socket:
                     closing = self._conn.closing
                     if closing is not None and closed is not None:
                         closed = Closed(closing, closed.text)
-                    await self._let_go()
+                    self._let_go()
         self._tell([closed])
         return closed
 
@@ -179,52 +188,21 @@ class Link:
         await send_last(socket, stale, Close.REPLACED)
         return Closed(Close.REPLACED, stale.text)
 
-    def _take_over(self, socket: Socket, number: int) -> None:
-        if self._socket is not None:
-            self._start(self._socket.close(Close.REPLACED, "a newer connection of this device"))
-        if self._sender is not None:
-            self._sender.cancel()
-        self._socket = socket
-        _keep_short(socket)
+    def _take_over(self, carrier: Carrier, number: int) -> None:
+        if self._carrier is not None:
+            self._start(_shut(self._carrier, Close.REPLACED, "a newer connection of this device"))
+        self._carrier, self._number, self._full = carrier, number, False
         self.retry_ms = None
         self._conn.connected(_now(), number)
-        self._sender = asyncio.get_running_loop().create_task(self._send(socket))
+        self._turn()
 
-    async def _let_go(self) -> None:
-        self._socket = None
-        sender, self._sender = self._sender, None
+    def _let_go(self) -> None:
+        self._carrier = self._ending = None
         self._conn.disconnected()
-        self._idle.set()
-        if sender is not None:
-            sender.cancel()
-            await asyncio.gather(sender, return_exceptions=True)
-
-    async def _receive(self, socket: Socket, number: int, first: bytes | None) -> Closed:
-        from websockets.exceptions import ConnectionClosed
-
-        try:
-            if first is not None:
-                await self._learn(first)
-                self._take(first, number)
-            while True:
-                packet = await socket.recv(decode=None)
-                if isinstance(packet, str):
-                    await socket.close(_TEXT_MESSAGE, "binary messages only")
-                else:
-                    self._take(packet, number)
-                    if self._conn.unwritten > MAX_UNWRITTEN:  # the disk is slower than the peer: its socket fills up
-                        await self.durable()
-        except JournalError as error:
-            return Closed(_INTERNAL, error.message)
-        except ConnectionClosed as error:
-            end = error.rcvd or error.sent
-            return Closed(end.code, end.reason) if end is not None else Closed(0, "the connection was lost")
-
-    def _take(self, packet: bytes, number: int) -> None:
-        events = self._conn.receive(_now(), packet, number)
-        self._tell(events)
-        if not (events and all(type(event) is BodyBytes for event in events)):  # those alone leave nothing to be said
-            self._poke()
+        self._rest()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     async def _learn(self, first: bytes) -> None:
         """Runs of a HELLO that are not in memory are looked up before the session answers about them."""
@@ -235,104 +213,169 @@ class Link:
         if unknown := self._conn.unknown(named):
             self._conn.learn(await self._store.find(unknown))
 
-    async def _send(self, socket: Socket) -> None:
-        from websockets.exceptions import ConnectionClosed
+    # -- what the carrier tells (protocol.carrier.Taker)
 
-        try:
-            await self._send_all(socket)
-        except ConnectionClosed:
-            return  # the receiving half says why
+    def took(self, carrier: Carrier, packet: bytes | bytearray | str) -> None:
+        """A packet arrived."""
+        if carrier is not self._carrier:
+            return
+        if isinstance(packet, str):
+            self._end(carrier, _TEXT_MESSAGE, "binary messages only")
+        else:
+            self._tell(self._conn.receive(_now(), packet, self._number))
 
-    async def _send_all(self, socket: Socket) -> None:
-        while True:
-            self._wake.clear()
-            self._tell(self._conn.tick(_now()))
-            while (packet := self._conn.poll(_now(), socket.transport.get_write_buffer_size())) is not None:
-                await socket.send(packet)
-                self._tell(self._conn.events())
-            if (code := self._conn.closing) is not None or self._failure is not None:
-                await socket.close(code if code is not None else _INTERNAL)
-                return
-            if not self._committing:
-                self._idle.set()
-            due = self._conn.deadline()
-            try:
-                # not wait_for: in Python 3.11 it loses a cancellation that comes when the wait is just over (gh-86296)
-                async with asyncio.timeout(None if due is None else max(0.001, (due - _now()) / 1000)):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+    def took_all(self, carrier: Carrier) -> None:
+        """They are answered together. An acknowledgement alone waits for the next turn: what it allows often leaves with it."""
+        if carrier is not self._carrier:
+            return
+        awake, self._awake = self._awake, True
+        self._commits.run()
+        self._awake = awake
+        if self._conn.presses:
+            self._send(carrier)
+        elif self._conn.acknowledges:
+            self._soon()
+        else:
+            self._arm(_now(), self._conn.deadline())
+        self._throttle(carrier)
 
-    # -- durability
+    def writable(self, carrier: Carrier) -> None:
+        """The socket takes more again."""
+        if carrier is self._carrier:
+            self._conn.flows()
+            self._soon()
 
-    def _poke(self) -> None:
-        """Something may have to be committed or sent."""
-        if not self._committing and self._failure is None and self._conn.staged > self._conn.durable:
-            self._committing = True
-            self._start(self._commit())
-        self._wake.set()
+    # -- turns
 
-    async def _commit(self) -> None:
-        """One transaction at a time: what is appended meanwhile makes the next one."""
-        try:
-            while effects := self._conn.effects():
-                await self._store.commit(effects)
-                self._tell(self._conn.committed(len(effects)))
-                self._wake.set()
-                self._release()
-        except Exception as error:  # noqa: BLE001 - whatever the store raises, nothing may be called durable any more
-            failure = error if isinstance(error, JournalError) else JournalError(f"The journal cannot be written: {error}")
-            self._failure = failure
-            self._release()
-            self._tell([Faulted("INTERNAL", failure.message, True)])
-        finally:
-            self._committing = False
-            self._wake.set()
+    def _soon(self) -> None:
+        """Something may have to be committed or sent: in the next turn of the loop, with what else comes in this one."""
+        if not self._awake:
+            self._awake = True
+            self._loop.call_soon(self._turn)
 
-    def _release(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for target, waiter in waiting:
-            if waiter.done():
-                continue
-            if self._failure is not None:
-                waiter.set_exception(self._failure)
-            elif self._conn.durable >= target:
-                waiter.set_result(None)
+    def _turn(self) -> None:
+        self._awake = True
+        self._commits.run()
+        self._awake = False
+        if self._carrier is not None:
+            if self._full:
+                self._throttle(self._carrier)
+            self._send(self._carrier)
+
+    def _send(self, carrier: Carrier) -> None:
+        """Hand the socket what may leave, as long as it takes it."""
+        conn, now = self._conn, _now()
+        packet: bytes | None = b""
+        for _ in range(_PACKETS):
+            if carrier.paused or not carrier.is_open:
+                break
+            if conn.is_silent:
+                packet = None
+                break
+            packet = conn.poll(now, carrier.buffered)
+            if packet is None:
+                break
+            carrier.put(packet)
+            if events := conn.events():
+                self._tell(events)
+        if carrier.paused:
+            conn.blocked(now, carrier.buffered)
+        elif packet is not None and carrier.is_open:
+            self._soon()
+            return
+        elif not self._commits.busy:
+            self._rest()
+        if conn.closing is not None or self._commits.failure is not None:
+            self._end(carrier, _INTERNAL if conn.closing is None else conn.closing)
+        self._arm(now, conn.deadline())
+
+    def _rest(self) -> None:
+        """Nothing is left to be sent."""
+        if self._idle is not None:
+            self._idle.set_result(None)
+            self._idle = None
+
+    def _end(self, carrier: Carrier, code: int, reason: str = "") -> None:
+        if self._ending is not carrier:
+            self._ending = carrier
+            self._start(_shut(carrier, code, reason))
+
+    def _prompt(self) -> None:
+        """Something volatile may have to be sent: now, or with what comes until its time."""
+        due = self._conn.volatile_due
+        if due is None or (self._timer is not None and self._due <= due) or (self._carrier is not None and self._carrier.paused):
+            return
+        now = _now()
+        if due <= now:
+            self._soon()
+        else:
+            self._arm(now, due)
+
+    def _arm(self, now: int, due: int | None) -> None:
+        """Be called when the session wants to be; a timer that comes too early is left to come."""
+        if due is None or (self._timer is not None and self._due <= due):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = max(due, now + 1)
+        self._timer = self._loop.call_at(self._due / 1000, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        now, carrier = _now(), self._carrier
+        if carrier is not None and carrier.paused:
+            self._conn.blocked(now, carrier.buffered)
+        self._tell(self._conn.tick(now))
+        self._turn()
+
+    def _throttle(self, carrier: Carrier) -> None:
+        """Read no more than can be made durable: TCP tells the peer."""
+        full = self._conn.unwritten > MAX_UNWRITTEN
+        if full is not self._full:
+            self._full = full
+            if full:
+                carrier.transport.pause_reading()
             else:
-                self._waiting.append((target, waiter))
+                carrier.transport.resume_reading()
 
     # -- events
 
     def _hear(self, events: Sequence[Event]) -> None:
         """What the session said in answer to a body's bytes."""
         self._tell(events)
-        self._wake.set()
+        self._soon()
 
     def _tell(self, events: Sequence[Event]) -> None:
         for event in events:
-            if self.bodies.handle(event):
+            kind = type(event)
+            if kind in ABOUT_BODIES:
+                self.bodies.handle(event)
                 continue
-            if isinstance(event, NeedRecords):
-                self._start(self._supply(event))
-                continue
-            if isinstance(event, GoingAway):
-                self.retry_ms = event.retry_ms
-            elif isinstance(event, Faulted) and event.code == "STALE_CONN" and isinstance(event.about, int):
-                self.stale_after = event.about
+            if kind in _OURS:
+                self._note(event)
             try:
                 self._on_event(event)
             except JournalError as error:  # whoever appends next is told the same, and cannot go on
                 _log.warning("%s", error.message)
             except Exception:  # noqa: BLE001 - the handler's mistake must not stop what others wait for
-                _log.exception("an error in the code that handles %s of the link", type(event).__name__)
+                _log.exception("an error in the code that handles %s of the link", kind.__name__)
+
+    def _note(self, event: Event) -> None:
+        """What the link itself has to do about an event."""
+        if isinstance(event, NeedRecords):
+            self._start(self._supply(event))
+        elif isinstance(event, GoingAway):
+            self.retry_ms = event.retry_ms
+        elif isinstance(event, Faulted) and event.code == "STALE_CONN" and isinstance(event.about, int):
+            self.stale_after = event.about
 
     async def _supply(self, need: NeedRecords) -> None:
         records = await self._store.read(need.run, need.writer, need.after, need.upto)
         self._conn.supply_records(need.run, need.after, records)
-        self._wake.set()
+        self._soon()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -340,6 +383,15 @@ class Link:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("the link failed in the background", exc_info=error)
+
+
+async def _shut(carrier: Carrier, code: int = 1000, reason: str = "") -> None:
+    """Close a connection, in words if the peer listens."""
+    try:
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await carrier.close(code, reason)
+    except TimeoutError:
+        carrier.transport.abort()
 
 
 async def send_last(socket: Socket, fault: Fault, code: int) -> None:
@@ -351,14 +403,6 @@ async def send_last(socket: Socket, fault: Fault, code: int) -> None:
         await socket.close(code, fault.code)
     except ConnectionClosed:
         return  # it is gone already
-
-
-def _keep_short(socket: Socket) -> None:
-    """Let the system's queue before the wire be no longer than ours: what is urgent would wait behind bulk in either."""
-    raw = socket.transport.get_extra_info("socket")
-    option = getattr(sockets, "TCP_NOTSENT_LOWAT", None)
-    if raw is not None and option is not None and raw.family in (sockets.AF_INET, sockets.AF_INET6):
-        raw.setsockopt(sockets.IPPROTO_TCP, option, _UNSENT)
 
 
 def _now() -> int:

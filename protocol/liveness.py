@@ -29,17 +29,22 @@ class Beat(Enum):
 class Liveness:
     """The timers of one connection."""
 
-    __slots__ = ("_hb", "_heard", "_limit", "_spoke", "_ticked")
+    __slots__ = ("_hb", "_heard", "_left", "_limit", "_longest", "_spoke", "_stuck", "_ticked")
 
     def __init__(self, now: int, hb_ms: int) -> None:
         self._hb = hb_ms
+        self._longest = int(DEAD_AFTER * hb_ms)
         self._heard = self._spoke = self._ticked = now
         self._limit: int | None = now + WELCOME_MS
         """When a byte must have arrived at the latest, if sooner than usual."""
+        self._stuck: int | None = None
+        """Since when the peer took no byte of what waits to be sent, if something does."""
+        self._left = 0
 
     def agreed(self, hb_ms: int) -> None:
         """The peer named the heartbeat it keeps."""
         self._hb = min(self._hb, hb_ms)
+        self._longest = int(DEAD_AFTER * self._hb)
 
     def heard(self, now: int) -> None:
         """Bytes came."""
@@ -50,10 +55,31 @@ class Liveness:
         """Bytes went."""
         self._spoke = now
 
+    def blocked(self, now: int, left: int) -> None:
+        """Nothing can be sent: `left` bytes wait for the peer to take them."""
+        if self._stuck is None or left < self._left:
+            self._stuck = now
+        self._left = left
+
+    def flows(self) -> None:
+        """Something can be sent again."""
+        self._stuck = None
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether nothing can be sent."""
+        return self._stuck is not None
+
     def deadline(self) -> int:
         """When `tick` wants to be called at the latest."""
-        due = min(self._spoke + self._hb, self._heard + int(DEAD_AFTER * self._hb))
-        return due if self._limit is None else min(due, self._limit)
+        due = self._heard + self._longest
+        # while nothing can be sent, too: only who looks once a heartbeat notices that the machine slept
+        look = self._spoke if self._stuck is None else self._ticked
+        if look + self._hb < due:
+            due = look + self._hb
+        if self._stuck is not None and self._stuck + self._longest < due:
+            due = self._stuck + self._longest
+        return due if self._limit is None or due < self._limit else self._limit
 
     def tick(self, now: int) -> Beat:
         """What is to be done at this time."""
@@ -63,9 +89,13 @@ class Liveness:
             # the peer's silence says nothing: this machine was not there to hear it
             self._heard = now
             self._limit = now + PROBE_MS
+            if self._stuck is not None:
+                self._stuck = now
             return Beat.PING
-        if now >= self._heard + DEAD_AFTER * self._hb or (self._limit is not None and now >= self._limit):
+        if now >= self._heard + self._longest or (self._limit is not None and now >= self._limit):
             return Beat.DEAD
+        if self._stuck is not None:
+            return Beat.DEAD if now >= self._stuck + self._longest else Beat.NOTHING
         return Beat.PING if now >= self._spoke + self._hb else Beat.NOTHING
 
 

@@ -167,10 +167,10 @@ class InLog(_Log):
 
     def is_next(self, seq: int) -> bool:
         """Whether a record is the next one; False: it is here already. Raises RemoteProtocolError at a gap."""
-        have = len(self.chks) - 1
-        if seq > have + 1:
-            raise RemoteProtocolError("GAP", f"record {seq} came after record {have}")
-        return seq == have + 1
+        expected = len(self.chks)  # the empty log has a checksum, too
+        if seq > expected:
+            raise RemoteProtocolError("GAP", f"record {seq} came after record {expected - 1}")
+        return seq == expected
 
     def accept(self, record: Encoded, limits: Limits) -> int:
         """Take the next record; the checksum after it. Raises RemoteProtocolError if the peer sends beyond the window."""
@@ -195,7 +195,7 @@ class InLog(_Log):
 class Run:
     """A child run on this link: the log this side writes and the one it reads."""
 
-    __slots__ = ("announced", "diverged", "id", "into", "live", "out", "parked", "refused", "settled", "trimmed")
+    __slots__ = ("announced", "diverged", "id", "into", "live", "out", "refused", "settled", "trimmed")
 
     def __init__(self, id_: RunId) -> None:
         self.id = id_
@@ -208,8 +208,6 @@ class Run:
         self.diverged = False
         self.refused: str | None = None
         """Why the peer will not take this run, for good."""
-        self.parked: int | None = None
-        """When it is offered again, after BUSY or DRAINING."""
         self.settled = False
         """On a device: the worker knows that its END is durable here."""
         self.trimmed = False
@@ -221,6 +219,11 @@ class Run:
             yield self.out
         if self.into is not None:
             yield self.into
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this side may write into its log."""
+        return not self.diverged and self.refused is None and self.out is not None and not self.out.ended
 
     @property
     def over(self) -> bool:
@@ -235,7 +238,6 @@ class Run:
     def disconnected(self) -> None:
         """Forget what belongs to a connection."""
         self.live = False
-        self.parked = None
         if self.out is not None:
             self.out.disconnected()
         if self.into is not None:

@@ -367,6 +367,12 @@ def check(type_: int, fields: list[Value]) -> Message | str:
 
 
 def _ack(fields: list[Value]) -> Ack | str:
-    if not fields or len(fields) % 2 or not all(map(is_uint, fields)):
+    for number in fields:
+        if type(number) is not int or not 0 <= number <= MAX_UINT:
+            fields = []
+            break
+    if not fields or len(fields) % 2:
         return "ACK: expected pairs of alias and sequence number"
+    if len(fields) == 2:
+        return Ack(((fields[0], fields[1]),))
     return Ack(tuple(zip(fields[::2], fields[1::2], strict=True)))

@@ -6,14 +6,13 @@ urgent never waits behind much (docs/protocol.md §3, §15).
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
 from protocol import codec
 from protocol.codec import Limits
 from protocol.errors import LocalProtocolError
 from protocol.log import InLog, OutLog
-from protocol.messages import Ack, Log, Message, RunId, StateShown
+from protocol.messages import Log, Message, RunId, StateShown
 from protocol.streams import Stream
 
 __all__ = ["DELTA_MS", "Outbox"]
@@ -31,22 +30,6 @@ FAIR: Final = 64
 _LAST_TOKENS: Final = TARGET // 2
 """The tokens before the record that ends their attempt leave room for it."""
 _ACKS: Final = 512
-
-
-class _Packet:
-    __slots__ = ("limit", "parts", "size")
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.parts: list[bytes] = []
-        self.size = 0
-
-    def put(self, part: bytes) -> None:
-        self.parts.append(part)
-        self.size += len(part)
-
-    def fits(self, size: int) -> bool:
-        return self.size + size <= self.limit
 
 
 class Outbox:
@@ -69,8 +52,8 @@ class Outbox:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._control: deque[bytes] = deque()
-        self._answers: deque[bytes] = deque()
+        self._control: list[bytes] = []
+        self._answers: list[bytes] = []
         self.answering = 0
         """Bytes of answers that wait for the peer to read."""
         self._acks: dict[InLog, None] = {}
@@ -126,89 +109,143 @@ class Outbox:
         """The log this side gave that alias."""
         return self._aliases.get(alias)
 
+    def fell_behind(self) -> None:
+        """The socket was full for a while: what waited may go as fewer tokens."""
+        for stream in self._volatile:
+            stream.behind = True
+
+    @property
+    def presses(self) -> bool:
+        """Whether something waits that is neither an acknowledgement nor volatile."""
+        return bool(self._control or self._answers or self._ready)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits at all."""
+        return not (self._control or self._answers or self._acks or self._ready or self._volatile or self._states)
+
+    @property
+    def acknowledges(self) -> bool:
+        """Whether an acknowledgement waits."""
+        return bool(self._acks)
+
     # -- packets
 
     def poll(self, now: int, buffered: int, *, closing: bool) -> bytes | None:
         """The next packet, or None. `closing`: only control leaves any more."""
-        packet = _Packet(self.limits.packet)
-        while self._control and packet.fits(len(self._control[0])):
-            packet.put(self._control.popleft())
-        if not self._control and not closing:
-            while self._answers and packet.fits(len(self._answers[0])):
-                self.answering -= len(self._answers[0])
-                packet.put(self._answers.popleft())
+        parts: list[bytes] = []
+        room = self.limits.packet
+        if self._control:
+            room = _move(self._control, parts, room)
+        if not closing and not self._control:
             if self._answers:
-                return b"".join(packet.parts)
-            self._put_acks(packet)
-            self._put_records(packet, buffered > PRESSURE)
-            self._put_volatile(packet, now, buffered > PRESSURE)
-        return b"".join(packet.parts) if packet.parts else None
+                before = room
+                room = _move(self._answers, parts, room)
+                self.answering -= before - room
+                if self._answers:
+                    return b"".join(parts)
+            size = self.limits.packet - room
+            if self._acks:
+                size += self._put_acks(parts)
+            if self._ready:
+                size = self._put_records(parts, size, buffered > PRESSURE)
+            if self._volatile or self._states:
+                self._put_volatile(parts, size, now, buffered > PRESSURE)
+        return b"".join(parts) if parts else None
 
     def deadline(self) -> int | None:
         """When tokens or states wait to leave."""
-        if self._states or any(stream.start <= log.sent for stream, log in self._volatile.items()):
-            return self._flushed + DELTA_MS
+        if self._states or (self._volatile and any(stream.start <= log.sent for stream, log in self._volatile.items())):
+            return self._flushed + (DELTA_MS if self._bytes < DELTA_BYTES else 0)
         return None
 
-    def _put_acks(self, packet: _Packet) -> None:
-        logs = list(self._acks)[:_ACKS]
-        if logs:
-            packet.put(codec.encode(Ack(tuple((log.alias, log.state()) for log in logs))))
-            for log in logs:
-                del self._acks[log]
+    def _put_acks(self, parts: list[bytes]) -> int:
+        positions: list[int] = []
+        for log in list(self._acks)[:_ACKS]:
+            positions += log.alias, log.state()
+            del self._acks[log]
+        parts.append(codec.encode_ack(positions))
+        return len(parts[-1])
 
-    def _put_records(self, packet: _Packet, pressed: bool) -> None:
-        while self._ready and packet.size < TARGET:
+    def _put_records(self, parts: list[bytes], size: int, pressed: bool) -> int:
+        """Add records of all logs in turn to a packet of `size` bytes; its size with them."""
+        while self._ready and size < TARGET:
             log = next(iter(self._ready))
             del self._ready[log]
-            turn = FAIR
-            while turn and packet.size < TARGET and log.sendable(self.limits):
-                turn -= 1
+            closing = log.streams.closing
+            for _ in range(FAIR):
+                if not log.sendable(self.limits):
+                    break
+                if size >= TARGET:
+                    self._ready[log] = None
+                    break
                 seq = log.sent + 1
-                alias = self._alias(packet, log)
-                ending = log.streams.closing.get(seq)
-                if ending is not None and not pressed:
-                    self._put_tokens(packet, ending, log, _LAST_TOKENS)
-                    if ending.pending:
-                        self._ready[log] = None
-                        return
-                log.streams.closing.pop(seq, None)
-                packet.put(codec.encode_entry(alias, seq, log.next()))
-            if log.sendable(self.limits):
-                self._ready[log] = None
+                if not log.alias:
+                    size += self._announce(parts, log)
+                if closing:
+                    ending = closing.get(seq)
+                    if ending is not None and not pressed:
+                        size = self._put_tokens(parts, size, ending, log, _LAST_TOKENS)
+                        if ending.pending:
+                            self._ready[log] = None
+                            return size
+                    closing.pop(seq, None)
+                entry = codec.encode_entry(codec.uint(log.alias), seq, log.next())
+                parts.append(entry)
+                size += len(entry)
+            else:
+                self._ready[log] = None  # the others first
+        return size
 
-    def _put_volatile(self, packet: _Packet, now: int, pressed: bool) -> None:
+    def _put_volatile(self, parts: list[bytes], size: int, now: int, pressed: bool) -> None:
         due = self.deadline()
-        if due is None or (now < due and self._bytes < DELTA_BYTES):
+        if due is None or now < due:
             return
         self._flushed = now
         if pressed:
-            for stream in self._volatile:
-                stream.behind = True
+            self.fell_behind()
             return
-        while self._states and packet.size < TARGET:
+        while self._states and size < TARGET:
             log, state = self._states.pop(next(iter(self._states)))
-            self._alias(packet, log)
-            packet.put(codec.encode(state._replace(al=log.alias)))
+            if not log.alias:
+                size += self._announce(parts, log)
+            parts.append(codec.encode(state._replace(al=log.alias)))
+            size += len(parts[-1])
         for stream, log in list(self._volatile.items()):
             if log.streams.by_start.get(stream.start) is not stream:
                 del self._volatile[stream]
             elif stream.start <= log.sent:
-                self._put_tokens(packet, stream, log, TARGET)
+                size = self._put_tokens(parts, size, stream, log, TARGET)
                 if not stream.pending:
                     del self._volatile[stream]
         self._bytes = sum(stream.pending for stream in self._volatile)
 
-    def _put_tokens(self, packet: _Packet, stream: Stream, log: OutLog, limit: int) -> None:
-        if stream.pending and packet.size < limit:
-            self._alias(packet, log)
-            for delta in stream.take(log.alias, limit - packet.size):
-                packet.put(codec.encode(delta))
+    def _put_tokens(self, parts: list[bytes], size: int, stream: Stream, log: OutLog, limit: int) -> int:
+        if stream.pending and size < limit:
+            if not log.alias:
+                size += self._announce(parts, log)
+            for delta in stream.take(log.alias, limit - size):
+                parts.append(codec.encode(delta))
+                size += len(parts[-1])
+        return size
 
-    def _alias(self, packet: _Packet, log: OutLog) -> bytes:
-        if not log.alias:
-            self.given += 1
-            log.alias = self.given
-            self._aliases[log.alias] = log
-            packet.put(codec.encode(Log(log.alias, log.run, log.writer, log.sent + 1)))
-        return codec.uint(log.alias)
+    def _announce(self, parts: list[bytes], log: OutLog) -> int:
+        """Give the log an alias; the bytes that took."""
+        self.given += 1
+        log.alias = self.given
+        self._aliases[log.alias] = log
+        parts.append(codec.encode(Log(log.alias, log.run, log.writer, log.sent + 1)))
+        return len(parts[-1])
+
+
+def _move(envelopes: list[bytes], parts: list[bytes], room: int) -> int:
+    """Move what fits into a packet with so much room; the room that is left."""
+    count = 0
+    for envelope in envelopes:
+        if len(envelope) > room:
+            break
+        room -= len(envelope)
+        count += 1
+    parts += envelopes[:count]
+    del envelopes[:count]
+    return room

@@ -21,7 +21,10 @@ from protocol.payload import MAX_BODY, Reference, reference, references, resolve
 from protocol.session import Conn
 from protocol.store import LinkStore
 
-__all__ = ["Puller"]
+__all__ = ["ABOUT_BODIES", "Puller"]
+
+ABOUT_BODIES: Final = frozenset({BodyBytes, BodyWhole, NeedBytes, BodyArrived, BodyFailed, GraphReferred})
+"""The events that `Puller.handle` sees to."""
 
 _LARGE: Final = 256 * 1024
 """Bytes from which a value is decoded beside the loop."""
@@ -107,14 +110,10 @@ class Puller:
 
     # -- what the session says
 
-    def handle(self, event: Event) -> bool:
-        """Whether the event was about a body; then it is seen to."""
+    def handle(self, event: Event) -> None:
+        """See to an event about a body: one of `ABOUT_BODIES`."""
         if isinstance(event, (BodyBytes, BodyWhole)):
-            self._steps.setdefault(event.ref, []).append(event)
-            # many chunks at a time: going to another thread and back costs more than writing one
-            if event.ref not in self._busy and not (isinstance(event, BodyBytes) and event.more):
-                self._busy.add(event.ref)
-                self._start(self._keep(event.ref))
+            self._step(event)
         elif isinstance(event, NeedBytes):
             self._start(self._supply(event))
         elif isinstance(event, BodyArrived):
@@ -123,9 +122,13 @@ class Puller:
             self._settle(event.ref, _failed(event.ref, event.code))
         elif isinstance(event, GraphReferred):
             self._start(self._take_graph(event))
-        else:
-            return False
-        return True
+
+    def _step(self, event: BodyBytes | BodyWhole) -> None:
+        self._steps.setdefault(event.ref, []).append(event)
+        # many chunks at a time: going to another thread and back costs more than writing one
+        if event.ref not in self._busy and not (isinstance(event, BodyBytes) and event.more):
+            self._busy.add(event.ref)
+            self._start(self._keep(event.ref))
 
     def _settle(self, ref: Ref, error: GraphferryError | None) -> None:
         for future in self._waiting.pop(ref, ()):

@@ -22,6 +22,7 @@ from protocol.config import Config
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.events import Event, NeedBytes
 from protocol.gate import check_record, travels_whole
+from protocol.graph_messages import GraphMessages
 from protocol.handshake import DeviceHello
 from protocol.inbox import Inbox
 from protocol.liveness import Beat
@@ -91,13 +92,14 @@ class Conn:
         if state.connection is None:
             return
         state.connection = None
+        state.parked.clear()
         for run in state.runs.values():
             run.disconnected()
         state.wants.disconnected()
         state.gives.disconnected()
         state.forget(run for run in state.runs.values() if run.into is not None and run.into.last == 0 and not state.is_device)
 
-    def receive(self, now: int, packet: bytes, number: int) -> list[Event]:
+    def receive(self, now: int, packet: bytes | bytearray, number: int) -> list[Event]:
         """Take in a packet that came on connection `number`; what it means, records excepted: those are told by `committed`."""
         state, connection = self._state, self._state.connection
         if connection is None or number != connection.number or connection.closing is not None:
@@ -116,15 +118,49 @@ class Conn:
         connection = self._state.connection
         if connection is None:
             return None
-        self._put_offer(connection, now)
+        if self._state.offer_changed:
+            self._put_offer(connection, now)
         packet = connection.outbox.poll(now, buffered, closing=connection.closing is not None)
         if packet is None and connection.closing is None:
-            chunk = self._state.gives.next(buffered)
-            packet = codec.encode(chunk) if chunk is not None else None
+            if self._state.gives.waits:
+                chunk = self._state.gives.next(buffered)
+                packet = codec.encode(chunk) if chunk is not None else None
             connection.looked = now
         if packet is not None:
             connection.liveness.spoke(now)
         return packet
+
+    @property
+    def presses(self) -> bool:
+        """Whether `poll` has something to send that is more than an acknowledgement."""
+        connection = self._state.connection
+        return connection is not None and (connection.outbox.presses or connection.closing is not None)
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether `poll` surely has nothing to send, and tells nothing."""
+        state, connection = self._state, self._state.connection
+        return connection is None or (
+            connection.outbox.is_empty and not (state.offer_changed or state.gives.waits or state.events)
+        )
+
+    @property
+    def acknowledges(self) -> bool:
+        """Whether acknowledgements wait to be sent."""
+        connection = self._state.connection
+        return connection is not None and connection.outbox.acknowledges
+
+    def blocked(self, now: int, buffered: int) -> None:
+        """The socket takes nothing more: of what it took, `buffered` bytes are not sent. `poll` is not called until `flows` says so."""
+        if self._state.connection is not None:
+            self._state.connection.liveness.blocked(now, buffered)
+
+    def flows(self) -> None:
+        """The socket takes more again."""
+        connection = self._state.connection
+        if connection is not None:
+            connection.liveness.flows()
+            connection.outbox.fell_behind()
 
     @property
     def closing(self) -> int | None:
@@ -136,13 +172,27 @@ class Conn:
         connection = self._state.connection
         if connection is None:
             return None
-        due = [connection.liveness.deadline(), connection.outbox.deadline(), connection.drain_at]
-        if self._state.gives.waits:  # the socket was full
-            due.append(connection.looked + DELTA_MS)
-        if self._state.offer_changed and connection.offered_at is not None:
-            due.append(connection.offered_at + _OFFER_MS)
-        due.extend(run.parked for run in self._state.runs.values() if run.parked is not None)
-        return min(each for each in due if each is not None)
+        state, liveness = self._state, connection.liveness
+        due = liveness.deadline()
+        if connection.drain_at is not None:
+            due = min(due, connection.drain_at)
+        for parked in state.parked.values():
+            due = min(due, parked)
+        if liveness.is_blocked:
+            return due
+        if (flush := connection.outbox.deadline()) is not None:
+            due = min(due, flush)
+        if state.gives.waits:  # the socket was full
+            due = min(due, connection.looked + DELTA_MS)
+        if state.offer_changed and connection.offered_at is not None:
+            due = min(due, connection.offered_at + _OFFER_MS)
+        return due
+
+    @property
+    def volatile_due(self) -> int | None:
+        """When `poll` sends the tokens and states that wait: the one part of `deadline` that `delta` and `state` bring nearer."""
+        connection = self._state.connection
+        return connection.outbox.deadline() if connection is not None else None
 
     def tick(self, now: int) -> list[Event]:
         """Time has passed."""
@@ -154,14 +204,14 @@ class Conn:
             connection.pings += 1
             connection.outbox.control(Ping(connection.pings, now))
         elif beat is Beat.DEAD:
-            state.fail(RemoteProtocolError("TIMEOUT", "the peer is silent"))
+            what = "takes nothing that is sent to it" if connection.liveness.is_blocked else "is silent"
+            state.fail(RemoteProtocolError("TIMEOUT", f"the peer {what}"))
         if connection.drain_at is not None and now >= connection.drain_at:
             connection.closing = 4503
             connection.move("drained")
-        for run in state.runs.values():
-            if run.parked is not None and now >= run.parked:
-                run.parked = None
-                state.flow(run)
+        for run in [run for run, parked in state.parked.items() if now >= parked]:
+            del state.parked[run]
+            state.flow(run)
         return state.drain_events()
 
     # -- durability
@@ -186,7 +236,7 @@ class Conn:
 
     @property
     def unwritten(self) -> int:
-        """How many bytes of the peer's records wait to be durable: who reads for the session pauses when they are many."""
+        """Bytes of the peer's records that were received and are not durable."""
         return self._state.unwritten
 
     def unknown(self, runs: Collection[RunId]) -> set[RunId]:
@@ -217,9 +267,10 @@ class Conn:
         (RUN_DIVERGED, RUN_EXPIRED, STORE_CHANGED), ValueUnsupported if it holds what is no data, LocalProtocolError if this side must not write
         it.
         """
-        state = self._state
+        state, type_ = self._state, record.TYPE
         known = state.runs.get(run)
-        self._check_writer(known, record)
+        if known is None or type_ == Submit.TYPE or (type_ < 0x30) is not state.is_device or not known.is_open:
+            self._check_writer(known, record)
         encoded = encode(record)
         bodies: Sequence[Body] = ()
         if labels or not travels_whole(encoded):
@@ -234,10 +285,10 @@ class Conn:
         for body in bodies:
             state.stage(Keep(run, body.ref, body.data, body.labels, body.crc), known)
         seq = out.append(encoded)
-        out.ended = isinstance(record, End)
         if not state.is_device:
+            out.ended = type_ == End.TYPE
             out.streams.appended(seq, record, isinstance(record, EventRecord) and self._is_withheld(record))
-        state.stage(Write(run, out.writer, seq, encoded, out.chks[seq]), known)
+        state.stage(Write(run, out.writer, seq, encoded, out.chks[-1]), known)
         return seq
 
     def _check_writer(self, run: Run | None, record: Known) -> None:
@@ -254,7 +305,10 @@ class Conn:
             raise LocalProtocolError("PROTOCOL_ORDER", "nothing is appended after END")
         if run.diverged:
             raise LinkCondition(
-                "RUN_DIVERGED", _DIVERGED, retryable=False, hint="`graphferry runs fork` continues it under a new id."
+                "RUN_DIVERGED",
+                _DIVERGED,
+                retryable=False,
+                hint="`graphferry runs show` has what was finished; run the graph again for the rest.",
             )
         if run.refused is not None:
             raise LinkCondition(run.refused, "The worker does not take this run any more.", retryable=False)
@@ -329,7 +383,7 @@ class Conn:
 
     def graph_here(self, message: PutGraph, packed: bytes) -> list[Event]:
         """Answer `GraphReferred`: the body it refers to."""
-        self._inbox.graph_here(message, packed)
+        GraphMessages(self._state).here(message, packed)
         return self._state.drain_events()
 
     def events(self) -> list[Event]:
@@ -367,7 +421,7 @@ class Conn:
         self._state.offer_changed = True
 
     def _put_offer(self, connection: Connection, now: int) -> None:
-        if not self._state.offer_changed or not connection.greeted or self._state.is_device:
+        if not connection.greeted or self._state.is_device:
             return
         if connection.offered_at is None or now >= connection.offered_at + _OFFER_MS:
             connection.outbox.control(Offer(dict(self._state.offer)))

@@ -5,9 +5,8 @@ Shared by the session's two halves, the application's side (protocol.session) an
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Iterable, Mapping
-from typing import NamedTuple
+from typing import TypeAlias
 
 from graphs.records import Record
 from graphs.values import Value
@@ -22,7 +21,7 @@ from protocol.messages import Fault, Hash, Message, RunId, StoreId
 from protocol.outbox import Outbox
 from protocol.shelf import Shelf
 from protocol.states import HEARD, Phase, after
-from protocol.store import Effect, Keep, LogHead, Snapshot, Trim
+from protocol.store import Effect, LogHead, Snapshot, Trim, Write
 
 __all__ = ["Connection", "State"]
 
@@ -61,11 +60,8 @@ class Connection:
         self.greeted = self.greeted or self.phase is Phase.OPEN
 
 
-class _Staged(NamedTuple):
-    effect: Effect
-    run: Run
-    record: Record | None
-    """Of the peer's records: told as `Got` once durable."""
+_Staged: TypeAlias = tuple[Effect, Run, Record | None]
+"""An effect, whose it is, and what it means if it is the peer's record: that is told as `Got` once durable."""
 
 
 class State:
@@ -73,6 +69,8 @@ class State:
 
     def __init__(self, config: Config, snapshot: Snapshot) -> None:
         self.config = config
+        self.is_device = config.role is Role.DEVICE
+        """Which end this is."""
         self.store = snapshot.store
         self.peer: StoreId | None = snapshot.peer
         self.runs: dict[RunId, Run] = {}
@@ -90,19 +88,15 @@ class State:
         self.gives = Gives(self.clear, self._say, self._tell)
         self.wanted: set[Hash] = set()
         """On a worker: graphs it asked for and did not get yet."""
-        self.staged = 0
         self.durable = 0
-        """How many effects were ever asked for, and how many of them are durable."""
+        """How many effects are durable, of those that were ever asked for."""
         self.unwritten = 0
         """Bytes of the peer's records that are not durable yet."""
+        self.parked: dict[Run, int] = {}
+        """Runs that were refused for now, and when each is offered again."""
         self._staged: list[_Staged] = []
-        self._taken: deque[_Staged] = deque()
+        self._taken: list[_Staged] = []
         self.learn(snapshot)
-
-    @property
-    def is_device(self) -> bool:
-        """Which end this is."""
-        return self.config.role is Role.DEVICE
 
     def clear(self, labels: Collection[str]) -> bool:
         """The gate, asked about this peer."""
@@ -135,45 +129,58 @@ class State:
 
     # -- durability
 
-    def stage(self, effect: Effect, run: Run, record: Record | None = None) -> None:
+    @property
+    def staged(self) -> int:
+        """How many effects were ever asked for."""
+        return self.durable + len(self._taken) + len(self._staged)
+
+    def stage(self, effect: Effect, run: Run) -> None:
         """Ask for this to be made durable."""
-        self.staged += 1
-        if record is not None:
-            self.unwritten += len(effect.record.tail)  # type: ignore[union-attr]
-        self._staged.append(_Staged(effect, run, record))
+        self._staged.append((effect, run, None))
+
+    def received(self, effect: Write, run: Run, record: Record) -> None:
+        """Ask for a record of the peer to be made durable."""
+        self.unwritten += len(effect.record.tail)
+        self._staged.append((effect, run, record))
 
     def take(self) -> list[Effect]:
         """What was staged since the last call."""
-        staged, self._staged = self._staged, []
+        staged = self._staged
+        if not staged:
+            return []
+        self._staged = []
         self._taken.extend(staged)
-        return [each.effect for each in staged]
+        return [effect for effect, _, _ in staged]
 
     def committed(self, count: int) -> list[Event]:
         """The first `count` effects that were taken are durable: their records may be sent, acknowledged, told."""
         events: list[Event] = []
-        connection = self.connection
-        touched: dict[Run, None] = {}
+        wrote: dict[Run, None] = {}
+        read: dict[InLog, None] = {}
+        taken = self._taken[:count]
+        del self._taken[:count]
         self.durable += count
-        for _ in range(count):
-            effect, run, record = self._taken.popleft()
-            if isinstance(effect, (Trim, Keep)):
+        for effect, run, record in taken:
+            if type(effect) is not Write:
                 continue
+            id_, writer, seq, encoded, _ = effect
             if record is None:
                 assert run.out is not None
-                run.out.durable = effect.seq
-                touched[run] = None
+                run.out.durable = seq
+                wrote[run] = None
             else:
                 into = run.into
                 assert into is not None
-                into.durable = effect.seq
-                size = len(effect.record.tail)
-                into.undurable -= size
-                self.unwritten -= size
-                if connection is not None:
-                    connection.outbox.acknowledge(into)
-                events.append(Got(run.id, effect.writer, effect.seq, record))
-        for run in touched:
-            self.flow(run)
+                into.durable = seq
+                into.undurable -= len(encoded.tail)
+                self.unwritten -= len(encoded.tail)
+                read[into] = None
+                events.append(Got(id_, writer, seq, record))
+        if self.connection is not None:
+            for into in read:
+                self.connection.outbox.acknowledge(into)
+            for run in wrote:
+                self.flow(run)
         return events
 
     # -- runs
@@ -181,7 +188,7 @@ class State:
     def flow(self, run: Run) -> None:
         """Let the run's records go, if they may go on this connection."""
         out, connection = run.out, self.connection
-        if out is None or connection is None or run.diverged or run.refused is not None or run.parked is not None:
+        if out is None or connection is None or run.diverged or run.refused is not None or run in self.parked:
             return
         if not run.live:
             # a run the worker cannot know yet needs no word of it first; GOAWAY keeps it for the next connection
@@ -190,7 +197,8 @@ class State:
             run.live = True
         if (missing := out.lacks()) is not None:
             self.events.append(NeedRecords(run.id, out.writer, *missing))
-        connection.outbox.records(out)
+        if out.sent < out.durable:
+            connection.outbox.records(out)
 
     def resume(self, run: Run) -> None:
         """Both sides know where the run's logs stand: records and token streams flow."""

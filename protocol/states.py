@@ -144,15 +144,15 @@ RUN: Final[Mapping[Role, Sequence[Move]]] = {
 """How a run moves. A device's begins with SUBMIT, a worker's with LOG, both in `waiting`; from the last three there is no way on."""
 
 
-def run_phase(run: Run) -> RunPhase:
-    """Where a run is."""
+def run_phase(run: Run, *, parked: bool) -> RunPhase:
+    """Where a run is; `parked` if it was refused for now and waits to be offered again."""
     if run.diverged:
         return RunPhase.DIVERGED
     if run.refused is not None:
         return RunPhase.REFUSED
     if run.over:
         return RunPhase.SETTLED
-    if run.parked is not None:
+    if parked:
         return RunPhase.PARKED
     return RunPhase.FLOWING if run.live else RunPhase.WAITING
 

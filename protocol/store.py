@@ -6,7 +6,7 @@ a record be sent or acknowledged (docs/protocol.md §10, §20).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -93,8 +93,10 @@ class Snapshot:
 class LinkStore(Protocol):
     """A journal as the link sees it. Each call is about one peer: a store looks up runs by (account, run)."""
 
-    async def commit(self, effects: Sequence[Effect]) -> None:
-        """Make all of these durable in one transaction, so that they survive power loss. Raises JournalError if it cannot."""
+    def commit(self, effects: Sequence[Effect]) -> Awaitable[None] | None:
+        """Make all of these durable in one transaction, so that they survive power loss: when what it gives was awaited, or at once if it
+        gives None. Raises JournalError, now or then, if it cannot. It is not called again before.
+        """
 
     async def read(self, run: RunId, writer: StoreId, after: int, upto: int) -> Sequence[Encoded]:
         """Records `after` + 1 to `upto` of a log, as they were written."""

@@ -97,7 +97,7 @@ class Streams:
                 stream = Stream(seq, record.path, withheld)
                 self._by_path[record.path] = self.by_start[seq] = stream
         elif isinstance(record, (Result, Error)):
-            if record.path is not None and (ended := self._end(record.path)) is not None:
+            if record.path is not None and self._by_path and (ended := self._end(record.path)) is not None:
                 self.closing[seq] = ended
         elif isinstance(record, End):
             self._by_path.clear()
@@ -156,7 +156,7 @@ class Texts:
             if record.path is not None and record.state == State.EXECUTING:
                 self._begin(_Text(seq, record.path, record.at))
         elif isinstance(record, (Result, Error)):
-            if record.path is not None:
+            if record.path is not None and self._by_path:
                 self._end(record.path)
         elif isinstance(record, End):
             self._by_path.clear()

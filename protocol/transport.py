@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from graphs.errors import UsageError, WorkerUnreachable
+from protocol.carrier import carrying
 from protocol.config import Config
 from protocol.errors import CLOSES, Close, Reconnect, RemoteProtocolError, WorkerRefused, WorkerUntrusted
 from protocol.events import Closed, Event, Faulted, Ready
@@ -88,11 +89,13 @@ async def connect(
     ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
 
     def hear(event: Event) -> None:
-        if isinstance(event, Ready) and not ready.done():
+        if ready.done():
+            pass
+        elif isinstance(event, Ready):
             ready.set_result(event)
-        elif isinstance(event, Faulted) and event.close is not None and not ready.done():
+        elif isinstance(event, Faulted) and event.close is not None:
             ready.set_exception(WorkerRefused(url, 0, f"the worker at {url} does not let this device in: {event.text}"))
-        elif isinstance(event, Closed) and not ready.done():
+        elif isinstance(event, Closed):
             ready.set_exception(WorkerUnreachable(url, f"the worker at {url} closed the connection: {event.text or event.code}"))
         on_event(event)
 
@@ -191,7 +194,7 @@ async def open_socket(
     url: str, token: str | None = None, *, tls: ssl.SSLContext | None = None, seconds: float = 10.0
 ) -> ClientConnection:
     """A WebSocket to a worker, nothing said yet. Raises as `connect`."""
-    from websockets.asyncio.client import connect as open_connection
+    from websockets.asyncio.client import ClientConnection, connect as open_connection
     from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
     from websockets.typing import Subprotocol
 
@@ -213,6 +216,7 @@ async def open_socket(
             additional_headers={"Authorization": f"Bearer {token}"} if token else {},
             subprotocols=[Subprotocol(SUBPROTOCOL)],
             compression=None,
+            create_connection=carrying(ClientConnection),
             max_size=MAX_PACKET,
             ping_interval=None,
             open_timeout=seconds,
@@ -294,7 +298,7 @@ async def listen(
     Everything but a device that may come is answered before the upgrade: 200 /healthz, 401, 403, 404, 426, 429.
     Raises UsageError for an address that is not loopback without `tls`, unless `plain` says that the network in between is safe.
     """
-    from websockets.asyncio.server import serve
+    from websockets.asyncio.server import ServerConnection, serve
     from websockets.typing import Subprotocol
 
     if host not in LOOPBACK and tls is None and not plain:
@@ -316,6 +320,7 @@ async def listen(
         process_request=judge,
         subprotocols=[Subprotocol(SUBPROTOCOL)],
         compression=None,
+        create_connection=carrying(ServerConnection),
         max_size=MAX_PACKET,
         ping_interval=None,
         close_timeout=_CLOSE_SECONDS,

@@ -38,7 +38,8 @@ def test_the_codec_gives_messages_or_a_fault(packet: bytes) -> None:
     assert fault is None or fault in FAULTS
     for message in messages:
         if type(message).__name__ != "Unhandled":
-            assert codec.decode(codec.encode(message)) == [message]
+            again = codec.decode(codec.encode(message))
+            assert again == [message] or repr(again) == repr([message])  # a NaN among the tokens is not equal to itself
 
 
 @given(role=st.sampled_from(ROLES), state=st.sampled_from(STATES), packets=st.lists(hostile_packets, max_size=8))

@@ -60,9 +60,9 @@ def test_a_store_that_went_back_in_time_is_noticed() -> None:
 def send_before_commit() -> Iterator[None]:
     stage = State.stage
 
-    def mutant(self: State, effect: Any, run: Any, record: Any = None) -> None:
-        stage(self, effect, run, record)
-        if record is None and not isinstance(effect, Trim):
+    def mutant(self: State, effect: Any, run: Any) -> None:
+        stage(self, effect, run)
+        if not isinstance(effect, Trim):
             run.out.durable = effect.seq
             self.flow(run)
 
@@ -72,16 +72,15 @@ def send_before_commit() -> Iterator[None]:
 
 @contextmanager
 def acknowledge_before_commit() -> Iterator[None]:
-    stage = State.stage
+    received = State.received
 
-    def mutant(self: State, effect: Any, run: Any, record: Any = None) -> None:
-        stage(self, effect, run, record)
-        if record is not None:
-            run.into.durable = effect.seq
-            assert self.connection is not None
-            self.connection.outbox.acknowledge(run.into)
+    def mutant(self: State, effect: Any, run: Any, record: Any) -> None:
+        received(self, effect, run, record)
+        run.into.durable = effect.seq
+        assert self.connection is not None
+        self.connection.outbox.acknowledge(run.into)
 
-    with patch.object(State, "stage", mutant):
+    with patch.object(State, "received", mutant):
         yield
 
 

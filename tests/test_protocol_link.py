@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import socket as sockets
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect as open_socket
 from websockets.asyncio.server import ServerConnection
 
 from graphs.errors import JournalError, WorkerUnreachable
-from graphs.records import Close, End, Event, Result, State, Submit
+from graphs.records import Close, End, Event, Input, Result, State, Submit
 from protocol import codec
+from protocol.config import Config, Role
 from protocol.events import Closed, DeltaSeen, Event as LinkEvent, Faulted, Got, Ready
 from protocol.link import MAX_UNWRITTEN, Link
+from protocol.messages import Ping
 from protocol.session import Conn
-from protocol.transport import PATH, connect, listen
+from protocol.transport import MAX_PACKET, PATH, SUBPROTOCOL, connect, listen
 from wire.memory_store import MemoryStore
-from wire.pair import DEVICE, STORES, WORKER, run_id
+from wire.pair import DEVICE, DEVICE_ID, STORES, WORKER, run_id
 from wire.sockets import DEVICE_CONFIG, SUBMIT, TOKEN, Device, Worker, kinds, run, serving, until
 
 
@@ -84,9 +89,15 @@ def test_a_worker_that_refuses_later_is_told_once() -> None:
     run(main)
 
 
-def test_without_a_working_journal_nothing_is_sent() -> None:
+@pytest.mark.parametrize("at_once", [True, False])
+def test_without_a_working_journal_nothing_is_sent(at_once: bool) -> None:
     class Broken(MemoryStore):
-        async def commit(self, effects: Any) -> None:
+        def commit(self, effects: Any) -> Awaitable[None] | None:
+            if at_once:
+                raise OSError("disk full")
+            return self._later()
+
+        async def _later(self) -> None:
             raise OSError("disk full")
 
     async def main() -> None:
@@ -106,45 +117,13 @@ def test_without_a_working_journal_nothing_is_sent() -> None:
     run(main)
 
 
-def test_reading_pauses_while_the_disk_is_slower_than_the_peer() -> None:
-    class Slow(MemoryStore):
-        open = asyncio.Event()
-
-        async def commit(self, effects: Any) -> None:
-            await self.open.wait()
-            await super().commit(effects)
-
-    async def main() -> None:
-        device, store = Device(), Slow(STORES[DEVICE])
-        store.open.set()
-        run_, most = run_id(1), MAX_UNWRITTEN + codec.MAX_PACKET
-        async with serving() as worker, connect(worker.url, DEVICE_CONFIG, store, device.hear, token=TOKEN) as (link, _):
-            link.append(run_, SUBMIT)
-            await until(worker, lambda: bool(kinds(worker, Got)))
-            await link.durable()
-            store.open.clear()
-            for number in range(64):
-                worker.link.append(run_, Result(f"n{number}", 1, 0, "x" * 60_000, 5, {}))
-            async with asyncio.timeout(20):
-                while link._conn.unwritten <= MAX_UNWRITTEN:  # noqa: ASYNC110 - nothing tells of it
-                    await asyncio.sleep(0)
-                for _ in range(1_000):  # as many turns as it would take to read the rest
-                    await asyncio.sleep(0)
-                    assert link._conn.unwritten <= most
-                assert link._conn.unwritten < 64 * 60_000
-            store.open.set()
-            await until(device, lambda: len(kinds(device, Got)) == 64)
-
-    run(main)
-
-
 def test_what_is_appended_during_a_commit_makes_the_next_one() -> None:
     class Slow(MemoryStore):
         gate: asyncio.Event
 
         async def commit(self, effects: Any) -> None:
             await self.gate.wait()
-            await super().commit(effects)
+            self.write(effects)
 
     async def main() -> None:
         store = Slow(STORES[DEVICE])
@@ -159,6 +138,70 @@ def test_what_is_appended_during_a_commit_makes_the_next_one() -> None:
         assert store.commits == 2
         assert len(store.logs) == 11
         await link.close()
+
+    run(main)
+
+
+def test_no_more_is_read_than_can_be_written_down() -> None:
+    class Stuck(MemoryStore):
+        gate: asyncio.Event
+
+        async def commit(self, effects: Any) -> None:
+            await self.gate.wait()
+            self.write(effects)
+
+    async def main() -> None:
+        device = Device()
+        async with serving() as worker:
+            store = Stuck(STORES[WORKER])
+            store.gate = asyncio.Event()
+            worker.link = Link(Conn(Config(Role.WORKER, "device", DEVICE_ID), store.snapshot()), store, worker.hear)
+            async with connect(worker.url, DEVICE_CONFIG, device.store, device.hear, token=TOKEN) as (link, _):
+                link.append(run_id(1), SUBMIT)
+                for number in range(60):
+                    link.append(run_id(1), Input(f"n{number}", State.COMPLETED, "x" * 60_000))
+                transport = worker.sockets[-1].transport
+                async with asyncio.timeout(20):
+                    while transport.is_reading():  # noqa: ASYNC110 - a transport tells nobody that it pauses
+                        await asyncio.sleep(0.01)
+                assert MAX_UNWRITTEN < worker.link._conn.unwritten < MAX_UNWRITTEN + 2 * MAX_PACKET
+                store.gate.set()
+                await until(worker, lambda: len(kinds(worker, Got)) == 61)
+                assert transport.is_reading()
+                assert worker.link._conn.unwritten == 0
+
+    run(main)
+
+
+def test_a_peer_that_never_reads_does_not_keep_its_socket() -> None:
+    async def main() -> None:
+        async with serving() as worker:
+            options: Any = {"subprotocols": [SUBPROTOCOL], "additional_headers": {"Authorization": f"Bearer {TOKEN}"}}
+            async with open_socket(worker.url, proxy=None, compression=None, **options) as socket:
+                conn = Conn(DEVICE_CONFIG, MemoryStore(STORES[DEVICE]).snapshot())
+                conn.connected(0, 1)
+                conn.append(run_id(1), SUBMIT)
+                conn.committed(len(conn.effects()))
+                while (packet := conn.poll(0, 0)) is not None:
+                    await socket.send(packet)
+                await until(worker, lambda: bool(kinds(worker, Got)))
+                socket.transport.pause_reading()
+                socket.transport.get_extra_info("socket").setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 64 * 1024)
+                for number in range(100):
+                    worker.link.append(run_id(1), Result(f"n{number}", 1, 0, "x" * 60_000, 5, {}))
+
+                async def talk() -> None:
+                    while not kinds(worker, Closed):
+                        await socket.send(codec.encode(Ping(1, 1)))
+                        await asyncio.sleep(0.2)
+
+                talking = asyncio.create_task(talk())
+                await until(worker, lambda: bool(kinds(worker, Closed)))
+                assert kinds(worker, Closed)[-1].code == 4408
+                assert "takes nothing" in kinds(worker, Faulted)[-1].text
+                talking.cancel()
+                await asyncio.gather(talking, return_exceptions=True)
+                socket.transport.abort()
 
     run(main)
 

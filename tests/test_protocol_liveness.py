@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from protocol import codec
 from protocol.events import (
     Faulted,
 )
 from protocol.liveness import backoff
+from protocol.messages import Pong
 from wire.pair import DEVICE, Pair, connected
 
 
@@ -29,6 +31,38 @@ def test_a_silent_peer_is_given_up() -> None:
             pass
     assert pair.device.conn.closing == 4408
     assert pair.device.seen(Faulted)[-1].code == "TIMEOUT"
+
+
+def test_a_peer_that_takes_nothing_is_given_up_even_if_it_talks() -> None:
+    pair = connected()
+    conn = pair.device.conn
+    conn.blocked(pair.now, 80_000)
+    for step in range(1, 4):
+        pair.now += 10_000
+        pair.device.told(conn.receive(pair.now, codec.encode(Pong(1, 1, 1)), 1))
+        conn.blocked(pair.now, 80_000)
+        pair.device.told(conn.tick(pair.now))
+        assert conn.closing is None
+        assert conn.deadline() == min(pair.now - step * 10_000 + 37_500, pair.now + 15_000)
+        assert conn.poll(pair.now, 0) is None  # no PING: it could not be sent
+    pair.now += 7_500
+    pair.device.told(conn.tick(pair.now))
+    assert conn.closing == 4408
+    assert "takes nothing" in pair.device.seen(Faulted)[-1].text
+
+
+def test_a_peer_that_takes_little_is_slow_and_no_more() -> None:
+    pair = connected()
+    conn = pair.device.conn
+    for left in range(80_000, 79_990, -1):
+        conn.blocked(pair.now, left)
+        pair.now += 30_000
+        pair.device.told(conn.receive(pair.now, codec.encode(Pong(1, 1, 1)), 1))
+        pair.device.told(conn.tick(pair.now))
+    assert conn.closing is None
+    conn.flows()
+    pair.device.told(conn.tick(pair.now))
+    assert conn.poll(pair.now, 0) is not None  # a PING: it was silent for long
 
 
 def test_after_sleep_the_peer_gets_three_seconds() -> None:

@@ -267,7 +267,7 @@ class Strict(RuleBasedStateMachine):
             role = side.conn._state.config.role
             for run in side.conn._state.runs.values():
                 before = self.phases.get(run, RunPhase.WAITING)
-                now = self.phases[run] = run_phase(run)
+                now = self.phases[run] = run_phase(run, parked=run in side.conn._state.parked)
                 assert now in reachable(role, before), f"a {role.value}'s run moved from {before.value} to {now.value}"
 
     @invariant()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 
 from graphs.records import Encoded
 from graphs.values import digest
@@ -110,8 +110,9 @@ class MemoryStore:
     async def load_body(self, ref: Ref) -> bytes | None:
         return self.bodies.get(ref)
 
-    async def commit(self, effects: Sequence[Effect]) -> None:
+    def commit(self, effects: Sequence[Effect]) -> Awaitable[None] | None:
         self.write(effects)
+        return None
 
     async def read(self, run: RunId, writer: StoreId, after: int, upto: int) -> Sequence[Encoded]:
         return self.tail(run, writer, after, upto)

@@ -1,0 +1,181 @@
+"""The carrier of packets: a WebSocket that hands each message on in the turn of the loop in which it was read.
+
+`websockets` keeps its own frames, masks, limits, pings and closing handshake. What is left out is its queue between the socket and a task that
+waits: on a short message that, and the task, cost more than everything else together.
+"""
+
+from __future__ import annotations
+
+import socket as sockets
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from websockets.asyncio.client import ClientConnection
+    from websockets.asyncio.connection import Connection
+    from websockets.asyncio.server import ServerConnection
+else:
+    Connection = object  # heavy: imported when there is a connection
+
+__all__ = ["Carrier", "Taker", "carrying"]
+
+HIGH: Final = 64 * 1024
+"""Bytes that wait in this process for the socket above which it takes no more."""
+LOW: Final = 16 * 1024
+"""Bytes down to which they must fall before it does again: the socket never runs dry."""
+_UNSENT: Final = 64 * 1024
+"""Bytes that the system takes before it has sent the last ones."""
+_WAITING: Final = 16
+"""Messages that wait for a reader before no more are read from the socket."""
+_CONTINUATION, _TEXT, _BINARY = range(3)
+
+Kind = TypeVar("Kind", "type[ClientConnection]", "type[ServerConnection]")
+
+
+class Taker(Protocol):
+    """Whom a carrier tells, in its loop. None of these may raise or block."""
+
+    def took(self, carrier: Carrier, packet: bytes | bytearray | str) -> None:
+        """A message arrived; text is a `str`."""
+
+    def took_all(self, carrier: Carrier) -> None:
+        """These were all messages of one read."""
+
+    def writable(self, carrier: Carrier) -> None:
+        """The socket takes more again."""
+
+
+class Carrier(Connection):
+    """Mixed into the two kinds of connections of `websockets` by `carrying`."""
+
+    __slots__ = ("_is_text", "_messages", "_part", "_taker", "_waiter")  # few: there are thousands of connections
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._taker: Taker | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._messages: list[bytes | bytearray | str] = []
+        self._part: bytearray | None = None
+        self._is_text = False
+
+    # -- reading
+
+    async def recv(self, decode: bool | None = None) -> Any:
+        """The next message, while nobody takes them: text as `str` unless `decode` is False. Raises ConnectionClosed."""
+        while not self._messages:
+            if self.connection_lost_waiter.done():
+                raise self.close_exc
+            self._waiter = self.loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        message = self._messages.pop(0)
+        self.transport.resume_reading()
+        if isinstance(message, str):
+            return message.encode() if decode is False else message
+        return bytes(message)
+
+    def take(self, taker: Taker) -> None:
+        """From now on `taker` is told of each message, those that wait included."""
+        self._taker = taker
+        self.transport.resume_reading()
+        waiting, self._messages = self._messages, []
+        for message in waiting:
+            taker.took(self, message)
+        taker.took_all(self)
+
+    def process_event(self, event: Any) -> None:
+        """A frame arrived, or during the handshake something else."""
+        opcode = getattr(event, "opcode", None)
+        if opcode == _BINARY and event.fin:
+            self._put(event.data)
+        elif opcode in (_BINARY, _TEXT):
+            self._is_text = opcode == _TEXT
+            self._part = bytearray(event.data)
+            self._end_of_message(event.fin)
+        elif opcode == _CONTINUATION and self._part is not None:
+            self._part += event.data
+            self._end_of_message(event.fin)
+        else:
+            super().process_event(event)
+
+    def _end_of_message(self, fin: bool) -> None:
+        if fin:
+            part, self._part = self._part, None
+            assert part is not None
+            self._put(part.decode("utf-8", "replace") if self._is_text else part)
+
+    def _put(self, message: bytes | bytearray | str) -> None:
+        if self._taker is not None:
+            self._taker.took(self, message)
+            return
+        self._messages.append(message)
+        if len(self._messages) >= _WAITING:
+            self.transport.pause_reading()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    @property
+    def last_words(self) -> tuple[int, str]:
+        """The code and the reason with which the connection ended; 0 if it was lost without a word."""
+        said = self.protocol.close_rcvd or self.protocol.close_sent
+        return (said.code, said.reason) if said is not None else (0, "the connection was lost")
+
+    # -- writing
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something may be sent."""
+        return self.protocol.state == 1
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that wait in this process for the socket."""
+        return self.transport.get_write_buffer_size()
+
+    def put(self, packet: bytes) -> None:
+        """Send a packet. Look at `is_open` and `paused` first."""
+        self.protocol.send_binary(packet)
+        self.send_data()
+
+    # -- what asyncio tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.transport.set_write_buffer_limits(HIGH, LOW)
+        _keep_short(transport)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._taker is not None:
+            self._taker.took_all(self)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._taker is not None:
+            self._taker.writable(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._taker = None
+        self._wake()
+
+
+@cache
+def carrying(kind: Kind) -> Kind:
+    """That kind of connection, as a `Carrier`."""
+    return type(kind.__name__, (Carrier, kind), {})
+
+
+def _keep_short(transport: asyncio.BaseTransport) -> None:
+    """Let the system's queue before the wire be no longer than ours: what is urgent would wait behind bulk in either."""
+    raw = transport.get_extra_info("socket")
+    option = getattr(sockets, "TCP_NOTSENT_LOWAT", None)
+    if raw is not None and option is not None and raw.family in (sockets.AF_INET, sockets.AF_INET6):
+        raw.setsockopt(sockets.IPPROTO_TCP, option, _UNSENT)

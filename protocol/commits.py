@@ -1,0 +1,98 @@
+"""Group commit: what a session asks to be made durable goes to the store one transaction at a time; what is asked meanwhile makes the next one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
+
+from graphs.errors import JournalError
+from protocol.events import Event, Faulted
+from protocol.session import Conn
+from protocol.store import LinkStore
+
+__all__ = ["Commits"]
+
+
+class Commits:
+    """The commits of one session. `tell` takes what it says of them, `start` runs work beside what calls it, `turn` comes after each commit that
+    took its time: something may be sent now.
+    """
+
+    def __init__(
+        self,
+        conn: Conn,
+        store: LinkStore,
+        tell: Callable[[Sequence[Event]], None],
+        start: Callable[[Coroutine[Any, Any, None]], None],
+        turn: Callable[[], None],
+    ) -> None:
+        self._conn = conn
+        self._store = store
+        self._tell = tell
+        self._start = start
+        self._turn = turn
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self.busy = False
+        """Whether a commit is under way."""
+        self.failure: JournalError | None = None
+        """Why nothing can be made durable any more."""
+
+    def run(self) -> None:
+        """Commit what is asked for. A store that is done at once costs no turn of the loop."""
+        while not self.busy and self.failure is None and (effects := self._conn.effects()):
+            try:
+                pending = self._store.commit(effects)
+            except Exception as error:  # noqa: BLE001 - whatever the store raises, nothing may be called durable any more
+                self._fail(error)
+                return
+            if pending is not None:
+                self.busy = True
+                self._start(self._finish(pending, len(effects)))
+                return
+            self._done(len(effects))
+
+    async def durable(self) -> None:
+        """Returns when everything asked for so far is durable. Raises JournalError if it cannot be written."""
+        self.run()
+        if self.failure is not None:
+            raise self.failure
+        target = self._conn.staged
+        if self._conn.durable < target:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append((target, waiter))
+            await waiter
+
+    async def _finish(self, pending: Awaitable[None], count: int) -> None:
+        try:
+            await pending
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fail(error)
+        else:
+            self._done(count)
+        finally:
+            self.busy = False
+        self._turn()
+
+    def _done(self, count: int) -> None:
+        self._tell(self._conn.committed(count))
+        if self._waiting:
+            self._release()
+
+    def _fail(self, error: Exception) -> None:
+        self.failure = error if isinstance(error, JournalError) else JournalError(f"The journal cannot be written: {error}")
+        self._release()
+        self._tell([Faulted("INTERNAL", self.failure.message, True)])
+        asyncio.get_running_loop().call_soon(self._turn)
+
+    def _release(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for target, waiter in waiting:
+            if waiter.done():
+                continue
+            if self.failure is not None:
+                waiter.set_exception(self.failure)
+            elif self._conn.durable >= target:
+                waiter.set_result(None)
+            else:
+                self._waiting.append((target, waiter))
