@@ -118,8 +118,8 @@ class Holdings:
         if stored + more <= account.disk:
             return None
         text = (
-            f"the account {account.name!r} keeps {stored:,} bytes at this worker and has no room for {max(more, 1):,} more,"
-            f" its quota is {account.disk:,}"
+            f"the account {account.name!r} keeps {stored:,} bytes at this worker and has no room for {max(more, 1):,} more, "
+            f"its quota is {account.disk:,}"
         )
         help_ = (
             "fetched runs go when their retention is over, or whoever runs the worker raises `quota: {disk: ...}` of the account"

@@ -99,7 +99,12 @@ def go_on(journal: Journal, link: WorkerLink, children: Sequence[bytes]) -> Atta
     attached: Attached | None = None
     for child in children:
         condition = link.refused.get(child)
-        if condition is not None and condition.condition == "RUN_DIVERGED":
+        known = (journal.store_id, link.store)
+        if (
+            condition is not None
+            and condition.condition == "RUN_DIVERGED"
+            and all(head.writer in known for head in journal.heads(child))
+        ):
             raise condition
         if condition is not None:
             continue  # another worker's

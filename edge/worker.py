@@ -92,6 +92,11 @@ class WorkerLink:
         self._peer = ready.store
         self.offer = ready.offer
 
+    @property
+    def store(self) -> bytes:
+        """Which worker's store this is."""
+        return self._peer
+
     async def close(self) -> None:
         """Send what may still be sent, and close the connection."""
         if self._link is not None and self._lost is None:

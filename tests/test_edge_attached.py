@@ -102,6 +102,7 @@ class Links:
     def __init__(self, **refused: tuple[bytes, str]) -> None:
         self.refused = {run: LinkCondition(code, "no", retryable=False) for run, code in refused.values()}
         self.ended: list[bytes] = []
+        self.store = WORKER
 
     def give_up(self, run: bytes) -> None:
         self.ended.append(run)
@@ -124,3 +125,11 @@ def test_a_child_run_that_has_diverged_is_not_replaced_by_another(journal: Journ
     with pytest.raises(LinkCondition) as caught:
         go_on(journal, link, [child])
     assert caught.value.condition == "RUN_DIVERGED"
+
+
+def test_another_workers_child_run_is_replaced_although_this_one_contradicts_it(journal: Journal) -> None:
+    child = child_of(journal, new_run_id(), [SUBMIT], [result("a")])
+    link: Any = Links(lost=(child, "RUN_DIVERGED"))
+    link.store = b"another!"
+    assert go_on(journal, link, [child]) is None
+    assert link.ended == []

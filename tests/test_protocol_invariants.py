@@ -244,4 +244,4 @@ MUTANTS: list[tuple[Callable[[], Any], type[RuleBasedStateMachine]]] = [
 @pytest.mark.parametrize(("mutant", "machine"), MUTANTS, ids=lambda each: each.__name__)
 def test_a_session_without_this_rule_is_caught(mutant: Callable[[], Any], machine: type[RuleBasedStateMachine]) -> None:
     with mutant(), pytest.raises(AssertionError):
-        explore(machine, 200, hunting=True)
+        explore(machine, 600, hunting=True)
