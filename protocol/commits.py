@@ -52,6 +52,12 @@ class Commits:
                 return
             self._done(len(effects))
 
+    def close(self) -> None:
+        """Begin no commit any more: the loop that would carry it out may be about to end."""
+        if self.failure is None:
+            self.failure = JournalError("this link is closed: nothing can be written through it any more.")
+            self._release()
+
     async def durable(self) -> None:
         """Returns when everything asked for so far is durable. Raises JournalError if it cannot be written."""
         self.run()

@@ -141,12 +141,13 @@ class Link:
             await asyncio.wait([self._idle], timeout=seconds)
 
     async def close(self) -> None:
-        """End the connection, if there is one, and wait until what was appended is durable or cannot become so."""
+        """End the connection, if there is one, and wait until what was appended is durable or cannot become so; nothing is appended any more."""
         if self._carrier is not None:
             await _shut(self._carrier)
         self._commits.run()
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._commits.close()
 
     # -- one connection
 
