@@ -38,6 +38,11 @@ _TEXT_MESSAGE: Final = 1003
 _INTERNAL: Final = 1011
 _UNSENT: Final = 64 * 1024
 """Bytes that the system takes before it has sent the last ones."""
+_AT_ONCE: Final = 16 * 1024
+"""Bytes that a connection with an empty buffer takes without waiting: half of what fills it."""
+_LOOK_SECONDS: Final = 1.0
+_CLOSE_SECONDS: Final = 2.0
+"""How long a close may take: more than the library gives its handshake."""
 
 _log = logging.getLogger("graphferry.link")
 
@@ -63,6 +68,8 @@ class Link:
         self._failure: JournalError | None = None
         self._socket: Socket | None = None
         self._sender: asyncio.Task[None] | None = None
+        self._guard: asyncio.TimerHandle | None = None
+        """Looks at the peer while it takes nothing."""
         self.stale_after = 0
         """On a device whose connection was refused as stale: the highest number the worker has seen."""
         self.retry_ms: int | None = None
@@ -139,7 +146,7 @@ class Link:
     async def close(self) -> None:
         """End the connection, if there is one, and wait until what was appended is durable or cannot become so."""
         if self._socket is not None:
-            await self._socket.close()
+            await _shut(self._socket)
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -179,7 +186,7 @@ class Link:
 
     def _take_over(self, socket: Socket, number: int) -> None:
         if self._socket is not None:
-            self._start(self._socket.close(Close.REPLACED, "a newer connection of this device"))
+            self._start(_shut(self._socket, Close.REPLACED, "a newer connection of this device"))
         if self._sender is not None:
             self._sender.cancel()
         self._socket = socket
@@ -241,11 +248,18 @@ class Link:
         while True:
             self._wake.clear()
             self._tell(self._conn.tick(_now()))
-            while (packet := self._conn.poll(_now(), socket.transport.get_write_buffer_size())) is not None:
+            buffered = socket.transport.get_write_buffer_size()
+            while (packet := self._conn.poll(_now(), buffered)) is not None:
+                if buffered or len(packet) > _AT_ONCE:  # this may take as long as the peer does not read, or is not there
+                    self._guard = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look, socket)
                 await socket.send(packet)
+                if self._guard is not None:
+                    self._guard.cancel()
+                    self._guard = None
                 self._tell(self._conn.events())
+                buffered = socket.transport.get_write_buffer_size()
             if (code := self._conn.closing) is not None or self._failure is not None:
-                await socket.close(code if code is not None else _INTERNAL)
+                await _shut(socket, code if code is not None else _INTERNAL)
                 return
             if not self._committing:
                 self._idle.set()
@@ -256,6 +270,16 @@ class Link:
                     await self._wake.wait()
             except TimeoutError:
                 continue
+
+    def _look(self, socket: Socket) -> None:
+        """A packet is not taken: a peer that is silent meanwhile is lost, long before the system says so."""
+        if self._socket is not socket:
+            return
+        self._tell(self._conn.tick(_now()))
+        if self._conn.closing is not None:
+            socket.transport.abort()
+        else:
+            self._guard = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look, socket)
 
     # -- durability
 
@@ -332,6 +356,15 @@ class Link:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("the link failed in the background", exc_info=error)
+
+
+async def _shut(socket: Socket, code: int = 1000, reason: str = "") -> None:
+    """Close a connection, without waiting for a peer that takes nothing any more."""
+    limit = asyncio.get_running_loop().call_later(_CLOSE_SECONDS, socket.transport.abort)
+    try:
+        await socket.close(code, reason)
+    finally:
+        limit.cancel()
 
 
 async def send_last(socket: Socket, fault: Fault, code: int) -> None:
