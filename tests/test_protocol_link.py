@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 
 from graphs.errors import JournalError, WorkerUnreachable
-from graphs.records import Close, End, Event, Result, State, Submit
+from graphs.records import Close, End, Event, Input, Result, State, Submit
 from protocol.events import Closed, DeltaSeen, Event as LinkEvent, Faulted, Got, Ready
 from protocol.link import Link
 from protocol.session import Conn
@@ -171,5 +171,25 @@ def test_draining_says_so_and_closes() -> None:
             await until(device, lambda: bool(kinds(device, Closed)))
             assert kinds(device, Closed)[0].code == 4503
             assert any(type(event).__name__ == "GoingAway" for event in device.events)
+
+    run(main)
+
+
+def test_a_peer_that_takes_nothing_and_says_nothing_is_given_up_like_any_other() -> None:
+    async def main() -> None:
+        device = Device()
+        async with (
+            serving() as worker,
+            connect(worker.url, DEVICE_CONFIG, device.store, device.hear, token=TOKEN) as (link, _),
+        ):
+            assert worker.link._sender is not None
+            worker.link._sender.cancel()
+            worker.sockets[-1].transport.pause_reading()
+            for number in range(1, 6):  # more than the system's buffers hold
+                link.append(run_id(number), SUBMIT)
+                for _ in range(60):
+                    link.append(run_id(number), Input("a", State.COMPLETED, "x" * 60_000))
+            await until(device, lambda: bool(kinds(device, Closed)))
+            assert kinds(device, Closed)[0].code == 4408
 
     run(main)
