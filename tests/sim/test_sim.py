@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -19,8 +18,8 @@ from sim.play import Outcome, play, scenario_of
 from sim.shrink import failure, shrunk
 
 ROOT = Path(__file__).resolve().parents[2]
-SEED = int(os.environ.get("SIM_SEED") or random.SystemRandom().randint(1, 1_000_000_000))
-"""Where the schedules begin; printed, so that a failing one can be played again."""
+SEED = int(os.environ.get("SIM_SEED") or 700_000)
+"""Where the schedules begin: always the same, so that a change that breaks one is what broke it; `make sim` looks further."""
 SCHEDULES = int(os.environ.get("SIM_SCHEDULES") or 2_000)
 PARTS = 20
 SOME_HUNDRED = 400
