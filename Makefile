@@ -33,7 +33,7 @@ export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF $(SLIM)
 PROJECT_STAMP := $(VENV)/.stamp-project
 LLAMA_STAMP := $(VENV)/.stamp-$(subst ==,-,$(LLAMA))
 
-.PHONY: help demo test test-fast lint format bench conformance vectors parsers fuzz fuzz-link chaos env llama model clean
+.PHONY: help demo test test-fast lint format bench conformance vectors parsers fuzz fuzz-link sim chaos env llama model clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -83,6 +83,10 @@ fuzz-link: env ## attack the link's core with a coverage-guided fuzzer, for $(SE
 
 parsers: ## install Mermaid, 180 MB, so that the tests read every drawing with its own parser
 	@cd tests/drawing && npm ci --no-audit --no-fund --ignore-scripts
+
+WORLDS ?= 100000
+sim: env ## play $(WORLDS) schedules of whole systems in virtual time, from seed $(SEED) on
+	@$(BIN)/python -m tests.sim --seed $(SEED) --count $(WORLDS)
 
 SCHEDULES ?= 5000
 chaos: env ## play $(SCHEDULES) schedules of cuts and kills with real processes, from seed $(SEED) on

@@ -20,7 +20,7 @@ from graphs.errors import JournalError, LimitReached, LinkCondition
 from graphs.events import Settled, Start as StartCommand
 from graphs.journal.ids import run_id_short
 from graphs.outcomes import Known as KnownOutcomes
-from graphs.paths import split_frame, split_path
+from graphs.paths import opener, split_frame, split_path
 from graphs.recorder import LogRecorder
 from graphs.records import Cancel, Close, End, EndStatus, Error, Frame, Input, Known, Record, Result, Start, State, Submit
 from graphs.spec import Graph
@@ -72,7 +72,9 @@ class ChildRun:
         granted = self._options.get("grants")
         self._grants = [each for each in granted if isinstance(each, str)] if isinstance(granted, (list, tuple)) else ["people"]
         self._log = log
-        self._recorder = _ChildRecorder(self._append, self._durable, everything=True, delta=self._delta, show=self._show)
+        self._recorder = _ChildRecorder(
+            self._append, log.durable, everything=True, held=self._held, delta=self._delta, show=self._show
+        )
         self._frames: dict[str, FrameRun] = {}
         self._parked: dict[str, list[Record]] = {}
         """Orders for frames whose graph is still to come."""
@@ -140,7 +142,7 @@ class ChildRun:
         elif isinstance(record, Close):
             self._pass_on(record.frame or "", record)
         elif isinstance(record, (Input, Start)):
-            self._pass_on(split_path(record.path)[0], record)
+            self._pass_on(self._frame_of(record.path), record)
 
     def abandon(self, why: str) -> None:
         """The device has been gone for too long."""
@@ -158,9 +160,18 @@ class ChildRun:
 
     # -- inside
 
+    def _frame_of(self, path: str) -> str:
+        """The name of the frame here that a node is in, or that a graph is in which it is nested in."""
+        found = path
+        while found:
+            name = split_path(found)[0]
+            if any(each in self._parked or each in self._frames for each in _names(name)):
+                return name
+            found = opener(found)
+        return split_path(path)[0]
+
     def _pass_on(self, frame_name: str, record: Record) -> None:
-        """To the frame; a loop that is whole here has the name of its first turn."""
-        for name in (frame_name, split_frame(frame_name)[0]):
+        for name in _names(frame_name):
             if name in self._parked:
                 self._parked[name].append(record)
                 return
@@ -234,10 +245,14 @@ class ChildRun:
         except LinkCondition:
             return  # too large for a token, which is only for showing: the result has it
 
-    async def _durable(self, seq: int) -> None:
-        await self._log.durable()
-        if seq and not self.ended:
+    async def _held(self, seq: int) -> None:
+        if not self.ended:
             await self._log.held(self.run, seq)
+
+
+def _names(frame: str) -> tuple[str, str]:
+    """What a frame may be called here: a loop that is whole here has the name of its first turn."""
+    return frame, split_frame(frame)[0]
 
 
 class _ChildRecorder(LogRecorder):
@@ -250,13 +265,15 @@ class _ChildRecorder(LogRecorder):
     def __init__(
         self,
         append: Callable[[Any], int],
-        durable: Callable[[int], Awaitable[None]],
+        durable: Callable[[], Awaitable[None]],
         *,
         everything: bool,
+        held: Callable[[int], Awaitable[None]],
         delta: Callable[[int, Value], None],
         show: Callable[[str, int, int], None],
     ) -> None:
-        super().__init__(append, lambda: durable(max(self._once.values(), default=0)), everything=everything, delta=delta)
+        super().__init__(append, durable, everything=everything, delta=delta)
+        self._held = held
         self._once: dict[StartCommand, int] = {}
         """Nodes with effects that are about to begin or have begun; of those that are over nobody need wait to hear."""
         self._show = show
@@ -269,6 +286,11 @@ class _ChildRecorder(LogRecorder):
         super().begun(start, t)
         if isinstance(start, Attempt) and start.effect == "once":
             self._once[start] = self._begun[start]
+
+    async def may_begin(self) -> None:
+        await self.durable()
+        if self._once:
+            await self._held(max(self._once.values()))
 
     def settled(self, event: Settled, by: Mapping[str, Value], usage: Mapping[str, Value] | None, t: float) -> None:
         if event.start is not None:

@@ -123,6 +123,7 @@ class _Device:
         if child is not None:
             self._take(child, record)
         self._forget_ended()
+        self._await_device()
 
     async def revive(self, found: LeftOpen) -> None:
         """Go on with a child run that an earlier process of this worker left open."""
@@ -236,7 +237,13 @@ class _Device:
         self.connected -= 1
         if self.connected == 0:
             self._parked.disconnected()
-        if self.connected > 0 or not self.runs:
+        self._await_device()
+
+    def _await_device(self) -> None:
+        """Unless it is here: what it does not ask for in time is given up. It may have left before its order was durable, or an earlier process
+        of this worker had the order.
+        """
+        if self.connected > 0 or not self.runs or self._patience is not None:
             return
         grace = min((child.grace_ms for child in self.runs.values() if child.grace_ms is not None), default=None)
         if grace is not None:

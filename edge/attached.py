@@ -30,7 +30,8 @@ class Attached:
 
     `frames` are the hashes of the cuts by frame, `demand` what was said of nodes that start on order, `told` the paths whose outcome the
     worker has, by itself or from this device, `ordered` those that were ordered to start, `closed` the closed frames, None among them if no
-    further frame may follow, `given_up` the frames that were cancelled. `in_flight` are nodes with effects that the worker began and has not ended.
+    further frame may follow, `given_up` the frames that were cancelled. `in_flight` are nodes with effects that the worker began and has not ended,
+    `failed` those of whose failure it has told.
     """
 
     run: bytes
@@ -41,6 +42,7 @@ class Attached:
     closed: set[str | None] = field(default_factory=set)
     given_up: set[str] = field(default_factory=set)
     in_flight: set[str] = field(default_factory=set)
+    failed: dict[str, Error] = field(default_factory=dict)
     over: bool = False
 
     def note(self, record: Record) -> None:
@@ -60,10 +62,13 @@ class Attached:
             self.given_up |= set(record.paths or ())
         elif isinstance(record, Result):
             self.told.add(record.path)
+            self.failed.pop(record.path, None)
         elif isinstance(record, End) or (isinstance(record, Event) and record.path is None and record.state == State.SUSPENDED):
             self.over = True
         elif isinstance(record, Error) and record.final and (record.path is None or record.code not in NODE_CODES):
             self.over = True  # the worker would not try again in this child run what it could not do; in another one it may
+        elif isinstance(record, Error) and record.final and record.path is not None:
+            self.failed[record.path] = record
 
 
 def open_children(journal: Journal, run: bytes) -> list[bytes]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from edge.attached import NODE_CODES, Attached
 from edge.fragments import Fragment, Fragments, depending
@@ -195,9 +195,14 @@ class Delegate:
         frame_name = split_path(path)[0]
         condition = self._lost or self._conditions.get(path) or self._conditions.get(frame_name)
         if condition is not None:
-            self._soon(Suspend(start, condition, self._clock()))
+            self._soon(self._feed, Suspend(start, condition, self._clock()))
             return False
         self._expected[path] = start
+        if self._attached is not None and path in self._attached.failed:
+            self._soon(
+                self._failed, self._attached.failed[path], self._clock()
+            )  # it was told to an earlier process, and is not again
+            return False
         if self._attached is not None and path in self._attached.ordered:
             return False  # by an earlier process, and perhaps begun long ago
         if start.node.on_order:
@@ -299,12 +304,20 @@ class Delegate:
             self._feed(Told(path, Outcome(State.TIMED_OUT if timed_out else State.FAILED, MISSING, error), now))
         else:
             condition = LinkCondition(record.code, text, retryable=record.retryable, retry_ms=record.retry_ms)
+            path = self._shipped(path)
             self._conditions[path] = condition
             start = self._expected.pop(path, None)
             if start is not None:
                 self._feed(Suspend(start, condition, now))
 
     # -- inside
+
+    def _shipped(self, path: str) -> str:
+        """The node that was shipped: of a graph that is nested and whole at the worker, the one it is nested in."""
+        found = path
+        while found and split_path(found)[0] not in self._frames:
+            found = opener(found)
+        return found or path
 
     def _open(self, fragment: Fragment) -> None:
         assert self._link is not None
@@ -431,7 +444,7 @@ class Delegate:
 
     def _suspend_expected(self, which: Callable[[str], bool], condition: LinkCondition) -> None:
         for path in [path for path in self._expected if which(path)]:
-            self._soon(Suspend(self._expected.pop(path), condition, self._clock()))
+            self._soon(self._feed, Suspend(self._expected.pop(path), condition, self._clock()))
 
     def _close_if_settled(self, fragment: Fragment) -> None:
         if not fragment.unsettled and not fragment.demand and not fragment.whole_loop:
@@ -444,6 +457,6 @@ class Delegate:
             self._all_closed = self._one_frame
             self._append(Close(None if self._one_frame else fragment.name))
 
-    def _soon(self, event: EngineEvent) -> None:
+    def _soon(self, tell: Callable[..., None], *what: Any) -> None:
         """Not now: the engine is in the middle of saying this."""
-        asyncio.get_running_loop().call_soon(self._feed, event)
+        asyncio.get_running_loop().call_soon(tell, *what)

@@ -8,7 +8,7 @@ from typing import Final
 from graphs.cut import CutGraph, cut
 from graphs.events import Outcome
 from graphs.frames import Frame
-from graphs.paths import escape, node_path
+from graphs.paths import escape, node_path, opener
 from graphs.plan import Plan
 from graphs.records import State
 from graphs.spec import is_computed, reads
@@ -101,14 +101,18 @@ class Fragments:
         inside = {
             path: outcome
             for path, outcome in self._known.items()
-            if path in ids or (fragment.whole_loop and _is_turn(path, frame))
+            if (own := _own(path, frame.base)) in ids or (own and fragment.whole_loop)
         }
         return fragment, fragment.fill(frame, inside)
 
 
-def _is_turn(path: str, frame: Frame) -> bool:
-    """Whether the path is of a node of this frame itself, in whatever turn."""
-    return path.startswith(frame.base) and "/" not in path[len(frame.base) :]
+def _own(path: str, base: str) -> str:
+    """The frame's own node that `path` lies in or is; "" if it lies elsewhere."""
+    while path.startswith(base):
+        if "/" not in path[len(base) :]:
+            return path
+        path = opener(path)
+    return ""
 
 
 def depending(graph: CutGraph, name: str) -> set[str]:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge.attached import Attached, go_on, open_children
+from edge.doubt import doubtful_openers, still_running
 from edge.means import Device, RunOptions
 from edge.outside import label_guard, run_guard
 from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
@@ -76,8 +77,9 @@ async def resume_run(device: Device, graph: Graph, options: RunOptions, run_id: 
         homes.update((named.ref, child.run) for record in made for named in references(record))
         records.extend(made)
     run.known = known_outcomes(records)
-    run.known.indeterminate -= run.attached.in_flight if run.attached is not None else set()
+    run.known.indeterminate -= still_running(device.journal, run_id, run.placed, run.attached, alone=run.unreachable is not None)
     await refill(run.known, Source(device.journal, run.link, homes).value)
+    run.known.indeterminate |= doubtful_openers(run.known.indeterminate, run.placed)
     device.journal.reopen_run(run_id)
     return await run.execute(name)
 

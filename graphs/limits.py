@@ -7,7 +7,8 @@ priority. An entry whose label is at its limit is passed over, those behind it m
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 __all__ = ["Queue"]
@@ -21,7 +22,9 @@ class Queue:
     so that a waiting parent does not count against its children.
     """
 
-    __slots__ = ("_lanes", "_opened", "_order", "_parents", "_running", "labels", "limit", "line", "others", "running", "simple")
+    __slots__ = (
+        "_lanes", "_opened", "_order", "_parents", "_resting", "_running", "labels", "limit", "line", "others", "running", "simple",
+    )  # fmt: skip
 
     def __init__(self, limit: int, labels: Mapping[str, int]) -> None:
         self.limit = limit
@@ -31,6 +34,7 @@ class Queue:
         self.simple = not labels
         self.labels = labels
         self._opened = 0
+        self._resting = 0
         self._running: dict[str, int] = dict.fromkeys(labels, 0)
         self._parents: dict[str, list[Any]] = {label: [] for label in labels}
         self._lanes: dict[float, deque[tuple[Any, Any]]] = {}
@@ -109,6 +113,20 @@ class Queue:
     def idle(self) -> bool:
         """Whether nothing really runs: parents that wait for their nested graphs do not count."""
         return self.running == self._opened
+
+    @property
+    def resting(self) -> bool:
+        """Whether nothing runs but what `rests`."""
+        return self.running <= self._opened + self._resting
+
+    @contextmanager
+    def rests(self) -> Iterator[None]:
+        """While the block runs, one of the running nodes only waits for somebody else."""
+        self._resting += 1
+        try:
+            yield
+        finally:
+            self._resting -= 1
 
     def open(self, frame: Any, node: Any) -> None:
         """A running node opened a nested graph."""

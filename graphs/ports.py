@@ -44,6 +44,9 @@ class Recorder(Observer, Protocol):
     async def durable(self) -> None:
         """Returns when everything recorded so far would survive a loss of power. Raises JournalError if it cannot."""
 
+    async def may_begin(self) -> None:
+        """Returns when what was recorded is safe enough for a node that cannot be undone to begin. Raises JournalError if it cannot be."""
+
 
 class Remote(Protocol):
     """Who runs the nodes that are placed elsewhere. Outcomes come back as events of the runtime."""

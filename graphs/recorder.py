@@ -125,6 +125,9 @@ class LogRecorder:
     async def durable(self) -> None:
         await self._durable()
 
+    async def may_begin(self) -> None:
+        await self._durable()
+
 
 def _has_clock(item: Value) -> bool:
     """Whether `@now`, `@now_ms` or `@now_s` stands anywhere in it."""

@@ -118,7 +118,7 @@ class Runtime:
         self._armed = False
         self._context: Context = copy_context()
         self._context.run(current.set, self.budget)
-        self._stop_clock = StopClock(self.budget, clock, self.feed, lambda: not open or not self.engine.queue.idle)
+        self._stop_clock = StopClock(self.budget, clock, self.feed, lambda: not open or not self.engine.queue.resting)
         self._over: asyncio.Future[State] | None = None
 
     # -- what callers use
@@ -384,7 +384,8 @@ class Runtime:
         if once or start.streams:
             self._recorder.begun(start, self.clock())
         if once or "network" in agent.needs or "people" in agent.needs or "files" in agent.needs:
-            await self._recorder.durable()
+            with self.engine.queue.rests():
+                await self._recorder.may_begin()
 
     def _broke(self, start: Attempt, error: BaseException, task: asyncio.Task[None] | None) -> list[Command]:
         """What follows from an agent that raised, to be called while that is handled: it is the node's failure, or was stopped."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from graphs.errors import JournalError
 from protocol.events import Event, Faulted
@@ -15,7 +15,7 @@ __all__ = ["Commits"]
 
 
 class Commits:
-    """The commits of one session. `tell` takes what it says of them, `start` runs work beside what calls it, `turn` comes after each commit that
+    """The commits of one session. `tell` takes what it says of them, `turn` comes after each commit that
     took its time: something may be sent now.
     """
 
@@ -24,31 +24,29 @@ class Commits:
         conn: Conn,
         store: LinkStore,
         tell: Callable[[Sequence[Event]], None],
-        start: Callable[[Coroutine[Any, Any, None]], None],
         turn: Callable[[], None],
     ) -> None:
         self._conn = conn
         self._store = store
         self._tell = tell
-        self._start = start
         self._turn = turn
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
-        self.busy = False
-        """Whether a commit is under way."""
+        self.task: asyncio.Future[None] | None = None
+        """The commit that is under way."""
         self.failure: JournalError | None = None
         """Why nothing can be made durable any more."""
 
     def run(self) -> None:
         """Commit what is asked for. A store that is done at once costs no turn of the loop."""
-        while not self.busy and self.failure is None and (effects := self._conn.effects()):
+        while self.task is None and self.failure is None and (effects := self._conn.effects()):
             try:
                 pending = self._store.commit(effects)
             except Exception as error:  # noqa: BLE001 - whatever the store raises, nothing may be called durable any more
                 self._fail(error)
                 return
             if pending is not None:
-                self.busy = True
-                self._start(self._finish(pending, len(effects)))
+                self.task = asyncio.ensure_future(pending)
+                self.task.add_done_callback(partial(self._finished, len(effects)))
                 return
             self._done(len(effects))
 
@@ -69,15 +67,14 @@ class Commits:
             self._waiting.append((target, waiter))
             await waiter
 
-    async def _finish(self, pending: Awaitable[None], count: int) -> None:
-        try:
-            await pending
-        except Exception as error:  # noqa: BLE001 - as above
+    def _finished(self, count: int, commit: asyncio.Future[None]) -> None:
+        self.task = None
+        if commit.cancelled():
+            return  # the loop is about to end
+        if (error := commit.exception()) is not None:
             self._fail(error)
         else:
             self._done(count)
-        finally:
-            self.busy = False
         self._turn()
 
     def _done(self, count: int) -> None:
@@ -85,7 +82,7 @@ class Commits:
         if self._waiting:
             self._release()
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         self.failure = error if isinstance(error, JournalError) else JournalError(f"The journal cannot be written: {error}")
         self._release()
         self._tell([Faulted("INTERNAL", self.failure.message, True)])

@@ -68,7 +68,7 @@ class Link:
         self._tasks: set[asyncio.Task[None]] = set()
         self._awake = False
         """Whether a turn is under way, or about to come."""
-        self._commits = Commits(conn, store, self._tell, self._start, self._turn)
+        self._commits = Commits(conn, store, self._tell, self._turn)
         self._carrier: Carrier | None = None
         self._number = 0
         self._ending: Carrier | None = None
@@ -145,8 +145,9 @@ class Link:
         if self._carrier is not None:
             await _shut(self._carrier)
         self._commits.run()
-        while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._tasks or self._commits.task is not None:
+            pending = {*self._tasks} if self._commits.task is None else {*self._tasks, self._commits.task}
+            await asyncio.gather(*pending, return_exceptions=True)
         self._commits.close()
 
     # -- one connection
@@ -284,7 +285,7 @@ class Link:
         elif packet is not None and carrier.is_open:
             self._soon()
             return
-        elif not self._commits.busy:
+        elif self._commits.task is None:
             self._rest()
         if conn.closing is not None or self._commits.failure is not None:
             self._end(carrier, _INTERNAL if conn.closing is None else conn.closing)

@@ -358,6 +358,18 @@ def test_a_node_with_effects_begins_only_once_the_device_knows(tmp_path: Path) -
     assert log.results() == {"a": {"t": 1}}
 
 
+def test_a_run_that_is_given_up_ends_though_the_device_never_hears_of_a_begin(tmp_path: Path) -> None:
+    graph = shipped("nodes:\n  a: {agent: onceAgent, isResult: true, inputs: {t: 1}}\n", "a")
+
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
+        child.begin(order, graph)
+        await log.waits.wait()
+        child.abandon("gone for too long")
+        await log.ended.wait()
+
+    assert with_child(tmp_path, graph, use).end == EndStatus.CANCELLED
+
+
 def test_a_node_without_effects_does_not_wait_for_the_device(tmp_path: Path) -> None:
     graph = shipped("nodes:\n  a: {agent: countAgent, isResult: true, inputs: {t: 1}}\n", "a")
 

@@ -64,6 +64,14 @@ def test_everything_that_was_said_is_known(journal: Journal) -> None:
     assert (found.ordered, found.closed, found.given_up, found.in_flight) == ({"first"}, {"rows[1]/"}, {"rows[2]/"}, {"second"})
 
 
+def test_a_failure_that_was_told_is_known_until_a_result_is(journal: Journal) -> None:
+    failed = [Error(path, 1, 0, "NODE_FAILED", "no", True, True) for path in ("a", "b")]
+    tried = Error("c", 1, 0, "NODE_FAILED", "once more", False, True)
+    found = usable(journal, child_of(journal, b"r" * 16, [SUBMIT], [*failed, tried, result("b")]))
+    assert found is not None
+    assert found.failed == {"a": failed[0]}
+
+
 def test_a_failed_node_is_no_reason_to_begin_anew(journal: Journal) -> None:
     failed = Error("n", 1, 0, "NODE_FAILED", "no", True, False)
     again = Error("m", 1, 0, "MODEL_OVERLOADED", "later", False, True)

@@ -80,6 +80,18 @@ def test_a_nested_graph_makes_room_for_one_and_takes_it_away_again() -> None:
     assert queue.idle
 
 
+def test_a_node_that_only_waits_rests_and_is_not_over() -> None:
+    queue = Queue(2, {})
+    assert queue.enter(FRAME, Node("a"))
+    with queue.rests():
+        assert queue.resting
+        assert not queue.idle
+        assert queue.enter(FRAME, Node("b"))
+        assert not queue.resting
+        queue.leave(Node("b"))
+    assert not queue.resting
+
+
 def test_children_of_a_labelled_parent_may_exceed_its_label_by_one_and_siblings_may_not() -> None:
     queue, parent = Queue(9, {"big": 1}), Node("parent", label="big")
     assert queue.enter(FRAME, parent)

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 from graphs.errors import JournalError
 from graphs.journal.bodies import BodyFiles
@@ -61,13 +61,16 @@ class Journal(Reader):
     store_id: bytes
     """This store's name as a writer, 8 bytes, made with the file."""
 
+    committer: ClassVar[type[Writer]] = Writer
+    """What commits; a subclass may have another."""
+
     def __init__(self, path: Path, db: sqlite3.Connection, synchronous: Synchronous) -> None:
         """Not for callers; see `open`."""
         super().__init__(path)
         self.store_id = db.execute("SELECT id FROM store").fetchone()[0]
         self.body_files = BodyFiles(path)
         """The bytes of bodies; which run needs which is in the journal (`pin_body`)."""
-        self._writer = Writer(path, db, synchronous)
+        self._writer = self.committer(path, db, synchronous)
         self._mutex = self._writer.mutex
         self._logs: dict[tuple[bytes, bytes], Log] = {}
         self._own: dict[bytes, Log] = {}

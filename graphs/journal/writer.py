@@ -79,7 +79,10 @@ Item: TypeAlias = _Row | Statement | _Waiter
 
 
 class Writer:
-    """Owns the write connection, the queue before it, and the writer thread. `close` ends all three."""
+    """Owns the write connection, the queue before it, and the writer thread. `close` ends all three.
+
+    What calls it to work is in `_begin`, `_ring` and `_end`, so that a subclass may commit without a thread.
+    """
 
     def __init__(self, path: Path, db: sqlite3.Connection, synchronous: Synchronous) -> None:
         self.path = path
@@ -96,10 +99,7 @@ class Writer:
         self._failure: JournalError | None = None
         self._closing = False
         self._asleep = False
-        self._bell = threading.Lock()
-        self._bell.acquire()
-        self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
-        self._thread.start()
+        self._begin()
 
     # Queueing; the caller holds `mutex`
 
@@ -166,10 +166,6 @@ class Writer:
         if self._closing:
             raise JournalError(f"the journal {self.path} is closed.")
 
-    def _ring(self) -> None:
-        self._asleep = False
-        self._bell.release()
-
     # Waiting; the caller does not hold `mutex`
 
     async def barrier(self, *, full: bool) -> None:
@@ -211,15 +207,29 @@ class Writer:
             self._closing = True
             if self._asleep:
                 self._ring()
-        self._thread.join()
+        self._end()
         self._db.close()
         if self._failure is not None:
             raise _again(self._failure)
 
-    # Committing
+    # The writer thread
+
+    def _begin(self) -> None:
+        self._bell = threading.Lock()
+        self._bell.acquire()
+        self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
+        self._thread.start()
+
+    def _ring(self) -> None:
+        """There is something to commit, or nothing will come any more; `mutex` is held."""
+        self._asleep = False
+        self._bell.release()
+
+    def _end(self) -> None:
+        """Wait until the last was committed."""
+        self._thread.join()
 
     def _work(self) -> None:
-        """The writer thread."""
         while True:
             self._drain()
             with self.mutex:
@@ -229,6 +239,8 @@ class Writer:
                     return
                 self._asleep = True
             self._bell.acquire()
+
+    # Committing
 
     def _drain(self, *, full: bool = False) -> None:
         """Commits all that is queued and tells who waits for it; a failure is kept for `check`."""

@@ -10,7 +10,7 @@ from typing import Any
 from graphs.journal.reader import Reader
 from graphs.records import End, Result
 
-__all__ = ["check_effects", "check_journals"]
+__all__ = ["check_effects", "check_journals", "check_stores"]
 
 
 def check_journals(home: Path, *, forgetful: Collection[str] = (), diverged: bool = False) -> None:
@@ -18,8 +18,14 @@ def check_journals(home: Path, *, forgetful: Collection[str] = (), diverged: boo
     writer's, each path has one result in the run, and no log goes on after END. Of a run that is known to have `diverged` only the latter. A writer
     whose disk was `forgetful` may contradict the copy, where the run needed nothing more of it: until they meet again, nobody can know.
     """
-    logs = {side: _logs(home / side / "journal.db") for side in ("edge", "cloud")}
-    stores = {side: _store(home / side / "journal.db") for side in logs}
+    check_stores(home / "edge" / "journal.db", home / "cloud" / "journal.db", forgetful=forgetful, diverged=diverged)
+
+
+def check_stores(device: Path, worker: Path, *, forgetful: Collection[str] = (), diverged: bool = False) -> None:
+    """As `check_journals`, of these files."""
+    paths = {"edge": device, "cloud": worker}
+    logs = {side: _logs(path) for side, path in paths.items()}
+    stores = {side: _store(path) for side, path in paths.items()}
     for key in logs["edge"].keys() & logs["cloud"].keys() if not diverged else ():
         here, there = logs["edge"][key], logs["cloud"][key]
         writer, own, copy = ("device", here, there) if key[1] == stores["edge"] else ("worker", there, here)
@@ -33,7 +39,7 @@ def check_journals(home: Path, *, forgetful: Collection[str] = (), diverged: boo
             ends = [number for number, each in enumerate(entries) if each[0] == End.TYPE]
             if _is_executors(entries):
                 assert ends in ([], [len(entries) - 1]), f"run {run.hex()} at the {side} goes on after its END"
-    _one_result_each(home)
+    _one_result_each(device)
 
 
 def _is_executors(entries: list[tuple[int, bytes]]) -> bool:
@@ -66,8 +72,8 @@ def _store(path: Path) -> bytes:
     return bytes(found)
 
 
-def _one_result_each(home: Path) -> None:
-    reader = Reader(home / "edge" / "journal.db")
+def _one_result_each(path: Path) -> None:
+    reader = Reader(path)
     try:
         roots = reader.runs(role="root")
         for row in roots:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from graphs.errors import NodeError, NodeTimeout
 from graphs.values import MISSING, Value
 
-__all__ = ["BYPASS", "MAX_TURNS", "Case", "answer", "cases"]
+__all__ = ["BYPASS", "MAX_TURNS", "Case", "Drawing", "answer", "cases"]
 
 BYPASS = ("absentAgent",)
 MAX_TURNS = 4
@@ -61,8 +61,11 @@ def answer(inputs: Value, params: dict[str, Value], retry: int) -> Value | NodeE
     return [value, 3, value] if kind == "list" else {} if kind == "empty" else value
 
 
-class _Drawing:
-    """One drawn graph. Names of computed nodes are only used by later ones, so there are no circles; the written order is another one."""
+class Drawing:
+    """One drawn graph; a subclass may draw otherwise.
+
+    Names of computed nodes are only used by later ones, so there are no circles; the written order is another one.
+    """
 
     def __init__(self, draw: st.DrawFn) -> None:
         self.draw = draw
@@ -76,6 +79,9 @@ class _Drawing:
     def up_to(self, most: int, least: int = 0) -> int:
         return self.draw(st.integers(least, most))
 
+    def shuffled(self, items: list[str]) -> list[str]:
+        return self.draw(st.permutations(items))
+
     def graph(self, depth: int, given: Sequence[str] = (), *, rows: bool = False) -> dict[str, Value]:
         statics = [f"s{number}" for number in range(self.up_to(3 if depth == 0 else 2, 1))]
         computed = [f"c{number}" for number in range(self.up_to(6 if depth == 0 else 3, 1))]
@@ -88,7 +94,7 @@ class _Drawing:
         for name in statics:
             nodes[name] = self.static([*readable, "__loopIndex"], loops=loops, filled=name in given)
         if self.one_in(2):
-            nodes = {name: nodes[name] for name in self.draw(st.permutations(list(nodes)))}
+            nodes = {name: nodes[name] for name in self.shuffled(list(nodes))}
         graph: dict[str, Value] = {"version": 0.5, "nodes": nodes}
         if loops:
             source = self.pick([f":{name}{part}" for name in readable for part in (".flag", ".rows")])
@@ -194,7 +200,7 @@ class _Drawing:
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     """A graph, values for some of its static nodes, and whether its loop is forced on."""
-    drawing = _Drawing(draw)
+    drawing = Drawing(draw)
     graph = drawing.graph(0)
     labels = {name: drawing.up_to(2, 1) for name in ("a", "b") if drawing.one_in(2)}
     graph["concurrency"] = drawing.pick([1, 2, 3, 8, {"global": 2, "labels": labels}, {"global": 4, "labels": labels}])

@@ -1,0 +1,49 @@
+"""What a resumed run has to think of nodes with effects that were in flight: at a worker that goes on with them they are simply running; inside
+a graph that is whole at the worker they cast doubt on the node that opens it (docs/protocol.md §8, §10).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+from edge.attached import Attached, open_children, usable
+from edge.placement import Placement
+from graphs.paths import document_path, opener
+
+if TYPE_CHECKING:
+    from graphs.journal import Journal
+
+__all__ = ["doubtful_openers", "still_running"]
+
+
+def still_running(
+    journal: Journal, run: bytes, placed: Mapping[str, Placement], attached: Attached | None, *, alone: bool
+) -> set[str]:
+    """Nodes with effects that are in flight at the worker, as far as anybody knows: those of `attached`, the child run that is gone on with.
+
+    A process that is `alone` cannot reach the worker and ships nothing: what was in flight there and has its place there still waits for the
+    worker, who knows.
+    """
+    if attached is not None:
+        return attached.in_flight
+    if not alone:
+        return set()
+    parts = [usable(journal, child) for child in open_children(journal, run)]
+    paths = {path for part in parts if part is not None for path in part.in_flight}
+    return {path for path in paths if _is_away(path, placed) or doubtful_openers([path], placed)}
+
+
+def doubtful_openers(paths: Collection[str], placed: Mapping[str, Placement]) -> set[str]:
+    """The nodes at the worker in whose nested graphs these paths lie: to ship one of them again would run again what is inside it."""
+    found = set()
+    for path in paths:
+        while path := opener(path):
+            if _is_away(path, placed):
+                found.add(path)
+    return found
+
+
+def _is_away(path: str, placed: Mapping[str, Placement]) -> bool:
+    placement = placed.get(document_path(path))
+    return placement is not None and placement.place == "cloud"

@@ -1,0 +1,43 @@
+"""Schedules that once failed, with what they showed; in `found.yaml`, as `shrink` left them."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from sim.faults import Fault
+from sim.play import Scenario
+
+__all__ = ["at_most", "found"]
+
+_FILE: Final = Path(__file__).with_name("found.yaml")
+
+
+@cache
+def found() -> dict[str, Scenario]:
+    """By what they showed."""
+    entries = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
+    return {entry["shows"]: _scenario(entry) for entry in entries}
+
+
+@cache
+def at_most() -> dict[str, float]:
+    """How many virtual seconds those of them may last that only showed themselves by taking long."""
+    entries = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
+    return {entry["shows"]: entry["seconds"] for entry in entries if "seconds" in entry}
+
+
+def _scenario(entry: dict[str, object]) -> Scenario:
+    faults = entry["faults"]
+    assert isinstance(faults, list)
+    return Scenario(
+        seed=entry["seed"],  # type: ignore[arg-type]
+        graphs=(entry["graph"],),  # type: ignore[arg-type]
+        workers=entry["workers"],  # type: ignore[arg-type]
+        durable=(bool(entry["durable"]),),
+        all=(bool(entry["all"]),),
+        faults=tuple(Fault(**each) for each in faults),
+    )

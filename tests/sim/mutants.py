@@ -1,0 +1,106 @@
+"""Bugs that are planted in the product: the test of the test. Each has to be found within some hundred schedules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import Any, Final
+from unittest.mock import patch
+
+from cloud.child import ChildRun, _ChildRecorder
+from cloud.revival import reported
+from graphs.journal import Journal
+from graphs.outcomes import Known, known_outcomes
+from graphs.recorder import LogRecorder
+from protocol.journal_store import JournalStore
+
+__all__ = ["MUTANTS"]
+
+
+def _sent_before_it_is_durable() -> AbstractContextManager[Any]:
+    """Records are queued, and called durable at once: what is acknowledged or sent may be lost again."""
+    whole = JournalStore.commit
+
+    async def commit(self: JournalStore, effects: Any) -> None:
+        async def at_once(**_: Any) -> None:
+            return
+
+        with patch.object(self._journal, "barrier", at_once):
+            await whole(self, effects)
+
+    return patch.object(JournalStore, "commit", commit)
+
+
+def _never_synced() -> AbstractContextManager[Any]:
+    """A device's journal is written but not synced before what is in it is sent."""
+    whole = Journal.barrier
+
+    async def barrier(self: Journal, *, full: bool = False) -> None:
+        await whole(self)
+
+    return patch.object(Journal, "barrier", barrier)
+
+
+def _results_are_forgotten() -> AbstractContextManager[Any]:
+    """A resumed run does not know what its worker has made."""
+
+    def forgetful(records: Any) -> Known:
+        known = known_outcomes(records)
+        for path in [path for path in known.outcomes if path in known.once]:
+            del known.outcomes[path]
+        return known
+
+    return patch("edge.runner.known_outcomes", forgetful)
+
+
+def _a_cancel_is_lost() -> AbstractContextManager[Any]:
+    """A worker that is told that a child run is not wanted any more goes on with it."""
+    whole = ChildRun._cancel
+
+    def cancel(self: ChildRun, record: Any) -> None:
+        if record.paths is not None:
+            whole(self, record)
+
+    return patch.object(ChildRun, "_cancel", cancel)
+
+
+def _effects_are_repeated() -> AbstractContextManager[Any]:
+    """A worker that starts anew runs nodes with effects again that were in flight."""
+
+    def careless(records: Any) -> Known:
+        known = reported(records)
+        known.indeterminate.clear()
+        return known
+
+    return patch("cloud.revival.reported", careless)
+
+
+def _effects_begin_at_once() -> AbstractContextManager[Any]:
+    """A node with effects begins before it is on record that it does."""
+
+    async def may_begin(_: LogRecorder) -> None:
+        return
+
+    both = ExitStack()
+    for owner in (LogRecorder, _ChildRecorder):
+        both.enter_context(patch.object(owner, "may_begin", may_begin))
+    return both
+
+
+def _no_lease() -> AbstractContextManager[Any]:
+    """Two processes work with one store."""
+    return patch("sim.play.lease", lambda _: nullcontext())
+
+
+MUTANTS: Final[Mapping[str, Callable[[], AbstractContextManager[Any]]]] = {
+    make.__name__.strip("_"): make
+    for make in (
+        _sent_before_it_is_durable,
+        _never_synced,
+        _results_are_forgotten,
+        _a_cancel_is_lost,
+        _effects_are_repeated,
+        _effects_begin_at_once,
+        _no_lease,
+    )
+}

@@ -1,0 +1,319 @@
+"""Plays a schedule: users who want their runs done, workers that are started again whenever they end, and the faults in between."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from cloud.lease import lease
+from cloud.server import WorkerServer
+from cloud.worker import Worker
+from edge.cancel import cancel_run
+from edge.runner import Device, RunOptions, resume_run, run_graph
+from edge.worker import connect_worker
+from graphs.errors import JournalError, UsageError
+from graphs.journal import Journal
+from graphs.models.scripted import ScriptedModels
+from graphs.plan import Compiler
+from graphs.runtime import Runtime
+from graphs.spec import Graph
+from graphs.values import clean
+from sim import checks
+from sim.faults import CLOUD, Fault, Faults, draw_faults
+from sim.graphs import MAX_TURNS, draw_graph, registry
+from sim.world import Machine, Process, World
+
+__all__ = ["Outcome", "Scenario", "play", "scenario_of"]
+
+PORT: Final = 8765
+URL: Final = f"ws://127.0.0.1:{PORT}/v1/link"
+ROUNDS: Final = 40
+"""Commands in a row after which a run has to be over."""
+HEALING: Final = 7
+"""Commands after which nothing goes wrong any more."""
+HANGS: Final = 12 * 3600.0
+"""Seconds after which a command hangs: more than twice what the longest fault takes."""
+DAYS: Final = 8 * 24 * 3600.0
+"""Seconds after which a worker has given up what nobody asked for."""
+
+_AGENTS = registry()
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What a seed decides before the world begins. By device: `durable` node by node, whether `all` values are asked for."""
+
+    seed: int
+    graphs: tuple[dict[str, Any], ...]
+    workers: int
+    durable: tuple[bool, ...]
+    all: tuple[bool, ...]
+    faults: tuple[Fault, ...]
+
+    @property
+    def devices(self) -> list[str]:
+        return [f"device{number}" for number in range(len(self.graphs))]
+
+    def without(self, fault: Fault) -> Scenario:
+        """The same, but for a fault."""
+        return replace(self, faults=tuple(each for each in self.faults if each is not fault))
+
+
+def scenario_of(seed: int) -> Scenario:
+    """What a seed stands for."""
+    chance = random.Random(seed)
+    devices = 1 if chance.random() < 0.9 else chance.choice((2, 3))
+    names = [f"device{number}" for number in range(devices)]
+    return Scenario(
+        seed,
+        tuple(draw_graph(chance) for _ in range(devices)),
+        workers=chance.choice((1, 1, 2)),
+        durable=tuple(chance.random() < 0.2 for _ in names),
+        all=tuple(chance.random() < 0.3 for _ in names),
+        faults=tuple(draw_faults(chance, names)),
+    )
+
+
+@dataclass
+class Outcome:
+    """What a schedule came to: by device the status of its run; the faults that struck; the trace."""
+
+    statuses: dict[str, str] = field(default_factory=dict)
+    asked: dict[str, list[str]] = field(default_factory=dict)
+    struck: list[Fault] = field(default_factory=list)
+    trace: str = ""
+    told: list[tuple[Any, ...]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def play(scenario: Scenario, outcome: Outcome | None = None) -> Outcome:
+    """Play it to its end; what happened is in the outcome even if it raises AssertionError, which it does where something does not hold."""
+    root = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
+    folder = Path(tempfile.mkdtemp(prefix="sim-", dir=root))
+    outcome = outcome if outcome is not None else Outcome()
+    try:
+        world = World(scenario.seed, folder)
+        with _errors_logged(world) as logged:
+            played = _Play(world, scenario, outcome)
+            try:
+                world.run(played.main())
+            finally:
+                outcome.told, outcome.trace, outcome.seconds = world.told, world.trace, world.now - 1_000.0
+                outcome.struck = played.faults.struck
+        assert not world.complaints, f"errors that nobody handled: {world.complaints}"
+        assert not logged, f"errors in the log: {logged}"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return outcome
+
+
+class _Play:
+    """One schedule."""
+
+    def __init__(self, world: World, scenario: Scenario, outcome: Outcome) -> None:
+        self.world = world
+        self.scenario = scenario
+        self.outcome = outcome
+        self.machines = {name: Machine(world, name) for name in (CLOUD, *scenario.devices)}
+        self.faults = Faults(world, (), self.machines)
+        self.closing = False
+        self._worker_ended = asyncio.Event()
+
+    async def main(self) -> None:
+        operator = self.world.operator
+        expected = [await self._alone(number) for number in range(len(self.scenario.graphs))]
+        self.faults = Faults(self.world, self.scenario.faults, self.machines)
+        supervisors = [operator.create_task(self._supervise(f"worker{number}")) for number in range(self.scenario.workers)]
+        users = [
+            operator.create_task(self._use(number, name, expected[number])) for number, name in enumerate(self.scenario.devices)
+        ]
+        try:
+            for user in users:
+                await user
+            self.faults.heal()
+            await self._settle()
+        finally:
+            self.closing = True
+        for process in self.faults.running(CLOUD):
+            process.stop()
+            await process.ended
+            if not process.killed and not isinstance(process.error, (UsageError, type(None))):
+                raise AssertionError(f"{process.name} ended with {process.error!r}") from process.error
+        for supervisor in supervisors:
+            supervisor.cancel()
+        checks.deeds(self.world.told)
+        for name in self.scenario.devices:
+            checks.journals(self.machines[name].disk.journal, self.machines[CLOUD].disk.journal)
+
+    # -- what is expected
+
+    async def _alone(self, number: int) -> Any:
+        """What the run comes to on one machine that nothing happens to."""
+        process = Process(
+            self.world, Machine(self.world, f"alone{self.world.count()}"), "alone", lambda _: self._undisturbed(number)
+        )
+        await process.ended
+        assert process.error is None, repr(process.error)
+        self.world.told.clear()
+        return process.result
+
+    async def _undisturbed(self, number: int) -> Any:
+        graph = self.scenario.graphs[number]
+        compiler = Compiler(_AGENTS)
+        runtime = Runtime(compiler.plan(Graph.of(graph, _AGENTS.keys())), compiler, max_turns=MAX_TURNS)
+        await runtime.run()
+        return runtime.engine.ended, clean(runtime.engine.results(all=self.scenario.all[number]))
+
+    # -- workers
+
+    async def _supervise(self, name: str) -> None:
+        """Start a worker whenever there is none."""
+        machine = self.machines[CLOUD]
+        while not self.closing:
+            await machine.powered()
+            process = Process(self.world, machine, name, self._work)
+            await process.ended
+            if not process.killed and isinstance(process.error, UsageError):  # another one has the store
+                self._worker_ended.clear()
+                await self._worker_ended.wait()
+            else:
+                self._worker_ended.set()
+                if not process.killed and not isinstance(process.error, (JournalError, type(None))):
+                    raise AssertionError(f"{name} ended with {process.error!r}") from process.error
+                if not process.killed and isinstance(process.error, JournalError):
+                    await asyncio.sleep(5.0)
+            await asyncio.sleep(0.05 + 3 * self.world.chance.random())
+
+    async def _work(self, process: Process) -> None:
+        disk = process.machine.disk
+        process.kernel.enter_context(lease(disk.root / "lease"))
+        with Journal.open(disk.journal, synchronous="full") as journal:
+            server = WorkerServer(Worker(journal, _AGENTS, ScriptedModels()), port=PORT)
+            await server.start()
+            await process.stopping.wait()
+            await server.stop()
+
+    async def _settle(self) -> None:
+        """Returns when no worker has an open child run; what nobody asked for is given up in the end."""
+        left: list[str] = []
+        for seconds in (0.5, 5.0, 60.0, DAYS):
+            await asyncio.sleep(seconds)
+            left = checks.open_runs(self.machines[CLOUD].disk.journal)
+            if not left:
+                return
+        raise AssertionError(f"child runs are open that nobody has asked for: {left}")
+
+    # -- users
+
+    async def _use(self, number: int, name: str, expected: Any) -> None:
+        """A user who wants a run done, and tries until it is."""
+        machine = self.machines[name]
+        for count in range(ROUNDS):
+            if count == HEALING:
+                self.faults.heal()
+            await machine.powered()
+            cancels = name in self.faults.cancels
+            process = Process(self.world, machine, name, partial(self._command, number=number, cancels=cancels))
+            await asyncio.wait([process.ended], timeout=HANGS)
+            assert process.ended.done(), f"{name}: a command hangs"
+            if process.error is not None and not process.killed:
+                known = isinstance(process.error, (JournalError, asyncio.CancelledError))
+                if not known:
+                    raise AssertionError(f"{name}: a command ended with {process.error!r}") from process.error
+            elif not process.killed and (status := self._judge(number, name, process.result, expected)) is not None:
+                self.outcome.statuses[name] = status
+                return
+            await asyncio.sleep(0.05 + self.world.chance.choice((0.1, 3, 90, 3_000)) * self.world.chance.random())
+        raise AssertionError(f"{name}: not over after {ROUNDS} commands")
+
+    async def _command(self, process: Process, *, number: int, cancels: bool) -> Any:
+        """`graphferry run`, `resume` or `runs cancel`, as is needed."""
+        disk = process.machine.disk
+        with Journal.open(disk.journal, synchronous="full" if self.scenario.durable[number] else "normal") as journal:
+            rows = journal.runs(role="root")
+            if rows and rows[0].status in ("completed", "cancelled"):
+                return checks.from_journal(journal, rows[0])
+            if cancels:
+                if not rows:
+                    return None
+                untold = await cancel_run(journal, rows[0].run, url=URL, token=None, connect=_connect)
+                return "cancelled", untold
+            device = Device(journal=journal, agents=_AGENTS, models=ScriptedModels(), connect=_connect)
+            options = RunOptions(
+                url=URL, max_turns=MAX_TURNS, each_durable=self.scenario.durable[number], all=self.scenario.all[number]
+            )
+            graph = Graph.of(self.scenario.graphs[number], _AGENTS.keys())
+            if not rows:
+                return await run_graph(device, graph, options, name="sim")
+            return await resume_run(device, graph, options, rows[0].run, name="sim")
+
+    def _judge(self, number: int, name: str, result: Any, expected: Any) -> str | None:
+        """The status of a run that is over; None if there is to be another command."""
+        if result is None:
+            return "cancelled" if name in self.faults.cancels else None
+        if isinstance(result, tuple):
+            return str(result[0])
+        self.world.tell("report", name, result.status, {path: str(error) for path, error in sorted(result.errors.items())})
+        asked = sorted(path for path, error in result.errors.items() if getattr(error, "condition", "") == "NODE_INDETERMINATE")
+        if result.status == "suspended" and asked:
+            deadly = [fault for fault in self.faults.struck if fault.deadly]
+            assert deadly, f"{name}: asked about {asked} though no process ended"
+            self.outcome.asked[name] = asked
+            if name in self.faults.cancels:
+                return "asked"
+            self.faults.cancels.add(name)
+            return None
+        if result.status == "suspended":
+            return None
+        checks.same(name, result, expected)
+        return str(result.status)
+
+
+async def _connect(url: str, token: str | None, journal: Journal, runs: Sequence[bytes]) -> Any:
+    return await connect_worker(url, token=token, journal=journal, runs=runs)
+
+
+class _Errors(logging.Handler):
+    def __init__(self, world: World) -> None:
+        super().__init__(logging.ERROR)
+        self.world = world
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        process = self.world.process
+        if self.world.over or (process is not None and not process.alive):
+            return
+        text = record.getMessage()
+        if record.exc_info and record.exc_info[1] is not None:
+            if isinstance(record.exc_info[1], JournalError):
+                return  # the disk is full, or its process is dead: whoever waits for it was told
+            text += f": {record.exc_info[1]!r}"
+        self.texts.append(f"{record.name}: {text}")
+
+
+@contextmanager
+def _errors_logged(world: World) -> Iterator[list[str]]:
+    """What the product logs as an error."""
+    handler = _Errors(world)
+    loggers = [logging.getLogger("graphferry"), logging.getLogger("graphs"), logging.getLogger("asyncio")]
+    kept = [(each, each.propagate, each.level) for each in loggers]
+    for each in loggers:
+        each.addHandler(handler)
+        each.propagate = False
+        each.setLevel(logging.ERROR)
+    try:
+        yield handler.texts
+    finally:
+        for each, propagate, level in kept:
+            each.removeHandler(handler)
+            each.propagate = propagate
+            each.setLevel(level)

@@ -1,0 +1,97 @@
+"""2,000 schedules of whole systems in virtual time, those that once failed, and bugs that have to be found."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sim.command import described
+from sim.found import at_most, found
+from sim.mutants import MUTANTS
+from sim.play import Outcome, play, scenario_of
+from sim.shrink import failure, shrunk
+
+ROOT = Path(__file__).resolve().parents[2]
+SEED = int(os.environ.get("SIM_SEED") or 700_000)
+"""Where the schedules begin: always the same, so that a change that breaks one is what broke it; `make sim` looks further."""
+SCHEDULES = int(os.environ.get("SIM_SCHEDULES") or 2_000)
+PARTS = 20
+SOME_HUNDRED = 400
+"""Schedules within which a planted bug has to be found; nearly all are found within 100."""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_no_schedule_changes_anything(part: int) -> None:
+    first = SEED + part * SCHEDULES // PARTS
+    for seed in range(first, SEED + (part + 1) * SCHEDULES // PARTS):
+        try:
+            play(scenario_of(seed))
+        except AssertionError:
+            print(f"python -m tests.sim --seed {seed}")
+            print(described(shrunk(scenario_of(seed))))
+            raise
+
+
+@pytest.mark.parametrize("name", found())
+def test_what_once_failed_fails_no_more(name: str) -> None:
+    assert play(found()[name]).seconds < at_most().get(name, math.inf)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_planted_bug_is_found(name: str) -> None:
+    with MUTANTS[name]():
+        assert any(failure(scenario_of(seed)) is not None for seed in range(1, 1 + SOME_HUNDRED)), "nobody noticed"
+
+
+def test_a_failing_schedule_becomes_as_small_as_it_can_be() -> None:
+    with MUTANTS["a_cancel_is_lost"]():
+        failing = next(each for seed in range(1, SOME_HUNDRED) if failure(each := scenario_of(seed)) is not None)
+        small = shrunk(failing)
+        assert failure(small) is not None
+        assert all(failure(small.without(fault)) is None for fault in small.faults)
+
+
+def trace(seed: int) -> str:
+    outcome = Outcome()
+    play(scenario_of(seed), outcome)
+    return outcome.trace
+
+
+TRACES = """
+import sys
+sys.path[:0] = sys.argv[1:]
+from sim.play import play, scenario_of
+print(*(play(scenario_of(seed)).trace for seed in range(1, 21)))
+"""
+
+
+def test_a_seed_is_the_same_schedule_in_every_process_to_the_byte() -> None:
+    here = [trace(seed) for seed in range(1, 21)]
+    assert [trace(seed) for seed in range(1, 21)] == here
+    assert len(set(here)) == len(here)
+    command = [sys.executable, "-c", TRACES, str(ROOT), str(ROOT / "tests")]
+    for hashes in ("1", "2"):  # the order of sets of strings differs
+        variables = {**os.environ, "PYTHONHASHSEED": hashes}
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == here
+
+
+def test_many_kinds_of_things_happen() -> None:
+    kinds: set[str] = set()
+    statuses: set[str] = set()
+    for seed in range(1, 121):
+        outcome: Any = play(scenario_of(seed))
+        kinds.update(fault.kind for fault in outcome.struck)
+        statuses.update(outcome.statuses.values())
+    assert kinds >= {"kill", "power", "cut", "swallow", "block", "slow", "sleep", "pause", "full", "interrupt", "cancel", "stop"}
+    assert statuses == {"completed", "failed", "cancelled"}
