@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from edge.attached import NODE_CODES, Attached
-from edge.fragments import Fragment, Fragments, depending
+from edge.attached import NODE_CODES, Attached, told_failure
+from edge.fragments import Fragment, Fragments, depending, shipped_node
 from edge.needs import read_here
-from graphs.errors import LimitReached, LinkCondition, NodeError, NodeTimeout
+from graphs.errors import LinkCondition
 from graphs.events import Event as EngineEvent, Outcome, Settled, Start, Suspend, Told
 from graphs.frames import Frame
 from graphs.journal.ids import new_run_id
@@ -38,7 +38,7 @@ from graphs.records import (
     encode,
 )  # fmt: skip
 from graphs.spec import is_computed
-from graphs.values import MISSING, Value
+from graphs.values import Value
 
 if TYPE_CHECKING:
     from edge.worker import WorkerLink
@@ -286,38 +286,26 @@ class Delegate:
     def _failed(self, record: Error, now: float) -> None:
         text = record.text if isinstance(record.text, str) else record.code
         path = record.path
+        all_of_it = LinkCondition(record.code, f"the worker could not run its part: {text}", retryable=record.retryable)
         if path is None:
-            self.lost(LinkCondition(record.code, f"the worker could not run its part: {text}", retryable=record.retryable))
+            self.lost(all_of_it)
         elif path in self._frames and record.code not in NODE_CODES:
-            self._hold_back(
-                path, LinkCondition(record.code, f"the worker could not run its part: {text}", retryable=record.retryable)
-            )
+            self._hold_back(path, all_of_it)
         elif not record.final:
             return  # the worker tries again by itself
         elif record.code in NODE_CODES:
             self.retries[path] = record.retry
-            timed_out = record.code == NodeTimeout.code
-            error: NodeError = NodeTimeout(text) if timed_out else NodeError(text, retryable=record.retryable)
-            if record.code == LimitReached.code:
-                error = LimitReached.told(text, record.detail)
             self._expected.pop(path, None)
-            self._feed(Told(path, Outcome(State.TIMED_OUT if timed_out else State.FAILED, MISSING, error), now))
+            self._feed(Told(path, told_failure(record, text), now))
         else:
             condition = LinkCondition(record.code, text, retryable=record.retryable, retry_ms=record.retry_ms)
-            path = self._shipped(path)
+            path = shipped_node(path, self._frames)
             self._conditions[path] = condition
             start = self._expected.pop(path, None)
             if start is not None:
                 self._feed(Suspend(start, condition, now))
 
     # -- inside
-
-    def _shipped(self, path: str) -> str:
-        """The node that was shipped: of a graph that is nested and whole at the worker, the one it is nested in."""
-        found = path
-        while found and split_path(found)[0] not in self._frames:
-            found = opener(found)
-        return found or path
 
     def _open(self, fragment: Fragment) -> None:
         assert self._link is not None

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from typing import Final
 
 from graphs.cut import CutGraph, cut
 from graphs.events import Outcome
 from graphs.frames import Frame
-from graphs.paths import escape, node_path, opener
+from graphs.paths import escape, node_path, opener, split_path
 from graphs.plan import Plan
 from graphs.records import State
 from graphs.spec import is_computed, reads
 from graphs.values import MISSING, Value, canonical
 
-__all__ = ["Fragment", "Fragments", "depending"]
+__all__ = ["Fragment", "Fragments", "depending", "shipped_node"]
 
 _ROOM: Final = 48 * 1024
 """Bytes of inputs that go along with the order of a frame; a record holds 64 KiB."""
@@ -124,3 +124,11 @@ def depending(graph: CutGraph, name: str) -> set[str]:
         found |= more
         grown = bool(more)
     return {each for each in found - {name} if is_computed(graph.nodes[each])}
+
+
+def shipped_node(path: str, frames: Container[str]) -> str:
+    """The node that was shipped: of a graph that is nested and whole at the worker, the one it is nested in."""
+    found = path
+    while found and split_path(found)[0] not in frames:
+        found = opener(found)
+    return found or path

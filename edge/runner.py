@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from edge.attached import Attached, go_on, open_children
 from edge.doubt import doubtful_openers, still_running
 from edge.means import Device, RunOptions
+from edge.offers import check_offer, keep_offer, last_offer
 from edge.outside import label_guard, run_guard
 from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
 from edge.refill import Source
@@ -36,7 +37,7 @@ from graphs.recorder import LogRecorder
 from graphs.records import End, EndStatus, Event, Known as Recordable, State, Submit, encode
 from graphs.runtime import Runtime
 from graphs.spec import Graph, is_computed
-from graphs.values import Value, canonical
+from graphs.values import Value
 from protocol.payload import references
 from protocol.refill import refill
 
@@ -120,8 +121,7 @@ class _Run:
         ]
         if unknown:
             raise UsageError(f"--place {unknown[0]}: the graph has no computed node of that name")
-        last_offer = self._last_offer()
-        self.placed = self._place(last_offer)
+        self.placed = self._place(last_offer(self.device.journal, self.options.url))
         if self._reaches_out and not self.options.local_only:
             await self._reach_worker(children)
             if self.link is not None:
@@ -132,7 +132,7 @@ class _Run:
     async def _place_with(self, link: WorkerLink) -> None:
         try:
             self.placed = self._place(link.offer)
-            self._check_offer(link.offer)
+            check_offer(self.graph, self.placed, self._shipped(), link.offer)
         except UsageError:
             await link.close()
             raise
@@ -206,30 +206,7 @@ class _Run:
             except WorkerUnreachable as error:
                 self.unreachable = error
                 return
-            self.device.journal.set_meta(f"offer {url}", canonical(dict(self.link.offer)))
-
-    def _last_offer(self) -> Mapping[str, Any] | None:
-        from graphs.values import decode
-
-        stored = self.device.journal.meta(f"offer {self.options.url}") if self.options.url else None
-        return decode(stored) if stored is not None else None
-
-    def _check_offer(self, offer: Mapping[str, Any]) -> None:
-        """What the worker lacks is known now, so it is said now."""
-        for name in self._shipped():
-            placement = self.placed[escape(name)]
-            if placement.model is not None and placement.model not in (offer.get("models") or {}):
-                has = ", ".join(sorted(offer.get("models") or {})) or "none"
-                raise UsageError(
-                    f"node {name!r} needs the model {placement.model!r}, which neither this device nor the worker has (the worker has: {has})",
-                    hint=f"Get it here: graphferry models get {placement.model}, or add it to the worker's configuration.",
-                )
-            agent = self.graph.nodes[name]["agent"]
-            if isinstance(agent, str) and not agent.startswith(":") and agent not in (offer.get("agents") or {}):
-                raise UsageError(
-                    f"node {name!r} needs the agent {agent!r}, which the worker does not offer",
-                    hint="Start the worker with --agents MODULE, or place the node at edge.",
-                )
+            keep_offer(self.device.journal, url, self.link.offer)
 
     # -- the run
 
@@ -255,7 +232,7 @@ class _Run:
     def _runtime(self, watch: Watch) -> Runtime:
         device, options, graph = self.device, self.options, self.graph
         limits = self.limits = self._orders()
-        offer = self.link.offer if self.link is not None else self._last_offer() or {}
+        offer = self.link.offer if self.link is not None else last_offer(self.device.journal, self.options.url) or {}
         permissions = options.permissions
         compiler = permissions.compiler(
             device.agents, strict=options.strict, places=limits, orders=limits, offered=offer.get("agents") or ()

@@ -33,7 +33,7 @@ from protocol.payload import Body, handle_id, lighten
 from protocol.resume import own_statements
 from protocol.state import Connection, State
 from protocol.store import BodyPart, Effect, Keep, Snapshot, Write
-from protocol.streams import MAX_TOKEN
+from protocol.streams import piece_size, pieces
 
 __all__ = ["Conn"]
 
@@ -327,9 +327,9 @@ class Conn:
         stream = out.streams.by_start.get(start)
         if stream is None or stream.withheld:
             return
-        pieces = [piece for token in tokens for piece in _pieces(token)]
-        sizes = [_size(piece) for piece in pieces]
-        stream.add(pieces, sizes)
+        split = [piece for token in tokens for piece in pieces(token)]
+        sizes = [piece_size(piece) for piece in split]
+        stream.add(split, sizes)
         connection = self._state.connection
         if connection is not None and self._state.runs[run].live:
             connection.outbox.tokens(out, stream, sum(sizes))
@@ -436,22 +436,3 @@ class Conn:
             state.connection.outbox.control(GoAway(reason, drain_ms, retry_ms))
             state.connection.drain_at = now + drain_ms
             state.connection.move("drain")
-
-
-def _pieces(token: Value) -> Sequence[Value]:
-    if isinstance(token, (str, bytes)):
-        longest = MAX_TOKEN // 4 if isinstance(token, str) else MAX_TOKEN  # a character has at most 4 bytes
-        if len(token) > longest:
-            return [token[start : start + longest] for start in range(0, len(token), longest)]
-    return (token,)
-
-
-def _size(token: Value) -> int:
-    if type(token) is str and token.isascii():
-        return len(token) or 1
-    size = len(canonical(token))
-    if size > MAX_TOKEN + 8 or codec.excess([token], size) is not None:
-        raise LinkCondition(
-            "VALUE_TOO_LARGE", f"A streamed piece of {size:,} bytes, the limit is {MAX_TOKEN:,}.", retryable=False
-        )
-    return size

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from graphs.errors import LinkCondition
 from graphs.records import MAX_UINT, End, Error, Event, Record, Result, State
-from graphs.values import Value
+from graphs.values import Value, canonical
+from protocol import codec
 from protocol.messages import Delta
 from protocol.store import OpenAttempt
 
-__all__ = ["MAX_TOKEN", "Stream", "Streams", "Texts"]
+__all__ = ["MAX_TOKEN", "Stream", "Streams", "Texts", "piece_size", "pieces"]
 
 MAX_TOKENS: Final = 2048
 """Of one DELTA."""
@@ -181,3 +183,24 @@ class Texts:
             return None
         text.count = delta.off + n
         return text.path, text.at, off, tokens, n - seen
+
+
+def pieces(token: Value) -> Sequence[Value]:
+    """A token as pieces that may be sent: a long text or many bytes are split."""
+    if isinstance(token, (str, bytes)):
+        longest = MAX_TOKEN // 4 if isinstance(token, str) else MAX_TOKEN  # a character has at most 4 bytes
+        if len(token) > longest:
+            return [token[start : start + longest] for start in range(0, len(token), longest)]
+    return (token,)
+
+
+def piece_size(token: Value) -> int:
+    """Bytes of a piece. Raises LinkCondition VALUE_TOO_LARGE for a map of more than `MAX_TOKEN`."""
+    if type(token) is str and token.isascii():
+        return len(token) or 1
+    size = len(canonical(token))
+    if size > MAX_TOKEN + 8 or codec.excess([token], size) is not None:
+        raise LinkCondition(
+            "VALUE_TOO_LARGE", f"A streamed piece of {size:,} bytes, the limit is {MAX_TOKEN:,}.", retryable=False
+        )
+    return size

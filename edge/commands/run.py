@@ -80,10 +80,8 @@ def _run(args: Namespace, env: Environment) -> int:
 
 def _valid_agents(device: object, url: str | None) -> set[str]:
     """The names a graph may use: this device's agents, and those of the worker's last offer."""
+    from edge.offers import last_offer
     from edge.runner import Device
-    from graphs.values import decode
 
     assert isinstance(device, Device)
-    stored = device.journal.meta(f"offer {url}") if url else None
-    offered = decode(stored).get("agents", {}) if stored is not None else {}
-    return {*device.agents, *offered}
+    return {*device.agents, *(last_offer(device.journal, url) or {}).get("agents", {})}

@@ -1,0 +1,46 @@
+"""What workers have offered: kept with the journal, so that a device plans and checks by it while it is offline."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from edge.placement import Placement
+from graphs.errors import UsageError
+from graphs.paths import escape
+from graphs.values import canonical, decode
+
+if TYPE_CHECKING:
+    from graphs.journal import Journal
+    from graphs.spec import Graph
+
+__all__ = ["check_offer", "keep_offer", "last_offer"]
+
+
+def keep_offer(journal: Journal, url: str, offer: Mapping[str, Any]) -> None:
+    """Queues a worker's offer, to be read with `last_offer`."""
+    journal.set_meta(f"offer {url}", canonical(dict(offer)))
+
+
+def last_offer(journal: Journal, url: str | None) -> Mapping[str, Any] | None:
+    """What the worker at this URL offered last; None if it was never met."""
+    stored = journal.meta(f"offer {url}") if url else None
+    return decode(stored) if stored is not None else None
+
+
+def check_offer(graph: Graph, placed: Mapping[str, Placement], shipped: Collection[str], offer: Mapping[str, Any]) -> None:
+    """Raises UsageError for a shipped node whose model or agent the worker lacks: that is known now, so it is said now."""
+    for name in shipped:
+        placement = placed[escape(name)]
+        if placement.model is not None and placement.model not in (offer.get("models") or {}):
+            has = ", ".join(sorted(offer.get("models") or {})) or "none"
+            raise UsageError(
+                f"node {name!r} needs the model {placement.model!r}, which neither this device nor the worker has (the worker has: {has})",
+                hint=f"Get it here: graphferry models get {placement.model}, or add it to the worker's configuration.",
+            )
+        agent = graph.nodes[name]["agent"]
+        if isinstance(agent, str) and not agent.startswith(":") and agent not in (offer.get("agents") or {}):
+            raise UsageError(
+                f"node {name!r} needs the agent {agent!r}, which the worker does not offer",
+                hint="Start the worker with --agents MODULE, or place the node at edge.",
+            )
