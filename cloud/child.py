@@ -26,7 +26,7 @@ from graphs.records import Cancel, Close, End, EndStatus, Error, Frame, Input, K
 from graphs.spec import Graph
 from graphs.values import Value
 
-__all__ = ["ChildLog", "ChildRun"]
+__all__ = ["ChildLog", "ChildRun", "grace_of"]
 
 
 class ChildLog(Protocol):
@@ -48,6 +48,12 @@ class ChildLog(Protocol):
         """Returns when the device, too, holds this worker's log of the run durably up to `seq`."""
 
 
+def grace_of(submit: Submit) -> int | None:
+    """How long the owner of a run may be gone before it is cancelled, in ms; None for ever."""
+    gone = submit.opts.get("gone")
+    return int(gone[1]) if isinstance(gone, (list, tuple)) and len(gone) > 1 else None
+
+
 class ChildRun:
     """One child run. `root` is the run id of the device's run: idempotency keys of agents hang on it.
 
@@ -64,8 +70,7 @@ class ChildRun:
         self._options: Mapping[str, Any] = submit.opts.get("options") or {}
         self.bypass: tuple[str, ...] = tuple(self._options.get("bypass") or ())
         self.model_names: Mapping[str, str] = self._options.get("models") or {}
-        gone = submit.opts.get("gone")
-        self.grace_ms: int | None = int(gone[1]) if isinstance(gone, (list, tuple)) and len(gone) > 1 else None
+        self.grace_ms = grace_of(submit)
         self.ended = False
         self._before = before
         self.budget = Budget(worker.bounds)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from cloud.access import Access
 from cloud.accounts import DEFAULT, Account
-from cloud.child import ChildRun
+from cloud.child import ChildRun, grace_of
 from cloud.holdings import AccountStore, Holdings, keep_pruning
 from cloud.parking import GRAPH_SECONDS, Parking
 from cloud.revival import LeftOpen, left_open
@@ -117,13 +117,16 @@ class _Device:
 
     def _obey(self, run: bytes, record: Record, _bodies: int) -> None:
         if isinstance(record, Submit):
-            before = self._left_open.pop(run, None)
-            self.runs[run] = ChildRun(self.worker, self, run, record, before.known if before is not None else None)
+            self._open(run, record)
         child = self.runs.get(run)
         if child is not None:
             self._take(child, record)
         self._forget_ended()
         self._await_device()
+
+    def _open(self, run: bytes, submit: Submit) -> None:
+        before = self._left_open.pop(run, None)
+        self.runs[run] = ChildRun(self.worker, self, run, submit, before.known if before is not None else None)
 
     async def revive(self, found: LeftOpen) -> None:
         """Go on with a child run that an earlier process of this worker left open."""
@@ -132,6 +135,9 @@ class _Device:
         for record in found.orders:
             if not (isinstance(record, (Submit, Frame)) and record.frame in found.broken):
                 self.intake.take(found.run, record)
+            elif isinstance(record, Submit):
+                self._open(found.run, record)  # nothing is left to do in it, but it has to end
+        self._await_device()  # for what it is asked for: the values of an order, perhaps
 
     async def _value(self, named: Reference) -> Value:
         data = await self._store.load_body(named.ref)
@@ -149,7 +155,7 @@ class _Device:
     def _lacks(self, run: bytes, record: Record, condition: LinkCondition) -> None:
         """Values of an order do not come: the frame that it is for cannot go on."""
         if isinstance(record, Submit):
-            self.runs[run] = ChildRun(self.worker, self, run, record)
+            self._open(run, record)
         child = self.runs.get(run)
         if child is not None and isinstance(record, (Submit, Frame)):
             child.park(record)
@@ -243,17 +249,22 @@ class _Device:
         """Unless it is here: what it does not ask for in time is given up. It may have left before its order was durable, or an earlier process
         of this worker had the order.
         """
-        if self.connected > 0 or not self.runs or self._patience is not None:
+        if self.connected > 0 or self._patience is not None:
             return
-        grace = min((child.grace_ms for child in self.runs.values() if child.grace_ms is not None), default=None)
+        graces = [child.grace_ms for child in self.runs.values()] + [grace_of(submit) for _, submit in self.intake.submits()]
+        grace = min((each for each in graces if each is not None), default=None)
         if grace is not None:
             self._patience = asyncio.get_running_loop().call_later(grace / 1000, self._give_up)
 
     def _give_up(self) -> None:
         self._patience = None
+        why = "the device was gone for too long"
+        for run, submit in self.intake.submits():
+            if grace_of(submit) is not None:
+                self.intake.give_up(run, LinkCondition("CANCELLED", why, retryable=False))
         for child in list(self.runs.values()):
             if child.grace_ms is not None:
-                child.abandon("the device was gone for too long")
+                child.abandon(why)
 
     def revoked(self) -> None:
         """This device may not come any more: nothing of it goes on."""

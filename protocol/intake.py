@@ -53,8 +53,8 @@ class Intake:
     def take(self, run: RunId, record: Record) -> None:
         """The peer's record is durable here."""
         waiting = self._waiting.get(run)
-        if isinstance(record, Cancel) and record.paths is None:
-            self.forget(run)  # whatever was to come is of no use any more
+        if isinstance(record, Cancel) and record.paths is None:  # whatever was to come is of no use any more
+            self.give_up(run, LinkCondition("CANCELLED", "the run was cancelled before its values came", retryable=False))
             self._obey(run, record, 0)
             return
         pulls = bool(references(record)) and not self._leaves(run, record)
@@ -68,6 +68,18 @@ class Intake:
         if pulls:
             entry.task = asyncio.get_running_loop().create_task(self._fetch(run, entry))
         self._go_on(run)
+
+    def submits(self) -> list[tuple[RunId, Submit]]:
+        """The runs that have not begun, as values of their SUBMIT are still to come."""
+        first = [(run, waiting[0].record) for run, waiting in self._waiting.items()]
+        return [(run, record) for run, record in first if isinstance(record, Submit)]
+
+    def give_up(self, run: RunId, condition: LinkCondition) -> None:
+        """Forget what waits of a run. If it has not even begun, that is told: somebody has to end it."""
+        submit = dict(self.submits()).get(run)
+        self.forget(run)
+        if submit is not None:
+            self._lack(run, submit, condition)
 
     def forget(self, run: RunId) -> None:
         """Nobody waits for this run's records any more."""

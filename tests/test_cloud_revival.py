@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+import pytest
+
 from cloud.revival import left_open, reported
+from cloud.server import WorkerServer
+from cloud.worker import Worker
 from graphs.journal import Journal, new_run_id
+from graphs.loadagents import known_agents
+from graphs.models.scripted import ScriptedModels
 from graphs.records import End, EndStatus, Error, Event, Input, Known, Record, Result, State, Submit, encode
+from protocol.journal_store import child_name
+from protocol.payload import blobref
 
 OWNER = b"D" * 8
 
@@ -45,3 +54,37 @@ def test_orders_and_reports_are_told_apart_by_their_writers(tmp_path: Path) -> N
         assert set(found.known.outcomes) == {"n", "rows[1]/"}
         assert found.broken == {"rows[1]/"}
         journal.append(run, encode(End(EndStatus.COMPLETED, 0, {})))
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        [Submit("", b"c" * 32, {"s": [9, blobref(b"s" * 32, 70_000)]}, {"gone": ["cancel", 0]})],
+        [Submit("", b"c" * 32, {}, {"gone": ["cancel", 0]}), Error(None, 0, 0, "LIMIT_REACHED", "too many turns", True, False)],
+        [Submit("", b"c" * 32, {}, {"gone": ["cancel", 0]})],
+    ],
+    ids=["its values never came", "it was found unable to run", "its graph never came"],
+)
+def test_what_a_device_that_never_comes_back_left_open_ends(tmp_path: Path, left: list[Known]) -> None:
+    async def main() -> None:
+        with Journal.open(tmp_path / "journal.db") as journal:
+            run = new_run_id()
+            journal.create_run(run, role="child", graph_hash=b"c" * 32, name=child_name(b"D" * 16), started=0)
+            for record in left:
+                if isinstance(record, Submit):
+                    journal.accept(run, OWNER, 1, encode(record))
+                else:
+                    journal.append(run, encode(record))
+            journal.flush()
+            grew, loop = asyncio.Event(), asyncio.get_running_loop()
+            journal.on_durable(lambda _: loop.call_soon_threadsafe(grew.set) and None)
+            server = WorkerServer(Worker(journal, known_agents(), ScriptedModels()))
+            await server.start()
+            async with asyncio.timeout(20):
+                while journal.run(run).status == "running":
+                    await grew.wait()
+                    grew.clear()
+            assert journal.run(run).status == "cancelled"
+            await server.stop()
+
+    asyncio.run(main())

@@ -174,3 +174,25 @@ def test_a_cancel_waits_for_nothing_and_nothing_comes_after_it() -> None:
         assert bench.obeyed == [Cancel(None, "user")]
 
     go(main)
+
+
+def test_a_run_that_is_given_up_before_it_began_is_told() -> None:
+    async def main() -> None:
+        waiting = Submit("", bytes(32), {"s": [9, body("s")]}, {})
+        for cancelled in (True, False):
+            bench = Bench()
+            bench.intake.take(RUN, waiting)
+            bench.intake.take(RUN, Input("a", 4, 1))
+            bench.intake.take(OTHER, Input("b", 4, body("b")))
+            assert bench.intake.submits() == [(RUN, waiting)]
+            if cancelled:
+                bench.intake.take(RUN, Cancel(None, "not needed"))
+            else:
+                bench.intake.give_up(RUN, LinkCondition("GONE", "nobody is there"))
+            assert bench.lacking == [(waiting, "CANCELLED" if cancelled else "GONE")]
+            assert bench.obeyed == ([Cancel(None, "not needed")] if cancelled else [])
+            assert bench.intake.submits() == []
+            bench.intake.give_up(OTHER, LinkCondition("GONE", "nobody is there"))
+            assert len(bench.lacking) == 1, "what has begun is somebody else's to end"
+
+    go(main)
