@@ -77,7 +77,11 @@ def test_what_a_device_that_never_comes_back_left_open_ends(tmp_path: Path, left
                     journal.append(run, encode(record))
             journal.flush()
             grew, loop = asyncio.Event(), asyncio.get_running_loop()
-            journal.on_durable(lambda _: loop.call_soon_threadsafe(grew.set) and None)
+
+            def tell(_: object) -> None:
+                loop.call_soon_threadsafe(grew.set)
+
+            journal.on_durable(tell)
             server = WorkerServer(Worker(journal, known_agents(), ScriptedModels()))
             await server.start()
             async with asyncio.timeout(20):
