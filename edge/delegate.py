@@ -124,15 +124,14 @@ class Delegate:
         """The run is over here: tell the worker that nothing more will come. If it is only `suspended`, say nothing: the worker goes on, and
         so may this run."""
         if self._link is not None and self._lost is None and self._submitted:
-            if suspended:
-                pass
-            elif self._expected:
+            if self._expected and not suspended:
                 self._append(Cancel(None, "the device's run is over"))
-            elif not self._all_closed:
+            elif not (self._all_closed or suspended):
                 self._append(Close(None))
             self._say()
             await self._link.flush()
             self._link.forget(self.child)
+        self._link = None  # what is still said in this process is said too late
 
     def lost(self, condition: LinkCondition) -> None:
         """The worker cannot be reached any more, or never could: what is expected of it waits."""
