@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from edge.attached import NODE_CODES, Attached, told_failure
 from edge.fragments import Fragment, Fragments, depending, shipped_node
 from edge.needs import read_here
-from graphs.errors import LinkCondition
+from graphs.errors import JournalError, LinkCondition
 from graphs.events import Event as EngineEvent, Outcome, Settled, Start, Suspend, Told
 from graphs.frames import Frame
 from graphs.journal.ids import new_run_id
@@ -121,8 +121,7 @@ class Delegate:
             link.attach(self.child, self)
 
     async def close(self, *, suspended: bool = False) -> None:
-        """The run is over here: tell the worker that nothing more will come. If it is only `suspended`, say nothing: the worker goes on, and
-        so may this run."""
+        """The run is over here: tell the worker that nothing more will come, unless it is only `suspended`: then both may go on."""
         if self._link is not None and self._lost is None and self._submitted:
             if self._expected and not suspended:
                 self._append(Cancel(None, "the device's run is over"))
@@ -401,6 +400,8 @@ class Delegate:
                 return
             try:
                 self._link.append(self.child, record, labels)
+            except JournalError:
+                return  # nothing can be written any more: whoever waits for the journal is told, and the run ends with it
             except LinkCondition as condition:
                 if isinstance(record, FrameRecord):
                     self._hold_back(record.frame, condition)

@@ -11,7 +11,7 @@ import yaml
 from sim.faults import Fault
 from sim.play import Scenario
 
-__all__ = ["at_most", "found"]
+__all__ = ["found"]
 
 _FILE: Final = Path(__file__).with_name("found.yaml")
 
@@ -21,13 +21,6 @@ def found() -> dict[str, Scenario]:
     """By what they showed."""
     entries = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
     return {entry["shows"]: _scenario(entry) for entry in entries}
-
-
-@cache
-def at_most() -> dict[str, float]:
-    """How many virtual seconds those of them may last that only showed themselves by taking long."""
-    entries = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
-    return {entry["shows"]: entry["seconds"] for entry in entries if "seconds" in entry}
 
 
 def _scenario(entry: dict[str, object]) -> Scenario:

@@ -20,6 +20,7 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from graphs.journal import Journal, ids
+from graphs.journal.bodies import BodyFiles
 from graphs.runtime import Runtime
 from sim.disk import Disk, SimWriter
 from sim.loop import SimLoop, new_loop
@@ -27,6 +28,7 @@ from sim.net import Network
 
 __all__ = ["Machine", "Process", "Stuck", "World"]
 
+_REAL, _SWEEP = time.time, BodyFiles.sweep
 EPOCH: Final = 1_800_000_000.0
 """Seconds since 1970 at which every world begins."""
 _PASS: Final = 0.000_010
@@ -202,6 +204,8 @@ class World:
             random: {"random": chance.random},
             ids: {"_generate": ids._Generator(lambda: int(self.wall() * 1000))},
             Journal: {"committer": SimWriter},
+            # Files have the times of the real clock: what is young by it is young here.
+            BodyFiles: {"sweep": lambda files, needed, before: _SWEEP(files, needed, _REAL() - (self.wall() - before))},
             sys: {"unraisablehook": lambda _: None},  # of coroutines that died with their process
         }
         defaults: Any = Runtime.__init__.__kwdefaults__
