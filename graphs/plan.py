@@ -15,6 +15,7 @@ from graphs.refs import Getter, Index, compile_source, is_source
 from graphs.registry import Agent
 from graphs.spec import Graph, is_boundary, is_computed
 from graphs.states import State
+from graphs.uncollected import uncollected
 from graphs.values import MISSING, Value
 
 if TYPE_CHECKING:
@@ -225,7 +226,8 @@ class Compiler:
         """The plan of a checked root graph. Raises NodeError if it is not trusted and names an agent that it may not use."""
         if self.untrusted:
             self.made.require_all(graph.nodes, self.agents)
-        return Plan(graph, self.agents, self.places, orders=self.orders, made=self.untrusted)
+        with uncollected(len(graph.nodes)):
+            return Plan(graph, self.agents, self.places, orders=self.orders, made=self.untrusted)
 
     def agent(self, name: str, plan: Plan) -> Agent | None:
         """The agent that a node of `plan` names by a value. Raises NodeError if a graph made at run time may not use it."""

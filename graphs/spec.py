@@ -9,6 +9,7 @@ from typing import Any
 from graphs.check import check
 from graphs.errors import GraphInvalid, Problem
 from graphs.refs import is_source, names_in
+from graphs.uncollected import uncollected
 from graphs.values import Value, canonical, graph_hash
 
 __all__ = ["Graph", "is_boundary", "is_computed", "reads", "words", "written_inside"]
@@ -42,7 +43,9 @@ class Graph:
 
         Raises GraphInvalid with all problems, in document order.
         """
-        problems = check(document, agents, marks=marks, file=file, bypass=bypass, strict=strict, allow_cut=allow_cut)
+        nodes = document.get("nodes") if isinstance(document, dict) else None
+        with uncollected(len(nodes) if isinstance(nodes, dict) else 0):
+            problems = check(document, agents, marks=marks, file=file, bypass=bypass, strict=strict, allow_cut=allow_cut)
         if any(not problem.warning for problem in problems):
             raise GraphInvalid(problems, file=file)
         return cls(document, warnings=tuple(problems))
