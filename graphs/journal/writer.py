@@ -36,6 +36,9 @@ _TYPE_BYTES: Final = tuple(bytes((number,)) for number in range(256))
 _FEW_COMMITS: Final = 16
 """Commits before the log is lengthened ahead of its use: a process that makes fewer gains nothing by it."""
 
+_OFTEN: Final = AHEAD // PAGE // 2
+"""Commits until it is lengthened again: most touch one or two pages."""
+
 # sqlite3 gives up the interpreter lock for each statement and, when the loop is busy, gets it back only after 5 ms; so a
 # commit inserts many rows a statement, in a few fixed sizes that stay in the statement cache.
 _INSERT: Final = "INSERT INTO records (id, type, fields, tail, chk) VALUES "
@@ -93,6 +96,8 @@ class Writer:
         self._execute = db.cursor().execute  # a cursor a statement costs more than the statement's own Python
         self._synchronous = synchronous
         self._lengthen_at: float = _FEW_COMMITS if synchronous == "full" else inf
+        self._barriers = 0
+        """Commits with full sync in a journal that has not always that."""
         self._queue: list[Item] = []
         self._draining = threading.Lock()
         self._in_flight = False
@@ -265,13 +270,15 @@ class Writer:
 
     def _lengthen(self) -> None:
         """The commits to come are quicker within the length that the write-ahead log has."""
-        again = self.commits + AHEAD // PAGE // 2  # most touch one or two pages
-        self._lengthen_at = again if grow_log(self._db, self.path) else inf
+        self._lengthen_at = self.commits + _OFTEN if grow_log(self._db, self.path) else inf
 
     def _commit(self, batch: Sequence[Item], full: bool) -> None:
         db = self._db
         full = full or any(type(item) is _Waiter and item.full for item in batch)
         if full:
+            self._barriers += 1
+            if self._barriers % _OFTEN == _FEW_COMMITS:
+                grow_log(db, self.path)
             db.execute("PRAGMA synchronous = full")
         db.execute("BEGIN IMMEDIATE")
         if full:
