@@ -276,7 +276,8 @@ def _until_over(device: _Device, worker: _Worker, proxy: Proxy, home: Path, hook
             return outcome(None, diverged=True)
         if hooks.lost and status == 1 and "is damaged: " in stderr:
             return outcome(None, damaged=stderr)
-        full = status == 1 and _filled(proxy) and "could not be" in stderr
+        said = "could not be" in stderr or "error: the journal".startswith(stderr.strip())  # what is said has no more room either
+        full = status == 1 and _filled(proxy) and said
         assert full or status in (3, 4, -9), f"ended with {status}:\n{stdout[-2_000:]}\n{stderr[-2_000:]}"
         run = _run(home)
         if run is None and "device" in hooks.lost:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from chaos.schedule import KINDS, Outcome, faults_of, play
 from chaos.seeds import check, play_all, undisturbed
 from chaos.zygote import Zygote
 
-SEED = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randint(1, 1_000_000))
-"""Where the random schedules begin; printed, so that a failing one can be played again."""
+SEED = int(os.environ.get("CHAOS_SEED") or 885_400)
+"""Where the random schedules begin: always the same here, so that a change that breaks one is what broke it; `make chaos` looks further."""
 SCHEDULES = int(os.environ.get("CHAOS_SCHEDULES") or 100)
 
 
