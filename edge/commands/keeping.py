@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from edge.node_table import size
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import UsageError
 from graphs.journal.ids import run_id_short, run_id_text
+from graphs.journal.store import OVER
 
 if TYPE_CHECKING:
     from graphs.journal import Journal
 
 __all__ = ["add_commands", "export", "remove", "take_in"]
-
-_OVER: Final = ("completed", "failed", "cancelled", "expired", "diverged")
 
 
 def add_commands(commands: Any) -> None:
@@ -78,7 +77,7 @@ def remove(journal: Journal, args: Namespace, env: Environment) -> int:
         text = run_id_text(row.run)
         if row.role != "root":
             raise UsageError(f"{text} is the part of a run that a worker ran; remove the run itself")
-        if row.status not in _OVER and not args.force:
+        if row.status not in OVER and not args.force:
             raise UsageError(
                 f"run {text} is not over: it is {row.status}",
                 hint="End it first with `graphferry runs cancel`, which tells its worker, too; or say --force.",

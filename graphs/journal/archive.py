@@ -26,7 +26,7 @@ import msgpack
 from graphs.errors import JournalError, UsageError
 from graphs.journal.ids import run_id_text
 from graphs.journal.reader import BodyRow, RunRow, graph_address
-from graphs.journal.store import ENDINGS, Journal
+from graphs.journal.store import ENDINGS, OVER, Journal
 from graphs.records import Encoded, Frame, Submit, chain
 
 __all__ = ["Archived", "export_run", "import_run"]
@@ -101,11 +101,12 @@ def import_run(journal: Journal, source: IO[bytes]) -> Archived:
         for each in (run, *(child.run for child in journal.children(run))):  # an import that was cut off
             journal.remove_run(each)
         journal.flush()
-    if archived.run.status not in _OVER and journal.store_id not in archived._writers:
+    if archived.run.status not in OVER and journal.store_id not in archived._writers:
         raise UsageError(
             f"run {text} is not over and another device holds it: a copy that went on here would do its work twice.",
             hint="Finish or cancel it there, and export it again.",
         )
+    _take_in_bodies(journal, source)
     journal.set_meta(begun, b"")
     _take_in(journal, source)
     journal.drop_meta(begun)
@@ -114,7 +115,6 @@ def import_run(journal: Journal, source: IO[bytes]) -> Archived:
 
 
 _RUN_FIELDS: Final = ("run", "parent", "role", "graph", "name", "status", "started", "ended", "exit_info")
-_OVER: Final = ENDINGS - {"suspended"}
 
 
 class _Writer:
@@ -224,11 +224,15 @@ def _look_through(source: IO[bytes]) -> Archived:
     return archived
 
 
-def _take_in(journal: Journal, source: IO[bytes]) -> None:
-    """Bodies first, which alone may still turn out wrong."""
+def _take_in_bodies(journal: Journal, source: IO[bytes]) -> None:
+    """They come first, since they alone may still turn out wrong; one that no run needs is swept up."""
     for body in _bodies(journal, source):
         if not journal.body_files.check(body.scope, body.name, body.size, body.crc):
             raise _damaged("a body is not what its name says")
+
+
+def _take_in(journal: Journal, source: IO[bytes]) -> None:
+    """The runs, with what they need."""
     rows: list[RunRow] = []
     pins: list[tuple[bytes, BodyRow]] = []
     run = writer = b""

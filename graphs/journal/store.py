@@ -22,10 +22,13 @@ from graphs.journal.writer import DurableHook, Log, Statement, Writer
 from graphs.records import Encoded
 from graphs.values import Value
 
-__all__ = ["ENDINGS", "Journal", "OutOfOrder"]
+__all__ = ["ENDINGS", "OVER", "Journal", "OutOfOrder"]
 
 ENDINGS: Final = frozenset({"completed", "failed", "suspended", "cancelled", "expired", "diverged"})
 """What a run may come to, for now (suspended) or for good."""
+
+OVER: Final = ENDINGS - {"suspended"}
+"""What a run has come to for good."""
 
 _NOTE_HEADS: Final = (
     "UPDATE logs SET noted = (SELECT coalesce(max(seq), 0) FROM records"
