@@ -6,11 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graphs.errors import NodeError, NodeTimeout
-from graphs.events import Outcome
-from graphs.outcomes import Known, known_outcomes
-from graphs.records import Error, Record, State, Submit
-from graphs.values import MISSING
+from graphs.outcomes import Known, known_outcomes, told_failure
+from graphs.records import Error, Record, Submit
 
 if TYPE_CHECKING:
     from graphs.journal import Journal
@@ -51,9 +48,6 @@ def reported(records: Iterable[Record]) -> Known:
     known = known_outcomes(records)
     for record in records:
         if isinstance(record, Error) and record.final and record.path is not None and record.path not in known.outcomes:
-            timed_out = record.code == NodeTimeout.code
-            text = record.text if isinstance(record.text, str) else record.code
-            error: NodeError = NodeTimeout(text) if timed_out else NodeError(text, retryable=record.retryable)
-            known.outcomes[record.path] = Outcome(State.TIMED_OUT if timed_out else State.FAILED, MISSING, error)
+            known.outcomes[record.path] = told_failure(record)
     known.indeterminate -= set(known.outcomes)
     return known

@@ -10,18 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from graphs.errors import LimitReached, NodeError, NodeTimeout
-from graphs.events import Outcome
 from graphs.outcomes import known_outcomes
 from graphs.paths import escape, node_path
 from graphs.records import Cancel, Close, End, Error, Event, Frame, Input, Record, Result, Start, State, Submit
-from graphs.values import MISSING
 
 if TYPE_CHECKING:
     from edge.worker import WorkerLink
     from graphs.journal import Journal
 
-__all__ = ["NODE_CODES", "Attached", "go_on", "open_children", "told_failure", "usable"]
+__all__ = ["NODE_CODES", "Attached", "go_on", "open_children", "usable"]
 
 NODE_CODES = frozenset({"NODE_FAILED", "NODE_TIMEOUT", "LIMIT_REACHED", "MODEL_REFUSED", "CONTEXT_TOO_LONG", "VALUE_UNSUPPORTED"})
 """Failures of the node's own doing; everything else is a condition of the link (docs/protocol.md §17)."""
@@ -120,15 +117,6 @@ def go_on(journal: Journal, link: WorkerLink, children: Sequence[bytes]) -> Atta
         if attached is None or attached.run != child:
             link.give_up(child)
     return attached
-
-
-def told_failure(record: Error, text: str) -> Outcome:
-    """What became of a node of whose failure, one of `NODE_CODES`, the worker tells."""
-    if record.code == NodeTimeout.code:
-        return Outcome(State.TIMED_OUT, MISSING, NodeTimeout(text))
-    if record.code == LimitReached.code:
-        return Outcome(State.FAILED, MISSING, LimitReached.told(text, record.detail))
-    return Outcome(State.FAILED, MISSING, NodeError(text, retryable=record.retryable))
 
 
 def _paths(frame: str, inputs: Mapping[str, Any]) -> Iterator[str]:

@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from edge.attached import NODE_CODES, Attached, told_failure
+from edge.attached import NODE_CODES, Attached
 from edge.fragments import Fragment, Fragments, depending, shipped_node
 from edge.needs import read_here
 from graphs.errors import JournalError, LinkCondition
 from graphs.events import Event as EngineEvent, Outcome, Settled, Start, Suspend, Told
 from graphs.frames import Frame
 from graphs.journal.ids import new_run_id
+from graphs.outcomes import told_failure
 from graphs.paths import escape, node_path, opener, root_node, split_frame, split_path
 from graphs.records import (
     Cancel,
@@ -197,9 +198,8 @@ class Delegate:
             return False
         self._expected[path] = start
         if self._attached is not None and path in self._attached.failed:
-            self._soon(
-                self._failed, self._attached.failed[path], self._clock()
-            )  # it was told to an earlier process, and is not again
+            # It was told to an earlier process, and is not again.
+            self._soon(self._failed, self._attached.failed[path], self._clock())
             return False
         if self._attached is not None and path in self._attached.ordered:
             return False  # by an earlier process, and perhaps begun long ago
@@ -294,7 +294,7 @@ class Delegate:
         elif record.code in NODE_CODES:
             self.retries[path] = record.retry
             self._expected.pop(path, None)
-            self._feed(Told(path, told_failure(record, text), now))
+            self._feed(Told(path, told_failure(record), now))
         else:
             condition = LinkCondition(record.code, text, retryable=record.retryable, retry_ms=record.retry_ms)
             path = shipped_node(path, self._frames)

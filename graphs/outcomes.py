@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from graphs.errors import LimitReached, NodeError, NodeTimeout
 from graphs.events import Outcome
 from graphs.records import Error, Event, Record, Result, State
+from graphs.values import MISSING
 
-__all__ = ["Known", "known_outcomes"]
+__all__ = ["Known", "known_outcomes", "told_failure"]
 
 
 @dataclass(slots=True)
@@ -54,3 +56,13 @@ def known_outcomes(records: Iterable[Record]) -> Known:
     # A result or an error ends the execution it names; another log may tell of a later one.
     known.indeterminate = {path for path, at in once.items() if path not in known.outcomes and at > ended.get(path, 0)}
     return known
+
+
+def told_failure(record: Error) -> Outcome:
+    """What became of a node of whose final failure a record tells."""
+    text = record.text if isinstance(record.text, str) else record.code
+    if record.code == NodeTimeout.code:
+        return Outcome(State.TIMED_OUT, MISSING, NodeTimeout(text))
+    if record.code == LimitReached.code:
+        return Outcome(State.FAILED, MISSING, LimitReached.told(text, record.detail))
+    return Outcome(State.FAILED, MISSING, NodeError(text, retryable=record.retryable))
