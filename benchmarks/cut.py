@@ -32,8 +32,8 @@ from edge.runner import run_graph
 from edge.worker import connect_worker
 from graphs.agents import standard
 from graphs.journal import Journal
+from graphs.language.spec import Graph
 from graphs.models.scripted import ScriptedModels
-from graphs.spec import Graph
 
 MORE: Final = 8
 """How many more nodes or turns the long graph has."""

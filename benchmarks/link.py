@@ -229,7 +229,7 @@ def _durable(sizes: Sizes) -> Iterator[Row]:
 
 
 def _empty() -> tuple[bytes, bytes]:
-    from graphs.spec import Graph
+    from graphs.language.spec import Graph
 
     graph = Graph({"version": 0.5, "nodes": {}})
     return graph.canonical, graph.hash

@@ -12,13 +12,13 @@ from typing import Any, Literal
 from benchmarks.bounds import Run
 from benchmarks.workloads import Workload, document, step, total
 from graphs.agents import nesting
+from graphs.engine.plan import Compiler, Plan
 from graphs.journal import Journal, new_run_id
-from graphs.plan import Compiler, Plan
-from graphs.recorder import LogRecorder
+from graphs.language.spec import Graph
 from graphs.records import Record, State, encode
 from graphs.registry import Agent, AgentContext, Registry, agent
-from graphs.runtime import Runtime
-from graphs.spec import Graph
+from graphs.running.recorder import LogRecorder
+from graphs.running.runtime import Runtime
 from graphs.values import Value
 
 __all__ = ["Kept", "build", "dependent_start", "kept", "registry", "runner"]

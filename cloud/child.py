@@ -14,16 +14,16 @@ from typing import Any, Protocol
 
 from cloud.frame import FrameRun
 from cloud.worker import RefusedCut, Worker
-from graphs.attempt import Attempt
 from graphs.budget import Budget
+from graphs.engine.events import Settled, Start as StartCommand
+from graphs.engine.outcomes import Known as KnownOutcomes
 from graphs.errors import JournalError, LimitReached, LinkCondition
-from graphs.events import Settled, Start as StartCommand
 from graphs.journal.ids import run_id_short
-from graphs.outcomes import Known as KnownOutcomes
+from graphs.language.spec import Graph
 from graphs.paths import opener, split_frame, split_path
-from graphs.recorder import LogRecorder
 from graphs.records import Cancel, Close, End, EndStatus, Error, Frame, Input, Known, Record, Result, Start, State, Submit
-from graphs.spec import Graph
+from graphs.running.attempt import Attempt
+from graphs.running.recorder import LogRecorder
 from graphs.values import Value
 
 __all__ = ["ChildLog", "ChildRun", "grace_of"]

@@ -10,15 +10,15 @@ import asyncio
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from graphs.engine.events import Close as CloseEvent, Event as EngineEvent, Order, Outcome, Suspend, Told
+from graphs.engine.outcomes import Known
+from graphs.engine.plan import Compiler
 from graphs.errors import LinkCondition
-from graphs.events import Close as CloseEvent, Event as EngineEvent, Order, Outcome, Suspend, Told
-from graphs.outcomes import Known
+from graphs.language.spec import Graph, is_boundary, is_computed
 from graphs.paths import escape, node_path
-from graphs.plan import Compiler
-from graphs.ports import Recorder, Services
 from graphs.records import Cancel, Close, Input, Record, Start, State
-from graphs.runtime import Runtime
-from graphs.spec import Graph, is_boundary, is_computed
+from graphs.running.ports import Recorder, Services
+from graphs.running.runtime import Runtime
 from graphs.values import Value
 
 __all__ = ["FrameRun"]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graphs.outcomes import Known, known_outcomes, told_failure
+from graphs.engine.outcomes import Known, known_outcomes, told_failure
 from graphs.records import Error, Record, Submit
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import Final
 from cloud.accounts import Account
 from cloud.worker import RefusedCut, Worker
 from graphs.errors import ModelMissing
-from graphs.labels import labels_by_node
+from graphs.language.labels import labels_by_node
+from graphs.language.spec import Graph
 from graphs.models.interface import Model, ModelInfo, Models
-from graphs.spec import Graph
 
 __all__ = ["AllowedModels", "Share"]
 

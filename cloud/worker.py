@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from graphs.bounds import UNTRUSTED, Bounds
 from graphs.budget import Budget
+from graphs.engine.made import Made, require_fit
+from graphs.engine.plan import Compiler
 from graphs.errors import GraphInvalid, ModelMissing, ValueUnsupported
-from graphs.made import Made, require_fit
+from graphs.language.spec import Graph, is_computed
 from graphs.models.interface import Models
 from graphs.models.together import Aliased, prefetch
-from graphs.plan import Compiler
-from graphs.ports import Services
 from graphs.registry import Registry
-from graphs.spec import Graph, is_computed
+from graphs.running.ports import Services
 from graphs.values import Value, canonical, decode
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from graphs.outcomes import known_outcomes
+from graphs.engine.outcomes import known_outcomes
 from graphs.paths import escape, node_path
 from graphs.records import Cancel, Close, End, Error, Event, Frame, Input, Record, Result, Start, State, Submit
 

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 from edge.attached import NODE_CODES, Attached
 from edge.fragments import Fragment, Fragments, depending, shipped_node
 from edge.needs import read_here
+from graphs.engine.events import Event as EngineEvent, Outcome, Settled, Start, Suspend, Told
+from graphs.engine.frames import Frame
+from graphs.engine.outcomes import told_failure
 from graphs.errors import JournalError, LinkCondition
-from graphs.events import Event as EngineEvent, Outcome, Settled, Start, Suspend, Told
-from graphs.frames import Frame
 from graphs.journal.ids import new_run_id
-from graphs.outcomes import told_failure
+from graphs.language.spec import is_computed
 from graphs.paths import escape, node_path, opener, root_node, split_frame, split_path
 from graphs.records import (
     Cancel,
@@ -38,7 +39,6 @@ from graphs.records import (
     Submit,
     encode,
 )  # fmt: skip
-from graphs.spec import is_computed
 from graphs.values import Value
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ its first values are one commit and one packet."""
 
 
 class Delegate:
-    """The child run of one root run: `graphs.ports.Remote` towards the engine.
+    """The child run of one root run: `graphs.running.ports.Remote` towards the engine.
 
     `made` are the results the worker reported with their sizes in bytes, `sent` the bytes sent for each path, "" being the
     graphs, `retries` the failed attempts there before the last one.
@@ -147,7 +147,7 @@ class Delegate:
         """The addresses of the cut graphs that are in use."""
         return {fragment.graph.hash for fragment in self._frames.values()}
 
-    # -- graphs.ports.Remote: what the device's engine says
+    # -- graphs.running.ports.Remote: what the device's engine says
 
     def opened(self, frame: Frame, turn: int) -> None:
         """A turn begins with nodes at the worker: ship its cut, and open the frame there.

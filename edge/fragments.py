@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Container, Mapping, Sequence
 from typing import Final
 
-from graphs.cut import CutGraph, cut
-from graphs.events import Outcome
-from graphs.frames import Frame
+from graphs.engine.events import Outcome
+from graphs.engine.frames import Frame
+from graphs.engine.plan import Plan
+from graphs.language.cut import CutGraph, cut
+from graphs.language.spec import is_computed, reads
 from graphs.paths import escape, node_path, opener, split_path
-from graphs.plan import Plan
 from graphs.records import State
-from graphs.spec import is_computed, reads
 from graphs.values import MISSING, Value, canonical
 
 __all__ = ["Fragment", "Fragments", "depending", "shipped_node"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.placement import Place
 from edge.progress import ProgressEvent
-from graphs.made import Permissions
+from graphs.engine.made import Permissions
 from graphs.values import Value
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class RunOptions:
     """How one run differs from the device's configuration. `inject` are values for static nodes; `each_durable` commits every
     result before
     anything that depends on it starts, instead of many at once; `all` asks for all nodes' values. `untrusted` says that the graph is a
-    stranger's; `limits` are `NAME=N` words, `grants` what graphs from others may use (graphs.made.Permissions)."""
+    stranger's; `limits` are `NAME=N` words, `grants` what graphs from others may use (graphs.engine.made.Permissions)."""
 
     inject: Mapping[str, Value] = field(default_factory=dict)
     url: str | None = None

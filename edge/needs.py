@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from graphs.plan import Plan
-from graphs.plan_node import PlanNode
-from graphs.refs import is_source, names_in
-from graphs.spec import is_computed, reads
+from graphs.engine.plan import Plan
+from graphs.engine.plan_node import PlanNode
+from graphs.language.refs import is_source, names_in
+from graphs.language.spec import is_computed, reads
 from graphs.values import Value
 
 __all__ = ["read_here"]

@@ -12,7 +12,7 @@ from graphs.values import canonical, decode
 
 if TYPE_CHECKING:
     from graphs.journal import Journal
-    from graphs.spec import Graph
+    from graphs.language.spec import Graph
 
 __all__ = ["check_offer", "keep_offer", "last_offer"]
 

@@ -14,7 +14,7 @@ from typing import Any
 from edge.means import RunOptions
 from graphs.models.servers import servers_shut
 from graphs.paths import root_node
-from graphs.ports import AgentFilter
+from graphs.running.ports import AgentFilter
 from graphs.values import Value
 
 __all__ = ["label_guard", "run_guard"]

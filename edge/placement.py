@@ -17,10 +17,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
 
-from graphs.labels import labels_by_node
+from graphs.language.labels import labels_by_node
+from graphs.language.spec import Graph, is_computed, reads, written_inside
 from graphs.paths import escape
 from graphs.registry import Agent
-from graphs.spec import Graph, is_computed, reads, written_inside
 from graphs.values import Value
 
 __all__ = ["Facts", "NoPlace", "Place", "Placement", "place_nodes"]

@@ -9,8 +9,8 @@ from typing import Any
 from edge.node_table import NodeRow
 from graphs.environment import ExitStatus
 from graphs.errors import LinkCondition
-from graphs.recorder import error_code
 from graphs.records import State
+from graphs.running.recorder import error_code
 from graphs.values import Value, clean
 
 __all__ = ["NodeReport", "RunReport", "result_text", "status_of"]
@@ -124,7 +124,7 @@ class RunReport:
 
 def result_text(results: Mapping[str, Value]) -> str:
     """What goes to stdout: the text of one result that is text or has `text`, otherwise JSON."""
-    from graphs.jstext import json_text
+    from graphs.language.jstext import json_text
 
     if len(results) == 1:
         only = next(iter(results.values()))

@@ -22,21 +22,21 @@ from edge.refill import Source
 from edge.report import RunReport, status_of
 from edge.watch import Watch
 from graphs.budget import measure
-from graphs.console import Console, prints
+from graphs.engine.events import Start
+from graphs.engine.frames import Frame
+from graphs.engine.orders import Orders, orders
+from graphs.engine.outcomes import Known, known_outcomes
 from graphs.errors import LimitReached, LinkCondition, RunSuspended, UsageError, WorkerUnreachable
-from graphs.events import Start
-from graphs.frames import Frame
 from graphs.journal.ids import new_run_id, run_id_text
-from graphs.labels import labels_by_node
+from graphs.language.labels import labels_by_node
+from graphs.language.spec import Graph, is_computed
 from graphs.models.prefetch import Prefetcher, coming_models
-from graphs.orders import Orders, orders
-from graphs.outcomes import Known, known_outcomes
 from graphs.paths import escape, root_node
-from graphs.ports import Services
-from graphs.recorder import LogRecorder
 from graphs.records import End, EndStatus, Event, Known as Recordable, State, Submit, encode
-from graphs.runtime import Runtime
-from graphs.spec import Graph, is_computed
+from graphs.running.console import Console, prints
+from graphs.running.ports import Services
+from graphs.running.recorder import LogRecorder
+from graphs.running.runtime import Runtime
 from graphs.values import Value
 from protocol.payload import references
 from protocol.refill import refill
@@ -396,7 +396,7 @@ class _Run:
         record = self.known.made.get(path)
         return (record, 0) if record is not None else None
 
-    # -- graphs.ports.Remote, passed on to the delegate
+    # -- graphs.running.ports.Remote, passed on to the delegate
 
     def opened(self, frame: Frame, turn: int) -> None:
         assert self.delegate is not None

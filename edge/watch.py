@@ -9,10 +9,10 @@ from typing import Any
 from edge.placement import Placement
 from edge.progress import ProgressEvent
 from edge.report import NodeReport
-from graphs.events import Settled, Start
+from graphs.engine.events import Settled, Start
 from graphs.paths import document_path, escape, root_node
-from graphs.recorder import error_code
 from graphs.records import Result, State
+from graphs.running.recorder import error_code
 from graphs.values import Value
 
 __all__ = ["Watch"]
@@ -27,7 +27,7 @@ _WORDS: Mapping[int, str] = {
 
 
 class Watch:
-    """A `graphs.ports.Observer`.
+    """A `graphs.running.ports.Observer`.
 
     `made` looks up the record of a result that was not made in this process: by a worker, or in an earlier session of the run.
     `emit` takes progress events.

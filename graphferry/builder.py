@@ -16,7 +16,7 @@ from graphs.registry import Agent, Effect
 from graphs.values import MISSING, Missing, Value
 
 if TYPE_CHECKING:
-    from graphs.spec import Graph as Spec
+    from graphs.language.spec import Graph as Spec
 
 __all__ = ["Graph", "GraphAttributes", "NodeAttributes", "Ref"]
 
@@ -194,14 +194,14 @@ class Graph:
         those that only a worker has; `strict` makes warnings errors. Raises GraphInvalid with all problems.
         """
         from graphs.agents import standard
-        from graphs.spec import Graph as Spec
+        from graphs.language.spec import Graph as Spec
 
         known = standard().with_agents([*self.agents, *(each for each in agents if isinstance(each, Agent))])
         return Spec.of(self.document, {*known, *(each for each in agents if isinstance(each, str))}, strict=strict)
 
     def to_yaml(self) -> str:
-        """The graph as YAML, not checked: `graphs.load` reads this document from it again."""
-        from graphs.write import to_yaml
+        """The graph as YAML, not checked: `graphs.language.load` reads this document from it again."""
+        from graphs.language.write import to_yaml
 
         return to_yaml(self.document)
 

@@ -53,8 +53,8 @@ def _message(error: BaseException, env: Environment, debug: bool) -> Iterator[st
     if isinstance(error, KeyboardInterrupt):
         yield "interrupted"
     elif isinstance(error, GraphInvalid):
-        from graphs.graph_files import text_of
-        from graphs.problems import render
+        from graphs.language.graph_files import text_of
+        from graphs.language.problems import render
 
         yield render(error.problems, text_of(error.file, env.cwd), color=env.colour)
     elif isinstance(error, GraphferryError):

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from graphferry.builder import Graph
 from graphs.errors import LimitReached, RunFailed, UsageError
+from graphs.language.spec import Graph as Spec
 from graphs.models.interface import Model, ModelInfo, Models
 from graphs.registry import Agent, Registry
-from graphs.spec import Graph as Spec
 from graphs.values import Value
 
 if TYPE_CHECKING:
-    from graphs.engine import Engine
-    from graphs.graph_files import GraphLoader
+    from graphs.engine.engine import Engine
+    from graphs.language.graph_files import GraphLoader
     from graphs.records import State
 
 __all__ = ["AnyGraph", "OneModel", "RunResult", "arun", "checked", "run"]
@@ -107,10 +107,10 @@ async def arun(
     grants: Iterable[str] = (),
 ) -> RunResult:
     """As `run`, in the event loop of the caller, by whose clock time-outs are measured. Cancelling it aborts the run."""
+    from graphs.engine.made import Permissions
     from graphs.journal.ids import new_run_id
-    from graphs.made import Permissions
-    from graphs.ports import Services
-    from graphs.runtime import Runtime
+    from graphs.running.ports import Services
+    from graphs.running.runtime import Runtime
 
     spec, registry = checked(graph, agents, graph_loader)
     permissions = Permissions.of(untrusted=untrusted, limits=limits or {}, grants=grants)
@@ -133,8 +133,8 @@ async def arun(
 def checked(graph: AnyGraph, agents: Iterable[Agent] = (), graph_loader: GraphLoader | None = None) -> tuple[Spec, Registry]:
     """The checked graph, and the agents that may run in it. Raises GraphInvalid."""
     from graphs.agents import standard
-    from graphs.graph_files import beside, with_graphs
-    from graphs.load import load
+    from graphs.language.graph_files import beside, with_graphs
+    from graphs.language.load import load
 
     own = [*(graph.agents if isinstance(graph, Graph) else ()), *agents]
     registry = standard().with_agents(own)

@@ -17,7 +17,7 @@ __all__ = ["KnownResults", "refill"]
 
 
 class KnownResults(Protocol):
-    """What is asked of graphs.outcomes.Known, by path."""
+    """What is asked of graphs.engine.outcomes.Known, by path."""
 
     made: dict[str, Any]
     outcomes: dict[str, Any]

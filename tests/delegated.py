@@ -13,15 +13,15 @@ from typing import Any, TypeAlias
 from edge.delegate import Delegate
 from edge.fragments import Fragments
 from graphs.agents import standard
+from graphs.engine.events import Outcome
+from graphs.engine.plan import Compiler
 from graphs.errors import LinkCondition
-from graphs.events import Outcome
 from graphs.journal import Journal
 from graphs.journal.ids import new_run_id
-from graphs.load import load_text
-from graphs.plan import Compiler
+from graphs.language.load import load_text
+from graphs.language.spec import Graph
 from graphs.records import Cancel, Close, Error, Result, State, Submit
-from graphs.runtime import Runtime
-from graphs.spec import Graph
+from graphs.running.runtime import Runtime
 
 __all__ = ["GRAPH", "Device", "Link", "Play", "error", "result", "with_device"]
 

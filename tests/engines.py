@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from graphs.agents import standard
-from graphs.engine import Engine
-from graphs.events import Begin, Command, Completed, Ended, Event, Failed, Opened, Over, Settled, Start, Stop
-from graphs.plan import Compiler
+from graphs.engine.engine import Engine
+from graphs.engine.events import Begin, Command, Completed, Ended, Event, Failed, Opened, Over, Settled, Start, Stop
+from graphs.engine.plan import Compiler
+from graphs.language.spec import Graph
 from graphs.records import State
 from graphs.registry import agent
-from graphs.spec import Graph
 from graphs.values import Value
 
 __all__ = ["Driven"]

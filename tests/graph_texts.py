@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphs.check import check
 from graphs.errors import Problem
-from graphs.load import load_text
+from graphs.language.check import check
+from graphs.language.load import load_text
 
 AGENTS = ("copyAgent", "nestedAgent", "mapAgent", "llmAgent")
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from graphs.agents import standard
-from graphs.plan import Compiler
+from graphs.engine.plan import Compiler
+from graphs.language.spec import Graph
 from graphs.registry import Agent, agent
-from graphs.runtime import Runtime
-from graphs.spec import Graph
+from graphs.running.runtime import Runtime
 from graphs.values import Value
 
 __all__ = ["Watch", "run", "runtime"]

@@ -12,14 +12,14 @@ import pytest
 from cloud.child import ChildRun
 from cloud.worker import RefusedCut, Worker
 from graphs.agents import standard
-from graphs.cut import CutGraph, cut
 from graphs.errors import LinkCondition
 from graphs.journal import Journal
-from graphs.load import load_text
+from graphs.language.cut import CutGraph, cut
+from graphs.language.load import load_text
+from graphs.language.spec import Graph
 from graphs.models.scripted import ScriptedModel, ScriptedModels
 from graphs.records import Cancel, Close, End, EndStatus, Error, Event, Input, Result, State, Submit
 from graphs.registry import Agent
-from graphs.spec import Graph
 from graphs.values import MISSING
 
 RUN = bytes(range(16))
@@ -371,7 +371,7 @@ def test_a_node_without_effects_does_not_wait_for_the_device(tmp_path: Path) -> 
 
 
 def test_keys_hang_on_the_root_run(tmp_path: Path) -> None:
-    from graphs.attempt import execution_key
+    from graphs.running.attempt import execution_key
 
     graph = shipped("nodes:\n  a: {agent: countAgent, isResult: true, inputs: {t: 1}}\n", "a")
 

@@ -14,9 +14,9 @@ from cloud.share import Share
 from cloud.worker import RefusedCut, Worker
 from graphs.errors import ModelMissing
 from graphs.journal import Journal
+from graphs.language.spec import Graph
 from graphs.loadagents import known_agents
 from graphs.models.scripted import ScriptedModel, ScriptedModels
-from graphs.spec import Graph
 
 
 @pytest.fixture

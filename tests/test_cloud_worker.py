@@ -8,12 +8,12 @@ import pytest
 
 from cloud.worker import RefusedCut, Worker
 from graphs.agents import standard
-from graphs.cut import cut
 from graphs.journal import Journal
-from graphs.load import load_text
+from graphs.language.cut import cut
+from graphs.language.load import load_text
+from graphs.language.spec import Graph
 from graphs.models.scripted import ScriptedModel, ScriptedModels
 from graphs.registry import Agent
-from graphs.spec import Graph
 from graphs.values import canonical, digest
 
 GRAPH = """\

@@ -23,11 +23,11 @@ from cloud.config import load_worker_config
 from conftest import CommandLine, Outcome
 from graphferry.cli import COMMANDS
 from graphs.agents import standard
-from graphs.check import CODES
-from graphs.fields import FIELDS
-from graphs.load import load_text
+from graphs.language.check import CODES
+from graphs.language.fields import FIELDS
+from graphs.language.load import load_text
+from graphs.language.spec import Graph
 from graphs.loadagents import known_agents
-from graphs.spec import Graph
 from graphs.values import Value
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,7 +9,7 @@ import pytest
 
 from conftest import CommandLine
 from draft7 import problems
-from graphs.load import load_file
+from graphs.language.load import load_file
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from conftest import CommandLine
 from graphs.agents import standard
-from graphs.schema import json_schema
+from graphs.language.schema import json_schema
 
 
 def test_it_prints_the_schema_with_all_agents(cli: CommandLine) -> None:

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from delegated import GRAPH, Device, error, result, with_device
+from graphs.engine.events import Outcome
 from graphs.errors import LinkCondition, NodeTimeout
-from graphs.events import Outcome
 from graphs.journal import Journal
 from graphs.records import Cancel, Close, End, EndStatus, Event, Frame, Input, Start, State, Submit
 from graphs.values import decode

@@ -6,12 +6,12 @@ from typing import Any
 
 from edge.fragments import Fragments
 from graphs.agents import standard
-from graphs.engine import Engine
-from graphs.events import Begin, Opened, Outcome
-from graphs.load import load_text
-from graphs.plan import Compiler
+from graphs.engine.engine import Engine
+from graphs.engine.events import Begin, Opened, Outcome
+from graphs.engine.plan import Compiler
+from graphs.language.load import load_text
+from graphs.language.spec import Graph
 from graphs.records import State
-from graphs.spec import Graph
 
 ROWS = """\
 version: 0.5

@@ -9,13 +9,13 @@ import pytest
 
 from delegated import Device, result, with_device
 from edge.needs import read_here
+from graphs.engine.plan import Compiler
 from graphs.errors import LinkCondition
-from graphs.load import load
+from graphs.language.load import load
+from graphs.language.spec import Graph
 from graphs.loadagents import known_agents
 from graphs.paths import escape
-from graphs.plan import Compiler
 from graphs.records import Close, Input, State, Submit
-from graphs.spec import Graph
 from protocol.payload import blobref
 
 AGENTS = known_agents(())

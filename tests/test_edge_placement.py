@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from edge.placement import Facts, NoPlace, Place, place_nodes
-from graphs.labels import labels_by_node
-from graphs.load import load_text
+from graphs.language.labels import labels_by_node
+from graphs.language.load import load_text
+from graphs.language.spec import Graph
 from graphs.registry import Agent, Registry
-from graphs.spec import Graph
 
 AGENTS = Registry(
     [

@@ -10,9 +10,9 @@ from typing import Any, cast
 import pytest
 
 from edge.refill import Source
+from graphs.engine.outcomes import Known, known_outcomes
 from graphs.errors import LinkCondition
 from graphs.journal import Journal
-from graphs.outcomes import Known, known_outcomes
 from graphs.records import Result, State
 from graphs.values import canonical, digest
 from protocol.payload import Reference, blobref

@@ -16,10 +16,10 @@ from edge.runner import Device, RunOptions, resume_run, run_graph
 from gates import AGENTS
 from graphs.environment import Environment
 from graphs.errors import UsageError
-from graphs.load import load_text
+from graphs.language.load import load_text
+from graphs.language.spec import Graph
 from graphs.records import End, Event, Input, Result, State, Submit
 from graphs.registry import Agent
-from graphs.spec import Graph
 from logbook import entries, made, of, runs
 
 GRAPH = """\

@@ -12,13 +12,13 @@ import pytest
 from edge.worker import WorkerLink, connect_worker
 from ferry import FakeServer
 from graphs.agents import standard
-from graphs.cut import cut
 from graphs.errors import LinkCondition, UsageError, WorkerUnreachable
 from graphs.journal import Journal
 from graphs.journal.ids import new_run_id
-from graphs.load import load_text
+from graphs.language.cut import cut
+from graphs.language.load import load_text
+from graphs.language.spec import Graph
 from graphs.records import Close, Input, Result, State, Submit
-from graphs.spec import Graph
 from workers import ServedWorker, worker
 
 GRAPH = """\

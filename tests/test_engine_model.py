@@ -10,9 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings, strategies as st
 
 from graphs.agents import standard
-from graphs.engine import Engine
-from graphs.errors import LinkCondition, NodeError, NodeTimeout
-from graphs.events import (
+from graphs.engine.engine import Engine
+from graphs.engine.events import (
     Abort,
     Arm,
     Begin,
@@ -29,10 +28,11 @@ from graphs.events import (
     Suspend,
     Told,
 )
-from graphs.plan import Compiler, PlanNode
+from graphs.engine.plan import Compiler, PlanNode
+from graphs.errors import LinkCondition, NodeError, NodeTimeout
+from graphs.language.spec import Graph
 from graphs.records import State
 from graphs.registry import Registry, agent
-from graphs.spec import Graph
 from graphs.values import MISSING, Value, canonical
 from reference.graphs import BYPASS, MAX_TURNS, Case, answer, cases
 from reference.interpreter import Reference

@@ -9,8 +9,8 @@ from hypothesis import given, strategies as st
 
 import graphferry as gf
 from graphferry.builder import GraphAttributes, NodeAttributes, _word
-from graphs.fields import COMPUTED, GRAPH
-from graphs.load import load_text
+from graphs.language.fields import COMPUTED, GRAPH
+from graphs.language.load import load_text
 from graphs.values import canonical
 
 

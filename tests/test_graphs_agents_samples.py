@@ -11,8 +11,8 @@ import pytest
 
 from agent_context import context, run, scripted
 from graphs.agents import standard
-from graphs.filters import misfit
 from graphs.registry import Agent, Sample
+from graphs.running.filters import misfit
 from graphs.values import MISSING, Value, canonical, clean
 
 AGENTS = sorted({each.name: each for each in standard().values()}.values(), key=lambda each: each.name)

@@ -11,8 +11,8 @@ import pytest
 from graphs.errors import LinkCondition, NodeError
 from graphs.models.interface import GenerationRequest
 from graphs.models.scripted import ScriptedModel, ScriptedModels
-from graphs.ports import Services
 from graphs.registry import Agent, agent
+from graphs.running.ports import Services
 from runs import run
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "number"}, "b": {"type": "number"}}, "required": ["a", "b"]}

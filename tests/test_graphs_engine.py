@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from engines import Driven
-from graphs.errors import LinkCondition, NodeError, NodeTimeout, UsageError
-from graphs.events import (
+from graphs.engine.events import (
     Abort,
     Begin,
     Completed,
@@ -22,6 +21,7 @@ from graphs.events import (
     Stop,
     Suspend,
 )
+from graphs.errors import LinkCondition, NodeError, NodeTimeout, UsageError
 from graphs.records import State
 from graphs.values import MISSING
 

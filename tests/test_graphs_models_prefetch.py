@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from graphs.language.spec import Graph
 from graphs.models.prefetch import Prefetcher, coming_models
-from graphs.spec import Graph
 from runs import run
 
 

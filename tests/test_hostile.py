@@ -14,8 +14,8 @@ import pytest
 from graphs.agents import standard
 from graphs.bounds import TRUSTED
 from graphs.errors import GraphInvalid
-from graphs.load import load_text
-from graphs.spec import Graph
+from graphs.language.load import load_text
+from graphs.language.spec import Graph
 from hostile import AT_A_WORKER, GRAPHS, TEXTS, Hostile
 
 HERE = Path(__file__).parent

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from benchmarks.fresh.usage import tell
-from graphs.plan import Compiler
+from graphs.engine.plan import Compiler
+from graphs.language.spec import Graph
 from graphs.registry import AgentContext, Registry, agent
-from graphs.runtime import Runtime
-from graphs.spec import Graph
+from graphs.running.runtime import Runtime
 from graphs.values import Value
 
 DOCUMENT = {

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import GraphInvalid, Problem
-from graphs.graph_files import load_graph, text_of
+from graphs.language.graph_files import load_graph, text_of
+from graphs.language.spec import Graph
 from graphs.loadagents import known_agents
-from graphs.spec import Graph
 
 __all__ = ["add_arguments", "main"]
 
@@ -27,7 +27,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def main(args: Namespace, env: Environment) -> int:
-    from graphs.problems import as_data, render
+    from graphs.language.problems import as_data, render
 
     agents = set(known_agents(args.agents, folder=env.cwd))
     found: list[Problem] = []

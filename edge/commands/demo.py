@@ -24,9 +24,9 @@ from edge.progress import MODES, open_progress
 from edge.runner import run_graph
 from graphs.environment import Environment
 from graphs.errors import GraphferryError, UsageError
-from graphs.load import load_text
+from graphs.language.load import load_text
+from graphs.language.spec import Graph
 from graphs.models.store import DEFAULT_MODEL, ModelStore
-from graphs.spec import Graph
 
 __all__ = ["add_arguments", "main"]
 

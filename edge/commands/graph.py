@@ -9,12 +9,12 @@ from pathlib import Path
 from edge.config import load_config
 from edge.device import open_device
 from edge.placement import Facts, NoPlace, place_nodes
-from graphs.check import check
-from graphs.draw import FORMATS, SUFFIXES, Format, Whereabouts, draw
+from graphs.drawing.draw import FORMATS, SUFFIXES, Format, Whereabouts, draw
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import GraphInvalid, UsageError
-from graphs.graph_files import load_graph
-from graphs.spec import Graph
+from graphs.language.check import check
+from graphs.language.graph_files import load_graph
+from graphs.language.spec import Graph
 from graphs.values import decode
 
 __all__ = ["add_arguments", "main"]

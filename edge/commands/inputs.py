@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from graphs.environment import Environment
 from graphs.errors import GraphInvalid, UsageError
-from graphs.load import load_file
+from graphs.language.load import load_file
 from graphs.values import Value
 
 __all__ = ["add_input_options", "given_inputs", "require_inputs"]

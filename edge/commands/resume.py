@@ -14,9 +14,9 @@ from graphs.environment import Environment
 from graphs.errors import JournalError, UsageError
 from graphs.journal import Journal
 from graphs.journal.ids import run_id_text
-from graphs.load import load_text
+from graphs.language.load import load_text
+from graphs.language.spec import Graph
 from graphs.records import State, Submit
-from graphs.spec import Graph
 from graphs.values import decode
 
 __all__ = ["add_arguments", "main"]

@@ -16,9 +16,9 @@ from edge.progress import open_progress
 from edge.runner import run_graph
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import GraphInvalid
-from graphs.graph_files import load_graph
 from graphs.journal.schema import Synchronous
-from graphs.spec import Graph
+from graphs.language.graph_files import load_graph
+from graphs.language.spec import Graph
 
 __all__ = ["add_arguments", "add_more_arguments", "main"]
 
@@ -46,7 +46,7 @@ def main(args: Namespace, env: Environment) -> int:
     except GraphInvalid as error:
         if not args.json:
             raise
-        from graphs.problems import as_data
+        from graphs.language.problems import as_data
 
         invalid = {"status": "invalid", "problems": as_data(error.problems)}
         env.stdout.write(json.dumps(invalid, ensure_ascii=False) + "\n")

@@ -16,7 +16,7 @@ from graphs.environment import Environment, ExitStatus
 from graphs.errors import UsageError
 from graphs.journal import Journal
 from graphs.journal.ids import run_id_text
-from graphs.jstext import json_text
+from graphs.language.jstext import json_text
 from graphs.records import End, Error, Event, Record, Result, State, Submit
 from graphs.values import clean
 from protocol.payload import reference

@@ -7,8 +7,8 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from graphs.environment import Environment, ExitStatus
+from graphs.language.schema import json_schema
 from graphs.loadagents import known_agents
-from graphs.schema import json_schema
 
 __all__ = ["add_arguments", "main", "schema_text"]
 

@@ -103,9 +103,9 @@ def _codec(vector: Mapping[str, Any]) -> str | None:
 
 def _graph(vector: Mapping[str, Any]) -> str | None:
     from graphs.agents import standard
-    from graphs.cut import cut
-    from graphs.load import load_text
-    from graphs.spec import Graph
+    from graphs.language.cut import cut
+    from graphs.language.load import load_text
+    from graphs.language.spec import Graph
     from graphs.values import canonical, graph_hash
     from protocol.tagged import untag
 

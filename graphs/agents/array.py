@@ -8,7 +8,7 @@ from typing import Final
 
 from graphs.agents.common import given, refuse, require_array, require_inputs
 from graphs.budget import ITEM, Room, spend
-from graphs.jstext import join, text, to_number, truthy
+from graphs.language.jstext import join, text, to_number, truthy
 from graphs.registry import Agent, AgentContext, AgentFunction, Sample, agent
 from graphs.values import MISSING, Value
 

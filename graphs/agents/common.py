@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from graphs.budget import ITEM, Room, spend
 from graphs.errors import NodeError
-from graphs.jstext import to_number, truthy
+from graphs.language.jstext import to_number, truthy
 from graphs.registry import AgentContext
 from graphs.values import MISSING, Value
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from graphs.agents.common import duration, given, merge_all, refuse, require_array, require_inputs, whole_count
 from graphs.errors import NodeError
-from graphs.jstext import entries, text, truthy
+from graphs.language.jstext import entries, text, truthy
 from graphs.registry import AgentContext, Sample, agent
 from graphs.values import MISSING, Value
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from graphs.agents.common import given, merge_all, refuse, require_array, require_inputs
 from graphs.budget import ITEM, spend
-from graphs.jstext import entries, identical, js_add, text, truthy
+from graphs.language.jstext import entries, identical, js_add, text, truthy
 from graphs.registry import Agent, AgentContext, AgentFunction, Sample, agent
 from graphs.values import MISSING, Value
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from graphs.agents.chunks import passages
 from graphs.agents.common import given, option, refuse, service
-from graphs.chunks import passages
-from graphs.jstext import is_number, text, truthy
+from graphs.language.jstext import is_number, text, truthy
 from graphs.models.interface import Embeddings
 from graphs.registry import AgentContext, Sample, agent
 from graphs.values import MISSING, Value

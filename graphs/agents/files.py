@@ -17,7 +17,7 @@ from typing import Any, Final
 from graphs.agents.common import given, option, refuse, service
 from graphs.budget import spend
 from graphs.errors import NodeError
-from graphs.jstext import text, truthy
+from graphs.language.jstext import text, truthy
 from graphs.registry import AgentContext, Sample, agent
 from graphs.values import MISSING, Value
 

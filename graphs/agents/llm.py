@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from graphs.agents.common import given, option, refuse, require_array, service
 from graphs.errors import NodeError
-from graphs.jstext import is_number, parse_json, text, to_number, truthy
+from graphs.language.jstext import is_number, parse_json, text, to_number, truthy
 from graphs.models.interface import Generation, GenerationRequest, OnToken
 from graphs.registry import AgentContext, Sample, agent
 from graphs.values import MISSING, Value

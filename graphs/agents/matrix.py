@@ -8,7 +8,7 @@ from typing import Final
 
 from graphs.agents.common import given, refuse
 from graphs.budget import ITEM, Room
-from graphs.jstext import Number, identical, text, tidy, to_number, truthy
+from graphs.language.jstext import Number, identical, text, tidy, to_number, truthy
 from graphs.registry import Agent, AgentContext, AgentFunction, Sample, agent
 from graphs.values import MISSING, Value
 

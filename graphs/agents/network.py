@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from graphs.agents.common import given, option, refuse, service
 from graphs.errors import LinkCondition, NodeError
-from graphs.jstext import json_text, parse_json, text, truthy
+from graphs.language.jstext import json_text, parse_json, text, truthy
 from graphs.registry import AgentContext, Sample, agent
 from graphs.values import MISSING, Value
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from graphs.agents.common import given, refuse, service
-from graphs.jstext import text, truthy
+from graphs.language.jstext import text, truthy
 from graphs.registry import AgentContext, Sample, agent
 from graphs.values import Value
 

@@ -10,8 +10,8 @@ from typing import Final
 
 from graphs.agents.common import given, refuse
 from graphs.budget import ITEM, Room, spend
-from graphs.functions import code_block
-from graphs.jstext import WHITE_SPACE, is_number, json_text, parse_json, text, truthy
+from graphs.language.functions import code_block
+from graphs.language.jstext import WHITE_SPACE, is_number, json_text, parse_json, text, truthy
 from graphs.registry import Agent, AgentContext, AgentFunction, Sample, agent
 from graphs.values import MISSING, Value, is_true
 

@@ -10,9 +10,9 @@ from typing import Final
 
 from graphs.agents.common import given, option, refuse
 from graphs.errors import GraphferryError, LinkCondition, ModelCrashed, NodeError
-from graphs.filters import misfit
-from graphs.jstext import is_number, json_text, text, truthy
+from graphs.language.jstext import is_number, json_text, text, truthy
 from graphs.registry import AgentContext, Sample, agent
+from graphs.running.filters import misfit
 from graphs.values import MISSING, Value
 
 __all__ = ["AGENTS"]

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from graphs.agents.common import given, refuse
 from graphs.errors import NodeError
-from graphs.jstext import text, truthy
+from graphs.language.jstext import text, truthy
 from graphs.registry import AgentContext, Sample, agent
 from graphs.values import MISSING, Value
 

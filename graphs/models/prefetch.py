@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from graphs.language.spec import Graph, reads
 from graphs.models.interface import Models
 from graphs.models.together import prefetch
 from graphs.paths import root_node
-from graphs.spec import Graph, reads
 
 __all__ = ["Prefetcher", "coming_models"]
 

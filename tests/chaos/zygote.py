@@ -35,7 +35,7 @@ _PRELOADED: Final = (
         "graphferry.layers",
         "graphs.agents",
         "graphs.journal",
-        "graphs.load",
+        "graphs.language.load",
     ),
     *("websockets.asyncio.client", "websockets.asyncio.server"),
 )

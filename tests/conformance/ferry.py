@@ -15,16 +15,16 @@ from cloud.worker import Worker
 from edge.delegate import Delegate
 from edge.fragments import Fragments
 from edge.worker import connect_worker
-from graphs.events import Event, Start
+from graphs.engine.events import Event, Start
+from graphs.engine.orders import orders
+from graphs.engine.plan import Compiler
 from graphs.journal import Journal, new_run_id
+from graphs.language.spec import Graph
 from graphs.models.scripted import ScriptedModels
-from graphs.orders import orders
 from graphs.paths import escape
-from graphs.plan import Compiler
-from graphs.ports import Services
 from graphs.registry import Registry
-from graphs.runtime import Runtime
-from graphs.spec import Graph
+from graphs.running.ports import Services
+from graphs.running.runtime import Runtime
 
 __all__ = ["Everywhere", "run_ferried"]
 

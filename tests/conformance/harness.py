@@ -11,13 +11,13 @@ from typing import Any
 import yaml
 
 from graphs.agents import standard
+from graphs.engine.plan import Compiler
 from graphs.errors import GraphInvalid, NodeTimeout, UsageError
+from graphs.language.spec import Graph
 from graphs.paths import split_path
-from graphs.plan import Compiler
-from graphs.ports import Services
 from graphs.records import State
-from graphs.runtime import Runtime
-from graphs.spec import Graph
+from graphs.running.ports import Services
+from graphs.running.runtime import Runtime
 from graphs.values import clean
 from tests.conformance.agents import AGENTS, GAUGES
 from tests.conformance.compare import problems

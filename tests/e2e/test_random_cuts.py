@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings, strategies as st
 
 from graphs.agents import standard
-from graphs.plan import Compiler
+from graphs.engine.plan import Compiler
+from graphs.language.spec import Graph
 from graphs.records import State
 from graphs.registry import Registry, agent
-from graphs.runtime import Runtime
-from graphs.spec import Graph
+from graphs.running.runtime import Runtime
 from graphs.values import clean
 from reference.graphs import BYPASS, MAX_TURNS, Case, answer, cases
 from tests.conformance.ferry import run_ferried

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from graphs.draw import draw
-from graphs.load import load_text
-from graphs.spec import Graph
+from graphs.drawing.draw import draw
+from graphs.language.load import load_text
+from graphs.language.spec import Graph
 from tests.conformance.harness import load_case
 
 ROOT = Path(__file__).parents[2]

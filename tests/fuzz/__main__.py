@@ -22,9 +22,9 @@ from graphferry.testing import ScriptedModel, worker_in_process
 from graphs.agents import standard
 from graphs.bounds import UNTRUSTED, with_limits
 from graphs.errors import GraphferryError, GraphInvalid, UsageError
-from graphs.load import load_data, load_text
-from graphs.spec import Graph
-from graphs.write import to_yaml
+from graphs.language.load import load_data, load_text
+from graphs.language.spec import Graph
+from graphs.language.write import to_yaml
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from graphs.functions import compile_property
-from graphs.jstext import text
+from graphs.language.functions import compile_property
+from graphs.language.jstext import text
 from graphs.values import MISSING, Value
 
 __all__ = ["awaited", "holds", "laid_over", "path_into", "resolve", "shaped", "without_nothing"]

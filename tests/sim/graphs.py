@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from graphs.agents import standard
-from graphs.load import load_text
+from graphs.language.load import load_text
 from graphs.registry import Registry, agent
 from graphs.values import Value, clean
 from reference.graphs import Drawing, answer

@@ -9,9 +9,9 @@ from unittest.mock import patch
 
 from cloud.child import ChildRun, _ChildRecorder
 from cloud.revival import reported
+from graphs.engine.outcomes import Known, known_outcomes
 from graphs.journal import Journal
-from graphs.outcomes import Known, known_outcomes
-from graphs.recorder import LogRecorder
+from graphs.running.recorder import LogRecorder
 from protocol.journal_store import JournalStore
 
 __all__ = ["MUTANTS"]

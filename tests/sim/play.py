@@ -20,12 +20,12 @@ from cloud.worker import Worker
 from edge.cancel import cancel_run
 from edge.runner import Device, RunOptions, resume_run, run_graph
 from edge.worker import connect_worker
+from graphs.engine.plan import Compiler
 from graphs.errors import JournalError, UsageError
 from graphs.journal import Journal
+from graphs.language.spec import Graph
 from graphs.models.scripted import ScriptedModels
-from graphs.plan import Compiler
-from graphs.runtime import Runtime
-from graphs.spec import Graph
+from graphs.running.runtime import Runtime
 from graphs.values import clean
 from sim import checks
 from sim.faults import CLOUD, Fault, Faults, draw_faults

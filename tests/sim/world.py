@@ -21,7 +21,7 @@ from unittest.mock import patch
 
 from graphs.journal import Journal, ids
 from graphs.journal.bodies import BodyFiles
-from graphs.runtime import Runtime
+from graphs.running.runtime import Runtime
 from sim.disk import Disk, SimWriter
 from sim.loop import SimLoop, new_loop
 from sim.net import Network

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphs.agents import standard
-from graphs.cut import cut
-from graphs.load import load_text
-from graphs.spec import Graph
+from graphs.language.cut import cut
+from graphs.language.load import load_text
+from graphs.language.spec import Graph
 from graphs.values import canonical, graph_hash
 from protocol.tagged import tag
 

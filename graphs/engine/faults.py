@@ -1,0 +1,110 @@
+"""What becomes of an attempt that did not give a value: retried, failed, begun again, or suspended. Part of the engine, and as pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from graphs.engine import turns
+from graphs.engine.events import Erred, Failed, Interrupted, Start, Stop, Suspend
+from graphs.engine.frames import Frame
+from graphs.engine.plan_node import PlanNode
+from graphs.errors import LimitReached, NodeError, NodeTimeout
+from graphs.states import State
+
+if TYPE_CHECKING:
+    from graphs.engine.engine import Engine
+
+__all__ = ["MAX_EXECUTIONS", "broke", "fail", "failed", "interrupted", "suspend"]
+
+MAX_EXECUTIONS: Final = 3
+"""How often a path is begun again when its model's process dies, before the node fails."""
+
+_FAILED, _TIMED_OUT, _SUSPENDED = State.FAILED.value, State.TIMED_OUT.value, State.SUSPENDED.value
+
+
+def failed(engine: Engine, event: Failed) -> None:
+    """The agent raised, or the time ran out."""
+    start = event.start
+    if start.frame.starts.get(start.node.index) is start:
+        if isinstance(event.error, NodeTimeout):
+            engine.commands.append(Stop(start))
+        fail(engine, start, event.error, timed_out=isinstance(event.error, NodeTimeout))
+
+
+def interrupted(engine: Engine, event: Interrupted) -> None:
+    """Nothing the node did: the same attempt is begun again, a few times."""
+    start = event.start
+    frame, node = start.frame, start.node
+    if frame.starts.get(node.index) is not start:
+        return
+    executions = start.at - (start.retry - engine.retried_before(start.path)) - engine.begun_before(start.path)
+    if executions >= MAX_EXECUTIONS:
+        message = f"{event.error} (begun {executions} times; not tried again)"
+        fail(engine, start, NodeError(message, retryable=False), last=True)
+        return
+    if engine.report:
+        engine.commands.append(Erred(start, event.error, False))
+    # The same attempt, so with the same inputs: an anyInput node may see more by now.
+    again = engine.start_class(frame, node, start.agent, start.inputs, start.params, start.retry, start.at + 1, engine.now)
+    frame.starts[node.index] = again
+    engine.commands.append(again)
+
+
+def suspend(engine: Engine, event: Suspend) -> None:
+    """The node waits; what is independent of it goes on."""
+    start = event.start
+    frame, node = start.frame, start.node
+    if frame.starts.get(node.index) is not start:
+        return
+    del frame.starts[node.index]
+    frame.states[node.index] = _SUSPENDED
+    frame.held += 1
+    engine.suspended[start.path] = event.error
+    engine.settled(frame, node, _SUSPENDED, event.error, start, False)
+    engine.leave(frame, node)
+
+
+def fail(engine: Engine, start: Start, error: BaseException, *, last: bool = False, timed_out: bool = False) -> None:
+    """An attempt failed: again at once in the same place while retries are left, else the node has failed (graph-spec §6.5).
+
+    `timed_out` says that its own time ran out, not that of a node inside it.
+    """
+    frame, node = start.frame, start.node
+    if frame.starts.get(node.index) is not start:
+        return
+    if start.nesting is not None:
+        turns.abandon(engine, start)
+    final = last or start.retry >= node.retry or isinstance(error, LimitReached)
+    if not final and (over := _over(engine, start)) is not None:
+        final, error = True, over
+    if engine.report:
+        engine.commands.append(Erred(start, error, final))
+    if not final:
+        if node.place is not None:
+            engine.elsewhere.give_up(start)
+        engine.attempt(frame, node, start.retry + 1, start.at + 1)
+        return
+    del frame.starts[node.index]
+    state = _TIMED_OUT if timed_out else _FAILED
+    frame.states[node.index] = state
+    frame.note_error(node.index, error)
+    engine.settled(frame, node, state, error, start, False)
+    engine.leave(frame, node)
+
+
+def _over(engine: Engine, start: Start) -> LimitReached | None:
+    """Why there may be no further attempt."""
+    try:
+        engine.compiler.budget_of(start.frame).retry(start.retry, f"node {start.node.id!r} failed and would be tried once more")
+    except LimitReached as error:
+        return error
+    return None
+
+
+def broke(engine: Engine, frame: Frame, node: PlanNode, error: BaseException) -> None:
+    """A node's condition could not be resolved: the node has failed before it was queued (D2)."""
+    frame.states[node.index] = _FAILED
+    frame.note_error(node.index, error)
+    engine.settled(frame, node, _FAILED, error, None, False)
+    frame.active -= 1
+    frame.check_end()

@@ -1,0 +1,68 @@
+"""What a run's records say is known: the table the engine resumes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from graphs.engine.events import Outcome
+from graphs.errors import LimitReached, NodeError, NodeTimeout
+from graphs.records import Error, Event, Record, Result, State
+from graphs.values import MISSING
+
+__all__ = ["Known", "known_outcomes", "told_failure"]
+
+
+@dataclass(slots=True)
+class Known:
+    """Outcomes by path; how often each path was begun, and how many of its attempts failed while others were left; the paths of nodes with
+    effects, and of those among them that were in flight and may or may not have happened.
+    """
+
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    made: dict[str, Result] = field(default_factory=dict)
+    begun: dict[str, int] = field(default_factory=dict)
+    retried: dict[str, int] = field(default_factory=dict)
+    once: set[str] = field(default_factory=set)
+    indeterminate: set[str] = field(default_factory=set)
+
+
+def known_outcomes(records: Iterable[Record]) -> Known:
+    """Reads the logs of a run in any order between logs: the first result of a path counts, later ones are alternatives."""
+    known = Known()
+    once: dict[str, int] = {}
+    ended: dict[str, int] = {}
+    for record in records:
+        if isinstance(record, Result):
+            if record.path not in known.outcomes and not record.by.get("alt"):
+                known.outcomes[record.path] = Outcome(State.COMPLETED, record.value)
+                known.made[record.path] = record
+            ended[record.path] = max(ended.get(record.path, 0), record.at)
+        elif isinstance(record, Event) and record.path is not None and record.state == State.EXECUTING:
+            known.begun[record.path] = max(known.begun.get(record.path, 0), record.at)
+            if (record.info or {}).get("effect") == "once":
+                once[record.path] = max(once.get(record.path, 0), record.at)
+        elif isinstance(record, Event) and record.path is not None and record.state == State.SKIPPED:
+            known.outcomes.setdefault(record.path, Outcome(State.SKIPPED))
+        elif isinstance(record, Error) and record.path is not None:
+            known.begun[record.path] = max(known.begun.get(record.path, 0), record.at)
+            if record.final:  # whoever goes on all the same does so with all attempts
+                known.retried.pop(record.path, None)
+            elif record.code != "MODEL_CRASHED":  # that was no failure of the node
+                known.retried[record.path] = max(known.retried.get(record.path, 0), record.retry + 1)
+            if record.code != "NODE_INDETERMINATE":  # that nobody knows how it ended is no end
+                ended[record.path] = max(ended.get(record.path, 0), record.at)
+    known.once = set(once)
+    # A result or an error ends the execution it names; another log may tell of a later one.
+    known.indeterminate = {path for path, at in once.items() if path not in known.outcomes and at > ended.get(path, 0)}
+    return known
+
+
+def told_failure(record: Error) -> Outcome:
+    """What became of a node of whose final failure a record tells."""
+    text = record.text if isinstance(record.text, str) else record.code
+    if record.code == NodeTimeout.code:
+        return Outcome(State.TIMED_OUT, MISSING, NodeTimeout(text))
+    if record.code == LimitReached.code:
+        return Outcome(State.FAILED, MISSING, LimitReached.told(text, record.detail))
+    return Outcome(State.FAILED, MISSING, NodeError(text, retryable=record.retryable))

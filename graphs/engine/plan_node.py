@@ -1,0 +1,129 @@
+"""A computed node, compiled: everything about it that running it needs, so that nothing is looked up by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from graphs.language.refs import Getter, compile_output, compile_path, compile_source, compile_value, is_source
+from graphs.paths import escape
+from graphs.registry import Agent
+from graphs.values import MISSING, Value, is_true
+
+if TYPE_CHECKING:
+    from graphs.engine.plan import Plan
+
+__all__ = ["PlanNode", "always"]
+
+_NONE: Final[Mapping[str, Value]] = {}
+
+_COMMON: Final = frozenset({"agent", "inputs", "params", "isResult", "model"})
+"""What most nodes have; what is beyond is looked at only where it is."""
+
+
+class PlanNode:
+    """One node, compiled.
+
+    `place` is where it runs, None is here; with `on_order` it starts there when the queue of this side says so. A `simple`
+    node starts with nothing to decide but its inputs; a `plain` one's value is stored as it is. Attributes that most nodes do
+    not have stand here with their defaults, and in a node only where it differs.
+    """
+
+    __slots__ = (
+        "__dict__",
+        "agent",
+        "agent_source",
+        "escaped",
+        "id",
+        "index",
+        "inputs",
+        "is_result",
+        "literal_inputs",
+        "model",
+        "nests",
+        "overlays",
+        "params",
+        "plain",
+        "simple",
+        "spec",
+        "timeout",
+    )
+
+    any_input = False
+    condition: Callable[[list[Any]], bool] | None = None
+    default: Value = MISSING
+    exists: Callable[[Value], Value] | None = None
+    filter_params: Mapping[str, Value] = _NONE
+    graph: Value = None
+    graph_source: Getter | None = None
+    label: str | None = None
+    on_order = False
+    output: Callable[[Value], Value] | None = None
+    pass_through: Getter | None = None
+    place: str | None = None
+    plans: dict[Any, Plan] | None = None
+    priority: float = 0
+    retry = 0
+
+    def __init__(
+        self, index: int, name: str, spec: Mapping[str, Value], numbers: Mapping[str, int], agents: Mapping[str, Agent]
+    ) -> None:
+        self.index = index
+        self.id = name
+        self.spec = spec
+        self.escaped = escape(name)
+        self.is_result: bool = spec.get("isResult") is True
+        self.model: str | None = spec.get("model")
+        agent = spec["agent"]
+        self.agent_source: Getter | None = compile_source(agent, numbers) if is_source(agent) else None
+        self.agent: Agent | None = None if self.agent_source is not None else agents.get(agent)
+        self.nests = self.agent.nests if self.agent is not None else None
+        inputs = spec.get("inputs") or _NONE
+        self.literal_inputs: Mapping[str, Value] = inputs
+        self.inputs: Getter | None = compile_value(inputs, numbers)
+        self.params: Mapping[str, Value] = spec.get("params") or _NONE
+        self.overlays = "params" in inputs
+        self.timeout: float = 0
+        self.plain = True
+        self.simple = self.agent is not None and self.nests is None and not self.overlays
+        if not spec.keys() <= _COMMON:
+            self._read_more(spec, numbers)
+
+    def _read_more(self, spec: Mapping[str, Value], numbers: Mapping[str, int]) -> None:
+        self.condition = _condition(spec, numbers)
+        self.default = spec.get("defaultValue") or MISSING  # falsy defaults count as none (D9)
+        self.any_input = spec.get("anyInput") is True
+        self.retry = int(spec.get("retry") or 0)
+        self.timeout = spec.get("timeout") or 0
+        self.priority = spec.get("priority") or 0
+        self.label = spec.get("label")
+        self.filter_params = spec.get("filterParams") or _NONE
+        until = spec.get("repeatUntil") or _NONE
+        if "exists" in until:
+            self.exists = compile_path(until["exists"])
+        if output := spec.get("output"):
+            self.output = compile_output(output)
+        if passed := spec.get("passThrough"):
+            self.pass_through = compile_value(passed, numbers) or always(passed)
+        self.graph = spec.get("graph")
+        if is_source(self.graph):
+            self.graph_source = compile_source(self.graph, numbers)
+        self.plain = self.exists is None and self.output is None and self.pass_through is None
+        self.simple = self.simple and self.condition is None and not self.any_input
+
+
+def always(value: Value) -> Getter:
+    """The getter of a literal."""
+    return lambda _results: value
+
+
+def _condition(spec: Mapping[str, Value], numbers: Mapping[str, int]) -> Callable[[list[Any]], bool] | None:
+    when = compile_source(spec["if"], numbers) if spec.get("if") is not None else None
+    unless = compile_source(spec["unless"], numbers) if spec.get("unless") is not None else None
+    if when and unless:
+        return lambda results: is_true(when(results)) and not is_true(unless(results))
+    if when:
+        return lambda results: is_true(when(results))
+    if unless:
+        return lambda results: not is_true(unless(results))
+    return None

@@ -1,0 +1,96 @@
+"""Cutting a graph: the fragment that goes to one place, as a graph of its own.
+
+`cut(graph, nodes)` keeps the fragment's computed nodes, the static nodes they read, and one boundary node for every other node
+they name; nothing else of the graph is in it. It is deterministic: the same graph and nodes give the same hash, so a worker is
+sent a cut once (docs/protocol.md §7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from graphs.language.spec import Graph, is_computed, reads
+from graphs.values import Value, canonical
+
+__all__ = ["CutGraph", "cut"]
+
+INLINE_STATIC: Final = 64 * 1024
+"""Bytes of a static value that still travel inside the cut; a larger one becomes a boundary node and comes as an injected value."""
+
+_BOUNDARY: Final[Mapping[str, Value]] = {"boundary": True}
+
+
+class CutGraph(Graph):
+    """A cut graph. `boundary` are the nodes whose outcomes the holder sends; `whole` says that it has all computed nodes of the
+    graph, and so its loop.
+    """
+
+    def __init__(self, document: Mapping[str, Value], boundary: tuple[str, ...], whole: bool) -> None:
+        super().__init__(document)
+        self.boundary = boundary
+        self.whole = whole
+
+
+def cut(
+    graph: Graph,
+    nodes: Collection[str],
+    *,
+    injected: Mapping[str, Value] | None = None,
+    loop_count: float | None = None,
+    outermost: Graph | None = None,
+) -> CutGraph:
+    """The cut graph of these computed nodes. `injected` are values that static nodes have in this run, `loop_count` counts instead of
+    the graph's own loop. `outermost` is the graph that this one is nested in: its `concurrency` is the one that counts.
+
+    Static nodes that carry a `sensitivity` become boundary nodes: their values never are in a cut's text.
+    """
+    chosen = set(nodes)
+    computed = [name for name, spec in graph.nodes.items() if is_computed(spec)]
+    unknown = chosen.difference(computed)
+    if unknown:
+        raise ValueError(f"not computed nodes of this graph: {', '.join(sorted(unknown))}")
+    whole = len(chosen) == len(computed)
+    named = {each for name in chosen for each in reads(graph.nodes[name])}
+    if whole and "loop" in graph.document:
+        named |= _loop_names(graph)
+    kept: dict[str, Mapping[str, Value]] = {}
+    boundary = []
+    for name, spec in graph.nodes.items():
+        if name in chosen:
+            kept[name] = spec
+        elif name in named:
+            kept[name] = _static_in_cut(name, spec, injected or {}, looping=whole) if not is_computed(spec) else _BOUNDARY
+            if kept[name] is _BOUNDARY:
+                boundary.append(name)
+    left_out = {"nodes", "loop", "inputs", "metadata"} if not whole else {"nodes", "inputs", "metadata"}
+    attributes = {key: value for key, value in graph.document.items() if key not in left_out}
+    if outermost is not None:
+        attributes.pop("concurrency", None)
+        attributes.update((key, value) for key, value in outermost.document.items() if key == "concurrency")
+    if whole and loop_count is not None:
+        attributes["loop"] = {"count": loop_count}
+    return CutGraph({**attributes, "nodes": kept}, tuple(boundary), whole)
+
+
+def _static_in_cut(name: str, spec: Mapping[str, Value], injected: Mapping[str, Value], *, looping: bool) -> Mapping[str, Value]:
+    if spec.get("sensitivity") or ("update" in spec and not looping):
+        return _BOUNDARY
+    value = injected[name] if name in injected else spec.get("value")
+    if name not in injected and "value" not in spec:
+        return spec
+    if len(canonical(value)) > INLINE_STATIC:
+        return _BOUNDARY
+    return {**spec, "value": value} if name in injected else spec
+
+
+def _loop_names(graph: Graph) -> set[str]:
+    """The static nodes a whole loop needs: those with updates, what these read, and what `while` reads."""
+    found: set[str] = set()
+    loop = graph.document.get("loop") or {}
+    found.update(reads({"if": loop.get("while")}))
+    for name, spec in graph.nodes.items():
+        if not is_computed(spec) and "update" in spec:
+            found.add(name)
+            found.update(reads(spec))
+    return found

@@ -1,0 +1,168 @@
+"""An attempt: the engine's Start with what its agent is handed besides the inputs. It is the agent's context
+(graphs.registry.AgentContext).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from graphs.engine.events import Start
+from graphs.errors import NodeError
+from graphs.registry import Agent, Effect
+from graphs.running.threads import in_thread
+from graphs.values import Value
+
+if TYPE_CHECKING:
+    from graphs.running.runtime import Runtime
+
+__all__ = ["Attempt", "execution_key"]
+
+
+def execution_key(run: bytes, path: str) -> bytes:
+    """The idempotency key of a node: the same for every attempt, re-execution and place (docs/protocol.md §2)."""
+    return hashlib.sha256(run + path.encode()).digest()[:16]
+
+
+class Live:
+    """What an attempt needs that has a timeout or says something about itself; most never do."""
+
+    __slots__ = ("by", "filter_params", "timer", "usage")
+
+    def __init__(self) -> None:
+        self.timer: asyncio.TimerHandle | None = None
+        self.by: dict[str, Value] = {}
+        self.usage: dict[str, Value] = {}
+        self.filter_params: dict[str, Value] = {}
+
+
+class Attempt(Start):
+    """One attempt while it is carried out in this process."""
+
+    __slots__ = ()
+
+    @property
+    def runtime(self) -> Runtime:
+        shell: Runtime = self.frame.engine.shell
+        return shell
+
+    @property
+    def alive(self) -> Live:
+        """Its live part, made at first use."""
+        if self.live is None:
+            self.live = Live()
+        live: Live = self.live
+        return live
+
+    # -- what agents see
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """`config.global` overlaid by the entry of the agent's name."""
+        config = self.runtime.config
+        return {**(config.get("global") or {}), **(config.get(self.agent_name) or {})}
+
+    @property
+    def filter_params(self) -> Mapping[str, Value]:
+        """The node's, laid over those of the filters around it."""
+        laid = self.live.filter_params if self.live is not None else None
+        return {**laid, **self.node.filter_params} if laid else self.node.filter_params
+
+    @property
+    def node_id(self) -> str:
+        return self.node.id
+
+    @property
+    def agent_name(self) -> str:
+        """The name the node calls its agent by, an alias perhaps."""
+        written = self.node.spec["agent"]
+        return written if self.node.agent_source is None else (self.agent.name if self.agent else str(written))
+
+    @property
+    def model(self) -> str | None:
+        return self.node.model
+
+    @property
+    def is_result(self) -> bool:
+        return self.node.is_result
+
+    @property
+    def key(self) -> bytes:
+        return execution_key(self.runtime.run_id, self.path)
+
+    @property
+    def run(self) -> str:
+        return self.runtime.run_id.hex()
+
+    @property
+    def priority(self) -> float:
+        return self.node.priority
+
+    @property
+    def services(self) -> Any:
+        return self.runtime.services
+
+    def stream(self, token: Value) -> None:
+        self.runtime.token(self, token)
+
+    def made_by(self, **facts: Value) -> None:
+        self.alive.by.update(facts)
+
+    def used(self, **counts: Value) -> None:
+        usage = self.alive.usage
+        for name, count in counts.items():
+            usage[name] = usage[name] + count if isinstance(usage.get(name), (int, float)) else count
+
+    async def call_agent(self, name: str, inputs: dict[str, Value], params: dict[str, Value]) -> Value:
+        """Call another agent by its name, as part of this attempt: what it streams, costs and is made by counts as this node's.
+
+        Raises NodeError for a name that is not known here, and whatever the agent raises.
+        """
+        agent = self.find_agent(name)
+        if agent is None or agent.nests is not None:
+            raise NodeError(f"{self.agent_name}: there is no agent {name!r} to call here", retryable=False)
+        called = _Called(self, name, inputs, params)
+        if agent.blocking:
+            return await in_thread(agent.run, called)
+        value = agent.run(called)
+        return await value if inspect.isawaitable(value) else value
+
+    def find_agent(self, name: str) -> Agent | None:
+        """The agent of that name that `call_agent` would call, to read what it says of itself."""
+        return self.runtime.compiler.agent(name, self.frame.plan)
+
+    # -- what the runtime and its recorder see
+
+    @property
+    def effect(self) -> Effect:
+        """What a repetition may do: the node's word, else the agent's."""
+        said: Any = self.node.spec.get("effect")
+        return said or (self.agent.effect if self.agent else "none")
+
+    @property
+    def streams(self) -> bool:
+        """Whether its tokens are of interest: the node is a result and the agent can stream."""
+        return self.node.is_result and self.agent is not None and self.agent.stream
+
+    def provenance(self) -> tuple[dict[str, Value], dict[str, Value] | None]:
+        """By what the value was made, and what it cost."""
+        by: dict[str, Value] = {"agent": self.agent.name, "version": self.agent.version} if self.agent else {}
+        if self.live is None:
+            return by, None
+        return {**by, **self.live.by}, self.live.usage or None
+
+
+class _Called:
+    """The context of an agent that another one calls: its own inputs and params, everything else its caller's."""
+
+    def __init__(self, caller: Attempt, name: str, inputs: dict[str, Value], params: dict[str, Value]) -> None:
+        self._caller = caller
+        self.agent_name = name
+        self.inputs = inputs
+        self.params = params
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._caller, name)

@@ -1,0 +1,54 @@
+"""Calling an agent: in a thread if it blocks, inside its filters, and what its exceptions mean to the engine."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from graphs.engine.events import Event, Failed, Interrupted, Suspend
+from graphs.errors import LinkCondition, ModelCrashed
+from graphs.running.attempt import Attempt
+from graphs.running.ports import AgentFilter
+from graphs.running.threads import in_thread
+from graphs.values import Value
+
+__all__ = ["call_agent", "failure"]
+
+
+async def call_agent(start: Attempt, filters: Sequence[AgentFilter]) -> Value:
+    """Run the attempt's agent inside the filters that apply, the first one outermost. Raises whatever any of them raises."""
+    agent = start.agent
+    assert agent is not None
+    call: Callable[[Any], Any] = _in_thread(agent.run) if agent.blocking else agent.run
+    for each in reversed(filters):
+        if each.applies(agent.name, start.node.id):
+            call = _wrapped(each, call, start)
+    value = call(start)
+    return await value if inspect.isawaitable(value) else value
+
+
+def failure(start: Attempt, error: Exception, t: float) -> Event:
+    """What an exception of an attempt is: executed again, suspended, or a failure of the node."""
+    if isinstance(error, ModelCrashed):
+        return Interrupted(start, error, t)
+    if isinstance(error, LinkCondition):
+        return Suspend(start, error, t)
+    return Failed(start, error, t)
+
+
+def _in_thread(run: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda context: in_thread(run, context)
+
+
+def _wrapped(each: AgentFilter, call: Callable[[Any], Any], start: Attempt) -> Callable[[Any], Any]:
+    async def next_(context: Any) -> Any:
+        value = call(context)
+        return await value if inspect.isawaitable(value) else value
+
+    def run(context: Any) -> Any:
+        if each.params:
+            start.alive.filter_params = {**each.params, **start.alive.filter_params}
+        return each.run(context, next_)
+
+    return run

@@ -1,0 +1,47 @@
+"""Ways: how the runtime carries out an attempt: as directly as what is said of its node and agent allows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from graphs.engine.plan_node import PlanNode
+    from graphs.registry import Agent
+    from graphs.running.attempt import Attempt
+
+__all__ = ["CAREFULLY", "DIRECTLY", "RECORDED", "Ways"]
+
+DIRECTLY: Final = 1
+"""Call the agent, hand its value to the engine."""
+RECORDED: Final = 2
+"""As directly, but the value must be one that can be recorded."""
+CAREFULLY: Final = 3
+"""With whatever may be around it: filters, a timeout, a thread, a record of its beginning."""
+
+
+class Ways:
+    """The ways of one run; `known` has those that were found, by node."""
+
+    def __init__(self, *, recorded: bool, filtered: bool) -> None:
+        self.known: dict[PlanNode, int] = {}
+        self._by_agent: dict[Agent, int] = {}
+        self._recorded = recorded
+        self._filtered = filtered
+
+    def find(self, start: Attempt) -> int:
+        """How to carry out this attempt."""
+        agent, node = start.agent, start.node
+        assert agent is not None
+        own = node.timeout or "effect" in node.spec  # what the node says of itself; otherwise its agent decides
+        way = None if own else self._by_agent.get(agent)
+        if way is None:
+            guarded = self._recorded and (start.effect == "once" or bool(agent.needs) or agent.stream)
+            if guarded or agent.blocking or self._filtered or node.timeout:
+                way = CAREFULLY
+            else:
+                way = RECORDED if self._recorded and not agent.cheap else DIRECTLY
+            if not own:
+                self._by_agent[agent] = way
+        if node.agent_source is None:  # otherwise the next attempt may be another agent's
+            self.known[node] = way
+        return way

@@ -1,0 +1,136 @@
+"""Both sides of a cut as the engine sees them: what is expected from elsewhere, and what waits for the holder's word."""
+
+from __future__ import annotations
+
+from engines import Driven
+from graphs.engine.events import Close, Completed, Ended, Order, Outcome, Start, Stop, Told
+from graphs.records import State
+from graphs.values import MISSING
+
+DONE = Outcome(State.COMPLETED, {"x": 1})
+
+
+def test_a_node_placed_elsewhere_is_expected_and_completed_by_what_is_told() -> None:
+    driven = Driven({"far": {"agent": "work"}, "near": {"agent": "work", "inputs": {"x": ":far.x"}}}, places={"far": "cloud"})
+    assert list(driven.running) == ["far"]
+    driven.feed(Told("far", DONE, 1.0))
+    assert driven.running["near"].inputs == {"x": 1}
+    driven.complete("near", 2)
+    assert driven.ended is State.COMPLETED
+
+
+def test_an_outcome_that_is_told_before_the_node_is_ready_is_kept_for_it() -> None:
+    nodes = {"near": {"agent": "work"}, "far": {"agent": "work", "inputs": {"x": ":near"}}}
+    driven = Driven(nodes, places={"far": "cloud"})
+    driven.feed(Told("far", DONE, 1.0))
+    driven.complete("near", 1)
+    assert driven.told(Start) == ["near"]
+    assert driven.engine.results() == {"near": 1, "far": {"x": 1}}
+
+
+def test_a_failure_that_is_told_fails_the_node_and_uses_no_retry_here() -> None:
+    driven = Driven({"far": {"agent": "work", "retry": 3}}, places={"far": "cloud"})
+    driven.feed(Told("far", Outcome(State.FAILED, MISSING, ValueError("there")), 1.0))
+    assert driven.ended is State.FAILED
+    assert str(driven.engine.errors()["far"]) == "there"
+
+
+def test_a_boundary_node_has_its_value_when_it_is_told_and_the_run_waits_for_that() -> None:
+    driven = Driven({"before": {"boundary": True}, "a": {"agent": "work", "inputs": {"x": ":before.x"}}}, open=True)
+    assert driven.ended is None
+    driven.feed(Told("before", DONE, 1.0))
+    assert driven.running["a"].inputs == {"x": 1}
+    driven.complete("a")
+    assert driven.ended is None
+    driven.feed(Close(2.0))
+    assert driven.told(Ended) == [State.COMPLETED]
+
+
+def test_what_still_waits_for_a_boundary_when_it_closes_waits_for_ever() -> None:
+    driven = Driven({"before": {"boundary": True}, "a": {"agent": "work", "inputs": {"x": ":before"}}}, open=True)
+    driven.feed(Close(1.0))
+    assert driven.ended is State.COMPLETED
+    assert driven.states() == {"before": "WAITING", "a": "WAITING"}
+
+
+def test_an_on_demand_node_starts_when_it_is_ready_and_ordered_in_either_order() -> None:
+    nodes = {"a": {"agent": "work"}, "b": {"agent": "work", "inputs": {"x": ":a"}}}
+    driven = Driven(nodes, demand=["a", "b"], open=True)
+    assert not driven.running
+    driven.feed(Order("b", 1.0))
+    driven.feed(Order("a", 1.0))
+    assert list(driven.running) == ["a"]
+    driven.complete("a", 1)
+    assert list(driven.running) == ["b"]
+
+
+def test_what_is_told_of_a_running_node_stops_it() -> None:
+    driven = Driven({"a": {"agent": "work"}, "b": {"agent": "work", "inputs": {"x": ":a.x"}}})
+    start = driven.running["a"]
+    driven.feed(Told("a", DONE, 1.0))
+    assert driven.told(Stop) == ["a"]
+    assert driven.running["b"].inputs == {"x": 1}
+    assert driven.feed(Completed(start, "late", 2.0)) == []
+
+
+def test_what_is_told_of_a_running_nested_node_stops_what_runs_in_it() -> None:
+    inner = {"version": 0.5, "nodes": {"x": {"agent": "work"}, "y": {"agent": "work", "inputs": {"x": ":x"}}}}
+    driven = Driven({"a": {"agent": "nestedAgent", "graph": inner}, "b": {"agent": "work", "inputs": {"x": ":a.x"}}})
+    inside = driven.running["a/x"]
+    driven.feed(Told("a", DONE, 1.0))
+    assert list(driven.running) == ["b"]
+    assert driven.feed(Completed(inside, "late", 2.0)) == []
+    driven.complete("b")
+    assert driven.ended is State.COMPLETED
+
+
+def test_what_is_told_of_a_queued_node_takes_it_out_of_the_queue() -> None:
+    driven = Driven({"a": {"agent": "work"}, "b": {"agent": "work", "priority": 1}}, graph={"concurrency": 1})
+    driven.feed(Told("b", DONE, 1.0))
+    driven.complete("a", 1)
+    assert driven.told(Start) == ["a"]
+    assert driven.ended is State.COMPLETED
+    assert driven.engine.results() == {"a": 1, "b": {"x": 1}}
+
+
+def test_what_is_told_of_a_node_that_waits_for_its_order_needs_none_any_more() -> None:
+    driven = Driven({"a": {"agent": "work"}, "b": {"agent": "work", "inputs": {"x": ":a.x"}}}, demand=["a"], open=True)
+    driven.feed(Told("a", DONE, 1.0))
+    driven.feed(Order("a", 1.0))
+    assert list(driven.running) == ["b"]
+    assert driven.told(Start) == ["b"]
+
+
+def test_an_ordered_node_starts_whatever_runs_and_what_it_opens_keeps_the_limit() -> None:
+    inner = {"version": 0.5, "nodes": {"x": {"agent": "work"}, "y": {"agent": "work"}}}
+    nodes = {"n": {"agent": "nestedAgent", "graph": inner}, "b": {"agent": "work"}}
+    driven = Driven(nodes, graph={"concurrency": 1}, demand=["n", "b"], open=True)
+    driven.feed(Order("n", 1.0))
+    assert list(driven.running) == ["n/x"]
+    driven.feed(Order("b", 2.0))
+    assert list(driven.running) == ["n/x", "b"]
+    driven.complete("b")
+    assert list(driven.running) == ["n/x"]
+    driven.complete("n/x")
+    assert list(driven.running) == ["n/y"]
+    driven.complete("n/y")
+    assert driven.ended is State.COMPLETED
+
+
+def test_what_an_ordered_node_opens_keeps_the_limit_of_its_label_too() -> None:
+    inner = {"version": 0.5, "nodes": {"x": {"agent": "work", "label": "l"}, "y": {"agent": "work"}}}
+    nodes = {"n": {"agent": "nestedAgent", "graph": inner}, "b": {"agent": "work", "label": "l"}}
+    driven = Driven(nodes, graph={"concurrency": {"global": 9, "labels": {"l": 1}}}, demand=["n", "b"], open=True)
+    driven.feed(Order("b", 1.0))
+    driven.feed(Order("n", 2.0))
+    assert list(driven.running) == ["b", "n/y"]
+    driven.complete("b")
+    assert list(driven.running) == ["n/y", "n/x"]
+
+
+def test_what_waits_for_an_order_when_the_frame_closes_stays_waiting() -> None:
+    driven = Driven({"a": {"agent": "work"}, "b": {"agent": "work"}}, demand=["a", "b"], open=True)
+    driven.feed(Order("a", 1.0))
+    driven.feed(Close(2.0))
+    driven.complete("a", 1)
+    assert (driven.ended, driven.states()) == (State.COMPLETED, {"a": "COMPLETED", "b": "WAITING"})

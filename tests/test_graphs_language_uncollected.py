@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+from graphs.language.uncollected import MANY, uncollected
+
+
+def test_only_many_nodes_are_worth_it_and_the_collector_comes_back_whatever_happens() -> None:
+    assert gc.isenabled()
+    with uncollected(MANY - 1):
+        assert gc.isenabled()
+    with uncollected(MANY):
+        assert not gc.isenabled()
+        with uncollected(MANY):
+            assert not gc.isenabled()
+        assert not gc.isenabled(), "the block around it has not ended"
+    assert gc.isenabled()
+
+    def broken() -> None:
+        with uncollected(MANY):
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        broken()
+    assert gc.isenabled()
+
+
+def test_who_has_no_collector_gets_none() -> None:
+    gc.disable()
+    try:
+        with uncollected(MANY):
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
