@@ -32,7 +32,7 @@ from graphs.language.labels import labels_by_node
 from graphs.language.spec import Graph, is_computed
 from graphs.models.prefetch import Prefetcher, coming_models
 from graphs.paths import escape, root_node
-from graphs.records import End, EndStatus, Event, Known as Recordable, State, Submit, encode
+from graphs.records import Encoded, End, EndStatus, Event, Known as Recordable, State, Submit, encode
 from graphs.running.console import Console, prints
 from graphs.running.ports import Services
 from graphs.running.recorder import LogRecorder
@@ -254,7 +254,7 @@ class _Run:
             ),
             config=options.config,
             filters=label_guard(labels_by_node(graph)),
-            recorder=LogRecorder(self._record, lambda: device.journal.barrier(full=True)),
+            recorder=LogRecorder(self._record, lambda: device.journal.barrier(full=True), append_encoded=self._record_encoded),
             remote=self,
             observers=[watch, *self._prefetcher(), *self._consoles()],
             run_id=self.id,
@@ -277,8 +277,11 @@ class _Run:
         return [Console(write)] if write is not None and prints(self.graph.nodes) else []
 
     def _record(self, record: Recordable) -> int:
+        return self._record_encoded(encode(record))
+
+    def _record_encoded(self, encoded: Encoded) -> int:
         journal = self.device.journal
-        return (journal.write if self.options.each_durable else journal.append)(self.id, encode(record))
+        return (journal.write if self.options.each_durable else journal.append)(self.id, encoded)
 
     def _make_delegate(self, runtime: Runtime, watch: Watch) -> Delegate:
         from edge.delegate import Delegate

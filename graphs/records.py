@@ -13,18 +13,18 @@ fails later, somewhere else.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from enum import IntEnum
 from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import msgpack
 
 from graphs.errors import ValueUnsupported
+from graphs.packing import PLAIN, is_flat, pack, packs_as_it_is
 from graphs.paths import MAX_PATH
 from graphs.record_fields import MAX_UINT, RULES, check, depth, types_of
-from graphs.states import State
+from graphs.states import EndStatus, State
 from graphs.values import EXT_UNDEFINED, MAX_DEPTH, MISSING, Value, canonical
 
 __all__ = [
@@ -52,20 +52,11 @@ __all__ = [
     "decode",
     "depth",
     "encode",
+    "encode_result",
     "ext",
     "from_fields",
-    "packs_as_it_is",
     "to_fields",
 ]
-
-
-class EndStatus(IntEnum):
-    """How a run ended."""
-
-    COMPLETED = 0
-    FAILED = 1
-    CANCELLED = 2
-    EXPIRED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +231,7 @@ def encode(record: Record) -> Encoded:
         items.pop()
     count = len(items)
     try:
-        packed = _pack(items) if packs_as_it_is(items, 0) else canonical(items)
+        packed = pack(items) if packs_as_it_is(items, 0) else canonical(items)
     except (OverflowError, UnicodeEncodeError, RecursionError) as error:
         raise ValueUnsupported(str(error)) from error
     return Encoded(record.TYPE, count, packed[1:])  # the header of an array of at most 15 entries is one byte
@@ -251,42 +242,32 @@ def _encode_usual(record: Result) -> Encoded | None:
     path, at, retry, value, t, by, usage = _READ_RESULT(record)
     if (
         path.__class__ is str
-        and 0 < len(path) <= MAX_PATH
-        and path.isascii()
         and at.__class__ is retry.__class__ is t.__class__ is int
         and 0 <= at <= MAX_UINT
         and 0 <= retry <= MAX_UINT
         and 0 <= t <= MAX_UINT
-        and _is_flat(by)
-        and _is_flat(usage)
-        and (value.__class__ in _PLAIN or _is_flat(value))
+        and is_flat(by)
+        and is_flat(usage)
+        and (value.__class__ in PLAIN or is_flat(value))
     ):
         try:
-            return Encoded(Result.TYPE, 7, _pack((path, at, retry, value, t, by, usage))[1:])
+            return encode_result(path, at, retry, pack(value), t, by, usage)
         except (OverflowError, UnicodeEncodeError):
             pass  # the long way says what is wrong
     return None
 
 
-def _is_flat(value: Value) -> bool:
-    if value.__class__ is not dict:
-        return False
-    for key, item in value.items():  # noqa: SIM110 - a generator costs as much as the whole loop
-        if key.__class__ is not str or item.__class__ not in _PLAIN:
-            return False
-    return True
+def encode_result(
+    path: str, at: int, retry: int, packed: bytes, t: int, by: Mapping[str, Value], usage: Mapping[str, Value] | None
+) -> Encoded | None:
+    """The bytes of a Result whose value is `packed` and whose other fields are as they must be, `by` and `usage` flat (graphs.packing).
 
-
-def _pack(items: Sequence[Value]) -> bytes:
-    global _packer  # noqa: PLW0603 - made anew so that one large record does not occupy its memory for ever
-    packed: bytes = _packer.pack(items)
-    if len(packed) > _MOST_KEPT:
-        _packer = msgpack.Packer()
-    return packed
-
-
-_packer = msgpack.Packer()  # one for all threads: plain values are packed in one step of the interpreter
-_MOST_KEPT = 1 << 20
+    None if its path must be looked at closer. Raises OverflowError or UnicodeEncodeError for what msgpack cannot say.
+    """
+    if not (path.isascii() and 0 < len(path) <= MAX_PATH):
+        return None
+    # Both headers, of arrays of three, are one byte: what is left are the fields.
+    return Encoded(Result.TYPE, 7, pack((path, at, retry))[1:] + packed + pack((t, by, usage))[1:])
 
 
 def to_fields(record: Known) -> list[Value]:
@@ -349,30 +330,3 @@ def _split(tail: bytes) -> list[Value]:
     except Exception as error:  # msgpack raises many kinds; all mean the same here
         raise ValueUnsupported(f"not the fields of a record: {error}") from error
     return items
-
-
-# -- packing: what msgpack writes canonically by itself needs no second look
-
-_PLAIN = frozenset({str, int, bool, bytes, type(None), State, EndStatus})
-_USUAL_DEPTH = 32
-
-
-def packs_as_it_is(items: Iterable[Value], depth: int) -> bool:
-    if depth > _USUAL_DEPTH:
-        return False
-    for item in items:
-        kind = type(item)
-        if kind in _PLAIN:
-            continue
-        if kind is dict:
-            for key in item:
-                if type(key) is not str:
-                    return False
-            item = item.values()
-        elif kind is float and item % 1:
-            continue
-        elif kind is not list:
-            return False
-        if not packs_as_it_is(item, depth + 1):
-            return False
-    return True

@@ -127,20 +127,23 @@ class Writer:
         """`record` and `flush` in one, for a caller who needs each record durable by itself; the caller does not hold `mutex`."""
         with self._draining:
             batch: list[Item] = []
-            alone = False
             try:
                 with self.mutex:
-                    alone = log.id is not None and not self._queue
-                    seq = self.record(log, encoded, ring=False)
-                    batch, self._queue = self._queue, batch
+                    if self._queue or log.id is None or self._failure is not None or self._closing:
+                        seq = self.record(log, encoded, ring=False)
+                        batch, self._queue = self._queue, batch
+                    else:
+                        type_, _, tail = encoded
+                        log.last = seq = log.last + 1
+                        log.chk = crc32(tail, crc32(_TYPE_BYTES[type_], log.chk))
                     self._in_flight = True
                 if self.commits >= self._lengthen_at:
                     self._lengthen()
-                if alone:  # one statement is a transaction of its own, a fifth faster
-                    self._execute(_INSERT_ONE, (((log.id << SEQ_BITS) + seq), *encoded, log.chk))  # type: ignore[operator]
-                    self.commits += 1
-                else:
+                if batch:
                     self._commit(batch, full=False)
+                else:  # nothing else is queued: one statement is a transaction of its own, a fifth faster
+                    self._execute(_INSERT_ONE, ((log.id << SEQ_BITS) + seq, *encoded, log.chk))  # type: ignore[operator]
+                    self.commits += 1
             except JournalError:
                 raise  # it was closed, or had failed before
             except BaseException as error:  # Ctrl-C in the caller's thread: whether it was committed is anybody's guess
@@ -149,12 +152,13 @@ class Writer:
                 if isinstance(error, Exception):
                     raise _again(failure) from error
                 raise
-            if alone and not self._hooks:
-                with self.mutex:
-                    self._in_flight = False
-                    log.durable = seq
-            else:
+            if batch:
                 self._settle(batch)
+            else:
+                log.durable = seq  # before the next line: who finds nothing in flight relies on it
+                self._in_flight = False
+                if self._hooks:
+                    self._tell({(log.run, log.writer): seq})
         return seq
 
     def push(self, item: Statement | _Waiter, *, ring: bool = True) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import inspect
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from graphs.engine.events import Start
 from graphs.errors import NodeError
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from graphs.running.runtime import Runtime
 
 __all__ = ["Attempt", "execution_key"]
+
+_NOBODY: Final[Mapping[str, Value]] = {}
 
 
 def execution_key(run: bytes, path: str) -> bytes:
@@ -147,9 +149,9 @@ class Attempt(Start):
         """Whether its tokens are of interest: the node is a result and the agent can stream."""
         return self.node.is_result and self.agent is not None and self.agent.stream
 
-    def provenance(self) -> tuple[dict[str, Value], dict[str, Value] | None]:
-        """By what the value was made, and what it cost."""
-        by: dict[str, Value] = {"agent": self.agent.name, "version": self.agent.version} if self.agent else {}
+    def provenance(self) -> tuple[Mapping[str, Value], Mapping[str, Value] | None]:
+        """By what the value was made, and what it cost. The same object for every attempt of an agent that says nothing more."""
+        by = self.agent.made_by if self.agent is not None else _NOBODY
         if self.live is None:
             return by, None
         return {**by, **self.live.by}, self.live.usage or None
