@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
+from websockets.asyncio.connection import Connection
+
 from graphs.journal import Journal, ids
 from graphs.journal.bodies import BodyFiles
 from graphs.running.runtime import Runtime
@@ -204,8 +206,12 @@ class World:
             random: {"random": chance.random},
             ids: {"_generate": ids._Generator(lambda: int(self.wall() * 1000))},
             Journal: {"committer": SimWriter},
-            # Files have the times of the real clock: what is young by it is young here.
-            BodyFiles: {"sweep": lambda files, needed, before: _SWEEP(files, needed, _REAL() - (self.wall() - before))},
+            BodyFiles: {
+                "read_cached": lambda *_: None,  # what the system has in memory of a file nobody decides here
+                # Files have the times of the real clock: what is young by it is young here.
+                "sweep": lambda files, needed, before: _SWEEP(files, needed, _REAL() - (self.wall() - before)),
+            },
+            Connection: {"__hash__": _numbered(self.count)},
             sys: {"unraisablehook": lambda _: None},  # of coroutines that died with their process
         }
         defaults: Any = Runtime.__init__.__kwdefaults__
@@ -229,6 +235,18 @@ class World:
         self._timers.clear()
         self.processes.clear()
         gc.collect()
+
+
+def _numbered(count: Callable[[], int]) -> Callable[[Connection], int]:
+    """The hash of a connection, in place of its address: a server that stops closes a set of them."""
+
+    def number(connection: Connection) -> int:
+        known = vars(connection)
+        if "sim_number" not in known:
+            known["sim_number"] = count()
+        return int(known["sim_number"])
+
+    return number
 
 
 class Machine:
