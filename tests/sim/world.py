@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import heapq
+import os
 import random
 import secrets
 import sys
@@ -30,7 +31,6 @@ from sim.net import Network
 
 __all__ = ["Machine", "Process", "Stuck", "World"]
 
-_REAL, _SWEEP = time.time, BodyFiles.sweep
 EPOCH: Final = 1_800_000_000.0
 """Seconds since 1970 at which every world begins."""
 _PASS: Final = 0.000_010
@@ -208,8 +208,7 @@ class World:
             Journal: {"committer": SimWriter},
             BodyFiles: {
                 "read_cached": lambda *_: None,  # what the system has in memory of a file nobody decides here
-                # Files have the times of the real clock: what is young by it is young here.
-                "sweep": lambda files, needed, before: _SWEEP(files, needed, _REAL() - (self.wall() - before)),
+                **{each: self._dated(getattr(BodyFiles, each)) for each in ("keep", "write", "check")},
             },
             Connection: {"__hash__": _numbered(self.count)},
             sys: {"unraisablehook": lambda _: None},  # of coroutines that died with their process
@@ -223,6 +222,17 @@ class World:
             stack.callback(sys.set_asyncgen_hooks, *hooks)
             sys.set_asyncgen_hooks(firstiter=lambda each: self._current.generators.append(weakref.ref(each)))
             yield
+
+    def _dated(self, whole: Callable[..., Any]) -> Callable[..., Any]:
+        """What writes a body, with the time at which it did so from this world's clocks."""
+
+        def write(files: BodyFiles, scope: str, name: bytes, *more: Any) -> Any:
+            done = whole(files, scope, name, *more)
+            for path in (files.folder / scope).glob(f"{name.hex()}*"):
+                os.utime(path, (self.wall(), self.wall()))
+            return done
+
+        return write
 
     def _sweep(self) -> None:
         """End what is left of all processes: nobody hears of it any more."""
