@@ -105,7 +105,7 @@ class Delegate:
         self._submitted = attached is not None
         self._frames: dict[str, Fragment] = {}
         self._expected: dict[str, Start] = {}
-        self._conditions: dict[str, LinkCondition] = {}
+        self._conditions: dict[str, LinkCondition] = dict(attached.withheld) if attached is not None else {}
         self._told: set[str] = set(attached.told) if attached is not None else set()
         self._read: dict[str, frozenset[str]] = {}
         """The nodes whose values this device reads, by the frame without its turn."""

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge.attached import Attached, go_on, open_children
-from edge.doubt import doubtful_openers, still_running
+from edge.doubt import doubtful_openers, made_again, still_running
 from edge.means import Device, RunOptions
 from edge.offers import check_offer, keep_offer, last_offer
 from edge.outside import label_guard, run_guard
@@ -78,8 +78,10 @@ async def resume_run(device: Device, graph: Graph, options: RunOptions, run_id: 
         homes.update((named.ref, child.run) for record in made for named in references(record))
         records.extend(made)
     run.known = known_outcomes(records)
+    lacking = await refill(run.known, Source(device.journal, run.link, homes).value)
+    if made_again(lacking, run.known, run.placed, run.attached):
+        run.begin_anew()
     run.known.indeterminate -= still_running(device.journal, run_id, run.placed, run.attached, alone=run.unreachable is not None)
-    await refill(run.known, Source(device.journal, run.link, homes).value)
     run.known.indeterminate |= doubtful_openers(run.known.indeterminate, run.placed)
     device.journal.reopen_run(run_id)
     return await run.execute(name)
@@ -142,6 +144,13 @@ class _Run:
             self.attached = go_on(self.device.journal, link, children)
         except LinkCondition as condition:
             self.diverged = condition
+
+    def begin_anew(self) -> None:
+        """Give up the open child run: what is unfinished goes to the worker in another one."""
+        assert self.link is not None
+        assert self.attached is not None
+        self.link.give_up(self.attached.run)
+        self.attached = None
 
     def _place(self, offer: Mapping[str, Any] | None) -> dict[str, Placement]:
         device, options = self.device, self.options

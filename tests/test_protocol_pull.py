@@ -133,6 +133,21 @@ def test_a_value_comes_when_it_is_wanted_and_only_once(tmp_path: Path) -> None:
     go(main)
 
 
+def test_who_asked_first_goes_on_first(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with two(tmp_path) as both:
+            named, bodies, order = await both.result(BIG[:150_000]), both.device.link.bodies, list[int]()
+
+            async def ask(number: int) -> None:
+                await bodies.pull(RUN, named)
+                order.append(number)
+
+            await asyncio.gather(*(ask(number) for number in range(12)))
+            assert order == list(range(12))
+
+    go(main)
+
+
 def test_what_came_for_somebody_who_gave_up_is_not_mixed_with_what_comes_anew(tmp_path: Path) -> None:
     async def main() -> None:
         async with two(tmp_path) as both:
