@@ -17,13 +17,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from operator import attrgetter
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import msgpack
 
 from graphs.errors import ValueUnsupported
-from graphs.paths import MAX_PATH
 from graphs.record_fields import MAX_UINT, RULES, check, depth, types_of
+from graphs.record_shortcuts import reader, writer
 from graphs.states import State
 from graphs.values import EXT_UNDEFINED, MAX_DEPTH, MISSING, Value, canonical
 
@@ -52,11 +52,21 @@ __all__ = [
     "decode",
     "depth",
     "encode",
+    "encode_plain",
     "ext",
     "from_fields",
     "packs_as_it_is",
     "to_fields",
 ]
+
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass as _record
+else:
+
+    def _record(**_options: bool) -> Callable[[type], type]:
+        """Frozen to the type checker only: at run time a frozen class takes five times as long to make, and there is one for each record."""
+        return dataclass(slots=True, unsafe_hash=True)
 
 
 class EndStatus(IntEnum):
@@ -68,7 +78,7 @@ class EndStatus(IntEnum):
     EXPIRED = 3
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Submit:
     """Opens the run and its first frame; seq is always 1. `graph` is the 32-byte hash of the graph or cut graph."""
 
@@ -79,7 +89,7 @@ class Submit:
     opts: Mapping[str, Value]
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Input:
     """The outcome of a node that the cut names: state COMPLETED or INJECTED; `value` MISSING means completed without a value."""
 
@@ -89,7 +99,7 @@ class Input:
     value: Value = MISSING
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Cancel:
     """Cancels these paths, or the run (None)."""
 
@@ -98,7 +108,7 @@ class Cancel:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Start:
     """Starts an on-demand node."""
 
@@ -107,7 +117,7 @@ class Start:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Close:
     """No further INPUT or START for that frame and those inside it; None: for all, and no further FRAME either."""
 
@@ -115,7 +125,7 @@ class Close:
     frame: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Frame:
     """Opens a further frame."""
 
@@ -126,7 +136,7 @@ class Frame:
     opts: Mapping[str, Value]
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Answer:
     """A person's answer, as a request to the holder."""
 
@@ -136,7 +146,7 @@ class Answer:
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Handover:
     """The holder's last executing record: store `to` (8 bytes) holds the run from `epoch` on."""
 
@@ -145,7 +155,7 @@ class Handover:
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Event:
     """Executing (of nodes with effects and streaming ones), suspended (the run, path None), skipped (anyInput nodes only). `t`: ms since 1970."""
 
@@ -157,7 +167,7 @@ class Event:
     info: Mapping[str, Value] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Result:
     """A node completed. `by`: model, digest, backend, agent, version, ...; `usage`: tokens and milliseconds. `t`: ms since 1970."""
 
@@ -171,7 +181,7 @@ class Result:
     usage: Mapping[str, Value] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Error:
     """An attempt failed; `final` when the node will not be tried again here. `path` None is the run itself."""
 
@@ -187,7 +197,7 @@ class Error:
     detail: Value = None
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class End:
     """The executor's last record. `summary`: tokens, cost, ms."""
 
@@ -197,7 +207,7 @@ class End:
     summary: Mapping[str, Value]
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Unknown:
     """A record of a type this version does not know: kept byte-identical, shown as unknown."""
 
@@ -213,7 +223,6 @@ RECORDS: Mapping[int, Any] = {each.TYPE: each for each in _CLASSES}
 _FIELD_TYPES = {each.TYPE: types_of([str(field.type) for field in fields(each)]) for each in _CLASSES}
 _COUNT = {each.TYPE: len(fields(each)) for each in _CLASSES}
 _READ: Mapping[int, Callable[[Any], Any]] = {each.TYPE: attrgetter(*(field.name for field in fields(each))) for each in _CLASSES}
-_READ_RESULT: Callable[[Result], tuple[Any, ...]] = _READ[Result.TYPE]
 
 
 class Encoded(NamedTuple):
@@ -230,8 +239,8 @@ def encode(record: Record) -> Encoded:
 
     Raises ValueUnsupported if a value in it is not data, or a field is not of the field's type.
     """
-    if isinstance(record, Result) and (usual := _encode_usual(record)) is not None:
-        return usual
+    if (plain := encode_plain(record)) is not None:
+        return plain
     if isinstance(record, Unknown):
         return Encoded(record.type, len(_split(record.tail)), record.tail)
     items = to_fields(record)
@@ -246,35 +255,13 @@ def encode(record: Record) -> Encoded:
     return Encoded(record.TYPE, count, packed[1:])  # the header of an array of at most 15 entries is one byte
 
 
-def _encode_usual(record: Result) -> Encoded | None:
-    """`encode` written out for the record there is most of, if all in it is plain: the same bytes for half the time. Else None."""
-    path, at, retry, value, t, by, usage = _READ_RESULT(record)
-    if (
-        path.__class__ is str
-        and 0 < len(path) <= MAX_PATH
-        and path.isascii()
-        and at.__class__ is retry.__class__ is t.__class__ is int
-        and 0 <= at <= MAX_UINT
-        and 0 <= retry <= MAX_UINT
-        and 0 <= t <= MAX_UINT
-        and _is_flat(by)
-        and _is_flat(usage)
-        and (value.__class__ in _PLAIN or _is_flat(value))
-    ):
-        try:
-            return Encoded(Result.TYPE, 7, _pack((path, at, retry, value, t, by, usage))[1:])
-        except (OverflowError, UnicodeEncodeError):
-            pass  # the long way says what is wrong
-    return None
-
-
-def _is_flat(value: Value) -> bool:
-    if value.__class__ is not dict:
-        return False
-    for key, item in value.items():  # noqa: SIM110 - a generator costs as much as the whole loop
-        if key.__class__ is not str or item.__class__ not in _PLAIN:
-            return False
-    return True
+def encode_plain(record: Record) -> Encoded | None:
+    """As `encode`, for a record whose values are text, numbers, or flat maps of them: None if it is another, or something is wrong with it."""
+    write = _WRITERS.get(record.__class__)
+    try:
+        return write(record) if write is not None else None
+    except (OverflowError, UnicodeEncodeError):
+        return None
 
 
 def _pack(items: Sequence[Value]) -> bytes:
@@ -320,6 +307,8 @@ def from_fields(type_: int, items: list[Value], tail: bytes) -> Record:
     if known is None:
         return Unknown(type_, tail)
     count = _COUNT[type_]
+    if len(items) <= count and type_ in _READERS and (record := _READERS[type_](*items)) is not None:
+        return record  # type: ignore[no-any-return]
     if len(items) != count:
         items = items[:count] + [None] * (count - len(items))
     _check(type_, items)
@@ -376,3 +365,15 @@ def packs_as_it_is(items: Iterable[Value], depth: int) -> bool:
         if not packs_as_it_is(item, depth + 1):
             return False
     return True
+
+
+# -- shortcuts, for the types whose fields need no further rule than a path's
+
+_INTS = frozenset({int, State, EndStatus})
+_USUAL = {
+    each: {field.name: str(field.type) for field in fields(each)} for each in (Input, Start, Answer, Event, Result, Error, End)
+}
+_WRITERS: Mapping[type, Callable[[Any], Encoded | None]] = {
+    each: writer(each.TYPE, names, Encoded, _PLAIN, _INTS, _pack) for each, names in _USUAL.items()
+}
+_READERS: Mapping[int, Callable[..., Any]] = {each.TYPE: reader(each, names) for each, names in _USUAL.items()}
