@@ -98,7 +98,8 @@ def test_flat_is_a_map_of_plain_values_only() -> None:
     plain = frozenset({int})
     assert is_flat({}, plain)
     assert is_flat({"a": 1}, plain)
-    assert not any(is_flat(each, plain) for each in ({"a": "b"}, {1: 1}, [("a", 1)], {"a": {}}))
+    others: list[Any] = [{"a": "b"}, {1: 1}, [("a", 1)], {"a": {}}]
+    assert not any(is_flat(each, plain) for each in others)
 
 
 def _the_long_way(record: Any) -> Encoded:
