@@ -23,7 +23,7 @@ import msgpack
 
 from graphs.errors import ValueUnsupported
 from graphs.record_fields import MAX_UINT, RULES, check, depth, types_of
-from graphs.record_shortcuts import reader, writer
+from graphs.record_shortcuts import is_flat, reader, writer
 from graphs.states import State
 from graphs.values import EXT_UNDEFINED, MAX_DEPTH, MISSING, Value, canonical
 
@@ -55,6 +55,7 @@ __all__ = [
     "encode_plain",
     "ext",
     "from_fields",
+    "is_flat",
     "packs_as_it_is",
     "to_fields",
 ]

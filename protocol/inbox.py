@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn
 
-from graphs.records import End, Submit
+from graphs.records import End, Event as EventRecord, Submit
 from protocol.body_messages import BodyMessages
 from protocol.errors import FAULTS, LocalProtocolError, RemoteProtocolError
 from protocol.events import (
@@ -55,6 +55,9 @@ __all__ = ["Inbox"]
 MAX_ANSWERS: Final = 256 * 1024
 """Bytes of answers that may wait for a peer that goes on asking and does not read."""
 
+_EVENT: Final = EventRecord.TYPE
+_new: Callable[..., Any] = tuple.__new__
+"""Makes a named tuple in half the time."""
 _DIRECTIONS: Final[Mapping[Any, Direction]] = {
     kind.message: kind.direction for kind in CATALOGUE.values() if kind.message is not None and kind.message is not Entry
 }
@@ -316,9 +319,10 @@ class Inbox:
             return
         chk = into.accept(encoded, state.config.limits)
         if state.is_device:
-            into.texts.accepted(seq, record)
+            if type_ == _EVENT or into.texts.by_start:
+                into.texts.accepted(seq, record)
             into.ended = type_ == End.TYPE
-        state.received(Write(run.id, into.writer, seq, encoded, chk), run, record)
+        state.received(_new(Write, (run.id, into.writer, seq, encoded, chk)), run, record)
 
     def _check_order(self, into: InLog, message: Entry) -> None:
         type_ = message.encoded.type

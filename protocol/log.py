@@ -75,11 +75,13 @@ class OutLog(_Log):
     def append(self, record: Encoded) -> int:
         """Add a record; its sequence number."""
         records, chks = self._records, self.chks
-        if self.acked + len(records) == len(chks) - 1 and len(records) < KEPT and self._size < KEPT_BYTES:
+        _, _, tail = record
+        last = len(chks) - 1
+        if len(records) == last - self.acked and len(records) < KEPT and self._size < KEPT_BYTES:
             records.append(record)
-            self._size += len(record.tail)
-        chks.append(chain(chks[-1], record.type, record.tail))
-        return len(chks) - 1
+            self._size += len(tail)
+        chks.append(chain(chks[last], record[0], tail))
+        return last + 1
 
     def resume(self, have: int) -> None:
         """The peer holds `have` records durably: sending goes on from there."""
@@ -121,25 +123,27 @@ class OutLog(_Log):
 
     def _drop(self, count: int) -> int:
         """Forget the first so many records; their bytes."""
-        size = sum(len(record.tail) for record in self._records[:count])
+        size = 0
+        for _, _, tail in self._records[:count]:
+            size += len(tail)
         del self._records[:count]
         self._size -= size
         return size
 
-    def sendable(self, limits: Limits) -> bool:
-        """Whether the next record may go now: durable, in memory, inside the window."""
-        return (
-            self.sent < self.durable
-            and self.sent < self.acked + len(self._records)
-            and self.sent - self.acked < limits.window
-            and (not self.flying or self.flying + len(self._records[self.sent - self.acked].tail) <= limits.window_bytes)
-        )
+    def sendable(self, limits: Limits) -> int:
+        """How many records may go now as far as their number counts: durable, in memory, inside the window."""
+        sent, acked = self.sent, self.acked
+        most = acked + min(len(self._records), limits.window)
+        return (most if most < self.durable else self.durable) - sent
 
-    def next(self) -> Encoded:
-        """The next record to send; counts as sent."""
+    def next(self, limits: Limits) -> Encoded | None:
+        """The next record to send, which counts as sent; None if the window has no room for its bytes. Ask `sendable` first."""
         record = self._records[self.sent - self.acked]
+        size = len(record[2])
+        if self.flying and self.flying + size > limits.window_bytes:
+            return None
         self.sent += 1
-        self.flying += len(record.tail)
+        self.flying += size
         self.offered = True
         return record
 
@@ -174,15 +178,17 @@ class InLog(_Log):
 
     def accept(self, record: Encoded, limits: Limits) -> int:
         """Take the next record; the checksum after it. Raises RemoteProtocolError if the peer sends beyond the window."""
-        size = len(record.tail)
-        self.unacked += size
+        type_, _, tail = record
+        chks = self.chks
+        size = len(tail)
         self.undurable += size
-        if len(self.chks) - self.acked > limits.window or (self.unacked > limits.window_bytes and self.unacked > size):
+        self.unacked = unacked = self.unacked + size
+        if len(chks) - self.acked > limits.window or (unacked > limits.window_bytes and unacked > size):
             raise RemoteProtocolError(
                 "LIMIT_WINDOW", f"more than {limits.window} records, or {limits.window_bytes:,} bytes, without an ACK"
             )
-        chk = chain(self.chks[-1], record.type, record.tail)
-        self.chks.append(chk)
+        chk = chain(chks[-1], type_, tail)
+        chks.append(chk)
         return chk
 
     def state(self) -> int:

@@ -173,15 +173,14 @@ class Outbox:
             log = next(iter(self._ready))
             del self._ready[log]
             closing = log.streams.closing
-            for _ in range(FAIR):
-                if not log.sendable(self.limits):
-                    break
+            most = log.sendable(self.limits)
+            if most > 0 and not log.alias:
+                size += self._announce(parts, log)
+            alias = codec.uint(log.alias)
+            for seq in range(log.sent + 1, log.sent + 1 + min(most, FAIR)):
                 if size >= TARGET:
                     self._ready[log] = None
                     break
-                seq = log.sent + 1
-                if not log.alias:
-                    size += self._announce(parts, log)
                 if closing:
                     ending = closing.get(seq)
                     if ending is not None and not pressed:
@@ -190,11 +189,15 @@ class Outbox:
                             self._ready[log] = None
                             return size
                     closing.pop(seq, None)
-                entry = codec.encode_entry(codec.uint(log.alias), seq, log.next())
+                record = log.next(self.limits)
+                if record is None:
+                    break
+                entry = codec.encode_entry(alias, seq, record)
                 parts.append(entry)
                 size += len(entry)
             else:
-                self._ready[log] = None  # the others first
+                if most > FAIR:
+                    self._ready[log] = None  # the others first
         return size
 
     def _put_volatile(self, parts: list[bytes], size: int, now: int, pressed: bool) -> None:

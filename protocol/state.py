@@ -5,8 +5,8 @@ Shared by the session's two halves, the application's side (protocol.session) an
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import TypeAlias
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, TypeAlias
 
 from graphs.records import Record
 from graphs.values import Value
@@ -60,6 +60,8 @@ class Connection:
         self.greeted = self.greeted or self.phase is Phase.OPEN
 
 
+_new: Callable[..., Any] = tuple.__new__
+"""Makes a named tuple in half the time."""
 _Staged: TypeAlias = tuple[Effect, Run, Record | None]
 """An effect, whose it is, and what it means if it is the peer's record: that is told as `Got` once durable."""
 
@@ -140,7 +142,7 @@ class State:
 
     def received(self, effect: Write, run: Run, record: Record) -> None:
         """Ask for a record of the peer to be made durable."""
-        self.unwritten += len(effect.record.tail)
+        self.unwritten += len(effect[3][2])
         self._staged.append((effect, run, record))
 
     def take(self) -> list[Effect]:
@@ -172,10 +174,11 @@ class State:
                 into = run.into
                 assert into is not None
                 into.durable = seq
-                into.undurable -= len(encoded.tail)
-                self.unwritten -= len(encoded.tail)
+                size = len(encoded[2])
+                into.undurable -= size
+                self.unwritten -= size
                 read[into] = None
-                events.append(Got(id_, writer, seq, record))
+                events.append(_new(Got, (id_, writer, seq, record)))
         if self.connection is not None:
             for into in read:
                 self.connection.outbox.acknowledge(into)
@@ -195,9 +198,9 @@ class State:
             if not self.is_device or out.offered or connection.going_away:
                 return
             run.live = True
-        if (missing := out.lacks()) is not None:
-            self.events.append(NeedRecords(run.id, out.writer, *missing))
         if out.sent < out.durable:
+            if (missing := out.lacks()) is not None:
+                self.events.append(NeedRecords(run.id, out.writer, *missing))
             connection.outbox.records(out)
 
     def resume(self, run: Run) -> None:
