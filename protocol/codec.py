@@ -285,7 +285,8 @@ def _entry(type_: int, envelope: list[Any], packet: bytes | bytearray, body: int
         record = from_fields(type_, fields, tail)
     except ValueUnsupported as error:
         raise RemoteProtocolError("PROTOCOL_DECODE", error.message) from None
-    return _new(Entry, (al, seq, _new(Encoded, (type_, len(fields), tail)), record))
+    entry: Entry = _new(Entry, (al, seq, _new(Encoded, (type_, len(fields), tail)), record))
+    return entry
 
 
 def _check_depth(fields: list[Any], limit: int, what: str) -> None:

@@ -134,7 +134,7 @@ class OutLog(_Log):
         """How many records may go now as far as their number counts: durable, in memory, inside the window."""
         sent, acked = self.sent, self.acked
         most = acked + min(len(self._records), limits.window)
-        return (most if most < self.durable else self.durable) - sent
+        return min(most, self.durable) - sent
 
     def next(self, limits: Limits) -> Encoded | None:
         """The next record to send, which counts as sent; None if the window has no room for its bytes. Ask `sendable` first."""
