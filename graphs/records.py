@@ -30,6 +30,7 @@ from graphs.values import EXT_UNDEFINED, MAX_DEPTH, MISSING, Value, canonical
 __all__ = [
     "MAX_UINT",
     "RECORDS",
+    "TYPE_BYTES",
     "Answer",
     "Cancel",
     "Close",
@@ -318,10 +319,11 @@ def from_fields(type_: int, items: list[Value], tail: bytes) -> Record:
 
 def chain(chk: int, type_: int, tail: bytes) -> int:
     """The log's checksum after this record, given the one before it (0 for an empty log)."""
-    return zlib.crc32(tail, zlib.crc32(_BYTE[type_], chk))
+    return zlib.crc32(tail, zlib.crc32(TYPE_BYTES[type_], chk))
 
 
-_BYTE = tuple(bytes((each,)) for each in range(256))
+TYPE_BYTES = tuple(bytes((each,)) for each in range(256))
+"""For who has no time to call `chain`."""
 
 
 def ext(code: int, data: bytes) -> Value:

@@ -313,7 +313,8 @@ class Inbox:
         state, type_ = self._state, encoded.type
         if into.ended or (type_ < 0x30) is state.is_device or seq == 1 or type_ == Submit.TYPE:
             self._check_order(into, message)
-        if (full := state.config.accepts(run.id, type_, len(encoded.tail))) is not None:
+        accepts = state.config.accepts
+        if accepts is not None and (full := accepts(run.id, type_, len(encoded.tail))) is not None:
             del connection.aliases[al]  # what is on its way is dropped, the log goes on with its next LOG
             connection.outbox.answer(Fault("QUOTA", full, False, al))
             return
@@ -347,7 +348,7 @@ class Inbox:
                     raise RemoteProtocolError("PROTOCOL_ALIAS", f"an ACK of alias {alias}, which was never given")
                 continue
             if out.acknowledge(seq):
-                state.events.append(Acked(out.run, seq))
+                state.events.append(_new(Acked, (out.run, seq)))
                 if out.ended:
                     state.trim(state.runs[out.run])
                 if out.sent < out.durable:

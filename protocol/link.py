@@ -45,7 +45,8 @@ MAX_UNWRITTEN: Final = 2 * 1024 * 1024
 _CLOSE_SECONDS: Final = 2.0
 """How long a peer may take for the last words."""
 
-_OURS: Final = frozenset({NeedRecords, GoingAway, Faulted})
+_SPECIAL: Final = ABOUT_BODIES | {NeedRecords, GoingAway, Faulted}
+"""Events that the link itself has something to do about."""
 
 _log = logging.getLogger("graphferry.link")
 
@@ -233,13 +234,15 @@ class Link:
         awake, self._awake = self._awake, True
         self._commits.run()
         self._awake = awake
-        if self._conn.presses:
+        conn = self._conn
+        if conn.presses:
             self._send(carrier)
-        elif self._conn.acknowledges:
+        elif conn.acknowledges:
             self._soon()
         else:
-            self._arm(_now(), self._conn.deadline())
-        self._throttle(carrier)
+            self._arm(_now(), conn.deadline())
+        if self._full or self._commits.task is not None:
+            self._throttle(carrier)
 
     def writable(self, carrier: Carrier) -> None:
         """The socket takes more again."""
@@ -268,24 +271,19 @@ class Link:
         """Hand the socket what may leave, as long as it takes it."""
         conn, now = self._conn, _now()
         packet: bytes | None = b""
-        for _ in range(_PACKETS):
-            if carrier.paused or not carrier.is_open:
-                break
-            if conn.is_silent:
-                packet = None
-                break
-            packet = conn.poll(now, carrier.buffered)
-            if packet is None:
-                break
-            carrier.put(packet)
-            if events := conn.events():
-                self._tell(events)
+        if carrier.is_open:
+            for _ in range(_PACKETS):
+                if carrier.paused or (packet := None if conn.is_silent else conn.poll(now, carrier.buffered)) is None:
+                    break
+                carrier.put(packet)
+                if conn.tells:
+                    self._tell(conn.events())
         if carrier.paused:
             conn.blocked(now, carrier.buffered)
         elif packet is not None and carrier.is_open:
             self._soon()
             return
-        elif self._commits.task is None:
+        elif self._idle is not None and self._commits.task is None:
             self._rest()
         if conn.closing is not None or self._commits.failure is not None:
             self._end(carrier, _INTERNAL if conn.closing is None else conn.closing)
@@ -350,10 +348,10 @@ class Link:
     def _tell(self, events: Sequence[Event]) -> None:
         for event in events:
             kind = type(event)
-            if kind in ABOUT_BODIES:
-                self.bodies.handle(event)
-                continue
-            if kind in _OURS:
+            if kind in _SPECIAL:
+                if kind in ABOUT_BODIES:
+                    self.bodies.handle(event)
+                    continue
                 self._note(event)
             try:
                 self._on_event(event)

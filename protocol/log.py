@@ -9,8 +9,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Sequence
 from typing import Final
+from zlib import crc32
 
-from graphs.records import Encoded, chain
+from graphs.records import TYPE_BYTES, Encoded
 from protocol.codec import Limits
 from protocol.errors import RemoteProtocolError
 from protocol.messages import RunId, StoreId
@@ -80,7 +81,7 @@ class OutLog(_Log):
         if len(records) == last - self.acked and len(records) < KEPT and self._size < KEPT_BYTES:
             records.append(record)
             self._size += len(tail)
-        chks.append(chain(chks[last], record[0], tail))
+        chks.append(crc32(tail, crc32(TYPE_BYTES[record[0]], chks[last])))  # records.chain, inlined
         return last + 1
 
     def resume(self, have: int) -> None:
@@ -187,7 +188,7 @@ class InLog(_Log):
             raise RemoteProtocolError(
                 "LIMIT_WINDOW", f"more than {limits.window} records, or {limits.window_bytes:,} bytes, without an ACK"
             )
-        chk = chain(chks[-1], type_, tail)
+        chk = crc32(tail, crc32(TYPE_BYTES[type_], chks[-1]))  # records.chain, inlined
         chks.append(chk)
         return chk
 

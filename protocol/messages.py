@@ -373,6 +373,4 @@ def _ack(fields: list[Value]) -> Ack | str:
             break
     if not fields or len(fields) % 2:
         return "ACK: expected pairs of alias and sequence number"
-    if len(fields) == 2:
-        return Ack(((fields[0], fields[1]),))
     return Ack(tuple(zip(fields[::2], fields[1::2], strict=True)))

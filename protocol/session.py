@@ -221,7 +221,8 @@ class Conn:
 
     def effects(self) -> list[Effect]:
         """What is to be made durable since the last call, to be written in one transaction and in this order."""
-        return self._state.take()
+        state = self._state
+        return state.take() if state.asks else []
 
     def committed(self, count: int) -> list[Event]:
         """The oldest `count` effects handed out are durable: the peer's records among them are told as `Got`."""
@@ -399,6 +400,11 @@ class Conn:
         """Answer `GraphReferred`: the body it refers to."""
         GraphMessages(self._state).here(message, packed)
         return self._state.drain_events()
+
+    @property
+    def tells(self) -> bool:
+        """Whether `events` has something."""
+        return bool(self._state.events)
 
     def events(self) -> list[Event]:
         """What came up in `poll`."""

@@ -62,8 +62,8 @@ class Connection:
 
 _new: Callable[..., Any] = tuple.__new__
 """Makes a named tuple in half the time."""
-_Staged: TypeAlias = tuple[Effect, Run, Record | None]
-"""An effect, whose it is, and what it means if it is the peer's record: that is told as `Got` once durable."""
+_Mark: TypeAlias = tuple[Run, Record | None]
+"""Whose an effect is, and what it means if it is the peer's record: that is told as `Got` once durable."""
 
 
 class State:
@@ -96,8 +96,11 @@ class State:
         """Bytes of the peer's records that are not durable yet."""
         self.parked: dict[Run, int] = {}
         """Runs that were refused for now, and when each is offered again."""
-        self._staged: list[_Staged] = []
-        self._taken: list[_Staged] = []
+        self.asks: list[Effect] = []
+        """What is to be made durable and was not handed out yet."""
+        self._taken: list[Effect] = []
+        self._marks: list[_Mark] = []
+        """Of what was handed out, then of what is asked for."""
         self.learn(snapshot)
 
     def clear(self, labels: Collection[str]) -> bool:
@@ -134,35 +137,34 @@ class State:
     @property
     def staged(self) -> int:
         """How many effects were ever asked for."""
-        return self.durable + len(self._taken) + len(self._staged)
+        return self.durable + len(self._taken) + len(self.asks)
 
     def stage(self, effect: Effect, run: Run) -> None:
         """Ask for this to be made durable."""
-        self._staged.append((effect, run, None))
+        self.asks.append(effect)
+        self._marks.append((run, None))
 
     def received(self, effect: Write, run: Run, record: Record) -> None:
         """Ask for a record of the peer to be made durable."""
         self.unwritten += len(effect[3][2])
-        self._staged.append((effect, run, record))
+        self.asks.append(effect)
+        self._marks.append((run, record))
 
     def take(self) -> list[Effect]:
-        """What was staged since the last call."""
-        staged = self._staged
-        if not staged:
-            return []
-        self._staged = []
-        self._taken.extend(staged)
-        return [effect for effect, _, _ in staged]
+        """What was asked for since the last call."""
+        asked, self.asks = self.asks, []
+        self._taken += asked
+        return asked
 
     def committed(self, count: int) -> list[Event]:
         """The first `count` effects that were taken are durable: their records may be sent, acknowledged, told."""
         events: list[Event] = []
         wrote: dict[Run, None] = {}
         read: dict[InLog, None] = {}
-        taken = self._taken[:count]
-        del self._taken[:count]
+        taken, marks = self._taken[:count], self._marks[:count]
+        del self._taken[:count], self._marks[:count]
         self.durable += count
-        for effect, run, record in taken:
+        for effect, (run, record) in zip(taken, marks, strict=True):
             if type(effect) is not Write:
                 continue
             id_, writer, seq, encoded, _ = effect
