@@ -308,8 +308,8 @@ def from_fields(type_: int, items: list[Value], tail: bytes) -> Record:
     known = RECORDS.get(type_)
     if known is None:
         return Unknown(type_, tail)
-    count = _COUNT[type_]
-    if len(items) <= count and type_ in _READERS and (record := _READERS[type_](*items)) is not None:
+    count, read = _COUNT[type_], _READERS.get(type_)
+    if read is not None and len(items) <= count and (record := read(*items)) is not None:
         return record  # type: ignore[no-any-return]
     if len(items) != count:
         items = items[:count] + [None] * (count - len(items))

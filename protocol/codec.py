@@ -106,8 +106,7 @@ def encode_ack(positions: Sequence[int]) -> bytes:
 def encode_entry(alias: bytes, seq: int, record: Encoded) -> bytes:
     """The envelope of a record, around bytes that are already there. `alias` is packed."""
     type_, count, tail = record
-    count += 3
-    head = _HEADS[count, type_] if count < 16 else b"\xdc" + count.to_bytes(2, "big") + bytes((type_,))
+    head = _HEADS.get((count, type_)) or b"\xdc" + (count + 3).to_bytes(2, "big") + bytes((type_,))
     return head + alias + uint(seq) + tail
 
 
@@ -122,7 +121,8 @@ def uint(number: int) -> bytes:
 
 _UINT16 = struct.Struct(">BH").pack
 _FIXINT = tuple(bytes((each,)) for each in range(128))
-_HEADS = {(count, type_): bytes((0x90 | count, type_)) for count in range(3, 16) for type_ in range(0x20, 0x38)}
+_HEADS = {(count, type_): bytes((0x93 + count, type_)) for count in range(13) for type_ in range(0x20, 0x38)}
+"""How the envelope of a record begins, by how many fields it has, and its type."""
 
 
 class Excess(Enum):
@@ -265,8 +265,9 @@ def _message(type_: int, envelope: list[Any]) -> Message | None:
 
 def _entry(type_: int, envelope: list[Any], packet: bytes | bytearray, body: int, end: int) -> Entry:
     """A record: its fields from `body` to `end` of the packet are kept as bytes, for the journal, and read, for who acts on it."""
+    fields = envelope[3:]
     al, seq = envelope[1:3] if len(envelope) > 2 else (None, None)
-    if type(al) is not int or type(seq) is not int or not (0 <= al <= MAX_UINT and 0 <= seq <= MAX_UINT):
+    if al.__class__ is not int or seq.__class__ is not int or not (0 <= al <= MAX_UINT and 0 <= seq <= MAX_UINT):
         raise RemoteProtocolError("PROTOCOL_DECODE", "a record begins with its alias and its sequence number")
     body += _UINT_SIZE[packet[body]]
     body += _UINT_SIZE[packet[body]]
@@ -275,9 +276,8 @@ def _entry(type_: int, envelope: list[Any], packet: bytes | bytearray, body: int
     tail = packet[body:end]
     if type(tail) is not bytes:
         tail = bytes(tail)
-    fields = envelope[3:]
     for field in fields:
-        if type(field) not in _SCALARS and not is_flat(field, _SCALARS):
+        if field.__class__ not in _SCALARS and not is_flat(field, _SCALARS):
             if not is_plain(tail):
                 _check_depth(fields, MAX_RECORD_DEPTH, "a record")
             break

@@ -60,7 +60,7 @@ class Link:
     def __init__(self, conn: Conn, store: LinkStore, on_event: Callable[[Event], None]) -> None:
         self._conn = conn
         self._store = store
-        self._on_event = on_event
+        self.on_event = on_event
         self._loop = asyncio.get_running_loop()
         self.bodies = Puller(conn, store, self._hear, self._start)
         """Values that did not fit into their records."""
@@ -354,7 +354,7 @@ class Link:
                     continue
                 self._note(event)
             try:
-                self._on_event(event)
+                self.on_event(event)
             except JournalError as error:  # whoever appends next is told the same, and cannot go on
                 _log.warning("%s", error.message)
             except Exception:  # noqa: BLE001 - the handler's mistake must not stop what others wait for

@@ -12,7 +12,7 @@ from typing import Final
 from zlib import crc32
 
 from graphs.records import TYPE_BYTES, Encoded
-from protocol.codec import Limits
+from protocol.codec import Limits, encode_entry, uint
 from protocol.errors import RemoteProtocolError
 from protocol.messages import RunId, StoreId
 from protocol.store import LogHead
@@ -137,16 +137,25 @@ class OutLog(_Log):
         most = acked + min(len(self._records), limits.window)
         return min(most, self.durable) - sent
 
-    def next(self, limits: Limits) -> Encoded | None:
-        """The next record to send, which counts as sent; None if the window has no room for its bytes. Ask `sendable` first."""
-        record = self._records[self.sent - self.acked]
-        size = len(record[2])
-        if self.flying and self.flying + size > limits.window_bytes:
-            return None
-        self.sent += 1
-        self.flying += size
-        self.offered = True
-        return record
+    def put(self, parts: list[bytes], count: int, room: int, limits: Limits) -> int:
+        """Add the envelopes of the next `count` records to a packet, which has `room` bytes but takes one more; their bytes. They count as sent.
+
+        Ask `sendable` first. Fewer are added where the packet is full, or the window has no room for a record's bytes.
+        """
+        sent, flying, alias = self.sent, self.flying, uint(self.alias)
+        size, first = 0, sent - self.acked
+        for record in self._records[first : first + count]:
+            length = len(record[2])
+            if size >= room or (flying and flying + length > limits.window_bytes):
+                break
+            sent += 1
+            flying += length
+            entry = encode_entry(alias, sent, record)
+            parts.append(entry)
+            size += len(entry)
+        self.sent, self.flying = sent, flying
+        self.offered = self.offered or size > 0
+        return size
 
     def disconnected(self) -> None:
         """Forget what belongs to a connection."""

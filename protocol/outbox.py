@@ -174,14 +174,13 @@ class Outbox:
             del self._ready[log]
             closing = log.streams.closing
             most = log.sendable(self.limits)
+            stop = log.sent + min(most, FAIR)
             if most > 0 and not log.alias:
                 size += self._announce(parts, log)
-            alias = codec.uint(log.alias)
-            for seq in range(log.sent + 1, log.sent + 1 + min(most, FAIR)):
-                if size >= TARGET:
-                    self._ready[log] = None
-                    break
+            while log.sent < stop and size < TARGET:
+                count = stop - log.sent
                 if closing:
+                    seq, count = log.sent + 1, 1
                     ending = closing.get(seq)
                     if ending is not None and not pressed:
                         size = self._put_tokens(parts, size, ending, log, _LAST_TOKENS)
@@ -189,15 +188,12 @@ class Outbox:
                             self._ready[log] = None
                             return size
                     closing.pop(seq, None)
-                record = log.next(self.limits)
-                if record is None:
+                added = log.put(parts, count, TARGET - size, self.limits)
+                if not added:
                     break
-                entry = codec.encode_entry(alias, seq, record)
-                parts.append(entry)
-                size += len(entry)
-            else:
-                if most > FAIR:
-                    self._ready[log] = None  # the others first
+                size += added
+            if (log.sent < stop and size >= TARGET) or (log.sent == stop and most > FAIR):
+                self._ready[log] = None  # the others first
         return size
 
     def _put_volatile(self, parts: list[bytes], size: int, now: int, pressed: bool) -> None:

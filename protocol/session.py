@@ -28,7 +28,7 @@ from protocol.handshake import DeviceHello
 from protocol.inbox import Inbox
 from protocol.liveness import Beat
 from protocol.log import OutLog, Run
-from protocol.messages import Fault, GoAway, GraphState, GraphStatus, Hash, Offer, Ping, PutGraph, Ref, RunId
+from protocol.messages import Entry, Fault, GoAway, GraphState, GraphStatus, Hash, Offer, Ping, PutGraph, Ref, RunId
 from protocol.outbox import DELTA_MS
 from protocol.payload import Body, handle_id, lighten
 from protocol.resume import own_statements
@@ -110,8 +110,12 @@ class Conn:
         connection.liveness.heard(now)
         try:
             limit = codec.MAX_FIRST_PACKET if not (connection.greeted or state.is_device) else state.config.limits.packet
+            inbox = self._inbox
             for message in codec.decode(packet, limit):
-                self._inbox.handle(connection, now, message)
+                if type(message) is Entry:
+                    inbox.entry(connection, message)
+                else:
+                    inbox.handle(connection, now, message)
         except RemoteProtocolError as error:
             state.fail(error)
         return state.drain_events()

@@ -6,7 +6,7 @@ Shared by the session's two halves, the application's side (protocol.session) an
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 from graphs.records import Record
 from graphs.values import Value
@@ -62,8 +62,6 @@ class Connection:
 
 _new: Callable[..., Any] = tuple.__new__
 """Makes a named tuple in half the time."""
-_Mark: TypeAlias = tuple[Run, Record | None]
-"""Whose an effect is, and what it means if it is the peer's record: that is told as `Got` once durable."""
 
 
 class State:
@@ -99,8 +97,10 @@ class State:
         self.asks: list[Effect] = []
         """What is to be made durable and was not handed out yet."""
         self._taken: list[Effect] = []
-        self._marks: list[_Mark] = []
-        """Of what was handed out, then of what is asked for."""
+        self._whose: list[Run] = []
+        """The run of each effect handed out, then of each one asked for."""
+        self._meant: list[Record | None] = []
+        """What each of them means, if it is a record of the peer: that is told as `Got` once durable."""
         self.learn(snapshot)
 
     def clear(self, labels: Collection[str]) -> bool:
@@ -142,13 +142,15 @@ class State:
     def stage(self, effect: Effect, run: Run) -> None:
         """Ask for this to be made durable."""
         self.asks.append(effect)
-        self._marks.append((run, None))
+        self._whose.append(run)
+        self._meant.append(None)
 
     def received(self, effect: Write, run: Run, record: Record) -> None:
         """Ask for a record of the peer to be made durable."""
         self.unwritten += len(effect[3][2])
         self.asks.append(effect)
-        self._marks.append((run, record))
+        self._whose.append(run)
+        self._meant.append(record)
 
     def take(self) -> list[Effect]:
         """What was asked for since the last call."""
@@ -161,26 +163,25 @@ class State:
         events: list[Event] = []
         wrote: dict[Run, None] = {}
         read: dict[InLog, None] = {}
-        taken, marks = self._taken[:count], self._marks[:count]
-        del self._taken[:count], self._marks[:count]
-        self.durable += count
-        for effect, (run, record) in zip(taken, marks, strict=True):
+        for effect, run, meant in zip(self._taken[:count], self._whose, self._meant, strict=False):
             if type(effect) is not Write:
                 continue
             id_, writer, seq, encoded, _ = effect
-            if record is None:
+            if meant is None:
                 assert run.out is not None
                 run.out.durable = seq
                 wrote[run] = None
             else:
                 into = run.into
                 assert into is not None
-                into.durable = seq
                 size = len(encoded[2])
+                into.durable = seq
                 into.undurable -= size
                 self.unwritten -= size
                 read[into] = None
-                events.append(_new(Got, (id_, writer, seq, record)))
+                events.append(_new(Got, (id_, writer, seq, meant)))
+        del self._taken[:count], self._whose[:count], self._meant[:count]
+        self.durable += count
         if self.connection is not None:
             for into in read:
                 self.connection.outbox.acknowledge(into)
