@@ -21,19 +21,19 @@ from graphs.values import Value, canonical
 from protocol import codec
 from protocol.config import Config
 from protocol.errors import LocalProtocolError, RemoteProtocolError
-from protocol.events import Event, NeedBytes
+from protocol.events import Event
 from protocol.gate import check_record, travels_whole
-from protocol.graph_messages import GraphMessages
 from protocol.handshake import DeviceHello
 from protocol.inbox import Inbox
 from protocol.liveness import Beat
 from protocol.log import OutLog, Run
-from protocol.messages import Entry, Fault, GoAway, GraphState, GraphStatus, Hash, Offer, Ping, PutGraph, Ref, RunId
+from protocol.messages import Entry, Fault, GoAway, GraphState, GraphStatus, Hash, Offer, Ping, RunId
 from protocol.outbox import DELTA_MS
 from protocol.payload import Body, handle_id, lighten
 from protocol.resume import own_statements
+from protocol.session_bodies import BodyDoors
 from protocol.state import Connection, State
-from protocol.store import BodyPart, Effect, Keep, Snapshot, Write
+from protocol.store import Effect, Keep, Snapshot, Write
 from protocol.streams import piece_size, pieces
 
 __all__ = ["Conn"]
@@ -46,10 +46,10 @@ _TOLD, _LONGEST, _PATH = 50, 500, 512
 _DIVERGED = "The two copies of this run's journal contradict each other."
 
 
-class Conn:
+class Conn(BodyDoors):
     """One end of the link to one peer. Times are ms of one monotonic clock; the owner's calls never overlap."""
 
-    __slots__ = ("_inbox", "_state")
+    __slots__ = ("_inbox",)
 
     def __init__(self, config: Config, snapshot: Snapshot) -> None:
         self._state = State(config, snapshot)
@@ -366,44 +366,6 @@ class Conn:
         if known is None or known.out is None:
             raise LocalProtocolError("RUN_UNKNOWN", f"this link has no run {run.hex()}")
         return known.out
-
-    # -- bodies
-
-    def want_body(self, ref: Ref, size: int, have: int) -> list[Event]:
-        """Ask the peer for a body of which `have` bytes are here; it is asked for over every connection until it is here, or refused."""
-        self._state.wants.want(ref, size, have)
-        return self._state.drain_events()
-
-    def drop_body(self, ref: Ref) -> list[Event]:
-        """Nobody wants that body any more; what is here of it stays."""
-        self._state.wants.drop(ref)
-        return self._state.drain_events()
-
-    def body_written(self, ref: Ref, upto: int) -> list[Event]:
-        """Answer `BodyBytes`: the first `upto` bytes are kept."""
-        self._state.wants.written(ref, upto)
-        return self._state.drain_events()
-
-    def body_verified(self, ref: Ref, ok: bool) -> list[Event]:
-        """Answer `BodyWhole`. What is not what its name says was deleted, and is asked for once more."""
-        self._state.wants.verified(ref, ok)
-        return self._state.drain_events()
-
-    def supply_body(self, need: NeedBytes, part: BodyPart | None) -> list[Event]:
-        """Answer `NeedBytes`: what was read, or None if there is no such body for this peer."""
-        data, total, labels, crc = part if part is not None else (None, 0, (), None)
-        self._state.gives.supply(need.ref, need.off, total, data, labels, crc)
-        return self._state.drain_events()
-
-    def graph_part(self, need: NeedBytes) -> BodyPart | None:
-        """The bytes of a large graph that was put here; None if it is no graph's, or may not be sent."""
-        packed = self._state.shelf.packed(need.ref)
-        return None if packed is None else BodyPart(packed[need.off : need.off + need.length], len(packed))
-
-    def graph_here(self, message: PutGraph, packed: bytes) -> list[Event]:
-        """Answer `GraphReferred`: the body it refers to."""
-        GraphMessages(self._state).here(message, packed)
-        return self._state.drain_events()
 
     @property
     def tells(self) -> bool:
