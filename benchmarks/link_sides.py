@@ -59,7 +59,7 @@ class Memory:
     async def begin_body(self, run: bytes | None, ref: bytes, size: int) -> tuple[int, bool]:
         raise NotImplementedError("nothing here is large")
 
-    async def write_body(self, ref: bytes, off: int, data: bytes) -> None:
+    async def write_body(self, ref: bytes, off: int, *data: bytes | memoryview) -> None:
         raise NotImplementedError("nothing here is large")
 
     async def check_body(self, ref: bytes, size: int, crc: int | None) -> bool:

@@ -12,7 +12,7 @@ import os
 import socket as sockets
 import struct
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     import asyncio
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 else:
     Connection = object  # heavy: imported when there is a connection
 
-__all__ = ["Carrier", "Taker", "carrying"]
+__all__ = ["Carrier", "Packet", "Taker", "carrying"]
 
 HIGH: Final = 64 * 1024
 """Bytes that wait in this process for the socket above which it takes no more."""
@@ -34,6 +34,8 @@ _UNSENT: Final = 64 * 1024
 """Bytes that the system takes before it has sent the last ones."""
 _WAITING: Final = 16
 """Messages that wait for a reader before no more are read from the socket."""
+_LARGE: Final = 32 * 1024
+"""Bytes of a message from which on a copy costs more than to keep what it was read with."""
 _CONTINUATION, _TEXT, _BINARY = range(3)
 _WHOLE: Final = 0x80 | _BINARY
 """The first byte of a frame that is a binary message by itself."""
@@ -41,13 +43,15 @@ _OPEN: Final = 1
 _END_OF_HEAD: Final = b"\r\n\r\n"
 _SHORT, _MEDIUM, _LONG = (struct.Struct(form).pack for form in (">BB", ">BBH", ">BBQ"))
 
+Packet: TypeAlias = bytes | bytearray | memoryview
+"""Bytes as they came: a long message is not copied out of what it was read with."""
 Kind = TypeVar("Kind", "type[ClientConnection]", "type[ServerConnection]")
 
 
 class Taker(Protocol):
     """Whom a carrier tells, in its loop. None of these may raise or block."""
 
-    def took(self, carrier: Carrier, packet: bytes | bytearray | str) -> None:
+    def took(self, carrier: Carrier, packet: Packet | str) -> None:
         """A message arrived; text is a `str`."""
 
     def took_all(self, carrier: Carrier) -> None:
@@ -60,14 +64,14 @@ class Taker(Protocol):
 class Carrier(Connection):
     """Mixed into the two kinds of connections of `websockets` by `carrying`."""
 
-    __slots__ = ("_head", "_is_text", "_mask", "_masked", "_messages", "_part", "_reads", "_rest", "_taker", "_waiter")
+    __slots__ = ("_head", "_is_text", "_mask", "_masked", "_messages", "_part", "_reads", "_rest", "_taker", "_waiter", "_whole")
     # few: there are thousands of connections
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._taker: Taker | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._messages: list[bytes | bytearray | str] = []
+        self._messages: list[Packet | str] = []
         self._part: bytearray | None = None
         self._is_text = False
         self._head: bytes | None = b""
@@ -76,6 +80,8 @@ class Carrier(Connection):
         """Whether frames are read here."""
         self._rest: bytearray | None = None
         """The beginning of a frame that is not all here."""
+        self._whole = 0
+        """How many bytes of it there must be before it is worth a look."""
         self._masked, self._mask = _masking(self.protocol)
 
     # -- reading
@@ -126,7 +132,7 @@ class Carrier(Connection):
             assert part is not None
             self._put(part.decode("utf-8", "replace") if self._is_text else part)
 
-    def _put(self, message: bytes | bytearray | str) -> None:
+    def _put(self, message: Packet | str) -> None:
         if self._taker is not None:
             self._taker.took(self, message)
             return
@@ -157,9 +163,9 @@ class Carrier(Connection):
         """Bytes that wait in this process for the socket."""
         return self.transport.get_write_buffer_size()
 
-    def put(self, packet: bytes) -> None:
-        """Send a packet. Look at `is_open` and `paused` first."""
-        size, masked = len(packet), self._masked
+    def put(self, *parts: bytes | memoryview) -> None:
+        """Send a packet, given in one or more parts. Look at `is_open` and `paused` first."""
+        size, masked = sum(map(len, parts)), self._masked
         if size < 126:
             head = _SHORT(_WHOLE, masked | size)
         elif size < 0x10000:
@@ -168,9 +174,9 @@ class Carrier(Connection):
             head = _LONG(_WHOLE, masked | 127, size)
         if masked:
             key = os.urandom(4)
-            self.transport.write(b"".join((head, key, self._mask(packet, key))))
+            self.transport.write(b"".join((head, key, self._mask(b"".join(parts), key))))
         else:
-            self.transport.write(head + packet)
+            self.transport.write(b"".join((head, *parts)))
 
     # -- what asyncio tells
 
@@ -185,13 +191,13 @@ class Carrier(Connection):
                 self._look_for_frames(self._head + data)
             super().data_received(data)
         elif self._rest is None:
-            done = self._take_frames(data)
-            if done < len(data):
-                self._rest = bytearray(data[done:])
+            self._take_frames(data)
         else:
             self._rest += data
-            del self._rest[: self._take_frames(self._rest)]
-            self._rest = self._rest or None
+            if len(self._rest) < self._whole:
+                return
+            rest, self._rest = self._rest, None
+            self._take_frames(rest)
         if self._taker is not None:
             self._taker.took_all(self)
 
@@ -201,33 +207,40 @@ class Carrier(Connection):
         self._head = seen[-3:] if end < 0 else None
         self._reads = end + len(_END_OF_HEAD) == len(seen)
 
-    def _take_frames(self, data: bytes | bytearray) -> int:
-        """Take what is here of whole frames; how many bytes that was. The library gets all but binary messages, and in the end everything."""
+    def _take_frames(self, data: bytes | bytearray) -> None:
+        """Take the frames that begin with these bytes, and keep the rest. The library gets all but binary messages, and in the end everything."""
         at, size, protocol, taken = 0, len(data), self.protocol, self._masked ^ 0x80
-        while size - at > 1:
-            length = data[at + 1] ^ taken
-            start = at + 2
+        while True:
+            self._whole = at + 2
+            if size < self._whole:
+                break
+            length, start = data[at + 1] ^ taken, at + 2
             if 125 < length < 128:
                 start += 2 if length == 126 else 8
-                if start > size:
+                self._whole = start
+                if size < start:
                     break
                 length = int.from_bytes(data[at + 2 : start], "big")
             if protocol.state != _OPEN or data[at + 1] & 0x80 != taken or length > (protocol.max_message_size or length):
                 self._reads = False  # it ends the connection, or has to say why
                 super().data_received(bytes(data[at:]))
-                return size
+                return
             if taken:
                 start += 4
-            end = start + length
-            if end > size:
+            self._whole = end = start + length
+            if size < end:
                 break
             if data[at] == _WHOLE and protocol.current_size is None:
-                message = data[start:end]
-                self._put(self._mask(message, data[start - 4 : start]) if taken else message)
+                if taken:
+                    self._put(self._mask(data[start:end], data[start - 4 : start]))
+                else:
+                    self._put(data[start:end] if length < _LARGE else memoryview(data)[start:end])
             else:
                 super().data_received(bytes(data[at:end]))
             at = end
-        return at
+        if at < size:
+            self._rest = bytearray(memoryview(data)[at:])
+            self._whole -= at
 
     def resume_writing(self) -> None:
         super().resume_writing()

@@ -18,12 +18,12 @@ from graphs.errors import JournalError
 from graphs.records import Known
 from graphs.values import Value
 from protocol import codec
-from protocol.carrier import Carrier
+from protocol.carrier import Carrier, Packet
 from protocol.commits import Commits
 from protocol.errors import Close, RemoteProtocolError
 from protocol.events import Closed, Event, Faulted, GoingAway, NeedRecords
 from protocol.handshake import read_first_packet
-from protocol.messages import Fault, GraphStatus, Hash, RunId
+from protocol.messages import Bytes, Fault, GraphStatus, Hash, RunId
 from protocol.pull import ABOUT_BODIES, Puller
 from protocol.session import Conn
 from protocol.store import LinkStore
@@ -218,7 +218,7 @@ class Link:
 
     # -- what the carrier tells (protocol.carrier.Taker)
 
-    def took(self, carrier: Carrier, packet: bytes | bytearray | str) -> None:
+    def took(self, carrier: Carrier, packet: Packet | str) -> None:
         """A packet arrived."""
         if carrier is not self._carrier:
             return
@@ -270,17 +270,17 @@ class Link:
     def _send(self, carrier: Carrier) -> None:
         """Hand the socket what may leave, as long as it takes it."""
         conn, now = self._conn, _now()
-        packet: bytes | None = b""
+        parts: Sequence[Bytes] = ()
         if carrier.is_open:
             for _ in range(_PACKETS):
-                if carrier.paused or (packet := None if conn.is_silent else conn.poll(now, carrier.buffered)) is None:
+                if carrier.paused or not (parts := () if conn.is_silent else conn.parts(now, carrier.buffered)):
                     break
-                carrier.put(packet)
+                carrier.put(*parts)
                 if conn.tells:
                     self._tell(conn.events())
         if carrier.paused:
             conn.blocked(now, carrier.buffered)
-        elif packet is not None and carrier.is_open:
+        elif parts and carrier.is_open:
             self._soon()
             return
         elif self._idle is not None and self._commits.task is None:

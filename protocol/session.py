@@ -27,7 +27,7 @@ from protocol.handshake import DeviceHello
 from protocol.inbox import Inbox
 from protocol.liveness import Beat
 from protocol.log import OutLog, Run
-from protocol.messages import Entry, Fault, GoAway, GraphState, GraphStatus, Hash, Offer, Ping, RunId
+from protocol.messages import Bytes, Entry, Fault, GoAway, GraphState, GraphStatus, Hash, Offer, Ping, RunId
 from protocol.outbox import DELTA_MS
 from protocol.payload import Body, handle_id, lighten
 from protocol.resume import own_statements
@@ -102,7 +102,7 @@ class Conn(BodyDoors):
         state.gives.disconnected()
         state.forget(run for run in state.runs.values() if run.into is not None and run.into.last == 0 and not state.is_device)
 
-    def receive(self, now: int, packet: bytes | bytearray, number: int) -> list[Event]:
+    def receive(self, now: int, packet: bytes | bytearray | memoryview, number: int) -> list[Event]:
         """Take in a packet that came on connection `number`; what it means, records excepted: those are told by `committed`."""
         state, connection = self._state, self._state.connection
         if connection is None or number != connection.number or connection.closing is not None:
@@ -122,20 +122,23 @@ class Conn(BodyDoors):
 
     def poll(self, now: int, buffered: int) -> bytes | None:
         """The next packet to send, or None; call until None, then take `events`. `buffered`: bytes the socket still holds."""
-        connection = self._state.connection
+        return b"".join(self.parts(now, buffered)) or None
+
+    def parts(self, now: int, buffered: int) -> Sequence[Bytes]:
+        """As `poll`, but in parts, to be sent as one packet."""
+        state, connection = self._state, self._state.connection
         if connection is None:
-            return None
-        if self._state.offer_changed:
+            return ()
+        if state.offer_changed:
             self._put_offer(connection, now)
-        packet = connection.outbox.poll(now, buffered, closing=connection.closing is not None)
-        if packet is None and connection.closing is None:
-            if self._state.gives.waits:
-                chunk = self._state.gives.next(buffered)
-                packet = codec.encode(chunk) if chunk is not None else None
+        parts: Sequence[Bytes] = connection.outbox.poll(now, buffered, closing=connection.closing is not None)
+        if not parts and connection.closing is None:
+            if state.gives.waits and (chunk := state.gives.next(buffered)) is not None:
+                parts = codec.chunk_parts(chunk)
             connection.looked = now
-        if packet is not None:
+        if parts:
             connection.liveness.spoke(now)
-        return packet
+        return parts
 
     @property
     def presses(self) -> bool:

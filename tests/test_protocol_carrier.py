@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosedOK
 from websockets.frames import Frame, Opcode
 from websockets.typing import Subprotocol
 
-from protocol.carrier import HIGH, Carrier
+from protocol.carrier import HIGH, Carrier, Packet
 from protocol.transport import MAX_PACKET, SUBPROTOCOL, listen, open_socket
 
 
@@ -23,12 +23,12 @@ class Taken:
     """What a taker is told."""
 
     def __init__(self) -> None:
-        self.messages: list[bytes | bytearray | str] = []
+        self.messages: list[Packet | str] = []
         self.reads: list[int] = []
         self.writable_again = 0
         self.changed = asyncio.Event()
 
-    def took(self, _carrier: Carrier, packet: bytes | bytearray | str) -> None:
+    def took(self, _carrier: Carrier, packet: Packet | str) -> None:
         self.messages.append(packet)
 
     def took_all(self, _carrier: Carrier) -> None:
