@@ -22,7 +22,7 @@ from zlib import crc32
 
 from graphs.errors import JournalError
 from graphs.journal.schema import AHEAD, BUSY_MS, PAGE, SEQ_BITS, Synchronous, grow_log
-from graphs.records import Encoded
+from graphs.records import TYPE_BYTES, Encoded
 
 if TYPE_CHECKING:
     import asyncio
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["DurableHook", "Item", "Log", "Statement", "Writer"]
 
 DurableHook: TypeAlias = Callable[[Mapping[tuple[bytes, bytes], int]], None]
-
-_TYPE_BYTES: Final = tuple(bytes((number,)) for number in range(256))
 
 _FEW_COMMITS: Final = 16
 """Commits before the log is lengthened ahead of its use: a process that makes fewer gains nothing by it."""
@@ -114,7 +112,7 @@ class Writer:
         if self._failure is not None or self._closing:
             self.check()
         seq = log.last + 1
-        chk = crc32(tail, crc32(_TYPE_BYTES[type_], log.chk))  # records.chain, inlined: the event loop waits for this line
+        chk = crc32(tail, crc32(TYPE_BYTES[type_], log.chk))  # records.chain, inlined: the event loop waits for this line
         # Queued before it is counted: if Ctrl-C comes in between, the next record collides and fails aloud instead of leaving a gap.
         self._queue.append((log, seq, type_, count, tail, chk))
         log.last = seq
@@ -135,7 +133,7 @@ class Writer:
                     else:
                         type_, _, tail = encoded
                         log.last = seq = log.last + 1
-                        log.chk = crc32(tail, crc32(_TYPE_BYTES[type_], log.chk))
+                        log.chk = crc32(tail, crc32(TYPE_BYTES[type_], log.chk))
                     self._in_flight = True
                 if self.commits >= self._lengthen_at:
                     self._lengthen()
