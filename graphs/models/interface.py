@@ -87,7 +87,8 @@ class Confidence:
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """What identifies a model and what it can do. `digest` is the SHA-256 (hex) of the file that is loaded, or None for a model
-    behind a server that does not say. `context` is in tokens."""
+    behind a server that does not say. `context` is in tokens. `tokens_per_second` are those of an answer, `prompt_per_second` those read
+    of a prompt, `measured` at that time (seconds since 1970) on this machine; None where nobody measured."""
 
     name: str
     backend: str
@@ -97,6 +98,8 @@ class ModelInfo:
     quantisation: str | None = None
     licence: str | None = None
     tokens_per_second: float | None = None
+    prompt_per_second: float | None = None
+    measured: float | None = None
     loaded: bool = False
 
 
