@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from zlib import crc32
 
 from graphs.errors import JournalError
+from graphs.journal.repeats import LEAST, Shortener
 from graphs.journal.schema import AHEAD, BUSY_MS, PAGE, SEQ_BITS, Synchronous, grow_log
 from graphs.records import Encoded
 
@@ -41,12 +42,12 @@ _OFTEN: Final = AHEAD // PAGE // 2
 
 # sqlite3 gives up the interpreter lock for each statement and, when the loop is busy, gets it back only after 5 ms; so a
 # commit inserts many rows a statement, in a few fixed sizes that stay in the statement cache.
-_INSERT: Final = "INSERT INTO records (id, type, fields, tail, chk) VALUES "
-_INSERTS: Final = tuple((size, _INSERT + ", ".join(["(?, ?, ?, ?, ?)"] * size)) for size in (256, 64, 16, 4, 1))
+_INSERT: Final = "INSERT INTO records (id, type, fields, tail, chk, base) VALUES "
+_INSERTS: Final = tuple((size, _INSERT + ", ".join(["(?, ?, ?, ?, ?, ?)"] * size)) for size in (256, 64, 16, 4, 1))
 _INSERT_ONE: Final = _INSERTS[-1][1]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Log:
     """A log's head in memory: `last` and `chk` count what is queued, `durable` what is committed; `id` is None until then."""
 
@@ -98,6 +99,7 @@ class Writer:
         self._lengthen_at: float = _FEW_COMMITS if synchronous == "full" else inf
         self._barriers = 0
         """Commits with full sync in a journal that has not always that."""
+        self._shortener = Shortener()
         self._queue: list[Item] = []
         self._draining = threading.Lock()
         self._in_flight = False
@@ -137,7 +139,7 @@ class Writer:
                 if self.commits >= self._lengthen_at:
                     self._lengthen()
                 if alone:  # one statement is a transaction of its own, a fifth faster
-                    self._execute(_INSERT_ONE, (((log.id << SEQ_BITS) + seq), *encoded, log.chk))  # type: ignore[operator]
+                    self._execute(_INSERT_ONE, self._values((log, seq, *encoded, log.chk), log.id))  # type: ignore[arg-type]
                     self.commits += 1
                 else:
                     self._commit(batch, full=False)
@@ -306,9 +308,16 @@ class Writer:
             while len(rows) - start >= size:
                 values: list[Any] = []
                 for row in rows[start : start + size]:
-                    values += _values(row, row[0].id or self._begin_log(row[0]))
+                    values += self._values(row, row[0].id or self._begin_log(row[0]))
                 self._db.execute(sql, values)
                 start += size
+
+    def _values(self, row: _Row, log: int) -> tuple[Any, ...]:
+        whose, seq, type_, count, tail, chk = row
+        base = None
+        if len(tail) >= LEAST:
+            tail, base = self._shortener.keep(whose, seq, tail)
+        return ((log << SEQ_BITS) + seq, type_, count, tail, chk, base)
 
     def _begin_log(self, log: Log) -> int:
         log.id = self._db.execute("INSERT INTO logs (run, writer) VALUES (?, ?)", (log.run, log.writer)).lastrowid
@@ -361,11 +370,6 @@ class Writer:
         with self.mutex:
             self._failure = failure
         return failure
-
-
-def _values(row: _Row, log: int) -> tuple[Any, ...]:
-    _, seq, type_, count, tail, chk = row
-    return ((log << SEQ_BITS) + seq, type_, count, tail, chk)
 
 
 def _wake(futures: Sequence[asyncio.Future[None]], failure: JournalError | None) -> None:
