@@ -150,6 +150,8 @@ class Attempt(Start):
     def provenance(self) -> tuple[dict[str, Value], dict[str, Value] | None]:
         """By what the value was made, and what it cost."""
         by: dict[str, Value] = {"agent": self.agent.name, "version": self.agent.version} if self.agent else {}
+        if self.node.degraded is not None:
+            by["degraded"] = self.node.degraded
         if self.live is None:
             return by, None
         return {**by, **self.live.by}, self.live.usage or None
