@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from graphs.engine.outcomes import known_outcomes
-from graphs.paths import escape, node_path
+from graphs.paths import escape, node_path, split_frame, split_path, unescape
 from graphs.records import Cancel, Close, End, Error, Event, Frame, Input, Record, Result, Start, State, Submit
 
 if TYPE_CHECKING:
@@ -69,6 +69,16 @@ class Attached:
             self.over = True  # the worker would not try again in this child run what it could not do; in another one it may
         elif isinstance(record, Error) and record.final and record.path is not None:
             self.failed[record.path] = record
+
+    def may_have_begun(self, path: str) -> bool:
+        """Whether the worker may have begun a node that was shipped to it, as far as anybody knows who reads no more than this."""
+        frame, name = split_path(path)
+        for shipped in (frame, split_frame(frame)[0]):  # a loop that is whole there is one frame for all its turns
+            if shipped in self.frames:
+                demand = self.demand.get(shipped)
+                on_order = demand is True or (isinstance(demand, list) and unescape(name) in demand)
+                return not on_order or path in self.ordered
+        return False
 
 
 def open_children(journal: Journal, run: bytes) -> list[bytes]:

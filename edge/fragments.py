@@ -38,6 +38,8 @@ class Fragment:
         self.late: dict[str, Outcome] = {}
         self.unsettled = set(graph.boundary)
         self.closed = False
+        self.shipped = False
+        """Whether the worker was told of it, so that it may be at work."""
 
     def fill(self, frame: Frame, known: Mapping[str, Outcome]) -> set[str]:
         """Collect what the worker is told with the order: values of static nodes, and outcomes it must not find again by

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from edge.placement import Place
+from edge.policies import Sayings
 from edge.progress import ProgressEvent
 from graphs.engine.made import Permissions
 from graphs.values import Value
@@ -25,7 +26,8 @@ class RunOptions:
     """How one run differs from the device's configuration. `inject` are values for static nodes; `each_durable` commits every
     result before
     anything that depends on it starts, instead of many at once; `all` asks for all nodes' values. `untrusted` says that the graph is a
-    stranger's; `limits` are `NAME=N` words, `grants` what graphs from others may use (graphs.engine.made.Permissions)."""
+    stranger's; `limits` are `NAME=N` words, `grants` what graphs from others may use (graphs.engine.made.Permissions). `when_offline` is what is
+    said outside of the graph of nodes whose worker is not reached."""
 
     inject: Mapping[str, Value] = field(default_factory=dict)
     url: str | None = None
@@ -43,6 +45,7 @@ class RunOptions:
     untrusted: bool = False
     limits: tuple[str, ...] = ()
     grants: tuple[str, ...] = ()
+    when_offline: Sayings = field(default_factory=Sayings)
 
     @cached_property
     def permissions(self) -> Permissions:
@@ -61,6 +64,7 @@ class RunOptions:
             "untrusted": self.untrusted,
             "limits": list(self.limits),
             "grants": list(self.grants),
+            "when_offline": {"nodes": dict(self.when_offline.nodes), "every": self.when_offline.every},
         }
 
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge.attached import Attached, go_on, open_children
-from edge.doubt import doubtful_openers, still_running
+from edge.doubt import begun_before, doubtful_openers, still_running
 from edge.means import Device, RunOptions
 from edge.offers import check_offer, keep_offer, last_offer
 from edge.outside import label_guard, run_guard
 from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
+from edge.policies import Policy, node_policies
 from edge.refill import Source
 from edge.report import RunReport, status_of
 from edge.watch import Watch
@@ -70,7 +71,9 @@ async def resume_run(device: Device, graph: Graph, options: RunOptions, run_id: 
     What a worker still does for the run, or did while this device was away, counts.
     """
     run = _Run(device, graph, options, run_id, Known())
-    await run.prepare(open_children(device.journal, run_id))
+    children = open_children(device.journal, run_id)
+    run.begun_before = begun_before(device.journal, children)
+    await run.prepare(children)
     records: list[Any] = [logged.record for logged in device.journal.records(run_id)]
     homes: dict[bytes, bytes] = {}
     for child in device.journal.children(run_id):
@@ -100,6 +103,7 @@ class _Run:
         self.limits: Orders = Orders({})
         self.delegate: Delegate | None = None
         self.attached: Attached | None = None
+        self.begun_before: Callable[[str], bool] = lambda _path: False
         self.diverged: LinkCondition | None = None
         self.runtime: Runtime | None = None
 
@@ -116,11 +120,10 @@ class _Run:
         `children` are the run's open child runs, the newest first: that one is gone on with if the worker has it, the others are ended.
         """
         self.options.permissions.require(self.graph.document, self.graph.nodes, self.device.agents)
-        unknown = [
-            name for name in self.options.pinned if name not in self.graph.nodes or not is_computed(self.graph.nodes[name])
-        ]
-        if unknown:
-            raise UsageError(f"--place {unknown[0]}: the graph has no computed node of that name")
+        for option, named in (("--place", self.options.pinned), ("--when-offline", self.options.when_offline.nodes)):
+            for name in named:
+                if name not in self.graph.nodes or not is_computed(self.graph.nodes[name]):
+                    raise UsageError(f"{option} {name}: the graph has no computed node of that name")
         self.placed = self._place(last_offer(self.device.journal, self.options.url))
         if self._reaches_out and not self.options.local_only:
             await self._reach_worker(children)
@@ -144,8 +147,14 @@ class _Run:
             self.diverged = condition
 
     def _place(self, offer: Mapping[str, Any] | None) -> dict[str, Placement]:
+        try:
+            return place_nodes(self.graph, self._facts(offer))
+        except NoPlace as error:
+            raise UsageError(str(error), hint=error.remedy) from error
+
+    def _facts(self, offer: Mapping[str, Any] | None) -> Facts:
         device, options = self.device, self.options
-        facts = Facts(
+        return Facts(
             agents=device.agents,
             models=device.models.names(),
             tiers=device.tiers,
@@ -154,11 +163,8 @@ class _Run:
             pinned=options.pinned,
             local_only=options.local_only,
             servers=device.servers,
+            offline=options.when_offline,
         )
-        try:
-            return place_nodes(self.graph, facts)
-        except NoPlace as error:
-            raise UsageError(str(error), hint=error.remedy) from error
 
     def _shipped(self) -> list[str]:
         return [name for name in self.graph.nodes if self._place_of(name) == "cloud"]
@@ -282,6 +288,7 @@ class _Run:
 
     def _make_delegate(self, runtime: Runtime, watch: Watch) -> Delegate:
         from edge.delegate import Delegate
+        from edge.fallback import Fallback
         from edge.fragments import Fragments
 
         delegate = Delegate(
@@ -296,7 +303,10 @@ class _Run:
             clock=runtime.clock,
             on_token=watch.streamed,
             on_begun=runtime.begun_elsewhere,
+            fallback=Fallback(self._policies(), runtime.compiler.stand_in, runtime.clock),
             attached=self.attached,
+            earlier=self.begun_before,
+            deadline=runtime.clock() + self.options.deadline if self.options.deadline is not None else None,
         )
         doubtful = {root_node(path) for path in self.known.indeterminate}
         if self.link is None:
@@ -310,6 +320,10 @@ class _Run:
         else:
             delegate.use(self.link)
         return delegate
+
+    def _policies(self) -> dict[str, Policy]:
+        offer = self.link.offer if self.link is not None else last_offer(self.device.journal, self.options.url)
+        return node_policies(self.graph, self.placed, self._facts(offer))
 
     def _submit_options(self) -> dict[str, Value]:
         options = self.options
