@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, cast
 
+from graphs.language import fields
 from graphs.language.spec import Graph, is_computed, written_inside
 from graphs.paths import escape
 from graphs.values import Value
@@ -42,7 +43,7 @@ __all__ = [
 
 Offline: TypeAlias = Literal["wait", "local", "fail"]
 
-OFFLINE: Final[tuple[Offline, ...]] = ("wait", "local", "fail")
+OFFLINE: Final = cast("tuple[Offline, ...]", fields.OFFLINE)
 
 
 @dataclass(frozen=True, slots=True)

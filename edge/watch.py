@@ -10,6 +10,7 @@ from edge.placement import Placement
 from edge.progress import ProgressEvent
 from edge.report import NodeReport
 from graphs.engine.events import Settled, Start
+from graphs.errors import WorkerNeeded
 from graphs.paths import document_path, escape, root_node
 from graphs.records import Result, State
 from graphs.running.recorder import error_code
@@ -86,7 +87,8 @@ class Watch:
         report.state = _WORDS.get(event.state, "completed")
         if event.known:
             self._take_record(report)
-        elif event.start is not None and event.state != State.SUSPENDED:  # what only waited was made by nobody
+        elif event.start is not None and event.state != State.SUSPENDED and not isinstance(event.value, WorkerNeeded):
+            # else it only waited, or could not even do that, and nobody made anything
             report.by, report.usage = dict(by), usage
             report.retry = event.start.retry
             report.ms = round((t - event.start.t) * 1000, 1)

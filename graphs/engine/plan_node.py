@@ -25,9 +25,9 @@ class PlanNode:
     """One node, compiled.
 
     `place` is where it runs, None is here; with `on_order` it starts there when the queue of this side says so. A `simple`
-    node starts with nothing to decide but its inputs; a `plain` one's value is stored as it is. One that `stands_in` runs here instead of
-    the node of its number, which is placed elsewhere; `degraded` is the reason, where its value is less than was asked for. Attributes that most nodes do
-    not have stand here with their defaults, and in a node only where it differs.
+    node starts with nothing to decide but its inputs; a `plain` one's value is stored as it is. One that `stands_in` runs here
+    instead of the node of its number, which is placed elsewhere; `degraded` is the reason, where its value is less than was asked
+    for. Attributes that most nodes do not have stand here with their defaults, and in a node only where it differs.
     """
 
     __slots__ = (
