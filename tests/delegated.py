@@ -80,7 +80,7 @@ class Link:
 
 class Device:
     """A run whose nodes `far` and `last` are at the worker. `doubtful` are paths that may have happened or not; with `demand` the two
-    start on order. `policies` say what becomes of them when they do not come.
+    start on order. `policies` say what becomes of them when they do not come; with `lost` there is no worker at all.
     """
 
     def __init__(
@@ -92,6 +92,7 @@ class Device:
         doubtful: Collection[str] = (),
         demand: bool = False,
         policies: Mapping[str, Policy] | None = None,
+        lost: LinkCondition | None = None,
         **different: Any,
     ) -> None:
         graph = Graph.of(load_text(text).data, standard())
@@ -113,7 +114,10 @@ class Device:
             fallback=Fallback(policies or {}, compiler.stand_in, time.perf_counter),
             **{**usual, **different},
         )
-        self.delegate.use(self.link)  # type: ignore[arg-type]
+        if lost is None:
+            self.delegate.use(self.link)  # type: ignore[arg-type]
+        else:
+            self.delegate.lost(lost)
         plan = compiler.plan(graph)
         self.runtime = Runtime(plan, compiler, known=known, indeterminate=doubtful, remote=self.delegate, run_id=run)
 
