@@ -3,7 +3,7 @@
 The device's engine stays the authority. It finds the shipped nodes ready by the same rules as its own and *expects* them; the
 worker runs ahead from the cut graphs and the boundary values that are sent as they become known, and reports. What it reports
 are events of the device's engine. Where a concurrency limit could bind, a shipped node starts only when the device's queue says
-so (docs/protocol.md §8). Conditions of the link suspend nodes, they never fail them.
+so (docs/protocol.md §8). What becomes of a node that meets a condition of the link is up to its policy: it waits, unless that says otherwise.
 """
 
 from __future__ import annotations
@@ -56,13 +56,12 @@ _GONE: Final = ("cancel", 7 * 24 * 3_600_000)
 class Delegate:
     """The child run of one root run: `graphs.running.ports.Remote` towards the engine.
 
-    `made` are the results the worker reported with their sizes in bytes, `sent` the bytes sent for each path, "" being the
-    graphs, `retries` the failed attempts there before the last one.
-    `labels` are those of the root graph's nodes. `one_frame` says that only the
-    root graph can have any, in one turn; `shows_all` that the caller wants all its nodes' values. `feed` takes events for
-    the engine, `on_token(path, token)` the pieces of answers as they are made, `on_begun` a node that the worker has begun on
-    order, `fallback` says what becomes of nodes that do not come. `attached` is an open child run to go on with, `earlier` tells of a path
-    whether an earlier process may have had it begun. `deadline` is when the run is suspended, by `clock`.
+    `made` are the results the worker reported with their sizes in bytes, `sent` the bytes sent for each path, "" being the graphs, `retries`
+    the failed attempts there before the last one. `labels` are those of the root graph's nodes. `one_frame` says that only the root graph can
+    have any, in one turn; `shows_all` that the caller wants all its nodes' values. `feed` takes events for the engine, `on_token(path, token)`
+    the pieces of answers as they are made, `on_begun` a node that the worker has begun on order; `fallback` says what becomes of nodes that do
+    not come. `attached` is an open child run to go on with; `earlier` tells of a path whether an earlier process may have had it begun, `own`
+    are the paths whose results those made on this device. The run is suspended at `deadline`, by `clock`.
     """
 
     def __init__(
@@ -82,6 +81,7 @@ class Delegate:
         fallback: Fallback,
         attached: Attached | None = None,
         earlier: Callable[[str], bool] = lambda _path: False,
+        own: Collection[str] = (),
         deadline: float | None = None,
     ) -> None:
         self.run = run
@@ -108,6 +108,7 @@ class Delegate:
         self._expected = Expectations(fallback, feed, self._may_have_begun, deadline)
         self._fallback = fallback
         self._earlier = earlier
+        self._own = set(own)
         self._ordered: set[str] = set(attached.ordered) if attached is not None else set()
         self._told: set[str] = set(attached.told) if attached is not None else set()
         self._read: dict[str, frozenset[str]] = {}
@@ -229,6 +230,8 @@ class Delegate:
             return
         if event.state == State.COMPLETED:
             self._send_outcome(path, event.value)
+            if event.node.degraded is not None:
+                self._own.add(path)
         if not is_computed(fragment.graph.nodes[name]):
             fragment.unsettled.discard(name)
             self._close_if_settled(fragment)
@@ -243,7 +246,9 @@ class Delegate:
     def got(self, record: Record, size: int) -> None:
         """A record of the worker's log is durable here."""
         now = self._clock()
-        if isinstance(record, Result):
+        if isinstance(record, Result) and record.path in self._own:
+            self._made_too_late(record.path)
+        elif isinstance(record, Result):
             self.made[record.path] = (record, size)
             self.retries[record.path] = record.retry
             self._expected.over(record.path)
@@ -265,15 +270,14 @@ class Delegate:
         if not isinstance(record, Result):
             return False
         frame_name, name = split_path(record.path)
-        return name not in self._read.get(split_frame(frame_name)[0], ())
+        return record.path in self._own or name not in self._read.get(split_frame(frame_name)[0], ())
 
     def lacks(self, record: Record, condition: LinkCondition) -> None:
         """The values in a record do not come, for instance because the worker has lost them."""
-        path = getattr(record, "path", None)
-        if not isinstance(record, (Result, Error)) or path is None:
+        if isinstance(record, (Result, Error)) and record.path is not None:
+            self._expected.refuse(record.path, condition)
+        else:
             self.lost(condition)
-            return
-        self._expected.refuse(path, condition)
 
     def began(self, path: str) -> None:
         """The worker says that a node executes, and so does the one whose nested graph it is in."""
@@ -287,6 +291,20 @@ class Delegate:
         """Pieces of an answer that the worker is making."""
         for token in tokens:
             self._on_token(path, token)
+
+    def _made_too_late(self, path: str) -> None:
+        """The worker finished a node before it heard that this device had. What it makes from its own value does not count."""
+        frame_name, name = split_path(path)
+        if (fragment := self._frames.get(frame_name)) and (fragment.whole_loop or depending(fragment.graph, name) - {name}):
+            self._append(Cancel(None, "it goes on from a value that is not the result"))
+            self._outgoing.flush()
+            assert self._link is not None
+            self._link.forget(self.child)
+            self.lost(
+                LinkCondition(
+                    "RUN_CHANGED", f"the worker finished {path!r} too late and went on from that: resume, and it begins anew"
+                )
+            )
 
     def _failed(self, record: Error, now: float) -> None:
         text = record.text if isinstance(record.text, str) else record.code
@@ -325,8 +343,9 @@ class Delegate:
         graph = fragment.graph
         labels = {label for name in graph.nodes for label in self._labels_of(node_path(fragment.name, escape(name)))}
         if not self._link.put_graph(graph.hash, graph.canonical, labels):
-            text = "the part of the graph for the worker carries labels it is not cleared for"
-            raise LinkCondition("LABEL_WITHHELD", text, retryable=False)
+            raise LinkCondition(
+                "LABEL_WITHHELD", "the worker's part of the graph carries labels it is not cleared for", retryable=False
+            )
         self.graphs[graph.hash] = graph.canonical, labels
         if self._attached is not None and self._goes_on(fragment, self._attached):
             return
@@ -363,13 +382,8 @@ class Delegate:
             return False
         fragment.shipped = True
         fragment.closed = fragment.name in attached.closed or None in attached.closed
-        for name, (state, value) in fragment.inputs.items():
-            spec = fragment.graph.nodes.get(name)
-            if spec is not None and not is_computed(spec) and name not in fragment.graph.boundary:
-                continue  # a value that was there from the start
-            path = node_path(fragment.name, escape(name)) if spec is not None else name
-            if path not in attached.told:
-                self._append(Input(path, state, value), self._labels_of(path), path)
+        for record in fragment.untold(attached.told):
+            self._append(record, self._labels_of(record.path), record.path)
         return True
 
     def _begin_anew(self, attached: Attached) -> None:
@@ -391,8 +405,7 @@ class Delegate:
         self._told -= attached.told
 
     def _send_outcome(self, path: str, value: Value) -> None:
-        record = Input(path, State.COMPLETED, value)
-        self._append(record, self._labels_of(path), path)
+        self._append(Input(path, State.COMPLETED, value), self._labels_of(path), path)
 
     def _labels_of(self, path: str) -> Collection[str]:
         return self._labels.get(root_node(path), ())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from edge.placement import Place
 from edge.policies import Sayings
 from edge.progress import ProgressEvent
 from graphs.engine.made import Permissions
+from graphs.errors import UsageError
 from graphs.values import Value
 
 if TYPE_CHECKING:
@@ -51,6 +52,13 @@ class RunOptions:
     def permissions(self) -> Permissions:
         """What the run may do and have. Raises UsageError for a limit or a grant that there is not."""
         return Permissions.of(untrusted=self.untrusted, limits=self.limits, grants=self.grants, max_turns=self.max_turns)
+
+    def require_nodes(self, computed: Iterable[str]) -> None:
+        """Raises UsageError for a node that is named on the command line and is none of the graph's computed ones."""
+        known = set(computed)
+        for option, named in (("--place", self.pinned), ("--when-offline", self.when_offline.nodes)):
+            if unknown := [name for name in named if name not in known]:
+                raise UsageError(f"{option} {unknown[0]}: the graph has no computed node of that name")
 
     def as_record(self) -> dict[str, Value]:
         """What `resume` must know again."""

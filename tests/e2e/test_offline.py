@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from gates import Gates, gates
 from graphs.records import Input, Result
 from logbook import entries, of
 from processes import Process, graphferry, serve, start
+from wiretap import tap
 
 AGENTS = ("--agents", "gate_agents.py")
 
@@ -279,3 +281,92 @@ def test_rows_of_a_map_run_here_where_the_worker_did_not_finish_them(home: Path,
         "far[0]/in": "unreachable",
         "far[1]/in": "unreachable",
     }
+
+
+def test_what_the_worker_finished_while_nobody_reached_it_is_kept_beside_the_result(
+    home: Path, tmp_path: Path, gate: Gates
+) -> None:
+    write(
+        tmp_path,
+        far=node(gate.port, "1", LOCAL),
+        other=node(gate.port, "2", WAIT),
+        end=node(gate.port, ":far", ", place: edge, isResult: true"),
+        after=node(gate.port, ":other", ", place: edge, isResult: true"),
+    )
+    with (
+        serve(*AGENTS, home=home, cwd=tmp_path) as worker,
+        tap(worker.url) as line,
+        start("run", "g.yaml", "--cloud", line.url, "--json", *AGENTS, home=home, cwd=tmp_path) as device,
+    ):
+        held = {each.path: each for each in (gate.next(), gate.next())}
+        line.part()
+        instead = gate.next()
+        assert (instead.path, instead.who["pid"]) == ("far", device.pid)
+        instead.release("made here")
+        end = gate.next()
+        assert end.who["inputs"] == {"of": "made here"}
+        held["far"].release("made there")
+        held["other"].release("made there, too")
+        line.join()
+        after = gate.next()  # what came before in the worker's log has come, too
+        assert after.who["inputs"] == {"of": "made there, too"}
+        end.release("done")
+        after.release("done, too")
+        found = report(device)
+    gate.nobody_else()
+    assert found["nodes"]["far"]["degraded"] == "unreachable"
+    results = [
+        (row.role, record.value)
+        for row, _, record in entries(home, "edge")
+        if isinstance(record, Result) and record.path == "far"
+    ]
+    assert results == [("root", "made here"), ("child", "made there")]
+    shown = graphferry("runs", "show", found["run"], home=home, cwd=tmp_path).stdout
+    assert "far (kept)" in shown
+    assert "completed too late" in shown
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_nothing_follows_from_a_result_that_came_too_late(home: Path, tmp_path: Path, gate: Gates, comes_back: bool) -> None:
+    write(
+        tmp_path,
+        far=node(gate.port, "1", LOCAL),
+        last=node(gate.port, ":far", WAIT + ", isResult: true"),
+        busy=node(gate.port, ":far", ", place: edge"),
+    )
+    with serve(*AGENTS, home=home, cwd=tmp_path) as worker, tap(worker.url) as line:
+        with start("run", "g.yaml", "--cloud", line.url, "--json", *AGENTS, home=home, cwd=tmp_path) as device:
+            far = gate.next()
+            line.part()
+            instead = gate.next()
+            assert (instead.path, instead.who["pid"]) == ("far", device.pid)
+            far.release("made there")
+            last = gate.next()
+            assert (last.path, last.who["inputs"]) == ("last", {"of": "made there"})
+            last.release("from there")
+            instead.release("made here")
+            busy = gate.next()
+            assert busy.who["inputs"] == {"of": "made here"}
+            if comes_back:
+                line.join()
+                wait_for_late(home)
+            busy.release("done")
+            found = report(device, status=3)
+        line.join()
+        assert found["results"] == {}
+        with start("resume", found["run"], "--cloud", line.url, "--json", *AGENTS, home=home, cwd=tmp_path) as device:
+            last = gate.next()
+            assert (last.path, last.who["inputs"]) == ("last", {"of": "made here"})
+            last.release("from here")
+            found = report(device)
+    gate.nobody_else()
+    assert found["results"] == {"last": "from here"}
+    assert found["nodes"]["far"]["degraded"] == "unreachable"
+
+
+def wait_for_late(home: Path) -> None:
+    """Returns when the worker's late results are in the device's journal."""
+    ends = time.monotonic() + 30
+    while not any(record.value == "from there" for record in of(home, "edge", Result)):
+        assert time.monotonic() < ends
+        time.sleep(0.02)
