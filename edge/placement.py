@@ -13,12 +13,13 @@ the reason in a sentence. Rules, the first that applies decides:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
 
+from edge.policies import NOTHING, Around, Sayings, around, opens_here, tools_of, with_inner
 from graphs.language.labels import labels_by_node
-from graphs.language.spec import Graph, is_computed, reads, written_inside
+from graphs.language.spec import Graph, is_computed, reads
 from graphs.paths import escape
 from graphs.registry import Agent
 from graphs.values import Value
@@ -52,6 +53,8 @@ class Facts:
     local_only: bool = False
     servers: Collection[str] = ()
     """Of the models, those that are behind servers outside this device."""
+    offline: Sayings = field(default_factory=Sayings)
+    """What is said outside of the graph of nodes whose worker is not reached."""
 
 
 _SPLIT: Final = Placement("edge", "opens its graph here; the nodes inside have places of their own")
@@ -78,33 +81,39 @@ class _Needs:
     """Whether its agent, its graph or its model is known only when it runs."""
 
 
-def place_nodes(graph: Graph, facts: Facts) -> dict[str, Placement]:
+def place_nodes(graph: Graph, facts: Facts, outer: Around = NOTHING, default: Place | None = None) -> dict[str, Placement]:
     """A placement for each computed node of the graph, by its place in the document (ids, escaped, joined by `/`).
 
-    Nodes inside a nested graph have one of their own only where they are not all in one place. Raises NoPlace where none is possible.
+    Nodes inside a nested graph have one of their own only where they are not all in one place, or do not all do the same when no worker is
+    reached. `outer` and `default` are what is said around the graph. Raises NoPlace where none is possible.
     """
     labels = labels_by_node(graph)
-    default = graph.document.get("place")
+    outer = around(graph.document, outer)
+    default = _place_of(graph.document.get("place")) or default
     placed: dict[str, Placement] = {}
     nested: dict[str, Placement] = {}
     free: list[str] = []
     for name, spec in graph.nodes.items():
         if not is_computed(spec):
             continue
-        found = _decide(name, spec, labels.get(name, frozenset()), default, facts)
+        found = _decide(name, spec, labels.get(name, frozenset()), default, outer, facts)
         if found is None:
             free.append(name)
             found = Placement("edge", "nothing it needs is elsewhere")
         placed[name] = found
         if found is _SPLIT:
-            inner = place_nodes(Graph(spec["graph"]), replace(facts, pinned={}))
+            below = replace(facts, pinned={}, offline=replace(facts.offline, nodes={}))
+            pin = facts.pinned.get(name) or _place_of(spec.get("place")) or default
+            inner = place_nodes(Graph(spec["graph"]), below, around(spec, outer), "cloud" if pin == "cloud" else None)
             nested.update({f"{escape(name)}/{path}": each for path, each in inner.items()})
     if not facts.local_only:
         _follow(graph, free, placed, facts)
     return {escape(name): placed[name] for name in graph.nodes if name in placed} | nested
 
 
-def _decide(name: str, spec: Mapping[str, Value], labels: frozenset[str], default: Value, facts: Facts) -> Placement | None:
+def _decide(
+    name: str, spec: Mapping[str, Value], labels: frozenset[str], default: Place | None, outer: Around, facts: Facts
+) -> Placement | None:
     needs = _needs(spec, facts)
     models = sorted({facts.tiers.get(each, each) for each in needs.models})
     model = models[0] if models else None
@@ -145,7 +154,8 @@ def _decide(name: str, spec: Mapping[str, Value], labels: frozenset[str], defaul
             f"needs {outside[0]!r}, which is behind a server, and --local-only forbids that",
             "Name a model of this device, or run without --local-only.",
         )
-    if "cloud" in needs.pins and (pin == "edge" or "edge" in needs.pins) and not facts.local_only:
+    goes = pin == "cloud" or (pin is None and bool(missing_here or strangers))
+    if not facts.local_only and (_mixed(pin, needs) or (goes and opens_here(name, spec, outer, facts.offline))):
         return _SPLIT
     if pin == "edge" and (missing_here or strangers):
         raise NoPlace(name, f"is placed at edge, but this device has no {(missing_here + strangers)[0]!r}", _get(missing_here))
@@ -167,7 +177,12 @@ def _decide(name: str, spec: Mapping[str, Value], labels: frozenset[str], defaul
     return None
 
 
-def _pin(name: str, spec: Mapping[str, Value], default: Value, needs: _Needs, facts: Facts) -> tuple[Place | None, str]:
+def _mixed(pin: Place | None, needs: _Needs) -> bool:
+    """Whether nodes inside a node are placed elsewhere than others."""
+    return "cloud" in needs.pins and (pin == "edge" or "edge" in needs.pins)
+
+
+def _pin(name: str, spec: Mapping[str, Value], default: Place | None, needs: _Needs, facts: Facts) -> tuple[Place | None, str]:
     if name in facts.pinned:
         return facts.pinned[name], "placed on the command line"
     said = _place_of(spec.get("place"))
@@ -177,8 +192,7 @@ def _pin(name: str, spec: Mapping[str, Value], default: Value, needs: _Needs, fa
         return ("edge" if "edge" in needs.pins else "cloud"), "a node inside it is placed there"
     if len(needs.pins) > 1:
         return None, ""
-    said = _place_of(default)
-    return said, "the graph's place" if said else ""
+    return default, "the graph's place" if default else ""
 
 
 def _place_of(said: Value) -> Place | None:
@@ -192,7 +206,7 @@ def _place_of(said: Value) -> Place | None:
 def _needs(spec: Mapping[str, Value], facts: Facts) -> _Needs:
     agents, models, pins, here = set[str](), set[str](), set[str](), set[str]()
     dynamic = False
-    for each in _with_inner(spec):
+    for each in with_inner(spec):
         agent = each["agent"]
         if not isinstance(agent, str) or agent.startswith(":"):
             dynamic = True
@@ -208,7 +222,7 @@ def _needs(spec: Mapping[str, Value], facts: Facts) -> _Needs:
             models.add(facts.default_model)
         if known is not None:
             here |= known.needs & {"files", "people"}
-        tools = _tools(each)
+        tools = tools_of(each)
         agents |= tools
         here |= {need for tool in tools if (named := facts.agents.get(tool)) for need in named.needs & {"files", "people"}}
         if isinstance(each.get("graph"), str):
@@ -216,24 +230,6 @@ def _needs(spec: Mapping[str, Value], facts: Facts) -> _Needs:
         if each is not spec and (inner := _place_of(each.get("place"))) is not None:
             pins.add(inner)
     return _Needs(frozenset(agents), frozenset(models), frozenset(pins), frozenset(here), dynamic)
-
-
-def _tools(spec: Mapping[str, Value]) -> set[str]:
-    """The agents a node's own words offer to a model as tools."""
-    listed = (spec.get("params") or {}).get("tools") or (spec.get("inputs") or {}).get("tools")
-    entries = listed if isinstance(listed, list) and spec["agent"] == "toolLoopAgent" else []
-    named = [each.get("agent") if isinstance(each, Mapping) else each for each in entries]
-    return {name for name in named if isinstance(name, str) and not name.startswith(":")}
-
-
-def _with_inner(spec: Mapping[str, Value]) -> Iterator[Mapping[str, Value]]:
-    """A computed node and all computed nodes of the graphs written inside it."""
-    yield spec
-    graph = written_inside(spec)
-    if graph is not None:
-        for inner in graph.nodes.values():
-            if is_computed(inner):
-                yield from _with_inner(inner)
 
 
 def _follow(graph: Graph, free: list[str], placed: dict[str, Placement], facts: Facts) -> None:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge.attached import Attached, go_on, open_children
-from edge.doubt import doubtful_openers, made_again, still_running
+from edge.contradictions import made_elsewise, own_results, sound
+from edge.doubt import begun_before, doubtful_openers, made_again, still_running
 from edge.means import Device, RunOptions
 from edge.offers import check_offer, keep_offer, last_offer
 from edge.outside import label_guard, run_guard
 from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
+from edge.policies import node_policies
 from edge.refill import Source
 from edge.report import RunReport, status_of
 from edge.watch import Watch
@@ -70,13 +72,16 @@ async def resume_run(device: Device, graph: Graph, options: RunOptions, run_id: 
     What a worker still does for the run, or did while this device was away, counts.
     """
     run = _Run(device, graph, options, run_id, Known())
-    await run.prepare(open_children(device.journal, run_id))
+    children = open_children(device.journal, run_id)
+    run.begun_before = begun_before(device.journal, children)
     records: list[Any] = [logged.record for logged in device.journal.records(run_id)]
+    run.own = own_results(records)
+    await run.prepare(children)
     homes: dict[bytes, bytes] = {}
     for child in device.journal.children(run_id):
         made = [logged.record for logged in device.journal.records(child.run)]
         homes.update((named.ref, child.run) for record in made for named in references(record))
-        records.extend(made)
+        records.extend(sound(made, made_elsewise(graph, run.own, made)))
     run.known = known_outcomes(records)
     lacking = await refill(run.known, Source(device.journal, run.link, homes).value)
     if made_again(lacking, run.known, run.placed, run.attached):
@@ -102,6 +107,9 @@ class _Run:
         self.limits: Orders = Orders({})
         self.delegate: Delegate | None = None
         self.attached: Attached | None = None
+        self.begun_before: Callable[[str], bool] = lambda _path: False
+        self.own: set[str] = set()
+        """The paths whose results earlier processes made on this device."""
         self.diverged: LinkCondition | None = None
         self.runtime: Runtime | None = None
 
@@ -118,11 +126,7 @@ class _Run:
         `children` are the run's open child runs, the newest first: that one is gone on with if the worker has it, the others are ended.
         """
         self.options.permissions.require(self.graph.document, self.graph.nodes, self.device.agents)
-        unknown = [
-            name for name in self.options.pinned if name not in self.graph.nodes or not is_computed(self.graph.nodes[name])
-        ]
-        if unknown:
-            raise UsageError(f"--place {unknown[0]}: the graph has no computed node of that name")
+        self.options.require_nodes(name for name, spec in self.graph.nodes.items() if is_computed(spec))
         self.placed = self._place(last_offer(self.device.journal, self.options.url))
         if self._reaches_out and not self.options.local_only:
             await self._reach_worker(children)
@@ -141,7 +145,10 @@ class _Run:
 
     def _attach(self, link: WorkerLink, children: Sequence[bytes]) -> None:
         try:
-            self.attached = go_on(self.device.journal, link, children)
+            journal = self.device.journal
+            logs = {child: (logged.record for logged in journal.records(child)) for child in children}
+            spoilt = [child for child, log in logs.items() if made_elsewise(self.graph, self.own, log)]
+            self.attached = go_on(journal, link, children, spoilt)
         except LinkCondition as condition:
             self.diverged = condition
 
@@ -153,8 +160,19 @@ class _Run:
         self.attached = None
 
     def _place(self, offer: Mapping[str, Any] | None) -> dict[str, Placement]:
+        try:
+            return place_nodes(self.graph, self._facts(offer))
+        except NoPlace as error:
+            raise UsageError(str(error), hint=error.remedy) from error
+
+    @property
+    def _offer(self) -> Mapping[str, Any]:
+        """What the worker offers, or did last."""
+        return self.link.offer if self.link is not None else last_offer(self.device.journal, self.options.url) or {}
+
+    def _facts(self, offer: Mapping[str, Any] | None) -> Facts:
         device, options = self.device, self.options
-        facts = Facts(
+        return Facts(
             agents=device.agents,
             models=device.models.names(),
             tiers=device.tiers,
@@ -163,11 +181,8 @@ class _Run:
             pinned=options.pinned,
             local_only=options.local_only,
             servers=device.servers,
+            offline=options.when_offline,
         )
-        try:
-            return place_nodes(self.graph, facts)
-        except NoPlace as error:
-            raise UsageError(str(error), hint=error.remedy) from error
 
     def _shipped(self) -> list[str]:
         return [name for name in self.graph.nodes if self._place_of(name) == "cloud"]
@@ -241,10 +256,9 @@ class _Run:
     def _runtime(self, watch: Watch) -> Runtime:
         device, options, graph = self.device, self.options, self.graph
         limits = self.limits = self._orders()
-        offer = self.link.offer if self.link is not None else last_offer(self.device.journal, self.options.url) or {}
         permissions = options.permissions
         compiler = permissions.compiler(
-            device.agents, strict=options.strict, places=limits, orders=limits, offered=offer.get("agents") or ()
+            device.agents, strict=options.strict, places=limits, orders=limits, offered=self._offer.get("agents") or ()
         )
         return Runtime(
             compiler.plan(graph),
@@ -294,6 +308,7 @@ class _Run:
 
     def _make_delegate(self, runtime: Runtime, watch: Watch) -> Delegate:
         from edge.delegate import Delegate
+        from edge.fallback import Fallback
         from edge.fragments import Fragments
 
         delegate = Delegate(
@@ -308,7 +323,13 @@ class _Run:
             clock=runtime.clock,
             on_token=watch.streamed,
             on_begun=runtime.begun_elsewhere,
+            fallback=Fallback(
+                node_policies(self.graph, self.placed, self._facts(self._offer)), runtime.compiler.stand_in, runtime.clock
+            ),
             attached=self.attached,
+            earlier=self.begun_before,
+            own=self.own,
+            deadline=runtime.clock() + self.options.deadline if self.options.deadline is not None else None,
         )
         doubtful = {root_node(path) for path in self.known.indeterminate}
         if self.link is None:

@@ -57,6 +57,7 @@ def main(args: Namespace, env: Environment) -> int:
             durability="group",
             max_turns=None,
             untrusted=False,
+            when_offline=[],
             limit=[],
             grant=[],
             agents=[],

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -93,7 +94,7 @@ def _show(journal: Journal, prefix: str, *, as_json: bool, env: Environment) -> 
         return ExitStatus.COMPLETED
     took = f", {(row.ended - row.started) / 1000:.1f} s" if row.ended else ""
     env.stdout.write(f"run {shown['run']}\ngraph {row.name} ({row.graph.hex()[:12]})\n{row.status}{took}\n\n")
-    rows = [_row(place, record) for place, record in logs if isinstance(record, Result)]
+    rows = _rows([(place, record) for place, record in logs if isinstance(record, Result)])
     env.stdout.write(node_table(rows, width=shutil.get_terminal_size((110, 24)).columns))
     for place, record in logs:
         if isinstance(record, Error):
@@ -124,6 +125,19 @@ def _cancel(journal: Journal, args: Namespace, config: EdgeConfig, env: Environm
     return ExitStatus.COMPLETED
 
 
+def _rows(results: Iterable[tuple[str, Result]]) -> list[NodeRow]:
+    """A line for each result; the first of a path counts, what came too late is an alternative."""
+    rows: list[NodeRow] = []
+    counted: set[str] = set()
+    for place, record in results:
+        row = _row(place, record)
+        if record.by.get("alt") or record.path in counted:
+            row = replace(row, path=f"{row.path} (kept)", state="completed too late")
+        counted.add(record.path)
+        rows.append(row)
+    return rows
+
+
 def _row(place: str, record: Result) -> NodeRow:
     usage: Mapping[str, Any] = record.usage or {}
     return NodeRow(
@@ -133,6 +147,7 @@ def _row(place: str, record: Result) -> NodeRow:
         by=str(record.by.get("model") or record.by.get("agent") or ""),
         ms=usage.get("ms"),
         tokens=usage.get("completion_tokens"),
+        degraded=record.by.get("degraded"),
     )
 
 
