@@ -17,7 +17,19 @@ from graphs.errors import ValueUnsupported
 from graphs.records import MAX_UINT, Encoded, depth, ext, from_fields, is_flat
 from graphs.values import Value
 from protocol.errors import RemoteProtocolError
-from protocol.messages import CATALOGUE, NUMBERS, Ack, BlobChunk, Bytes, Entry, Message, Unhandled, check, is_control_to_ignore
+from protocol.messages import (
+    CATALOGUE,
+    NUMBERS,
+    Ack,
+    BlobChunk,
+    Bytes,
+    Delta,
+    Entry,
+    Message,
+    Unhandled,
+    check,
+    is_control_to_ignore,
+)
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -28,6 +40,7 @@ __all__ = [
     "decode",
     "encode",
     "encode_ack",
+    "encode_delta",
     "encode_entry",
     "excess",
     "is_plain",
@@ -76,10 +89,17 @@ def encode(message: Message) -> bytes:
         return encode_ack([number for pair in message.positions for number in pair])
     if isinstance(message, BlobChunk):
         return b"".join(chunk_parts(message))
+    if isinstance(message, Delta):
+        return encode_delta(message)
     fields: list[Any] = list(message)
     while fields and fields[-1] is None:
         fields.pop()
     return msgpack.packb([NUMBERS[type(message)], *fields])  # type: ignore[no-any-return]
+
+
+def encode_delta(delta: Delta) -> bytes:
+    """The envelope of tokens."""
+    return msgpack.packb((0x38, *delta) if delta.n is not None else (0x38, *delta[:4]))  # type: ignore[no-any-return]
 
 
 def chunk_parts(chunk: BlobChunk) -> Sequence[Bytes]:
@@ -281,12 +301,32 @@ def _message(type_: int, envelope: list[Any]) -> Message | None:
     if kind is None or kind.message is None:
         return None if is_control_to_ignore(type_) else Unhandled(type_)
     del envelope[0]
-    if type_ != 0x05:  # an ACK holds numbers only, and is the most frequent
-        _check_depth(envelope, MAX_RECORD_DEPTH if type_ == 0x38 else MAX_CONTROL_DEPTH, kind.name)
+    if type_ == 0x38:
+        if (delta := _text(envelope)) is not None:
+            return delta
+        _check_depth(envelope, MAX_RECORD_DEPTH, kind.name)
+    elif type_ != 0x05:  # an ACK holds numbers only
+        _check_depth(envelope, MAX_CONTROL_DEPTH, kind.name)
     message = check(type_, envelope)
     if isinstance(message, str):
         raise RemoteProtocolError("PROTOCOL_DECODE", message)
     return message
+
+
+def _text(fields: list[Any]) -> Delta | None:
+    """The DELTA with these fields, if they are numbers and a list of text, as nearly all of them: nothing in it is deep. Else None: look closer."""
+    if len(fields) != 4:
+        return None
+    al, start, off, tokens = fields
+    if not (tokens.__class__ is list and al.__class__ is start.__class__ is off.__class__ is int):
+        return None
+    for token in tokens:
+        if token.__class__ is not str:
+            return None
+    if not (0 <= al <= MAX_UINT and 0 <= start <= MAX_UINT and 0 <= off <= MAX_UINT):
+        return None
+    delta: Delta = _new(Delta, (al, start, off, tokens, None))
+    return delta
 
 
 def _entry(type_: int, envelope: list[Any], packet: bytes | bytearray | memoryview, body: int, end: int) -> Entry:
