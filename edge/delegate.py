@@ -302,11 +302,7 @@ class Delegate:
             self._outgoing.flush()
             assert self._link is not None
             self._link.forget(self.child)
-            self.lost(
-                LinkCondition(
-                    "RUN_CHANGED", f"the worker finished {path!r} too late and went on from that: resume, and it begins anew"
-                )
-            )
+            self.lost(LinkCondition("RUN_CHANGED", f"the worker finished {path!r} too late, and went on from that: resume"))
 
     def _failed(self, record: Error, now: float) -> None:
         text = record.text if isinstance(record.text, str) else record.code
@@ -345,9 +341,7 @@ class Delegate:
         graph = fragment.graph
         labels = {label for name in graph.nodes for label in self._labels_of(node_path(fragment.name, escape(name)))}
         if not self._link.put_graph(graph.hash, graph.canonical, labels):
-            raise LinkCondition(
-                "LABEL_WITHHELD", "the worker's part of the graph carries labels it is not cleared for", retryable=False
-            )
+            raise LinkCondition("LABEL_WITHHELD", "the worker is not cleared for labels in its part", retryable=False)
         self.graphs[graph.hash] = graph.canonical, labels
         if self._attached is not None and self._goes_on(fragment, self._attached):
             return

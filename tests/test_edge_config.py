@@ -42,6 +42,16 @@ def test_the_file_is_read(own_home: Path) -> None:
     )
 
 
+def test_what_nodes_do_offline_is_one_of_three_words(own_home: Path) -> None:
+    for said in ("wait", "local", "fail"):
+        write(own_home, f"when_offline: {said}\n")
+        assert load_config(environment(own_home)).when_offline == said
+    for wrong in ("later", "true", "[wait]"):
+        write(own_home, f"when_offline: {wrong}\n")
+        with pytest.raises(UsageError, match="`when_offline` is wait, local or fail"):
+            load_config(environment(own_home))
+
+
 def test_a_model_may_be_behind_a_server(own_home: Path) -> None:
     write(own_home, "models: {small: tiny, large: {url: 'http://127.0.0.1:1/v1', model: big, key: {secret: K}}}\n")
     config = load_config(environment(own_home))
