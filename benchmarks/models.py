@@ -33,6 +33,7 @@ from graphs.errors import ModelMissing, NodeTimeout
 from graphs.models.facts import memory_needed
 from graphs.models.fetch import DEFAULT_MODEL
 from graphs.models.host import HostOptions, MemoryOptions, ModelHost
+from graphs.models.hosted import STATES_LIMIT
 from graphs.models.interface import GenerationRequest, Model
 from graphs.models.store import ModelStore
 
@@ -233,12 +234,12 @@ async def restored(path: Path, sizes: Sizes, rounds: Rounds) -> AsyncIterator[Ro
                 began = time.process_time()
                 inner._decode(rows)
                 computing.append(time.process_time() - began)
-                writer = States(Path(folder), "bench")
+                writer = States(Path(folder), "bench", limit=STATES_LIMIT)
                 writer.store(tokens, inner.llama.save(0))
                 writer.flush()
                 inner.llama.clear()
                 began = time.process_time()
-                found = States(Path(folder), "bench").find([*tokens, 0])
+                found = States(Path(folder), "bench", limit=STATES_LIMIT).find([*tokens, 0])
                 if found is None or not inner.llama.restore(0, found.state):
                     raise WrongAnswer("what was stored is not found")
                 reading.append(time.process_time() - began)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from graphs.models.prompting import Prompts, Refusal, turns
+from graphs.models.prompting import Prompts, Refusal
 
 SYSTEM = {"role": "system", "content": "rules"}
 
@@ -59,30 +59,6 @@ def test_the_first_messages_tokens_are_those_the_prompt_begins_with() -> None:
     messages = [said("system", 3), said("user", 4), said("user", 1)]
     made = [prompts().make(messages, max_tokens=1, shared=shared).shared for shared in (0, 1, 2, 3, 9)]
     assert made == [0, 3, 7, 0, 0]
-
-
-@pytest.mark.parametrize(
-    ("roles", "head", "middle", "last"),
-    [
-        ("u", "", [], "u"),
-        ("su", "s", [], "u"),
-        ("ssuauau", "ss", ["ua", "ua"], "u"),
-        ("suauattau", "s", ["ua", "uatta"], "u"),
-        ("uaua", "", ["ua"], "ua"),
-        ("sauau", "s", ["a", "ua"], "u"),
-        ("sa", "s", [], "a"),
-        ("s", "s", [], ""),
-        ("suatt", "s", [], "uatt"),
-    ],
-)
-def test_turns_begin_with_a_users_message(roles: str, head: str, middle: list[str], last: str) -> None:
-    names = {"s": "system", "u": "user", "a": "assistant", "t": "tool"}
-    found = turns([said(names[role]) for role in roles])
-
-    def short(messages: Sequence[Mapping[str, Any]]) -> str:
-        return "".join(str(message["role"])[0] for message in messages)
-
-    assert (short(found[0]), [short(turn) for turn in found[1]], short(found[2])) == (head, middle, last)
 
 
 def test_a_history_that_is_too_long_loses_its_oldest_turns_and_no_more() -> None:

@@ -9,6 +9,7 @@ import pytest
 from graphs.models.states import States
 
 TOKENS = list(range(10))
+BOUND = 1 << 20
 
 
 def stored(folder: Path, tokens: list[int] = TOKENS, state: bytes = b"state", identity: str = "a", limit: int = 1000) -> States:
@@ -24,7 +25,7 @@ def files(folder: Path) -> list[Path]:
 
 def test_the_longest_beginning_is_found_by_this_process_and_the_next(tmp_path: Path) -> None:
     stored(tmp_path, TOKENS[:4], b"short")
-    for states in (stored(tmp_path), States(tmp_path, "a")):
+    for states in (stored(tmp_path), States(tmp_path, "a", limit=BOUND)):
         found = states.find([*TOKENS, 99])
         assert found is not None
         assert (found.tokens, found.state) == (TOKENS, b"state")
@@ -39,7 +40,7 @@ def test_the_longest_beginning_is_found_by_this_process_and_the_next(tmp_path: P
 
 def test_another_model_or_version_finds_nothing(tmp_path: Path) -> None:
     stored(tmp_path)
-    assert States(tmp_path, "b").find([*TOKENS, 99]) is None
+    assert States(tmp_path, "b", limit=BOUND).find([*TOKENS, 99]) is None
 
 
 def test_it_is_its_owners_alone(tmp_path: Path) -> None:
@@ -56,7 +57,7 @@ def test_a_damaged_file_is_a_miss_and_goes(tmp_path: Path, place: int) -> None:
     whole = bytearray(path.read_bytes())
     whole[place] ^= 1
     path.write_bytes(whole)
-    states = States(tmp_path, "a")
+    states = States(tmp_path, "a", limit=BOUND)
     assert states.find([*TOKENS, 99]) is None
     assert files(tmp_path) == []
     assert not states.has(TOKENS)
@@ -67,7 +68,7 @@ def test_a_file_cut_short_is_a_miss(tmp_path: Path, size: int) -> None:
     stored(tmp_path)
     (path,) = files(tmp_path)
     path.write_bytes(path.read_bytes()[:size])
-    assert States(tmp_path, "a").find([*TOKENS, 99]) is None
+    assert States(tmp_path, "a", limit=BOUND).find([*TOKENS, 99]) is None
 
 
 def test_a_file_of_other_tokens_or_another_model_under_this_name_is_a_miss(tmp_path: Path) -> None:
@@ -76,7 +77,7 @@ def test_a_file_of_other_tokens_or_another_model_under_this_name_is_a_miss(tmp_p
     for other in (stored(tmp_path / "b", [*range(1, 11)]), stored(tmp_path / "c", identity="b")):
         (theirs,) = files(other._folder)
         mine.write_bytes(theirs.read_bytes())
-        assert States(tmp_path / "a", "a").find([*TOKENS, 99]) is None
+        assert States(tmp_path / "a", "a", limit=BOUND).find([*TOKENS, 99]) is None
         stored(tmp_path / "a")
 
 

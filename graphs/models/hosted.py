@@ -37,12 +37,11 @@ from graphs.models.interface import (
     Usage,
 )
 from graphs.models.process import CHILD, Answer, ModelProcess, resident_bytes
-from graphs.models.states import LIMIT
 from graphs.models.threads import thread_count
 from graphs.models.toolcalls import offered
 from graphs.values import clean
 
-__all__ = ["DEFAULT_CONTEXT", "MAX_WAITING", "HostOptions", "HostedModel", "closed"]
+__all__ = ["DEFAULT_CONTEXT", "MAX_WAITING", "STATES_LIMIT", "HostOptions", "HostedModel", "closed"]
 
 MAX_WAITING: Final = 256
 """Requests that may wait for one model; one more is told BUSY."""
@@ -54,6 +53,9 @@ DEFAULT_SLOTS: Final = 8
 """Requests a model answers at the same time."""
 
 MAX_SLOTS: Final = 64
+
+STATES_LIMIT: Final = 512 * 1024 * 1024
+"""Bytes of what is kept in files of prompts' beginnings, of all models together."""
 
 _BUSY_RETRY_MS: Final = 1000
 _ENOUGH_FOR_SPEED: Final = 8
@@ -84,7 +86,7 @@ class HostOptions:
     restart_delays: Sequence[float] = _RESTART_DELAYS
     cancel_grace: float = 10.0
     states: Path | None = None
-    states_limit: int = LIMIT
+    states_limit: int = STATES_LIMIT
     command: Sequence[str] = CHILD
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 

@@ -30,6 +30,7 @@ from graphs.errors import (
     NodeTimeout,
 )
 from graphs.models.chat import require_sound, require_texts
+from graphs.models.history import turns
 from graphs.models.interface import Embeddings, Generation, GenerationRequest, Model, ModelInfo, OnToken
 from graphs.models.openai_wire import (
     MAX_ANSWER,
@@ -42,7 +43,6 @@ from graphs.models.openai_wire import (
     error_text,
     vectors_of,
 )
-from graphs.models.prompting import turns
 from graphs.models.schemas import answer_misfit, schema_of
 from graphs.models.servers import Server
 from graphs.models.sse import EventStream, SseError

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 
 from graphs.errors import ContextTooLong, ModelCrashed, NodeTimeout
 from graphs.models.chat import plain_messages, require_sound, require_texts
+from graphs.models.history import shortened
 from graphs.models.interface import (
     Embeddings,
     FinishReason,
@@ -26,7 +27,6 @@ from graphs.models.interface import (
     OnToken,
     Usage,
 )
-from graphs.models.prompting import shortened
 from graphs.models.stopping import StopText
 from graphs.models.store import missing
 from graphs.values import canonical, digest

@@ -18,10 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-__all__ = ["LIMIT", "States", "Stored"]
-
-LIMIT: Final = 512 * 1024 * 1024
-"""Bytes the files of one folder may have together."""
+__all__ = ["States", "Stored"]
 
 _MAGIC: Final = b"gfstate1"
 _HEAD: Final = struct.Struct(">8s32sIQ")
@@ -39,9 +36,10 @@ class Stored:
 
 
 class States:
-    """The states of one model in a folder that all models share. `identity` is everything but the tokens that a state depends on."""
+    """The states of one model in a folder that all models share. `identity` is everything but the tokens that a state depends on,
+    `limit` the bytes that the folder may hold."""
 
-    def __init__(self, folder: Path, identity: str, *, limit: int = LIMIT) -> None:
+    def __init__(self, folder: Path, identity: str, *, limit: int) -> None:
         self._folder = folder
         self._limit = limit
         self._identity = hashlib.sha256(identity.encode()).digest()
