@@ -30,12 +30,12 @@ from benchmarks.generators import Hosted, InProcess, Prompts, Way, bare_loop, cp
 from benchmarks.measure import ROOT, Row, WrongAnswer, machine, ratio, table, write_section
 from graphs.environment import Environment
 from graphs.errors import ModelMissing, NodeTimeout
-from graphs.models.facts import memory_needed
-from graphs.models.fetch import DEFAULT_MODEL
-from graphs.models.host import HostOptions, MemoryOptions, ModelHost
-from graphs.models.hosted import STATES_LIMIT
+from graphs.models.files.facts import memory_needed
+from graphs.models.files.fetch import DEFAULT_MODEL
+from graphs.models.files.store import ModelStore
+from graphs.models.hosting.host import HostOptions, MemoryOptions, ModelHost
+from graphs.models.hosting.hosted import STATES_LIMIT
 from graphs.models.interface import GenerationRequest, Model
-from graphs.models.store import ModelStore
 
 _COLD: Final = "server, cold"
 _COMPUTED: Final = ("in its prompt", "in its answer")
@@ -220,7 +220,7 @@ async def mapped(path: Path, sizes: Sizes, _: Rounds) -> AsyncIterator[Row]:
 
 async def restored(path: Path, sizes: Sizes, rounds: Rounds) -> AsyncIterator[Row]:
     """A prompt's beginning out of a file, beside computing it."""
-    from graphs.models.states import States
+    from graphs.models.llama.states import States
 
     with closing(InProcess(path, 8, 4096)) as inner:
         reading: list[float] = []
@@ -408,7 +408,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     import llama_cpp
 
-    from graphs.models.llama_api import quantise
+    from graphs.models.llama.api import quantise
 
     with tempfile.TemporaryDirectory() as folder:
         small = Path(folder) / "q4_0.gguf"

@@ -12,8 +12,8 @@ import pytest
 
 pytest.importorskip("numpy")
 
-from graphs.models.batching import PATIENCE
-from graphs.models.states import States
+from graphs.models.llama.batching import PATIENCE
+from graphs.models.llama.states import States
 from toy_engine import Bench, prompt, says
 from toy_model import END, Broken, ToyModel, spoken, written
 
