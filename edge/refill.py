@@ -10,13 +10,25 @@ from typing import TYPE_CHECKING
 from graphs.errors import LinkCondition
 from graphs.values import Value, decode
 from protocol.journal_store import JournalStore
-from protocol.payload import Reference
+from protocol.payload import Reference, references
 
 if TYPE_CHECKING:
     from edge.worker import WorkerLink
     from graphs.journal import Journal
+    from graphs.records import Record
 
-__all__ = ["Source"]
+__all__ = ["Source", "read_run"]
+
+
+def read_run(journal: Journal, run: bytes) -> tuple[list[Record], dict[bytes, bytes]]:
+    """The records of a run and of its child runs, and which child run refers to each body."""
+    records = [logged.record for logged in journal.records(run)]
+    homes: dict[bytes, bytes] = {}
+    for child in journal.children(run):
+        made = [logged.record for logged in journal.records(child.run)]
+        homes.update((named.ref, child.run) for record in made for named in references(record))
+        records.extend(made)
+    return records, homes
 
 
 class Source:
