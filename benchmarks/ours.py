@@ -15,7 +15,7 @@ from graphs.agents import nesting
 from graphs.engine.plan import Compiler, Plan
 from graphs.journal import Journal, new_run_id
 from graphs.language.spec import Graph
-from graphs.records import Record, State, encode
+from graphs.records import Encoded, Record, State, encode
 from graphs.registry import Agent, AgentContext, Registry, agent
 from graphs.running.recorder import LogRecorder
 from graphs.running.runtime import Runtime
@@ -102,6 +102,9 @@ async def kept(workload: Workload, folder: Path, *, synchronous: Literal["full",
         def append(record: Record) -> int:
             return write(run, encode(record))
 
+        def append_encoded(encoded: Encoded) -> int:
+            return write(run, encoded)
+
         async def durable() -> None:
             nonlocal added
             before = journal.commits
@@ -109,7 +112,7 @@ async def kept(workload: Workload, folder: Path, *, synchronous: Literal["full",
             added += journal.commits - before
 
         began = time.perf_counter()
-        runtime = Runtime(plan, compiler, recorder=LogRecorder(append, durable), run_id=run)
+        runtime = Runtime(plan, compiler, recorder=LogRecorder(append, durable, append_encoded=append_encoded), run_id=run)
         await runtime.run()
         results = runtime.engine.results(all=False)
         seconds = time.perf_counter() - began

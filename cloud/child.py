@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from cloud.frame import FrameRun
 from cloud.worker import RefusedCut, Worker
@@ -283,8 +283,9 @@ class _ChildRecorder(LogRecorder):
         """Nodes with effects that are about to begin or have begun; of those that are over nobody need wait to hear."""
         self._show = show
 
-    def started(self, start: StartCommand, t: float) -> None:
-        super().started(start, t)
+    told_of_starts: ClassVar = True
+
+    def started(self, start: StartCommand, t: float) -> None:  # noqa: ARG002 - the port hands it over
         self._show(start.path, start.at, State.EXECUTING)
 
     def begun(self, start: StartCommand, t: float) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from graphs.engine.outcomes import known_outcomes
+from graphs.errors import LinkCondition
 from graphs.paths import escape, node_path, split_frame, split_path
 from graphs.records import Cancel, Close, End, Error, Event, Frame, Input, Record, Result, Start, State, Submit
 
@@ -31,7 +32,7 @@ class Attached:
     `frames` are the hashes of the cuts by frame, `demand` what was said of nodes that start on order, `told` the paths whose outcome the
     worker has, by itself or from this device, `ordered` those that were ordered to start, `closed` the closed frames, None among them if no
     further frame may follow, `given_up` the frames that were cancelled. `in_flight` are nodes with effects that the worker began and has not ended,
-    `failed` those of whose failure it has told.
+    `failed` those of whose failure it has told, `withheld` those whose values do not come for now, and why.
     """
 
     run: bytes
@@ -43,6 +44,7 @@ class Attached:
     given_up: set[str] = field(default_factory=set)
     in_flight: set[str] = field(default_factory=set)
     failed: dict[str, Error] = field(default_factory=dict)
+    withheld: dict[str, LinkCondition] = field(default_factory=dict)
     over: bool = False
 
     def note(self, record: Record) -> None:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from edge.attached import Attached, open_children, usable
 from edge.placement import Placement
+from graphs.errors import LinkCondition, ValueUnsupported, WorkerUnreachable
 from graphs.paths import document_path, opener
 
 if TYPE_CHECKING:
+    from graphs.engine.outcomes import Known
     from graphs.journal import Journal
 
-__all__ = ["begun_before", "doubtful_openers", "still_running"]
+__all__ = ["begun_before", "doubtful_openers", "made_again", "still_running"]
 
 
 def still_running(
@@ -51,6 +53,46 @@ def doubtful_openers(paths: Collection[str], placed: Mapping[str, Placement]) ->
             if _is_away(path, placed):
                 found.add(path)
     return found
+
+
+def made_again(
+    lacking: Mapping[str, LinkCondition | ValueUnsupported],
+    known: Known,
+    placed: Mapping[str, Placement],
+    attached: Attached | None,
+) -> bool:
+    """Whether the worker has to make something again that it told of in `attached`: it does not in that child run, so another one is needed.
+
+    `lacking` are results whose values do not come. `refill` has forgotten them, and calls those of nodes with effects indeterminate. What
+    nobody will ask for is no matter, and what is still at the worker, or may be, waits for it.
+    """
+    again = attached is not None and any(
+        _is_gone(error) and _is_away(path, placed) and not _is_inside(path, known, placed, attached)
+        for path, error in lacking.items()
+    )
+    kept = None if again else attached
+    for path, error in lacking.items():
+        if _is_inside(path, known, placed, None):
+            known.indeterminate.discard(path)
+        elif kept is not None and (_is_inside(path, known, placed, kept) or (not _is_gone(error) and _is_away(path, placed))):
+            kept.in_flight |= {path} & known.indeterminate
+            if isinstance(error, LinkCondition):
+                kept.withheld[path] = error
+        elif isinstance(error, WorkerUnreachable) and _is_away(path, placed):
+            known.indeterminate.discard(path)
+    return again
+
+
+def _is_gone(error: LinkCondition | ValueUnsupported) -> bool:
+    return isinstance(error, ValueUnsupported) or error.condition == "BLOB_GONE"
+
+
+def _is_inside(path: str, known: Known, placed: Mapping[str, Placement], attached: Attached | None) -> bool:
+    """Whether a path lies in the nested graph of a node that is known as a whole, or that the worker goes on with as a whole."""
+    while path := opener(path):
+        if path in known.outcomes or (attached is not None and _is_away(path, placed)):
+            return True
+    return False
 
 
 def _is_away(path: str, placed: Mapping[str, Placement]) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from graphs.errors import LinkCondition
+from graphs.errors import LinkCondition, WorkerUnreachable
 from graphs.values import Value, decode
 from protocol.journal_store import JournalStore
 from protocol.payload import Reference
@@ -33,6 +33,8 @@ class Source:
         if data is not None:
             return decode(data)
         home = self._homes.get(named.ref)
-        if self._link is None or home is None:
-            raise LinkCondition("BLOB_GONE", "A value is at a worker that cannot be reached.")
+        if home is None:
+            raise LinkCondition("BLOB_GONE", "A value that this device made is not in its journal's folder any more.")
+        if self._link is None:
+            raise WorkerUnreachable("", "a value is at a worker that cannot be reached")
         return await self._link.value(home, named)

@@ -9,39 +9,36 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge.attached import Attached, go_on, open_children
-from edge.contradictions import made_elsewise, own_results, sound
-from edge.doubt import begun_before, doubtful_openers, still_running
+from edge.doubt import doubtful_openers, made_again, still_running
+from edge.earlier import Earlier
 from edge.means import Device, RunOptions
 from edge.offers import check_offer, keep_offer, last_offer
 from edge.outside import label_guard, run_guard
 from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
 from edge.policies import node_policies
-from edge.refill import Source
 from edge.report import RunReport, status_of
 from edge.watch import Watch
 from graphs.budget import measure
 from graphs.engine.events import Start
 from graphs.engine.frames import Frame
 from graphs.engine.orders import Orders, orders
-from graphs.engine.outcomes import Known, known_outcomes
+from graphs.engine.outcomes import Known
 from graphs.errors import LimitReached, LinkCondition, RunSuspended, UsageError, WorkerUnreachable
 from graphs.journal.ids import new_run_id, run_id_text
 from graphs.language.labels import labels_by_node
 from graphs.language.spec import Graph, is_computed
 from graphs.models.prefetch import Prefetcher, coming_models
 from graphs.paths import escape, root_node
-from graphs.records import End, EndStatus, Event, Known as Recordable, State, Submit, encode
+from graphs.records import Encoded, End, EndStatus, Event, Known as Recordable, State, Submit, encode
 from graphs.running.console import Console, prints
 from graphs.running.ports import Services
 from graphs.running.recorder import LogRecorder
 from graphs.running.runtime import Runtime
 from graphs.values import Value
-from protocol.payload import references
-from protocol.refill import refill
 
 if TYPE_CHECKING:
     from edge.delegate import Delegate
@@ -72,19 +69,12 @@ async def resume_run(device: Device, graph: Graph, options: RunOptions, run_id: 
     What a worker still does for the run, or did while this device was away, counts.
     """
     run = _Run(device, graph, options, run_id, Known())
-    children = open_children(device.journal, run_id)
-    run.begun_before = begun_before(device.journal, children)
-    records: list[Any] = [logged.record for logged in device.journal.records(run_id)]
-    run.own = own_results(records)
-    await run.prepare(children)
-    homes: dict[bytes, bytes] = {}
-    for child in device.journal.children(run_id):
-        made = [logged.record for logged in device.journal.records(child.run)]
-        homes.update((named.ref, child.run) for record in made for named in references(record))
-        records.extend(sound(made, made_elsewise(graph, run.own, made)))
-    run.known = known_outcomes(records)
+    run.earlier = earlier = Earlier(device.journal, graph, run_id)
+    await run.prepare(earlier.children)
+    run.known = await earlier.known(run.link)
+    if made_again(earlier.lacking, run.known, run.placed, run.attached):
+        run.begin_anew()
     run.known.indeterminate -= still_running(device.journal, run_id, run.placed, run.attached, alone=run.unreachable is not None)
-    await refill(run.known, Source(device.journal, run.link, homes).value)
     run.known.indeterminate |= doubtful_openers(run.known.indeterminate, run.placed)
     device.journal.reopen_run(run_id)
     return await run.execute(name)
@@ -105,9 +95,7 @@ class _Run:
         self.limits: Orders = Orders({})
         self.delegate: Delegate | None = None
         self.attached: Attached | None = None
-        self.begun_before: Callable[[str], bool] = lambda _path: False
-        self.own: set[str] = set()
-        """The paths whose results earlier processes made on this device."""
+        self.earlier: Earlier | None = None
         self.diverged: LinkCondition | None = None
         self.runtime: Runtime | None = None
 
@@ -143,12 +131,17 @@ class _Run:
 
     def _attach(self, link: WorkerLink, children: Sequence[bytes]) -> None:
         try:
-            journal = self.device.journal
-            logs = {child: (logged.record for logged in journal.records(child)) for child in children}
-            spoilt = [child for child, log in logs.items() if made_elsewise(self.graph, self.own, log)]
-            self.attached = go_on(journal, link, children, spoilt)
+            spoilt = self.earlier.spoilt(children) if self.earlier is not None else ()
+            self.attached = go_on(self.device.journal, link, children, spoilt)
         except LinkCondition as condition:
             self.diverged = condition
+
+    def begin_anew(self) -> None:
+        """Give up the open child run: what is unfinished goes to the worker in another one."""
+        assert self.link is not None
+        assert self.attached is not None
+        self.link.give_up(self.attached.run)
+        self.attached = None
 
     def _place(self, offer: Mapping[str, Any] | None) -> dict[str, Placement]:
         try:
@@ -268,7 +261,7 @@ class _Run:
             ),
             config=options.config,
             filters=label_guard(labels_by_node(graph)),
-            recorder=LogRecorder(self._record, lambda: device.journal.barrier(full=True)),
+            recorder=LogRecorder(self._record, lambda: device.journal.barrier(full=True), append_encoded=self._record_encoded),
             remote=self,
             observers=[watch, *self._prefetcher(), *self._consoles()],
             run_id=self.id,
@@ -291,8 +284,11 @@ class _Run:
         return [Console(write)] if write is not None and prints(self.graph.nodes) else []
 
     def _record(self, record: Recordable) -> int:
+        return self._record_encoded(encode(record))
+
+    def _record_encoded(self, encoded: Encoded) -> int:
         journal = self.device.journal
-        return (journal.write if self.options.each_durable else journal.append)(self.id, encode(record))
+        return (journal.write if self.options.each_durable else journal.append)(self.id, encoded)
 
     def _make_delegate(self, runtime: Runtime, watch: Watch) -> Delegate:
         from edge.delegate import Delegate
@@ -315,8 +311,7 @@ class _Run:
                 node_policies(self.graph, self.placed, self._facts(self._offer)), runtime.compiler.stand_in, runtime.clock
             ),
             attached=self.attached,
-            earlier=self.begun_before,
-            own=self.own,
+            earlier=self.earlier,
             deadline=runtime.clock() + self.options.deadline if self.options.deadline is not None else None,
         )
         doubtful = {root_node(path) for path in self.known.indeterminate}

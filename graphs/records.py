@@ -13,23 +13,25 @@ fails later, somewhere else.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from enum import IntEnum
 from operator import attrgetter
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import msgpack
 
 from graphs.errors import ValueUnsupported
+from graphs.packing import PLAIN, is_flat, pack, packs_as_it_is
 from graphs.paths import MAX_PATH
 from graphs.record_fields import MAX_UINT, RULES, check, depth, types_of
-from graphs.states import State
+from graphs.record_shortcuts import reader, writer
+from graphs.states import EndStatus, State
 from graphs.values import EXT_UNDEFINED, MAX_DEPTH, MISSING, Value, canonical
 
 __all__ = [
     "MAX_UINT",
     "RECORDS",
+    "TYPE_BYTES",
     "Answer",
     "Cancel",
     "Close",
@@ -52,23 +54,25 @@ __all__ = [
     "decode",
     "depth",
     "encode",
+    "encode_plain",
+    "encode_result",
     "ext",
     "from_fields",
-    "packs_as_it_is",
+    "is_flat",
     "to_fields",
 ]
 
 
-class EndStatus(IntEnum):
-    """How a run ended."""
+if TYPE_CHECKING:
+    from dataclasses import dataclass as _record
+else:
 
-    COMPLETED = 0
-    FAILED = 1
-    CANCELLED = 2
-    EXPIRED = 3
+    def _record(**_options: bool) -> Callable[[type], type]:
+        """Frozen to the type checker only: at run time a frozen class takes five times as long to make, and there is one for each record."""
+        return dataclass(slots=True, unsafe_hash=True)
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Submit:
     """Opens the run and its first frame; seq is always 1. `graph` is the 32-byte hash of the graph or cut graph."""
 
@@ -79,7 +83,7 @@ class Submit:
     opts: Mapping[str, Value]
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Input:
     """The outcome of a node that the cut names: state COMPLETED or INJECTED; `value` MISSING means completed without a value."""
 
@@ -89,7 +93,7 @@ class Input:
     value: Value = MISSING
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Cancel:
     """Cancels these paths, or the run (None)."""
 
@@ -98,7 +102,7 @@ class Cancel:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Start:
     """Starts an on-demand node."""
 
@@ -107,7 +111,7 @@ class Start:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Close:
     """No further INPUT or START for that frame and those inside it; None: for all, and no further FRAME either."""
 
@@ -115,7 +119,7 @@ class Close:
     frame: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Frame:
     """Opens a further frame."""
 
@@ -126,7 +130,7 @@ class Frame:
     opts: Mapping[str, Value]
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Answer:
     """A person's answer, as a request to the holder."""
 
@@ -136,7 +140,7 @@ class Answer:
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Handover:
     """The holder's last executing record: store `to` (8 bytes) holds the run from `epoch` on."""
 
@@ -145,7 +149,7 @@ class Handover:
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Event:
     """Executing (of nodes with effects and streaming ones), suspended (the run, path None), skipped (anyInput nodes only). `t`: ms since 1970."""
 
@@ -157,7 +161,7 @@ class Event:
     info: Mapping[str, Value] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Result:
     """A node completed. `by`: model, digest, backend, agent, version, ...; `usage`: tokens and milliseconds. `t`: ms since 1970."""
 
@@ -171,7 +175,7 @@ class Result:
     usage: Mapping[str, Value] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Error:
     """An attempt failed; `final` when the node will not be tried again here. `path` None is the run itself."""
 
@@ -187,7 +191,7 @@ class Error:
     detail: Value = None
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class End:
     """The executor's last record. `summary`: tokens, cost, ms."""
 
@@ -197,7 +201,7 @@ class End:
     summary: Mapping[str, Value]
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Unknown:
     """A record of a type this version does not know: kept byte-identical, shown as unknown."""
 
@@ -213,7 +217,6 @@ RECORDS: Mapping[int, Any] = {each.TYPE: each for each in _CLASSES}
 _FIELD_TYPES = {each.TYPE: types_of([str(field.type) for field in fields(each)]) for each in _CLASSES}
 _COUNT = {each.TYPE: len(fields(each)) for each in _CLASSES}
 _READ: Mapping[int, Callable[[Any], Any]] = {each.TYPE: attrgetter(*(field.name for field in fields(each))) for each in _CLASSES}
-_READ_RESULT: Callable[[Result], tuple[Any, ...]] = _READ[Result.TYPE]
 
 
 class Encoded(NamedTuple):
@@ -230,8 +233,8 @@ def encode(record: Record) -> Encoded:
 
     Raises ValueUnsupported if a value in it is not data, or a field is not of the field's type.
     """
-    if isinstance(record, Result) and (usual := _encode_usual(record)) is not None:
-        return usual
+    if (plain := encode_plain(record)) is not None:
+        return plain
     if isinstance(record, Unknown):
         return Encoded(record.type, len(_split(record.tail)), record.tail)
     items = to_fields(record)
@@ -240,53 +243,32 @@ def encode(record: Record) -> Encoded:
         items.pop()
     count = len(items)
     try:
-        packed = _pack(items) if packs_as_it_is(items, 0) else canonical(items)
+        packed = pack(items) if packs_as_it_is(items, 0) else canonical(items)
     except (OverflowError, UnicodeEncodeError, RecursionError) as error:
         raise ValueUnsupported(str(error)) from error
     return Encoded(record.TYPE, count, packed[1:])  # the header of an array of at most 15 entries is one byte
 
 
-def _encode_usual(record: Result) -> Encoded | None:
-    """`encode` written out for the record there is most of, if all in it is plain: the same bytes for half the time. Else None."""
-    path, at, retry, value, t, by, usage = _READ_RESULT(record)
-    if (
-        path.__class__ is str
-        and 0 < len(path) <= MAX_PATH
-        and path.isascii()
-        and at.__class__ is retry.__class__ is t.__class__ is int
-        and 0 <= at <= MAX_UINT
-        and 0 <= retry <= MAX_UINT
-        and 0 <= t <= MAX_UINT
-        and _is_flat(by)
-        and _is_flat(usage)
-        and (value.__class__ in _PLAIN or _is_flat(value))
-    ):
-        try:
-            return Encoded(Result.TYPE, 7, _pack((path, at, retry, value, t, by, usage))[1:])
-        except (OverflowError, UnicodeEncodeError):
-            pass  # the long way says what is wrong
-    return None
+def encode_plain(record: Record) -> Encoded | None:
+    """As `encode`, for a record whose values are text, numbers, or flat maps of them: None if it is another, or something is wrong with it."""
+    write = _WRITERS.get(record.__class__)
+    try:
+        return write(record) if write is not None else None
+    except (OverflowError, UnicodeEncodeError):
+        return None
 
 
-def _is_flat(value: Value) -> bool:
-    if value.__class__ is not dict:
-        return False
-    for key, item in value.items():  # noqa: SIM110 - a generator costs as much as the whole loop
-        if key.__class__ is not str or item.__class__ not in _PLAIN:
-            return False
-    return True
+def encode_result(
+    path: str, at: int, retry: int, packed: bytes, t: int, by: Mapping[str, Value], usage: Mapping[str, Value] | None
+) -> Encoded | None:
+    """The bytes of a Result whose value is `packed` and whose other fields are as they must be, `by` and `usage` flat (graphs.packing).
 
-
-def _pack(items: Sequence[Value]) -> bytes:
-    global _packer  # noqa: PLW0603 - made anew so that one large record does not occupy its memory for ever
-    packed: bytes = _packer.pack(items)
-    if len(packed) > _MOST_KEPT:
-        _packer = msgpack.Packer()
-    return packed
-
-
-_packer = msgpack.Packer()  # one for all threads: plain values are packed in one step of the interpreter
-_MOST_KEPT = 1 << 20
+    None if its path must be looked at closer. Raises OverflowError or UnicodeEncodeError for what msgpack cannot say.
+    """
+    if not (path.isascii() and 0 < len(path) <= MAX_PATH):
+        return None
+    # Both headers, of arrays of three, are one byte: what is left are the fields.
+    return Encoded(Result.TYPE, 7, pack((path, at, retry))[1:] + packed + pack((t, by, usage))[1:])
 
 
 def to_fields(record: Known) -> list[Value]:
@@ -319,7 +301,9 @@ def from_fields(type_: int, items: list[Value], tail: bytes) -> Record:
     known = RECORDS.get(type_)
     if known is None:
         return Unknown(type_, tail)
-    count = _COUNT[type_]
+    count, read = _COUNT[type_], _READERS.get(type_)
+    if read is not None and len(items) <= count and (record := read(*items)) is not None:
+        return record  # type: ignore[no-any-return]
     if len(items) != count:
         items = items[:count] + [None] * (count - len(items))
     _check(type_, items)
@@ -328,10 +312,11 @@ def from_fields(type_: int, items: list[Value], tail: bytes) -> Record:
 
 def chain(chk: int, type_: int, tail: bytes) -> int:
     """The log's checksum after this record, given the one before it (0 for an empty log)."""
-    return zlib.crc32(tail, zlib.crc32(_BYTE[type_], chk))
+    return zlib.crc32(tail, zlib.crc32(TYPE_BYTES[type_], chk))
 
 
-_BYTE = tuple(bytes((each,)) for each in range(256))
+TYPE_BYTES = tuple(bytes((each,)) for each in range(256))
+"""For who has no time to call `chain`."""
 
 
 def ext(code: int, data: bytes) -> Value:
@@ -351,28 +336,13 @@ def _split(tail: bytes) -> list[Value]:
     return items
 
 
-# -- packing: what msgpack writes canonically by itself needs no second look
+# -- shortcuts, for the types whose fields need no further rule than a path's
 
-_PLAIN = frozenset({str, int, bool, bytes, type(None), State, EndStatus})
-_USUAL_DEPTH = 32
-
-
-def packs_as_it_is(items: Iterable[Value], depth: int) -> bool:
-    if depth > _USUAL_DEPTH:
-        return False
-    for item in items:
-        kind = type(item)
-        if kind in _PLAIN:
-            continue
-        if kind is dict:
-            for key in item:
-                if type(key) is not str:
-                    return False
-            item = item.values()
-        elif kind is float and item % 1:
-            continue
-        elif kind is not list:
-            return False
-        if not packs_as_it_is(item, depth + 1):
-            return False
-    return True
+_INTS = frozenset({int, State, EndStatus})
+_USUAL = {
+    each: {field.name: str(field.type) for field in fields(each)} for each in (Input, Start, Answer, Event, Result, Error, End)
+}
+_WRITERS: Mapping[type, Callable[[Any], Encoded | None]] = {
+    each: writer(each.TYPE, names, Encoded, PLAIN, _INTS, pack) for each, names in _USUAL.items()
+}
+_READERS: Mapping[int, Callable[..., Any]] = {each.TYPE: reader(each, names) for each, names in _USUAL.items()}

@@ -119,6 +119,11 @@ class Agent:
     samples: tuple[Sample, ...] = ()
     stream: bool = False
     aliases: tuple[str, ...] = field(default=())
+    made_by: Mapping[str, Value] = field(init=False, repr=False)
+    """What a result's provenance says of the agent: its name and version."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "made_by", {"agent": str(self.name), "version": str(self.version)})
 
 
 def agent(

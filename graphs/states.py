@@ -1,10 +1,10 @@
-"""The states of a node. Apart from the records, which use them, so that running a graph does not load what only writing it down needs."""
+"""The states of a node, and of a run that is over. Apart from the records: running a graph need not load what only writing it down needs."""
 
 from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ["State"]
+__all__ = ["EndStatus", "State"]
 
 
 class State(IntEnum):
@@ -20,3 +20,12 @@ class State(IntEnum):
     SKIPPED = 8
     INJECTED = 9
     SUSPENDED = 10
+
+
+class EndStatus(IntEnum):
+    """How a run ended."""
+
+    COMPLETED = 0
+    FAILED = 1
+    CANCELLED = 2
+    EXPIRED = 3

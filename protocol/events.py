@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 from graphs.records import Record
 from graphs.values import Value
-from protocol.messages import Hash, PutGraph, Ref, RunId, StoreId
+from protocol.messages import Bytes, Hash, PutGraph, Ref, RunId, StoreId
 
 __all__ = [
     "Acked",
@@ -154,7 +154,7 @@ class BodyBytes(NamedTuple):
 
     ref: Ref
     off: int
-    data: bytes
+    data: Bytes
     more: bool = False
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from graphs.records import Encoded, End, EndStatus, Error, Event, Record, Result, State, Submit, decode
 from graphs.values import canonical, decode as decode_value
-from protocol.messages import Hash, Ref, RunId, StoreId
+from protocol.messages import Bytes, Hash, Ref, RunId, StoreId
 from protocol.store import BodyPart, Effect, Keep, LogHead, OpenAttempt, Snapshot, Trim, Write
 
 __all__ = ["JournalPort", "JournalStore", "child_name", "device_of"]
@@ -160,8 +160,8 @@ class JournalStore:
             held = 0
         return held, whole
 
-    async def write_body(self, ref: Ref, off: int, data: bytes) -> None:
-        await asyncio.to_thread(self._journal.body_files.write, self.scope, ref, off, data)
+    async def write_body(self, ref: Ref, off: int, *data: Bytes) -> None:
+        await asyncio.to_thread(self._journal.body_files.write, self.scope, ref, off, *data)
 
     async def check_body(self, ref: Ref, size: int, crc: int | None) -> bool:
         good: bool = await asyncio.to_thread(self._journal.body_files.check, self.scope, ref, size, crc)

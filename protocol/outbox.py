@@ -6,6 +6,7 @@ urgent never waits behind much (docs/protocol.md §3, §15).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from protocol import codec
@@ -131,8 +132,8 @@ class Outbox:
 
     # -- packets
 
-    def poll(self, now: int, buffered: int, *, closing: bool) -> bytes | None:
-        """The next packet, or None. `closing`: only control leaves any more."""
+    def poll(self, now: int, buffered: int, *, closing: bool) -> Sequence[bytes]:
+        """The next packet, in parts; none if there is nothing to send. `closing`: only control leaves any more."""
         parts: list[bytes] = []
         room = self.limits.packet
         if self._control:
@@ -143,7 +144,7 @@ class Outbox:
                 room = _move(self._answers, parts, room)
                 self.answering -= before - room
                 if self._answers:
-                    return b"".join(parts)
+                    return parts
             size = self.limits.packet - room
             if self._acks:
                 size += self._put_acks(parts)
@@ -151,7 +152,7 @@ class Outbox:
                 size = self._put_records(parts, size, buffered > PRESSURE)
             if self._volatile or self._states:
                 self._put_volatile(parts, size, now, buffered > PRESSURE)
-        return b"".join(parts) if parts else None
+        return parts
 
     def deadline(self) -> int | None:
         """When tokens or states wait to leave."""
@@ -173,16 +174,14 @@ class Outbox:
             log = next(iter(self._ready))
             del self._ready[log]
             closing = log.streams.closing
-            for _ in range(FAIR):
-                if not log.sendable(self.limits):
-                    break
-                if size >= TARGET:
-                    self._ready[log] = None
-                    break
-                seq = log.sent + 1
-                if not log.alias:
-                    size += self._announce(parts, log)
+            most = log.sendable(self.limits)
+            stop = log.sent + min(most, FAIR)
+            if most > 0 and not log.alias:
+                size += self._announce(parts, log)
+            while log.sent < stop and size < TARGET:
+                count = stop - log.sent
                 if closing:
+                    seq, count = log.sent + 1, 1
                     ending = closing.get(seq)
                     if ending is not None and not pressed:
                         size = self._put_tokens(parts, size, ending, log, _LAST_TOKENS)
@@ -190,10 +189,11 @@ class Outbox:
                             self._ready[log] = None
                             return size
                     closing.pop(seq, None)
-                entry = codec.encode_entry(codec.uint(log.alias), seq, log.next())
-                parts.append(entry)
-                size += len(entry)
-            else:
+                added = log.put(parts, count, TARGET - size, self.limits)
+                if not added:
+                    break
+                size += added
+            if (log.sent < stop and size >= TARGET) or (log.sent == stop and most > FAIR):
                 self._ready[log] = None  # the others first
         return size
 

@@ -53,7 +53,8 @@ class Puller:
         self._store = store
         self._tell = tell
         self._start = start
-        self._waiting: dict[Ref, set[asyncio.Future[None]]] = {}
+        self._waiting: dict[Ref, list[asyncio.Future[None]]] = {}
+        """Who waits for a body, in the order in which they asked."""
         self._steps: dict[Ref, list[BodyBytes | BodyWhole]] = {}
         """What is to be done for a body, in order."""
         self._busy: set[Ref] = set()
@@ -76,13 +77,13 @@ class Puller:
         if whole:
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting = self._waiting.setdefault(named.ref, set())
-        waiting.add(future)
+        waiting = self._waiting.setdefault(named.ref, [])
+        waiting.append(future)
         try:
             self._tell(self._conn.want_body(named.ref, named.size, have))
             await future
         finally:
-            waiting.discard(future)
+            waiting.remove(future)
             if not waiting and self._waiting.get(named.ref) is waiting:
                 del self._waiting[named.ref]
                 self._tell(self._conn.drop_body(named.ref))
@@ -148,9 +149,8 @@ class Puller:
                 steps.clear()
                 pieces = [step for step in batch if isinstance(step, BodyBytes)]
                 if pieces:
-                    data = b"".join(piece.data for piece in pieces)
-                    await self._store.write_body(ref, pieces[0].off, data)
-                    self._tell(self._conn.body_written(ref, pieces[0].off + len(data)))
+                    await self._store.write_body(ref, pieces[0].off, *(piece.data for piece in pieces))
+                    self._tell(self._conn.body_written(ref, pieces[-1].off + len(pieces[-1].data)))
                 for whole in batch:
                     if isinstance(whole, BodyWhole):
                         ok = await self._store.check_body(ref, whole.size, whole.crc)

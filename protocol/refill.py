@@ -25,17 +25,21 @@ class KnownResults(Protocol):
     indeterminate: set[str]
 
 
-async def refill(known: KnownResults, value: Callable[[Reference], Awaitable[Value]]) -> None:
+async def refill(
+    known: KnownResults, value: Callable[[Reference], Awaitable[Value]]
+) -> dict[str, LinkCondition | ValueUnsupported]:
     """Put values in the place of references in `known`. `value` gives one, or raises LinkCondition or ValueUnsupported: then its result is
-    forgotten, so that the node runs again, or is indeterminate if it must not run twice.
+    forgotten, so that the node runs again, or is indeterminate if it must not run twice. Which these are, by path, and what was raised.
     """
+    lacking: dict[str, LinkCondition | ValueUnsupported] = {}
     for path, record in list(known.made.items()):
         named = references(record)
         if not named:
             continue
         try:
             values = {each.ref: await value(each) for each in named}
-        except (LinkCondition, ValueUnsupported):
+        except (LinkCondition, ValueUnsupported) as error:
+            lacking[path] = error
             del known.outcomes[path], known.made[path]
             if path in known.once:
                 known.indeterminate.add(path)
@@ -43,3 +47,4 @@ async def refill(known: KnownResults, value: Callable[[Reference], Awaitable[Val
         filled: Any = resolve(record, values)
         known.made[path] = filled
         known.outcomes[path] = known.outcomes[path]._replace(value=filled.value)
+    return lacking

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
 from graphs.records import Encoded
-from protocol.messages import Hash, Ref, RunId, StoreId
+from protocol.messages import Bytes, Hash, Ref, RunId, StoreId
 
 __all__ = ["BodyPart", "Effect", "Keep", "LinkStore", "LogHead", "OpenAttempt", "Snapshot", "Trim", "Write"]
 
@@ -110,7 +110,7 @@ class LinkStore(Protocol):
         Raises JournalError, here and in what follows.
         """
 
-    async def write_body(self, ref: Ref, off: int, data: bytes) -> None:
+    async def write_body(self, ref: Ref, off: int, *data: Bytes) -> None:
         """Add bytes at the end of what is here."""
 
     async def check_body(self, ref: Ref, size: int, crc: int | None) -> bool:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from graphs.bounds import Bounds
 from graphs.engine.outcomes import known_outcomes
 from graphs.errors import LinkCondition, NodeError, ValueUnsupported
-from graphs.records import Error, Event, Known, Result, State
+from graphs.records import Encoded, Error, Event, Known, Result, State, decode, encode
 from graphs.registry import Agent, agent
 from graphs.running.recorder import LogRecorder, error_code
 from graphs.values import Value
@@ -218,3 +220,41 @@ def test_an_errors_code_is_its_own_or_that_of_a_failed_node() -> None:
     assert error_code(LinkCondition("BUSY", "x")) == "BUSY"
     assert error_code(ValueUnsupported("x")) == "VALUE_UNSUPPORTED"
     assert error_code(KeyError("x")) == "NODE_FAILED"
+
+
+PACKED = [{"v": 1}, {"é": "\u20ac", "n": None, "b": b"x", "t": True}, {}, {"v": -(2**63)}]
+WRITTEN_OUT = [{"v": 1.0}, {"v": 1.5}, {"v": [1]}, [1], "text", None, 7]
+REFUSED = [{"v": "\ud800"}, {"v": 2**70}, {"v": object()}]
+
+
+@pytest.mark.parametrize("value", [*PACKED, *WRITTEN_OUT, *REFUSED], ids=repr)
+def test_a_result_packed_when_it_is_admitted_has_the_bytes_of_any_other(value: Value) -> None:
+    node = {"a": {"agent": "give", "isResult": True}}
+    give = agent("give", effect="none")(lambda _: value)
+    encoded: list[Encoded] = []
+
+    def keep(each: Encoded) -> int:
+        encoded.append(each)
+        return len(encoded)
+
+    usual = record(node, {"give": give})
+    quick = record(node, {"give": give}, append_encoded=keep)
+    assert bool(encoded) == any(value is each for each in PACKED)
+    found = [decode(each.type, each.tail) for each in encoded] or quick.records
+    (one,), (other,) = found, usual.records
+    if isinstance(one, Result) and isinstance(other, Result):
+        other = replace(other, t=one.t, usage=one.usage)
+        assert one == other
+        assert all(encode(decode(each.type, each.tail)) == each for each in encoded)
+    else:
+        assert isinstance(one, Error)
+        assert one == other
+
+
+def test_a_packed_result_is_held_to_the_bounds_of_values() -> None:
+    log = Log(append_encoded=lambda each: pytest.fail(f"recorded: {each}"))
+    give = agent("give", effect="none")(lambda _: {"v": "x" * 1000})
+    made = runtime({"a": {"agent": "give"}}, {"give": give}, recorder=log.recorder)
+    made.budget.bounds = Bounds(value_bytes=900, every_value=False)
+    asyncio.run(made.run())
+    assert [each.code for each in log.records if isinstance(each, Error)] == ["LIMIT_REACHED"]

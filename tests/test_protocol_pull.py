@@ -38,8 +38,8 @@ class Watched(JournalStore):
         super().__init__(journal, scope)
         self.wrote = asyncio.Event()
 
-    async def write_body(self, ref: bytes, off: int, data: bytes) -> None:
-        await super().write_body(ref, off, data)
+    async def write_body(self, ref: bytes, off: int, *data: bytes | memoryview) -> None:
+        await super().write_body(ref, off, *data)
         self.wrote.set()
 
 
@@ -129,6 +129,21 @@ def test_a_value_comes_when_it_is_wanted_and_only_once(tmp_path: Path) -> None:
             assert both.device.journal.body_files.held("own", named.ref) == (len(canonical(BIG)), True)
             record = Result("a", 1, 0, {"deep": [1]}, 5, {})
             assert await both.device.link.bodies.resolved(RUN, record) is record
+
+    go(main)
+
+
+def test_who_asked_first_goes_on_first(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with two(tmp_path) as both:
+            named, bodies, order = await both.result(BIG[:150_000]), both.device.link.bodies, list[int]()
+
+            async def ask(number: int) -> None:
+                await bodies.pull(RUN, named)
+                order.append(number)
+
+            await asyncio.gather(*(ask(number) for number in range(12)))
+            assert order == list(range(12))
 
     go(main)
 

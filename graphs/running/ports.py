@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 from graphs.engine.events import Settled, Start
 from graphs.engine.frames import Frame
@@ -35,11 +35,17 @@ class Observer(Protocol):
 class Recorder(Observer, Protocol):
     """Where a run's records go: a journal, or the log of a child run."""
 
+    told_of_starts: ClassVar[bool]
+    """Whether `started` is called: most attempts leave no record of their beginning, and telling costs each of them."""
+
     def begun(self, start: Start, t: float) -> None:
         """An attempt whose begin must be on record (effect `once`, or it streams) is about to run."""
 
     def admit(self, value: Value) -> None:
-        """Raises ValueUnsupported if the value could not be recorded."""
+        """An agent gave this value, which is recorded unless the engine makes something else of it, before anything else is.
+
+        Raises ValueUnsupported or LimitReached if it could not be.
+        """
 
     async def durable(self) -> None:
         """Returns when everything recorded so far would survive a loss of power. Raises JournalError if it cannot."""

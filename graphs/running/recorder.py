@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from typing import ClassVar
 
-from graphs.budget import current, measure
+from graphs.budget import ITEM, current, measure
 from graphs.engine.events import Settled, Start
 from graphs.engine.plan_node import PlanNode
 from graphs.errors import GraphferryError, LinkCondition, NodeError
-from graphs.records import Error, Event, Known, Result, State, packs_as_it_is
+from graphs.packing import is_flat, pack, packs_as_it_is
+from graphs.records import Encoded, Error, Event, Known, Result, State, encode_result
 from graphs.running.attempt import Attempt
-from graphs.values import Value, canonical, clean
+from graphs.values import MISSING, Value, canonical, clean
 
 __all__ = ["LogRecorder", "error_code"]
 
@@ -29,7 +31,8 @@ class LogRecorder:
     `append` takes a record and gives its sequence number; `durable` returns once all that was appended is. With `everything`
     results of cheap pure agents are recorded too, as a reader elsewhere needs them; without, they are left out, since computing
     them again costs nothing; unless the clock or order of arrival decided what they were handed. `delta(seq, token)` gets the
-    tokens of an attempt whose begin is the record `seq`.
+    tokens of an attempt whose begin is the record `seq`. Where nobody wants the records themselves, `append_encoded` takes those
+    whose bytes are made without one: most results, whose values are packed when they are admitted.
     """
 
     def __init__(
@@ -39,18 +42,35 @@ class LogRecorder:
         *,
         everything: bool = False,
         delta: Callable[[int, Value], None] | None = None,
+        append_encoded: Callable[[Encoded], int] | None = None,
     ) -> None:
         self._append = append
+        self._append_encoded = append_encoded
+        self._admitted: Value = MISSING
+        self._packed = b""
+        """The bytes of the value admitted last, if it is one that is packed at once."""
         self._durable = durable
         self._everything = everything
         self._delta = delta
         self._begun: dict[Start, int] = {}
         self._repeatable: dict[PlanNode, bool] = {}
 
+    told_of_starts: ClassVar = False
+
     def started(self, start: Start, t: float) -> None:
-        """Nothing to record: most attempts leave no record of their beginning."""
+        """Nothing to record."""
 
     def admit(self, value: Value) -> None:
+        if self._append_encoded is not None and is_flat(value):
+            try:
+                self._packed = packed = pack(value)
+            except (OverflowError, UnicodeEncodeError):
+                pass  # the long way says what is wrong
+            else:
+                most = current.get().bounds.value_bytes
+                if most is None or len(packed) * ITEM <= most:  # an element counts no more than that for each byte it packs to
+                    self._admitted = value
+                    return
         self._require_fit(value)
         if not packs_as_it_is((value,), 0):
             canonical(value)
@@ -69,6 +89,7 @@ class LogRecorder:
 
     def settled(self, event: Settled, by: Mapping[str, Value], usage: Mapping[str, Value] | None, t: float) -> None:
         _, node, _, state, value, start, known = event
+        admitted, self._admitted = self._admitted, MISSING
         if start is not None and self._begun:
             self._begun.pop(start, None)
         if known:
@@ -87,10 +108,15 @@ class LogRecorder:
         if start is None:
             self._append(Result(event.path, 0, 0, value, _now(), by, usage))
             return
+        took = int((t - start.t) * 1000 + 0.5)
+        if value is admitted and self._append_encoded is not None and start.live is None and not node.any_input:
+            encoded = encode_result(event.path, start.at, start.retry, self._packed, _now(), by, {"ms": took})
+            if encoded is not None:
+                self._append_encoded(encoded)
+                return
         if node.any_input:
             self._require_fit(start.inputs)
             by = {**by, "seen": clean(start.inputs)}
-        took = int((t - start.t) * 1000 + 0.5)
         usage = {**usage, "ms": took} if usage else {"ms": took}
         self._append(Result(event.path, start.at, start.retry, value, _now(), by, usage))
 

@@ -109,6 +109,7 @@ class Runtime:
         self._recorder = recorder
         self._remote = remote
         self._observers: tuple[Observer, ...] = (*observers, *((recorder,) if recorder is not None else ()))
+        self._told_of_starts = tuple(each for each in self._observers if each is not recorder or recorder.told_of_starts)
         self._indeterminate = set(indeterminate)
         self._ordered: set[Attempt] = set()  # elsewhere, and not begun: what is to start here after it waits for that
         self._behind: deque[Attempt] = deque()
@@ -172,13 +173,15 @@ class Runtime:
     def _apply(self, commands: Sequence[Any]) -> None:
         for command in commands:
             kind = command.__class__
-            if kind is Attempt:
+            if kind is Settled:
+                self._settled(command)
+            elif kind is Attempt:
                 if self._indeterminate and command.path in self._indeterminate:
                     self._ask_about(command)
+                elif command.node.place is None and not self._ordered and not self._behind:
+                    self._ready.append(command)
                 else:
                     self._launch(command)
-            elif kind is Settled:
-                self._settled(command)
             elif kind is Erred:
                 self._erred(command)
             elif kind is Stop:
@@ -227,14 +230,18 @@ class Runtime:
             self._ordered.add(start)
 
     def _settled(self, event: Settled) -> None:
-        start = event.start
+        start: Any = event.start
+        by: Mapping[str, Value] = {}
+        usage: Mapping[str, Value] | None = None
         if start is not None:
             if self._behind and start in self._behind:  # told before it was launched: it needs no order any more
-                self._behind.remove(start)  # type: ignore[arg-type]
-            self.begun_elsewhere(start)
+                self._behind.remove(start)
+            if self._ordered:
+                self.begun_elsewhere(start)
             if start.live is not None:
-                self._disarm(start)  # type: ignore[arg-type]
-        by, usage = start.provenance() if start is not None and not event.known else ({}, None)  # type: ignore[attr-defined]
+                self._disarm(start)
+            if not event.known:
+                by, usage = start.provenance()
         now = self.clock()
         for observer in self._observers:
             observer.settled(event, by, usage, now)
@@ -306,7 +313,7 @@ class Runtime:
         ready, clock, base = self._ready, self.clock, self._context
         pop, apply, ways, find_way = ready.popleft, self._apply, self._ways.known, self._ways.find
         handle, completed = self.engine.handle, self.engine.completed
-        observed = bool(self._observers)
+        observed = bool(self._told_of_starts)
         alone = self._remote is None and not self._indeterminate  # nothing to ask about an attempt: it is simply ready
         admit: Any = self._recorder.admit if self._recorder is not None else None
         task = asyncio.current_task()
@@ -416,7 +423,7 @@ class Runtime:
 
     def _started(self, start: Start) -> None:
         now = self.clock()
-        for observer in self._observers:
+        for observer in self._told_of_starts:
             observer.started(start, now)
 
     async def _finish(self) -> None:

@@ -92,7 +92,7 @@ class Disk:
                 target.write_bytes(data[: int(len(data) * keep)])
             elif not path.name.endswith(("-shm", ".new")):
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target)
+                shutil.copy2(path, target)
         self.world.tell("power", self.name, synced)
 
     def _synced(self) -> int:

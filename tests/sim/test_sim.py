@@ -15,7 +15,7 @@ import pytest
 from sim.command import described
 from sim.found import found
 from sim.mutants import MUTANTS
-from sim.play import Outcome, play, scenario_of
+from sim.play import play, scenario_of
 from sim.shrink import failure, shrunk
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,35 +74,47 @@ def test_a_failing_schedule_becomes_as_small_as_it_can_be() -> None:
         assert all(failure(small.without(fault)) is None for fault in small.faults)
 
 
-def trace(seed: int) -> str:
-    outcome = Outcome()
-    play(scenario_of(seed), outcome)
-    return outcome.trace
-
-
-TRACES = """
-import sys
-sys.path[:0] = sys.argv[1:]
+TOLD = """
+import random, sys
+sys.path[:0] = sys.argv[2:]
+from sim import world
 from sim.play import play, scenario_of
-print(*(play(scenario_of(seed)).trace for seed in range(1, 21)))
+
+def elsewhere(turn):
+    dice, held = random.Random(sys.argv[1]), []
+    def disturbed(self):
+        held.extend(bytes(dice.randrange(440)) for _ in range(dice.randrange(6)))
+        if len(held) > 3_000:
+            del held[(first := dice.randrange(2_900)) : first + 50]
+        turn(self)
+    return disturbed
+
+world.World._turn = elsewhere(world.World._turn)
+for seed in range(1, 21):
+    for words in play(scenario_of(seed)).told:
+        print(seed, words)
 """
+"""Plays in a process whose objects have other addresses, by a seed, than they would have."""
 
 
 def test_a_seed_is_the_same_schedule_in_every_process_to_the_byte() -> None:
-    for seed in range(1, 21):
-        trace(seed)  # modules that are imported on the way draw dice, too
-    here = [trace(seed) for seed in range(1, 21)]
-    assert [trace(seed) for seed in range(1, 21)] == here
-    assert len(set(here)) == len(here)
-    command = [sys.executable, "-c", TRACES, str(ROOT), str(ROOT / "tests")]
-    one, other = (  # the order of sets of strings differs
-        subprocess.run(
-            command, env={**os.environ, "PYTHONHASHSEED": hashes}, capture_output=True, text=True, check=True
-        ).stdout.split()
-        for hashes in ("1", "2")
-    )
-    assert one == other
-    assert len(one) == len(here)
+    here = [f"{seed} {words}" for seed in range(1, 21) for words in play(scenario_of(seed)).told]
+    assert {each.split()[0] for each in here} == set(map(str, range(1, 21)))
+    for number in ("1", "2", "3"):  # the order of sets differs, of strings and of what is hashed by its address
+        there = subprocess.run(
+            [sys.executable, "-c", TOLD, number, str(ROOT), str(ROOT / "tests")],
+            env={**os.environ, "PYTHONHASHSEED": number},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
+        assert next(((one, other) for one, other in zip(here, there, strict=False) if one != other), None) is None, number
+        assert len(here) == len(there)
+
+
+def test_a_seed_is_another_schedule_than_the_next_one() -> None:
+    traces = [play(scenario_of(seed)).trace for seed in range(1, 21)]
+    assert len(set(traces)) == len(traces)
 
 
 def test_many_kinds_of_things_happen() -> None:

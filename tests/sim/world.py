@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import heapq
+import os
 import random
 import secrets
 import sys
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
+from websockets.asyncio.connection import Connection
+
 from graphs.journal import Journal, ids
 from graphs.journal.bodies import BodyFiles
 from graphs.running.runtime import Runtime
@@ -28,7 +31,6 @@ from sim.net import Network
 
 __all__ = ["Machine", "Process", "Stuck", "World"]
 
-_REAL, _SWEEP = time.time, BodyFiles.sweep
 EPOCH: Final = 1_800_000_000.0
 """Seconds since 1970 at which every world begins."""
 _PASS: Final = 0.000_010
@@ -204,8 +206,11 @@ class World:
             random: {"random": chance.random},
             ids: {"_generate": ids._Generator(lambda: int(self.wall() * 1000))},
             Journal: {"committer": SimWriter},
-            # Files have the times of the real clock: what is young by it is young here.
-            BodyFiles: {"sweep": lambda files, needed, before: _SWEEP(files, needed, _REAL() - (self.wall() - before))},
+            BodyFiles: {
+                "read_cached": lambda *_: None,  # what the system has in memory of a file nobody decides here
+                **{each: self._dated(getattr(BodyFiles, each)) for each in ("keep", "write", "check")},
+            },
+            Connection: {"__hash__": _numbered(self.count)},
             sys: {"unraisablehook": lambda _: None},  # of coroutines that died with their process
         }
         defaults: Any = Runtime.__init__.__kwdefaults__
@@ -218,6 +223,17 @@ class World:
             sys.set_asyncgen_hooks(firstiter=lambda each: self._current.generators.append(weakref.ref(each)))
             yield
 
+    def _dated(self, whole: Callable[..., Any]) -> Callable[..., Any]:
+        """What writes a body, with the time at which it did so from this world's clocks."""
+
+        def write(files: BodyFiles, scope: str, name: bytes, *more: Any) -> Any:
+            done = whole(files, scope, name, *more)
+            for path in (files.folder / scope).glob(f"{name.hex()}*"):
+                os.utime(path, (self.wall(), self.wall()))
+            return done
+
+        return write
+
     def _sweep(self) -> None:
         """End what is left of all processes: nobody hears of it any more."""
         for process in self.processes:
@@ -229,6 +245,18 @@ class World:
         self._timers.clear()
         self.processes.clear()
         gc.collect()
+
+
+def _numbered(count: Callable[[], int]) -> Callable[[Connection], int]:
+    """The hash of a connection, in place of its address: a server that stops closes a set of them."""
+
+    def number(connection: Connection) -> int:
+        known = vars(connection)
+        if "sim_number" not in known:
+            known["sim_number"] = count()
+        return int(known["sim_number"])
+
+    return number
 
 
 class Machine:
