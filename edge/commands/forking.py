@@ -120,9 +120,7 @@ def _options_of(submit: Submit) -> RunOptions:
     """The options that a run was begun with."""
     from edge.means import RunOptions
 
-    earlier: Any = submit.opts.get("options") or {}
-    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in earlier.items()}
-    return RunOptions(**fields)
+    return RunOptions.from_record(submit.opts.get("options") or {})
 
 
 def _kept(forked: Forked) -> str:
