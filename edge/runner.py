@@ -13,21 +13,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge.attached import Attached, go_on, open_children
-from edge.contradictions import made_elsewise, own_results, sound
-from edge.doubt import begun_before, doubtful_openers, made_again, still_running
+from edge.contradictions import made_elsewise
 from edge.means import Device, RunOptions
 from edge.offers import check_offer, keep_offer, last_offer
 from edge.outside import label_guard, run_guard
 from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
 from edge.policies import node_policies
-from edge.refill import Source
 from edge.report import RunReport, status_of
 from edge.watch import Watch
 from graphs.budget import measure
 from graphs.engine.events import Start
 from graphs.engine.frames import Frame
 from graphs.engine.orders import Orders, orders
-from graphs.engine.outcomes import Known, known_outcomes
+from graphs.engine.outcomes import Known
 from graphs.errors import LimitReached, LinkCondition, RunSuspended, UsageError, WorkerUnreachable
 from graphs.journal.ids import new_run_id, run_id_text
 from graphs.language.labels import labels_by_node
@@ -40,14 +38,12 @@ from graphs.running.ports import Services
 from graphs.running.recorder import LogRecorder
 from graphs.running.runtime import Runtime
 from graphs.values import Value
-from protocol.payload import references
-from protocol.refill import refill
 
 if TYPE_CHECKING:
     from edge.delegate import Delegate
     from edge.worker import WorkerLink
 
-__all__ = ["Device", "RunOptions", "resume_run", "run_graph"]
+__all__ = ["Device", "Run", "RunOptions", "run_graph"]
 
 
 async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: str, source: str | None = None) -> RunReport:
@@ -56,7 +52,7 @@ async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: 
     Raises UsageError for what can be known to be impossible before anything runs, and JournalError. Failures of nodes and
     conditions of the link are in the report.
     """
-    run = _Run(device, graph, options, new_run_id(), Known())
+    run = Run(device, graph, options, new_run_id(), Known())
     await run.prepare()
     inputs = {node: [int(State.INJECTED), value] for node, value in options.inject.items()}
     submit = encode(Submit("", graph.hash, inputs, {"parent": None, "options": options.as_record()}))
@@ -66,33 +62,7 @@ async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: 
     return await run.execute(name)
 
 
-async def resume_run(device: Device, graph: Graph, options: RunOptions, run_id: bytes, *, name: str) -> RunReport:
-    """Go on with a run from its journal: completed nodes do not run again, nodes with effects that were in flight ask.
-
-    What a worker still does for the run, or did while this device was away, counts.
-    """
-    run = _Run(device, graph, options, run_id, Known())
-    children = open_children(device.journal, run_id)
-    run.begun_before = begun_before(device.journal, children)
-    records: list[Any] = [logged.record for logged in device.journal.records(run_id)]
-    run.own = own_results(records)
-    await run.prepare(children)
-    homes: dict[bytes, bytes] = {}
-    for child in device.journal.children(run_id):
-        made = [logged.record for logged in device.journal.records(child.run)]
-        homes.update((named.ref, child.run) for record in made for named in references(record))
-        records.extend(sound(made, made_elsewise(graph, run.own, made)))
-    run.known = known_outcomes(records)
-    lacking = await refill(run.known, Source(device.journal, run.link, homes).value)
-    if made_again(lacking, run.known, run.placed, run.attached):
-        run.begin_anew()
-    run.known.indeterminate -= still_running(device.journal, run_id, run.placed, run.attached, alone=run.unreachable is not None)
-    run.known.indeterminate |= doubtful_openers(run.known.indeterminate, run.placed)
-    device.journal.reopen_run(run_id)
-    return await run.execute(name)
-
-
-class _Run:
+class Run:
     """One run while this process holds it."""
 
     def __init__(self, device: Device, graph: Graph, options: RunOptions, run_id: bytes, known: Known) -> None:
@@ -112,6 +82,7 @@ class _Run:
         """The paths whose results earlier processes made on this device."""
         self.diverged: LinkCondition | None = None
         self.runtime: Runtime | None = None
+        self.recall: Any = None
 
     @property
     def text(self) -> str:
@@ -267,6 +238,8 @@ class _Run:
             begun=self.known.begun,
             retried=self.known.retried,
             indeterminate=self.known.indeterminate,
+            repeated=self.known.repeated,
+            recall=self.recall,
             max_turns=options.max_turns,
             services=Services(
                 models=device.models,
@@ -416,11 +389,15 @@ class _Run:
                 journal.append(self.id, encode(End(ending, _now(), {})))
         journal.finish_run(self.id, status, ended=_now(), exit_info={"why": why})
 
+    async def leave(self) -> None:
+        """Nothing is to run after all."""
+        if self.link is not None:
+            await self.link.close()
+
     async def _close(self, *, suspended: bool) -> None:
         if self.delegate is not None:
             await self.delegate.close(suspended=suspended)
-        if self.link is not None:
-            await self.link.close()
+        await self.leave()
 
     def _made(self, path: str) -> Any:
         found = self.delegate.made.get(path) if self.delegate is not None else None

@@ -1,4 +1,5 @@
-"""`graphferry runs`: list the runs of this device; `runs show RUN`: one of them, node by node; `runs cancel RUN`: end one. More: `keeping`."""
+"""`graphferry runs`: list the runs of this device; `runs show RUN`: one of them, node by node; `runs cancel RUN`: end one. More: `keeping`,
+`forking`."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from edge.commands import keeping
+from edge.commands import forking, keeping
 from edge.config import EdgeConfig, load_config
 from edge.node_table import NodeRow, node_table
 from graphs.environment import Environment, ExitStatus
@@ -25,19 +26,21 @@ from protocol.payload import reference
 __all__ = ["add_arguments", "main"]
 
 _OVER: Final = ("completed", "cancelled")
+_FORKING: Final = {"fork": forking.fork, "replay": forking.replay}
 _KEEPING: Final = {"export": keeping.export, "import": keeping.take_in, "rm": keeping.remove}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many to list, newest first")
-    commands = parser.add_subparsers(dest="action", metavar="show|cancel|export|import|rm")
+    commands = parser.add_subparsers(dest="action", metavar="show|cancel|fork|replay|export|import|rm")
     show = commands.add_parser("show", help="one run: its nodes, results and errors")
     show.add_argument("run", metavar="RUN", help="the run's id, or its beginning")
     show.add_argument("--json", action="store_true", help="print JSON", dest="json_one")
     cancel = commands.add_parser("cancel", help="end a run that is suspended or was cut off, here and at its worker")
     cancel.add_argument("run", metavar="RUN", help="the run's id, or its beginning")
     cancel.add_argument("--cloud", metavar="URL", help="the worker that may still work for it, if not the configured one")
+    forking.add_commands(commands)
     keeping.add_commands(commands)
 
 
@@ -48,6 +51,8 @@ def main(args: Namespace, env: Environment) -> int:
             raise UsageError(f"there is no journal at {config.journal}, so there are no runs")
         env.stdout.write("[]\n" if args.json else "no runs yet\n")
         return ExitStatus.COMPLETED
+    if args.action in _FORKING:
+        return _FORKING[args.action](args, config, env)
     with Journal.open(config.journal) as journal:
         if args.action == "cancel":
             return _cancel(journal, args, config, env)
