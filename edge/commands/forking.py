@@ -15,7 +15,7 @@ from edge.resuming import resume_run
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import UsageError
 from graphs.journal import Journal
-from graphs.journal.ids import run_id_short, run_id_text
+from graphs.journal.ids import run_id_text
 
 if TYPE_CHECKING:
     from edge.assume import Assumption
@@ -80,7 +80,7 @@ def replay(args: Namespace, config: EdgeConfig, env: Environment) -> int:
 
         async def go() -> Any:
             forked = await _forked(device, graph, options, row, args.again, changes, assumed)
-            env.stderr.write(f"run {run_id_text(forked.run)} is a fork of {run_id_short(row.run)}: {_kept(forked)}\n")
+            env.stderr.write(f"run {run_id_text(forked.run)} is a fork of {run_id_text(row.run)}: {_kept(forked)}\n")
             left = [each for each in assumed if each.path in forked.asked]
             return await resume_run(device, graph, options, forked.run, name=row.name, assumed=left, recall=forked.recall)
 
