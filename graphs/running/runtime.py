@@ -38,7 +38,7 @@ from graphs.engine.events import (
     Told,
 )  # fmt: skip
 from graphs.engine.plan import Compiler, Plan
-from graphs.errors import LimitReached, LinkCondition, NodeError, NodeTimeout, UsageError
+from graphs.errors import LimitReached, NodeError, NodeTimeout, UsageError
 from graphs.running.attempt import Attempt
 from graphs.running.calling import call_agent, failure, in_doubt
 from graphs.running.ports import AgentFilter, Observer, Recorder, Remote, Services
