@@ -51,7 +51,7 @@ def fork(args: Namespace, config: EdgeConfig, env: Environment) -> int:
     with Journal.open(config.journal) as journal:
         row, submit = _source(journal, args.run)
         graph = stored_graph(journal, row)
-    options = _options_of(submit)
+    options = _options_of(submit, config)
     with open_device(env, config, agents=options.agents) as device:
         forked = asyncio.run(fork_run(device, graph, options, row.run))
     text = run_id_text(forked.run)
@@ -116,13 +116,11 @@ def _source(journal: Journal, name: str) -> tuple[RunRow, Submit]:
     return row, read_order(journal, row.run)
 
 
-def _options_of(submit: Submit) -> RunOptions:
+def _options_of(submit: Submit, config: EdgeConfig) -> RunOptions:
     """The options that a run was begun with."""
-    from edge.means import RunOptions
-
-    earlier: Any = submit.opts.get("options") or {}
-    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in earlier.items()}
-    return RunOptions(**fields)
+    parser = ArgumentParser()
+    add_run_options(parser)
+    return run_options(parser.parse_args([]), config, earlier=submit.opts.get("options") or {})
 
 
 def _kept(forked: Forked) -> str:

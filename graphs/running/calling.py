@@ -38,7 +38,9 @@ def failure(start: Attempt, error: Exception, t: float) -> Event:
 
 
 def in_doubt(start: Attempt, *, repeated: bool) -> LinkCondition:
-    """Why a node with effects does not run by itself: it was in flight when its side died, or, `repeated`, has run in the run that this is a fork of."""
+    """Why a node with effects does not run by itself: it was in flight when its side died, or, `repeated`, has run in the run that this is a fork
+    of.
+    """
     path, node = start.path, repr(start.node.id)
     message = f"node {node} was running when this run stopped, and it may not be run twice: nobody knows whether it happened"
     if repeated:
