@@ -12,9 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from edge.assume import Assumption, assume
 from edge.attached import Attached, go_on, open_children
-from edge.doubt import doubtful_openers, made_again, still_running
 from edge.earlier import Earlier
 from edge.means import Device, RunOptions
 from edge.offers import check_offer, keep_offer, last_offer
@@ -45,7 +43,7 @@ if TYPE_CHECKING:
     from edge.delegate import Delegate
     from edge.worker import WorkerLink
 
-__all__ = ["Device", "RunOptions", "resume_run", "run_graph"]
+__all__ = ["Device", "Run", "RunOptions", "run_graph"]
 
 
 async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: str, source: str | None = None) -> RunReport:
@@ -54,7 +52,7 @@ async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: 
     Raises UsageError for what can be known to be impossible before anything runs, and JournalError. Failures of nodes and
     conditions of the link are in the report.
     """
-    run = _Run(device, graph, options, new_run_id(), Known())
+    run = Run(device, graph, options, new_run_id(), Known())
     await run.prepare()
     inputs = {node: [int(State.INJECTED), value] for node, value in options.inject.items()}
     submit = encode(Submit("", graph.hash, inputs, {"parent": None, "options": options.as_record()}))
@@ -64,42 +62,7 @@ async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: 
     return await run.execute(name)
 
 
-async def resume_run(
-    device: Device,
-    graph: Graph,
-    options: RunOptions,
-    run_id: bytes,
-    *,
-    name: str,
-    assumed: Sequence[Assumption] = (),
-    recall: Any = None,
-) -> RunReport:
-    """Go on with a run from its journal: completed nodes do not run again, nodes with effects that were in flight ask.
-
-    What a worker still does for the run, or did while this device was away, counts; so does what is `assumed` of nodes in flight, and what
-    `recall` knows (edge.fork).
-    """
-    run = _Run(device, graph, options, run_id, Known())
-    run.recall = recall
-    run.earlier = earlier = Earlier(device.journal, graph, run_id)
-    await run.prepare(earlier.children)
-    run.known = await earlier.known(run.link)
-    if made_again(earlier.lacking, run.known, run.placed, run.attached):
-        run.begin_anew()
-    run.known.indeterminate -= still_running(device.journal, run_id, run.placed, run.attached, alone=run.unreachable is not None)
-    try:
-        said = assume(run.known, assumed, run.placed, _now())
-    except UsageError:
-        await run.leave()
-        raise
-    run.known.indeterminate |= doubtful_openers(run.known.indeterminate, run.placed)
-    device.journal.reopen_run(run_id)
-    for record in said:
-        device.journal.append(run_id, encode(record))
-    return await run.execute(name)
-
-
-class _Run:
+class Run:
     """One run while this process holds it."""
 
     def __init__(self, device: Device, graph: Graph, options: RunOptions, run_id: bytes, known: Known) -> None:

@@ -11,7 +11,7 @@ from edge.commands.running import carry_out
 from edge.device import open_device
 from edge.fork import Forked, fork_run
 from edge.progress import open_progress
-from edge.runner import resume_run
+from edge.resuming import resume_run
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import UsageError
 from graphs.journal import Journal
