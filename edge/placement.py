@@ -6,7 +6,8 @@ the reason in a sentence. Rules, the first that applies decides:
 1. a value that carries a sensitivity label stays on the device, and so does everything made from it;
 2. what the command line or the graph says (`--place`, `place:`);
 3. an agent or a model that only one side has;
-4. an agent that needs the device's files or its user stays on the device;
+4. an agent that needs the device's files or its user stays on the device; one that needs its user does so whatever is said, and a graph
+   around it that would go to the worker is opened here, so that only its other nodes go;
 5. a cheap node whose sources and readers are all at the worker goes with them, which saves a round trip;
 6. everything else runs on the device.
 """
@@ -55,6 +56,10 @@ class Facts:
 
 
 _SPLIT: Final = Placement("edge", "opens its graph here; the nodes inside have places of their own")
+_SPLIT_AWAY: Final = Placement("edge", "opens its graph here, as people are asked in it; its other nodes are at cloud")
+
+
+_BY_DEFAULT: Final = "the graph's place"
 
 
 class NoPlace(Exception):
@@ -74,30 +79,33 @@ class _Needs:
     models: frozenset[str]
     pins: frozenset[str]
     here: frozenset[str]
+    asks: bool
+    """Whether it asks people itself, or by its tools."""
     dynamic: bool
     """Whether its agent, its graph or its model is known only when it runs."""
 
 
-def place_nodes(graph: Graph, facts: Facts) -> dict[str, Placement]:
+def place_nodes(graph: Graph, facts: Facts, default: Place | None = None) -> dict[str, Placement]:
     """A placement for each computed node of the graph, by its place in the document (ids, escaped, joined by `/`).
 
-    Nodes inside a nested graph have one of their own only where they are not all in one place. Raises NoPlace where none is possible.
+    Nodes inside a nested graph have one of their own only where they are not all in one place. `default` is the place of nodes for which nothing
+    is said in a graph that says nothing either. Raises NoPlace where none is possible.
     """
     labels = labels_by_node(graph)
-    default = graph.document.get("place")
+    said = graph.document.get("place", default)
     placed: dict[str, Placement] = {}
     nested: dict[str, Placement] = {}
     free: list[str] = []
     for name, spec in graph.nodes.items():
         if not is_computed(spec):
             continue
-        found = _decide(name, spec, labels.get(name, frozenset()), default, facts)
+        found = _decide(name, spec, labels.get(name, frozenset()), said, facts)
         if found is None:
             free.append(name)
             found = Placement("edge", "nothing it needs is elsewhere")
         placed[name] = found
-        if found is _SPLIT:
-            inner = place_nodes(Graph(spec["graph"]), replace(facts, pinned={}))
+        if found is _SPLIT or found is _SPLIT_AWAY:
+            inner = place_nodes(Graph(spec["graph"]), replace(facts, pinned={}), "cloud" if found is _SPLIT_AWAY else None)
             nested.update({f"{escape(name)}/{path}": each for path, each in inner.items()})
     if not facts.local_only:
         _follow(graph, free, placed, facts)
@@ -145,8 +153,8 @@ def _decide(name: str, spec: Mapping[str, Value], labels: frozenset[str], defaul
             f"needs {outside[0]!r}, which is behind a server, and --local-only forbids that",
             "Name a model of this device, or run without --local-only.",
         )
-    if "cloud" in needs.pins and (pin == "edge" or "edge" in needs.pins) and not facts.local_only:
-        return _SPLIT
+    if not facts.local_only and (found := _divided(name, needs, pin, who, model, (missing_here + strangers)[:1])) is not None:
+        return found
     if pin == "edge" and (missing_here or strangers):
         raise NoPlace(name, f"is placed at edge, but this device has no {(missing_here + strangers)[0]!r}", _get(missing_here))
     if pin is not None:
@@ -167,6 +175,22 @@ def _decide(name: str, spec: Mapping[str, Value], labels: frozenset[str], defaul
     return None
 
 
+def _divided(name: str, needs: _Needs, pin: Place | None, who: str, model: str | None, lacking: list[str]) -> Placement | None:
+    """Of a node that asks people, and of one whose graph has nodes for either side; None for any other."""
+    away = pin == "cloud" or bool(lacking)
+    if needs.asks and lacking:
+        raise NoPlace(name, f"asks people, who are at this device, and needs {lacking[0]!r}, which is not", _get(lacking))
+    if needs.asks and pin == "cloud" and who != _BY_DEFAULT:
+        raise NoPlace(name, "is placed at cloud, but it asks people, who are at this device", "Place it at edge.")
+    if needs.asks:
+        return Placement("edge", "asks people, who are at this device", model)
+    if "people" in needs.here and away:
+        return _SPLIT_AWAY if pin == "cloud" else _SPLIT
+    if "cloud" in needs.pins and (pin == "edge" or "edge" in needs.pins):
+        return _SPLIT
+    return None
+
+
 def _pin(name: str, spec: Mapping[str, Value], default: Value, needs: _Needs, facts: Facts) -> tuple[Place | None, str]:
     if name in facts.pinned:
         return facts.pinned[name], "placed on the command line"
@@ -178,7 +202,7 @@ def _pin(name: str, spec: Mapping[str, Value], default: Value, needs: _Needs, fa
     if len(needs.pins) > 1:
         return None, ""
     said = _place_of(default)
-    return said, "the graph's place" if said else ""
+    return said, _BY_DEFAULT if said else ""
 
 
 def _place_of(said: Value) -> Place | None:
@@ -191,7 +215,7 @@ def _place_of(said: Value) -> Place | None:
 
 def _needs(spec: Mapping[str, Value], facts: Facts) -> _Needs:
     agents, models, pins, here = set[str](), set[str](), set[str](), set[str]()
-    dynamic = False
+    dynamic = asks = False
     for each in _with_inner(spec):
         agent = each["agent"]
         if not isinstance(agent, str) or agent.startswith(":"):
@@ -211,11 +235,12 @@ def _needs(spec: Mapping[str, Value], facts: Facts) -> _Needs:
         tools = _tools(each)
         agents |= tools
         here |= {need for tool in tools if (named := facts.agents.get(tool)) for need in named.needs & {"files", "people"}}
+        asks = asks or (each is spec and "people" in here)
         if isinstance(each.get("graph"), str):
             dynamic = True
         if each is not spec and (inner := _place_of(each.get("place"))) is not None:
             pins.add(inner)
-    return _Needs(frozenset(agents), frozenset(models), frozenset(pins), frozenset(here), dynamic)
+    return _Needs(frozenset(agents), frozenset(models), frozenset(pins), frozenset(here), asks, dynamic)
 
 
 def _tools(spec: Mapping[str, Value]) -> set[str]:
