@@ -47,7 +47,8 @@ def main(args: Namespace, env: Environment) -> int:
     options = run_options(args, config, inject=inject, earlier=submit.opts.get("options") or {})
     with (
         open_progress("quiet" if args.json and args.progress == "auto" else args.progress, env) as progress,
-        open_device(env, config, agents=options.agents, synchronous="full", emit=progress.emit) as device,
+        open_device(env, config, agents=options.agents, synchronous="full", emit=progress.emit, hush=progress.hush) as device,
+        device.hold(row.run),
     ):
         document = load_text(stored.source, file=stored.file) if stored.source else None
         data = document.data if document is not None else decode(stored.body)
