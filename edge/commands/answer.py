@@ -135,8 +135,7 @@ def _then(args: Namespace, row: RunRow, given: Mapping[str, Value], left: list[Q
     if args.resume and given and where == "here":
         if not args.json:
             _say(given, env)
-        args.run = run
-        return resume.main(args, env)
+        return resume.main(_as_resume(args, run), env)
     if args.json:
         said: dict[str, Any] = {"run": run, "answers": clean(dict(given)), "questions": [each.as_json() for each in left]}
         env.stdout.write(json.dumps(said, ensure_ascii=False, default=str) + "\n")
@@ -146,6 +145,13 @@ def _then(args: Namespace, row: RunRow, given: Mapping[str, Value], left: list[Q
         env.stderr.write(f"Still asked: {question.path}: {shown(question.prompt)}\n")
     env.stderr.write(_NEXT[where].format(run=run))
     return ExitStatus.COMPLETED
+
+
+def _as_resume(args: Namespace, run: str) -> Namespace:
+    """The words as `graphferry resume` has them, with its defaults for what is not said here."""
+    parser = ArgumentParser()
+    resume.add_arguments(parser)
+    return Namespace(**{**vars(parser.parse_args([run])), **vars(args), "run": run})
 
 
 _NEXT: Final = {
