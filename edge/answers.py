@@ -33,10 +33,10 @@ def asked_in(journal: Journal, run: bytes) -> dict[str, Asked]:
 def asking_runs(journal: Journal, rows: Iterable[RunRow] | None = None) -> Iterator[tuple[RunRow, list[Asked]]]:
     """The runs of these (all, the newest first, if None) in which a question is open, with all their questions that are not over.
 
-    A run that was suspended without a question is not read. One whose records are damaged is passed over: `runs show` says what is wrong.
+    A run that ended its process without a question is not read. One whose records are damaged is passed over: `runs show` says what is wrong.
     """
     for row in journal.runs(role="root") if rows is None else rows:
-        if row.status not in UNDECIDED or (row.status == "suspended" and row.exit_info and not row.exit_info.get("questions")):
+        if row.status not in UNDECIDED or (row.status != "running" and row.exit_info and not row.exit_info.get("questions")):
             continue
         try:
             found = [each for each in asked_in(journal, row.run).values() if not each.over]
