@@ -56,7 +56,6 @@ class Facts:
 
 
 _SPLIT: Final = Placement("edge", "opens its graph here; the nodes inside have places of their own")
-_SPLIT_AWAY: Final = Placement("edge", "opens its graph here, as people are asked in it; its other nodes are at cloud")
 
 
 _BY_DEFAULT: Final = "the graph's place"
@@ -88,31 +87,34 @@ class _Needs:
 def place_nodes(graph: Graph, facts: Facts, default: Place | None = None) -> dict[str, Placement]:
     """A placement for each computed node of the graph, by its place in the document (ids, escaped, joined by `/`).
 
-    Nodes inside a nested graph have one of their own only where they are not all in one place. `default` is the place of nodes for which nothing
-    is said in a graph that says nothing either. Raises NoPlace where none is possible.
+    Nodes inside a nested graph have one of their own only where they are not all in one place. `default` is what is said around the graph. Raises
+    NoPlace where none is possible.
     """
     labels = labels_by_node(graph)
-    said = graph.document.get("place", default)
+    default = _place_of(graph.document.get("place")) or default
     placed: dict[str, Placement] = {}
     nested: dict[str, Placement] = {}
     free: list[str] = []
     for name, spec in graph.nodes.items():
         if not is_computed(spec):
             continue
-        found = _decide(name, spec, labels.get(name, frozenset()), said, facts)
+        found = _decide(name, spec, labels.get(name, frozenset()), default, facts)
         if found is None:
             free.append(name)
             found = Placement("edge", "nothing it needs is elsewhere")
         placed[name] = found
-        if found is _SPLIT or found is _SPLIT_AWAY:
-            inner = place_nodes(Graph(spec["graph"]), replace(facts, pinned={}), "cloud" if found is _SPLIT_AWAY else None)
+        if found is _SPLIT:
+            pin = facts.pinned.get(name) or _place_of(spec.get("place")) or default
+            inner = place_nodes(Graph(spec["graph"]), replace(facts, pinned={}), "cloud" if pin == "cloud" else None)
             nested.update({f"{escape(name)}/{path}": each for path, each in inner.items()})
     if not facts.local_only:
         _follow(graph, free, placed, facts)
     return {escape(name): placed[name] for name in graph.nodes if name in placed} | nested
 
 
-def _decide(name: str, spec: Mapping[str, Value], labels: frozenset[str], default: Value, facts: Facts) -> Placement | None:
+def _decide(
+    name: str, spec: Mapping[str, Value], labels: frozenset[str], default: Place | None, facts: Facts
+) -> Placement | None:
     needs = _needs(spec, facts)
     models = sorted({facts.tiers.get(each, each) for each in needs.models})
     model = models[0] if models else None
@@ -184,14 +186,12 @@ def _divided(name: str, needs: _Needs, pin: Place | None, who: str, model: str |
         raise NoPlace(name, "is placed at cloud, but it asks people, who are at this device", "Place it at edge.")
     if needs.asks:
         return Placement("edge", "asks people, who are at this device", model)
-    if "people" in needs.here and away:
-        return _SPLIT_AWAY if pin == "cloud" else _SPLIT
-    if "cloud" in needs.pins and (pin == "edge" or "edge" in needs.pins):
+    if ("people" in needs.here and away) or ("cloud" in needs.pins and (pin == "edge" or "edge" in needs.pins)):
         return _SPLIT
     return None
 
 
-def _pin(name: str, spec: Mapping[str, Value], default: Value, needs: _Needs, facts: Facts) -> tuple[Place | None, str]:
+def _pin(name: str, spec: Mapping[str, Value], default: Place | None, needs: _Needs, facts: Facts) -> tuple[Place | None, str]:
     if name in facts.pinned:
         return facts.pinned[name], "placed on the command line"
     said = _place_of(spec.get("place"))
@@ -201,8 +201,7 @@ def _pin(name: str, spec: Mapping[str, Value], default: Value, needs: _Needs, fa
         return ("edge" if "edge" in needs.pins else "cloud"), "a node inside it is placed there"
     if len(needs.pins) > 1:
         return None, ""
-    said = _place_of(default)
-    return said, _BY_DEFAULT if said else ""
+    return default, _BY_DEFAULT if default else ""
 
 
 def _place_of(said: Value) -> Place | None:

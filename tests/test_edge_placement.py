@@ -280,3 +280,9 @@ def test_a_model_behind_a_server_is_not_this_device() -> None:
         placed(node, **servers, local_only=True)
     with pytest.raises(NoPlace, match="must stay on this device, and 'served' is behind a server"):
         placed(node.replace("model: big,", "model: big, sensitivity: pii,"), **servers)
+
+
+def test_of_a_graph_that_asks_and_has_a_node_for_the_worker_only_that_one_goes() -> None:
+    nodes = ASKS_INSIDE.format(more="label: l", then="workAgent").replace("work: {agent", "work: {place: cloud, agent")
+    found = placed(nodes)
+    assert {name: each[0] for name, each in found.items()} == {"n": "edge", "n/work": "cloud", "n/ask": "edge", "n/then": "edge"}
