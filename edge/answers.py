@@ -64,14 +64,18 @@ def note(journal: Journal, run: bytes, question: Question, value: Value) -> byte
     return writer
 
 
-def give(journal: Journal, run: bytes, question: Question, value: Value) -> None:
-    """Write the answer down, durably. Blocks. Raises UsageError if another one was there first: then that one counts."""
+def give(journal: Journal, run: bytes, question: Question, value: Value) -> bytes:
+    """Write the answer down, durably; gives the writer that was made for it. Blocks.
+
+    Raises UsageError if another one was there first: then that one counts.
+    """
     refuse_second(asked_in(journal, run), question)
     writer = note(journal, run, question, value)
     journal.flush(full=True)
     now = asked_in(journal, run).get(question.path)
     if now is None or now.question.at != question.at or now.answer is None or now.answer.writer != writer:
         refuse_second(asked_in(journal, run), question, late=True)
+    return writer
 
 
 def refuse_second(found: dict[str, Asked], question: Question, *, late: bool = False) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from graphs import errors
 from graphs.errors import (
+    AnswerNeeded,
     ContextTooLong,
     GraphferryError,
     GraphInvalid,
@@ -27,6 +28,7 @@ from graphs.errors import (
     UsageError,
     WorkerUnreachable,
 )
+from graphs.questions import Question
 
 KINDS = [each for each in vars(errors).values() if inspect.isclass(each) and issubclass(each, GraphferryError)]
 
@@ -52,7 +54,7 @@ def test_what_a_node_does_is_apart_from_what_happens_to_it() -> None:
     own = {each for each in KINDS if issubclass(each, NodeError)}
     conditions = {each for each in KINDS if issubclass(each, LinkCondition)}
     assert own == {NodeError, NodeTimeout, LimitReached, ModelRefused, ContextTooLong}
-    assert conditions == {LinkCondition, ModelCrashed, ModelMissing, WorkerUnreachable}
+    assert conditions == {AnswerNeeded, LinkCondition, ModelCrashed, ModelMissing, WorkerUnreachable}
 
 
 @pytest.mark.parametrize(
@@ -64,6 +66,7 @@ def test_what_a_node_does_is_apart_from_what_happens_to_it() -> None:
         (ModelRefused("x"), False),
         (ContextTooLong("x"), False),
         (ModelCrashed("x"), True),
+        (AnswerNeeded(Question("ask", 1, "text", "Well?")), True),
         (ModelMissing("x"), False),
         (WorkerUnreachable("ws://here", "x"), True),
         (RunSuspended("run", "BUSY", "x"), True),
