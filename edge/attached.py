@@ -6,13 +6,13 @@ holds already is not said twice (docs/protocol.md §8, §10).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from graphs.engine.outcomes import known_outcomes
 from graphs.errors import LinkCondition
-from graphs.paths import escape, node_path
+from graphs.paths import escape, node_path, split_frame, split_path
 from graphs.records import Cancel, Close, End, Error, Event, Frame, Input, Record, Result, Start, State, Submit
 
 if TYPE_CHECKING:
@@ -72,6 +72,16 @@ class Attached:
         elif isinstance(record, Error) and record.final and record.path is not None:
             self.failed[record.path] = record
 
+    def may_have_begun(self, path: str) -> bool:
+        """Whether the worker may have begun a node that was shipped to it, as far as anybody knows who reads no more than this."""
+        frame, name = split_path(path)
+        for shipped in (frame, split_frame(frame)[0]):  # a loop that is whole there is one frame for all its turns
+            if shipped in self.frames:
+                demand = self.demand.get(shipped)
+                on_order = demand is True or (isinstance(demand, list) and name in demand)
+                return not on_order or path in self.ordered
+        return False
+
 
 def open_children(journal: Journal, run: bytes) -> list[bytes]:
     """The child runs of a root run that have no END yet, the newest first. One whose SUBMIT was never written is none: nobody heard of it."""
@@ -97,8 +107,9 @@ def usable(journal: Journal, child: bytes) -> Attached | None:
     return found
 
 
-def go_on(journal: Journal, link: WorkerLink, children: Sequence[bytes]) -> Attached | None:
-    """Which of a run's open child runs (the newest first) it goes on with over this link; the worker is told to end the others.
+def go_on(journal: Journal, link: WorkerLink, children: Sequence[bytes], spoilt: Container[bytes] = ()) -> Attached | None:
+    """Which of a run's open child runs (the newest first) it goes on with over this link; the worker is told to end the others, also those
+    that are `spoilt`, as it has made there what does not count.
 
     Raises LinkCondition RUN_DIVERGED if one of them contradicts the worker's copy: one of the two stores lost what it had called durable, so
     nobody can say what happened, and another child run might do it again.
@@ -115,7 +126,8 @@ def go_on(journal: Journal, link: WorkerLink, children: Sequence[bytes]) -> Atta
             raise condition
         if condition is not None:
             continue  # another worker's
-        attached = attached or usable(journal, child)
+        if child not in spoilt:
+            attached = attached or usable(journal, child)
         if attached is None or attached.run != child:
             link.give_up(child)
     return attached

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from edge.pairings import Pairings
+from edge.policies import OFFLINE, Offline
 from graphs.environment import Environment
 from graphs.errors import UsageError
-from graphs.models.memory_settings import read_memory
-from graphs.models.seats import MemoryOptions
-from graphs.models.servers import Server, read_server
+from graphs.models.hosting.memory_settings import read_memory
+from graphs.models.hosting.seats import MemoryOptions
+from graphs.models.openai.servers import Server, read_server
 from graphs.settings import read_settings
 
 __all__ = ["GRACE", "EdgeConfig", "load_config"]
@@ -22,6 +23,7 @@ _KEYS: Final = {
     "models": "map of tier or name to a model's name, or to a server with `url`",
     "memory": "map with `budget`, `keep_alive` and `pin`",
     "offline": "true or false",
+    "when_offline": "wait, local or fail",
 }
 
 GRACE: Final = 10.0
@@ -35,7 +37,7 @@ class EdgeConfig:
     `url` is the worker's link URL, by default that of the worker this device was paired with last, `grace` the seconds that a lost
     connection to it may take to come back, `plain` allows one without TLS elsewhere than on this machine. `models` maps tiers and other
     names to names of models, `servers` are models behind servers by name, `memory` is what models may take together, `offline` forbids
-    the network, `token` is what the worker wants to see.
+    the network, `when_offline` is what nodes do whose worker is not reached if nobody else says so, `token` is what the worker wants to see.
     """
 
     home: Path
@@ -45,6 +47,7 @@ class EdgeConfig:
     servers: Mapping[str, Server] = field(default_factory=dict)
     memory: MemoryOptions = field(default_factory=MemoryOptions)
     offline: bool = False
+    when_offline: Offline | None = None
     token: str | None = field(default=None, repr=False)
     plain: bool = False
 
@@ -79,6 +82,8 @@ def load_config(env: Environment) -> EdgeConfig:
         raise UsageError(f"{path}: `models` is a {_KEYS['models']}, for instance\nmodels: {{small: smollm2-135m}}")
     if not isinstance(data.get("offline", False), bool):
         raise UsageError(f"{path}: `offline` is {_KEYS['offline']}")
+    if data.get("when_offline") not in (None, *OFFLINE):
+        raise UsageError(f"{path}: `when_offline` is {_KEYS['when_offline']}")
     return EdgeConfig(
         home=home,
         url=env.environ.get("GRAPHFERRY_CLOUD") or cloud.get("url") or _paired(home),
@@ -91,6 +96,7 @@ def load_config(env: Environment) -> EdgeConfig:
         },
         memory=read_memory(data.get("memory"), f"{path}: memory"),
         offline=data.get("offline", False),
+        when_offline=data.get("when_offline"),
         token=env.environ.get("GRAPHFERRY_TOKEN"),
         plain=cloud.get("plain", False),
     )

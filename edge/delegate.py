@@ -3,7 +3,7 @@
 The device's engine stays the authority. It finds the shipped nodes ready by the same rules as its own and *expects* them; the
 worker runs ahead from the cut graphs and the boundary values that are sent as they become known, and reports. What it reports
 are events of the device's engine. Where a concurrency limit could bind, a shipped node starts only when the device's queue says
-so (docs/protocol.md §8). Conditions of the link suspend nodes, they never fail them.
+so (docs/protocol.md §8). What becomes of a node that meets a condition of the link is up to its policy: it waits, unless that says otherwise.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from edge.attached import NODE_CODES, Attached
+from edge.expectations import Expectations
+from edge.fallback import Fallback
 from edge.fragments import Fragment, Fragments, depending, shipped_node
 from edge.needs import read_here
-from graphs.engine.events import Event as EngineEvent, Outcome, Settled, Start, Suspend, Told
+from edge.outgoing import Outgoing
+from graphs.engine.events import Event as EngineEvent, Outcome, Settled, Start, Told
 from graphs.engine.frames import Frame
 from graphs.engine.outcomes import told_failure
-from graphs.errors import JournalError, LinkCondition
+from graphs.errors import LinkCondition
 from graphs.journal.ids import new_run_id
 from graphs.language.spec import is_computed
 from graphs.paths import escape, node_path, opener, root_node, split_frame, split_path
@@ -37,7 +40,6 @@ from graphs.records import (
     Start as StartRecord,
     State,
     Submit,
-    encode,
 )  # fmt: skip
 from graphs.values import Value
 
@@ -50,20 +52,16 @@ __all__ = ["Delegate"]
 _GONE: Final = ("cancel", 7 * 24 * 3_600_000)
 """What the worker does when this device is gone for so long (ms): until then it goes on, and the run that is resumed takes what it made."""
 
-_TURNS: Final = 3
-"""Turns of the event loop after which what was said is written: by then a node of this side that only computes has run, so that a frame and
-its first values are one commit and one packet."""
-
 
 class Delegate:
     """The child run of one root run: `graphs.running.ports.Remote` towards the engine.
 
-    `made` are the results the worker reported with their sizes in bytes, `sent` the bytes sent for each path, "" being the
-    graphs, `retries` the failed attempts there before the last one.
-    `labels` are those of the root graph's nodes. `one_frame` says that only the
-    root graph can have any, in one turn; `shows_all` that the caller wants all its nodes' values. `feed` takes events for
-    the engine, `on_token(path, token)` the pieces of answers as they are made, `on_begun` a node that the worker has begun on
-    order. `attached` is an open child run to go on with.
+    `made` are the results the worker reported with their sizes in bytes, `sent` the bytes sent for each path, "" being the graphs, `retries`
+    the failed attempts there before the last one. `labels` are those of the root graph's nodes. `one_frame` says that only the root graph can
+    have any, in one turn; `shows_all` that the caller wants all its nodes' values. `feed` takes events for the engine, `on_token(path, token)`
+    the pieces of answers as they are made, `on_begun` a node that the worker has begun on order; `fallback` says what becomes of nodes that do
+    not come. `attached` is an open child run to go on with; `earlier` tells of a path whether an earlier process may have had it begun, `own`
+    are the paths whose results those made on this device. The run is suspended at `deadline`, by `clock`.
     """
 
     def __init__(
@@ -80,12 +78,15 @@ class Delegate:
         clock: Callable[[], float],
         on_token: Callable[[str, Value], None],
         on_begun: Callable[[Start], None],
+        fallback: Fallback,
         attached: Attached | None = None,
+        earlier: Callable[[str], bool] = lambda _path: False,
+        own: Collection[str] = (),
+        deadline: float | None = None,
     ) -> None:
         self.run = run
         self.child = attached.run if attached is not None else new_run_id()
         self.made: dict[str, tuple[Result, int]] = {}
-        self.sent: dict[str, int] = {}
         self.retries: dict[str, int] = {}
         self.graphs: dict[bytes, tuple[bytes, Collection[str]]] = {}
         """The cut graphs that were shipped, with their labels: a worker that died may have lost one it said it had."""
@@ -104,14 +105,19 @@ class Delegate:
         self._link: WorkerLink | None = None
         self._submitted = attached is not None
         self._frames: dict[str, Fragment] = {}
-        self._expected: dict[str, Start] = {}
-        self._conditions: dict[str, LinkCondition] = dict(attached.withheld) if attached is not None else {}
+        self._expected = Expectations(fallback, feed, self._may_have_begun, deadline)
+        self._fallback = fallback
+        self._earlier = earlier
+        self._own = set(own)
+        self._ordered: set[str] = set(attached.ordered) if attached is not None else set()
+        for path, condition in attached.withheld.items() if attached is not None else ():
+            self._expected.note(path, condition)
         self._told: set[str] = set(attached.told) if attached is not None else set()
         self._read: dict[str, frozenset[str]] = {}
         """The nodes whose values this device reads, by the frame without its turn."""
-        self._lost: LinkCondition | None = None
         self._ended = False
-        self._unsaid: list[tuple[Known, Collection[str], str | None]] = []  # with labels, and the path whose value it is
+        self._outgoing = Outgoing(self._write, self._refused, lambda: not self._silent)
+        self.sent = self._outgoing.sent
 
     # -- opening and closing
 
@@ -123,24 +129,31 @@ class Delegate:
 
     async def close(self, *, suspended: bool = False) -> None:
         """The run is over here: tell the worker that nothing more will come, unless it is only `suspended`: then both may go on."""
-        if self._link is not None and self._lost is None and self._submitted:
+        if self._link is not None and self._expected.lost is None and self._submitted:
             if self._expected and not suspended:
                 self._append(Cancel(None, "the device's run is over"))
             elif not (self._all_closed or suspended):
                 self._append(Close(None))
-            self._say()
+            self._outgoing.flush()
             await self._link.flush()
             self._link.forget(self.child)
         self._link = None  # what is still said in this process is said too late
 
     def lost(self, condition: LinkCondition) -> None:
-        """The worker cannot be reached any more, or never could: what is expected of it waits."""
-        if self._lost is not None:
-            return
-        self._lost = condition
-        expected, self._expected = self._expected, {}
-        for start in expected.values():
-            self._feed(Suspend(start, condition, self._clock()))
+        """Nothing more comes of the child run in this process: there was no worker, or it takes or has the run no longer."""
+        self._expected.lose(condition)
+
+    def shaken(self, why: str, grace: float) -> None:
+        """The connection was lost just now, and may take `grace` seconds to come back."""
+        self._expected.doubt(why, self._clock(), grace)
+
+    def away(self, condition: LinkCondition) -> None:
+        """The worker cannot be reached any more, for now. What is said is kept for it, and what it says later is taken by whoever wants it."""
+        self._expected.leave(condition)
+
+    def back(self) -> None:
+        """The worker is reached again."""
+        self._expected.trust()
 
     @property
     def hashes(self) -> set[bytes]:
@@ -154,15 +167,18 @@ class Delegate:
 
         Whatever the gate or the limits refuse is a link condition: the nodes of the frame wait, the run goes on without them.
         """
-        if self._lost is not None or self._link is None or not frame.results:  # without: it was over in the same breath
+        if self._expected.lost is not None or self._link is None or not frame.results:  # without: it was over in the same breath
             return
         name = frame.name_of(turn)
         if frame.base not in self._read:
             everything = self._shows_all if frame.nesting is None else frame.nesting.everything
-            self._read[frame.base] = read_here(frame.plan, everything=everything)
+            self._read[frame.base] = read_here(frame.plan, everything=everything, may_run=self._fallback.has_alternative)
         before = self._frames.get(frame.base)
         if turn and before is not None and before.whole_loop:
             self._frames[name] = before
+            return
+        if self._expected.away is not None:
+            self._expected.note(name, self._expected.away)
             return
         fragment, told = self._fragments.of(frame, turn)
         self._frames[name] = fragment
@@ -179,7 +195,7 @@ class Delegate:
     def over(self, frame: Frame, turn: int, *, cancelled: bool) -> None:
         """The turn is over: nothing more is needed of it."""
         fragment = self._frames.pop(frame.name_of(turn), None)
-        if fragment is None or self._lost is not None or not self._submitted:
+        if fragment is None or self._expected.lost is not None or not self._submitted:
             return
         if fragment.whole_loop and not cancelled:
             self._frames[frame.base] = fragment  # the next turn is in the same frame
@@ -191,41 +207,40 @@ class Delegate:
     def expect(self, start: Start) -> bool:
         """The engine finds a shipped node ready. True: it starts on order, and what starts after it waits until it has begun."""
         path = start.path
-        frame_name = split_path(path)[0]
-        condition = self._lost or self._conditions.get(path) or self._conditions.get(frame_name)
-        if condition is not None:
-            self._soon(self._feed, Suspend(start, condition, self._clock()))
+        if not self._expected.add(start):
             return False
-        self._expected[path] = start
         if self._attached is not None and path in self._attached.failed:
             # It was told to an earlier process, and is not again.
-            self._soon(self._failed, self._attached.failed[path], self._clock())
+            asyncio.get_running_loop().call_soon(self._failed, self._attached.failed[path], self._clock())
             return False
         if self._attached is not None and path in self._attached.ordered:
             return False  # by an earlier process, and perhaps begun long ago
         if start.node.on_order:
+            self._ordered.add(path)
             self._append(StartRecord(path, start.at))
         return start.node.on_order and path in self._expected
 
     def settled(self, event: Settled) -> None:
         """A node settled here: if a cut names it, the worker is told, unless it was the worker who said so."""
         path = event.path
-        if event.state == State.SUSPENDED or self._link is None or self._lost is not None:
+        if event.state == State.SUSPENDED or self._link is None or self._expected.lost is not None:
             return
-        self._expected.pop(path, None)
+        self._expected.over(path)
         fragment = self._frames.get(event.frame.name_of(event.turn))
         name = event.node.id
         if fragment is None or name not in fragment.graph.nodes or path in self.made or path in self._told:
             return
         if event.state == State.COMPLETED:
             self._send_outcome(path, event.value)
+            if event.node.degraded is not None:
+                self._own.add(path)
         if not is_computed(fragment.graph.nodes[name]):
             fragment.unsettled.discard(name)
             self._close_if_settled(fragment)
 
     def stop(self, start: Start) -> None:
         """The engine gives a shipped node up."""
-        if self._expected.pop(start.path, None) is not None and self._link is not None and self._lost is None:
+        if self._expected.over(start.path) and self._link is not None and self._expected.lost is None:
             self._append(Cancel([start.path], "given up by the holder"))
 
     # -- what the link says
@@ -233,15 +248,17 @@ class Delegate:
     def got(self, record: Record, size: int) -> None:
         """A record of the worker's log is durable here."""
         now = self._clock()
-        if isinstance(record, Result):
+        if isinstance(record, Result) and record.path in self._own:
+            self._made_too_late(record.path)
+        elif isinstance(record, Result):
             self.made[record.path] = (record, size)
             self.retries[record.path] = record.retry
-            self._expected.pop(record.path, None)
+            self._expected.over(record.path)
             self._feed(Told(record.path, Outcome(State.COMPLETED, record.value), now))
         elif isinstance(record, Error):
             self._failed(record, now)
         elif isinstance(record, Event) and record.path is not None and record.state == State.SKIPPED:
-            self._expected.pop(record.path, None)
+            self._expected.over(record.path)
             self._feed(Told(record.path, Outcome(State.SKIPPED), now))
         elif isinstance(record, Event) and record.path is None and record.state == State.SUSPENDED:
             why = str((record.info or {}).get("why") or "the worker suspended its part of the run")
@@ -255,18 +272,14 @@ class Delegate:
         if not isinstance(record, Result):
             return False
         frame_name, name = split_path(record.path)
-        return name not in self._read.get(split_frame(frame_name)[0], ())
+        return record.path in self._own or name not in self._read.get(split_frame(frame_name)[0], ())
 
     def lacks(self, record: Record, condition: LinkCondition) -> None:
         """The values in a record do not come, for instance because the worker has lost them."""
-        path = getattr(record, "path", None)
-        if not isinstance(record, (Result, Error)) or path is None:
+        if isinstance(record, (Result, Error)) and record.path is not None:
+            self._expected.refuse(record.path, condition)
+        else:
             self.lost(condition)
-            return
-        self._conditions[path] = condition
-        start = self._expected.pop(path, None)
-        if start is not None:
-            self._feed(Suspend(start, condition, self._clock()))
 
     def began(self, path: str) -> None:
         """The worker says that a node executes, and so does the one whose nested graph it is in."""
@@ -281,6 +294,16 @@ class Delegate:
         for token in tokens:
             self._on_token(path, token)
 
+    def _made_too_late(self, path: str) -> None:
+        """The worker finished a node before it heard that this device had. What it makes from its own value does not count."""
+        frame_name, name = split_path(path)
+        if (fragment := self._frames.get(frame_name)) and (fragment.whole_loop or depending(fragment.graph, name) - {name}):
+            self._append(Cancel(None, "it goes on from a value that is not the result"))
+            self._outgoing.flush()
+            assert self._link is not None
+            self._link.forget(self.child)
+            self.lost(LinkCondition("RUN_CHANGED", f"the worker finished {path!r} too late, and went on from that: resume"))
+
     def _failed(self, record: Error, now: float) -> None:
         text = record.text if isinstance(record.text, str) else record.code
         path = record.path
@@ -293,25 +316,32 @@ class Delegate:
             return  # the worker tries again by itself
         elif record.code in NODE_CODES:
             self.retries[path] = record.retry
-            self._expected.pop(path, None)
+            self._expected.over(path)
             self._feed(Told(path, told_failure(record), now))
         else:
             condition = LinkCondition(record.code, text, retryable=record.retryable, retry_ms=record.retry_ms)
-            path = shipped_node(path, self._frames)
-            self._conditions[path] = condition
-            start = self._expected.pop(path, None)
-            if start is not None:
-                self._feed(Suspend(start, condition, now))
+            self._expected.refuse(shipped_node(path, self._frames), condition)
 
     # -- inside
+
+    @property
+    def _silent(self) -> bool:
+        """Whether nothing more is said in this process."""
+        return self._ended or self._expected.lost is not None or self._link is None
+
+    def _may_have_begun(self, start: Start) -> bool:
+        """Whether the worker may have begun a node, as far as anybody here knows."""
+        fragment = self._frames.get(split_path(start.path)[0])
+        if fragment is None or not fragment.shipped:
+            return self._earlier(start.path)
+        return not start.node.on_order or start.path in self._ordered
 
     def _open(self, fragment: Fragment) -> None:
         assert self._link is not None
         graph = fragment.graph
         labels = {label for name in graph.nodes for label in self._labels_of(node_path(fragment.name, escape(name)))}
         if not self._link.put_graph(graph.hash, graph.canonical, labels):
-            text = "the part of the graph for the worker carries labels it is not cleared for"
-            raise LinkCondition("LABEL_WITHHELD", text, retryable=False)
+            raise LinkCondition("LABEL_WITHHELD", "the worker is not cleared for labels in its part", retryable=False)
         self.graphs[graph.hash] = graph.canonical, labels
         if self._attached is not None and self._goes_on(fragment, self._attached):
             return
@@ -331,6 +361,7 @@ class Delegate:
             )
             self._link.open_run(self.child, self, Submit(fragment.name, graph.hash, fragment.inputs, opts), labels)
             self._submitted = True
+        fragment.shipped = True
         self.sent[""] = self.sent.get("", 0) + len(graph.canonical)
 
     def _goes_on(self, fragment: Fragment, attached: Attached) -> bool:
@@ -345,14 +376,10 @@ class Delegate:
         if other or fragment.name in attached.given_up:
             self._begin_anew(attached)
             return False
+        fragment.shipped = True
         fragment.closed = fragment.name in attached.closed or None in attached.closed
-        for name, (state, value) in fragment.inputs.items():
-            spec = fragment.graph.nodes.get(name)
-            if spec is not None and not is_computed(spec) and name not in fragment.graph.boundary:
-                continue  # a value that was there from the start
-            path = node_path(fragment.name, escape(name)) if spec is not None else name
-            if path not in attached.told:
-                self._append(Input(path, state, value), self._labels_of(path), path)
+        for record in fragment.untold(attached.told):
+            self._append(record, self._labels_of(record.path), record.path)
         return True
 
     def _begin_anew(self, attached: Attached) -> None:
@@ -361,7 +388,7 @@ class Delegate:
         Raises LinkCondition where that is not safe now; it is in the next process, which will not find the child run open.
         """
         self._append(Cancel(None, "the run goes on in another child run"))
-        self._say()
+        self._outgoing.flush()
         if attached.in_flight or len(self._frames) > 1:
             raise LinkCondition(
                 "RUN_CHANGED", "the part of the run at the worker was ended, as its nodes are placed otherwise now"
@@ -374,8 +401,7 @@ class Delegate:
         self._told -= attached.told
 
     def _send_outcome(self, path: str, value: Value) -> None:
-        record = Input(path, State.COMPLETED, value)
-        self._append(record, self._labels_of(path), path)
+        self._append(Input(path, State.COMPLETED, value), self._labels_of(path), path)
 
     def _labels_of(self, path: str) -> Collection[str]:
         return self._labels.get(root_node(path), ())
@@ -383,35 +409,19 @@ class Delegate:
     def _append(self, record: Known, labels: Collection[str] = (), path: str | None = None) -> None:
         if self._ended or self._link is None or not self._submitted:
             return
-        if not self._unsaid:
-            self._say_soon(_TURNS)
-        self._unsaid.append((record, labels, path))
+        self._outgoing.append(record, labels, path)
 
-    def _say_soon(self, turns: int) -> None:
-        if turns:
-            asyncio.get_running_loop().call_soon(self._say_soon, turns - 1)
+    def _write(self, record: Known, labels: Collection[str]) -> None:
+        assert self._link is not None
+        self._link.append(self.child, record, labels)
+
+    def _refused(self, record: Known, path: str | None, condition: LinkCondition) -> None:
+        if isinstance(record, FrameRecord):
+            self._hold_back(record.frame, condition)
+        elif path is None:
+            self.lost(condition)
         else:
-            self._say()
-
-    def _say(self) -> None:
-        unsaid, self._unsaid = self._unsaid, []
-        for record, labels, path in unsaid:
-            if self._ended or self._lost is not None or self._link is None:
-                return
-            try:
-                self._link.append(self.child, record, labels)
-            except JournalError:
-                return  # nothing can be written any more: whoever waits for the journal is told, and the run ends with it
-            except LinkCondition as condition:
-                if isinstance(record, FrameRecord):
-                    self._hold_back(record.frame, condition)
-                elif path is None:
-                    self.lost(condition)
-                else:
-                    self._withhold(path, condition)
-            else:
-                if path is not None:
-                    self.sent[path] = len(encode(record).tail)
+            self._withhold(path, condition)
 
     def _withhold(self, path: str, condition: LinkCondition) -> None:
         """A boundary value may not or cannot be sent: what depends on it at the worker waits."""
@@ -422,17 +432,13 @@ class Delegate:
         for each in depending(fragment.graph, name):
             reader = node_path(frame_name, escape(each))
             if reader not in self.made:
-                self._conditions[reader] = condition
-        self._suspend_expected(lambda reader: reader in self._conditions, condition)
+                self._expected.note(reader, condition)
+        self._expected.refuse_those(lambda start: self._expected.condition_of(start.path) is condition, condition)
 
     def _hold_back(self, frame_name: str, condition: LinkCondition) -> None:
         """Nothing of this frame can run at the worker: its nodes wait."""
-        self._conditions[frame_name] = condition
-        self._suspend_expected(lambda path: split_path(path)[0] == frame_name, condition)
-
-    def _suspend_expected(self, which: Callable[[str], bool], condition: LinkCondition) -> None:
-        for path in [path for path in self._expected if which(path)]:
-            self._soon(self._feed, Suspend(self._expected.pop(path), condition, self._clock()))
+        self._expected.note(frame_name, condition)
+        self._expected.refuse_those(lambda start: split_path(start.path)[0] == frame_name, condition)
 
     def _close_if_settled(self, fragment: Fragment) -> None:
         if not fragment.unsettled and not fragment.demand and not fragment.whole_loop:
@@ -444,7 +450,3 @@ class Delegate:
             fragment.closed = True
             self._all_closed = self._one_frame
             self._append(Close(None if self._one_frame else fragment.name))
-
-    def _soon(self, tell: Callable[..., None], *what: Any) -> None:
-        """Not now: the engine is in the middle of saying this."""
-        asyncio.get_running_loop().call_soon(tell, *what)

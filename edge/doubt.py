@@ -4,7 +4,7 @@ a graph that is whole at the worker they cast doubt on the node that opens it (d
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from edge.attached import Attached, open_children, usable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from graphs.engine.outcomes import Known
     from graphs.journal import Journal
 
-__all__ = ["doubtful_openers", "made_again", "still_running"]
+__all__ = ["begun_before", "doubtful_openers", "made_again", "still_running"]
 
 
 def still_running(
@@ -34,6 +34,15 @@ def still_running(
     parts = [usable(journal, child) for child in open_children(journal, run)]
     paths = {path for part in parts if part is not None for path in part.in_flight}
     return {path for path in paths if _is_away(path, placed) or doubtful_openers([path], placed)}
+
+
+def begun_before(journal: Journal, children: Collection[bytes]) -> Callable[[str], bool]:
+    """Whether a worker may have begun a path in one of these open child runs, told or not."""
+    parts = [Attached(child) for child in children]
+    for part in parts:
+        for logged in journal.records(part.run):
+            part.note(logged.record)
+    return lambda path: any(part.may_have_begun(path) for part in parts)
 
 
 def doubtful_openers(paths: Collection[str], placed: Mapping[str, Placement]) -> set[str]:

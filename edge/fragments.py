@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from typing import Final
 
 from graphs.engine.events import Outcome
@@ -11,7 +11,7 @@ from graphs.engine.plan import Plan
 from graphs.language.cut import CutGraph, cut
 from graphs.language.spec import is_computed, reads
 from graphs.paths import escape, node_path, opener, split_path
-from graphs.records import State
+from graphs.records import Input, State
 from graphs.values import MISSING, Value, canonical
 
 __all__ = ["Fragment", "Fragments", "depending", "shipped_node"]
@@ -38,6 +38,8 @@ class Fragment:
         self.late: dict[str, Outcome] = {}
         self.unsettled = set(graph.boundary)
         self.closed = False
+        self.shipped = False
+        """Whether the worker was told of it, so that it may be at work."""
 
     def fill(self, frame: Frame, known: Mapping[str, Outcome]) -> set[str]:
         """Collect what the worker is told with the order: values of static nodes, and outcomes it must not find again by
@@ -67,6 +69,16 @@ class Fragment:
             else:
                 self.inputs[path] = entry
         return told
+
+    def untold(self, told: Container[str]) -> Iterator[Input]:
+        """What of its inputs a worker that has the frame from before does not know yet."""
+        for name, (state, value) in self.inputs.items():
+            spec = self.graph.nodes.get(name)
+            if spec is not None and not is_computed(spec) and name not in self.graph.boundary:
+                continue  # a value that was there from the start
+            path = node_path(self.name, escape(name)) if spec is not None else name
+            if path not in told:
+                yield Input(path, state, value)
 
 
 class Fragments:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from edge.placement import Place
+from edge.policies import Sayings
 from edge.progress import ProgressEvent
 from graphs.engine.made import Permissions
+from graphs.errors import UsageError
 from graphs.values import Value
 
 if TYPE_CHECKING:
@@ -27,7 +29,8 @@ class RunOptions:
     """How one run differs from the device's configuration. `inject` are values for static nodes; `each_durable` commits every
     result before
     anything that depends on it starts, instead of many at once; `all` asks for all nodes' values. `untrusted` says that the graph is a
-    stranger's; `limits` are `NAME=N` words, `grants` what graphs from others may use (graphs.engine.made.Permissions)."""
+    stranger's; `limits` are `NAME=N` words, `grants` what graphs from others may use (graphs.engine.made.Permissions). `when_offline` is what is
+    said outside of the graph of nodes whose worker is not reached."""
 
     inject: Mapping[str, Value] = field(default_factory=dict)
     url: str | None = None
@@ -45,11 +48,19 @@ class RunOptions:
     untrusted: bool = False
     limits: tuple[str, ...] = ()
     grants: tuple[str, ...] = ()
+    when_offline: Sayings = field(default_factory=Sayings)
 
     @cached_property
     def permissions(self) -> Permissions:
         """What the run may do and have. Raises UsageError for a limit or a grant that there is not."""
         return Permissions.of(untrusted=self.untrusted, limits=self.limits, grants=self.grants, max_turns=self.max_turns)
+
+    def require_nodes(self, computed: Iterable[str]) -> None:
+        """Raises UsageError for a node that is named on the command line and is none of the graph's computed ones."""
+        known = set(computed)
+        for option, named in (("--place", self.pinned), ("--when-offline", self.when_offline.nodes)):
+            if unknown := [name for name in named if name not in known]:
+                raise UsageError(f"{option} {unknown[0]}: the graph has no computed node of that name")
 
     def as_record(self) -> dict[str, Value]:
         """What `resume` must know again."""
@@ -63,6 +74,7 @@ class RunOptions:
             "untrusted": self.untrusted,
             "limits": list(self.limits),
             "grants": list(self.grants),
+            "when_offline": {"nodes": dict(self.when_offline.nodes), "every": self.when_offline.every},
         }
 
 

@@ -6,7 +6,7 @@ A value that only nodes at the same worker read is never transferred, however la
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from graphs.engine.plan import Plan
@@ -18,8 +18,10 @@ from graphs.values import Value
 __all__ = ["read_here"]
 
 
-def read_here(plan: Plan, *, everything: bool = False) -> frozenset[str]:
-    """The nodes of a graph whose values the holder of its frame reads; `everything`: the caller wants all nodes' values."""
+def read_here(plan: Plan, *, everything: bool = False, may_run: Callable[[str], bool] = lambda _path: False) -> frozenset[str]:
+    """The nodes of a graph whose values the holder of its frame reads; `everything`: the caller wants all nodes' values. `may_run` tells of
+    a node that is elsewhere, by its place in the document, whether it may come to run here after all.
+    """
     needed: set[str] = set()
     passed: dict[str, set[str]] = {}
     """Nodes by those that only hand their values on."""
@@ -30,7 +32,7 @@ def read_here(plan: Plan, *, everything: bool = False) -> frozenset[str]:
         if node is None or not is_computed(spec):
             _static(name, spec, needed, passed)
         elif node.place is not None:
-            needed.update(_decided_here(node, spec))
+            needed.update(reads(spec) if may_run(plan.prefix + node.escaped) else _decided_here(node, spec))
         elif _is_copy(node):
             _copied(name, spec, needed, passed)
         else:

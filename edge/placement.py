@@ -14,12 +14,14 @@ the reason in a sentence. Rules, the first that applies decides:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
+from edge.policies import NOTHING, Around, Sayings, around, opens_here, tools_of, with_inner
 from graphs.language.labels import labels_by_node
-from graphs.language.spec import Graph, is_computed, reads, written_inside
+from graphs.language.spec import Graph, is_computed, reads
 from graphs.paths import escape
 from graphs.registry import Agent
 from graphs.values import Value
@@ -53,6 +55,8 @@ class Facts:
     local_only: bool = False
     servers: Collection[str] = ()
     """Of the models, those that are behind servers outside this device."""
+    offline: Sayings = field(default_factory=Sayings)
+    """What is said outside of the graph of nodes whose worker is not reached."""
 
 
 _SPLIT: Final = Placement("edge", "opens its graph here; the nodes inside have places of their own")
@@ -84,13 +88,14 @@ class _Needs:
     """Whether its agent, its graph or its model is known only when it runs."""
 
 
-def place_nodes(graph: Graph, facts: Facts, default: Place | None = None) -> dict[str, Placement]:
+def place_nodes(graph: Graph, facts: Facts, outer: Around = NOTHING, default: Place | None = None) -> dict[str, Placement]:
     """A placement for each computed node of the graph, by its place in the document (ids, escaped, joined by `/`).
 
-    Nodes inside a nested graph have one of their own only where they are not all in one place. `default` is what is said around the graph. Raises
-    NoPlace where none is possible.
+    Nodes inside a nested graph have one of their own only where they are not all in one place, or do not all do the same when no worker is
+    reached. `outer` and `default` are what is said around the graph. Raises NoPlace where none is possible.
     """
     labels = labels_by_node(graph)
+    outer = around(graph.document, outer)
     default = _place_of(graph.document.get("place")) or default
     placed: dict[str, Placement] = {}
     nested: dict[str, Placement] = {}
@@ -98,14 +103,15 @@ def place_nodes(graph: Graph, facts: Facts, default: Place | None = None) -> dic
     for name, spec in graph.nodes.items():
         if not is_computed(spec):
             continue
-        found = _decide(name, spec, labels.get(name, frozenset()), default, facts)
+        found = _decide(name, spec, labels.get(name, frozenset()), default, outer, facts)
         if found is None:
             free.append(name)
             found = Placement("edge", "nothing it needs is elsewhere")
         placed[name] = found
         if found is _SPLIT:
+            below = replace(facts, pinned={}, offline=replace(facts.offline, nodes={}))
             pin = facts.pinned.get(name) or _place_of(spec.get("place")) or default
-            inner = place_nodes(Graph(spec["graph"]), replace(facts, pinned={}), "cloud" if pin == "cloud" else None)
+            inner = place_nodes(Graph(spec["graph"]), below, around(spec, outer), "cloud" if pin == "cloud" else None)
             nested.update({f"{escape(name)}/{path}": each for path, each in inner.items()})
     if not facts.local_only:
         _follow(graph, free, placed, facts)
@@ -113,7 +119,7 @@ def place_nodes(graph: Graph, facts: Facts, default: Place | None = None) -> dic
 
 
 def _decide(
-    name: str, spec: Mapping[str, Value], labels: frozenset[str], default: Place | None, facts: Facts
+    name: str, spec: Mapping[str, Value], labels: frozenset[str], default: Place | None, outer: Around, facts: Facts
 ) -> Placement | None:
     needs = _needs(spec, facts)
     models = sorted({facts.tiers.get(each, each) for each in needs.models})
@@ -155,7 +161,9 @@ def _decide(
             f"needs {outside[0]!r}, which is behind a server, and --local-only forbids that",
             "Name a model of this device, or run without --local-only.",
         )
-    if not facts.local_only and (found := _divided(name, needs, pin, who, model, (missing_here + strangers)[:1])) is not None:
+    opens = partial(opens_here, name, spec, outer, facts.offline)
+    found = None if facts.local_only else _divided(name, needs, pin, who, model, (missing_here + strangers)[:1], opens)
+    if found is not None:
         return found
     if pin == "edge" and (missing_here or strangers):
         raise NoPlace(name, f"is placed at edge, but this device has no {(missing_here + strangers)[0]!r}", _get(missing_here))
@@ -177,18 +185,21 @@ def _decide(
     return None
 
 
-def _divided(name: str, needs: _Needs, pin: Place | None, who: str, model: str | None, lacking: list[str]) -> Placement | None:
-    """Of a node that asks people, and of one whose graph has nodes for either side; None for any other."""
-    away = pin == "cloud" or bool(lacking)
+def _divided(
+    name: str, needs: _Needs, pin: Place | None, who: str, model: str | None, lacking: list[str], opens: Callable[[], bool]
+) -> Placement | None:
+    """Of a node that asks people, and of one whose graph has nodes for either side or, as it `opens` here for another reason, is not to go as a
+    whole; None for any other.
+    """
     if needs.asks and lacking:
         raise NoPlace(name, f"asks people, who are at this device, and needs {lacking[0]!r}, which is not", _get(lacking))
     if needs.asks and pin == "cloud" and who != _BY_DEFAULT:
         raise NoPlace(name, "is placed at cloud, but it asks people, who are at this device", "Place it at edge.")
     if needs.asks:
         return Placement("edge", "asks people, who are at this device", model)
-    if ("people" in needs.here and away) or ("cloud" in needs.pins and (pin == "edge" or "edge" in needs.pins)):
-        return _SPLIT
-    return None
+    goes = pin == "cloud" or (pin is None and bool(lacking))
+    mixed = "cloud" in needs.pins and (pin == "edge" or "edge" in needs.pins)
+    return _SPLIT if mixed or (goes and ("people" in needs.here or opens())) else None
 
 
 def _pin(name: str, spec: Mapping[str, Value], default: Place | None, needs: _Needs, facts: Facts) -> tuple[Place | None, str]:
@@ -215,7 +226,7 @@ def _place_of(said: Value) -> Place | None:
 def _needs(spec: Mapping[str, Value], facts: Facts) -> _Needs:
     agents, models, pins, here = set[str](), set[str](), set[str](), set[str]()
     dynamic = asks = False
-    for each in _with_inner(spec):
+    for each in with_inner(spec):
         agent = each["agent"]
         if not isinstance(agent, str) or agent.startswith(":"):
             dynamic = True
@@ -231,7 +242,7 @@ def _needs(spec: Mapping[str, Value], facts: Facts) -> _Needs:
             models.add(facts.default_model)
         if known is not None:
             here |= known.needs & {"files", "people"}
-        tools = _tools(each)
+        tools = tools_of(each)
         agents |= tools
         here |= {need for tool in tools if (named := facts.agents.get(tool)) for need in named.needs & {"files", "people"}}
         asks = asks or (each is spec and "people" in here)
@@ -240,24 +251,6 @@ def _needs(spec: Mapping[str, Value], facts: Facts) -> _Needs:
         if each is not spec and (inner := _place_of(each.get("place"))) is not None:
             pins.add(inner)
     return _Needs(frozenset(agents), frozenset(models), frozenset(pins), frozenset(here), asks, dynamic)
-
-
-def _tools(spec: Mapping[str, Value]) -> set[str]:
-    """The agents a node's own words offer to a model as tools."""
-    listed = (spec.get("params") or {}).get("tools") or (spec.get("inputs") or {}).get("tools")
-    entries = listed if isinstance(listed, list) and spec["agent"] == "toolLoopAgent" else []
-    named = [each.get("agent") if isinstance(each, Mapping) else each for each in entries]
-    return {name for name in named if isinstance(name, str) and not name.startswith(":")}
-
-
-def _with_inner(spec: Mapping[str, Value]) -> Iterator[Mapping[str, Value]]:
-    """A computed node and all computed nodes of the graphs written inside it."""
-    yield spec
-    graph = written_inside(spec)
-    if graph is not None:
-        for inner in graph.nodes.values():
-            if is_computed(inner):
-                yield from _with_inner(inner)
 
 
 def _follow(graph: Graph, free: list[str], placed: dict[str, Placement], facts: Facts) -> None:

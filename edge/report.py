@@ -46,6 +46,12 @@ class NodeReport:
     up: int = 0
     down: int = 0
 
+    @property
+    def degraded(self) -> str | None:
+        """Why the result is less than was asked for; None if it is not."""
+        reason = self.by.get("degraded")
+        return str(reason) if reason else None
+
     def as_json(self) -> dict[str, Any]:
         """The entry under `nodes` of `--json`."""
         entry: dict[str, Any] = {
@@ -58,6 +64,8 @@ class NodeReport:
         }
         if self.usage:
             entry["usage"] = dict(self.usage)
+        if self.degraded:
+            entry["degraded"] = self.degraded
         if self.up or self.down:
             entry["bytes"] = {"up": self.up, "down": self.down}
         return entry
@@ -76,6 +84,7 @@ class NodeReport:
             tokens=tokens if isinstance(tokens, int) else None,
             up=self.up or None,
             down=self.down or None,
+            degraded=self.degraded,
         )
 
 

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from edge.assume import Assumption, assume
 from edge.attached import Attached, go_on, open_children
 from edge.bystanders import bystanders
+from edge.contradictions import made_elsewise, own_results
 from edge.desk import Desk
-from edge.doubt import doubtful_openers, made_again, still_running
+from edge.doubt import begun_before, doubtful_openers, made_again, still_running
 from edge.means import Device, RunOptions
 from edge.offers import check_offer, keep_offer, last_offer
 from edge.outside import label_guard, run_guard
 from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
-from edge.refill import Source
+from edge.policies import node_policies
+from edge.refill import Source, read_children
 from edge.report import RunReport, status_of
 from edge.watch import Watch
 from graphs.budget import measure
@@ -38,7 +41,6 @@ from graphs.running.ports import Services
 from graphs.running.recorder import LogRecorder
 from graphs.running.runtime import Runtime
 from graphs.values import Value
-from protocol.payload import references
 from protocol.refill import refill
 
 if TYPE_CHECKING:
@@ -65,28 +67,46 @@ async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: 
         return await run.execute(name)
 
 
-async def resume_run(device: Device, graph: Graph, options: RunOptions, run_id: bytes, *, name: str) -> RunReport:
+async def resume_run(
+    device: Device,
+    graph: Graph,
+    options: RunOptions,
+    run_id: bytes,
+    *,
+    name: str,
+    assumed: Sequence[Assumption] = (),
+    recall: Any = None,
+) -> RunReport:
     """Go on with a run from its journal: completed nodes do not run again, nodes with effects that were in flight ask.
 
-    What a worker still does for the run, or did while this device was away, counts. The caller holds the run (`Device.hold`).
+    What a worker still does for the run, or did while this device was away, counts; so does what is `assumed` of nodes in flight, and what
+    `recall` knows (edge.fork). The caller holds the run (`Device.hold`).
     """
     run = _Run(device, graph, options, run_id, Known())
-    await run.prepare(open_children(device.journal, run_id))
+    run.recall = recall
+    children = open_children(device.journal, run_id)
+    run.begun_before = begun_before(device.journal, children)
     logs = list(device.journal.records(run_id))
     run.desk.know(logs)
     records: list[Any] = [logged.record for logged in logs]
-    homes: dict[bytes, bytes] = {}
-    for child in device.journal.children(run_id):
-        made = [logged.record for logged in device.journal.records(child.run)]
-        homes.update((named.ref, child.run) for record in made for named in references(record))
-        records.extend(made)
+    run.own = own_results(records)
+    await run.prepare(children)
+    made, homes = read_children(device.journal, run_id, graph, run.own)
+    records.extend(made)
     run.known = known_outcomes(records)
     lacking = await refill(run.known, Source(device.journal, run.link, homes).value)
     if made_again(lacking, run.known, run.placed, run.attached):
         run.begin_anew()
     run.known.indeterminate -= still_running(device.journal, run_id, run.placed, run.attached, alone=run.unreachable is not None)
+    try:
+        said = assume(run.known, assumed, run.placed, _now())
+    except UsageError:
+        await run.leave()
+        raise
     run.known.indeterminate |= doubtful_openers(run.known.indeterminate, run.placed)
     device.journal.reopen_run(run_id)
+    for record in said:
+        device.journal.append(run_id, encode(record))
     return await run.execute(name)
 
 
@@ -105,8 +125,12 @@ class _Run:
         self.limits: Orders = Orders({})
         self.delegate: Delegate | None = None
         self.attached: Attached | None = None
+        self.begun_before: Callable[[str], bool] = lambda _path: False
+        self.own: set[str] = set()
+        """The paths whose results earlier processes made on this device."""
         self.diverged: LinkCondition | None = None
         self.runtime: Runtime | None = None
+        self.recall: Any = None
         self.desk = Desk(device.journal, run_id, self._record, labels=labels_by_node(graph), person=device.person)
 
     @property
@@ -122,11 +146,7 @@ class _Run:
         `children` are the run's open child runs, the newest first: that one is gone on with if the worker has it, the others are ended.
         """
         self.options.permissions.require(self.graph.document, self.graph.nodes, self.device.agents)
-        unknown = [
-            name for name in self.options.pinned if name not in self.graph.nodes or not is_computed(self.graph.nodes[name])
-        ]
-        if unknown:
-            raise UsageError(f"--place {unknown[0]}: the graph has no computed node of that name")
+        self.options.require_nodes(name for name, spec in self.graph.nodes.items() if is_computed(spec))
         self.placed = self._place(last_offer(self.device.journal, self.options.url))
         if self._reaches_out and not self.options.local_only:
             await self._reach_worker(children)
@@ -145,7 +165,10 @@ class _Run:
 
     def _attach(self, link: WorkerLink, children: Sequence[bytes]) -> None:
         try:
-            self.attached = go_on(self.device.journal, link, children)
+            journal = self.device.journal
+            logs = {child: (logged.record for logged in journal.records(child)) for child in children}
+            spoilt = [child for child, log in logs.items() if made_elsewise(self.graph, self.own, log)]
+            self.attached = go_on(journal, link, children, spoilt)
         except LinkCondition as condition:
             self.diverged = condition
 
@@ -157,8 +180,19 @@ class _Run:
         self.attached = None
 
     def _place(self, offer: Mapping[str, Any] | None) -> dict[str, Placement]:
+        try:
+            return place_nodes(self.graph, self._facts(offer))
+        except NoPlace as error:
+            raise UsageError(str(error), hint=error.remedy) from error
+
+    @property
+    def _offer(self) -> Mapping[str, Any]:
+        """What the worker offers, or did last."""
+        return self.link.offer if self.link is not None else last_offer(self.device.journal, self.options.url) or {}
+
+    def _facts(self, offer: Mapping[str, Any] | None) -> Facts:
         device, options = self.device, self.options
-        facts = Facts(
+        return Facts(
             agents=device.agents,
             models=device.models.names(),
             tiers=device.tiers,
@@ -167,11 +201,8 @@ class _Run:
             pinned=options.pinned,
             local_only=options.local_only,
             servers=device.servers,
+            offline=options.when_offline,
         )
-        try:
-            return place_nodes(self.graph, facts)
-        except NoPlace as error:
-            raise UsageError(str(error), hint=error.remedy) from error
 
     def _shipped(self) -> list[str]:
         return [name for name in self.graph.nodes if self._place_of(name) == "cloud"]
@@ -246,10 +277,9 @@ class _Run:
     def _runtime(self, watch: Watch) -> Runtime:
         device, options, graph = self.device, self.options, self.graph
         limits = self.limits = self._orders()
-        offer = self.link.offer if self.link is not None else last_offer(self.device.journal, self.options.url) or {}
         permissions = options.permissions
         compiler = permissions.compiler(
-            device.agents, strict=options.strict, places=limits, orders=limits, offered=offer.get("agents") or ()
+            device.agents, strict=options.strict, places=limits, orders=limits, offered=self._offer.get("agents") or ()
         )
         return Runtime(
             compiler.plan(graph),
@@ -258,6 +288,8 @@ class _Run:
             begun=self.known.begun,
             retried=self.known.retried,
             indeterminate=self.known.indeterminate,
+            repeated=self.known.repeated,
+            recall=self.recall,
             max_turns=options.max_turns,
             services=Services(
                 models=device.models,
@@ -283,6 +315,7 @@ class _Run:
 
     def _make_delegate(self, runtime: Runtime, watch: Watch) -> Delegate:
         from edge.delegate import Delegate
+        from edge.fallback import Fallback
         from edge.fragments import Fragments
 
         delegate = Delegate(
@@ -297,7 +330,13 @@ class _Run:
             clock=runtime.clock,
             on_token=watch.streamed,
             on_begun=runtime.begun_elsewhere,
+            fallback=Fallback(
+                node_policies(self.graph, self.placed, self._facts(self._offer)), runtime.compiler.stand_in, runtime.clock
+            ),
             attached=self.attached,
+            earlier=self.begun_before,
+            own=self.own,
+            deadline=runtime.clock() + self.options.deadline if self.options.deadline is not None else None,
         )
         doubtful = {root_node(path) for path in self.known.indeterminate}
         if self.link is None:
@@ -385,12 +424,16 @@ class _Run:
         asks: dict[str, Value] = {"questions": list(self.desk.open)} if status == "suspended" and self.desk.open else {}
         journal.finish_run(self.id, status, ended=_now(), exit_info={"why": why, **asks})
 
+    async def leave(self) -> None:
+        """Nothing is to run after all."""
+        if self.link is not None:
+            await self.link.close()
+
     async def _close(self, *, suspended: bool) -> None:
         await self.desk.close()
         if self.delegate is not None:
             await self.delegate.close(suspended=suspended)
-        if self.link is not None:
-            await self.link.close()
+        await self.leave()
 
     def _made(self, path: str) -> Any:
         found = self.delegate.made.get(path) if self.delegate is not None else None

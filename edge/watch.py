@@ -10,6 +10,7 @@ from edge.placement import Placement
 from edge.progress import ProgressEvent
 from edge.report import NodeReport
 from graphs.engine.events import Settled, Start
+from graphs.errors import WorkerNeeded
 from graphs.paths import document_path, escape, root_node
 from graphs.records import Result, State
 from graphs.running.recorder import error_code
@@ -24,6 +25,9 @@ _WORDS: Mapping[int, str] = {
     State.SKIPPED: "skipped",
     State.SUSPENDED: "suspended",
 }
+
+
+_INSTEAD = "ran here instead of at the worker"
 
 
 class Watch:
@@ -53,6 +57,8 @@ class Watch:
         report = self._report(start.path)
         report.state = "executing"
         self.errors.pop(report.path, None)  # it only waited
+        if start.node.stands_in:
+            report.place, report.reason = "edge", _INSTEAD
         self._emit({"event": "started", "t": _now(), "path": report.path, "place": report.place, "why": report.reason})
 
     def token(self, start: Start, token: Value) -> None:
@@ -82,7 +88,8 @@ class Watch:
         report.state = _WORDS.get(event.state, "completed")
         if event.known:
             self._take_record(report)
-        elif event.start is not None and event.state != State.SUSPENDED:  # what only waited was made by nobody
+        elif event.start is not None and event.state != State.SUSPENDED and not isinstance(event.value, WorkerNeeded):
+            # else it only waited, or could not even do that, and nobody made anything
             report.by, report.usage = dict(by), usage
             report.retry = event.start.retry
             report.ms = round((t - event.start.t) * 1000, 1)
@@ -96,6 +103,8 @@ class Watch:
             return
         record, size = found
         report.by, report.usage, report.retry = dict(record.by), record.usage, record.retry
+        self.errors.pop(report.path, None)  # it only seemed that it would not come
+        report.place, report.reason = ("edge", _INSTEAD) if report.degraded else self._placement(report.path)
         report.ms = (record.usage or {}).get("ms")
         report.down = size if report.place == "cloud" else 0
 
@@ -116,7 +125,9 @@ class Watch:
             }
         row = report.as_row()
         ending: ProgressEvent = {"event": "finished", "t": t, "path": report.path, "place": report.place, "by": row.by}
-        optional: dict[str, Any] = {"ms": row.ms, "tokens": row.tokens, "up": row.up, "down": row.down}
+        optional: dict[str, Any] = {
+            "ms": row.ms, "tokens": row.tokens, "up": row.up, "down": row.down, "degraded": row.degraded,
+        }  # fmt: skip
         for key, value in optional.items():
             if value is not None:
                 ending[key] = value  # type: ignore[literal-required]
@@ -125,10 +136,12 @@ class Watch:
     def _report(self, path: str) -> NodeReport:
         report = self.nodes.get(path)
         if report is None:
-            placement = self._placed.get(document_path(path)) or self._placed.get(escape(root_node(path)))
-            place, reason = (placement.place, placement.reason) if placement is not None else ("edge", "")
-            report = self.nodes[path] = NodeReport(path, "waiting", place, reason)
+            report = self.nodes[path] = NodeReport(path, "waiting", *self._placement(path))
         return report
+
+    def _placement(self, path: str) -> tuple[str, str]:
+        placement = self._placed.get(document_path(path)) or self._placed.get(escape(root_node(path)))
+        return (placement.place, placement.reason) if placement is not None else ("edge", "")
 
 
 def _message(error: BaseException) -> str:

@@ -50,8 +50,8 @@ class WorkerLink:
     """A link to one worker, over one connection after the other. `offer` is what it said last, `refused` are child runs that it does not
     take any more, and why.
 
-    When the connection is lost, nothing is: for `grace` seconds it is made again, and whatever was said meanwhile follows. After that the
-    worker counts as unreachable.
+    When the connection is lost, nothing is: it is made again, and whatever was said meanwhile follows. For `grace` seconds that is waited
+    for; after that the worker counts as away until it is reached again, and those who hold child runs decide what becomes of them.
     """
 
     def __init__(self, url: str, *, grace: float = GRACE) -> None:
@@ -69,6 +69,7 @@ class WorkerLink:
         self._delegates: dict[bytes, Delegate] = {}
         self._stack = AsyncExitStack()
         self._lost: LinkCondition | None = None
+        self._away: LinkCondition | None = None
         self._store: JournalStore | None = None
         self._intake: Intake | None = None
         self._peer = b""
@@ -99,8 +100,7 @@ class WorkerLink:
 
     async def close(self) -> None:
         """Send what may still be sent, and close the connection."""
-        if self._link is not None and self._lost is None:
-            await self._link.flushed()
+        await self.flush()
         self._lost = self._lost or WorkerUnreachable(self.url, "the link is closed")
         self._be_patient_no_more()
         for run in list(self._asking):
@@ -119,6 +119,8 @@ class WorkerLink:
         """Open a child run. Raises LinkCondition."""
         self._open_link().append(run, submit, labels)
         self._delegates[run] = delegate
+        if self._away is not None:
+            asyncio.get_running_loop().call_soon(delegate.away, self._away)
 
     async def caught_up(self, seconds: float = 5.0) -> None:
         """Returns when what the worker had of the child runs of `open` is durable here, or after `seconds`: it may be gone again."""
@@ -134,6 +136,8 @@ class WorkerLink:
     def attach(self, run: bytes, delegate: Delegate) -> None:
         """Go on with a child run that was among those of `open`; what was told of it meanwhile is told soon, when the run has begun."""
         self._delegates[run] = delegate
+        if self._away is not None:
+            delegate.away(self._away)
         for event in self._early.pop(run, ()):
             asyncio.get_running_loop().call_soon(self._hear, event)
 
@@ -158,11 +162,13 @@ class WorkerLink:
 
     async def value(self, run: bytes, named: Reference) -> Value:
         """A value that a record of this run refers to. Raises LinkCondition if it does not come."""
+        if self._away is not None:
+            raise self._away
         return await self._open_link().bodies.value(run, named)
 
     async def flush(self) -> None:
-        """Returns when what was said is on its way."""
-        if self._link is not None and self._lost is None:
+        """Returns when what was said is on its way; at once where there is none: then it is in the journal."""
+        if self._link is not None and self._lost is None and self._away is None:
             await self._link.flushed()
 
     def _open_link(self) -> Link:
@@ -198,7 +204,7 @@ class WorkerLink:
                 LinkCondition("RUN_DIVERGED", "the worker's copy of this run contradicts this device's", retryable=False),
             )
         elif isinstance(event, Ready):
-            self._be_patient_no_more()
+            self._come_back()
         elif isinstance(event, Faulted) and event.code in _FOR_GOOD:
             self._lose(f"{event.code}: {event.text}")
         elif isinstance(event, Faulted) and event.close is not None:
@@ -269,9 +275,27 @@ class WorkerLink:
             delegate.lost(condition)
 
     def _wait(self, why: str) -> None:
-        """The connection is lost: it is being made again, for a while nothing else follows from it."""
-        if self._patience is None and self._lost is None:
-            self._patience = asyncio.get_running_loop().call_later(self._grace, self._lose, why)
+        """The connection is lost: it is being made again, for a while nothing else follows from it; unless there is no time for that."""
+        if self._patience is None and self._lost is None and self._away is None:
+            self._patience = asyncio.get_running_loop().call_later(self._grace, self._leave, why)
+            for delegate in self._delegates.values():
+                delegate.shaken(self._unreachable(why).message, self._grace)
+
+    def _leave(self, why: str) -> None:
+        """It is still being made again, but nobody waits for that any more."""
+        self._be_patient_no_more()
+        self._away = self._unreachable(why)
+        for delegate in self._delegates.values():
+            delegate.away(self._away)
+
+    def _come_back(self) -> None:
+        self._be_patient_no_more()
+        self._away = None
+        for delegate in self._delegates.values():
+            delegate.back()
+
+    def _unreachable(self, why: str) -> WorkerUnreachable:
+        return WorkerUnreachable(self.url, f"the connection to the worker at {self.url} was lost: {why}")
 
     def _be_patient_no_more(self) -> None:
         patience, self._patience = self._patience, None
@@ -281,7 +305,7 @@ class WorkerLink:
     def _lose(self, why: str) -> None:
         self._be_patient_no_more()
         if self._lost is None:
-            self._lost = WorkerUnreachable(self.url, f"the connection to the worker at {self.url} was lost: {why}")
+            self._lost = self._unreachable(why)
         for run in list(self._asking):
             self._taken(run)
         delegates, self._delegates = self._delegates, {}

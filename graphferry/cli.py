@@ -42,7 +42,7 @@ COMMANDS = {
     "vectors": Command("edge.commands.vectors", "print the link's test vectors, or check them against this version"),
 }
 
-PLANNED = frozenset({"audit", "calibrate", "doctor", "plan", "replay", "sync", "ui"})
+PLANNED = frozenset({"audit", "calibrate", "doctor", "plan", "sync", "ui"})
 """Commands that are designed but not built: naming one deserves a better answer than "unknown"."""
 
 

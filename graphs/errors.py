@@ -7,6 +7,7 @@
     ├── NodeError             an attempt of a node failed: the agent's own doing; counts against `retry`
     │   ├── NodeTimeout       the attempt used up its `timeout`
     │   ├── LimitReached      the graph wants more than a run may have; never tried again, never made a value
+    │   ├── WorkerNeeded      no worker was reached, and the graph or the user said that the node then fails
     │   ├── ModelRefused      the model or its backend refused the request
     │   └── ContextTooLong    prompt and answer do not fit the model's context
     ├── LinkCondition         nothing the node did: busy, crashed, unknown there, link lost; never counts as an attempt
@@ -47,6 +48,7 @@ __all__ = [
     "RunSuspended",
     "UsageError",
     "ValueUnsupported",
+    "WorkerNeeded",
     "WorkerUnreachable",
 ]
 
@@ -155,6 +157,17 @@ class LimitReached(NodeError):
         error = cls(str(about.get("limit", "unknown")), about.get("most") or 0, "")
         error.message, error.hint = text, None
         return error
+
+
+class WorkerNeeded(NodeError):
+    """A node is placed at the worker, which was not reached, and its policy is to fail then. Never tried again in the same run, as it was
+    never begun.
+    """
+
+    code = "WORKER_NEEDED"
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
 
 
 class ModelRefused(NodeError):

@@ -19,7 +19,18 @@ from graphs.values import EXT_BLOBREF, EXT_HANDLE, Value, canonical, decode, dig
 from protocol.codec import MAX_RECORD, Excess, excess, longest
 from protocol.messages import Hash, Ref, is_uint
 
-__all__ = ["MAX_BODY", "Body", "Reference", "blobref", "handle_id", "lighten", "reference", "references", "resolve"]
+__all__ = [
+    "MAX_BODY",
+    "Body",
+    "Reference",
+    "blobref",
+    "handle_id",
+    "lighten",
+    "reference",
+    "references",
+    "references_in",
+    "resolve",
+]
 
 MAX_BODY: Final = 1 << 30
 """Bytes of one body."""
@@ -190,8 +201,13 @@ def references(record: Record) -> list[Reference]:
     """The bodies that a record refers to, each once, at whatever depth."""
     if isinstance(record, Unknown):
         return []
+    return references_in(to_fields(record))
+
+
+def references_in(value: Value) -> list[Reference]:
+    """The bodies that a value refers to, each once, at whatever depth."""
     found: dict[Reference, None] = {}
-    stack: list[Value] = to_fields(record)
+    stack: list[Value] = [value]
     while stack:
         item = stack.pop()
         kind = type(item)

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from edge.delegate import Delegate
+from edge.fallback import Fallback
 from edge.fragments import Fragments
+from edge.policies import Policy
 from graphs.agents import standard
 from graphs.engine.events import Outcome
 from graphs.engine.plan import Compiler
@@ -78,7 +80,7 @@ class Link:
 
 class Device:
     """A run whose nodes `far` and `last` are at the worker. `doubtful` are paths that may have happened or not; with `demand` the two
-    start on order.
+    start on order. `policies` say what becomes of them when they do not come; with `lost` there is no worker at all.
     """
 
     def __init__(
@@ -89,12 +91,16 @@ class Device:
         *,
         doubtful: Collection[str] = (),
         demand: bool = False,
+        policies: Mapping[str, Policy] | None = None,
+        lost: LinkCondition | None = None,
         **different: Any,
     ) -> None:
         graph = Graph.of(load_text(text).data, standard())
         run = new_run_id()
         journal.create_run(run, role="root", graph_hash=bytes(32), name="g", started=0)
         self.link = Link()
+        places = {"far": "cloud", "last": "cloud"}
+        compiler = Compiler(standard(), places=places, orders=places if demand else ())
         self.tokens: list[tuple[str, Any]] = []
         usual: dict[str, Any] = {"labels": {}, "options": {"strict": False}, "one_frame": True}
         self.delegate = Delegate(
@@ -105,11 +111,13 @@ class Device:
             clock=time.perf_counter,
             on_token=lambda path, token: self.tokens.append((path, token)),
             on_begun=self._begun,
+            fallback=Fallback(policies or {}, compiler.stand_in, time.perf_counter),
             **{**usual, **different},
         )
-        self.delegate.use(self.link)  # type: ignore[arg-type]
-        places = {"far": "cloud", "last": "cloud"}
-        compiler = Compiler(standard(), places=places, orders=places if demand else ())
+        if lost is None:
+            self.delegate.use(self.link)  # type: ignore[arg-type]
+        else:
+            self.delegate.lost(lost)
         plan = compiler.plan(graph)
         self.runtime = Runtime(plan, compiler, known=known, indeterminate=doubtful, remote=self.delegate, run_id=run)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from graphs.agents import standard
@@ -14,7 +16,17 @@ from graphs.records import State
 from graphs.registry import agent
 from graphs.values import Value
 
-__all__ = ["Driven"]
+__all__ = ["Driven", "in_a_loop"]
+
+
+def in_a_loop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    """A test as a coroutine, in an event loop of its own."""
+
+    @functools.wraps(test)
+    def run() -> None:
+        asyncio.run(asyncio.wait_for(test(), 20))
+
+    return run
 
 
 @agent("work", effect="none")

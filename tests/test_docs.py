@@ -174,6 +174,19 @@ def test_a_graph_in_a_document_gives_what_is_shown(block: Block, folder: Path, c
     assert has_form(made, right) if said_by_a_model else made == right
 
 
+def test_the_table_of_the_train_story_is_what_a_run_shows(folder: Path, cli: CommandLine) -> None:
+    shown = blocks(ROOT / "docs" / "offline.md")
+    (table,) = (each.text for each in shown if each.text.startswith("node "))
+    write_files(next(each for each in shown if each.file == "train.yaml"), folder)
+    outcome = cli("run", "train.yaml", "--offline")
+    made = [" ".join(re.sub(r"\b\d+(\.\d)? m?s\b", "TIME", line).split()) for line in outcome.stderr.splitlines()]
+    for line in table.splitlines():
+        assert " ".join(re.sub(r"\b\d+ ms\b", "TIME", line).split()) in made
+    other = cli("run", "train.yaml", "--offline", "--when-offline", "fail", "--when-offline", "second=local", "--json")
+    nodes = json.loads(other.stdout)["nodes"]
+    assert [nodes[name].get("degraded") for name in ("first", "second", "saved")] == ["unreachable", "unreachable", None]
+
+
 @pytest.mark.parametrize("block", [block for block in GRAPHS if block.info == "invalid"], ids=str)
 def test_a_graph_that_is_shown_as_invalid_is_refused(block: Block, folder: Path, cli: CommandLine) -> None:
     write_files(block, folder)
@@ -190,6 +203,25 @@ def test_a_program_in_a_document_runs(block: Block, folder: Path, capsys: pytest
     runpy.run_path(str(program), run_name="__main__")
     if block.then and block.then[0].language == "text":
         assert capsys.readouterr().out.strip() == block.then[0].text.strip()
+
+
+def test_the_story_of_a_run_and_its_fork_is_true(folder: Path, cli: CommandLine) -> None:
+    document = ROOT / "docs" / "runs.md"
+    ids: dict[str, str] = {}
+    for block in blocks(document):
+        if block.file:
+            (folder / block.file).write_text(block.text)
+        if block.language != "sh":
+            continue
+        words = shlex.split(block.text)[1:]
+        told = cli(*(ids.get(word, word) for word in words), *(["--progress", "quiet"]))
+        listed = [each["run"] for each in json.loads(cli("runs", "--json").stdout)]
+        ids = dict(zip(("RUN", "FORK"), reversed(listed), strict=False))
+        text = told.stdout + told.stderr
+        for name, run in ids.items():
+            text = text.replace(run, name)
+        assert text.rstrip() == block.then[0].text.rstrip()
+    assert len(ids) == 2
 
 
 @pytest.mark.parametrize("name", ["graphferry.service", "Containerfile"])

@@ -9,6 +9,7 @@ import pytest
 
 from edge.commands.options import add_run_options, duration, parse_sets, run_options
 from edge.config import EdgeConfig
+from edge.policies import Sayings
 from edge.runner import RunOptions
 from graphs.environment import Environment
 from graphs.errors import UsageError
@@ -31,6 +32,28 @@ def options(*words: str, earlier: dict[str, Any] | None = None, **config: Any) -
 )
 def test_durations(text: str, seconds: float) -> None:
     assert duration(text) == pytest.approx(seconds)
+
+
+def test_what_nodes_do_offline_is_said_of_all_and_of_some() -> None:
+    said = options(
+        "--when-offline", "fail", "--when-offline", "a=local", "--when-offline", "x=y=wait", when_offline="local"
+    ).when_offline
+    assert (said.every, said.nodes, said.device) == ("fail", {"a": "local", "x=y": "wait"}, "local")
+    assert options().when_offline == Sayings()
+
+
+def test_a_resumed_run_keeps_what_was_said_unless_it_is_said_anew() -> None:
+    earlier = options("--when-offline", "fail", "--when-offline", "a=local").as_record()
+    assert options(earlier=earlier).when_offline == Sayings({"a": "local"}, "fail")
+    assert options("--when-offline", "local", "--when-offline", "b=wait", earlier=earlier).when_offline == Sayings(
+        {"a": "local", "b": "wait"}, "local"
+    )
+
+
+@pytest.mark.parametrize("word", ["later", "a=", "=wait", "a=later", ""])
+def test_a_policy_that_is_none_says_what_there_is(word: str) -> None:
+    with pytest.raises(UsageError, match="expected wait, local or fail"):
+        options("--when-offline", word)
 
 
 @pytest.mark.parametrize("text", ["", "s", "0", "-1s", "5 minutes", "1d", "nan", "inf", "1e999"])

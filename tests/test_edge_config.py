@@ -9,7 +9,7 @@ from edge.config import load_config
 from edge.pairings import Pairing, Pairings
 from graphs.environment import Environment
 from graphs.errors import UsageError
-from graphs.models.servers import Server
+from graphs.models.openai.servers import Server
 
 
 def environment(home: Path, **variables: str) -> Environment:
@@ -40,6 +40,16 @@ def test_the_file_is_read(own_home: Path) -> None:
         {"small": "tiny", "large": "huge"},
         True,
     )
+
+
+def test_what_nodes_do_offline_is_one_of_three_words(own_home: Path) -> None:
+    for said in ("wait", "local", "fail"):
+        write(own_home, f"when_offline: {said}\n")
+        assert load_config(environment(own_home)).when_offline == said
+    for wrong in ("later", "true", "[wait]"):
+        write(own_home, f"when_offline: {wrong}\n")
+        with pytest.raises(UsageError, match="`when_offline` is wait, local or fail"):
+            load_config(environment(own_home))
 
 
 def test_a_model_may_be_behind_a_server(own_home: Path) -> None:

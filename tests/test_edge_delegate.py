@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from delegated import GRAPH, Device, error, result, with_device
+from edge.policies import Policy
 from graphs.engine.events import Outcome
 from graphs.errors import LinkCondition, NodeTimeout
 from graphs.journal import Journal
@@ -315,3 +316,109 @@ def test_each_turn_of_a_loop_in_two_places_is_a_frame(tmp_path: Path) -> None:
     assert (state, device.runtime.engine.results(all=False)) == (State.COMPLETED, {"last": {"t": "back#1"}})
     assert [record.frame for record in device.link.said if isinstance(record, (Submit, Frame))] == ["", "#1"]
     assert device.link.said[-1] == Close(None)
+
+
+# -- what becomes of nodes while the worker is away
+
+LOST = LinkCondition("UNREACHABLE", "lost")
+HERE = Policy("local", {"agent": "copyAgent", "inputs": {"t": ":here.t"}, "params": {}}, once=False)
+
+
+def test_an_alternative_runs_while_the_worker_is_away_and_the_worker_will_hear_of_it(tmp_path: Path) -> None:
+    async def play(device: Device) -> None:
+        await device.link.until(Input("here", State.COMPLETED, {"t": "hi"}))
+        device.delegate.away(LOST)
+        await device.link.until(Input("off", State.COMPLETED, {"t": "hi"}))
+
+    device, state = with_device(tmp_path, play, policies={"far": HERE})
+    assert (state, device.waiting) == (State.SUSPENDED, {"last": "UNREACHABLE"})
+    said = [record.path for record in device.link.said if isinstance(record, Input)]
+    assert said == ["here", "far", "off"]
+
+
+def test_what_comes_too_late_is_not_the_result(tmp_path: Path) -> None:
+    async def play(device: Device) -> None:
+        await device.link.until(Input("here", State.COMPLETED, {"t": "hi"}))
+        device.delegate.away(LOST)
+        await device.link.until(Input("off", State.COMPLETED, {"t": "hi"}))
+        device.delegate.back()
+        device.tell(result("far", {"t": "late"}), result("last", {"t": "back"}))
+
+    device, _ = with_device(tmp_path, play, policies={"far": HERE})
+    assert device.runtime.engine.results()["far"] == {"t": "hi"}
+
+
+def test_what_comes_while_its_node_waits_is_the_result(tmp_path: Path) -> None:
+    slow = GRAPH + "  slow: {agent: sleeperAgent, params: {duration: 60000}}\n"
+
+    async def play(device: Device) -> None:
+        await device.link.until(Input("here", State.COMPLETED, {"t": "hi"}))
+        device.delegate.away(LOST)
+        assert device.waiting == {"far": "UNREACHABLE"}
+        device.delegate.back()
+        device.tell(result("far", {"t": "after all"}))
+        await device.link.until(Input("off", State.COMPLETED, {"t": "after all"}))
+        device.tell(result("last", {"t": "back"}))
+        assert device.waiting == {}
+        device.runtime.abort()
+
+    device, _ = with_device(tmp_path, play, slow)
+    assert device.runtime.engine.results(all=False) == {"last": {"t": "back"}}
+
+
+def test_a_node_with_effects_that_was_shipped_is_left_to_the_worker(tmp_path: Path) -> None:
+    once = Policy("local", HERE.alternative, once=True)
+
+    async def play(device: Device) -> None:
+        await device.link.until(Input("here", State.COMPLETED, {"t": "hi"}))
+        device.delegate.away(LOST)
+
+    for demand in (False, True):
+        device, state = with_device(tmp_path / str(demand), play, policies={"far": once}, demand=demand)
+        assert (state, device.waiting) == (State.SUSPENDED, {"far": "NODE_INDETERMINATE"})
+
+
+def test_a_node_with_effects_that_was_never_ordered_runs_here(tmp_path: Path) -> None:
+    once = Policy("local", {"agent": "copyAgent", "inputs": {"t": ":off.t"}, "params": {}}, once=True)
+
+    async def play(device: Device) -> None:
+        await device.link.until(Input("here", State.COMPLETED, {"t": "hi"}))
+        device.tell(result("far", {"t": "there"}))
+        device.delegate.away(LOST)
+
+    device, state = with_device(tmp_path, play, policies={"last": once}, demand=True)
+    assert (state, device.runtime.engine.results(all=False)) == (State.COMPLETED, {"last": {"t": "there"}})
+
+
+def test_a_node_with_effects_that_an_earlier_process_may_have_had_begun_is_left_to_the_worker(tmp_path: Path) -> None:
+    once = Policy("local", HERE.alternative, once=True)
+
+    async def play(device: Device) -> None:
+        """There is no worker."""
+
+    for name, policy, before, waiting in (
+        ("begun", once, True, {"far": "NODE_INDETERMINATE"}),
+        ("never", once, False, {"last": "UNREACHABLE"}),
+        ("harmless", HERE, True, {"last": "UNREACHABLE"}),
+    ):
+
+        def earlier(_path: str, before: bool = before) -> bool:
+            return before
+
+        device, state = with_device(tmp_path / name, play, policies={"far": policy}, earlier=earlier, lost=LOST)
+        assert (state, device.waiting) == (State.SUSPENDED, waiting)
+
+
+def test_the_turns_that_begin_while_the_worker_is_away_are_not_shipped(tmp_path: Path) -> None:
+    text = GRAPH.replace("nodes:", "loop: {count: 2}\nnodes:").replace(
+        "{agent: copyAgent, inputs: {t: :text}}", "{agent: copyAgent, inputs: {t: :text}, console: {}}"
+    )
+
+    async def play(device: Device) -> None:
+        await device.link.until(Input("here", State.COMPLETED, {"t": "hi"}))
+        device.delegate.away(LOST)
+
+    both = {"far": HERE, "last": Policy("local", {**(HERE.alternative or {}), "inputs": {"t": ":off.t"}}, once=False)}
+    device, state = with_device(tmp_path, play, text, policies=both, one_frame=False)
+    assert state == State.COMPLETED
+    assert [kind for kind in device.link.kinds() if kind in ("Submit", "Frame")] == ["Submit"]

@@ -18,8 +18,8 @@ class Watched:
         self.told: list[ProgressEvent] = []
         self.watch = Watch(PLACED, made.get, self.told.append)
 
-    def start(self, path: str, *, retry: int = 0) -> Any:
-        start: Any = SimpleNamespace(path=path, retry=retry, t=10.0)
+    def start(self, path: str, *, retry: int = 0, stands_in: bool = False) -> Any:
+        start: Any = SimpleNamespace(path=path, retry=retry, t=10.0, node=SimpleNamespace(stands_in=stands_in))
         self.watch.started(start, 10.0)
         return start
 
@@ -52,6 +52,39 @@ def test_a_node_that_ran_at_the_worker_says_what_the_workers_record_says() -> No
     report = seen.watch.nodes["far"]
     assert (report.by, report.retry, report.ms, report.down) == ({"model": "huge", "digest": "d"}, 1, 7, 99)
     assert seen.told[-1]["down"] == 99
+
+
+def test_what_ran_here_instead_says_so_and_why() -> None:
+    seen = Watched()
+    seen.settle("far", State.COMPLETED, "v", start=seen.start("far", stands_in=True), model="tiny", degraded="unreachable")
+    report = seen.watch.nodes["far"]
+    assert (report.place, report.reason, report.degraded) == ("edge", "ran here instead of at the worker", "unreachable")
+    assert report.as_json()["degraded"] == "unreachable"
+    started, finished = seen.told
+    assert (started["place"], finished["place"], finished["degraded"]) == ("edge", "edge", "unreachable")
+
+
+def test_what_ran_here_instead_in_an_earlier_session_says_so_still() -> None:
+    record = Result("far", 2, 0, "v", 0, {"model": "tiny", "degraded": "deadline"}, {"ms": 7})
+    seen = Watched(far=(record, 0))
+    seen.settle("far", State.COMPLETED, "v", known=True)
+    report = seen.watch.nodes["far"]
+    assert (report.place, report.degraded, report.down) == ("edge", "deadline", 0)
+
+
+def test_what_the_worker_makes_after_all_is_the_workers() -> None:
+    made: dict[str, Any] = {}
+    seen = Watched()
+    seen.watch = Watch(PLACED, made.get, seen.told.append)
+    gone = seen.start("far")
+    seen.start("far", stands_in=True)
+    seen.settle("far", State.SUSPENDED, WorkerUnreachable("", "gone"), start=gone)
+    assert list(seen.watch.errors) == ["far"]
+    made["far"] = Result("far", 1, 0, "v", 0, {"model": "huge"}, {"ms": 7}), 9
+    seen.settle("far", State.COMPLETED, "v", known=True)
+    report = seen.watch.nodes["far"]
+    assert (report.place, report.reason, report.degraded, report.down) == ("cloud", "it is there", None, 9)
+    assert seen.watch.errors == {}
 
 
 def test_a_result_of_an_earlier_session_made_here_came_over_no_link() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from engines import Driven
-from graphs.engine.events import Close, Completed, Ended, Order, Outcome, Start, Stop, Told
+from graphs.engine.events import Close, Completed, Ended, Instead, Interrupted, Order, Outcome, Start, Stop, Suspend, Told
+from graphs.errors import LimitReached, LinkCondition, NodeError, WorkerNeeded
 from graphs.records import State
 from graphs.values import MISSING
 
@@ -134,3 +137,139 @@ def test_what_waits_for_an_order_when_the_frame_closes_stays_waiting() -> None:
     driven.feed(Close(2.0))
     driven.complete("a", 1)
     assert (driven.ended, driven.states()) == (State.COMPLETED, {"a": "COMPLETED", "b": "WAITING"})
+
+
+# -- what runs here instead
+
+NODES = {"far": {"agent": "remote", "inputs": {"x": 1, "model": "large"}}, "near": {"agent": "work", "inputs": {"x": ":far.x"}}}
+GONE = LinkCondition("UNREACHABLE", "nobody there")
+
+
+def instead(driven: Driven, path: str = "far", degraded: str | None = "unreachable", **spec: Any) -> Start:
+    """Lets the alternative begin; gives the attempt that was expected."""
+    expected = driven.running[path]
+    written = {"agent": "work", "inputs": {"x": 1}, "params": {"deep": 1}, **spec}
+    node = driven.engine.compiler.stand_in(expected.frame.plan, expected.node, written, degraded)
+    driven.feed(Instead(expected, node, 1.0))
+    return expected
+
+
+def test_an_alternative_begins_in_the_place_of_what_was_expected_and_gives_the_nodes_value() -> None:
+    driven = Driven(NODES, places={"far": "cloud"})
+    expected = instead(driven)
+    begun = driven.running["far"]
+    assert expected in [command.start for command in driven.commands if isinstance(command, Stop)]
+    assert begun.agent is not None
+    assert (begun.agent.name, begun.inputs, begun.params, begun.retry, begun.at) == ("work", {"x": 1}, {"deep": 1}, 0, 2)
+    assert (begun.node.place, begun.node.degraded, begun.node.stands_in) == (None, "unreachable", True)
+    driven.complete("far", {"x": 5})
+    assert driven.running["near"].inputs == {"x": 5}
+    driven.complete("near")
+    assert driven.ended is State.COMPLETED
+
+
+def test_an_alternative_is_compiled_once_for_each_reason() -> None:
+    driven = Driven(NODES, places={"far": "cloud"})
+    expected = driven.running["far"]
+    made = [
+        driven.engine.compiler.stand_in(expected.frame.plan, expected.node, {"agent": "work"}, why) for why in ("a", "a", "b")
+    ]
+    assert made[0] is made[1] is not made[2]
+
+
+def test_what_was_expected_and_comes_after_all_counts_and_stops_what_runs_here() -> None:
+    driven = Driven(NODES, places={"far": "cloud"})
+    instead(driven)
+    begun = driven.running["far"]
+    driven.feed(Told("far", DONE, 2.0))
+    assert begun in [command.start for command in driven.commands if isinstance(command, Stop)]
+    assert driven.feed(Completed(begun, {"x": 9}, 3.0)) == []
+    assert driven.running["near"].inputs == {"x": 1}
+
+
+def test_what_comes_when_the_alternative_is_done_changes_nothing() -> None:
+    driven = Driven(NODES, places={"far": "cloud"})
+    instead(driven)
+    driven.complete("far", {"x": 5})
+    driven.feed(Told("far", DONE, 2.0))
+    driven.complete("near")
+    assert (driven.ended, driven.engine.results()) == (State.COMPLETED, {"far": {"x": 5}, "near": None})
+
+
+def test_a_failure_elsewhere_leaves_the_alternative_its_chance() -> None:
+    driven = Driven(NODES, places={"far": "cloud"})
+    instead(driven)
+    driven.feed(Told("far", Outcome(State.FAILED, MISSING, ValueError("there")), 2.0))
+    assert "far" in driven.running
+    driven.feed(Told("far", DONE, 3.0))
+    assert driven.running["near"].inputs == {"x": 1}
+
+
+def test_an_alternative_that_fails_lets_the_node_wait_for_what_was_asked_for() -> None:
+    driven = Driven(NODES, places={"far": "cloud"})
+    instead(driven, retry=1)
+    driven.fail("far", NodeError("too long"))
+    driven.fail("far", NodeError("too long again"))
+    assert driven.ended is State.SUSPENDED
+    assert driven.engine.errors() == {}
+    (waiting,) = driven.engine.suspended.values()
+    assert isinstance(waiting, LinkCondition)
+    assert (waiting.condition, "too long again" in waiting.message) == ("ALTERNATIVE_FAILED", True)
+
+
+def test_a_limit_that_an_alternative_reaches_fails_the_node() -> None:
+    driven = Driven(NODES, places={"far": "cloud"})
+    instead(driven)
+    driven.fail("far", LimitReached("values", 1, "it wants two"))
+    assert driven.ended is State.FAILED
+
+
+def test_the_outcome_is_taken_in_whatever_attempt_the_alternative_is() -> None:
+    for again in (NodeError("once more"), None):
+        driven = Driven(NODES, places={"far": "cloud"})
+        instead(driven, retry=1)
+        if again is None:
+            driven.feed(Interrupted(driven.running.pop("far"), LinkCondition("MODEL_CRASHED", "died"), 1.0))
+        else:
+            driven.fail("far", again)
+        assert driven.running["far"].at == 3
+        driven.feed(Told("far", DONE, 2.0))
+        assert list(driven.running) == ["near"]
+
+
+def test_an_alternative_for_an_attempt_that_is_over_does_not_begin() -> None:
+    driven = Driven(NODES, places={"far": "cloud"})
+    expected = driven.running["far"]
+    node = driven.engine.compiler.stand_in(expected.frame.plan, expected.node, {"agent": "work"}, None)
+    driven.feed(Told("far", DONE, 1.0))
+    assert driven.feed(Instead(expected, node, 2.0)) == []
+
+
+def test_a_node_that_must_not_wait_fails_at_once_whatever_its_retries() -> None:
+    driven = Driven({"far": {"agent": "remote", "retry": 3}}, places={"far": "cloud"})
+    driven.fail("far", WorkerNeeded("nobody there"))
+    assert driven.ended is State.FAILED
+
+
+def test_an_outcome_that_comes_while_its_node_waits_lets_it_go_on() -> None:
+    nodes = {**NODES, "slow": {"agent": "work"}}
+    driven = Driven(nodes, places={"far": "cloud"})
+    driven.feed(Suspend(driven.running["far"], GONE, 1.0))
+    assert list(driven.engine.suspended) == ["far"]
+    driven.feed(Told("far", DONE, 2.0))
+    assert driven.engine.suspended == {}
+    assert driven.running["near"].inputs == {"x": 1}
+    driven.complete("near")
+    driven.complete("slow")
+    assert driven.ended is State.COMPLETED
+
+
+def test_an_outcome_that_comes_while_its_node_waits_inside_a_graph_lets_that_go_on() -> None:
+    inner = {"nodes": {"far": {"agent": "remote"}, "end": {"agent": "work", "isResult": True, "inputs": {"x": ":far.x"}}}}
+    nodes = {"n": {"agent": "nestedAgent", "graph": inner}, "slow": {"agent": "work"}}
+    driven = Driven(nodes, places={"n/far": "cloud"})
+    driven.feed(Suspend(driven.running["n/far"], GONE, 1.0))
+    driven.feed(Told("n/far", DONE, 2.0))
+    driven.complete("n/end", "done")
+    driven.complete("slow")
+    assert (driven.ended, driven.engine.results()["n"]) == (State.COMPLETED, {"end": "done"})

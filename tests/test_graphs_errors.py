@@ -26,6 +26,7 @@ from graphs.errors import (
     RunFailed,
     RunSuspended,
     UsageError,
+    WorkerNeeded,
     WorkerUnreachable,
 )
 from graphs.questions import Question
@@ -53,7 +54,7 @@ def test_a_hint_is_a_line_of_its_own() -> None:
 def test_what_a_node_does_is_apart_from_what_happens_to_it() -> None:
     own = {each for each in KINDS if issubclass(each, NodeError)}
     conditions = {each for each in KINDS if issubclass(each, LinkCondition)}
-    assert own == {NodeError, NodeTimeout, LimitReached, ModelRefused, ContextTooLong}
+    assert own == {NodeError, NodeTimeout, LimitReached, ModelRefused, ContextTooLong, WorkerNeeded}
     assert conditions == {AnswerNeeded, LinkCondition, ModelCrashed, ModelMissing, WorkerUnreachable}
 
 

@@ -68,6 +68,7 @@ class Tap:
     def __init__(self, url: str, stall: tuple[str, int] | None = None) -> None:
         self._stall = stall or ("", 0)
         self.stalled = threading.Event()
+        self._apart = False
         scheme, _, rest = url.partition("://")
         address, _, path = rest.partition("/")
         host, _, port = address.rpartition(":")
@@ -85,6 +86,9 @@ class Tap:
                 device, _ = self._listening.accept()
             except OSError:
                 return
+            if self._apart:
+                device.close()
+                continue
             try:
                 worker = socket.create_connection(self._target)
             except OSError:  # the worker is away
@@ -111,6 +115,15 @@ class Tap:
             pass  # cut, or one side is gone
         _shut(source)
         _shut(target)
+
+    def part(self) -> None:
+        """Cut all connections, and take no new ones until they are joined: both sides live, and neither reaches the other."""
+        self._apart = True
+        self.cut()
+
+    def join(self) -> None:
+        """Let them reach each other again."""
+        self._apart = False
 
     def cut(self) -> None:
         """Cut all connections now; new ones are still taken."""

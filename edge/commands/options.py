@@ -9,19 +9,27 @@ from typing import Any
 
 from edge.config import EdgeConfig
 from edge.placement import Place
+from edge.policies import OFFLINE, Offline, Sayings
 from edge.progress import MODES
 from edge.runner import RunOptions
 from graphs.environment import Environment
 from graphs.errors import UsageError
 from graphs.values import Value
 
-__all__ = ["add_run_options", "duration", "parse_sets", "run_options"]
+__all__ = ["add_run_options", "duration", "parse_sets", "read_value", "run_options"]
 
 
 def add_run_options(parser: ArgumentParser) -> None:
     """Where and how a run goes, and how it is shown: for `run` and `resume`."""
     parser.add_argument("--cloud", metavar="URL", help="the worker's link URL, wss://HOST:PORT/v1/link")
     parser.add_argument("--offline", action="store_true", help="ask no worker: nodes that need one wait")
+    parser.add_argument(
+        "--when-offline",
+        action="append",
+        default=[],
+        metavar="[NODE=]POLICY",
+        help="what nodes do whose worker is not reached: wait (default), local or fail; may be repeated",
+    )
     parser.add_argument("--local-only", action="store_true", help="open no socket at all; refuse graphs that need one")
     parser.add_argument("--deadline", metavar="DURATION", help="suspend the run after this long, for instance 60s or 5m")
     parser.add_argument(
@@ -78,6 +86,7 @@ def run_options(
         untrusted=args.untrusted or bool(earlier.get("untrusted")),
         limits=(*(earlier.get("limits") or ()), *args.limit),
         grants=tuple(word for each in args.grant for word in each.split(",")) or tuple(earlier.get("grants") or ()),
+        when_offline=_sayings(args.when_offline, earlier.get("when_offline") or {}, config.when_offline),
     )
 
 
@@ -88,8 +97,13 @@ def parse_sets(sets: Iterable[str], env: Environment) -> dict[str, Value]:
         name, equals, text = each.partition("=")
         if not equals or not name:
             raise UsageError(f"--set {each}: expected NODE=VALUE or NODE=@FILE")
-        values[name] = _read(text[1:], env) if text.startswith("@") else _parse(text)
+        values[name] = read_value(text, env)
     return values
+
+
+def read_value(text: str, env: Environment) -> Value:
+    """What is JSON counts as that, other text as itself, `@FILE` as the file's text. Raises UsageError for a file that cannot be read."""
+    return _read(text[1:], env) if text.startswith("@") else _parse(text)
 
 
 def duration(text: str) -> float:
@@ -116,6 +130,22 @@ def _pins(pairs: Iterable[str]) -> dict[str, Place]:
         else:
             raise UsageError(f"--place {each}: expected NODE=edge or NODE=cloud")
     return pins
+
+
+def _sayings(words: Iterable[str], earlier: Mapping[str, Any], device: Offline | None) -> Sayings:
+    nodes: dict[str, Offline] = dict(earlier.get("nodes") or {})
+    every: Offline | None = earlier.get("every")
+    for each in words:
+        name, equals, policy = each.rpartition("=")
+        if policy not in OFFLINE or (equals and not name):
+            raise UsageError(
+                f"--when-offline {each}: expected wait, local or fail, of one node NODE=wait, NODE=local or NODE=fail"
+            )
+        if equals:
+            nodes[name] = policy
+        else:
+            every = policy
+    return Sayings(nodes, every, device)
 
 
 def _parse(text: str) -> Value:

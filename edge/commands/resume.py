@@ -3,46 +3,66 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable
+from typing import Final
 
-from edge.commands.options import add_run_options, run_options
+from edge.assume import FORMS, Assumption
+from edge.commands.options import add_run_options, read_value, run_options
 from edge.commands.running import carry_out
 from edge.config import load_config
 from edge.device import open_device
+from edge.fork import require_whole
 from edge.progress import open_progress
 from edge.runner import resume_run
 from graphs.environment import Environment
 from graphs.errors import JournalError, UsageError
-from graphs.journal import Journal
+from graphs.journal import Journal, RunRow
 from graphs.journal.ids import run_id_text
 from graphs.language.load import load_text
 from graphs.language.spec import Graph
 from graphs.records import State, Submit
 from graphs.values import decode
 
-__all__ = ["add_arguments", "main"]
+__all__ = ["ASSUME", "add_arguments", "main", "parse_assumptions", "read_order", "stored_graph"]
+
+ASSUME: Final = "what became of a node with effects that was in flight: done:VALUE, done, failed, or rerun to run it again"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="the run's id, or its beginning")
+    parser.add_argument("--assume", action="append", default=[], metavar="NODE=WHAT", help=ASSUME)
     add_run_options(parser)
+
+
+def parse_assumptions(words: Iterable[str], env: Environment) -> list[Assumption]:
+    """`NODE=done:VALUE`, `NODE=done`, `NODE=failed` and `NODE=rerun`. Raises UsageError."""
+    found = []
+    for each in words:
+        path, _, what = each.partition("=")
+        if path and what in ("done", "failed", "rerun"):
+            found.append(Assumption(path, what))  # type: ignore[arg-type]  # one of the three
+        elif path and what.startswith("done:"):
+            found.append(Assumption(path, "done", read_value(what.removeprefix("done:"), env)))
+        else:
+            raise UsageError(f"--assume {each}: expected {FORMS}")
+    return found
 
 
 def main(args: Namespace, env: Environment) -> int:
     config = load_config(env)
+    assumed = parse_assumptions(args.assume, env)
     if not config.journal.is_file():
         raise UsageError(f"there is no journal at {config.journal}, so there is nothing to resume")
     with Journal.open(config.journal) as journal:
         row = journal.run(args.run)
-        submit = _submit(journal, row.run)
-        stored = journal.graph(row.graph)
+        submit = read_order(journal, row.run)
+        require_whole(row.run, submit, journal.have(row.run))
     if row.role != "root":
         raise UsageError(f"{args.run} is the part of a run that a worker ran; resume the run itself")
     if row.status in ("completed", "cancelled"):
         raise UsageError(
             f"run {run_id_text(row.run)} is {row.status}", hint=f"Look at it: graphferry runs show {run_id_text(row.run)}"
         )
-    if stored is None:
-        raise JournalError(f"the graph of run {run_id_text(row.run)} is not in the journal")
     inject = {name: value for name, (state, value) in submit.inputs.items() if state == State.INJECTED}
     options = run_options(args, config, inject=inject, earlier=submit.opts.get("options") or {})
     with (
@@ -50,13 +70,22 @@ def main(args: Namespace, env: Environment) -> int:
         open_device(env, config, agents=options.agents, synchronous="full", emit=progress.emit, hush=progress.hush) as device,
         device.hold(row.run),
     ):
-        document = load_text(stored.source, file=stored.file) if stored.source else None
-        data = document.data if document is not None else decode(stored.body)
-        graph = Graph(data)
-        return carry_out(resume_run(device, graph, options, row.run, name=row.name), device, progress, args=args, env=env)
+        graph = stored_graph(device.journal, row)
+        run = resume_run(device, graph, options, row.run, name=row.name, assumed=assumed)
+        return carry_out(run, device, progress, args=args, env=env)
 
 
-def _submit(journal: Journal, run: bytes) -> Submit:
+def stored_graph(journal: Journal, row: RunRow) -> Graph:
+    """The graph of a run. Raises JournalError if it is not in the journal."""
+    stored = journal.graph(row.graph)
+    if stored is None:
+        raise JournalError(f"the graph of run {run_id_text(row.run)} is not in the journal")
+    document = load_text(stored.source, file=stored.file) if stored.source else None
+    return Graph(document.data if document is not None else decode(stored.body))
+
+
+def read_order(journal: Journal, run: bytes) -> Submit:
+    """The first record of a run. Raises JournalError if it is none."""
     first = next(iter(journal.records(run)), None)
     if first is None or not isinstance(first.record, Submit):
         raise JournalError(f"the log of run {run_id_text(run)} does not begin with its order")

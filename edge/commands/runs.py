@@ -1,17 +1,19 @@
-"""`graphferry runs`: list the runs of this device; `runs show RUN`: one of them, node by node; `runs cancel RUN`: end one. More: `keeping`."""
+"""`graphferry runs`: list the runs of this device; `runs show RUN`: one of them, node by node; `runs cancel RUN`: end one. More: `keeping`,
+`forking`."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from edge.answers import UNDECIDED, asked_in, asking_runs
 from edge.at_work import at_work
-from edge.commands import keeping
+from edge.commands import forking, keeping
 from edge.config import EdgeConfig, load_config
 from edge.node_table import NodeRow, node_table
 from edge.posters import notice
@@ -28,19 +30,21 @@ from protocol.payload import reference
 __all__ = ["add_arguments", "main"]
 
 _OVER: Final = ("completed", "cancelled")
+_FORKING: Final = {"fork": forking.fork, "replay": forking.replay}
 _KEEPING: Final = {"export": keeping.export, "import": keeping.take_in, "rm": keeping.remove}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many to list, newest first")
-    commands = parser.add_subparsers(dest="action", metavar="show|cancel|export|import|rm")
+    commands = parser.add_subparsers(dest="action", metavar="show|cancel|fork|replay|export|import|rm")
     show = commands.add_parser("show", help="one run: its nodes, results and errors")
     show.add_argument("run", metavar="RUN", help="the run's id, or its beginning")
     show.add_argument("--json", action="store_true", help="print JSON", dest="json_one")
     cancel = commands.add_parser("cancel", help="end a run that is suspended or was cut off, here and at its worker")
     cancel.add_argument("run", metavar="RUN", help="the run's id, or its beginning")
     cancel.add_argument("--cloud", metavar="URL", help="the worker that may still work for it, if not the configured one")
+    forking.add_commands(commands)
     keeping.add_commands(commands)
 
 
@@ -51,6 +55,8 @@ def main(args: Namespace, env: Environment) -> int:
             raise UsageError(f"there is no journal at {config.journal}, so there are no runs")
         env.stdout.write("[]\n" if args.json else "no runs yet\n")
         return ExitStatus.COMPLETED
+    if args.action in _FORKING:
+        return _FORKING[args.action](args, config, env)
     with Journal.open(config.journal) as journal:
         if args.action == "cancel":
             return _cancel(journal, args, config, env)
@@ -113,7 +119,7 @@ def _show(journal: Journal, prefix: str, *, as_json: bool, env: Environment) -> 
         return ExitStatus.COMPLETED
     took = f", {(row.ended - row.started) / 1000:.1f} s" if row.ended else ""
     env.stdout.write(f"run {shown['run']}\ngraph {row.name} ({row.graph.hex()[:12]})\n{row.status}{took}\n\n")
-    rows = [_row(place, record) for place, record in logs if isinstance(record, Result)]
+    rows = _rows([(place, record) for place, record in logs if isinstance(record, Result)])
     env.stdout.write(node_table(rows, width=shutil.get_terminal_size((110, 24)).columns))
     for place, record in logs:
         if isinstance(record, Error):
@@ -147,6 +153,19 @@ def _cancel(journal: Journal, args: Namespace, config: EdgeConfig, env: Environm
     return ExitStatus.COMPLETED
 
 
+def _rows(results: Iterable[tuple[str, Result]]) -> list[NodeRow]:
+    """A line for each result; the first of a path counts, what came too late is an alternative."""
+    rows: list[NodeRow] = []
+    counted: set[str] = set()
+    for place, record in results:
+        row = _row(place, record)
+        if record.by.get("alt") or record.path in counted:
+            row = replace(row, path=f"{row.path} (kept)", state="completed too late")
+        counted.add(record.path)
+        rows.append(row)
+    return rows
+
+
 def _row(place: str, record: Result) -> NodeRow:
     usage: Mapping[str, Any] = record.usage or {}
     return NodeRow(
@@ -156,6 +175,7 @@ def _row(place: str, record: Result) -> NodeRow:
         by=str(record.by.get("model") or record.by.get("agent") or ""),
         ms=usage.get("ms"),
         tokens=usage.get("completion_tokens"),
+        degraded=record.by.get("degraded"),
     )
 
 

@@ -106,6 +106,7 @@ def _request(context: AgentContext) -> GenerationRequest:
         response_format=response_format if isinstance(response_format, dict) else None,
         shared=_shared(context, messages),
         run=context.run,
+        key=f"{context.key.hex()}/{context.retry}",  # a retry wants another answer; everything else that comes again wants this one
         priority=context.priority,
         fit=truthy(option(context, "fit")),
         confidence=truthy(option(context, "confidence")),

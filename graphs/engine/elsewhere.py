@@ -19,7 +19,7 @@ from graphs.states import State
 
 if TYPE_CHECKING:
     from graphs.engine.engine import Engine
-    from graphs.engine.events import Close, Order, Start, Told
+    from graphs.engine.events import Close, Order, Outcome, Start, Told
 
 __all__ = ["Elsewhere"]
 
@@ -51,11 +51,8 @@ class Elsewhere:
         engine = self._engine
         path, outcome = event.path, event.outcome
         start = self._expected.pop(path, None)
-        if start is not None:
-            frame, node = start.frame, start.node
-            if frame.starts.get(node.index) is start:
-                engine.take(frame, node, outcome, start)
-                return
+        if start is not None and self._is_awaited(start, path, outcome):
+            return
         frame_name, name = split_path(path)
         if frame_name == engine.root.name and (running := self._running(name)) is not None:
             if running.nesting is not None:
@@ -69,6 +66,25 @@ class Elsewhere:
         engine.known[path] = outcome
         if frame_name == engine.root.name:
             engine.later(engine.root.told, path, name)
+
+    def _is_awaited(self, start: Start, path: str, outcome: Outcome) -> bool:
+        """Whether somebody waited for the outcome of an expected node; if so it was taken."""
+        engine, frame, node = self._engine, start.frame, start.node
+        if path in engine.suspended and not frame.dead:  # given up for this run, as it seemed
+            del engine.suspended[path]
+            frame.held -= 1
+            frame.active += 1
+            engine.take(frame, node, outcome, None)
+            return True
+        if frame.starts.get(node.index) is not start:
+            return False
+        if node.stands_in:
+            if outcome.error is not None:  # what runs here may do better
+                self._expected[path] = start
+                return True
+            engine.commands.append(Stop(start))
+        engine.take(frame, node, outcome, start)
+        return True
 
     def _running(self, name: str) -> Start | None:
         root = self._engine.root

@@ -28,6 +28,7 @@ __all__ = [
     "Erred",
     "Event",
     "Failed",
+    "Instead",
     "Interrupted",
     "Opened",
     "Order",
@@ -175,6 +176,16 @@ class Wake(NamedTuple):
     t: float
 
 
+class Instead(NamedTuple):
+    """An execution that was expected elsewhere does not come for now: `node`, which stands in for its node (`Compiler.stand_in`), begins
+    here, with the same inputs. If the outcome is told all the same before it is done, that counts.
+    """
+
+    start: Start
+    node: PlanNode
+    t: float
+
+
 class Told(NamedTuple):
     """The outcome of a path, as the side that ran it reports it, or as its holder does for a boundary node."""
 
@@ -204,7 +215,7 @@ class Abort(NamedTuple):
     error: BaseException | None = None
 
 
-Event: TypeAlias = Begin | Completed | Failed | Interrupted | Suspend | Wake | Told | Close | Order | Abort
+Event: TypeAlias = Begin | Completed | Failed | Interrupted | Suspend | Wake | Instead | Told | Close | Order | Abort
 
 # -- commands (besides Start)
 

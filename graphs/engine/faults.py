@@ -4,19 +4,20 @@ as pure.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from graphs.engine import turns
-from graphs.engine.events import Erred, Failed, Interrupted, Start, Stop, Suspend, Wake
+from graphs.engine.events import Erred, Failed, Instead, Interrupted, Start, Stop, Suspend, Wake
 from graphs.engine.frames import Frame
 from graphs.engine.plan_node import PlanNode
-from graphs.errors import LimitReached, NodeError, NodeTimeout
+from graphs.errors import LimitReached, LinkCondition, NodeError, NodeTimeout, WorkerNeeded
 from graphs.states import State
 
 if TYPE_CHECKING:
     from graphs.engine.engine import Engine
 
-__all__ = ["MAX_EXECUTIONS", "broke", "fail", "failed", "interrupted", "suspend", "wake"]
+__all__ = ["MAX_EXECUTIONS", "broke", "fail", "failed", "instead", "interrupted", "suspend", "wake"]
 
 MAX_EXECUTIONS: Final = 3
 """How often a path is begun again when its model's process dies, before the node fails."""
@@ -50,7 +51,26 @@ def interrupted(engine: Engine, event: Interrupted) -> None:
     # The same attempt, so with the same inputs: an anyInput node may see more by now.
     again = engine.start_class(frame, node, start.agent, start.inputs, start.params, start.retry, start.at + 1, engine.now)
     frame.starts[node.index] = again
+    if node.stands_in:
+        engine.elsewhere.expect(again)
     engine.commands.append(again)
+
+
+def instead(engine: Engine, event: Instead) -> None:
+    """A node that was expected from elsewhere begins here, as another one says."""
+    start, node = event.start, event.node
+    frame = start.frame
+    if frame.starts.get(node.index) is not start:
+        return
+    engine.commands.append(Stop(start))
+    # The inputs it was expected with: an anyInput node may see more by now.
+    inputs = {key: start.inputs[key] for key in node.literal_inputs if key in start.inputs}
+    over = inputs.get("params") if node.overlays else None
+    params: Any = {**node.params, **over} if isinstance(over, Mapping) else node.params
+    begun = engine.start_class(frame, node, node.agent, inputs, params, start.retry, start.at + 1, engine.now)
+    frame.starts[node.index] = begun
+    engine.elsewhere.expect(begun)
+    engine.commands.append(begun)
 
 
 def suspend(engine: Engine, event: Suspend) -> None:
@@ -98,7 +118,7 @@ def fail(engine: Engine, start: Start, error: BaseException, *, last: bool = Fal
         return
     if start.nesting is not None:
         turns.abandon(engine, start)
-    final = last or start.retry >= node.retry or isinstance(error, LimitReached)
+    final = last or start.retry >= node.retry or isinstance(error, (LimitReached, WorkerNeeded))
     if not final and (over := _over(engine, start)) is not None:
         final, error = True, over
     if engine.report:
@@ -107,6 +127,11 @@ def fail(engine: Engine, start: Start, error: BaseException, *, last: bool = Fal
         if node.place is not None:
             engine.elsewhere.give_up(start)
         engine.attempt(frame, node, start.retry + 1, start.at + 1)
+        return
+    if node.stands_in and not isinstance(error, LimitReached):
+        # What was asked for has not failed: it may still be done where it was to be done.
+        message = f"the worker was not reached, and what runs here instead of node {node.id!r} failed: {error}"
+        suspend(engine, Suspend(start, LinkCondition("ALTERNATIVE_FAILED", message), engine.now))
         return
     del frame.starts[node.index]
     state = _TIMED_OUT if timed_out else _FAILED

@@ -25,8 +25,9 @@ class PlanNode:
     """One node, compiled.
 
     `place` is where it runs, None is here; with `on_order` it starts there when the queue of this side says so. A `simple`
-    node starts with nothing to decide but its inputs; a `plain` one's value is stored as it is. Attributes that most nodes do
-    not have stand here with their defaults, and in a node only where it differs.
+    node starts with nothing to decide but its inputs; a `plain` one's value is stored as it is. One that `stands_in` runs here
+    instead of the node of its number, which is placed elsewhere; `degraded` is the reason, where its value is less than was asked
+    for. Attributes that most nodes do not have stand here with their defaults, and in a node only where it differs.
     """
 
     __slots__ = (
@@ -52,6 +53,7 @@ class PlanNode:
     any_input = False
     condition: Callable[[list[Any]], bool] | None = None
     default: Value = MISSING
+    degraded: str | None = None
     exists: Callable[[Value], Value] | None = None
     filter_params: Mapping[str, Value] = _NONE
     graph: Value = None
@@ -64,6 +66,7 @@ class PlanNode:
     plans: dict[Any, Plan] | None = None
     priority: float = 0
     retry = 0
+    stands_in = False
 
     def __init__(
         self, index: int, name: str, spec: Mapping[str, Value], numbers: Mapping[str, int], agents: Mapping[str, Agent]

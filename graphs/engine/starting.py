@@ -40,6 +40,8 @@ def attempt(engine: Engine, frame: Frame, node: PlanNode, retry: int, at: int) -
         return
     start = engine.start_class(frame, node, agent, inputs, params, retry, at, engine.now)
     frame.starts[node.index] = start
+    if node.stands_in:
+        engine.elsewhere.expect(start)
     if node.place is not None and not opens:  # its agent need not be known here
         engine.elsewhere.expect(start)
         engine.commands.append(start)

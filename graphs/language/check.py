@@ -101,7 +101,10 @@ class _GraphCheck:
             report.error("GF102", f"Invalid Graph Data: no nodes; a graph is a map, this is {word_for(graph)}", ())
             return
         nodes = self._nodes()
-        attributes = Attributes(report, self.options.models, self.options.labels_refused, allow_cut=self.options.allow_cut)
+        options = self.options
+        attributes = Attributes(
+            report, options.models, options.labels_refused, allow_cut=options.allow_cut, agents=options.agents
+        )
         attributes.graph(graph, nodes or {}, is_nested=bool(self.outside))
         if nodes is None:
             return

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from graphs.language.fields import COMPUTED, GRAPH, PLACES, STATIC, Field, described, python_types, word_for
+from graphs.language.check_place import PlaceCheck
+from graphs.language.fields import COMPUTED, GRAPH, STATIC, Field, described, python_types, word_for
 from graphs.language.jstext import truthy
 from graphs.language.marks import Path
 from graphs.language.report import Report
@@ -18,7 +19,7 @@ SENSITIVITY_WORDS: Final = frozenset({"private", "pii", "confidential", "secret"
 
 RUN_OPTIONS: Final = frozenset({
     "agents", "all", "cloud", "deadline", "durability", "help", "json", "local-only", "max-turns", "offline", "place", "progress",
-    "resume", "set", "strict",
+    "resume", "set", "strict", "when-offline",
 })  # fmt: skip
 """The options of `graphferry run`: an input of that name can only be given with --set."""
 
@@ -33,7 +34,6 @@ INPUT_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
 }
 """The types an input of a graph may be declared to have, and the Python types of its default."""
 
-_OFFLINE = ("wait", "local", "fail")
 _OLDEST = 0.5
 
 
@@ -62,9 +62,16 @@ class Attributes:
     """Checks the attributes of one graph and its nodes."""
 
     def __init__(
-        self, report: Report, models: Collection[str] | None, labels_refused: Collection[str], *, allow_cut: bool
+        self,
+        report: Report,
+        models: Collection[str] | None,
+        labels_refused: Collection[str],
+        *,
+        allow_cut: bool,
+        agents: Collection[str] | None = None,
     ) -> None:
         self.report = report
+        self.place = PlaceCheck(report, agents, self._of_alternative, self._not_one_of)
         self.models = models
         self.labels_refused = labels_refused
         self.allow_cut = allow_cut
@@ -80,7 +87,7 @@ class Attributes:
         if graph.get("concurrency") is not None:
             self._concurrency(graph["concurrency"])
         if graph.get("place") is not None:
-            self._place(graph["place"], ("place",))
+            self.place.check(graph["place"], ("place",))
         if isinstance(graph.get("inputs"), dict):
             self._inputs(graph["inputs"], nodes)
 
@@ -154,7 +161,7 @@ class Attributes:
             if isinstance(value, str) and value not in choices:
                 self._not_one_of("GF106", "effect", value, choices, here)
         elif key == "place":
-            self._place(value, here)
+            self.place.check(value, here)
         elif key == "repeatUntil":
             if isinstance(value, dict) and not (isinstance(value.get("exists"), str) and value["exists"].startswith(".")):
                 self.report.error("GF106", "`repeatUntil` is {exists: .path}, a path into the node's value", here)
@@ -233,43 +240,11 @@ class Attributes:
         elif limit < 1:
             self.report.error("GF113", f"{what} must be a positive integer, not {word_for(limit)}", path)
 
-    def _place(self, place: Value, path: Path) -> None:
-        if isinstance(place, str):
-            if place not in PLACES:
-                self._not_one_of("GF119", "place", place, PLACES, path)
-        elif isinstance(place, dict):
-            self._place_map(place, path)
-
-    def _place_map(self, place: Mapping[str, Value], path: Path) -> None:
-        for key, value in place.items():
-            here = (*path, key)
-            if key not in ("at", "offline", "local"):
-                hint = self.report.did_you_mean(key, ("at", "offline", "local"))
-                self.report.error("GF119", f"`place` has at, offline and local, no {key}", here, key=True, suggestion=hint)
-            elif key == "local":
-                self._local(value, here)
-            else:
-                choices = PLACES if key == "at" else _OFFLINE
-                if not isinstance(value, str) or value not in choices:
-                    self._not_one_of("GF119", key, value, choices, here)
-        if place.get("offline") in ("wait", "fail") and place.get("local") is not None:
-            message = f'`local` is for "offline: local"; with "offline: {place["offline"]}" it is never used'
-            self.report.error("GF119", message, (*path, "local"), key=True)
-
-    def _local(self, local: Value, path: Path) -> None:
-        if local is None:
-            return
-        if not isinstance(local, dict):
-            self.report.error("GF119", f"`local` is a map of node attributes, not {word_for(local)}", path)
-            return
-        if "place" in local:
-            self.report.error(
-                "GF119", "the local alternative runs here: it has no `place` of its own", (*path, "place"), key=True
-            )
-        self._table(_COMPUTED, {key: value for key, value in local.items() if key != "place"}, path)
-        for key in local:
-            if key in _SPECIAL and key != "place":
-                self._special(key, local, path)
+    def _of_alternative(self, attributes: Mapping[str, Value], path: Path) -> None:
+        self._table(_COMPUTED, attributes, path)
+        for key in attributes:
+            if key in _SPECIAL:
+                self._special(key, attributes, path)
 
     def _inputs(self, inputs: Mapping[str, Value], nodes: Mapping[str, Value]) -> None:
         for name, declared in inputs.items():

@@ -15,6 +15,7 @@ __all__ = [
     "COMPUTED",
     "FIELDS",
     "GRAPH",
+    "OFFLINE",
     "PLACES",
     "STATIC",
     "Field",
@@ -50,6 +51,7 @@ class Field(NamedTuple):
 
 
 PLACES: Final = ("edge", "cloud", "auto")
+OFFLINE: Final = ("wait", "local", "fail")
 
 FIELDS: Final[tuple[Field, ...]] = (
     Field("version", "graph", ("number", "string"), "Version of the graph language; 0.5 is the only one.", 0.5),
@@ -61,7 +63,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("metadata", "graph", ("any",), "Notes for people and tools; ignored."),
     Field("agentId", "graph", ("any",), "Accepted and unused."),
     Field("inputs", "graph", ("object",), "Declares static nodes by name: {type, default, description, sensitivity}.", ours=True),
-    Field("place", "graph", ("string", "object"), "Default `place` of this graph's nodes.", "auto", PLACES, ours=True),
+    Field("place", "graph", ("string", "object"), "Default `place` of the nodes, also of what they do offline.", "auto", PLACES, ours=True),
     Field("budget", "graph", ("object",), "Limits of tokens, money, seconds, bytes.", ours=True, status="reserved"),
     Field("sync", "graph", ("boolean",), "The run may be replicated even if it used no worker.", False, ours=True, status="reserved"),
     Field("filters", "graph", ("object", "array"), "The built-in filters of a cut graph's nodes.", ours=True, status="cut"),

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 from graphs.language.check_attributes import INPUT_TYPES
-from graphs.language.fields import COMPUTED, GRAPH, PLACES, STATIC, Field, JsonType
+from graphs.language.check_place import ALTERNATIVE
+from graphs.language.fields import COMPUTED, GRAPH, OFFLINE, PLACES, STATIC, Field, JsonType
 
 __all__ = ["json_schema"]
 
 _DRAFT: Final = "http://json-schema.org/draft-07/schema#"
 
-_OFFLINE: Final = ("wait", "local", "fail")
 
 _Schema: TypeAlias = dict[str, Any]
 
@@ -54,7 +54,7 @@ def json_schema(agents: Mapping[str, str] | None = None) -> _Schema:
             "static": _closed(static),
             "computed": _closed(computed),
             "local": {
-                **_closed({key: value for key, value in computed.items() if key != "place"}),
+                **_closed({key: value for key, value in computed.items() if key in ALTERNATIVE}),
                 "description": "Attributes that differ where the node runs on the device after all.",
             },
             "agent": _agent(agents or {}),
@@ -128,7 +128,7 @@ def _place() -> _Schema:
     parts = _closed(
         {
             "at": {"enum": list(PLACES), "description": "Where it runs."},
-            "offline": {"enum": list(_OFFLINE), "description": "Without a worker: wait, run the local alternative, or fail."},
+            "offline": {"enum": list(OFFLINE), "description": "Without a worker: wait, run the local alternative, or fail."},
             "local": _or_null({"$ref": "#/definitions/local"}),
         }
     )

@@ -35,6 +35,7 @@ from graphs.engine.events import (
     Start,
     Stop,
     Suspend,
+    Told,
 )  # fmt: skip
 from graphs.engine.plan import Compiler, Plan
 from graphs.errors import LimitReached, LinkCondition, NodeError, NodeTimeout, UsageError
@@ -70,6 +71,8 @@ class Runtime:
         begun: Mapping[str, int] | None = None,
         retried: Mapping[str, int] | None = None,
         indeterminate: Collection[str] = (),
+        repeated: Collection[str] = (),
+        recall: Callable[[Attempt], Outcome | None] | None = None,
         frame: str = "",
         demand: Collection[str] | None = None,
         open: bool = False,
@@ -110,7 +113,7 @@ class Runtime:
         self._remote = remote
         self._observers: tuple[Observer, ...] = (*observers, *((recorder,) if recorder is not None else ()))
         self._told_of_starts = tuple(each for each in self._observers if each is not recorder or recorder.told_of_starts)
-        self._indeterminate = set(indeterminate)
+        self._indeterminate, self._repeated, self._recall = set(indeterminate), repeated, recall
         self._ordered: set[Attempt] = set()  # elsewhere, and not begun: what is to start here after it waits for that
         self._behind: deque[Attempt] = deque()
         self._ready: deque[Attempt] = deque()
@@ -181,7 +184,10 @@ class Runtime:
             if kind is Settled:
                 self._settled(command)
             elif kind is Attempt:
-                if self._indeterminate and command.path in self._indeterminate:
+                if self._recall is not None and (outcome := self._recall(command)) is not None:
+                    self.engine.elsewhere.expect(command)
+                    asyncio.get_running_loop().call_soon(self.feed, Told(command.path, outcome, self.clock()))
+                elif self._indeterminate and command.path in self._indeterminate:
                     self._ask_about(command)
                 elif command.node.place is None and not self._ordered and not self._behind:
                     self._ready.append(command)
@@ -204,8 +210,12 @@ class Runtime:
 
     def _ask_about(self, start: Attempt) -> None:
         """A node with effects was in flight when its side died: it may have happened or not, so it is never repeated by itself."""
-        message = f"node {start.node.id!r} was running when this run stopped, and it may not be run twice: nobody knows whether it happened"
-        error = LinkCondition("NODE_INDETERMINATE", message, retryable=False)
+        path, node = start.path, repr(start.node.id)
+        message = f"node {node} was running when this run stopped, and it may not be run twice: nobody knows whether it happened"
+        if path in self._repeated:
+            message = f"node {node} has done its work in the run that this one is a fork of, and doing it again might do harm"
+        hint = f"Say what is to count: graphferry resume RUN --assume {path}=done:VALUE, {path}=failed or {path}=rerun"
+        error = LinkCondition("NODE_INDETERMINATE", message, retryable=False, hint=hint)
         asyncio.get_running_loop().call_soon(lambda: self.feed(Suspend(start, error, self.clock())))
 
     def begun_elsewhere(self, start: Start) -> None:
@@ -319,7 +329,8 @@ class Runtime:
         pop, apply, ways, find_way = ready.popleft, self._apply, self._ways.known, self._ways.find
         handle, completed = self.engine.handle, self.engine.completed
         observed = bool(self._told_of_starts)
-        alone = self._remote is None and not self._indeterminate  # nothing to ask about an attempt: it is simply ready
+        # Nothing to ask about an attempt: it is simply ready.
+        alone = self._remote is None and not self._indeterminate and self._recall is None
         admit: Any = self._recorder.admit if self._recorder is not None else None
         task = asyncio.current_task()
         slice_ends = clock() + _SLICE

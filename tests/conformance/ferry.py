@@ -13,6 +13,7 @@ from typing import Any
 from cloud.server import WorkerServer
 from cloud.worker import Worker
 from edge.delegate import Delegate
+from edge.fallback import Fallback
 from edge.fragments import Fragments
 from edge.worker import connect_worker
 from graphs.engine.events import Event, Start
@@ -122,6 +123,7 @@ async def run_ferried(
                 clock=time.perf_counter,
                 on_token=on_token,
                 on_begun=begun,
+                fallback=Fallback({}, compiler.stand_in, time.perf_counter),
             )
             delegate.use(link)
             runtime = Runtime(

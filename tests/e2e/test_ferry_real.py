@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from graphs.models.facts import hash_file
-from graphs.models.fetch import DEFAULT_MODEL
-from graphs.models.store import ModelStore
+from graphs.models.files.facts import hash_file
+from graphs.models.files.fetch import DEFAULT_MODEL
+from graphs.models.files.store import ModelStore
 from graphs.records import Error, Event, Result, State
 from logbook import entries, of, runs, store
 from processes import graphferry, serve, start
@@ -160,3 +160,36 @@ def test_kill_9_of_the_model_in_the_middle_of_an_answer(home_with_model: Path, t
         assert begun == [(1, 0), (2, 0)]
         (result,) = of(home, side, Result)
         assert (result.path, result.at, result.retry, result.by["digest"]) == ("story", 2, 0, digest_here())
+
+
+def test_an_alternative_answers_from_as_much_of_a_long_history_as_its_context_holds(
+    home_with_model: Path, tmp_path: Path
+) -> None:
+    history = [
+        {"role": "user", "content": "The tide rises and falls. " * 2000},
+        {"role": "assistant", "content": "So it does."},
+        {"role": "user", "content": "Twice a day."},
+        {"role": "assistant", "content": "About that."},
+    ]
+    graph = {
+        "version": 0.5,
+        "nodes": {
+            "history": {"value": history},
+            "answer": {
+                "agent": "llmAgent",
+                "model": "large",
+                "place": {"at": "cloud", "offline": "local"},
+                "isResult": True,
+                "params": {"max_tokens": 8, "temperature": 0},
+                "inputs": {"messages": ":history", "prompt": "What does the tide do?"},
+            },
+        },
+    }
+    (tmp_path / "g.json").write_text(json.dumps(graph), encoding="utf-8")
+    outcome = graphferry("run", "g.json", "--offline", "--json", home=home_with_model, cwd=tmp_path)
+    assert outcome.status == 0, outcome.stderr
+    report = json.loads(outcome.stdout)
+    made = report["nodes"]["answer"]
+    assert (made["degraded"], made["by"]["model"], made["by"]["digest"]) == ("unreachable", DEFAULT_MODEL, digest_here())
+    assert report["results"]["answer"]["dropped"] == 2
+    assert report["results"]["answer"]["messages"][0]["content"] == history[0]["content"]  # the inputs are what they were
