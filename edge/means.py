@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from graphs.errors import UsageError
 from graphs.values import Value
 
 if TYPE_CHECKING:
+    from edge.desk import Person
     from graphs.journal import Journal
     from graphs.models.interface import Models
     from graphs.registry import Registry
@@ -96,7 +98,10 @@ class Device:
     servers: frozenset[str] = frozenset()
     """Names of models that are behind servers outside this device."""
     files: str | None = None
-    ask: Callable[[str], Any] | None = None
+    hold: Callable[[bytes], AbstractContextManager[None]] = lambda _run: nullcontext()
+    """Keeps other processes from a run as long as this one works on it. Raises UsageError if one is at it."""
+    person: Person | None = None
+    """Who sits at the terminal of this process."""
     write: Callable[[str], Any] | None = None
     emit: Callable[[ProgressEvent], None] = lambda _event: None
     connect: Callable[[str, str | None, Journal, Sequence[bytes]], Any] | None = None

@@ -35,11 +35,12 @@ async def resume_run(
     """Go on with a run from its journal: completed nodes do not run again, nodes with effects that were in flight ask.
 
     What a worker still does for the run, or did while this device was away, counts; so does what is `assumed` of nodes in flight, and what
-    `recall` knows (edge.fork).
+    `recall` knows (edge.fork). The caller holds the run (`Device.hold`).
     """
     run = Run(device, graph, options, run_id, Known())
     run.recall = recall
     run.earlier = earlier = Earlier(device.journal, graph, run_id)
+    run.desk.know(earlier.logged)
     await run.prepare(earlier.children)
     run.known = await earlier.known(run.link)
     if made_again(earlier.lacking, run.known, run.placed, run.attached):

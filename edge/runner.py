@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge.attached import Attached, go_on, open_children
+from edge.bystanders import bystanders
+from edge.desk import Desk
 from edge.earlier import Earlier
 from edge.means import Device, RunOptions
 from edge.offers import check_offer, keep_offer, last_offer
@@ -30,10 +32,8 @@ from graphs.errors import LimitReached, LinkCondition, RunSuspended, UsageError,
 from graphs.journal.ids import new_run_id, run_id_text
 from graphs.language.labels import labels_by_node
 from graphs.language.spec import Graph, is_computed
-from graphs.models.prefetch import Prefetcher, coming_models
 from graphs.paths import escape, root_node
 from graphs.records import Encoded, End, EndStatus, Event, Known as Recordable, State, Submit, encode
-from graphs.running.console import Console, prints
 from graphs.running.ports import Services
 from graphs.running.recorder import LogRecorder
 from graphs.running.runtime import Runtime
@@ -59,7 +59,8 @@ async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: 
     device.journal.create_run(
         run.id, role="root", graph_hash=graph.hash, graph=graph.canonical, name=name, source=source, started=_now(), first=submit
     )
-    return await run.execute(name)
+    with device.hold(run.id):
+        return await run.execute(name)
 
 
 class Run:
@@ -81,6 +82,7 @@ class Run:
         self.diverged: LinkCondition | None = None
         self.runtime: Runtime | None = None
         self.recall: Any = None
+        self.desk = Desk(device.journal, run_id, self._record, labels=labels_by_node(graph), person=device.person)
 
     @property
     def text(self) -> str:
@@ -209,6 +211,7 @@ class Run:
         try:
             with run_guard(self.options):  # the runtime is made in it, for it keeps the context that its agents run in
                 runtime = self.runtime = self._runtime(watch)
+                self.desk.feed, self.desk.clock = runtime.feed, runtime.clock
                 if self._reaches_out:
                     self.delegate = self._make_delegate(runtime, watch)
                 state = await self._run_to_its_end(runtime)
@@ -242,31 +245,15 @@ class Run:
                 default_model=device.default_model,
                 files=device.files if permissions.grants("files") else None,
                 network=permissions.grants("network"),
-                ask=device.ask if permissions.grants("people") else None,
+                people=self.desk if permissions.grants("people") else None,
             ),
             config=options.config,
             filters=label_guard(labels_by_node(graph)),
             recorder=LogRecorder(self._record, lambda: device.journal.barrier(full=True), append_encoded=self._record_encoded),
             remote=self,
-            observers=[watch, *self._prefetcher(), *self._consoles()],
+            observers=[watch, *bystanders(graph, device, self.placed, self.known.outcomes)],
             run_id=self.id,
         )
-
-    def _prefetcher(self) -> list[Prefetcher]:
-        """Has models loaded while the nodes before them run; nobody where nothing on this device asks one."""
-        asked = {
-            name: place.model for name in self.graph.nodes if (place := self.placed.get(escape(name))) and place.place == "edge"
-        }
-        here = {name: model for name, model in asked.items() if model is not None and escape(name) not in self.known.outcomes}
-        if not here:
-            return []
-        prefetcher = Prefetcher(self.device.models, coming_models(self.graph, here))
-        prefetcher.begin()
-        return [prefetcher]
-
-    def _consoles(self) -> list[Console]:
-        write = self.device.write
-        return [Console(write)] if write is not None and prints(self.graph.nodes) else []
 
     def _record(self, record: Recordable) -> int:
         return self._record_encoded(encode(record))
@@ -382,7 +369,8 @@ class Run:
             ending = {"completed": EndStatus.COMPLETED, "failed": EndStatus.FAILED}.get(status, EndStatus.CANCELLED)
             if status == "completed":  # a failed run may be resumed, so its log stays open
                 journal.append(self.id, encode(End(ending, _now(), {})))
-        journal.finish_run(self.id, status, ended=_now(), exit_info={"why": why})
+        asks: dict[str, Value] = {"questions": list(self.desk.open)} if status == "suspended" and self.desk.open else {}
+        journal.finish_run(self.id, status, ended=_now(), exit_info={"why": why, **asks})
 
     async def leave(self) -> None:
         """Nothing is to run after all."""
@@ -390,6 +378,7 @@ class Run:
             await self.link.close()
 
     async def _close(self, *, suspended: bool) -> None:
+        await self.desk.close()
         if self.delegate is not None:
             await self.delegate.close(suspended=suspended)
         await self.leave()

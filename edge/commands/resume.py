@@ -66,7 +66,8 @@ def main(args: Namespace, env: Environment) -> int:
     options = run_options(args, config, inject=inject, earlier=submit.opts.get("options") or {})
     with (
         open_progress("quiet" if args.json and args.progress == "auto" else args.progress, env) as progress,
-        open_device(env, config, agents=options.agents, synchronous="full", emit=progress.emit) as device,
+        open_device(env, config, agents=options.agents, synchronous="full", emit=progress.emit, hush=progress.hush) as device,
+        device.hold(row.run),
     ):
         graph = stored_graph(device.journal, row)
         run = resume_run(device, graph, options, row.run, name=row.name, assumed=assumed)

@@ -63,7 +63,9 @@ def _run(args: Namespace, env: Environment) -> int:
     synchronous: Synchronous = "full" if args.durability == "node" else "normal"
     with (
         open_progress("quiet" if args.json and args.progress == "auto" else args.progress, env) as progress,
-        open_device(env, config, agents=options.agents, synchronous=synchronous, emit=progress.emit) as device,
+        open_device(
+            env, config, agents=options.agents, synchronous=synchronous, emit=progress.emit, hush=progress.hush
+        ) as device,
     ):
         graph = Graph.of(
             document.data, _valid_agents(device, options.url), marks=document.marks, file=document.file, strict=options.strict

@@ -11,15 +11,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from edge.answers import UNDECIDED, asked_in, asking_runs
+from edge.at_work import at_work
 from edge.commands import forking, keeping
 from edge.config import EdgeConfig, load_config
 from edge.node_table import NodeRow, node_table
+from edge.posters import notice
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import UsageError
 from graphs.journal import Journal
 from graphs.journal.ids import run_id_text
 from graphs.language.jstext import json_text
-from graphs.records import End, Error, Event, Record, Result, State, Submit
+from graphs.records import Answer, End, Error, Event, Record, Result, State, Submit
+from graphs.terminal import printable
 from graphs.values import clean
 from protocol.payload import reference
 
@@ -65,9 +69,17 @@ def main(args: Namespace, env: Environment) -> int:
 
 def _list(journal: Journal, args: Namespace, env: Environment) -> int:
     rows = journal.runs(args.limit, role="root")
+    asks = {row.run: [each.question.path for each in found if each.open] for row, found in asking_runs(journal, rows)}
     if args.json:
         entries = [
-            {"run": run_id_text(row.run), "graph": row.name, "status": row.status, "started": row.started, "ended": row.ended}
+            {
+                "run": run_id_text(row.run),
+                "graph": row.name,
+                "status": row.status,
+                "started": row.started,
+                "ended": row.ended,
+                **({"questions": asks[row.run]} if row.run in asks else {}),
+            }
             for row in rows
         ]
         env.stdout.write(json.dumps(entries) + "\n")
@@ -76,8 +88,13 @@ def _list(journal: Journal, args: Namespace, env: Environment) -> int:
         env.stdout.write("no runs yet\n")
     for row in rows:
         began = datetime.fromtimestamp(row.started / 1000, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        env.stdout.write(f"{run_id_text(row.run)}  {began}  {row.status:<10} {row.name}\n")
+        env.stdout.write(f"{run_id_text(row.run)}  {began}  {row.status:<10} {row.name}{_asks(asks.get(row.run))}\n")
     return ExitStatus.COMPLETED
+
+
+def _asks(paths: list[str] | None) -> str:
+    """What stands behind a run in the list."""
+    return f"  (asks: {', '.join(map(printable, paths))})" if paths else ""
 
 
 def _show(journal: Journal, prefix: str, *, as_json: bool, env: Environment) -> int:
@@ -94,6 +111,9 @@ def _show(journal: Journal, prefix: str, *, as_json: bool, env: Environment) -> 
         "ended": row.ended,
         "records": [entry for place, record in logs if (entry := _entry(place, record)) is not None],
     }
+    asked = [each.question for each in asked_in(journal, row.run).values() if each.open and row.status in UNDECIDED]
+    if asked:
+        shown["questions"] = [each.as_json() for each in asked]
     if as_json:
         env.stdout.write(json_text(clean(shown), 2) + "\n")
         return ExitStatus.COMPLETED
@@ -104,6 +124,8 @@ def _show(journal: Journal, prefix: str, *, as_json: bool, env: Environment) -> 
     for place, record in logs:
         if isinstance(record, Error):
             env.stdout.write(f"{place}: {record.path or 'the run'}: {record.code}: {record.text}\n")
+    for question in asked:
+        env.stdout.write(f"waits for you: {notice(run_id_text(row.run), question)}\n")
     return ExitStatus.COMPLETED
 
 
@@ -120,7 +142,8 @@ def _cancel(journal: Journal, args: Namespace, config: EdgeConfig, env: Environm
     if row.status in _OVER:
         raise UsageError(f"run {text} is over: it is {row.status}")
     url = args.cloud or config.url
-    untold = asyncio.run(cancel_run(journal, row.run, url=url, token=config.token, connect=worker_connector(config)))
+    with at_work(config.journal, row.run):  # whoever works on it would go on
+        untold = asyncio.run(cancel_run(journal, row.run, url=url, token=config.token, connect=worker_connector(config)))
     env.stdout.write(f"run {text} is cancelled\n")
     if untold:
         where = f"at {url} could not be told" if url else "could not be told: none is configured"
@@ -181,6 +204,8 @@ def _entry(place: str, record: Record) -> dict[str, Any] | None:
             "t": record.t,
             "info": record.info,
         }
+    if isinstance(record, Answer):
+        return {"type": "answer", "place": place, "path": record.path, "at": record.at, "value": _shown(record.value)}
     if isinstance(record, End):
         return {"type": "end", "place": place, "status": record.status, "t": record.t}
     if isinstance(record, Submit):

@@ -33,7 +33,7 @@ def failure(start: Attempt, error: Exception, t: float) -> Event:
     if isinstance(error, ModelCrashed):
         return Interrupted(start, error, t)
     if isinstance(error, LinkCondition):
-        return Suspend(start, error, t)
+        return Suspend(start, error, t, error.awaited)
     return Failed(start, error, t)
 
 

@@ -122,7 +122,8 @@ class Runtime:
         self._armed = False
         self._context: Context = copy_context()
         self._context.run(current.set, self.budget)
-        self._stop_clock = StopClock(self.budget, clock, self.feed, lambda: not open or not self.engine.queue.resting)
+        self._open = open
+        self._stop_clock = StopClock(self.budget, clock, self.feed, self._busy)
         self._over: asyncio.Future[State] | None = None
 
     # -- what callers use
@@ -170,6 +171,10 @@ class Runtime:
     def ended(self) -> bool:
         """Whether the run is over."""
         return self.engine.ended is not None
+
+    def _busy(self) -> bool:
+        """Whether something runs: time that passes while the other side or a person is waited for does not count."""
+        return not ((self._open or self.engine.awaited) and self.engine.queue.resting)
 
     # -- commands
 
