@@ -7,10 +7,11 @@ A record moves appended -> durable -> sent -> acknowledged at its writer, accept
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from graphs.records import Encoded, chain
+from graphs.values import Value
 from protocol.codec import Limits
 from protocol.errors import RemoteProtocolError
 from protocol.messages import RunId, StoreId
@@ -71,6 +72,11 @@ class OutLog(_Log):
         self.wanting = False
         """Whether records are being read from the store."""
         self.streams = Streams()
+
+    @property
+    def about(self) -> Mapping[str, Value] | None:
+        """What LOG says besides: of a child run nothing."""
+        return None
 
     def append(self, record: Encoded) -> int:
         """Add a record; its sequence number."""

@@ -19,6 +19,7 @@ from graphs.records import Encoded, End, Event as EventRecord, Known, Submit, en
 from graphs.values import Value, canonical
 from protocol import codec
 from protocol.config import Config
+from protocol.copies import Copies
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.events import Event, NeedBytes
 from protocol.gate import check_record, travels_whole
@@ -97,6 +98,7 @@ class Conn:
             run.disconnected()
         state.wants.disconnected()
         state.gives.disconnected()
+        state.copies.disconnected()
         state.forget(run for run in state.runs.values() if run.into is not None and run.into.last == 0 and not state.is_device)
 
     def receive(self, now: int, packet: bytes | bytearray, number: int) -> list[Event]:
@@ -387,8 +389,13 @@ class Conn:
         return self._state.drain_events()
 
     def events(self) -> list[Event]:
-        """What came up in `poll`."""
+        """What came up in `poll`, and in what was said to `copies`."""
         return self._state.drain_events()
+
+    @property
+    def copies(self) -> Copies:
+        """The logs that both ends bring up to date without executing them; what it says comes with `events`."""
+        return self._state.copies
 
     # -- the application's side: graphs, offer, drain
 

@@ -6,14 +6,15 @@ a record be sent or acknowledged (docs/protocol.md §10, §20).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
 from graphs.records import Encoded
+from graphs.values import Value
 from protocol.messages import Hash, Ref, RunId, StoreId
 
-__all__ = ["BodyPart", "Effect", "Keep", "LinkStore", "LogHead", "OpenAttempt", "Snapshot", "Trim", "Write"]
+__all__ = ["BodyPart", "Copy", "Effect", "Keep", "LinkStore", "LogHead", "OpenAttempt", "Snapshot", "Trim", "Write"]
 
 
 class Write(NamedTuple):
@@ -44,7 +45,20 @@ class Keep(NamedTuple):
     crc: int
 
 
-Effect: TypeAlias = Write | Trim | Keep
+class Copy(NamedTuple):
+    """Record `seq` of a log that this side neither writes nor takes orders from: it only keeps a copy, and may have it already. `about` is what the
+    peer said of the run.
+    """
+
+    run: RunId
+    writer: StoreId
+    seq: int
+    record: Encoded
+    chk: int
+    about: Mapping[str, Value] | None = None
+
+
+Effect: TypeAlias = Write | Trim | Keep | Copy
 
 
 class BodyPart(NamedTuple):

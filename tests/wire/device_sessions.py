@@ -206,5 +206,26 @@ SESSIONS: dict[str, Callable[[Script], object]] = {
     ),
     "device: a record of a later version is kept": lambda s: reading(s).recv([0x36, 1, 2, "later", {"x": 1.5}]).commit().after(),
     "device: bytes that are no envelope": lambda s: greeted(s).recv_bytes(b"\xc1").after(),
+    "device: a digest gives what the worker lacks, and asks for what it has": lambda s: (
+        reading(s)
+        .poll()
+        .call("sync")
+        .poll()
+        .recv([0x44, 1, True, [[run_id(), DEVICE, 0, 0], [run_id(9), b"device-2", 1, chk(DRAFT)]], False])
+        .after()
+        .recv([6, 2, run_id(9), b"device-2", 1, {"name": "trip.yaml"}], entry(2, 1, DRAFT), [5, 2, 1])
+        .after()
+        .commit()
+        .after()
+    ),
+    "device: a log that the worker does not take holds up nothing": lambda s: (
+        reading(s)
+        .call("sync")
+        .poll()
+        .recv([0x44, 1, True, [[run_id(), DEVICE, 0, 0]], False])
+        .after()
+        .recv([8, "QUOTA", "no room", False, 2])
+        .after()
+    ),
     "device: a fault ends the connection": lambda s: greeted(s).recv([8, "AUTH_EXPIRED", "the token ended", True]).after(),
 }

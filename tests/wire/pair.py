@@ -9,7 +9,18 @@ from graphs.records import Encoded, Event as EventRecord, Known, Record, Result,
 from graphs.values import digest
 from protocol import codec
 from protocol.config import Config, Role
-from protocol.events import BodyArrived, BodyBytes, BodyWhole, Event, Got, GraphReferred, NeedBytes, NeedRecords
+from protocol.events import (
+    BodyArrived,
+    BodyBytes,
+    BodyWhole,
+    DigestCame,
+    Event,
+    Got,
+    GraphReferred,
+    NeedBytes,
+    NeedCopies,
+    NeedRecords,
+)
 from protocol.messages import Message, PutGraph, Ref, RunId
 from protocol.payload import Reference, reference
 from protocol.session import Conn
@@ -73,6 +84,13 @@ class Side:
                 self.conn.supply_records(
                     event.run, event.after, self.store.tail(event.run, event.writer, event.after, event.upto)
                 )
+            elif isinstance(event, DigestCame):
+                self.conn.copies.answer(event, self.store.held_logs(event))
+                self.told(self.conn.events())
+            elif isinstance(event, NeedCopies):
+                records = self.store.tail(event.run, event.writer, event.after, event.upto)
+                self.conn.copies.supply(event.run, event.writer, event.after, records)
+                self.told(self.conn.events())
             elif isinstance(event, NeedBytes):
                 part = self.conn.graph_part(event) or self.store.part(event.ref, event.off, event.length)
                 self.told(self.conn.supply_body(event, part))
