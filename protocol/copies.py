@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 from graphs.errors import ValueUnsupported
-from graphs.records import Encoded, Unknown, chain, decode, to_fields
+from graphs.records import Encoded, Record, Submit, Unknown, chain, decode, to_fields
 from graphs.values import Value
-from protocol.codec import Limits, excess
+from protocol.codec import MAX_RECORD, Limits, excess
 from protocol.digest import PAGE, Held, Key, Line, Verdict, message, pages, read, weigh
 from protocol.errors import LocalProtocolError, RemoteProtocolError
-from protocol.events import Copied, CopyRefused, DigestCame, NeedCopies, Synced
+from protocol.events import Copied, CopyRefused, DigestCame, NeedBodies, NeedCopies, Synced
 from protocol.gate import travels_whole
 from protocol.handshake import Status
 from protocol.log import OutLog, Run
 from protocol.messages import Digest, Entry, Fault, Log, RunId, StoreId
+from protocol.payload import reference, references
 from protocol.store import Copy
 
 if TYPE_CHECKING:
@@ -28,14 +30,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Copies", "InCopy", "OutCopy"]
 
+AT_ONCE: Final = 64
+IN_FLIGHT: Final = 16 << 20
+"""Logs that are given at the same time, and bytes of all of them: records may have to wait for bodies at the peer, who holds them meanwhile."""
+
 
 class OutCopy(OutLog):
     """A log that the peer gets a copy of: its records come from the store."""
 
-    __slots__ = ("_about",)
+    __slots__ = ("_about", "_others")
 
-    def __init__(self, held: Held, have: int) -> None:
+    def __init__(self, held: Held, have: int, others: Mapping[Key, OutCopy]) -> None:
         super().__init__(held.run, held.writer)
+        self._others = others
         self.durable = held.last
         self.acked = self.sent = have
         self._about = held.about
@@ -43,6 +50,9 @@ class OutCopy(OutLog):
     @property
     def about(self) -> Mapping[str, Value] | None:
         return self._about
+
+    def sendable(self, limits: Limits) -> bool:
+        return super().sendable(limits) and sum(each.flying for each in self._others.values()) < IN_FLIGHT
 
 
 class InCopy:
@@ -60,6 +70,7 @@ class InCopy:
         "owner",
         "run",
         "upto",
+        "waiting",
         "writer",
     )
 
@@ -74,6 +85,8 @@ class InCopy:
         self.about: Mapping[str, Value] | None = None
         self.owner = Run(line.run)
         """Whose effects these are; no run of the session's."""
+        self.waiting: deque[tuple[Copy, Record]] = deque()
+        """Records that came, and that are kept when the bodies of the first of them are here: a body is never later than its record."""
 
     @property
     def key(self) -> Key:
@@ -105,7 +118,7 @@ class InCopy:
 class Copies:
     """The copying of one session."""
 
-    __slots__ = ("_aliases", "_answers", "_covered", "_gives", "_named", "_pages", "_req", "_state", "_takes")
+    __slots__ = ("_aliases", "_answers", "_covered", "_gives", "_held", "_named", "_pages", "_req", "_state", "_takes")
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -115,6 +128,7 @@ class Copies:
     def disconnected(self) -> None:
         """Forget what belongs to a connection."""
         self._gives: dict[Key, OutCopy] = {}
+        """The first `AT_ONCE` of them flow."""
         self._takes: dict[Key, InCopy] = {}
         self._aliases: dict[int, InCopy] = {}
         self._pages: deque[Digest] | None = None
@@ -124,6 +138,8 @@ class Copies:
         self._named: dict[Key, Line] = {}
         self._covered: Key | None = None
         """Up to where the peer's digest has come."""
+        self._held = 0
+        """Bytes of records that came and are not durable."""
 
     # -- the side that begins
 
@@ -168,12 +184,15 @@ class Copies:
         connection = self._state.connection
         if connection is None:
             return
-        here = {each.key: each for each in held}
+        live = self._state.runs
+        here = {each.key: each._replace(gives=False, takes=False) if each.run in live else each for each in held}
         if came.answer:
             self._heard_answer(connection, came, here)
             return
         said: list[Line] = []
         for line in came.lines:
+            if line.run in live:
+                continue
             verdict, known = weigh(line, here.get(line.key), self._state.store), here.get(line.key)
             mine = Line(line.run, line.writer, known.last if known else 0, known.chk if known else 0)
             if verdict is Verdict.GIVE and known is not None and self._give(connection, line, known):
@@ -185,7 +204,8 @@ class Copies:
                 self._diverged(line)
                 said.append(mine._replace(status=Status.DIVERGED))
         named = {line.key for line in came.lines}
-        said += [Line(each.run, each.writer, each.last, each.chk) for each in held if each.key not in named and each.gives]
+        more = [each for each in here.values() if each.key not in named and each.gives]
+        said += [Line(each.run, each.writer, each.last, each.chk) for each in more]
         for start in range(0, max(len(said), 1), PAGE):
             part = said[start : start + PAGE]
             connection.outbox.control(message(came.req, part, answer=True, more=start + PAGE < len(said)))
@@ -194,6 +214,8 @@ class Copies:
         ours = self._pages is not None and came.req == self._req
         asks: list[Line] = []
         for line in came.lines:
+            if line.run in self._state.runs:
+                continue
             known = here.get(line.key)
             verdict = weigh(line, known, self._state.store)
             if verdict is Verdict.GIVE and known is not None:
@@ -241,9 +263,16 @@ class Copies:
             text = f"its values carry {', '.join(held.labels)}, which this worker is not cleared for"
             self._state.events.append(CopyRefused(held.run, held.writer, "LABEL_WITHHELD", text, local=True))
             return False
-        out = self._gives[held.key] = OutCopy(held, line.last)
-        self._flow(connection, out)
+        out = self._gives[held.key] = OutCopy(held, line.last, self._gives)
+        if len(self._gives) <= AT_ONCE:
+            self._flow(connection, out)
         return True
+
+    def _given(self, connection: Connection, key: Key) -> None:
+        """A log is given, or will not be: the next one begins to flow."""
+        if self._gives.pop(key, None) is not None and len(self._gives) >= AT_ONCE:
+            self._flow(connection, list(self._gives.values())[AT_ONCE - 1])
+        self._end_if_done()
 
     def _flow(self, connection: Connection, out: OutCopy) -> None:
         if (missing := out.lacks()) is not None:
@@ -256,29 +285,28 @@ class Copies:
         if connection is None or out is None:
             return
         if not records or any(not _travels(record) for record in records):
-            del self._gives[run, writer]
             connection.outbox.withdraw(out)
             text = "it has a value that is too large to travel inside its record"
             connection.outbox.control(Fault("VALUE_TOO_LARGE", text, False, [run, writer]))
             self._state.events.append(CopyRefused(run, writer, "VALUE_TOO_LARGE", text, local=True))
-            self._end_if_done()
+            self._given(connection, (run, writer))
         elif out.supply(after, records):
             self._flow(connection, out)
 
     def acknowledged(self, connection: Connection, out: OutCopy) -> None:
         """The peer holds more of a log."""
         if out.acked == out.durable:
-            self._gives.pop((out.run, out.writer), None)
-            self._end_if_done()
+            self._given(connection, (out.run, out.writer))
         else:
             self._flow(connection, out)
+        for each in islice(self._gives.values(), AT_ONCE):  # there is room again
+            connection.outbox.copies(each)
 
     def refused(self, connection: Connection, out: OutCopy, fault: Fault) -> None:
         """The peer does not take a log."""
         connection.outbox.withdraw(out)
-        self._gives.pop((out.run, out.writer), None)
         self._state.events.append(CopyRefused(out.run, out.writer, fault.code, fault.text, local=False))
-        self._end_if_done()
+        self._given(connection, (out.run, out.writer))
 
     # -- taking
 
@@ -320,9 +348,34 @@ class Copies:
             connection.outbox.answer(Fault("QUOTA", full, False, came.al))
             return True
         chk = copy.accept(encoded, state.config.limits)
-        effect = Copy(copy.run, copy.writer, came.seq, encoded, chk, copy.about)
-        state.received(effect, copy.owner, came.record)
+        self._held += len(encoded.tail)
+        if self._held > IN_FLIGHT + MAX_RECORD:
+            raise RemoteProtocolError("LIMIT_WINDOW", f"more than {IN_FLIGHT:,} bytes of copies without an ACK", about=came.al)
+        copy.waiting.append((Copy(copy.run, copy.writer, came.seq, encoded, chk, copy.about), came.record))
+        if len(copy.waiting) == 1:
+            self._keep(copy)
         return True
+
+    def here(self, run: RunId, writer: StoreId, seq: int) -> None:
+        """Answers `NeedBodies`: they are here, or cannot be had."""
+        copy = self._takes.get((run, writer))
+        if copy is not None and copy.waiting and copy.waiting[0][0].seq == seq:
+            effect, record = copy.waiting.popleft()
+            self._state.received(effect, copy.owner, record)
+            self._keep(copy)
+
+    def _keep(self, copy: InCopy) -> None:
+        """Keep what waits, up to a record that refers to bodies: those are asked for first."""
+        while copy.waiting:
+            effect, record = copy.waiting[0]
+            document = effect.about.get("document") if effect.about is not None and isinstance(record, Submit) else None
+            named = () if travels_whole(effect.record) else tuple(references(record))
+            graph = reference(document)
+            if named or graph is not None:
+                self._state.events.append(NeedBodies(copy.run, copy.writer, effect.seq, named, graph, effect.about))
+                return
+            copy.waiting.popleft()
+            self._state.received(effect, copy.owner, record)
 
     def kept(self, effect: Copy) -> None:
         """A copied record is durable."""
@@ -331,6 +384,7 @@ class Copies:
         state.events.append(Copied(effect.run, effect.writer, effect.seq, effect.record, effect.about))
         if copy is None or effect.seq != copy.durable + 1:
             return  # of a connection that is over
+        self._held -= len(effect.record.tail)
         copy.kept(effect.seq, len(effect.record.tail))
         if state.connection is not None:
             state.connection.outbox.acknowledge(copy)
@@ -346,6 +400,7 @@ class Copies:
         return True
 
     def _drop(self, copy: InCopy, code: str, text: str) -> None:
+        self._held -= sum(len(effect.record.tail) for effect, _ in copy.waiting)
         self._takes.pop(copy.key, None)
         self._named.pop(copy.key, None)
         self._aliases.pop(copy.alias, None)

@@ -12,6 +12,7 @@ from graphs.records import Encoded, Record
 from graphs.values import Value
 from protocol.digest import Line
 from protocol.messages import Hash, PutGraph, Ref, RunId, StoreId
+from protocol.payload import Reference
 
 __all__ = [
     "Acked",
@@ -32,6 +33,7 @@ __all__ = [
     "GraphJudged",
     "GraphReceived",
     "GraphReferred",
+    "NeedBodies",
     "NeedBytes",
     "NeedCopies",
     "NeedGraph",
@@ -169,6 +171,17 @@ class NeedCopies(NamedTuple):
     upto: int
 
 
+class NeedBodies(NamedTuple):
+    """A record that is copied refers to these bodies, and comes with its run's `document`: fetch what is not here, then call `here`."""
+
+    run: RunId
+    writer: StoreId
+    seq: int
+    named: Sequence[Reference]
+    document: Reference | None
+    about: Mapping[str, Value] | None
+
+
 class Copied(NamedTuple):
     """A record of a log that this side copies is durable here. `about` is what the peer said of the run."""
 
@@ -275,6 +288,7 @@ Event: TypeAlias = (
     | NeedRecords
     | DigestCame
     | NeedCopies
+    | NeedBodies
     | Copied
     | CopyRefused
     | Synced

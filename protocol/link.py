@@ -20,6 +20,7 @@ from graphs.values import Value
 from protocol import codec
 from protocol.carrier import Carrier
 from protocol.commits import Commits
+from protocol.copying import ABOUT_COPIES, Copying
 from protocol.errors import Close, RemoteProtocolError
 from protocol.events import Closed, Event, Faulted, GoingAway, NeedRecords
 from protocol.handshake import read_first_packet
@@ -63,6 +64,7 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self.bodies = Puller(conn, store, self._hear, self._start)
         """Values that did not fit into their records."""
+        self._copying = Copying(conn, store, self.bodies, lambda: self._hear(conn.events()))
         self._idle: asyncio.Future[None] | None = None
         """Awaited by `flushed`."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -122,6 +124,12 @@ class Link:
         self._conn.offer(offer)
         self._soon()
 
+    def sync(self) -> int:
+        """Bring what is shared with the peer up to date at both ends. Raises and ends as `Copies.begin` of the session."""
+        number = self._conn.copies.begin(self._store.lines())
+        self._soon()
+        return number
+
     def drain(self, reason: str, drain_ms: int, retry_ms: int) -> None:
         """Take no new runs and close after `drain_ms`."""
         self._conn.drain(_now(), reason, drain_ms, retry_ms)
@@ -144,6 +152,7 @@ class Link:
         """End the connection, if there is one, and wait until what was appended is durable or cannot become so; nothing is appended any more."""
         if self._carrier is not None:
             await _shut(self._carrier)
+        self._copying.close()
         self._commits.run()
         while self._tasks or self._commits.task is not None:
             pending = {*self._tasks} if self._commits.task is None else {*self._tasks, self._commits.task}
@@ -352,6 +361,9 @@ class Link:
             kind = type(event)
             if kind in ABOUT_BODIES:
                 self.bodies.handle(event)
+                continue
+            if kind in ABOUT_COPIES:
+                self._copying.handle(event)
                 continue
             if kind in _OURS:
                 self._note(event)

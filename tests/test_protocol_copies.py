@@ -7,12 +7,16 @@ from typing import Any
 
 import pytest
 
-from graphs.records import Encoded, Input, Result, chain, encode
+from graphs.records import Encoded, Input, Result, chain, decode, encode
+from graphs.values import digest
 from protocol import codec
+from protocol.copies import IN_FLIGHT
 from protocol.digest import PAGE, Held
 from protocol.errors import LocalProtocolError
 from protocol.events import Copied, CopyRefused, DigestCame, Got, Synced
 from protocol.messages import Digest, Entry, Fault, Log, RunId
+from protocol.payload import blobref
+from protocol.store import Keep
 from wire.memory_store import MemoryStore
 from wire.pair import DEVICE, STORES, WORKER, Pair, Side, connected, executing, result, run_id, running
 
@@ -247,3 +251,33 @@ def test_two_stores_converge_whatever_is_cut(seed: int) -> None:
         assert logs == union, f"seed {seed}"
         assert not side.seen(CopyRefused), f"seed {seed}"
     assert pair.device.seen(Synced), f"seed {seed}"
+
+
+def test_a_body_is_never_later_than_the_record_that_names_it() -> None:
+    pair = connected()
+    body = b"\xc5\x07\xd0" + b"z" * 2_000
+    ref = digest(body)
+    pair.device.store.write([Keep(run_id(1), ref, body, (), 0)])
+    keep(pair.device.store, run_id(1), THIRD, result("a"), result("large", blobref(ref, len(body))), result("b"))
+    pair.device.conn.copies.begin(pair.device.store.lines())
+    for _ in range(40):
+        pair.now += 20
+        pair.talk(1)
+        taken = [decode(each.type, each.tail) for each, _ in pair.worker.store.logs.get((run_id(1), THIRD), ())]
+        assert len(taken) < 2 or ref in pair.worker.store.bodies
+    assert pair.device.store.logs == pair.worker.store.logs
+    assert pair.device.seen(Synced)
+
+
+def test_what_is_under_way_is_bounded() -> None:
+    pair = connected()
+    for number in range(10):
+        keep(pair.device.store, run_id(number + 1), THIRD, *(result(f"a{n}", "x" * 60_000) for n in range(60)))
+    pair.device.conn.copies.begin(pair.device.store.lines())
+    pair.talk(1)
+    pair.talk(1)
+    pair.flush()
+    flying = sum(len(packet) for _, packet in pair.wire[DEVICE])
+    assert IN_FLIGHT / 2 < flying < IN_FLIGHT + (1 << 20)
+    pair.settle()
+    assert pair.device.store.logs == pair.worker.store.logs

@@ -24,6 +24,7 @@ class MemoryStore:
         self.logs: dict[tuple[RunId, StoreId], list[tuple[Encoded, int]]] = {}
         self.shared: set[RunId] = set()
         """Runs that are only copied: no session begins with them."""
+        self.graphs: dict[bytes, bytes] = {}
         self.trimmed: set[RunId] = set()
         self.expired: set[RunId] = set()
         self.bodies: dict[Ref, bytes] = {}
@@ -83,6 +84,12 @@ class MemoryStore:
     def backup(self) -> MemoryStore:
         """A copy that does not change with this store."""
         return copy.deepcopy(self)
+
+    def has_graph(self, h: bytes) -> bool:
+        return h in self.graphs
+
+    def keep_graph(self, h: bytes, body: bytes) -> None:
+        self.graphs[h] = body
 
     # -- bodies, without a loop
 
