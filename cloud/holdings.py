@@ -240,6 +240,7 @@ class AccountStore(JournalStore):
             labels=lambda address: all_labels(_document(journal, address)),
             mine=lambda run: holdings.owner(run) == account.name and not holdings.gone(run),
             executes=lambda row: device_of(row.name) is not None,
+            admits=lambda run: not holdings.gone(run),
         )
         super().__init__(journal, f"{whose}{peer.hex()}", peer, shared)
         self._holdings = holdings

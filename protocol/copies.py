@@ -17,7 +17,7 @@ from graphs.values import Value
 from protocol.codec import MAX_RECORD, Limits, excess
 from protocol.digest import PAGE, Held, Key, Line, Verdict, message, pages, read, weigh
 from protocol.errors import LocalProtocolError, RemoteProtocolError
-from protocol.events import Copied, CopyRefused, DigestCame, NeedBodies, NeedCopies, Synced
+from protocol.events import Copied, CopyRefused, Differs, DigestCame, NeedBodies, NeedCopies, Synced
 from protocol.gate import travels_whole
 from protocol.handshake import Status
 from protocol.log import OutLog, Run
@@ -143,8 +143,9 @@ class Copies:
 
     # -- the side that begins
 
-    def begin(self, lines: Sequence[Line]) -> int:
-        """Begin to compare: these are all logs that this side would share. Returns the digest's number; `Synced` ends it.
+    def begin(self, lines: Sequence[Line], *, look: bool = False) -> int:
+        """Begin to compare: these are all logs that this side would share. Returns the digest's number; `Synced` ends it. With `look` nothing
+        moves, `Differs` says what would.
 
         Raises LocalProtocolError without an open connection, and while another digest is under way.
         """
@@ -152,7 +153,7 @@ class Copies:
         if connection is None or not connection.greeted or self._pages is not None:
             raise LocalProtocolError("PROTOCOL_ORDER", "a digest begins on an open connection, one at a time")
         self._req += 1
-        self._pages = deque(pages(lines, self._req))
+        self._pages = deque(pages(lines, self._req, look=look))
         self._next_page(connection)
         return self._req
 
@@ -171,13 +172,13 @@ class Copies:
         if came.answer:
             if self._pages is not None and came.req == self._req:
                 self._answers += 1
-            self._state.events.append(DigestCame(came.req, True, tuple(lines), None, None, came.more))
+            self._state.events.append(DigestCame(came.req, True, tuple(lines), None, None, came.more, bool(came.look)))
             return
         after, upto = self._covered, lines[-1].key if came.more else None
         if after is not None and lines and lines[0].key <= after:
             raise RemoteProtocolError("PROTOCOL_DECODE", "DIGEST: its pages are not in order")
         self._covered = upto
-        self._state.events.append(DigestCame(came.req, False, tuple(lines), after, upto, came.more))
+        self._state.events.append(DigestCame(came.req, False, tuple(lines), after, upto, came.more, bool(came.look)))
 
     def answer(self, came: DigestCame, held: Sequence[Held]) -> None:
         """What this side holds, of the logs named and, for a page, of the further ones of its range."""
@@ -195,10 +196,12 @@ class Copies:
                 continue
             verdict, known = weigh(line, here.get(line.key), self._state.store), here.get(line.key)
             mine = Line(line.run, line.writer, known.last if known else 0, known.chk if known else 0)
-            if verdict is Verdict.GIVE and known is not None and self._give(connection, line, known):
-                said.append(mine)
+            if verdict is Verdict.GIVE and known is not None:
+                if known.gives and (came.look or self._give(connection, line, known)):
+                    said.append(mine)
             elif verdict is Verdict.ASK and (known is None or known.takes):
-                self._take(mine, line.last)
+                if not came.look:
+                    self._take(mine, line.last)
                 said.append(mine)
             elif verdict is Verdict.DIVERGED:
                 self._diverged(line)
@@ -208,7 +211,7 @@ class Copies:
         said += [Line(each.run, each.writer, each.last, each.chk) for each in more]
         for start in range(0, max(len(said), 1), PAGE):
             part = said[start : start + PAGE]
-            connection.outbox.control(message(came.req, part, answer=True, more=start + PAGE < len(said)))
+            connection.outbox.control(message(came.req, part, answer=True, more=start + PAGE < len(said), look=came.look))
 
     def _heard_answer(self, connection: Connection, came: DigestCame, here: Mapping[Key, Held]) -> None:
         ours = self._pages is not None and came.req == self._req
@@ -218,7 +221,12 @@ class Copies:
                 continue
             known = here.get(line.key)
             verdict = weigh(line, known, self._state.store)
-            if verdict is Verdict.GIVE and known is not None:
+            if came.look:
+                if ours and verdict is not Verdict.SAME:
+                    held_ = known.last if known is not None else 0
+                    told = Differs(line.run, line.writer, held_, line.last, verdict is Verdict.DIVERGED)
+                    self._state.events.append(told)
+            elif verdict is Verdict.GIVE and known is not None:
                 self._give(connection, line, known)
             elif verdict is Verdict.DIVERGED:
                 self._diverged(line)

@@ -83,16 +83,16 @@ def weigh(said: Line, held: Held | None, own: StoreId) -> Verdict:
     return Verdict.SAME if said.last == have else Verdict.GIVE
 
 
-def pages(lines: Sequence[Line], req: int) -> Iterator[Digest]:
+def pages(lines: Sequence[Line], req: int, *, look: bool = False) -> Iterator[Digest]:
     """The pages that say all of these, in order; one without lines if there are none, since the answer to it names what the peer has."""
     ordered = sorted(lines)
     for start in range(0, max(len(ordered), 1), PAGE):
-        yield message(req, ordered[start : start + PAGE], answer=False, more=start + PAGE < len(ordered))
+        yield message(req, ordered[start : start + PAGE], answer=False, more=start + PAGE < len(ordered), look=look)
 
 
-def message(req: int, lines: Sequence[Line], *, answer: bool, more: bool) -> Digest:
+def message(req: int, lines: Sequence[Line], *, answer: bool, more: bool, look: bool = False) -> Digest:
     """These lines as a message."""
-    return Digest(req, answer, [_to_wire(line) for line in lines], more)
+    return Digest(req, answer, [_to_wire(line) for line in lines], more, look or None)
 
 
 def read(digest: Digest) -> list[Line]:

@@ -24,6 +24,7 @@ __all__ = [
     "Copied",
     "CopyRefused",
     "DeltaSeen",
+    "Differs",
     "DigestCame",
     "Diverged",
     "Event",
@@ -160,6 +161,17 @@ class DigestCame(NamedTuple):
     after: tuple[RunId, StoreId] | None
     upto: tuple[RunId, StoreId] | None
     more: bool
+    look: bool
+
+
+class Differs(NamedTuple):
+    """Of a digest that only looks: this side holds a log up to `here`, the peer up to `there`; `diverged` if the copies contradict each other."""
+
+    run: RunId
+    writer: StoreId
+    here: int
+    there: int
+    diverged: bool
 
 
 class NeedCopies(NamedTuple):
@@ -287,6 +299,7 @@ Event: TypeAlias = (
     | GraphJudged
     | NeedRecords
     | DigestCame
+    | Differs
     | NeedCopies
     | NeedBodies
     | Copied

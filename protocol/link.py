@@ -124,9 +124,9 @@ class Link:
         self._conn.offer(offer)
         self._soon()
 
-    def sync(self) -> int:
+    def sync(self, *, look: bool = False) -> int:
         """Bring what is shared with the peer up to date at both ends. Raises and ends as `Copies.begin` of the session."""
-        number = self._conn.copies.begin(self._store.lines())
+        number = self._conn.copies.begin(self._store.lines(), look=look)
         self._soon()
         return number
 

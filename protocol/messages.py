@@ -217,13 +217,14 @@ class StateShown(NamedTuple):
 
 class Digest(NamedTuple):
     """What the sender holds of some logs: [run, writer, last, chk, status] each; protocol.digest reads them. `answer`: to the digest `req`; `more`:
-    others follow.
+    others follow; `look`: nothing is to be sent, only said.
     """
 
     req: int
     answer: bool
     logs: Sequence[Value]
     more: bool
+    look: bool | None = None
 
 
 class Entry(NamedTuple):
@@ -338,6 +339,7 @@ _CHECKS: Mapping[str, Callable[[Value], bool]] = {
     "int | None": lambda value: value is None or is_uint(value),
     "str": lambda value: type(value) is str,
     "bool": lambda value: type(value) is bool,
+    "bool | None": lambda value: value is None or type(value) is bool,
     "bytes": lambda value: type(value) is bytes,
     "RunId": lambda value: type(value) is bytes and len(value) == 16,
     "StoreId": lambda value: type(value) is bytes and len(value) == 8,

@@ -43,7 +43,8 @@ class Shared:
     """The shared part of a journal, for one peer.
 
     `labels` gives the sensitivity labels of the values of a graph, by its hash; `mine` says of a root run whether this peer may see it;
-    `executes` of a child run whether this store does what its logs say: such a log is never taken as a copy.
+    `executes` of a child run whether this store does what its logs say: such a log is never taken as a copy; `admits` of one that is not here
+    whether it is taken.
     """
 
     def __init__(
@@ -53,11 +54,13 @@ class Shared:
         labels: Callable[[Hash], Collection[str]] = lambda _h: (),
         mine: Callable[[RunId], bool] = lambda _run: True,
         executes: Callable[[Any], bool] = lambda _row: False,
+        admits: Callable[[RunId], bool] = lambda _run: True,
     ) -> None:
         self._journal = journal
         self._labels = labels
         self._mine = mine
         self._executes = executes
+        self._admits = admits
         self._documents: dict[Ref, Hash] = {}
         """Graphs that were offered as bodies."""
         self._known: dict[Hash, tuple[str, ...]] = {}
@@ -91,7 +94,7 @@ class Shared:
         for key in sorted({*said, *found}) if not came.answer else sorted(said):
             line, head = said.get(key), found.get(key)
             row = self._row(key[0], rows)
-            if row is not None and not self._sees(row):
+            if (row is not None and not self._sees(row)) or (row is None and not self._admits(key[0])):
                 held.append(Held(*key, gives=False, takes=False))
             elif row is not None:
                 held.append(self._held(row, key, line, head))

@@ -13,7 +13,7 @@ from protocol import codec
 from protocol.copies import IN_FLIGHT
 from protocol.digest import PAGE, Held
 from protocol.errors import LocalProtocolError
-from protocol.events import Copied, CopyRefused, DigestCame, Got, Synced
+from protocol.events import Copied, CopyRefused, Differs, DigestCame, Got, Synced
 from protocol.messages import Digest, Entry, Fault, Log, RunId
 from protocol.payload import blobref
 from protocol.store import Keep
@@ -280,4 +280,22 @@ def test_what_is_under_way_is_bounded() -> None:
     flying = sum(len(packet) for _, packet in pair.wire[DEVICE])
     assert IN_FLIGHT / 2 < flying < IN_FLIGHT + (1 << 20)
     pair.settle()
+    assert pair.device.store.logs == pair.worker.store.logs
+
+
+def test_a_digest_may_only_look() -> None:
+    pair = connected()
+    keep(pair.device.store, run_id(1), THIRD, result("a"), result("b"))
+    keep(pair.worker.store, run_id(1), THIRD, result("a"))
+    keep(pair.worker.store, run_id(2), THIRD, result("a"))
+    keep(pair.device.store, run_id(3), THIRD, result("a"))
+    before = (dict(pair.device.store.logs), dict(pair.worker.store.logs))
+    pair.device.conn.copies.begin(pair.device.store.lines(), look=True)
+    pair.settle()
+    assert (pair.device.store.logs, pair.worker.store.logs) == before
+    assert {(event.run, event.here, event.there) for event in pair.device.seen(Differs)} == {
+        (run_id(1), 2, 1), (run_id(2), 0, 1), (run_id(3), 1, 0),
+    }  # fmt: skip
+    assert pair.device.seen(Synced)
+    sync(pair)
     assert pair.device.store.logs == pair.worker.store.logs
