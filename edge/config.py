@@ -22,6 +22,7 @@ _KEYS: Final = {
     "models": "map of tier or name to a model's name, or to a server with `url`",
     "memory": "map with `budget`, `keep_alive` and `pin`",
     "offline": "true or false",
+    "sync": "true (every new run is marked for sync) or false",
 }
 
 GRACE: Final = 10.0
@@ -35,7 +36,7 @@ class EdgeConfig:
     `url` is the worker's link URL, by default that of the worker this device was paired with last, `grace` the seconds that a lost
     connection to it may take to come back, `plain` allows one without TLS elsewhere than on this machine. `models` maps tiers and other
     names to names of models, `servers` are models behind servers by name, `memory` is what models may take together, `offline` forbids
-    the network, `token` is what the worker wants to see.
+    the network, `sync` marks every new run for sync, `token` is what the worker wants to see.
     """
 
     home: Path
@@ -45,6 +46,7 @@ class EdgeConfig:
     servers: Mapping[str, Server] = field(default_factory=dict)
     memory: MemoryOptions = field(default_factory=MemoryOptions)
     offline: bool = False
+    sync: bool = False
     token: str | None = field(default=None, repr=False)
     plain: bool = False
 
@@ -79,6 +81,8 @@ def load_config(env: Environment) -> EdgeConfig:
         raise UsageError(f"{path}: `models` is a {_KEYS['models']}, for instance\nmodels: {{small: smollm2-135m}}")
     if not isinstance(data.get("offline", False), bool):
         raise UsageError(f"{path}: `offline` is {_KEYS['offline']}")
+    if not isinstance(data.get("sync", False), bool):
+        raise UsageError(f"{path}: `sync` is {_KEYS['sync']}")
     return EdgeConfig(
         home=home,
         url=env.environ.get("GRAPHFERRY_CLOUD") or cloud.get("url") or _paired(home),
@@ -91,6 +95,7 @@ def load_config(env: Environment) -> EdgeConfig:
         },
         memory=read_memory(data.get("memory"), f"{path}: memory"),
         offline=data.get("offline", False),
+        sync=data.get("sync", False),
         token=env.environ.get("GRAPHFERRY_TOKEN"),
         plain=cloud.get("plain", False),
     )

@@ -25,7 +25,8 @@ class RunOptions:
     """How one run differs from the device's configuration. `inject` are values for static nodes; `each_durable` commits every
     result before
     anything that depends on it starts, instead of many at once; `all` asks for all nodes' values. `untrusted` says that the graph is a
-    stranger's; `limits` are `NAME=N` words, `grants` what graphs from others may use (graphs.engine.made.Permissions)."""
+    stranger's; `limits` are `NAME=N` words, `grants` what graphs from others may use (graphs.engine.made.Permissions). `sync` marks
+    the run, so that its logs go to workers and to the account's other devices."""
 
     inject: Mapping[str, Value] = field(default_factory=dict)
     url: str | None = None
@@ -43,6 +44,7 @@ class RunOptions:
     untrusted: bool = False
     limits: tuple[str, ...] = ()
     grants: tuple[str, ...] = ()
+    sync: bool = False
 
     @cached_property
     def permissions(self) -> Permissions:

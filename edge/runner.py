@@ -13,13 +13,17 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge.attached import Attached, go_on, open_children
+from edge.claim import claim
 from edge.doubt import doubtful_openers, made_again, still_running
+from edge.held import require_held
 from edge.means import Device, RunOptions
 from edge.offers import check_offer, keep_offer, last_offer
 from edge.outside import label_guard, run_guard
 from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
 from edge.refill import Source
 from edge.report import RunReport, status_of
+from edge.run_log import RunLog, open_run
+from edge.waiting import waits
 from edge.watch import Watch
 from graphs.budget import measure
 from graphs.engine.events import Start
@@ -32,7 +36,7 @@ from graphs.language.labels import labels_by_node
 from graphs.language.spec import Graph, is_computed
 from graphs.models.prefetch import Prefetcher, coming_models
 from graphs.paths import escape, root_node
-from graphs.records import Encoded, End, EndStatus, Event, Known as Recordable, State, Submit, encode
+from graphs.records import State, Submit
 from graphs.running.console import Console, prints
 from graphs.running.ports import Services
 from graphs.running.recorder import LogRecorder
@@ -57,22 +61,35 @@ async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: 
     run = _Run(device, graph, options, new_run_id(), Known())
     await run.prepare()
     inputs = {node: [int(State.INJECTED), value] for node, value in options.inject.items()}
-    submit = encode(Submit("", graph.hash, inputs, {"parent": None, "options": options.as_record()}))
-    device.journal.create_run(
-        run.id, role="root", graph_hash=graph.hash, graph=graph.canonical, name=name, source=source, started=_now(), first=submit
-    )
-    return await run.execute(name)
+    submit = Submit("", graph.hash, inputs, {"parent": None, "options": options.as_record()})
+    about: dict[str, Any] = {
+        "graph_hash": graph.hash,
+        "graph": graph.canonical,
+        "name": name,
+        "source": source,
+        "started": _now(),
+    }
+    open_run(device.journal, run.id, submit, about, shared=options.sync)
+    with claim(device.journal.path, run.id):
+        return await run.execute(name)
 
 
 async def resume_run(device: Device, graph: Graph, options: RunOptions, run_id: bytes, *, name: str) -> RunReport:
     """Go on with a run from its journal: completed nodes do not run again, nodes with effects that were in flight ask.
 
-    What a worker still does for the run, or did while this device was away, counts.
+    What a worker still does for the run, or did while this device was away, counts. Raises UsageError if another process or another store
+    works on it.
     """
+    with claim(device.journal.path, run_id):
+        require_held(device.journal, run_id)
+        return await _go_on(device, graph, options, run_id, name)
+
+
+async def _go_on(device: Device, graph: Graph, options: RunOptions, run_id: bytes, name: str) -> RunReport:
     run = _Run(device, graph, options, run_id, Known())
     await run.prepare(open_children(device.journal, run_id))
     records: list[Any] = [logged.record for logged in device.journal.records(run_id)]
-    homes: dict[bytes, bytes] = {}
+    homes = {named.ref: run_id for record in records for named in references(record)}
     for child in device.journal.children(run_id):
         made = [logged.record for logged in device.journal.records(child.run)]
         homes.update((named.ref, child.run) for record in made for named in references(record))
@@ -239,7 +256,7 @@ class _Run:
         return await self._conclude(runtime, watch, state)
 
     def _runtime(self, watch: Watch) -> Runtime:
-        device, options, graph = self.device, self.options, self.graph
+        device, options, graph, log = self.device, self.options, self.graph, self._log()
         limits = self.limits = self._orders()
         offer = self.link.offer if self.link is not None else last_offer(self.device.journal, self.options.url) or {}
         permissions = options.permissions
@@ -263,7 +280,7 @@ class _Run:
             ),
             config=options.config,
             filters=label_guard(labels_by_node(graph)),
-            recorder=LogRecorder(self._record, lambda: device.journal.barrier(full=True), append_encoded=self._record_encoded),
+            recorder=LogRecorder(log.record, lambda: device.journal.barrier(full=True), append_encoded=log.encoded),
             remote=self,
             observers=[watch, *self._prefetcher(), *self._consoles()],
             run_id=self.id,
@@ -284,13 +301,6 @@ class _Run:
     def _consoles(self) -> list[Console]:
         write = self.device.write
         return [Console(write)] if write is not None and prints(self.graph.nodes) else []
-
-    def _record(self, record: Recordable) -> int:
-        return self._record_encoded(encode(record))
-
-    def _record_encoded(self, encoded: Encoded) -> int:
-        journal = self.device.journal
-        return (journal.write if self.options.each_durable else journal.append)(self.id, encoded)
 
     def _make_delegate(self, runtime: Runtime, watch: Watch) -> Delegate:
         from edge.delegate import Delegate
@@ -361,7 +371,7 @@ class _Run:
             measure(results, self.options.permissions.bounds, "what the run gives")
         except LimitReached as error:  # its parts are shared, so it may be more than any memory holds once written out
             status, results, errors[""], first = "failed", {}, error, ("", error)
-        self._finish(status, str(why) if why is not None else status)
+        self._finish(status, str(why) if why is not None else status, waits=any(map(waits, engine.suspended.values())))
         await self.device.journal.barrier(full=True)
         for node in self.graph.nodes:  # nodes that never became ready belong in the table too
             path = escape(node)
@@ -385,15 +395,11 @@ class _Run:
                 watch.nodes[path].up = size
         return dict(sorted(watch.nodes.items(), key=lambda item: order.get(root_node(item[0]), len(order))))
 
-    def _finish(self, status: str, why: str) -> None:
-        journal = self.device.journal
-        if status == "suspended":
-            journal.append(self.id, encode(Event(None, 0, State.SUSPENDED, _now(), {"why": why})))
-        else:
-            ending = {"completed": EndStatus.COMPLETED, "failed": EndStatus.FAILED}.get(status, EndStatus.CANCELLED)
-            if status == "completed":  # a failed run may be resumed, so its log stays open
-                journal.append(self.id, encode(End(ending, _now(), {})))
-        journal.finish_run(self.id, status, ended=_now(), exit_info={"why": why})
+    def _log(self) -> RunLog:
+        return RunLog(self.device.journal, self.id, each_durable=self.options.each_durable)
+
+    def _finish(self, status: str, why: str, *, waits: bool = False) -> None:
+        self._log().end(status, why, waits=waits, now=_now())
 
     async def _close(self, *, suspended: bool) -> None:
         if self.delegate is not None:

@@ -20,6 +20,7 @@ from graphs.language.jstext import json_text
 from graphs.records import End, Error, Event, Record, Result, State, Submit
 from graphs.values import clean
 from protocol.payload import reference
+from protocol.shared import mark
 
 __all__ = ["add_arguments", "main"]
 
@@ -30,13 +31,16 @@ _KEEPING: Final = {"export": keeping.export, "import": keeping.take_in, "rm": ke
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many to list, newest first")
-    commands = parser.add_subparsers(dest="action", metavar="show|cancel|export|import|rm")
+    commands = parser.add_subparsers(dest="action", metavar="show|cancel|mark|export|import|rm")
     show = commands.add_parser("show", help="one run: its nodes, results and errors")
     show.add_argument("run", metavar="RUN", help="the run's id, or its beginning")
     show.add_argument("--json", action="store_true", help="print JSON", dest="json_one")
     cancel = commands.add_parser("cancel", help="end a run that is suspended or was cut off, here and at its worker")
     cancel.add_argument("run", metavar="RUN", help="the run's id, or its beginning")
     cancel.add_argument("--cloud", metavar="URL", help="the worker that may still work for it, if not the configured one")
+    marks = commands.add_parser("mark", help="mark a run for sync: it goes to the worker and to your other devices")
+    marks.add_argument("run", metavar="RUN", help="the run's id, or its beginning")
+    marks.add_argument("--off", action="store_true", help="no longer; what is elsewhere stays there")
     keeping.add_commands(commands)
 
 
@@ -50,6 +54,8 @@ def main(args: Namespace, env: Environment) -> int:
     with Journal.open(config.journal) as journal:
         if args.action == "cancel":
             return _cancel(journal, args, config, env)
+        if args.action == "mark":
+            return _mark(journal, args, env)
         if args.action in _KEEPING:
             return _KEEPING[args.action](journal, args, env)
         if args.action == "show":
@@ -121,6 +127,15 @@ def _cancel(journal: Journal, args: Namespace, config: EdgeConfig, env: Environm
         env.stderr.write(
             f"The worker {where}; what it was doing for this run it ends by itself when nobody has asked for a week.\n"
         )
+    return ExitStatus.COMPLETED
+
+
+def _mark(journal: Journal, args: Namespace, env: Environment) -> int:
+    row = journal.run(args.run)
+    if row.role != "root":
+        raise UsageError(f"{args.run} is the part of a run that a worker ran; mark the run itself")
+    mark(journal, row.run, on=not args.off)
+    env.stdout.write(f"run {run_id_text(row.run)} {'is not synced any more' if args.off else 'goes along with the next sync'}\n")
     return ExitStatus.COMPLETED
 
 
