@@ -34,11 +34,11 @@ def open_run(journal: Journal, run: bytes, submit: Submit, about: Mapping[str, A
 class RunLog:
     """This device's log of one root run. `each_durable`: a record is durable when it is written; `shared` as in `open_run`."""
 
-    def __init__(self, journal: Journal, run: bytes, *, each_durable: bool) -> None:
+    def __init__(self, journal: Journal, run: bytes, *, each_durable: bool, shared: bool) -> None:
         self._journal = journal
         self._run = run
         self._write = journal.write if each_durable else journal.append
-        self.shared = is_marked(journal, run)
+        self.shared = shared or is_marked(journal, run)
 
     def record(self, record: Known) -> int:
         """Write a record; its number."""

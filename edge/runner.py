@@ -396,7 +396,7 @@ class _Run:
         return dict(sorted(watch.nodes.items(), key=lambda item: order.get(root_node(item[0]), len(order))))
 
     def _log(self) -> RunLog:
-        return RunLog(self.device.journal, self.id, each_durable=self.options.each_durable)
+        return RunLog(self.device.journal, self.id, each_durable=self.options.each_durable, shared=self.options.sync)
 
     def _finish(self, status: str, why: str, *, waits: bool = False) -> None:
         self._log().end(status, why, waits=waits, now=_now())
