@@ -22,7 +22,6 @@ from edge.outside import label_guard, run_guard
 from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
 from edge.refill import Source
 from edge.report import RunReport, status_of
-from edge.run_log import RunLog, open_run
 from edge.waiting import waits
 from edge.watch import Watch
 from graphs.budget import measure
@@ -44,6 +43,7 @@ from graphs.running.runtime import Runtime
 from graphs.values import Value
 from protocol.payload import references
 from protocol.refill import refill
+from protocol.run_log import RunLog, open_run
 
 if TYPE_CHECKING:
     from edge.delegate import Delegate

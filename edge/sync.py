@@ -7,12 +7,13 @@ shared runs are compared and copied, both ways, with their bodies. Nothing of it
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.attached import open_children
 from edge.claim import is_claimed
+from edge.handover import Connect, give_to_askers
 from edge.sharing import shared_part
 from edge.waiting import waiting_runs
 from graphs.errors import LinkCondition
@@ -24,10 +25,7 @@ if TYPE_CHECKING:
     from edge.worker import WorkerLink
     from graphs.journal import Journal
 
-__all__ = ["Connect", "Round", "Standing", "converge", "standing"]
-
-Connect = Callable[[Sequence[bytes]], Awaitable[Any]]
-"""Opens the link to the worker, with these child runs to go on with."""
+__all__ = ["Round", "Standing", "converge", "standing"]
 
 _MOST_OPEN: Final = 1_024
 
@@ -82,6 +80,8 @@ async def converge(journal: Journal, connect: Connect) -> Round:
             elif isinstance(event, CopyRefused):
                 done.refused[event.run] = event.code, event.text
         done.bodies = await _fetch(journal, link)
+        if await give_to_askers(journal):
+            await link.compare()
     finally:
         await link.close()
     for run, count in _positions(journal, attached).items():

@@ -178,6 +178,18 @@ class WorkerLink:
             self._compared = None
         return self._told
 
+    async def delivered(self, runs: Collection[bytes], seconds: float = 10.0) -> None:
+        """Returns when the worker holds this device's logs of these child runs. Raises WorkerUnreachable if it does not in time."""
+        link = self._open_link()
+        await link.durable()
+        try:
+            async with asyncio.timeout(seconds):
+                while not all(link.delivered(run) for run in runs):
+                    self._moved.clear()
+                    await self._moved.wait()
+        except TimeoutError:
+            raise WorkerUnreachable(self.url, f"the worker at {self.url} did not take what was sent to it") from None
+
     async def fetch(self, run: bytes, named: Reference) -> None:
         """Have a body here that a run needs. Raises LinkCondition if it does not come."""
         await self._open_link().bodies.pull(run, named)
@@ -219,6 +231,7 @@ class WorkerLink:
         elif isinstance(event, Refused):
             self._refused(event)
         elif isinstance(event, Acked):
+            self._moved.set()
             self._taken(event.run)
         elif isinstance(event, Diverged):
             self._end(

@@ -98,6 +98,10 @@ class Link:
         """As `Conn.behind`."""
         return self._conn.behind(run)
 
+    def delivered(self, run: RunId) -> bool:
+        """As `Conn.delivered`."""
+        return self._conn.delivered(run)
+
     def delta(self, run: RunId, start: int, tokens: Sequence[Value]) -> None:
         """Tokens of an attempt: volatile. Raises as `Conn.delta`."""
         self._conn.delta(run, start, tokens)

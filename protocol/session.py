@@ -250,6 +250,11 @@ class Conn:
         known = self._state.runs.get(run)
         return known is not None and known.behind
 
+    def delivered(self, run: RunId) -> bool:
+        """Whether the peer holds all of this side's log of the run; so it is of one that is not here."""
+        known = self._state.runs.get(run)
+        return known is None or known.out is None or known.out.acked == known.out.last
+
     def learn(self, snapshot: Snapshot) -> None:
         """Take in what the store has of runs that are not in memory."""
         self._state.learn(snapshot)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from edge.commands import keeping
+from edge.commands import keeping, moving
 from edge.config import EdgeConfig, load_config
 from edge.node_table import NodeRow, node_table
 from graphs.environment import Environment, ExitStatus
@@ -25,13 +25,14 @@ from protocol.shared import mark
 __all__ = ["add_arguments", "main"]
 
 _OVER: Final = ("completed", "cancelled")
+_MOVING: Final = {"push": moving.push, "pull": moving.pull}
 _KEEPING: Final = {"export": keeping.export, "import": keeping.take_in, "rm": keeping.remove}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many to list, newest first")
-    commands = parser.add_subparsers(dest="action", metavar="show|cancel|mark|export|import|rm")
+    commands = parser.add_subparsers(dest="action", metavar="show|cancel|mark|push|pull|export|import|rm")
     show = commands.add_parser("show", help="one run: its nodes, results and errors")
     show.add_argument("run", metavar="RUN", help="the run's id, or its beginning")
     show.add_argument("--json", action="store_true", help="print JSON", dest="json_one")
@@ -41,12 +42,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     marks = commands.add_parser("mark", help="mark a run for sync: it goes to the worker and to your other devices")
     marks.add_argument("run", metavar="RUN", help="the run's id, or its beginning")
     marks.add_argument("--off", action="store_true", help="no longer; what is elsewhere stays there")
+    moving.add_commands(commands)
     keeping.add_commands(commands)
 
 
 def main(args: Namespace, env: Environment) -> int:
     config = load_config(env)
-    if not config.journal.is_file() and args.action != "import":
+    if not config.journal.is_file() and args.action not in ("import", "pull"):
         if args.action is not None:
             raise UsageError(f"there is no journal at {config.journal}, so there are no runs")
         env.stdout.write("[]\n" if args.json else "no runs yet\n")
@@ -54,6 +56,8 @@ def main(args: Namespace, env: Environment) -> int:
     with Journal.open(config.journal) as journal:
         if args.action == "cancel":
             return _cancel(journal, args, config, env)
+        if args.action in _MOVING:
+            return _MOVING[args.action](journal, args, config, env)
         if args.action == "mark":
             return _mark(journal, args, env)
         if args.action in _KEEPING:

@@ -1,41 +1,41 @@
-"""What a run on this device writes into its own log. One that is marked for sync is written as it can travel: a large value lies beside the journal,
+"""What the holder of a run writes into its own log. One that is marked for sync is written as it can travel: a large value lies beside the journal,
 under its hash.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphs.records import Encoded, End, EndStatus, Event, Known, State, Submit, Unknown, decode, encode
 from protocol.gate import travels_whole
 from protocol.payload import Body, handle_id, lighten
 from protocol.shared import is_marked, mark
 
-if TYPE_CHECKING:
-    from graphs.journal import Journal
-
 __all__ = ["RunLog", "open_run"]
 
-_SCOPE = "own"
+OWN = "own"
+"""In whose name a device keeps bodies."""
 
 
-def open_run(journal: Journal, run: bytes, submit: Submit, about: Mapping[str, Any], *, shared: bool) -> None:
+def open_run(journal: Any, run: bytes, submit: Submit, about: Mapping[str, Any], *, shared: bool) -> None:
     """Create a root run, marked for sync if it is `shared`; `about` is what `Journal.create_run` is told besides."""
     encoded, bodies = _light(journal, run, submit, 1) if shared else (encode(submit), ())
-    for body in bodies:
-        journal.body_files.keep(_SCOPE, body.ref, body.data)
+    _keep(journal, bodies, OWN)
     journal.create_run(run, role="root", first=encoded, **about)
     if shared:
         mark(journal, run)
-        _pin(journal, run, bodies)
+        _pin(journal, run, bodies, OWN)
 
 
 class RunLog:
-    """This device's log of one root run. `each_durable`: a record is durable when it is written; `shared` as in `open_run`."""
+    """This store's log of one root run. `each_durable`: a record is durable when it is written; `shared` as in `open_run`; `scope`: in whose
+    name bodies are kept.
+    """
 
-    def __init__(self, journal: Journal, run: bytes, *, each_durable: bool, shared: bool) -> None:
+    def __init__(self, journal: Any, run: bytes, *, each_durable: bool = False, shared: bool = True, scope: str = OWN) -> None:
         self._journal = journal
+        self._scope = scope
         self._run = run
         self._write = journal.write if each_durable else journal.append
         self.shared = shared or is_marked(journal, run)
@@ -51,10 +51,10 @@ class RunLog:
             record = decode(encoded.type, encoded.tail)
             assert not isinstance(record, Unknown), "this side wrote it"
             encoded, bodies = _light(journal, run, record, journal.have(run) + 1)
-            for body in bodies:
-                journal.body_files.keep(_SCOPE, body.ref, body.data)
-            _pin(journal, run, bodies)
-        return self._write(run, encoded)
+            _keep(journal, bodies, self._scope)
+            _pin(journal, run, bodies, self._scope)
+        number: int = self._write(run, encoded)
+        return number
 
     def end(self, status: str, why: str, *, waits: bool, now: int) -> None:
         """The run has stopped or ended. `waits`: for a worker, and for nothing else."""
@@ -67,7 +67,7 @@ class RunLog:
         self._journal.finish_run(self._run, status, ended=now, exit_info={"why": why, "waits": waits})
 
 
-def _light(journal: Journal, run: bytes, record: Known, seq: int) -> tuple[Encoded, Sequence[Body]]:
+def _light(journal: Any, run: bytes, record: Known, seq: int) -> tuple[Encoded, Sequence[Body]]:
     encoded = encode(record)
     if travels_whole(encoded):
         return encoded, ()
@@ -75,6 +75,11 @@ def _light(journal: Journal, run: bytes, record: Known, seq: int) -> tuple[Encod
     return encoded, bodies
 
 
-def _pin(journal: Journal, run: bytes, bodies: Sequence[Body]) -> None:
+def _keep(journal: Any, bodies: Sequence[Body], scope: str) -> None:
     for body in bodies:
-        journal.pin_body(run, _SCOPE, body.ref, len(body.data), own=True, crc=body.crc)
+        journal.body_files.keep(scope, body.ref, body.data)
+
+
+def _pin(journal: Any, run: bytes, bodies: Sequence[Body], scope: str) -> None:
+    for body in bodies:
+        journal.pin_body(run, scope, body.ref, len(body.data), own=True, crc=body.crc)
