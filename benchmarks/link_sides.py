@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -39,13 +40,14 @@ class Memory(SharesNothing):
 
     def __init__(self, store: bytes) -> None:
         self.store = store
-        self.logs: dict[tuple[bytes, bytes], list[tuple[Encoded, int]]] = {}
+        self.logs: dict[tuple[bytes, bytes], list[tuple[Encoded, int]]] = defaultdict(list)
         self.connection = 0
 
     def commit(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
-            if isinstance(effect, Write):
-                self.logs.setdefault((effect.run, effect.writer), []).append((effect.record, effect.chk))
+            if type(effect) is Write:
+                run, writer, _, record, chk = effect
+                self.logs[run, writer].append((record, chk))
 
     async def read(self, run: bytes, writer: bytes, after: int, upto: int) -> Sequence[Encoded]:
         return [record for record, _ in self.logs[run, writer][after:upto]]
@@ -57,7 +59,7 @@ class Memory(SharesNothing):
     async def begin_body(self, run: bytes | None, ref: bytes, size: int) -> tuple[int, bool]:
         raise NotImplementedError("nothing here is large")
 
-    async def write_body(self, ref: bytes, off: int, data: bytes) -> None:
+    async def write_body(self, ref: bytes, off: int, *data: bytes | memoryview) -> None:
         raise NotImplementedError("nothing here is large")
 
     async def check_body(self, ref: bytes, size: int, crc: int | None) -> bool:

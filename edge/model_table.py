@@ -19,7 +19,9 @@ _RIGHT: Final = frozenset({"size", "context", "RAM", "tok/s"})
 
 
 def model_rows(models: Sequence[StoredModel], servers: Mapping[str, Server]) -> list[dict[str, Any]]:
-    """What is known of each. `loaded` are the processes that have its file now; `ram` is what those take, or what it would take."""
+    """What is known of each. `loaded` are the processes that have its file now; `ram` is what those take, or what it would take with
+    `context_here`, the tokens of context it gets on this device.
+    """
     held = holders([model.path for model in models])
     rows = [_row(model, held.get(model.path, [])) for model in models]
     return rows + [_server_row(name, server) for name, server in sorted(servers.items())]
@@ -50,6 +52,7 @@ def _row(model: StoredModel, held: Sequence[tuple[int, int]]) -> dict[str, Any]:
         "licence": facts.licence if facts else None,
         "quantisation": facts.quantisation if facts else None,
         "context": facts.context if facts else None,
+        "context_here": min(facts.context or DEFAULT_CONTEXT, DEFAULT_CONTEXT) if facts else DEFAULT_CONTEXT,
         "loaded": [pid for pid, _ in held],
         "ram": sum(taken for _, taken in held) or memory_needed(model.path, DEFAULT_CONTEXT),
         "tokens_per_second": facts.tokens_per_second if facts else None,
@@ -63,7 +66,7 @@ def _row(model: StoredModel, held: Sequence[tuple[int, int]]) -> dict[str, Any]:
 
 def _server_row(name: str, server: Server) -> dict[str, Any]:
     known: dict[str, Any] = {"name": name, "url": server.url, "context": server.context, "loaded": []}
-    nothing = ("path", "size", "sha256", "licence", "quantisation", "ram", "tokens_per_second", "prompt_per_second", "measured",
+    nothing = ("path", "size", "context_here", "sha256", "licence", "quantisation", "ram", "tokens_per_second", "prompt_per_second", "measured",
                "source", "source_sha256", "source_quantisation")  # fmt: skip
     return {**dict.fromkeys(nothing), **known}
 
@@ -78,12 +81,16 @@ def _cells(row: Mapping[str, Any]) -> Sequence[str]:
         "-" if server else row["licence"] or "unknown",
         row["quantisation"] or "-",
         _megabytes(row["size"]),
-        str(row["context"] or "-"),
+        _context(row["context"], row["context_here"]),
         f"pid {loaded}" if loaded else "-" if server else "no",
         ram if loaded or ram == "-" else f"~{ram}",
         speed,
         row["path"] or row["url"],
     )
+
+
+def _context(trained: int | None, here: int | None) -> str:
+    return f"{here} of {trained}" if here and trained and here < trained else str(trained or "-")
 
 
 def _megabytes(size: int | None) -> str:

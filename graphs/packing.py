@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 import msgpack
 
@@ -20,12 +20,12 @@ _USUAL_DEPTH: Final = 32
 _MOST_KEPT: Final = 1 << 20
 
 
-def is_flat(value: Value) -> bool:
-    """Whether it is a map of plain values: as most results are, and all that is said of them."""
+def is_flat(value: Value, plain: frozenset[Any] = PLAIN) -> bool:
+    """Whether it is a map from text to values of these types: as most results are, and all that is said of them."""
     if value.__class__ is not dict:
         return False
     for key, item in value.items():  # noqa: SIM110 - a generator costs as much as the whole loop
-        if key.__class__ is not str or item.__class__ not in PLAIN:
+        if key.__class__ is not str or item.__class__ not in plain:
             return False
     return True
 

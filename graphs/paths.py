@@ -23,6 +23,7 @@ __all__ = [
     "split_frame",
     "split_path",
     "unescape",
+    "without_tries",
 ]
 
 MAX_PATH: Final = 512
@@ -31,6 +32,7 @@ MAX_PATH: Final = 512
 _RESERVED = re.compile(r"[%/\[\]#!]")
 _INSTANCE = re.compile(r"\[\d+\]|[#!]\d+")
 _ROW_OR_TRIES = re.compile(r"\[\d+\]|!\d+")
+_TRIES = re.compile(r"!\d+")
 _ESCAPED = re.compile(r"%([0-9A-F]{2})")
 
 
@@ -89,6 +91,11 @@ def split_frame(name: str) -> tuple[str, int]:
 def document_path(path: str) -> str:
     """Where in the document a path's node stands: the path without rows, turns and tries."""
     return _INSTANCE.sub("", path)
+
+
+def without_tries(path: str) -> str:
+    """The path whichever time the nodes that nest it are tried: what a retry does again has the same one."""
+    return _TRIES.sub("", path) if "!" in path else path
 
 
 def opener(path: str) -> str:

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import msgpack
 
@@ -24,12 +24,14 @@ from graphs.errors import ValueUnsupported
 from graphs.packing import PLAIN, is_flat, pack, packs_as_it_is
 from graphs.paths import MAX_PATH
 from graphs.record_fields import MAX_UINT, RULES, check, depth, types_of
+from graphs.record_shortcuts import reader, writer
 from graphs.states import EndStatus, State
 from graphs.values import EXT_UNDEFINED, MAX_DEPTH, MISSING, Value, canonical
 
 __all__ = [
     "MAX_UINT",
     "RECORDS",
+    "TYPE_BYTES",
     "Answer",
     "Cancel",
     "Close",
@@ -52,14 +54,25 @@ __all__ = [
     "decode",
     "depth",
     "encode",
+    "encode_plain",
     "encode_result",
     "ext",
     "from_fields",
+    "is_flat",
     "to_fields",
 ]
 
 
-@dataclass(frozen=True, slots=True)
+if TYPE_CHECKING:
+    from dataclasses import dataclass as _record
+else:
+
+    def _record(**_options: bool) -> Callable[[type], type]:
+        """Frozen to the type checker only: at run time a frozen class takes five times as long to make, and there is one for each record."""
+        return dataclass(slots=True, unsafe_hash=True)
+
+
+@_record(frozen=True, slots=True)
 class Submit:
     """Opens the run and its first frame; seq is always 1. `graph` is the 32-byte hash of the graph or cut graph."""
 
@@ -70,7 +83,7 @@ class Submit:
     opts: Mapping[str, Value]
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Input:
     """The outcome of a node that the cut names: state COMPLETED or INJECTED; `value` MISSING means completed without a value."""
 
@@ -80,7 +93,7 @@ class Input:
     value: Value = MISSING
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Cancel:
     """Cancels these paths, or the run (None)."""
 
@@ -89,7 +102,7 @@ class Cancel:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Start:
     """Starts an on-demand node."""
 
@@ -98,7 +111,7 @@ class Start:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Close:
     """No further INPUT or START for that frame and those inside it; None: for all, and no further FRAME either."""
 
@@ -106,7 +119,7 @@ class Close:
     frame: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Frame:
     """Opens a further frame."""
 
@@ -117,7 +130,7 @@ class Frame:
     opts: Mapping[str, Value]
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Answer:
     """A person's answer, as a request to the holder."""
 
@@ -127,7 +140,7 @@ class Answer:
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Handover:
     """The holder's last executing record: store `to` (8 bytes) holds the run from `epoch` on."""
 
@@ -136,7 +149,7 @@ class Handover:
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Event:
     """Executing (of nodes with effects and streaming ones), suspended (the run, path None), skipped (anyInput nodes only). `t`: ms since 1970."""
 
@@ -148,7 +161,7 @@ class Event:
     info: Mapping[str, Value] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Result:
     """A node completed. `by`: model, digest, backend, agent, version, ...; `usage`: tokens and milliseconds. `t`: ms since 1970."""
 
@@ -162,7 +175,7 @@ class Result:
     usage: Mapping[str, Value] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Error:
     """An attempt failed; `final` when the node will not be tried again here. `path` None is the run itself."""
 
@@ -178,7 +191,7 @@ class Error:
     detail: Value = None
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class End:
     """The executor's last record. `summary`: tokens, cost, ms."""
 
@@ -188,7 +201,7 @@ class End:
     summary: Mapping[str, Value]
 
 
-@dataclass(frozen=True, slots=True)
+@_record(frozen=True, slots=True)
 class Unknown:
     """A record of a type this version does not know: kept byte-identical, shown as unknown."""
 
@@ -204,7 +217,6 @@ RECORDS: Mapping[int, Any] = {each.TYPE: each for each in _CLASSES}
 _FIELD_TYPES = {each.TYPE: types_of([str(field.type) for field in fields(each)]) for each in _CLASSES}
 _COUNT = {each.TYPE: len(fields(each)) for each in _CLASSES}
 _READ: Mapping[int, Callable[[Any], Any]] = {each.TYPE: attrgetter(*(field.name for field in fields(each))) for each in _CLASSES}
-_READ_RESULT: Callable[[Result], tuple[Any, ...]] = _READ[Result.TYPE]
 
 
 class Encoded(NamedTuple):
@@ -221,8 +233,8 @@ def encode(record: Record) -> Encoded:
 
     Raises ValueUnsupported if a value in it is not data, or a field is not of the field's type.
     """
-    if isinstance(record, Result) and (usual := _encode_usual(record)) is not None:
-        return usual
+    if (plain := encode_plain(record)) is not None:
+        return plain
     if isinstance(record, Unknown):
         return Encoded(record.type, len(_split(record.tail)), record.tail)
     items = to_fields(record)
@@ -237,24 +249,13 @@ def encode(record: Record) -> Encoded:
     return Encoded(record.TYPE, count, packed[1:])  # the header of an array of at most 15 entries is one byte
 
 
-def _encode_usual(record: Result) -> Encoded | None:
-    """`encode` written out for the record there is most of, if all in it is plain: the same bytes for half the time. Else None."""
-    path, at, retry, value, t, by, usage = _READ_RESULT(record)
-    if (
-        path.__class__ is str
-        and at.__class__ is retry.__class__ is t.__class__ is int
-        and 0 <= at <= MAX_UINT
-        and 0 <= retry <= MAX_UINT
-        and 0 <= t <= MAX_UINT
-        and is_flat(by)
-        and is_flat(usage)
-        and (value.__class__ in PLAIN or is_flat(value))
-    ):
-        try:
-            return encode_result(path, at, retry, pack(value), t, by, usage)
-        except (OverflowError, UnicodeEncodeError):
-            pass  # the long way says what is wrong
-    return None
+def encode_plain(record: Record) -> Encoded | None:
+    """As `encode`, for a record whose values are text, numbers, or flat maps of them: None if it is another, or something is wrong with it."""
+    write = _WRITERS.get(record.__class__)
+    try:
+        return write(record) if write is not None else None
+    except (OverflowError, UnicodeEncodeError):
+        return None
 
 
 def encode_result(
@@ -300,7 +301,9 @@ def from_fields(type_: int, items: list[Value], tail: bytes) -> Record:
     known = RECORDS.get(type_)
     if known is None:
         return Unknown(type_, tail)
-    count = _COUNT[type_]
+    count, read = _COUNT[type_], _READERS.get(type_)
+    if read is not None and len(items) <= count and (record := read(*items)) is not None:
+        return record  # type: ignore[no-any-return]
     if len(items) != count:
         items = items[:count] + [None] * (count - len(items))
     _check(type_, items)
@@ -309,10 +312,11 @@ def from_fields(type_: int, items: list[Value], tail: bytes) -> Record:
 
 def chain(chk: int, type_: int, tail: bytes) -> int:
     """The log's checksum after this record, given the one before it (0 for an empty log)."""
-    return zlib.crc32(tail, zlib.crc32(_BYTE[type_], chk))
+    return zlib.crc32(tail, zlib.crc32(TYPE_BYTES[type_], chk))
 
 
-_BYTE = tuple(bytes((each,)) for each in range(256))
+TYPE_BYTES = tuple(bytes((each,)) for each in range(256))
+"""For who has no time to call `chain`."""
 
 
 def ext(code: int, data: bytes) -> Value:
@@ -330,3 +334,15 @@ def _split(tail: bytes) -> list[Value]:
     except Exception as error:  # msgpack raises many kinds; all mean the same here
         raise ValueUnsupported(f"not the fields of a record: {error}") from error
     return items
+
+
+# -- shortcuts, for the types whose fields need no further rule than a path's
+
+_INTS = frozenset({int, State, EndStatus})
+_USUAL = {
+    each: {field.name: str(field.type) for field in fields(each)} for each in (Input, Start, Answer, Event, Result, Error, End)
+}
+_WRITERS: Mapping[type, Callable[[Any], Encoded | None]] = {
+    each: writer(each.TYPE, names, Encoded, PLAIN, _INTS, pack) for each, names in _USUAL.items()
+}
+_READERS: Mapping[int, Callable[..., Any]] = {each.TYPE: reader(each, names) for each, names in _USUAL.items()}

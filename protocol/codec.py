@@ -5,7 +5,8 @@ A packet is envelopes one after the other; an envelope is a msgpack array that b
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import struct
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
@@ -13,16 +14,17 @@ from typing import Any, Final
 import msgpack
 
 from graphs.errors import ValueUnsupported
-from graphs.records import MAX_UINT, Encoded, depth, ext, from_fields
+from graphs.records import MAX_UINT, Encoded, depth, ext, from_fields, is_flat
 from graphs.values import Value
 from protocol.errors import RemoteProtocolError
-from protocol.messages import CATALOGUE, NUMBERS, Ack, BlobChunk, Entry, Message, Unhandled, check, is_control_to_ignore
+from protocol.messages import CATALOGUE, NUMBERS, Ack, BlobChunk, Bytes, Entry, Message, Unhandled, check, is_control_to_ignore
 
 __all__ = [
     "DEFAULT_LIMITS",
     "LOWEST_LIMITS",
     "Excess",
     "Limits",
+    "chunk_parts",
     "decode",
     "encode",
     "encode_ack",
@@ -73,15 +75,15 @@ def encode(message: Message) -> bytes:
     if isinstance(message, Ack):
         return encode_ack([number for pair in message.positions for number in pair])
     if isinstance(message, BlobChunk):
-        return _encode_chunk(message)
+        return b"".join(chunk_parts(message))
     fields: list[Any] = list(message)
     while fields and fields[-1] is None:
         fields.pop()
     return msgpack.packb([NUMBERS[type(message)], *fields])  # type: ignore[no-any-return]
 
 
-def _encode_chunk(chunk: BlobChunk) -> bytes:
-    """Bytes of a body are copied once, into the packet."""
+def chunk_parts(chunk: BlobChunk) -> Sequence[Bytes]:
+    """The envelope of bytes of a body in parts: the bytes themselves are not copied."""
     ref, off, total, data, crc = chunk
     fields = msgpack.packb([0x14, ref, off, total])[1:]
     size = len(data)
@@ -92,7 +94,9 @@ def _encode_chunk(chunk: BlobChunk) -> bytes:
         if size > 0xFF
         else bytes((0xC4, size))
     )
-    return b"".join((b"\x95" if crc is None else b"\x96", fields, head, data, b"" if crc is None else uint(crc)))
+    if crc is None:
+        return b"\x95" + fields + head, data
+    return b"\x96" + fields + head, data, uint(crc)
 
 
 def encode_ack(positions: Sequence[int]) -> bytes:
@@ -105,8 +109,7 @@ def encode_ack(positions: Sequence[int]) -> bytes:
 def encode_entry(alias: bytes, seq: int, record: Encoded) -> bytes:
     """The envelope of a record, around bytes that are already there. `alias` is packed."""
     type_, count, tail = record
-    count += 3
-    head = _HEADS[count, type_] if count < 16 else b"\xdc" + count.to_bytes(2, "big") + bytes((type_,))
+    head = _HEADS.get((count, type_)) or b"\xdc" + (count + 3).to_bytes(2, "big") + bytes((type_,))
     return head + alias + uint(seq) + tail
 
 
@@ -114,11 +117,15 @@ def uint(number: int) -> bytes:
     """An unsigned number in its shortest form."""
     if number < 128:
         return _FIXINT[number]
-    return b"\xcd" + number.to_bytes(2, "big") if 256 <= number < 65_536 else msgpack.packb(number)
+    if number < 65_536:
+        return _UINT16(0xCD, number) if number > 255 else bytes((0xCC, number))
+    return msgpack.packb(number)  # type: ignore[no-any-return]
 
 
+_UINT16 = struct.Struct(">BH").pack
 _FIXINT = tuple(bytes((each,)) for each in range(128))
-_HEADS = {(count, type_): bytes((0x90 | count, type_)) for count in range(3, 16) for type_ in range(0x20, 0x38)}
+_HEADS = {(count, type_): bytes((0x93 + count, type_)) for count in range(13) for type_ in range(0x20, 0x38)}
+"""How the envelope of a record begins, by how many fields it has, and its type."""
 
 
 class Excess(Enum):
@@ -169,7 +176,7 @@ def longest(items: list[Value], size: int) -> int:
 # -- reading
 
 
-def decode(packet: bytes | bytearray, limit: int = MAX_PACKET) -> list[Message]:
+def decode(packet: bytes | bytearray | memoryview, limit: int = MAX_PACKET) -> list[Message]:
     """The messages of a packet of at most `limit` bytes; types that may be skipped are left out.
 
     Raises RemoteProtocolError, and nothing else, whatever the bytes are.
@@ -179,7 +186,7 @@ def decode(packet: bytes | bytearray, limit: int = MAX_PACKET) -> list[Message]:
         raise RemoteProtocolError("LIMIT_PACKET", f"a packet of {size:,} bytes, the limit is {limit:,}")
     if not size:
         raise RemoteProtocolError("PROTOCOL_DECODE", "an empty packet")
-    if size > _LARGE and packet[1] == 0x14 and (chunk := _alone(packet)) is not None:
+    if size > _LARGE and packet[1] == 0x14 and (chunk := _chunk(packet)) is not None:
         return [chunk]
     unpacker = _UNPACKERS.pop() if _UNPACKERS else _unpacker()
     unpack, tell = unpacker.unpack, unpacker.tell
@@ -210,15 +217,29 @@ def decode(packet: bytes | bytearray, limit: int = MAX_PACKET) -> list[Message]:
     return messages
 
 
-def _alone(packet: bytes | bytearray) -> Message | None:
-    """The one message of a packet, its bytes copied once; None if there are more, or something is wrong with it."""
+def _chunk(packet: bytes | bytearray | memoryview) -> BlobChunk | None:
+    """The one message of a packet, if it is bytes of a body, which are not copied; None if it is another, or something is wrong with it."""
+    unpacker = _unpacker()
     try:
-        envelope = msgpack.unpackb(packet, strict_map_key=True, ext_hook=ext, **_MOST)
+        unpacker.feed(packet[:_CHUNK_HEAD])
+        count = unpacker.read_array_header()
+        type_, ref, off, total = (unpacker.unpack() for _ in range(4))
+        at = unpacker.tell()
+        wide = _BIN_WIDTH[packet[at]]
+        start = at + 1 + wide
+        end = start + int.from_bytes(packet[at + 1 : start], "big")
+        crc = msgpack.unpackb(packet[end:]) if count == 6 else None
     except Exception:  # noqa: BLE001 - what is wrong is said by who looks closer
         return None
-    return _message(0x14, envelope) if type(envelope) is list and packet[0] < 0xA0 else None
+    if type_ != 0x14 or not (count == 6 or (count == 5 and end == len(packet))) or type(ref) is not bytes:
+        return None
+    message = check(0x14, [ref, off, total, b"", crc])
+    return message._replace(data=memoryview(packet)[start:end]) if isinstance(message, BlobChunk) else None
 
 
+_CHUNK_HEAD: Final = 64
+"""Bytes that hold all that comes before those of the body."""
+_BIN_WIDTH: Final[Mapping[int, int]] = {0xC5: 2, 0xC6: 4}
 _LARGE: Final = 32 * 1024
 """Bytes of a packet that is likely to be a chunk of a body alone."""
 _MOST: Final[Mapping[str, int]] = {"max_ext_len": MAX_RECORD, "max_array_len": MAX_ITEMS, "max_map_len": MAX_ITEMS}
@@ -259,19 +280,21 @@ def _message(type_: int, envelope: list[Any]) -> Message | None:
     return message
 
 
-def _entry(type_: int, envelope: list[Any], packet: bytes | bytearray, body: int, end: int) -> Entry:
-    try:
-        _, al, seq, *fields = envelope
-    except ValueError:
-        al, seq, fields = None, None, []
-    if type(al) is not int or type(seq) is not int or not (0 <= al <= MAX_UINT and 0 <= seq <= MAX_UINT):
+def _entry(type_: int, envelope: list[Any], packet: bytes | bytearray | memoryview, body: int, end: int) -> Entry:
+    """A record: its fields from `body` to `end` of the packet are kept as bytes, for the journal, and read, for who acts on it."""
+    fields = envelope[3:]
+    al, seq = envelope[1:3] if len(envelope) > 2 else (None, None)
+    if al.__class__ is not int or seq.__class__ is not int or not (0 <= al <= MAX_UINT and 0 <= seq <= MAX_UINT):
         raise RemoteProtocolError("PROTOCOL_DECODE", "a record begins with its alias and its sequence number")
-    seq_at = body + _UINT_SIZE[packet[body]]
-    tail = bytes(packet[seq_at + _UINT_SIZE[packet[seq_at]] : end])
-    if len(tail) > MAX_RECORD:
-        raise RemoteProtocolError("LIMIT_RECORD", f"a record of {len(tail):,} bytes, the limit is {MAX_RECORD:,}")
+    body += _UINT_SIZE[packet[body]]
+    body += _UINT_SIZE[packet[body]]
+    if end - body > MAX_RECORD:
+        raise RemoteProtocolError("LIMIT_RECORD", f"a record of {end - body:,} bytes, the limit is {MAX_RECORD:,}")
+    tail = packet[body:end]
+    if type(tail) is not bytes:
+        tail = bytes(tail)
     for field in fields:
-        if type(field) not in _SCALARS:
+        if field.__class__ not in _SCALARS and not is_flat(field, _SCALARS):
             if not is_plain(tail):
                 _check_depth(fields, MAX_RECORD_DEPTH, "a record")
             break
@@ -279,7 +302,8 @@ def _entry(type_: int, envelope: list[Any], packet: bytes | bytearray, body: int
         record = from_fields(type_, fields, tail)
     except ValueUnsupported as error:
         raise RemoteProtocolError("PROTOCOL_DECODE", error.message) from None
-    return Entry(al, seq, Encoded(type_, len(fields), tail), record)
+    entry: Entry = _new(Entry, (al, seq, _new(Encoded, (type_, len(fields), tail)), record))
+    return entry
 
 
 def _check_depth(fields: list[Any], limit: int, what: str) -> None:
@@ -291,6 +315,8 @@ def _check_depth(fields: list[Any], limit: int, what: str) -> None:
         raise RemoteProtocolError("LIMIT_DEPTH", f"{what} is nested deeper than {limit} levels")
 
 
+_new: Callable[..., Any] = tuple.__new__
+"""Makes a named tuple in half the time."""
 _SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
 _UINT_SIZE = {**dict.fromkeys(range(128), 1), 0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9, 0xD0: 2, 0xD1: 3, 0xD2: 5, 0xD3: 9}
 """Bytes of a non-negative number, by its first byte: a peer need not write the shortest form."""

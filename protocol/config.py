@@ -59,4 +59,4 @@ class Config:
     max_runs: int = 1024
     busy_ms: int = 1_000
     room: Room = lambda _run: None
-    accepts: Accepts = lambda _run, _type, _size: None
+    accepts: Accepts | None = None

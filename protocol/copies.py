@@ -51,8 +51,8 @@ class OutCopy(OutLog):
     def about(self) -> Mapping[str, Value] | None:
         return self._about
 
-    def sendable(self, limits: Limits) -> bool:
-        return super().sendable(limits) and sum(each.flying for each in self._others.values()) < IN_FLIGHT
+    def sendable(self, limits: Limits) -> int:
+        return super().sendable(limits) if sum(each.flying for each in self._others.values()) < IN_FLIGHT else 0
 
 
 class InCopy:
@@ -351,7 +351,8 @@ class Copies:
         if came.seq != copy.last + 1:
             raise RemoteProtocolError("GAP", f"record {came.seq} came after record {copy.last}", about=came.al)
         state, encoded = self._state, came.encoded
-        if (full := state.config.accepts(copy.run, encoded.type, len(encoded.tail))) is not None:
+        accepts = state.config.accepts
+        if accepts is not None and (full := accepts(copy.run, encoded.type, len(encoded.tail))) is not None:
             self._drop(copy, "QUOTA", full)
             connection.outbox.answer(Fault("QUOTA", full, False, came.al))
             return True

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 from graphs.records import Encoded, Record
 from graphs.values import Value
 from protocol.digest import Line
-from protocol.messages import Hash, PutGraph, Ref, RunId, StoreId
+from protocol.messages import Bytes, Hash, PutGraph, Ref, RunId, StoreId
 from protocol.payload import Reference
 
 __all__ = [
@@ -233,7 +233,7 @@ class BodyBytes(NamedTuple):
 
     ref: Ref
     off: int
-    data: bytes
+    data: Bytes
     more: bool = False
 
 

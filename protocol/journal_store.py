@@ -14,7 +14,7 @@ from graphs.records import Encoded, End, EndStatus, Error, Event, Record, Result
 from graphs.values import canonical, decode as decode_value
 from protocol.digest import Held, Line
 from protocol.events import DigestCame
-from protocol.messages import Hash, Ref, RunId, StoreId
+from protocol.messages import Bytes, Hash, Ref, RunId, StoreId
 from protocol.shared import Shared
 from protocol.store import BodyPart, Copy, Effect, Keep, LogHead, OpenAttempt, Snapshot, Trim, Write
 
@@ -174,8 +174,8 @@ class JournalStore:
             held = 0
         return held, whole
 
-    async def write_body(self, ref: Ref, off: int, data: bytes) -> None:
-        await asyncio.to_thread(self._journal.body_files.write, self._place(ref), ref, off, data)
+    async def write_body(self, ref: Ref, off: int, *data: Bytes) -> None:
+        await asyncio.to_thread(self._journal.body_files.write, self._place(ref), ref, off, *data)
 
     async def check_body(self, ref: Ref, size: int, crc: int | None) -> bool:
         good: bool = await asyncio.to_thread(self._journal.body_files.check, self._place(ref), ref, size, crc)

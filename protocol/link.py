@@ -18,13 +18,13 @@ from graphs.errors import JournalError
 from graphs.records import Known
 from graphs.values import Value
 from protocol import codec
-from protocol.carrier import Carrier
+from protocol.carrier import Carrier, Packet
 from protocol.commits import Commits
 from protocol.copying import ABOUT_COPIES, Copying
 from protocol.errors import Close, RemoteProtocolError
 from protocol.events import Closed, Event, Faulted, GoingAway, NeedRecords
 from protocol.handshake import read_first_packet
-from protocol.messages import Fault, GraphStatus, Hash, RunId
+from protocol.messages import Bytes, Fault, GraphStatus, Hash, RunId
 from protocol.pull import ABOUT_BODIES, Puller
 from protocol.session import Conn
 from protocol.store import LinkStore
@@ -46,7 +46,8 @@ MAX_UNWRITTEN: Final = 2 * 1024 * 1024
 _CLOSE_SECONDS: Final = 2.0
 """How long a peer may take for the last words."""
 
-_OURS: Final = frozenset({NeedRecords, GoingAway, Faulted})
+_SPECIAL: Final = ABOUT_BODIES | ABOUT_COPIES | {NeedRecords, GoingAway, Faulted}
+"""Events that the link itself has something to do about."""
 
 _log = logging.getLogger("graphferry.link")
 
@@ -60,7 +61,7 @@ class Link:
     def __init__(self, conn: Conn, store: LinkStore, on_event: Callable[[Event], None]) -> None:
         self._conn = conn
         self._store = store
-        self._on_event = on_event
+        self.on_event = on_event
         self._loop = asyncio.get_running_loop()
         self.bodies = Puller(conn, store, self._hear, self._start)
         """Values that did not fit into their records."""
@@ -230,7 +231,7 @@ class Link:
 
     # -- what the carrier tells (protocol.carrier.Taker)
 
-    def took(self, carrier: Carrier, packet: bytes | bytearray | str) -> None:
+    def took(self, carrier: Carrier, packet: Packet | str) -> None:
         """A packet arrived."""
         if carrier is not self._carrier:
             return
@@ -246,13 +247,15 @@ class Link:
         awake, self._awake = self._awake, True
         self._commits.run()
         self._awake = awake
-        if self._conn.presses:
+        conn = self._conn
+        if conn.presses:
             self._send(carrier)
-        elif self._conn.acknowledges:
+        elif conn.acknowledges:
             self._soon()
         else:
-            self._arm(_now(), self._conn.deadline())
-        self._throttle(carrier)
+            self._arm(_now(), conn.deadline())
+        if self._full or self._commits.task is not None:
+            self._throttle(carrier)
 
     def writable(self, carrier: Carrier) -> None:
         """The socket takes more again."""
@@ -280,25 +283,20 @@ class Link:
     def _send(self, carrier: Carrier) -> None:
         """Hand the socket what may leave, as long as it takes it."""
         conn, now = self._conn, _now()
-        packet: bytes | None = b""
-        for _ in range(_PACKETS):
-            if carrier.paused or not carrier.is_open:
-                break
-            if conn.is_silent:
-                packet = None
-                break
-            packet = conn.poll(now, carrier.buffered)
-            if packet is None:
-                break
-            carrier.put(packet)
-            if events := conn.events():
-                self._tell(events)
+        parts: Sequence[Bytes] = ()
+        if carrier.is_open:
+            for _ in range(_PACKETS):
+                if carrier.paused or not (parts := () if conn.is_silent else conn.parts(now, carrier.buffered)):
+                    break
+                carrier.put(*parts)
+                if conn.tells:
+                    self._tell(conn.events())
         if carrier.paused:
             conn.blocked(now, carrier.buffered)
-        elif packet is not None and carrier.is_open:
+        elif parts and carrier.is_open:
             self._soon()
             return
-        elif self._commits.task is None:
+        elif self._idle is not None and self._commits.task is None:
             self._rest()
         if conn.closing is not None or self._commits.failure is not None:
             self._end(carrier, _INTERNAL if conn.closing is None else conn.closing)
@@ -363,16 +361,16 @@ class Link:
     def _tell(self, events: Sequence[Event]) -> None:
         for event in events:
             kind = type(event)
-            if kind in ABOUT_BODIES:
-                self.bodies.handle(event)
-                continue
-            if kind in ABOUT_COPIES:
-                self._copying.handle(event)
-                continue
-            if kind in _OURS:
+            if kind in _SPECIAL:
+                if kind in ABOUT_BODIES:
+                    self.bodies.handle(event)
+                    continue
+                if kind in ABOUT_COPIES:
+                    self._copying.handle(event)
+                    continue
                 self._note(event)
             try:
-                self._on_event(event)
+                self.on_event(event)
             except JournalError as error:  # whoever appends next is told the same, and cannot go on
                 _log.warning("%s", error.message)
             except Exception:  # noqa: BLE001 - the handler's mistake must not stop what others wait for

@@ -9,10 +9,11 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
+from zlib import crc32
 
-from graphs.records import Encoded, chain
+from graphs.records import TYPE_BYTES, Encoded
 from graphs.values import Value
-from protocol.codec import Limits
+from protocol.codec import Limits, encode_entry, uint
 from protocol.errors import RemoteProtocolError
 from protocol.messages import RunId, StoreId
 from protocol.store import LogHead
@@ -81,11 +82,13 @@ class OutLog(_Log):
     def append(self, record: Encoded) -> int:
         """Add a record; its sequence number."""
         records, chks = self._records, self.chks
-        if self.acked + len(records) == len(chks) - 1 and len(records) < KEPT and self._size < KEPT_BYTES:
+        _, _, tail = record
+        last = len(chks) - 1
+        if len(records) == last - self.acked and len(records) < KEPT and self._size < KEPT_BYTES:
             records.append(record)
-            self._size += len(record.tail)
-        chks.append(chain(chks[-1], record.type, record.tail))
-        return len(chks) - 1
+            self._size += len(tail)
+        chks.append(crc32(tail, crc32(TYPE_BYTES[record[0]], chks[last])))  # records.chain, inlined
+        return last + 1
 
     def resume(self, have: int) -> None:
         """The peer holds `have` records durably: sending goes on from there."""
@@ -127,27 +130,38 @@ class OutLog(_Log):
 
     def _drop(self, count: int) -> int:
         """Forget the first so many records; their bytes."""
-        size = sum(len(record.tail) for record in self._records[:count])
+        size = 0
+        for _, _, tail in self._records[:count]:
+            size += len(tail)
         del self._records[:count]
         self._size -= size
         return size
 
-    def sendable(self, limits: Limits) -> bool:
-        """Whether the next record may go now: durable, in memory, inside the window."""
-        return (
-            self.sent < self.durable
-            and self.sent < self.acked + len(self._records)
-            and self.sent - self.acked < limits.window
-            and (not self.flying or self.flying + len(self._records[self.sent - self.acked].tail) <= limits.window_bytes)
-        )
+    def sendable(self, limits: Limits) -> int:
+        """How many records may go now as far as their number counts: durable, in memory, inside the window."""
+        sent, acked = self.sent, self.acked
+        most = acked + min(len(self._records), limits.window)
+        return min(most, self.durable) - sent
 
-    def next(self) -> Encoded:
-        """The next record to send; counts as sent."""
-        record = self._records[self.sent - self.acked]
-        self.sent += 1
-        self.flying += len(record.tail)
-        self.offered = True
-        return record
+    def put(self, parts: list[bytes], count: int, room: int, limits: Limits) -> int:
+        """Add the envelopes of the next `count` records to a packet, which has `room` bytes but takes one more; their bytes. They count as sent.
+
+        Ask `sendable` first. Fewer are added where the packet is full, or the window has no room for a record's bytes.
+        """
+        sent, flying, alias = self.sent, self.flying, uint(self.alias)
+        size, first = 0, sent - self.acked
+        for record in self._records[first : first + count]:
+            length = len(record[2])
+            if size >= room or (flying and flying + length > limits.window_bytes):
+                break
+            sent += 1
+            flying += length
+            entry = encode_entry(alias, sent, record)
+            parts.append(entry)
+            size += len(entry)
+        self.sent, self.flying = sent, flying
+        self.offered = self.offered or size > 0
+        return size
 
     def disconnected(self) -> None:
         """Forget what belongs to a connection."""
@@ -180,15 +194,17 @@ class InLog(_Log):
 
     def accept(self, record: Encoded, limits: Limits) -> int:
         """Take the next record; the checksum after it. Raises RemoteProtocolError if the peer sends beyond the window."""
-        size = len(record.tail)
-        self.unacked += size
+        type_, _, tail = record
+        chks = self.chks
+        size = len(tail)
         self.undurable += size
-        if len(self.chks) - self.acked > limits.window or (self.unacked > limits.window_bytes and self.unacked > size):
+        self.unacked = unacked = self.unacked + size
+        if len(chks) - self.acked > limits.window or (unacked > limits.window_bytes and unacked > size):
             raise RemoteProtocolError(
                 "LIMIT_WINDOW", f"more than {limits.window} records, or {limits.window_bytes:,} bytes, without an ACK"
             )
-        chk = chain(self.chks[-1], record.type, record.tail)
-        self.chks.append(chk)
+        chk = crc32(tail, crc32(TYPE_BYTES[type_], chks[-1]))  # records.chain, inlined
+        chks.append(chk)
         return chk
 
     def state(self) -> int:

@@ -23,6 +23,7 @@ __all__ = [
     "BlobNeed",
     "BlobState",
     "BodyStatus",
+    "Bytes",
     "Class",
     "Delta",
     "Digest",
@@ -183,7 +184,7 @@ class BlobChunk(NamedTuple):
     ref: Ref
     off: int
     total: int
-    data: bytes
+    data: Bytes
     crc: int | None = None
 
 
@@ -247,6 +248,8 @@ StoreId: TypeAlias = bytes
 Hash: TypeAlias = bytes
 Ref: TypeAlias = bytes
 """The name of a body: its hash (32 bytes), or a handle's id (16 bytes), which says nothing of what is in it."""
+Bytes: TypeAlias = bytes | memoryview
+"""Bytes of a body. In a long packet they are not copied out of it."""
 GraphBody: TypeAlias = "bytes | msgpack.ExtType"
 Message: TypeAlias = (
     Hello
@@ -341,6 +344,7 @@ _CHECKS: Mapping[str, Callable[[Value], bool]] = {
     "bool": lambda value: type(value) is bool,
     "bool | None": lambda value: value is None or type(value) is bool,
     "bytes": lambda value: type(value) is bytes,
+    "Bytes": lambda value: type(value) is bytes,
     "RunId": lambda value: type(value) is bytes and len(value) == 16,
     "StoreId": lambda value: type(value) is bytes and len(value) == 8,
     "Hash": lambda value: type(value) is bytes and len(value) == 32,
@@ -390,6 +394,4 @@ def _ack(fields: list[Value]) -> Ack | str:
             break
     if not fields or len(fields) % 2:
         return "ACK: expected pairs of alias and sequence number"
-    if len(fields) == 2:
-        return Ack(((fields[0], fields[1]),))
     return Ack(tuple(zip(fields[::2], fields[1::2], strict=True)))

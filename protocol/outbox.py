@@ -6,6 +6,7 @@ urgent never waits behind much (docs/protocol.md §3, §15).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from protocol import codec
@@ -141,8 +142,8 @@ class Outbox:
 
     # -- packets
 
-    def poll(self, now: int, buffered: int, *, closing: bool) -> bytes | None:
-        """The next packet, or None. `closing`: only control leaves any more."""
+    def poll(self, now: int, buffered: int, *, closing: bool) -> Sequence[bytes]:
+        """The next packet, in parts; none if there is nothing to send. `closing`: only control leaves any more."""
         parts: list[bytes] = []
         room = self.limits.packet
         if self._control:
@@ -153,7 +154,7 @@ class Outbox:
                 room = _move(self._answers, parts, room)
                 self.answering -= before - room
                 if self._answers:
-                    return b"".join(parts)
+                    return parts
             size = self.limits.packet - room
             if self._acks:
                 size += self._put_acks(parts)
@@ -163,7 +164,7 @@ class Outbox:
                 self._put_volatile(parts, size, now, buffered > PRESSURE)
             if self._copies and not self._ready:
                 self._put_copies(parts, sum(map(len, parts)))
-        return b"".join(parts) if parts else None
+        return parts
 
     def deadline(self) -> int | None:
         """When tokens or states wait to leave."""
@@ -185,16 +186,14 @@ class Outbox:
             log = next(iter(self._ready))
             del self._ready[log]
             closing = log.streams.closing
-            for _ in range(FAIR):
-                if not log.sendable(self.limits):
-                    break
-                if size >= TARGET:
-                    self._ready[log] = None
-                    break
-                seq = log.sent + 1
-                if not log.alias:
-                    size += self._announce(parts, log)
+            most = log.sendable(self.limits)
+            stop = log.sent + min(most, FAIR)
+            if most > 0 and not log.alias:
+                size += self._announce(parts, log)
+            while log.sent < stop and size < TARGET:
+                count = stop - log.sent
                 if closing:
+                    seq, count = log.sent + 1, 1
                     ending = closing.get(seq)
                     if ending is not None and not pressed:
                         size = self._put_tokens(parts, size, ending, log, _LAST_TOKENS)
@@ -202,10 +201,11 @@ class Outbox:
                             self._ready[log] = None
                             return size
                     closing.pop(seq, None)
-                entry = codec.encode_entry(codec.uint(log.alias), seq, log.next())
-                parts.append(entry)
-                size += len(entry)
-            else:
+                added = log.put(parts, count, TARGET - size, self.limits)
+                if not added:
+                    break
+                size += added
+            if (log.sent < stop and size >= TARGET) or (log.sent == stop and most > FAIR):
                 self._ready[log] = None  # the others first
         return size
 
@@ -214,15 +214,14 @@ class Outbox:
         while self._copies and size < TARGET:
             log = next(iter(self._copies))
             del self._copies[log]
-            for _ in range(FAIR):
-                if size >= TARGET or not log.sendable(self.limits):
-                    break
-                if not log.alias:
-                    size += self._announce(parts, log)
-                entry = codec.encode_entry(codec.uint(log.alias), log.sent + 1, log.next())
-                parts.append(entry)
-                size += len(entry)
-            if log.sendable(self.limits):
+            count = min(log.sendable(self.limits), FAIR)
+            if count <= 0:
+                continue
+            if not log.alias:
+                size += self._announce(parts, log)
+            added = log.put(parts, count, TARGET - size, self.limits)
+            size += added
+            if added and log.sendable(self.limits) > 0:
                 self._copies[log] = None
 
     def _put_volatile(self, parts: list[bytes], size: int, now: int, pressed: bool) -> None:

@@ -149,9 +149,8 @@ class Puller:
                 steps.clear()
                 pieces = [step for step in batch if isinstance(step, BodyBytes)]
                 if pieces:
-                    data = b"".join(piece.data for piece in pieces)
-                    await self._store.write_body(ref, pieces[0].off, data)
-                    self._tell(self._conn.body_written(ref, pieces[0].off + len(data)))
+                    await self._store.write_body(ref, pieces[0].off, *(piece.data for piece in pieces))
+                    self._tell(self._conn.body_written(ref, pieces[-1].off + len(pieces[-1].data)))
                 for whole in batch:
                     if isinstance(whole, BodyWhole):
                         ok = await self._store.check_body(ref, whole.size, whole.crc)

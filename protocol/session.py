@@ -12,42 +12,45 @@ raise LinkCondition for what cannot be sent and LocalProtocolError for a bug of 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 from graphs.errors import LinkCondition
-from graphs.records import Encoded, End, Event as EventRecord, Known, Submit, encode
+from graphs.records import Encoded, End, Event as EventRecord, Known, Submit, encode, encode_plain
 from graphs.values import Value, canonical
 from protocol import codec
 from protocol.config import Config
 from protocol.copies import Copies
 from protocol.errors import LocalProtocolError, RemoteProtocolError
-from protocol.events import Event, NeedBytes
+from protocol.events import Event
 from protocol.gate import check_record, travels_whole
-from protocol.graph_messages import GraphMessages
 from protocol.handshake import DeviceHello
 from protocol.inbox import Inbox
 from protocol.liveness import Beat
 from protocol.log import OutLog, Run
-from protocol.messages import Fault, GoAway, GraphState, GraphStatus, Hash, Offer, Ping, PutGraph, Ref, RunId
+from protocol.messages import Bytes, Entry, Fault, GoAway, GraphState, GraphStatus, Hash, Offer, Ping, RunId
 from protocol.outbox import DELTA_MS
 from protocol.payload import Body, handle_id, lighten
 from protocol.resume import own_statements
+from protocol.session_bodies import BodyDoors
 from protocol.state import Connection, State
-from protocol.store import BodyPart, Effect, Keep, Snapshot, Write
+from protocol.store import Effect, Keep, Snapshot, Write
 from protocol.streams import piece_size, pieces
 
 __all__ = ["Conn"]
 
+_new: Callable[..., Any] = tuple.__new__
+"""Makes a named tuple in half the time."""
 _OFFER_MS = 1_000
 _MAX_OFFER = 64 * 1024
 _TOLD, _LONGEST, _PATH = 50, 500, 512
 _DIVERGED = "The two copies of this run's journal contradict each other."
 
 
-class Conn:
+class Conn(BodyDoors):
     """One end of the link to one peer. Times are ms of one monotonic clock; the owner's calls never overlap."""
 
-    __slots__ = ("_inbox", "_state")
+    __slots__ = ("_inbox",)
 
     def __init__(self, config: Config, snapshot: Snapshot) -> None:
         self._state = State(config, snapshot)
@@ -101,7 +104,7 @@ class Conn:
         state.copies.disconnected()
         state.forget(run for run in state.runs.values() if run.into is not None and run.into.last == 0 and not state.is_device)
 
-    def receive(self, now: int, packet: bytes | bytearray, number: int) -> list[Event]:
+    def receive(self, now: int, packet: bytes | bytearray | memoryview, number: int) -> list[Event]:
         """Take in a packet that came on connection `number`; what it means, records excepted: those are told by `committed`."""
         state, connection = self._state, self._state.connection
         if connection is None or number != connection.number or connection.closing is not None:
@@ -109,28 +112,35 @@ class Conn:
         connection.liveness.heard(now)
         try:
             limit = codec.MAX_FIRST_PACKET if not (connection.greeted or state.is_device) else state.config.limits.packet
+            inbox = self._inbox
             for message in codec.decode(packet, limit):
-                self._inbox.handle(connection, now, message)
+                if type(message) is Entry:
+                    inbox.entry(connection, message)
+                else:
+                    inbox.handle(connection, now, message)
         except RemoteProtocolError as error:
             state.fail(error)
         return state.drain_events()
 
     def poll(self, now: int, buffered: int) -> bytes | None:
         """The next packet to send, or None; call until None, then take `events`. `buffered`: bytes the socket still holds."""
-        connection = self._state.connection
+        return b"".join(self.parts(now, buffered)) or None
+
+    def parts(self, now: int, buffered: int) -> Sequence[Bytes]:
+        """As `poll`, but in parts, to be sent as one packet."""
+        state, connection = self._state, self._state.connection
         if connection is None:
-            return None
-        if self._state.offer_changed:
+            return ()
+        if state.offer_changed:
             self._put_offer(connection, now)
-        packet = connection.outbox.poll(now, buffered, closing=connection.closing is not None)
-        if packet is None and connection.closing is None:
-            if self._state.gives.waits:
-                chunk = self._state.gives.next(buffered)
-                packet = codec.encode(chunk) if chunk is not None else None
+        parts: Sequence[Bytes] = connection.outbox.poll(now, buffered, closing=connection.closing is not None)
+        if not parts and connection.closing is None:
+            if state.gives.waits and (chunk := state.gives.next(buffered)) is not None:
+                parts = codec.chunk_parts(chunk)
             connection.looked = now
-        if packet is not None:
+        if parts:
             connection.liveness.spoke(now)
-        return packet
+        return parts
 
     @property
     def presses(self) -> bool:
@@ -220,7 +230,8 @@ class Conn:
 
     def effects(self) -> list[Effect]:
         """What is to be made durable since the last call, to be written in one transaction and in this order."""
-        return self._state.take()
+        state = self._state
+        return state.take() if state.asks else []
 
     def committed(self, count: int) -> list[Event]:
         """The oldest `count` effects handed out are durable: the peer's records among them are told as `Got`."""
@@ -278,12 +289,13 @@ class Conn:
         known = state.runs.get(run)
         if known is None or type_ == Submit.TYPE or (type_ < 0x30) is not state.is_device or not known.is_open:
             self._check_writer(known, record)
-        encoded = encode(record)
+        encoded = encode_plain(record)
         bodies: Sequence[Body] = ()
-        if labels or not travels_whole(encoded):
-            check_record(record, labels, state.clear)
-            next_seq = known.out.last + 1 if known is not None and known.out is not None else 1
-            record, encoded, bodies = lighten(record, encoded, labels, lambda n: handle_id(run, state.store, next_seq, n))
+        # what is plain is neither deep nor does it refer to anything
+        if encoded is None or labels or len(encoded.tail) > codec.MAX_ITEMS:
+            encoded = encoded or encode(record)
+            if labels or not travels_whole(encoded):
+                record, encoded, bodies = self._passed(run, known, record, encoded, labels)
         if known is None:
             known = state.runs[run] = Run(run)
             known.out = OutLog(run, state.store)
@@ -294,9 +306,19 @@ class Conn:
         seq = out.append(encoded)
         if not state.is_device:
             out.ended = type_ == End.TYPE
-            out.streams.appended(seq, record, isinstance(record, EventRecord) and self._is_withheld(record))
-        state.stage(Write(run, out.writer, seq, encoded, out.chks[-1]), known)
+            if type_ == EventRecord.TYPE or type_ == End.TYPE or out.streams.by_start:
+                out.streams.appended(seq, record, isinstance(record, EventRecord) and self._is_withheld(record))
+        state.stage(_new(Write, (run, out.writer, seq, encoded, out.chks[-1])), known)
         return seq
+
+    def _passed(
+        self, id_: RunId, run: Run | None, record: Known, encoded: Encoded, labels: Collection[str]
+    ) -> tuple[Known, Encoded, Sequence[Body]]:
+        """The record as it may leave: past the gate, and with what is too large for it by reference."""
+        state = self._state
+        check_record(record, labels, state.clear)
+        seq = run.out.last + 1 if run is not None and run.out is not None else 1
+        return lighten(record, encoded, labels, lambda n: handle_id(id_, state.store, seq, n))
 
     def _check_writer(self, run: Run | None, record: Known) -> None:
         state, type_ = self._state, record.TYPE
@@ -355,43 +377,10 @@ class Conn:
             raise LocalProtocolError("RUN_UNKNOWN", f"this link has no run {run.hex()}")
         return known.out
 
-    # -- bodies
-
-    def want_body(self, ref: Ref, size: int, have: int) -> list[Event]:
-        """Ask the peer for a body of which `have` bytes are here; it is asked for over every connection until it is here, or refused."""
-        self._state.wants.want(ref, size, have)
-        return self._state.drain_events()
-
-    def drop_body(self, ref: Ref) -> list[Event]:
-        """Nobody wants that body any more; what is here of it stays."""
-        self._state.wants.drop(ref)
-        return self._state.drain_events()
-
-    def body_written(self, ref: Ref, upto: int) -> list[Event]:
-        """Answer `BodyBytes`: the first `upto` bytes are kept."""
-        self._state.wants.written(ref, upto)
-        return self._state.drain_events()
-
-    def body_verified(self, ref: Ref, ok: bool) -> list[Event]:
-        """Answer `BodyWhole`. What is not what its name says was deleted, and is asked for once more."""
-        self._state.wants.verified(ref, ok)
-        return self._state.drain_events()
-
-    def supply_body(self, need: NeedBytes, part: BodyPart | None) -> list[Event]:
-        """Answer `NeedBytes`: what was read, or None if there is no such body for this peer."""
-        data, total, labels, crc = part if part is not None else (None, 0, (), None)
-        self._state.gives.supply(need.ref, need.off, total, data, labels, crc)
-        return self._state.drain_events()
-
-    def graph_part(self, need: NeedBytes) -> BodyPart | None:
-        """The bytes of a large graph that was put here; None if it is no graph's, or may not be sent."""
-        packed = self._state.shelf.packed(need.ref)
-        return None if packed is None else BodyPart(packed[need.off : need.off + need.length], len(packed))
-
-    def graph_here(self, message: PutGraph, packed: bytes) -> list[Event]:
-        """Answer `GraphReferred`: the body it refers to."""
-        GraphMessages(self._state).here(message, packed)
-        return self._state.drain_events()
+    @property
+    def tells(self) -> bool:
+        """Whether `events` has something."""
+        return bool(self._state.events)
 
     def events(self) -> list[Event]:
         """What came up in `poll`, and in what was said to `copies`."""

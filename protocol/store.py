@@ -14,7 +14,7 @@ from graphs.records import Encoded
 from graphs.values import Value
 from protocol.digest import Held, Line
 from protocol.events import DigestCame
-from protocol.messages import Hash, Ref, RunId, StoreId
+from protocol.messages import Bytes, Hash, Ref, RunId, StoreId
 
 __all__ = [
     "BodyPart",
@@ -138,7 +138,7 @@ class LinkStore(Protocol):
         Raises JournalError, here and in what follows.
         """
 
-    async def write_body(self, ref: Ref, off: int, data: bytes) -> None:
+    async def write_body(self, ref: Ref, off: int, *data: Bytes) -> None:
         """Add bytes at the end of what is here."""
 
     async def check_body(self, ref: Ref, size: int, crc: int | None) -> bool:

@@ -135,22 +135,23 @@ class _Text:
 class Texts:
     """How much of each open attempt's stream was shown, at the side that reads."""
 
-    __slots__ = ("_by_path", "_by_start")
+    __slots__ = ("_by_path", "by_start")
 
     def __init__(self, attempts: Sequence[OpenAttempt]) -> None:
         self._by_path: dict[str, _Text] = {}
-        self._by_start: dict[int, _Text] = {}
+        self.by_start: dict[int, _Text] = {}
+        """Of the attempts that are open, by the seq of the record that began them."""
         for attempt in attempts:
             self._begin(_Text(*attempt))
 
     def _begin(self, text: _Text) -> None:
         self._end(text.path)
-        self._by_path[text.path] = self._by_start[text.start] = text
+        self._by_path[text.path] = self.by_start[text.start] = text
 
     def _end(self, path: str) -> None:
         text = self._by_path.pop(path, None)
         if text is not None:
-            del self._by_start[text.start]
+            del self.by_start[text.start]
 
     def accepted(self, seq: int, record: Record) -> None:
         """A record was accepted: it may begin or end a text."""
@@ -162,15 +163,15 @@ class Texts:
                 self._end(record.path)
         elif isinstance(record, End):
             self._by_path.clear()
-            self._by_start.clear()
+            self.by_start.clear()
 
     def shown(self) -> list[tuple[int, int]]:
         """(start, tokens shown) of each open attempt."""
-        return [(text.start, text.count) for text in self._by_start.values()]
+        return [(text.start, text.count) for text in self.by_start.values()]
 
     def take(self, delta: Delta) -> tuple[str, int, int, Sequence[Value], int] | None:
         """(path, at, off, tokens, n) that are new in a DELTA, or None: an attempt that is over, a gap, or all seen before."""
-        text = self._by_start.get(delta.start)
+        text = self.by_start.get(delta.start)
         if text is None or delta.off > text.count:
             return None
         off, tokens, n = text.count, delta.data, len(delta.data) if delta.n is None else delta.n

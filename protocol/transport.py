@@ -112,6 +112,7 @@ async def connect(
         keeping = (
             asyncio.get_running_loop().create_task(_keep(link, carrying, url, store, token, tls, hear)) if reconnect else None
         )
+        link.on_event = on_event
         try:
             yield link, welcome
         finally:

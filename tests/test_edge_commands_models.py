@@ -52,6 +52,8 @@ def test_without_models_the_command_that_gets_one_is_named(cli: CommandLine) -> 
 
 def test_the_table_says_what_is_known_of_files_and_servers(cli: CommandLine, own_home: Path, tmp_path: Path) -> None:
     tiny_gguf(tmp_path / "mine.gguf", general__license="mit")
+    tiny_gguf(tmp_path / "long.gguf", llama__context_length=8192)
+    assert "4096 of 8192" in cli("models", "add", "long.gguf", "--name", "a-long-one").stdout
     added = cli("models", "add", "mine.gguf")
     assert added.status == 0
     tiny_gguf(own_home / "models" / "by-hand.gguf")
@@ -59,12 +61,13 @@ def test_the_table_says_what_is_known_of_files_and_servers(cli: CommandLine, own
     (own_home / "edge" / "config.yaml").write_text("models: {large: {url: 'http://h:1/v1', model: big, context: 99}}\n")
     lines = cli("models").stdout.splitlines()
     assert lines[0].split() == ["name", "licence", "type", "size", "context", "loaded", "RAM", "tok/s", "file"]
-    assert [line.split()[0] for line in lines[1:]] == ["by-hand", "mine", "large"]
-    assert lines[2].split()[1:3] == ["mit", "Q4_0"]
-    assert lines[3].split()[-1] == "http://h:1/v1"
-    by_hand, mine, large = rows(cli)
+    assert [line.split()[0] for line in lines[1:]] == ["a-long-one", "by-hand", "mine", "large"]
+    assert lines[3].split()[1:3] == ["mit", "Q4_0"]
+    assert lines[4].split()[-1] == "http://h:1/v1"
+    _, by_hand, mine, large = rows(cli)
     assert (mine["licence"], mine["context"], mine["loaded"], mine["tokens_per_second"]) == ("mit", 512, [], None)
     assert mine["ram"] > mine["size"]
+    assert (mine["context_here"], by_hand["context_here"], large["context_here"]) == (512, 4096, None)
     assert (by_hand["sha256"], large["url"], large["context"], large["path"]) == (None, "http://h:1/v1", 99, None)
     assert list(mine) == list(by_hand)
     assert set(large) == set(mine)

@@ -70,6 +70,22 @@ class TestTheRequest:
         fetching(server, {"url": "http://h"}, config=config)
         assert server.requests[0].headers["authorization"] == "Bearer s3cret"
 
+    @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+    def test_what_changes_something_carries_the_key(self, method: str) -> None:
+        server = Server()
+        inputs = {"url": "http://h", "method": method, "body": {"k": 1}}
+        fetching(server, inputs)
+        assert server.requests[0].headers["idempotency-key"] == bytes(range(16)).hex()
+        fetching(server, {**inputs, "headers": {"idempotency-KEY": "mine"}})
+        assert server.requests[1].headers.get_list("idempotency-key") == ["mine"]
+        assert "dempotency" not in str(debugged(inputs))
+
+    @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+    def test_what_only_asks_needs_none(self, method: str) -> None:
+        server = Server()
+        fetching(server, {"url": "http://h", "method": method}, {"type": "text"})
+        assert "idempotency-key" not in server.requests[0].headers
+
     @pytest.mark.parametrize(
         ("inputs", "message"),
         [

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from graphs.errors import LinkCondition, NodeError
+from conftest import CommandLine
+from graphs.errors import LinkCondition, ModelRefused, NodeError
 from graphs.models.interface import GenerationRequest
 from graphs.models.scripted import ScriptedModel, ScriptedModels
 from graphs.registry import Agent, agent
@@ -25,11 +27,13 @@ def call(name: str, arguments: Any, number: int = 0) -> dict[str, Any]:
 
 
 def script(*turns: Any) -> ScriptedModel:
-    """A model that says these one after the other: texts, or lists of calls; the last one again and again."""
+    """A model that says these one after the other: texts, lists of calls, or refusals; the last one again and again."""
     left = list(turns)
 
     def reply(request: GenerationRequest) -> dict[str, Any] | str:
         said = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(said, ModelRefused):
+            raise said
         return said if isinstance(said, str) else {"content": "", "tool_calls": said}
 
     return ScriptedModel("tiny", [(lambda request: True, reply)])
@@ -133,6 +137,56 @@ def test_an_error_goes_back_to_the_model_or_fails_the_node(wanted: Any, code: st
     assert message in done["error"]["message"]
     assert json.loads(model.requests[1].messages[-1]["content"]) == {"error": done["error"]}
     assert message in str(error_of(looped(script([wanted], "sorry"), tools, onToolError="fail")))
+
+
+def refused(answer: str) -> ModelRefused:
+    """What a model on this machine says of whole calls that are not as their schemas demand."""
+    return ModelRefused("model tiny: its answer is not as its schema demands", detail={"answer": answer, "again": False})
+
+
+def test_calls_that_a_model_was_refused_for_are_told_to_it_like_all_others() -> None:
+    even = {"agent": "addAgent", "name": "add", "parameters": {"properties": {"a": {"multipleOf": 2}}, "required": ["a", "b"]}}
+    wanted = [{"name": "add", "arguments": {"a": 1, "b": 2}}, {"name": "add", "arguments": {"a": 2, "b": 2}}]
+    model = script(refused(json.dumps(wanted)), "four")
+    got = looped(model, [even], {"prompt": "What?", "system": "Be brief."})
+    wrong, right = got["calls"]
+    assert (wrong["error"]["code"], right["result"]) == ("TOOL_CALL_INVALID", {"sum": 4})
+    assert "arguments.a is 1, no multiple of 2" in wrong["error"]["message"]
+    assert (got["text"], got["turns"], got["stopped"]) == ("four", 2, "answer")
+    assert [each["role"] for each in got["messages"]] == ["system", "user", "assistant", "tool", "tool", "assistant"]
+    assert [json.loads(each["function"]["arguments"]) for each in got["messages"][2]["tool_calls"]] == [
+        {"a": 1, "b": 2},
+        {"a": 2, "b": 2},
+    ]
+    assert [each["tool_call_id"] for each in got["messages"][3:5]] == ["call_1_0", "call_1_1"]
+    asked = list(model.requests[1].messages)
+    assert asked == got["messages"][:5]
+    failed = error_of(looped(script(refused(json.dumps(wanted[0])), "no"), [even], onToolError="fail"))
+    assert "no multiple of 2" in str(failed)
+
+
+@pytest.mark.parametrize("answer", ["", "no JSON", "12", "[]", '{"name": "add"}', '[{"name": "add", "arguments": {}}, 1]'])
+def test_a_refusal_for_anything_else_fails_the_node(answer: str) -> None:
+    assert "not as its schema demands" in str(error_of(looped(script(refused(answer), "sorry"), [ADD])))
+
+
+@pytest.mark.real_model
+@pytest.mark.usefixtures("home_with_model")
+def test_a_real_model_is_told_what_no_grammar_can_hold_it_to(cli: CommandLine, tmp_path: Path) -> None:
+    number = {"type": "integer", "minimum": 1, "maximum": 9, "not": {"type": "integer"}}
+    schema = {"type": "object", "properties": {"n": number}, "required": ["n"]}
+    params = {"tools": [{"agent": "echoAgent", "name": "look", "parameters": schema}], "maxTurns": 1, "tool_choice": "required"}
+    params |= {"temperature": 0, "max_tokens": 300}
+    node = {"agent": "toolLoopAgent", "isResult": True, "inputs": {"prompt": "Look at number 3."}, "params": params}
+    (tmp_path / "look.json").write_text(json.dumps({"version": 0.5, "nodes": {"loop": node}}))
+    outcome = cli("run", str(tmp_path / "look.json"), "--json")
+    assert outcome.status == 0, outcome.stderr
+    got = json.loads(outcome.stdout)["results"]["loop"]
+    assert (got["stopped"], got["turns"]) == ("limit", 2)
+    assert got["calls"]
+    for each in got["calls"]:
+        assert each["error"]["code"] == "TOOL_CALL_INVALID"
+        assert "is what `not` excludes" in each["error"]["message"]
 
 
 def test_a_condition_that_is_nothing_the_tool_did_suspends_the_node_and_is_never_told_to_the_model() -> None:

@@ -166,3 +166,42 @@ def test_only_whole_runs_are_exported(tmp_path: Path) -> None:
         (child,) = journal.children(run)
         with pytest.raises(UsageError, match="export the run itself"):
             export_run(journal, child.run, io.BytesIO())
+
+
+def chatting(journal: Journal, turns: int) -> bytes:
+    """A run in which a chat grows."""
+    run = new_run_id()
+    journal.create_run(run, role="root", graph_hash=HASH, graph=GRAPH, name="g.yaml", source="text", started=5)
+    dice = random.Random(4)
+    messages: list[str] = []
+    for turn in range(turns):
+        messages = [*messages, dice.randbytes(300).hex()]
+        journal.append(run, encode(Result(f"chat#{turn}", 1, 0, {"messages": messages}, turn, {})))
+    journal.finish_run(run, "completed", ended=10)
+    journal.flush()
+    return run
+
+
+def test_what_is_repeated_is_in_the_file_once(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "a.db") as journal, Journal.open(tmp_path / "b.db") as other:
+        run = chatting(journal, 100)
+        file = exported(journal, run)
+        assert len(file.getvalue()) < 2 * 100 * 600
+        import_run(other, file)
+        assert content(other, run) == content(journal, run)
+        assert other.sizes() == journal.sizes()
+        again = exported(other, run)
+        assert again.getvalue() == file.getvalue()
+
+
+@pytest.mark.parametrize("base", [0, 5, 77, -1, "x"])
+def test_a_record_that_repeats_what_is_not_in_the_archive_is_refused(tmp_path: Path, base: object) -> None:
+    with Journal.open(tmp_path / "a.db") as journal, Journal.open(tmp_path / "b.db") as other:
+        whole = exported(journal, chatting(journal, 8)).getvalue()
+        unpacker = msgpack.Unpacker()
+        unpacker.feed(whole[len(MAGIC) : -32])
+        entries = [[*entry[:5], base] if entry[0] == 3 and len(entry) > 5 and entry[5] == 4 else entry for entry in unpacker]
+        forged = MAGIC + b"".join(msgpack.packb(entry) for entry in entries)
+        with pytest.raises(UsageError, match="damaged"):
+            import_run(other, io.BytesIO(forged + hashlib.sha256(forged).digest()))
+        assert other.runs() == []

@@ -3,7 +3,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,6 +82,21 @@ def test_source_and_licence_are_those_given_where_the_file_names_none(tmp_path: 
     kept = known_facts(path)
     assert kept is not None
     assert (kept.source, kept.licence) == ("a shop", "MIT")
+
+
+@pytest.mark.parametrize(
+    ("measured", "at"),
+    [
+        (None, None),
+        ("1970-01-02", 86_400),
+        ("1970-01-01T00:01:00+00:00", 60),
+        ("1970-01-01T01:00:30+01:00", 30),
+        ("yesterday", None),
+        (3, None),
+    ],
+)
+def test_when_something_was_measured_is_a_time(tmp_path: Path, measured: Any, at: float | None) -> None:
+    assert replace(facts_of(tiny_gguf(tmp_path / "a.gguf")), measured=measured).measured_at == at
 
 
 def test_other_files_and_missing_ones_are_refused(tmp_path: Path) -> None:

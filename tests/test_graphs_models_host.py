@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,21 @@ def test_models_of_the_folder_and_of_the_configuration_are_known_by_name(tmp_pat
         assert host.pid("small") == small.pid != None  # noqa: E711
         assert host.pid("large") is None
         assert (await (await host.get("large")).generate(ask("say hi"))).text == "hi "
+
+    with_host(tmp_path, use)
+
+
+def test_a_model_says_how_fast_its_last_answer_went_and_when(tmp_path: Path) -> None:
+    async def use(host: ModelHost) -> None:
+        small = await host.get("small")
+        await small.generate(ask("say a b c"))
+        assert (small.info.tokens_per_second, small.info.measured) == (None, None), "too little to be timed"
+        before = time.time()
+        await small.generate(ask("say a b c d e f g h i j"))
+        info = host.describe("small")
+        assert info.tokens_per_second == 100
+        assert before <= (info.measured or 0) <= time.time()
+        assert info.prompt_per_second is None
 
     with_host(tmp_path, use)
 

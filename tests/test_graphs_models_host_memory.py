@@ -160,9 +160,12 @@ def test_prefetching_loads_only_where_there_is_room(tmp_path: Path) -> None:
 
 def test_figures_measured_here_are_known_before_a_model_is_loaded(tmp_path: Path) -> None:
     async def use(host: ModelHost) -> None:
-        ModelStore(tmp_path / "models").note_speed("a", tokens_per_second=12.5, prompt_per_second=100, day="2026-01-01")
-        assert host.describe("a").tokens_per_second == 12.5
-        assert host.describe("b").tokens_per_second is None
+        ModelStore(tmp_path / "models").note_speed(
+            "a", tokens_per_second=12.5, prompt_per_second=100, measured="2026-01-01T00:00:10+00:00"
+        )
+        a, b = host.describe("a"), host.describe("b")
+        assert (a.tokens_per_second, a.prompt_per_second, a.measured) == (12.5, 100, 1767225610)
+        assert (b.tokens_per_second, b.prompt_per_second, b.measured) == (None, None, None)
 
     with_host(tmp_path, use)
 

@@ -65,6 +65,18 @@ def test_what_is_sent_and_what_an_answer_says_of_itself() -> None:
     assert with_server(use, key="MY_KEY") == []
 
 
+def test_a_request_that_comes_again_has_the_same_key_and_no_other_has() -> None:
+    async def use(model: ServerModel, server: ModelServer) -> None:
+        for request in (ask(), ask(key="a/0"), ask(key="a/0"), ask(key="a/1"), ask(key="a/0", max_tokens=5)):
+            await model.generate(request)
+        none, first, again, retried, other = (asked.headers.get("idempotency-key") for asked in server.asked)
+        assert none is None
+        assert first == again
+        assert len({first, retried, other}) == 3
+
+    with_server(use)
+
+
 def test_what_messages_carry_besides_is_not_sent() -> None:
     async def use(model: ServerModel, server: ModelServer) -> None:
         message = {"role": "tool", "content": "1", "tool_call_id": "c", "extra": {"agent": "private"}}

@@ -163,7 +163,7 @@ def test_what_is_no_model_is_not_kept(store: ModelStore) -> None:
 def test_what_was_measured_is_kept_until_the_file_changes(store: ModelStore, tmp_path: Path) -> None:
     path = tiny_gguf(tmp_path / "a.gguf")
     store.add(path)
-    facts = store.note_speed("a", tokens_per_second=50.5, prompt_per_second=400.0, day="2026-01-02").facts
+    facts = store.note_speed("a", tokens_per_second=50.5, prompt_per_second=400.0, measured="2026-01-02").facts
     assert facts is not None
     assert (facts.tokens_per_second, facts.prompt_per_second, facts.measured) == (50.5, 400.0, "2026-01-02")
     assert store.find("a").facts == facts

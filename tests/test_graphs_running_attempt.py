@@ -11,13 +11,73 @@ from graphs.errors import NodeError
 from graphs.registry import agent
 from graphs.running.attempt import execution_key
 from graphs.running.ports import Services
-from graphs.values import Value
+from graphs.values import MISSING, Value
 from runs import run
 
 
 def test_the_key_of_an_execution_is_made_of_run_and_path() -> None:
     assert execution_key(b"run", "a/b#1") == hashlib.sha256(b"runa/b#1").digest()[:16]
     assert execution_key(b"run", "a") != execution_key(b"other", "a")
+
+
+def test_the_key_stays_while_what_is_around_the_node_is_tried_again() -> None:
+    key = execution_key(b"run", "plan/step")
+    assert execution_key(b"run", "plan!1/step") == execution_key(b"run", "plan!12/step") == key
+    others = ["plan#1/step", "plan[1]/step", "plan/step#1", "plan%211/step"]
+    assert len({key, *(execution_key(b"run", path) for path in others)}) == 5
+
+
+def test_retries_and_turns_and_rows_and_their_keys() -> None:
+    keys: dict[str, set[bytes]] = {}
+    tries = {"count": 0}
+
+    def pay(context: Any) -> Value:
+        keys.setdefault(context.path, set()).add(context.key)
+        if context.retry == 0:
+            raise NodeError("not yet")
+        return 1
+
+    def fail_once(_context: Any) -> Value:
+        tries["count"] += 1
+        if tries["count"] == 1:
+            raise NodeError("not yet")
+        return 1
+
+    inner = {
+        "nodes": {
+            "pay": {"agent": "pay", "retry": 1, "inputs": {"of": ":row"}},
+            "then": {"agent": "fail", "inputs": {"of": ":pay"}, "isResult": True},
+        }
+    }
+    nodes = {"m": {"agent": "mapAgent", "inputs": {"rows": [1, 2]}, "graph": inner, "retry": 1, "isResult": True}}
+    run(nodes, {"pay": pay, "fail": fail_once})
+    assert set(keys) == {"m[0]/pay", "m[1]/pay", "m[0]!1/pay", "m[1]!1/pay"}
+    assert all(len(each) == 1 for each in keys.values())
+    assert keys["m[0]/pay"] == keys["m[0]!1/pay"] != keys["m[1]/pay"] == keys["m[1]!1/pay"]
+
+
+def test_an_agent_that_is_called_has_a_key_for_each_thing_it_is_asked() -> None:
+    seen: list[list[bytes]] = []
+
+    def pay(context: Any) -> Value:
+        seen[-1].append(context.key)
+        assert context.key == context.key
+        return 1
+
+    async def clerk(context: Any) -> Value:
+        seen.append([context.key])
+        for amount in (1, 2, 1):
+            await context.call_agent("pay", {"amount": amount, "gone": MISSING}, {"to": "x"})
+        await context.call_agent("pay", {"amount": 1}, {"to": "y"})
+        if context.retry == 0:
+            raise NodeError("once more")
+        return 1
+
+    run({"n": {"agent": "clerk", "retry": 1}}, {"clerk": clerk, "pay": pay})
+    first, again = seen
+    assert first == again, "a repetition asks the same"
+    assert len(set(first)) == 5
+    assert all(len(each) == 16 for each in first)
 
 
 def seen_by(node: dict[str, Any], **options: Any) -> Any:

@@ -38,8 +38,8 @@ class Watched(JournalStore):
         super().__init__(journal, scope)
         self.wrote = asyncio.Event()
 
-    async def write_body(self, ref: bytes, off: int, data: bytes) -> None:
-        await super().write_body(ref, off, data)
+    async def write_body(self, ref: bytes, off: int, *data: bytes | memoryview) -> None:
+        await super().write_body(ref, off, *data)
         self.wrote.set()
 
 

@@ -117,12 +117,12 @@ async def _bench(name: str | None, store: ModelStore, env: Environment) -> list[
             env.stderr.write(f"measuring {each} ...\n")
             env.stderr.flush()
             speed = await measure(await models.get(each))
-            day = datetime.now(UTC).date().isoformat()
+            now = datetime.now(UTC).isoformat(timespec="seconds")
             store.note_speed(
                 each,
                 tokens_per_second=round(speed.tokens_per_second, 2),
                 prompt_per_second=round(speed.prompt_per_second, 1),
-                day=day,
+                measured=now,
             )
     finally:
         await models.close()

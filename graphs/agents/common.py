@@ -61,7 +61,12 @@ def given(values: Mapping[str, Value], *names: str) -> Value:
 
 def option(context: AgentContext, name: str) -> Value:
     """An entry that may stand in inputs or params, or MISSING. An input wins, even one without a value."""
-    return context.inputs[name] if name in context.inputs else context.params.get(name, MISSING)
+    return either(context.inputs, context.params, name)
+
+
+def either(inputs: Mapping[str, Value], params: Mapping[str, Value], name: str) -> Value:
+    """An entry of the inputs, even one without a value, or of the params, or MISSING."""
+    return inputs[name] if name in inputs else params.get(name, MISSING)
 
 
 def service(context: AgentContext, name: str) -> Any:

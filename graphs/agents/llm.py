@@ -11,14 +11,14 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from graphs.agents.common import given, option, refuse, require_array, service
+from graphs.agents.common import either, given, option, refuse, require_array, service
 from graphs.errors import NodeError
 from graphs.language.jstext import is_number, parse_json, text, to_number, truthy
 from graphs.models.interface import Generation, GenerationRequest, OnToken
 from graphs.registry import AgentContext, Sample, agent
 from graphs.values import MISSING, Value
 
-__all__ = ["AGENTS"]
+__all__ = ["AGENTS", "conversation"]
 
 _TEMPERATURE: Final = 0.7
 _TOP_P: Final = 0.95
@@ -88,7 +88,7 @@ def _model_name(context: AgentContext) -> str:
 
 
 def _request(context: AgentContext) -> GenerationRequest:
-    messages = _messages(context)
+    messages = conversation(context.inputs, context.params)
     if not messages:
         raise refuse("llmAgent: there is nothing to ask: set inputs.prompt, message or messages")
     seed, stop, limit = option(context, "seed"), option(context, "stop"), _limit(context)
@@ -106,6 +106,7 @@ def _request(context: AgentContext) -> GenerationRequest:
         response_format=response_format if isinstance(response_format, dict) else None,
         shared=_shared(context, messages),
         run=context.run,
+        key=f"{context.key.hex()}/{context.retry}",  # a retry wants another answer; everything else that comes again wants this one
         priority=context.priority,
         fit=truthy(option(context, "fit")),
         confidence=truthy(option(context, "confidence")),
@@ -140,15 +141,16 @@ def _limit(context: AgentContext) -> int | None:
     return None
 
 
-def _messages(context: AgentContext) -> list[Value]:
-    system = _merged(context, "mergeableSystem", "system")
-    history, message, images = option(context, "messages"), option(context, "message"), option(context, "images")
+def conversation(inputs: Mapping[str, Value], params: Mapping[str, Value]) -> list[Value]:
+    """The messages that a model is asked with: the system's, the history, what is asked now. Raises NodeError for a history that is no list."""
+    system = _merged(inputs, params, "mergeableSystem", "system")
+    history, message, images = (either(inputs, params, name) for name in ("messages", "message", "images"))
     messages: list[Value] = [{"role": "system", "content": system}] if system else []
     if truthy(history):
         if not isinstance(history, list):
             raise refuse("llmAgent: messages is a list of {role, content}")
         messages += history
-    prompt = _merged(context, "mergeablePrompts", "prompt")
+    prompt = _merged(inputs, params, "mergeablePrompts", "prompt")
     if truthy(message):
         messages.append(message)
     elif prompt:
@@ -159,12 +161,12 @@ def _messages(context: AgentContext) -> list[Value]:
     return messages
 
 
-def _merged(context: AgentContext, mergeable: str, plain: str) -> str:
+def _merged(inputs: Mapping[str, Value], params: Mapping[str, Value], mergeable: str, plain: str) -> str:
     """The inputs' and the params' mergeable text joined by a newline, or the plain one."""
-    both = (context.inputs.get(mergeable), context.params.get(mergeable))
+    both = (inputs.get(mergeable), params.get(mergeable))
     if any(truthy(each) for each in both):
         return "\n".join(joined for each in both if (joined := _lines(each)))
-    return _lines(option(context, plain))
+    return _lines(either(inputs, params, plain))
 
 
 def _lines(value: Value) -> str:

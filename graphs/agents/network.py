@@ -20,6 +20,8 @@ __all__ = ["AGENTS"]
 
 _METHODS: Final = ("GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH")
 _METHODS_WITH_BODY: Final = ("POST", "PUT", "PATCH")
+_METHODS_WITH_EFFECT: Final = (*_METHODS_WITH_BODY, "DELETE")
+_KEY_HEADER: Final = "Idempotency-Key"
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _CONNECT_SECONDS: Final = 30.0
 _MAX_REDIRECTS: Final = 20
@@ -27,16 +29,21 @@ _MAX_REDIRECTS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What is sent. `secret` is the authorization from the configuration: never part of a value."""
+    """What is sent. `secret` is the authorization from the configuration: never part of a value. `key` tells a server that the request is the
+    same one again.
+    """
 
     url: str
     method: str
     headers: Mapping[str, Value]
     body: str | None
     secret: str | None
+    key: str
 
     def all_headers(self) -> dict[str, str]:
         headers = {name: text(value) for name, value in self.headers.items()}
+        if self.method in _METHODS_WITH_EFFECT and not any(name.lower() == _KEY_HEADER.lower() for name in headers):
+            headers[_KEY_HEADER] = self.key
         return {**headers, "Authorization": self.secret} if self.secret else headers
 
 
@@ -100,6 +107,7 @@ def _request(context: AgentContext) -> _Request:
         headers=_headers(context) | ({"Content-Type": "application/json"} if has_body else {}),
         body=json_text(body) if has_body else None,
         secret=text(secret) if truthy(secret) else None,
+        key=context.key.hex(),
     )
 
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from graphs.agents.common import given, option, refuse
-from graphs.errors import GraphferryError, LinkCondition, ModelCrashed, NodeError
-from graphs.language.jstext import is_number, json_text, text, truthy
+from graphs.agents.llm import conversation
+from graphs.errors import GraphferryError, LinkCondition, ModelCrashed, ModelRefused, NodeError
+from graphs.language.jstext import is_number, json_text, parse_json, text, truthy
+from graphs.models.schemas import UNUSABLE, misfit
 from graphs.registry import AgentContext, Sample, agent
-from graphs.running.filters import misfit
 from graphs.values import MISSING, Value
 
 __all__ = ["AGENTS"]
@@ -133,7 +134,11 @@ async def tool_loop_agent(context: AgentContext) -> Value:
     try:
         while True:
             choice = "none" if turn > limit else option(context, "tool_choice") if turn == 1 else MISSING
-            answer = await _ask(context, {**asked, "messages": messages}, tools, choice)
+            question = {**asked, "messages": messages}
+            try:
+                answer = await _ask(context, question, tools, choice)
+            except ModelRefused as refusal:
+                answer = _misjudged(refusal, question, turn)
             asked, messages = {}, list(answer["messages"])
             wanted = answer.get("tool_calls")
             if turn > limit or not isinstance(wanted, list) or not wanted:
@@ -211,6 +216,27 @@ async def _ask(context: AgentContext, inputs: dict[str, Value], tools: Mapping[s
     return answer
 
 
+def _misjudged(refusal: ModelRefused, question: Mapping[str, Value], turn: int) -> Mapping[str, Value]:
+    """The answer that a model on this machine was refused for: whole calls, but not as their schemas demand where no grammar can hold it
+    to them. They are looked at like calls from anywhere, and what is wrong with them is told to the model. Raises any other refusal.
+    """
+    detail = refusal.detail if isinstance(refusal.detail, dict) else {}
+    try:
+        found = parse_json(text(detail.get("answer", "")))
+    except NodeError:
+        raise refusal from None
+    said = found if isinstance(found, list) else [found]
+    if not said or not all(isinstance(call, dict) and {"name", "arguments"} <= {*call} for call in said):
+        raise refusal
+    calls = [
+        {"id": f"call_{turn}_{number}", "name": call["name"], "arguments": call["arguments"]} for number, call in enumerate(said)
+    ]
+    functions = [{"name": call["name"], "arguments": json_text(call["arguments"])} for call in calls]
+    written = [{"id": call["id"], "type": "function", "function": each} for call, each in zip(calls, functions, strict=True)]
+    message = {"role": "assistant", "content": None, "tool_calls": written}
+    return {"text": None, "message": message, "messages": [*conversation(question, {}), message], "tool_calls": calls}
+
+
 async def _use(context: AgentContext, turn: int, call: Mapping[str, Value], tools: Mapping[str, _Tool]) -> tuple[Value, Value]:
     """What is told to the model of one call, and what the result says of it."""
     name, arguments = call.get("name"), call.get("arguments", MISSING)
@@ -239,7 +265,11 @@ async def _called(context: AgentContext, tool: _Tool | None, name: Value, argume
         raise _Unusable(f"there is no tool {text(name)}", retryable=False)
     if not isinstance(arguments, dict):
         raise _Unusable(f"the arguments of {tool.name} are not a JSON object", retryable=False)
-    if problem := misfit(arguments, tool.parameters, "arguments"):
+    try:
+        problem = misfit(arguments, tool.parameters, where="arguments")
+    except UNUSABLE as error:
+        raise _Unusable(f"the parameters of {tool.name} cannot be used: {error}", retryable=False) from error
+    if problem:
         raise _Unusable(problem, retryable=False)
     return await context.call_agent(tool.agent, {**arguments, **tool.inputs}, dict(tool.params))
 

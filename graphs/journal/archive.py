@@ -5,10 +5,13 @@
     [0, {run, parent, role, graph, name, status, started, ended, exit_info}]   a run: the root first, then its child runs
     [1, hash, body, source, file]                                              a graph that one of them begins with, or opens
     [2, run, writer]                                                           a log begins,
-    [3, type, fields, tail, chk]                                               its records from 1 on, with the checksum of the chain
+    [3, type, fields, tail, chk, base?]                                        its records from 1 on, with the checksum of the chain
     [4, run, scope, name, size, labels, crc]                                   a body that a run needs begins,
     [5, bytes]                                                                 its bytes, piece by piece
     [6]                                                                        the end
+
+With a base, the number of an earlier record of the log, `tail` has the parts of the bytes (graphs.journal.repeats). A reader remembers the last
+64 MiB of a log's records of 512 bytes and more: no base is older.
 
 What is labelled is in the file like everything else: whoever has the file has the run.
 """
@@ -26,6 +29,7 @@ import msgpack
 from graphs.errors import JournalError, UsageError
 from graphs.journal.ids import run_id_text
 from graphs.journal.reader import BodyRow, RunRow, graph_address
+from graphs.journal.repeats import LEAST, Memory, restore
 from graphs.journal.store import ENDINGS, OVER, Journal
 from graphs.records import Encoded, Frame, Submit, chain
 
@@ -36,6 +40,7 @@ _RUN, _GRAPH, _LOG, _RECORD, _BODY, _BYTES, _END = range(7)
 _BLOCK: Final = 1 << 20
 _MOST: Final = 1 << 28
 """Bytes of one entry: no record and no graph has more."""
+_REMEMBERED: Final = 64 << 20
 
 
 @dataclass(slots=True)
@@ -71,8 +76,14 @@ def export_run(journal: Journal, run: bytes, out: IO[bytes]) -> Archived:
     for row in rows:
         for each in journal.writers(row.run):
             writer.put(_LOG, row.run, each)
-            for entry in journal.entries(row.run, each):
-                writer.put(_RECORD, entry.type, entry.fields, entry.tail, entry.chk)
+            earlier = Memory(_REMEMBERED)
+            for entry, kept in journal.kept(row.run, each):
+                if kept.base is not None and earlier.get(kept.base):
+                    writer.put(_RECORD, entry.type, entry.fields, kept.data, entry.chk, kept.base)
+                else:
+                    writer.put(_RECORD, entry.type, entry.fields, entry.tail, entry.chk)
+                if len(entry.tail) >= LEAST:
+                    earlier.put(entry.seq, entry.seq, entry.tail)
                 archived.records += 1
         for body in journal.bodies(row.run):
             archived.bodies += _put_body(journal, row.run, body, writer)
@@ -155,6 +166,27 @@ def _put_body(journal: Journal, run: bytes, body: BodyRow, writer: _Writer) -> i
     return size
 
 
+class _Log:
+    """A log while it is read."""
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self._earlier = Memory(_REMEMBERED)
+
+    def next(self, fields: list[Any]) -> bytes:
+        """The bytes of the next record, whose entry has these fields."""
+        self.seq += 1
+        tail: bytes = fields[2]
+        if len(fields) > 4:
+            base = self._earlier.get(fields[4])
+            if base is None:
+                raise _damaged(f"record {self.seq} of a log repeats a part of record {fields[4]}, which is not there")
+            tail = restore(base[1], tail)
+        if len(tail) >= LEAST:
+            self._earlier.put(self.seq, self.seq, tail)
+        return tail
+
+
 def _check_digest(source: IO[bytes]) -> None:
     size = source.seek(0, os.SEEK_END)
     source.seek(0)
@@ -191,6 +223,7 @@ def _look_through(source: IO[bytes]) -> Archived:
     """Check all that can be checked without writing."""
     archived: Archived | None = None
     runs: set[bytes] = set()
+    log = _Log()
     chk = 0
     for kind, *rest in _entries(source):
         if kind == _RUN:
@@ -209,11 +242,11 @@ def _look_through(source: IO[bytes]) -> Archived:
         elif kind == _LOG:
             if rest[0] not in runs or not isinstance(rest[1], bytes) or len(rest[1]) != 8:
                 raise _damaged("a log belongs to none of its runs")
-            chk = 0
+            log, chk = _Log(), 0
             if rest[0] == archived.run.run:
                 archived._writers.add(rest[1])
         elif kind == _RECORD:
-            chk = chain(chk, rest[0], rest[2])
+            chk = chain(chk, rest[0], log.next(rest))
             if chk != rest[3]:
                 raise _damaged("the checksum of a record does not hold")
             archived.records += 1
@@ -236,7 +269,7 @@ def _take_in(journal: Journal, source: IO[bytes]) -> None:
     rows: list[RunRow] = []
     pins: list[tuple[bytes, BodyRow]] = []
     run = writer = b""
-    seq = 0
+    log = _Log()
     for kind, *rest in _entries(source):
         if kind == _RUN:
             row = _row(rest[0])
@@ -247,14 +280,13 @@ def _take_in(journal: Journal, source: IO[bytes]) -> None:
         elif kind == _GRAPH:
             journal.put_graph(rest[0], rest[1], source=rest[2], file=rest[3])
         elif kind == _LOG:
-            run, writer, seq = rest[0], rest[1], 0
+            run, writer, log = rest[0], rest[1], _Log()
         elif kind == _RECORD:
-            seq += 1
-            encoded = Encoded(*rest[:3])
+            encoded = Encoded(rest[0], rest[1], log.next(rest))
             if writer == journal.store_id:
                 journal.append(run, encoded)
             else:
-                journal.accept(run, writer, seq, encoded)
+                journal.accept(run, writer, log.seq, encoded)
         elif kind == _BODY:
             pins.append((rest[0], _body(rest)))
     for run, body in pins:

@@ -14,7 +14,7 @@ import hashlib
 import os
 import threading
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,8 @@ __all__ = ["BodyFiles"]
 
 _BLOCK: Final = 1 << 20
 _MOST_OPEN: Final = 8
+_MOST_PIECES: Final = 1024
+"""The system takes no more at once."""
 _PART: Final = ".part"
 _NO_WAIT: Final = getattr(os, "RWF_NOWAIT", 0xFFFF)
 """Where the system has no such flag, a value that it refuses."""
@@ -51,7 +53,7 @@ class BodyFiles:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             fresh = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.new")
             with _opened(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as file:
-                _write(file, memoryview(data), 0)
+                _write(file, (data,), 0)
                 os.fsync(file)
             fresh.rename(path)
             _sync(path.parent)
@@ -67,21 +69,22 @@ class BodyFiles:
                     continue
         return 0, False
 
-    def write(self, scope: str, name: bytes, off: int, data: bytes) -> None:
-        """Add bytes to a body on its way here, at `off`: the end of what is here, or before it."""
+    def write(self, scope: str, name: bytes, off: int, *data: bytes | memoryview) -> None:
+        """Add bytes, in one or more pieces, to a body on its way here, at `off`: the end of what is here, or before it."""
         path = self._path(scope, name)
         part = _part(path)
         with self._failing(part):
             with self._kept_open(part, os.O_WRONLY | os.O_CREAT) as file:
-                _write(file, memoryview(data), off)
+                end = _write(file, data, off)
             if len(name) != 32:
                 return
             done, hashed = self._hashes.pop(part, (0, None))
             if off == 0:
                 done, hashed = 0, hashlib.sha256()
             if done == off and hashed is not None:
-                hashed.update(data)
-                self._hashes[part] = off + len(data), hashed
+                for piece in data:
+                    hashed.update(piece)
+                self._hashes[part] = end, hashed
 
     def check(self, scope: str, name: bytes, size: int, crc: int | None) -> bool:
         """Whether the body on its way here, now that it should be whole, is what its name says, or has that checksum; else it is deleted."""
@@ -222,10 +225,17 @@ def _name(text: str) -> bytes:
         return b""
 
 
-def _write(descriptor: int, data: memoryview, off: int) -> None:
-    while data:
-        count = os.pwrite(descriptor, data, off)
-        data, off = data[count:], off + count
+def _write(descriptor: int, pieces: Sequence[bytes | memoryview], off: int) -> int:
+    """Write the pieces one after the other from `off` on; where they end."""
+    end = off + sum(map(len, pieces))
+    if len(pieces) > 1 and os.pwritev(descriptor, pieces[:_MOST_PIECES], off) == end - off:
+        return end
+    for piece in pieces:  # one, or a disk that is nearly full takes a part
+        data = memoryview(piece)
+        while data:
+            count = os.pwrite(descriptor, data, off)
+            data, off = data[count:], off + count
+    return end
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from graphs.errors import JournalError, UsageError, ValueUnsupported
 from graphs.journal.ids import id_prefix_range, run_id_short, run_id_text
+from graphs.journal.repeats import LEAST, Kept, Memory, restore
 from graphs.journal.schema import SEQ_BITS, connect_reader, unreadable
 from graphs.records import Record, chain, decode
 from graphs.values import Value, digest
@@ -23,6 +24,8 @@ from graphs.values import Value, digest
 __all__ = ["BodyRow", "Entry", "Head", "Logged", "Reader", "RunRow", "StoredGraph", "graph_address"]
 
 _PAGE: Final = 512
+_REMEMBERED: Final = 64 << 20
+"""Bytes of records that are remembered while a log is read, since later ones may repeat parts of them."""
 _SELECT_RUNS: Final = "SELECT run, parent, role, graph, name, status, started, ended, exit_info FROM runs"
 _SELECT_HEADS: Final = (
     "SELECT logs.run, writer, seq, chk FROM logs JOIN records ON records.id ="
@@ -147,7 +150,7 @@ class Reader:
         return dict(self._query("SELECT key, value FROM meta WHERE substr(key, 1, ?) = ?", (len(prefix), prefix)))
 
     def sizes(self, run: bytes | None = None) -> dict[bytes, int]:
-        """The bytes of the records of each run, or of one."""
+        """The bytes that the records of each run, or of one, take here."""
         query = (
             "SELECT logs.run, sum(length(tail)) FROM logs JOIN records ON records.id BETWEEN logs.id << 32 AND (logs.id << 32) + 4294967295"
             " WHERE ?1 IS NULL OR logs.run = ?1 GROUP BY logs.run"
@@ -195,21 +198,36 @@ class Reader:
         return int(rows[0][0])
 
     def entries(self, run: bytes, writer: bytes, after: int = 0) -> Iterator[Entry]:
-        """The records of a log that follow `after`, as stored, each checked before it is handed out."""
+        """The records of a log that follow `after`, as they are sent, each checked before it is handed out."""
+        for entry, _ in self.kept(run, writer, after):
+            yield entry
+
+    def kept(self, run: bytes, writer: bytes, after: int = 0) -> Iterator[tuple[Entry, Kept]]:
+        """As `entries`, each with how its bytes are kept here."""
         rows = self._query("SELECT id, noted FROM logs WHERE run = ? AND writer = ?", (run, writer))
         if not rows:
             return
         log, noted = rows[0]
         seq, chk = after, self.chk(run, writer, after)
+        memory = Memory(_REMEMBERED)
         while page := self._page(log, seq):
-            for found, type_, count, tail, stored in page:
+            for found, type_, count, tail, stored, base in page:
                 seq += 1
                 if found != seq:
                     raise self._damaged(run, writer, seq, "it is not there, but later ones are")
-                chk = chain(chk, type_, tail)
+                whole = tail
+                if base is not None:
+                    try:
+                        whole = restore(self._whole(log, base, memory), tail)
+                    except ValueError as error:
+                        what = f"it repeats a part of record {base}, which is not there or does not have it ({error})"
+                        raise self._damaged(run, writer, seq, what) from error
+                if len(whole) >= LEAST:
+                    memory.put(seq, seq, whole)
+                chk = chain(chk, type_, whole)
                 if chk != stored:
                     raise self._damaged(run, writer, seq, "its checksum does not hold")
-                yield Entry(writer, seq, type_, count, tail, chk)
+                yield Entry(writer, seq, type_, count, whole, chk), Kept(tail, base)
         if seq < noted:
             raise self._damaged(run, writer, seq + 1, f"it is not there, but the log once had {noted} records")
 
@@ -227,9 +245,33 @@ class Reader:
                     raise self._damaged(run, each, entry.seq, error.message) from error
                 yield Logged(each, entry.seq, entry.type, record)
 
+    def _whole(self, log: int, seq: int, memory: Memory) -> bytes:
+        """The bytes of an earlier record of which a later one repeats a part. Raises ValueError."""
+        above: list[tuple[int, bytes]] = []
+        whole: bytes | None = None
+        while whole is None:
+            if (remembered := memory.get(seq)) is not None:
+                whole = remembered[1]
+                continue
+            rows = self._query("SELECT tail, base FROM records WHERE id = ?", ((log << SEQ_BITS) + seq,))
+            if not rows:
+                raise ValueError(f"record {seq} is not there")
+            tail, base = rows[0]
+            if base is None:
+                whole = tail
+            elif 0 < base < seq:
+                above.append((seq, tail))
+                seq = base
+            else:
+                raise ValueError(f"record {seq} would repeat record {base}")
+        for number, parts in reversed(above):
+            whole = restore(whole, parts)
+            memory.put(number, number, whole)
+        return whole
+
     def _page(self, log: int, after: int) -> list[tuple[Any, ...]]:
         # Page by page, so that a long log neither fills memory nor keeps the write-ahead log from being folded in.
-        query = "SELECT seq, type, fields, tail, chk FROM records WHERE id > ? AND id < ? ORDER BY id LIMIT ?"
+        query = "SELECT seq, type, fields, tail, chk, base FROM records WHERE id > ? AND id < ? ORDER BY id LIMIT ?"
         return self._query(query, ((log << SEQ_BITS) + after, (log + 1) << SEQ_BITS, _PAGE))
 
     def _query(self, query: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:

@@ -121,7 +121,12 @@ def m002_bodies(db: sqlite3.Connection) -> None:
         db.execute(statement)
 
 
-MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (m001_first, m002_bodies)
+def m003_repeats(db: sqlite3.Connection) -> None:
+    # With a base, the sequence number of an earlier record of the same log, `tail` has the parts of the bytes (graphs.journal.repeats).
+    db.execute("ALTER TABLE records ADD COLUMN base INTEGER")
+
+
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (m001_first, m002_bodies, m003_repeats)
 
 
 def connect(path: Path, synchronous: Synchronous) -> sqlite3.Connection:

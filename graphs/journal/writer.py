@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from zlib import crc32
 
 from graphs.errors import JournalError
+from graphs.journal.repeats import LEAST, Shortener
 from graphs.journal.schema import AHEAD, BUSY_MS, PAGE, SEQ_BITS, Synchronous, grow_log
-from graphs.records import Encoded
+from graphs.records import TYPE_BYTES, Encoded
 
 if TYPE_CHECKING:
     import asyncio
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["DurableHook", "Item", "Log", "Statement", "Writer"]
 
 DurableHook: TypeAlias = Callable[[Mapping[tuple[bytes, bytes], int]], None]
-
-_TYPE_BYTES: Final = tuple(bytes((number,)) for number in range(256))
 
 _FEW_COMMITS: Final = 16
 """Commits before the log is lengthened ahead of its use: a process that makes fewer gains nothing by it."""
@@ -41,12 +40,12 @@ _OFTEN: Final = AHEAD // PAGE // 2
 
 # sqlite3 gives up the interpreter lock for each statement and, when the loop is busy, gets it back only after 5 ms; so a
 # commit inserts many rows a statement, in a few fixed sizes that stay in the statement cache.
-_INSERT: Final = "INSERT INTO records (id, type, fields, tail, chk) VALUES "
-_INSERTS: Final = tuple((size, _INSERT + ", ".join(["(?, ?, ?, ?, ?)"] * size)) for size in (256, 64, 16, 4, 1))
+_INSERT: Final = "INSERT INTO records (id, type, fields, tail, chk, base) VALUES "
+_INSERTS: Final = tuple((size, _INSERT + ", ".join(["(?, ?, ?, ?, ?, ?)"] * size)) for size in (256, 64, 16, 4, 1))
 _INSERT_ONE: Final = _INSERTS[-1][1]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Log:
     """A log's head in memory: `last` and `chk` count what is queued, `durable` what is committed; `id` is None until then."""
 
@@ -98,6 +97,7 @@ class Writer:
         self._lengthen_at: float = _FEW_COMMITS if synchronous == "full" else inf
         self._barriers = 0
         """Commits with full sync in a journal that has not always that."""
+        self._shortener = Shortener()
         self._queue: list[Item] = []
         self._draining = threading.Lock()
         self._in_flight = False
@@ -114,7 +114,7 @@ class Writer:
         if self._failure is not None or self._closing:
             self.check()
         seq = log.last + 1
-        chk = crc32(tail, crc32(_TYPE_BYTES[type_], log.chk))  # records.chain, inlined: the event loop waits for this line
+        chk = crc32(tail, crc32(TYPE_BYTES[type_], log.chk))  # records.chain, inlined: the event loop waits for this line
         # Queued before it is counted: if Ctrl-C comes in between, the next record collides and fails aloud instead of leaving a gap.
         self._queue.append((log, seq, type_, count, tail, chk))
         log.last = seq
@@ -125,6 +125,7 @@ class Writer:
 
     def write(self, log: Log, encoded: Encoded) -> int:
         """`record` and `flush` in one, for a caller who needs each record durable by itself; the caller does not hold `mutex`."""
+        type_, count, tail = encoded
         with self._draining:
             batch: list[Item] = []
             try:
@@ -133,16 +134,19 @@ class Writer:
                         seq = self.record(log, encoded, ring=False)
                         batch, self._queue = self._queue, batch
                     else:
-                        type_, _, tail = encoded
                         log.last = seq = log.last + 1
-                        log.chk = crc32(tail, crc32(_TYPE_BYTES[type_], log.chk))
+                        log.chk = crc32(tail, crc32(TYPE_BYTES[type_], log.chk))
                     self._in_flight = True
                 if self.commits >= self._lengthen_at:
                     self._lengthen()
                 if batch:
                     self._commit(batch, full=False)
                 else:  # nothing else is queued: one statement is a transaction of its own, a fifth faster
-                    self._execute(_INSERT_ONE, ((log.id << SEQ_BITS) + seq, *encoded, log.chk))  # type: ignore[operator]
+                    at = (log.id << SEQ_BITS) + seq  # type: ignore[operator]
+                    base = None
+                    if len(tail) >= LEAST:
+                        tail, base = self._shortener.keep(log, seq, tail)
+                    self._execute(_INSERT_ONE, (at, type_, count, tail, log.chk, base))
                     self.commits += 1
             except JournalError:
                 raise  # it was closed, or had failed before
@@ -310,9 +314,16 @@ class Writer:
             while len(rows) - start >= size:
                 values: list[Any] = []
                 for row in rows[start : start + size]:
-                    values += _values(row, row[0].id or self._begin_log(row[0]))
+                    values += self._values(row, row[0].id or self._begin_log(row[0]))
                 self._db.execute(sql, values)
                 start += size
+
+    def _values(self, row: _Row, log: int) -> tuple[Any, ...]:
+        whose, seq, type_, count, tail, chk = row
+        base = None
+        if len(tail) >= LEAST:
+            tail, base = self._shortener.keep(whose, seq, tail)
+        return ((log << SEQ_BITS) + seq, type_, count, tail, chk, base)
 
     def _begin_log(self, log: Log) -> int:
         log.id = self._db.execute("INSERT INTO logs (run, writer) VALUES (?, ?)", (log.run, log.writer)).lastrowid
@@ -365,11 +376,6 @@ class Writer:
         with self.mutex:
             self._failure = failure
         return failure
-
-
-def _values(row: _Row, log: int) -> tuple[Any, ...]:
-    _, seq, type_, count, tail, chk = row
-    return ((log << SEQ_BITS) + seq, type_, count, tail, chk)
 
 
 def _wake(futures: Sequence[asyncio.Future[None]], failure: JournalError | None) -> None:

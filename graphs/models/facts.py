@@ -11,6 +11,7 @@ import json
 import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +30,7 @@ class Facts:
     """A model's file: `size` in bytes, `mtime_ns` its time of change, `source` where it came from, `context` in tokens.
 
     `source_sha256` and `source_quantisation` are those of the file it was made from, where it was written anew. `kv_bytes` is what a
-    token of context takes in memory. `tokens_per_second` and `prompt_per_second` were measured here, on the day `measured` (ISO).
+    token of context takes in memory. `tokens_per_second` and `prompt_per_second` were measured here, at the time `measured` (ISO 8601, UTC).
     """
 
     sha256: str
@@ -46,6 +47,17 @@ class Facts:
     tokens_per_second: float | None = None
     prompt_per_second: float | None = None
     measured: str | None = None
+
+    @property
+    def measured_at(self) -> float | None:
+        """`measured` in seconds since 1970; None where nothing was measured, or nobody understands when."""
+        try:
+            moment = datetime.fromisoformat(self.measured) if self.measured else None
+        except (ValueError, TypeError):
+            return None
+        if moment is None:
+            return None
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def known_facts(path: Path) -> Facts | None:

@@ -46,7 +46,12 @@ class _SeatedModel(HostedModel):
     def info(self) -> ModelInfo:
         info = super().info
         if info.tokens_per_second is None and (facts := known_facts(self._given[1])) is not None:
-            return replace(info, tokens_per_second=facts.tokens_per_second)
+            return replace(
+                info,
+                tokens_per_second=facts.tokens_per_second,
+                prompt_per_second=facts.prompt_per_second,
+                measured=facts.measured_at,
+            )
         return info
 
     def needs(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,7 @@ MAX_SLOTS: Final = 64
 
 _BUSY_RETRY_MS: Final = 1000
 _ENOUGH_FOR_SPEED: Final = 8
+_ENOUGH_READ: Final = 64
 _EMBEDDED_AT_ONCE: Final = 64
 """Texts of one frame: the vectors of the largest models still fit one."""
 _EXTRA: Final = ("cached_tokens", "queue_ms", "prompt_ms", "decode_ms", "seed")
@@ -106,7 +108,7 @@ class HostedModel(Model):
         self._mourned: ModelProcess | None = None
         self._alone = asyncio.Lock()
         self._facts: Facts | None = None
-        self._speed: float | None = None
+        self._speed: dict[str, float] = {}
         self.closed = False
 
     @property
@@ -308,12 +310,18 @@ class HostedModel(Model):
         return {"version": self._process.ready["version"]} if self._process is not None else {}
 
     def _note_speed(self, done: Mapping[str, Any]) -> None:
-        tokens, took = done["completion_tokens"], done.get("decode_ms") or 0.0
-        if tokens >= _ENOUGH_FOR_SPEED and took > 0:
-            self._speed = tokens / took * 1000
+        """As fast as the last answer went, whatever else was answered beside it."""
+        made, took = done["completion_tokens"], done.get("decode_ms") or 0.0
+        if made >= _ENOUGH_FOR_SPEED and took > 0:
+            self._speed |= {"tokens_per_second": made / took * 1000, "measured": time.time()}
+        read, took = done["prompt_tokens"] - done.get("cached_tokens", 0), done.get("prompt_ms") or 0.0
+        if read >= _ENOUGH_READ and took > 0:
+            self._speed |= {"prompt_per_second": read / took * 1000}
 
 
-def _info(name: str, path: Path, facts: Facts | None, context: int | None, *, speed: float | None, loaded: bool) -> ModelInfo:
+def _info(
+    name: str, path: Path, facts: Facts | None, context: int | None, *, speed: Mapping[str, float], loaded: bool
+) -> ModelInfo:
     return ModelInfo(
         name=name,
         backend="llama.cpp",
@@ -322,8 +330,8 @@ def _info(name: str, path: Path, facts: Facts | None, context: int | None, *, sp
         size=facts.size if facts else path.stat().st_size,
         quantisation=facts.quantisation if facts else None,
         licence=facts.licence if facts else None,
-        tokens_per_second=speed,
         loaded=loaded,
+        **speed,
     )
 
 

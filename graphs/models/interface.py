@@ -39,7 +39,8 @@ class GenerationRequest:
     `shared` says how many of the leading messages other requests begin with too, so that a backend may compute them once; it never
     changes an answer. `run` names whom the request is for: backends take turns between runs, and within a run a higher `priority`
     goes first. `fit` lets a backend shorten a message history that is longer than its context instead of raising ContextTooLong;
-    the answer says so. `confidence` asks for the answer's `Confidence`.
+    the answer says so. `confidence` asks for the answer's `Confidence`. `key` names the request to a server, so that it may know one that it
+    gets again.
     """
 
     messages: Sequence[Message]
@@ -54,6 +55,7 @@ class GenerationRequest:
     deadline_ms: float | None = None
     shared: int = 0
     run: str = ""
+    key: str = field(default="", compare=False)
     priority: float = 0
     fit: bool = False
     confidence: bool = False
@@ -87,7 +89,8 @@ class Confidence:
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """What identifies a model and what it can do. `digest` is the SHA-256 (hex) of the file that is loaded, or None for a model
-    behind a server that does not say. `context` is in tokens."""
+    behind a server that does not say. `context` is in tokens. `tokens_per_second` are those of an answer, `prompt_per_second` those read
+    of a prompt, `measured` at that time (seconds since 1970) on this machine; None where nobody measured."""
 
     name: str
     backend: str
@@ -97,6 +100,8 @@ class ModelInfo:
     quantisation: str | None = None
     licence: str | None = None
     tokens_per_second: float | None = None
+    prompt_per_second: float | None = None
+    measured: float | None = None
     loaded: bool = False
 
 

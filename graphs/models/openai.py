@@ -8,6 +8,8 @@ the middle is a ModelCrashed, one that speaks another language a NodeError. Noth
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
@@ -164,7 +166,10 @@ class ServerModel(Model):
         clock = asyncio.get_running_loop().time
         body = chat_body(self._info.name, request, self._quirks)
         answer, texts, first = Answer(), list[str](), None
-        async with self._sent("chat/completions", body) as response, aclosing(self._events(response, answer)) as events:
+        async with (
+            self._sent("chat/completions", body, request.key) as response,
+            aclosing(self._events(response, answer)) as events,
+        ):
             async for data in events:
                 try:
                     text = answer.feed(data)
@@ -239,13 +244,17 @@ class ServerModel(Model):
             raise self._reported(error) from error
 
     @asynccontextmanager
-    async def _sent(self, path: str, body: Any) -> AsyncIterator[httpx.Response]:
-        """The response to a request that the server accepted; leaving closes it. Raises _Again or what the refusal means."""
+    async def _sent(self, path: str, body: Any, name: str = "") -> AsyncIterator[httpx.Response]:
+        """The response to a request that the server accepted; leaving closes it. `name` is the request's. Raises _Again or what the refusal
+        means.
+        """
         import httpx
 
         client = self._opened()
         key = self._key()
         headers = {"Authorization": f"Bearer {key}"} if key else {}
+        if name:  # the body is part of it: a history that is shortened to fit is another request
+            headers["Idempotency-Key"] = hashlib.sha256((name + json.dumps(body, default=repr)).encode()).hexdigest()[:32]
         sending = client.stream("POST", f"{self._server.url}/{path}", json=body, headers=headers)
         try:
             response = await sending.__aenter__()

@@ -175,11 +175,13 @@ class ModelStore:
         way.drop()
         return stored
 
-    def note_speed(self, name: str, *, tokens_per_second: float, prompt_per_second: float, day: str) -> StoredModel:
-        """Keeps what was measured of a model on this machine. Raises ModelMissing, UsageError for a file that is no GGUF."""
+    def note_speed(self, name: str, *, tokens_per_second: float, prompt_per_second: float, measured: str) -> StoredModel:
+        """Keeps what was measured of a model here, and when (ISO 8601, UTC). Raises ModelMissing, UsageError for a file that is no GGUF."""
         path = self.find(name).path
         facts = facts_of(path)
-        remember(path, replace(facts, tokens_per_second=tokens_per_second, prompt_per_second=prompt_per_second, measured=day))
+        remember(
+            path, replace(facts, tokens_per_second=tokens_per_second, prompt_per_second=prompt_per_second, measured=measured)
+        )
         return self._stored(path)
 
     def _same(self, name: str, origin: Embedded) -> StoredModel:

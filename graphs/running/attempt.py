@@ -8,13 +8,15 @@ import asyncio
 import hashlib
 import inspect
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from graphs.engine.events import Start
 from graphs.errors import NodeError
+from graphs.paths import without_tries
 from graphs.registry import Agent, Effect
 from graphs.running.threads import in_thread
-from graphs.values import Value
+from graphs.values import Value, canonical, clean
 
 if TYPE_CHECKING:
     from graphs.running.runtime import Runtime
@@ -25,17 +27,21 @@ _NOBODY: Final[Mapping[str, Value]] = {}
 
 
 def execution_key(run: bytes, path: str) -> bytes:
-    """The idempotency key of a node: the same for every attempt, re-execution and place (docs/protocol.md §2)."""
-    return hashlib.sha256(run + path.encode()).digest()[:16]
+    """The idempotency key of a node: the same for every attempt, re-execution and place, tries of the nodes around it included, and another
+    one for each turn and row (docs/protocol.md §2).
+    """
+    return hashlib.sha256(run + without_tries(path).encode()).digest()[:16]
 
 
 class Live:
     """What an attempt needs that has a timeout or says something about itself; most never do."""
 
-    __slots__ = ("by", "filter_params", "timer", "usage")
+    __slots__ = ("by", "called", "filter_params", "timer", "usage")
 
     def __init__(self) -> None:
         self.timer: asyncio.TimerHandle | None = None
+        self.called: dict[bytes, int] = {}
+        """How often the attempt has called other agents with the same words."""
         self.by: dict[str, Value] = {}
         self.usage: dict[str, Value] = {}
         self.filter_params: dict[str, Value] = {}
@@ -165,6 +171,17 @@ class _Called:
         self.agent_name = name
         self.inputs = inputs
         self.params = params
+
+    @cached_property
+    def key(self) -> bytes:
+        """A key of its own: an attempt may call many agents, and a service must not take one call for another. It hangs on what is called
+        and on how often that was called before, so that a repetition that calls the same has the same one.
+        """
+        said = self._caller.key + canonical([self.agent_name, clean(self.inputs), clean(self.params)])
+        own = hashlib.sha256(said).digest()
+        count = self._caller.alive.called
+        count[own] = number = count.get(own, 0) + 1
+        return own[:16] if number == 1 else hashlib.sha256(own + number.to_bytes(4, "big")).digest()[:16]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._caller, name)

@@ -10,7 +10,7 @@ from graphs.records import Encoded
 from graphs.values import digest
 from protocol.digest import Held, Line
 from protocol.events import DigestCame
-from protocol.messages import Ref, RunId, StoreId
+from protocol.messages import Bytes, Ref, RunId, StoreId
 from protocol.replay import held_logs, log_head
 from protocol.store import BodyPart, Copy, Effect, Keep, Snapshot, Trim
 
@@ -97,7 +97,7 @@ class MemoryStore:
         """How much of a body is here."""
         return (size, True) if ref in self.bodies else (len(self.parts.get(ref, b"")), False)
 
-    def add(self, ref: Ref, off: int, data: bytes) -> None:
+    def add(self, ref: Ref, off: int, data: Bytes) -> None:
         """Bytes arrived."""
         part = self.parts.get(ref, b"")
         assert off <= len(part), f"bytes from {off}, {len(part)} are here"
@@ -123,8 +123,8 @@ class MemoryStore:
     async def begin_body(self, run: RunId | None, ref: Ref, size: int) -> tuple[int, bool]:
         return self.held(ref, size)
 
-    async def write_body(self, ref: Ref, off: int, data: bytes) -> None:
-        self.add(ref, off, data)
+    async def write_body(self, ref: Ref, off: int, *data: Bytes) -> None:
+        self.add(ref, off, b"".join(data))
 
     async def check_body(self, ref: Ref, size: int, crc: int | None) -> bool:
         return self.looked(ref, crc)
