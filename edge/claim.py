@@ -31,7 +31,7 @@ def claim(journal: Path, run: bytes) -> Iterator[None]:
         yield
     finally:
         path.unlink(missing_ok=True)  # first: whoever waits for this file finds that it is gone, and makes another
-        os.close(descriptor)
+        _unlock(descriptor)
 
 
 def is_claimed(journal: Path, run: bytes) -> bool:
@@ -41,12 +41,16 @@ def is_claimed(journal: Path, run: bytes) -> bool:
         return False
     descriptor = _lock(path)
     if descriptor is not None:
-        os.close(descriptor)
+        _unlock(descriptor)
     return descriptor is None
 
 
 def _path(journal: Path, run: bytes) -> Path:
     return journal.with_name(f"{journal.name}-claims") / run.hex()
+
+
+def _unlock(descriptor: int) -> None:
+    os.close(descriptor)
 
 
 def _lock(path: Path) -> int | None:

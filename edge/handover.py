@@ -101,17 +101,27 @@ async def ask_for(journal: Journal, name: str, connect: Connect, seconds: float 
 
 
 async def give_to_askers(journal: Journal) -> int:
-    """Hand over the runs of this device that rest and that another store asked for; how many they were."""
+    """Hand over the runs of this device that rest here and that another store asked for; how many they were."""
     given = 0
     for row in journal.runs(role="root"):
         if row.status not in ("suspended", "failed") or not is_marked(journal, row.run) or is_claimed(journal.path, row.run):
             continue
         standing = holding_of(journal, row.run)
-        if standing.holder == journal.store_id and standing.asking and not open_children(journal, row.run):
+        if standing.holder != journal.store_id or not standing.asking or _still_wants(journal, row.run):
+            continue
+        if not open_children(journal, row.run):
             with claim(journal.path, row.run):
                 await _give(journal, row.run, standing, standing.asking[0])
             given += 1
     return given
+
+
+def _still_wants(journal: Journal, run: bytes) -> bool:
+    """Whether this device asked for the run, and has done nothing with it yet: else two that ask would pass it to and fro."""
+    last = None
+    for logged in journal.records(run, journal.store_id):
+        last = logged.record
+    return isinstance(last, Handover) and last.to == journal.store_id
 
 
 async def _give(journal: Journal, run: bytes, standing: Holding, to: bytes) -> None:
