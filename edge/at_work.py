@@ -29,7 +29,7 @@ def at_work(journal: Path, run: bytes) -> Iterator[None]:
     path = _path(journal, run)
     path.parent.mkdir(parents=True, exist_ok=True)
     tries = _TRIES
-    while (descriptor := _locked(path)) is None and tries:
+    while (descriptor := _lock(path)) is None and tries:
         time.sleep(_PAUSE)  # perhaps somebody only looks
         tries -= 1
     if descriptor is None:
@@ -42,7 +42,7 @@ def at_work(journal: Path, run: bytes) -> Iterator[None]:
         yield
     finally:
         path.unlink(missing_ok=True)  # before the lock goes: who waits for this file finds that it is not there any more
-        os.close(descriptor)
+        _unlock(descriptor)
 
 
 def is_at_work(journal: Path, run: bytes) -> bool:
@@ -50,10 +50,10 @@ def is_at_work(journal: Path, run: bytes) -> bool:
     path = _path(journal, run)
     if not path.exists():
         return False
-    descriptor = _locked(path)
+    descriptor = _lock(path)
     if descriptor is None:
         return True
-    os.close(descriptor)
+    _unlock(descriptor)
     return False
 
 
@@ -61,7 +61,11 @@ def _path(journal: Path, run: bytes) -> Path:
     return journal.with_name(f"{journal.name}-runs") / f"{run.hex()}.lock"
 
 
-def _locked(path: Path) -> int | None:
+def _unlock(descriptor: int) -> None:
+    os.close(descriptor)
+
+
+def _lock(path: Path) -> int | None:
     """The open file with a lock on it; None if somebody else has that."""
     try:
         import fcntl

@@ -5,10 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, Final
 
-from edge.at_work import at_work
 from edge.config import EdgeConfig
 from edge.person import person_at
 from edge.progress import ProgressEvent
@@ -62,7 +60,6 @@ def open_device(
             default_model=tiers.get(_SMALL, _SMALL),
             servers=frozenset(name for name, server in config.servers.items() if not server.on_device),
             files=str(env.cwd),
-            hold=partial(at_work, config.journal),
             person=person_at(env, hush),
             write=lambda line: print(line, file=env.stderr),
             emit=emit,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -30,7 +29,8 @@ class RunOptions:
     result before
     anything that depends on it starts, instead of many at once; `all` asks for all nodes' values. `untrusted` says that the graph is a
     stranger's; `limits` are `NAME=N` words, `grants` what graphs from others may use (graphs.engine.made.Permissions). `when_offline` is what is
-    said outside of the graph of nodes whose worker is not reached."""
+    said outside of the graph of nodes whose worker is not reached. `sync` marks the run, so that its logs go to workers and to the account's
+    other devices."""
 
     inject: Mapping[str, Value] = field(default_factory=dict)
     url: str | None = None
@@ -49,6 +49,7 @@ class RunOptions:
     limits: tuple[str, ...] = ()
     grants: tuple[str, ...] = ()
     when_offline: Sayings = field(default_factory=Sayings)
+    sync: bool = False
 
     @cached_property
     def permissions(self) -> Permissions:
@@ -98,8 +99,6 @@ class Device:
     servers: frozenset[str] = frozenset()
     """Names of models that are behind servers outside this device."""
     files: str | None = None
-    hold: Callable[[bytes], AbstractContextManager[None]] = lambda _run: nullcontext()
-    """Keeps other processes from a run as long as this one works on it. Raises UsageError if one is at it."""
     person: Person | None = None
     """Who sits at the terminal of this process."""
     write: Callable[[str], Any] | None = None

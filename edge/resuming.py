@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge.assume import Assumption, assume
+from edge.at_work import at_work
 from edge.doubt import doubtful_openers, made_again, still_running
 from edge.earlier import Earlier
+from edge.held import require_held
 from edge.means import Device, RunOptions
 from edge.runner import Run
 from graphs.engine.outcomes import Known
@@ -35,11 +37,18 @@ async def resume_run(
     """Go on with a run from its journal: completed nodes do not run again, nodes with effects that were in flight ask.
 
     What a worker still does for the run, or did while this device was away, counts; so does what is `assumed` of nodes in flight, and what
-    `recall` knows (edge.fork). The caller holds the run (`Device.hold`).
+    `recall` knows (edge.fork). Raises UsageError if another process or another store works on it.
     """
-    run = Run(device, graph, options, run_id, Known())
+    with at_work(device.journal.path, run_id):
+        require_held(device.journal, run_id)
+        run = Run(device, graph, options, run_id, Known())
+        return await _go_on(run, name, assumed, recall)
+
+
+async def _go_on(run: Run, name: str, assumed: Sequence[Assumption], recall: Any) -> RunReport:
+    device, run_id = run.device, run.id
     run.recall = recall
-    run.earlier = earlier = Earlier(device.journal, graph, run_id)
+    run.earlier = earlier = Earlier(device.journal, run.graph, run_id)
     run.desk.know(earlier.logged)
     await run.prepare(earlier.children)
     run.known = await earlier.known(run.link)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from edge.at_work import at_work
 from edge.attached import Attached, go_on, open_children
 from edge.bystanders import bystanders
 from edge.desk import Desk
@@ -22,6 +23,7 @@ from edge.outside import label_guard, run_guard
 from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
 from edge.policies import node_policies
 from edge.report import RunReport, status_of
+from edge.waiting import waits
 from edge.watch import Watch
 from graphs.budget import measure
 from graphs.engine.events import Start
@@ -33,11 +35,12 @@ from graphs.journal.ids import new_run_id, run_id_text
 from graphs.language.labels import labels_by_node
 from graphs.language.spec import Graph, is_computed
 from graphs.paths import escape, root_node
-from graphs.records import Encoded, End, EndStatus, Event, Known as Recordable, State, Submit, encode
+from graphs.records import Known as Recordable, State, Submit
 from graphs.running.ports import Services
 from graphs.running.recorder import LogRecorder
 from graphs.running.runtime import Runtime
 from graphs.values import Value
+from protocol.run_log import RunLog, open_run
 
 if TYPE_CHECKING:
     from edge.delegate import Delegate
@@ -55,11 +58,16 @@ async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: 
     run = Run(device, graph, options, new_run_id(), Known())
     await run.prepare()
     inputs = {node: [int(State.INJECTED), value] for node, value in options.inject.items()}
-    submit = encode(Submit("", graph.hash, inputs, {"parent": None, "options": options.as_record()}))
-    device.journal.create_run(
-        run.id, role="root", graph_hash=graph.hash, graph=graph.canonical, name=name, source=source, started=_now(), first=submit
-    )
-    with device.hold(run.id):
+    submit = Submit("", graph.hash, inputs, {"parent": None, "options": options.as_record()})
+    about: dict[str, Any] = {
+        "graph_hash": graph.hash,
+        "graph": graph.canonical,
+        "name": name,
+        "source": source,
+        "started": _now(),
+    }
+    open_run(device.journal, run.id, submit, about, shared=options.sync)
+    with at_work(device.journal.path, run.id):
         return await run.execute(name)
 
 
@@ -224,7 +232,7 @@ class Run:
         return await self._conclude(runtime, watch, state)
 
     def _runtime(self, watch: Watch) -> Runtime:
-        device, options, graph = self.device, self.options, self.graph
+        device, options, graph, log = self.device, self.options, self.graph, self._log()
         limits = self.limits = self._orders()
         permissions = options.permissions
         compiler = permissions.compiler(
@@ -249,18 +257,11 @@ class Run:
             ),
             config=options.config,
             filters=label_guard(labels_by_node(graph)),
-            recorder=LogRecorder(self._record, lambda: device.journal.barrier(full=True), append_encoded=self._record_encoded),
+            recorder=LogRecorder(log.record, lambda: device.journal.barrier(full=True), append_encoded=log.encoded),
             remote=self,
             observers=[watch, *bystanders(graph, device, self.placed, self.known.outcomes)],
             run_id=self.id,
         )
-
-    def _record(self, record: Recordable) -> int:
-        return self._record_encoded(encode(record))
-
-    def _record_encoded(self, encoded: Encoded) -> int:
-        journal = self.device.journal
-        return (journal.write if self.options.each_durable else journal.append)(self.id, encoded)
 
     def _make_delegate(self, runtime: Runtime, watch: Watch) -> Delegate:
         from edge.delegate import Delegate
@@ -337,7 +338,7 @@ class Run:
             measure(results, self.options.permissions.bounds, "what the run gives")
         except LimitReached as error:  # its parts are shared, so it may be more than any memory holds once written out
             status, results, errors[""], first = "failed", {}, error, ("", error)
-        self._finish(status, str(why) if why is not None else status)
+        self._finish(status, str(why) if why is not None else status, waits=any(map(waits, engine.suspended.values())))
         await self.device.journal.barrier(full=True)
         for node in self.graph.nodes:  # nodes that never became ready belong in the table too
             path = escape(node)
@@ -361,16 +362,15 @@ class Run:
                 watch.nodes[path].up = size
         return dict(sorted(watch.nodes.items(), key=lambda item: order.get(root_node(item[0]), len(order))))
 
-    def _finish(self, status: str, why: str) -> None:
-        journal = self.device.journal
-        if status == "suspended":
-            journal.append(self.id, encode(Event(None, 0, State.SUSPENDED, _now(), {"why": why})))
-        else:
-            ending = {"completed": EndStatus.COMPLETED, "failed": EndStatus.FAILED}.get(status, EndStatus.CANCELLED)
-            if status == "completed":  # a failed run may be resumed, so its log stays open
-                journal.append(self.id, encode(End(ending, _now(), {})))
-        asks: dict[str, Value] = {"questions": list(self.desk.open)} if status == "suspended" and self.desk.open else {}
-        journal.finish_run(self.id, status, ended=_now(), exit_info={"why": why, **asks})
+    def _record(self, record: Recordable) -> int:
+        return self._log().record(record)
+
+    def _log(self) -> RunLog:
+        return RunLog(self.device.journal, self.id, each_durable=self.options.each_durable, shared=self.options.sync)
+
+    def _finish(self, status: str, why: str, *, waits: bool = False) -> None:
+        asks = {"questions": list(self.desk.open)} if status == "suspended" and self.desk.open else {}
+        self._log().end(status, why, waits=waits, now=_now(), more=asks)
 
     async def leave(self) -> None:
         """Nothing is to run after all."""

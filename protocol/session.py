@@ -20,6 +20,7 @@ from graphs.records import Encoded, End, Event as EventRecord, Known, Submit, en
 from graphs.values import Value, canonical
 from protocol import codec
 from protocol.config import Config
+from protocol.copies import Copies
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.events import Event
 from protocol.gate import check_record, travels_whole
@@ -99,6 +100,7 @@ class Conn(BodyDoors):
             run.disconnected()
         state.wants.disconnected()
         state.gives.disconnected()
+        state.copies.disconnected()
         state.forget(run for run in state.runs.values() if run.into is not None and run.into.last == 0 and not state.is_device)
 
     def receive(self, now: int, packet: bytes | bytearray | memoryview, number: int) -> list[Event]:
@@ -258,6 +260,11 @@ class Conn(BodyDoors):
         known = self._state.runs.get(run)
         return known is not None and known.behind
 
+    def delivered(self, run: RunId) -> bool:
+        """Whether the peer holds all of this side's log of the run; so it is of one that is not here."""
+        known = self._state.runs.get(run)
+        return known is None or known.out is None or known.out.acked == known.out.last
+
     def learn(self, snapshot: Snapshot) -> None:
         """Take in what the store has of runs that are not in memory."""
         self._state.learn(snapshot)
@@ -373,8 +380,13 @@ class Conn(BodyDoors):
         return bool(self._state.events)
 
     def events(self) -> list[Event]:
-        """What came up in `poll`."""
+        """What came up in `poll`, and in what was said to `copies`."""
         return self._state.drain_events()
+
+    @property
+    def copies(self) -> Copies:
+        """The logs that both ends bring up to date without executing them; what it says comes with `events`."""
+        return self._state.copies
 
     # -- the application's side: graphs, offer, drain
 

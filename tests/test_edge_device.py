@@ -67,15 +67,6 @@ def test_only_a_person_at_a_terminal_is_asked(tmp_path: Path) -> None:
     assert terminal.stderr.getvalue() == "How many: "
 
 
-def test_no_second_process_goes_on_with_a_run_that_this_one_works_on(tmp_path: Path) -> None:
-    with open_device(env(tmp_path), EdgeConfig(home=tmp_path / "edge")) as device:
-        run = bytes(16)
-        with device.hold(run), pytest.raises(UsageError, match="another process works on run"), device.hold(run):
-            pass
-        with device.hold(run):
-            pass
-
-
 def test_a_module_that_has_no_agents_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty_module.py").write_text("x = 1\n", encoding="utf-8")
     with (

@@ -82,8 +82,7 @@ def replay(args: Namespace, config: EdgeConfig, env: Environment) -> int:
             forked = await _forked(device, graph, options, row, args.again, changes, assumed)
             env.stderr.write(f"run {run_id_text(forked.run)} is a fork of {run_id_text(row.run)}: {_kept(forked)}\n")
             left = [each for each in assumed if each.path in forked.asked]
-            with device.hold(forked.run):
-                return await resume_run(device, graph, options, forked.run, name=row.name, assumed=left, recall=forked.recall)
+            return await resume_run(device, graph, options, forked.run, name=row.name, assumed=left, recall=forked.recall)
 
         return carry_out(go(), device, progress, args=args, env=env)
 

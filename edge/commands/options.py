@@ -80,6 +80,7 @@ def run_options(
         each_durable=args.durability == "node",
         strict=getattr(args, "strict", False) or bool(earlier.get("strict")),
         max_turns=args.max_turns or earlier.get("max_turns"),
+        sync=getattr(args, "sync", False) or config.sync,
         all=args.all or bool(earlier.get("all")),
         config=earlier.get("config") or {},
         agents=tuple(args.agents) or tuple(earlier.get("agents") or ()),

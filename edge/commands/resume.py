@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from edge.assume import FORMS, Assumption
@@ -12,7 +13,9 @@ from edge.commands.running import carry_out
 from edge.config import load_config
 from edge.device import open_device
 from edge.fork import require_whole
-from edge.progress import open_progress
+from edge.held import require_held
+from edge.means import Device, RunOptions
+from edge.progress import ProgressEvent, open_progress
 from edge.resuming import resume_run
 from graphs.environment import Environment
 from graphs.errors import JournalError, UsageError
@@ -22,7 +25,7 @@ from graphs.language.spec import Graph
 from graphs.records import State, Submit
 from graphs.values import decode
 
-__all__ = ["ASSUME", "add_arguments", "main", "parse_assumptions", "read_order", "stored_graph"]
+__all__ = ["ASSUME", "add_arguments", "main", "open_resumed", "parse_assumptions", "read_order", "stored_graph"]
 
 ASSUME: Final = "what became of a node with effects that was in flight: done:VALUE, done, failed, or rerun to run it again"
 
@@ -48,30 +51,42 @@ def parse_assumptions(words: Iterable[str], env: Environment) -> list[Assumption
 
 
 def main(args: Namespace, env: Environment) -> int:
-    config = load_config(env)
     assumed = parse_assumptions(args.assume, env)
+    with (
+        open_progress("quiet" if args.json and args.progress == "auto" else args.progress, env) as progress,
+        open_resumed(args, env, emit=progress.emit, hush=progress.hush) as (device, graph, options, row),
+    ):
+        run = resume_run(device, graph, options, row.run, name=row.name, assumed=assumed)
+        return carry_out(run, device, progress, args=args, env=env)
+
+
+@contextmanager
+def open_resumed(
+    args: Namespace,
+    env: Environment,
+    emit: Callable[[ProgressEvent], None] = lambda _event: None,
+    hush: Callable[[bool], None] = lambda _on: None,
+) -> Iterator[tuple[Device, Graph, RunOptions, RunRow]]:
+    """The device, and what a run is that is to go on; `args` are those of this command. Raises UsageError for one that cannot."""
+    config = load_config(env)
     if not config.journal.is_file():
         raise UsageError(f"there is no journal at {config.journal}, so there is nothing to resume")
     with Journal.open(config.journal) as journal:
         row = journal.run(args.run)
+        if row.role != "root":
+            raise UsageError(f"{args.run} is the part of a run that a worker ran; resume the run itself")
+        if row.status in ("completed", "cancelled"):
+            raise UsageError(
+                f"run {run_id_text(row.run)} is {row.status}", hint=f"Look at it: graphferry runs show {run_id_text(row.run)}"
+            )
+        require_held(journal, row.run)
         submit = read_order(journal, row.run)
         require_whole(row.run, submit, journal.have(row.run))
-    if row.role != "root":
-        raise UsageError(f"{args.run} is the part of a run that a worker ran; resume the run itself")
-    if row.status in ("completed", "cancelled"):
-        raise UsageError(
-            f"run {run_id_text(row.run)} is {row.status}", hint=f"Look at it: graphferry runs show {run_id_text(row.run)}"
-        )
+        graph = stored_graph(journal, row)
     inject = {name: value for name, (state, value) in submit.inputs.items() if state == State.INJECTED}
     options = run_options(args, config, inject=inject, earlier=submit.opts.get("options") or {})
-    with (
-        open_progress("quiet" if args.json and args.progress == "auto" else args.progress, env) as progress,
-        open_device(env, config, agents=options.agents, synchronous="full", emit=progress.emit, hush=progress.hush) as device,
-        device.hold(row.run),
-    ):
-        graph = stored_graph(device.journal, row)
-        run = resume_run(device, graph, options, row.run, name=row.name, assumed=assumed)
-        return carry_out(run, device, progress, args=args, env=env)
+    with open_device(env, config, agents=options.agents, synchronous="full", emit=emit, hush=hush) as device:
+        yield device, graph, options, row
 
 
 def stored_graph(journal: Journal, row: RunRow) -> Graph:

@@ -32,6 +32,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="problems inside nested graphs and unknown @helpers are errors, not warnings"
     )
+    parser.add_argument("--sync", action="store_true", help="mark the run for sync: it goes to the worker and your other devices")
     add_run_options(parser)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from edge.answers import UNDECIDED, asked_in, asking_runs
 from edge.at_work import at_work
-from edge.commands import forking, keeping
+from edge.commands import forking, keeping, moving
 from edge.config import EdgeConfig, load_config
 from edge.node_table import NodeRow, node_table
 from edge.posters import notice
@@ -26,18 +26,20 @@ from graphs.records import Answer, End, Error, Event, Record, Result, State, Sub
 from graphs.terminal import printable
 from graphs.values import clean
 from protocol.payload import reference
+from protocol.shared import mark
 
 __all__ = ["add_arguments", "main"]
 
 _OVER: Final = ("completed", "cancelled")
 _FORKING: Final = {"fork": forking.fork, "replay": forking.replay}
+_MOVING: Final = {"push": moving.push, "pull": moving.pull}
 _KEEPING: Final = {"export": keeping.export, "import": keeping.take_in, "rm": keeping.remove}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many to list, newest first")
-    commands = parser.add_subparsers(dest="action", metavar="show|cancel|fork|replay|export|import|rm")
+    commands = parser.add_subparsers(dest="action", metavar="show|cancel|fork|replay|mark|push|pull|export|import|rm")
     show = commands.add_parser("show", help="one run: its nodes, results and errors")
     show.add_argument("run", metavar="RUN", help="the run's id, or its beginning")
     show.add_argument("--json", action="store_true", help="print JSON", dest="json_one")
@@ -45,12 +47,16 @@ def add_arguments(parser: ArgumentParser) -> None:
     cancel.add_argument("run", metavar="RUN", help="the run's id, or its beginning")
     cancel.add_argument("--cloud", metavar="URL", help="the worker that may still work for it, if not the configured one")
     forking.add_commands(commands)
+    marks = commands.add_parser("mark", help="mark a run for sync: it goes to the worker and to your other devices")
+    marks.add_argument("run", metavar="RUN", help="the run's id, or its beginning")
+    marks.add_argument("--off", action="store_true", help="no longer; what is elsewhere stays there")
+    moving.add_commands(commands)
     keeping.add_commands(commands)
 
 
 def main(args: Namespace, env: Environment) -> int:
     config = load_config(env)
-    if not config.journal.is_file() and args.action != "import":
+    if not config.journal.is_file() and args.action not in ("import", "pull"):
         if args.action is not None:
             raise UsageError(f"there is no journal at {config.journal}, so there are no runs")
         env.stdout.write("[]\n" if args.json else "no runs yet\n")
@@ -60,6 +66,10 @@ def main(args: Namespace, env: Environment) -> int:
     with Journal.open(config.journal) as journal:
         if args.action == "cancel":
             return _cancel(journal, args, config, env)
+        if args.action in _MOVING:
+            return _MOVING[args.action](journal, args, config, env)
+        if args.action == "mark":
+            return _mark(journal, args, env)
         if args.action in _KEEPING:
             return _KEEPING[args.action](journal, args, env)
         if args.action == "show":
@@ -150,6 +160,15 @@ def _cancel(journal: Journal, args: Namespace, config: EdgeConfig, env: Environm
         env.stderr.write(
             f"The worker {where}; what it was doing for this run it ends by itself when nobody has asked for a week.\n"
         )
+    return ExitStatus.COMPLETED
+
+
+def _mark(journal: Journal, args: Namespace, env: Environment) -> int:
+    row = journal.run(args.run)
+    if row.role != "root":
+        raise UsageError(f"{args.run} is the part of a run that a worker ran; mark the run itself")
+    mark(journal, row.run, on=not args.off)
+    env.stdout.write(f"run {run_id_text(row.run)} {'is not synced any more' if args.off else 'goes along with the next sync'}\n")
     return ExitStatus.COMPLETED
 
 

@@ -22,6 +22,7 @@ from unittest.mock import patch
 
 from websockets.asyncio.connection import Connection
 
+from edge import at_work as locks
 from graphs.journal import Journal, ids
 from graphs.journal.bodies import BodyFiles
 from graphs.running.runtime import Runtime
@@ -60,6 +61,7 @@ class World:
         self.network = Network(self)
         self.operator = new_loop(self, "operator")
         self.processes: list[Process] = []
+        self._locks: dict[Path, tuple[Process, int]] = {}
         self.journals: list[SimWriter] = []
         """Of all processes that ever were."""
         self._current: SimLoop = self.operator
@@ -210,6 +212,7 @@ class World:
                 "read_cached": lambda *_: None,  # what the system has in memory of a file nobody decides here
                 **{each: self._dated(getattr(BodyFiles, each)) for each in ("keep", "write", "check")},
             },
+            locks: {"_lock": self._lock, "_unlock": self._unlock},
             Connection: {"__hash__": _numbered(self.count)},
             sys: {"unraisablehook": lambda _: None},  # of coroutines that died with their process
         }
@@ -222,6 +225,21 @@ class World:
             stack.callback(sys.set_asyncgen_hooks, *hooks)
             sys.set_asyncgen_hooks(firstiter=lambda each: self._current.generators.append(weakref.ref(each)))
             yield
+
+    def _lock(self, path: Path) -> int | None:
+        """The kernel's lock on a file, which ends with its process."""
+        owner, _ = self._locks.get(path, (None, 0))
+        if owner is not None and owner.alive:
+            return None
+        path.touch()
+        number = self.count()
+        if (process := self.process) is not None:
+            self._locks[path] = process, number
+        return number
+
+    def _unlock(self, number: int) -> None:
+        for path in [path for path, (_, held) in self._locks.items() if held == number]:
+            del self._locks[path]
 
     def _dated(self, whole: Callable[..., Any]) -> Callable[..., Any]:
         """What writes a body, with the time at which it did so from this world's clocks."""
