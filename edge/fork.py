@@ -166,11 +166,12 @@ async def _read(journal: Journal, source: bytes, graph: Graph) -> tuple[Known, d
             record = logged.record
             if isinstance(record, Result) and not record.by.get("alt") and record.path not in elsewise:
                 places.setdefault(record.path, (run, logged.writer, logged.seq))
-    if not found or not isinstance(found[0], Submit):
-        raise JournalError(f"the log of run {run_id_text(source)} does not begin with its order")
+    order = next((record for record in found if isinstance(record, Submit)), None)
+    if order is None:
+        raise JournalError(f"no log of run {run_id_text(source)} begins with its order")
     known = known_outcomes(found)
     await refill(known, Source(journal, None, {}).value)
-    return known, places, found[0]
+    return known, places, order
 
 
 def _records(

@@ -81,7 +81,7 @@ def open_resumed(
             )
         require_held(journal, row.run)
         submit = read_order(journal, row.run)
-        require_whole(row.run, submit, journal.have(row.run))
+        require_whole(row.run, submit, sum(head.last for head in journal.heads(row.run)))
         graph = stored_graph(journal, row)
     inject = {name: value for name, (state, value) in submit.inputs.items() if state == State.INJECTED}
     options = run_options(args, config, inject=inject, earlier=submit.opts.get("options") or {})
@@ -98,8 +98,8 @@ def stored_graph(journal: Journal, row: RunRow) -> Graph:
 
 
 def read_order(journal: Journal, run: bytes) -> Submit:
-    """The first record of a run. Raises JournalError if it is none."""
-    first = next(iter(journal.records(run)), None)
-    if first is None or not isinstance(first.record, Submit):
-        raise JournalError(f"the log of run {run_id_text(run)} does not begin with its order")
-    return first.record
+    """What a run was begun with, in the log of the store that began it. Raises JournalError if it is not here."""
+    for logged in journal.records(run):
+        if isinstance(logged.record, Submit):
+            return logged.record
+    raise JournalError(f"no log of run {run_id_text(run)} begins with its order")
