@@ -25,6 +25,8 @@ from websockets.asyncio.connection import Connection
 from graphs.journal import Journal, ids
 from graphs.journal.bodies import BodyFiles
 from graphs.running.runtime import Runtime
+from protocol.errors import RemoteProtocolError
+from protocol.state import State
 from sim.disk import Disk, SimWriter
 from sim.loop import SimLoop, new_loop
 from sim.net import Network
@@ -210,6 +212,7 @@ class World:
                 "read_cached": lambda *_: None,  # what the system has in memory of a file nobody decides here
                 **{each: self._dated(getattr(BodyFiles, each)) for each in ("keep", "write", "check")},
             },
+            State: {"fail": self._faulted(State.fail)},
             Connection: {"__hash__": _numbered(self.count)},
             sys: {"unraisablehook": lambda _: None},  # of coroutines that died with their process
         }
@@ -222,6 +225,16 @@ class World:
             stack.callback(sys.set_asyncgen_hooks, *hooks)
             sys.set_asyncgen_hooks(firstiter=lambda each: self._current.generators.append(weakref.ref(each)))
             yield
+
+    def _faulted(self, whole: Callable[[State, RemoteProtocolError], None]) -> Callable[[State, RemoteProtocolError], None]:
+        """Both ends are ours: none may ever break a rule of the link. That one is silent is no such thing."""
+
+        def fail(state: State, error: RemoteProtocolError) -> None:
+            if error.fault != "TIMEOUT":
+                self.complaints.append(f"{self._current.name} was sent what breaks a rule: {error.fault}: {error.text}")
+            whole(state, error)
+
+        return fail
 
     def _dated(self, whole: Callable[..., Any]) -> Callable[..., Any]:
         """What writes a body, with the time at which it did so from this world's clocks."""
