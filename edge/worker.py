@@ -51,6 +51,12 @@ _FOR_GOOD: Final = frozenset({"AUTH_FORBIDDEN", "DEVICE_CLONED"})
 """Faults after which no connection is made again."""
 
 
+_CONTRADICTS: Final = "the worker's copy of this run contradicts this device's: one of the two disks lost what was written to it"
+_GO_ON: Final = (
+    "`graphferry runs fork RUN` makes a run that goes on with what this device knows; what only the worker knew of happens again."
+)
+
+
 class WorkerLink:
     """A link to one worker, over one connection after the other. `offer` is what it said last, `refused` are child runs that it does not
     take any more, and why.
@@ -69,6 +75,8 @@ class WorkerLink:
         """Child runs that a busy worker is asked for again, and until when."""
         self._early: dict[bytes, list[Event]] = {}
         """What was told of the child runs to go on with before anybody did."""
+        self._pulling: list[asyncio.Future[Value]] = []
+        """Values that somebody waits for."""
         self._moved = asyncio.Event()
         self._link: Link | None = None
         self._delegates: dict[bytes, Delegate] = {}
@@ -199,10 +207,20 @@ class WorkerLink:
         await self._open_link().bodies.pull(run, named)
 
     async def value(self, run: bytes, named: Reference) -> Value:
-        """A value that a record of this run refers to. Raises LinkCondition if it does not come."""
+        """A value that a record of this run refers to. Raises LinkCondition if it does not come, or the worker is not waited for any more."""
         if self._away is not None:
             raise self._away
-        return await self._open_link().bodies.value(run, named)
+        pulling = asyncio.ensure_future(self._open_link().bodies.value(run, named))
+        self._pulling.append(pulling)
+        try:
+            await asyncio.wait([pulling])
+            gone = self._lost or self._away
+            if gone is not None and pulling.cancelled():
+                raise gone
+            return pulling.result()
+        finally:
+            self._pulling.remove(pulling)
+            pulling.cancel()
 
     async def flush(self) -> None:
         """Returns when what was said is on its way; at once where there is none: then it is in the journal."""
@@ -240,10 +258,7 @@ class WorkerLink:
             self._moved.set()
             self._taken(event.run)
         elif isinstance(event, Diverged):
-            self._end(
-                event.run,
-                LinkCondition("RUN_DIVERGED", "the worker's copy of this run contradicts this device's", retryable=False),
-            )
+            self._end(event.run, LinkCondition("RUN_DIVERGED", _CONTRADICTS, retryable=False, hint=_GO_ON))
         elif isinstance(event, Ready):
             self._come_back()
         elif isinstance(event, Faulted) and event.code in _FOR_GOOD:
@@ -343,6 +358,7 @@ class WorkerLink:
         """It is still being made again, but nobody waits for that any more."""
         self._be_patient_no_more()
         self._away = self._unreachable(why)
+        self._pull_no_more()
         for delegate in self._delegates.values():
             delegate.away(self._away)
 
@@ -360,10 +376,15 @@ class WorkerLink:
         if patience is not None:
             patience.cancel()
 
+    def _pull_no_more(self) -> None:
+        for pulling in self._pulling:
+            pulling.cancel()
+
     def _lose(self, why: str) -> None:
         self._be_patient_no_more()
         if self._lost is None:
             self._lost = self._unreachable(why)
+        self._pull_no_more()
         for run in list(self._asking):
             self._taken(run)
         delegates, self._delegates = self._delegates, {}
