@@ -150,9 +150,10 @@ class Conn(BodyDoors):
     @property
     def is_silent(self) -> bool:
         """Whether `poll` surely has nothing to send, and tells nothing."""
-        state, connection = self._state, self._state.connection
+        state = self._state
+        connection = state.connection
         return connection is None or (
-            connection.outbox.is_empty and not (state.offer_changed or state.gives.waits or state.events)
+            connection.outbox.is_empty and not (state.events or state.offer_changed or state.gives.waits)
         )
 
     @property
