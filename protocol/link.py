@@ -92,7 +92,8 @@ class Link:
         if self._commits.failure is not None:
             raise self._commits.failure
         seq = self._conn.append(run, record, labels)
-        self._soon()
+        if not self._awake:
+            self._soon()
         return seq
 
     def behind(self, run: RunId) -> bool:
@@ -284,11 +285,14 @@ class Link:
         """Hand the socket what may leave, as long as it takes it."""
         conn, now = self._conn, _now()
         parts: Sequence[Bytes] = ()
-        if carrier.is_open:
+        if carrier.is_open and not conn.is_silent:
             for _ in range(_PACKETS):
-                if carrier.paused or not (parts := () if conn.is_silent else conn.parts(now, carrier.buffered)):
+                if carrier.paused or not (parts := conn.parts(now, carrier.buffered)):
                     break
                 carrier.put(*parts)
+                if conn.is_silent:
+                    parts = ()
+                    break
                 if conn.tells:
                     self._tell(conn.events())
         if carrier.paused:

@@ -180,9 +180,10 @@ class Outbox:
 
     def _put_acks(self, parts: list[bytes]) -> int:
         positions: list[int] = []
-        for log in list(self._acks)[:_ACKS]:
-            positions += log.alias, log.state()
+        while self._acks and len(positions) < 2 * _ACKS:
+            log = next(iter(self._acks))
             del self._acks[log]
+            positions += log.alias, log.state()
         parts.append(codec.encode_ack(positions))
         return len(parts[-1])
 

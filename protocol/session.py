@@ -6,6 +6,11 @@
     append -> effects -> (commit) -> committed -> poll        a record is durable before it is sent
     receive -> effects -> (commit) -> committed -> poll       and before it is acknowledged, or told as `Got`
 
+The way of a record is short, for it decides what the link costs (benchmarks/link.py). Out: `Conn.append`, graphs.record_shortcuts, `OutLog.append`,
+`State.stage` and, once it is durable, `OutLog.put`. In: `Carrier.data_received`, codec.decode, `Inbox.entry`, `InLog.accept`, `State.received` and,
+once it is durable, `State.committed`. There named tuples are made by `tuple.__new__`, checksums are chained in place, and whatever is seldom
+(labels, references, streams that end, what is wrong) is looked for with one comparison and handled elsewhere.
+
 Methods of the carrier side raise nothing: what a peer does wrong becomes a FAULT to it and a `Faulted` event. Methods of the application side
 raise LinkCondition for what cannot be sent and LocalProtocolError for a bug of the caller; then nothing was appended.
 """
@@ -150,9 +155,10 @@ class Conn(BodyDoors):
     @property
     def is_silent(self) -> bool:
         """Whether `poll` surely has nothing to send, and tells nothing."""
-        state, connection = self._state, self._state.connection
+        state = self._state
+        connection = state.connection
         return connection is None or (
-            connection.outbox.is_empty and not (state.offer_changed or state.gives.waits or state.events)
+            connection.outbox.is_empty and not (state.events or state.offer_changed or state.gives.waits)
         )
 
     @property
