@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,7 +14,7 @@ from graphs.running.ports import AgentFilter
 from graphs.running.threads import in_thread
 from graphs.values import Value
 
-__all__ = ["call_agent", "failure", "in_doubt"]
+__all__ = ["call_agent", "failure", "in_doubt", "uncancel"]
 
 
 async def call_agent(start: Attempt, filters: Sequence[AgentFilter]) -> Value:
@@ -64,3 +65,9 @@ def _wrapped(each: AgentFilter, call: Callable[[Any], Any], start: Attempt) -> C
         return each.run(context, next_)
 
     return run
+
+
+def uncancel(task: asyncio.Task[None] | None) -> None:
+    """An agent that was stopped may have ended in any way; its worker goes on as if nobody had cancelled it."""
+    if task is not None:
+        task.uncancel()

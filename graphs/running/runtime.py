@@ -40,7 +40,7 @@ from graphs.engine.events import (
 from graphs.engine.plan import Compiler, Plan
 from graphs.errors import LimitReached, NodeError, NodeTimeout, UsageError
 from graphs.running.attempt import Attempt
-from graphs.running.calling import call_agent, failure, in_doubt
+from graphs.running.calling import call_agent, failure, in_doubt, uncancel
 from graphs.running.ports import AgentFilter, Observer, Recorder, Remote, Services
 from graphs.running.stopclock import StopClock
 from graphs.running.ways import CAREFULLY, RECORDED, Ways
@@ -351,7 +351,7 @@ class Runtime:
                         start.task = task
                         value = await value
                         if start.over:
-                            _uncancel(task)
+                            uncancel(task)
                     if way == RECORDED:
                         admit(value)
                 except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - an agent may raise anything
@@ -392,7 +392,7 @@ class Runtime:
         finally:
             start.task = None
             if start.over:
-                _uncancel(task)
+                uncancel(task)
 
     async def _record_begin(self, start: Attempt) -> None:
         assert self._recorder is not None
@@ -409,7 +409,7 @@ class Runtime:
         """What follows from an agent that raised, to be called while that is handled: it is the node's failure, or was stopped."""
         event = failure(start, error, self.clock()) if isinstance(error, Exception) else self._cancelled(start, task)
         if start.over:
-            _uncancel(task)
+            uncancel(task)
         return self.engine.handle(event) if event is not None else []
 
     def _cancelled(self, start: Attempt, task: asyncio.Task[None] | None) -> Event | None:
@@ -445,9 +445,3 @@ class Runtime:
             await asyncio.gather(*self._workers, return_exceptions=True)
         if self._recorder is not None and self.engine.ended is not None:
             await self._recorder.durable()
-
-
-def _uncancel(task: asyncio.Task[None] | None) -> None:
-    """An agent that was stopped may have ended in any way; its worker goes on as if nobody had cancelled it."""
-    if task is not None:
-        task.uncancel()
