@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias, cast
 
 from benchmarks.measure import ROOT, WrongAnswer
-from graphs.models.hosted import HostedModel, HostOptions
+from graphs.models.hosting.hosted import HostedModel, HostOptions
 from graphs.models.interface import GenerationRequest
 
 __all__ = ["Hosted", "InProcess", "Prompts", "Way", "bare_loop", "cpu", "high_level", "process_seconds", "server"]
@@ -27,8 +27,8 @@ Way: TypeAlias = Callable[[Prompts, int], Awaitable[None]]
 """Has all prompts answered with so many tokens each."""
 
 _ENDLESS: Final = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from graphs.models.llama_api import Llama; "
-    "Llama.ends = lambda *_: False; from graphs.models.llama_child import main; main()"
+    "import sys; sys.path.insert(0, sys.argv[1]); from graphs.models.llama.api import Llama; "
+    "Llama.ends = lambda *_: False; from graphs.models.llama.child import main; main()"
 )
 _COMMAND: Final = (sys.executable, "-P", "-c", _ENDLESS, str(ROOT))
 
@@ -73,11 +73,11 @@ class InProcess:
     def __init__(self, path: Path, slots: int, context: int, *, shares: bool = True) -> None:
         import llama_cpp
 
-        from graphs.models.llama_api import Llama
-        from graphs.models.llama_child import renderer
-        from graphs.models.llama_engine import Engine
-        from graphs.models.llama_grammar import Grammars
-        from graphs.models.prompting import Prompts as Prompting
+        from graphs.models.llama.api import Llama
+        from graphs.models.llama.child import renderer
+        from graphs.models.llama.engine import Engine
+        from graphs.models.llama.grammar import Grammars
+        from graphs.models.llama.prompting import Prompts as Prompting
 
         self.llama = Llama(llama_cpp, str(path), context=context, threads=1, sequences=3 * slots)
         self.llama.shares = shares

@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -29,11 +29,16 @@ if __package__ in (None, ""):  # run as a file
 from benchmarks.generators import Hosted, InProcess, Prompts, Way, bare_loop, cpu, high_level, server
 from benchmarks.measure import ROOT, Row, WrongAnswer, machine, ratio, table, write_section
 from graphs.environment import Environment
-from graphs.errors import ModelMissing
-from graphs.models.fetch import DEFAULT_MODEL
-from graphs.models.store import ModelStore
+from graphs.errors import ModelMissing, NodeTimeout
+from graphs.models.files.facts import memory_needed
+from graphs.models.files.fetch import DEFAULT_MODEL
+from graphs.models.files.store import ModelStore
+from graphs.models.hosting.host import HostOptions, MemoryOptions, ModelHost
+from graphs.models.hosting.hosted import STATES_LIMIT
+from graphs.models.interface import GenerationRequest, Model
 
 _COLD: Final = "server, cold"
+_COMPUTED: Final = ("in its prompt", "in its answer")
 
 TOPICS: Final = ("rivers", "bread", "chess", "volcanoes", "bicycles", "tea", "maps", "bees", "glass", "tides", "trains", "salt")
 FORM: Final = {"type": "json_object", "schema": {
@@ -215,7 +220,7 @@ async def mapped(path: Path, sizes: Sizes, _: Rounds) -> AsyncIterator[Row]:
 
 async def restored(path: Path, sizes: Sizes, rounds: Rounds) -> AsyncIterator[Row]:
     """A prompt's beginning out of a file, beside computing it."""
-    from graphs.models.states import States
+    from graphs.models.llama.states import States
 
     with closing(InProcess(path, 8, 4096)) as inner:
         reading: list[float] = []
@@ -229,12 +234,12 @@ async def restored(path: Path, sizes: Sizes, rounds: Rounds) -> AsyncIterator[Ro
                 began = time.process_time()
                 inner._decode(rows)
                 computing.append(time.process_time() - began)
-                writer = States(Path(folder), "bench")
+                writer = States(Path(folder), "bench", limit=STATES_LIMIT)
                 writer.store(tokens, inner.llama.save(0))
                 writer.flush()
                 inner.llama.clear()
                 began = time.process_time()
-                found = States(Path(folder), "bench").find([*tokens, 0])
+                found = States(Path(folder), "bench", limit=STATES_LIMIT).find([*tokens, 0])
                 if found is None or not inner.llama.restore(0, found.state):
                     raise WrongAnswer("what was stored is not found")
                 reading.append(time.process_time() - began)
@@ -267,6 +272,80 @@ async def stopped(path: Path, sizes: Sizes, _: Rounds) -> AsyncIterator[Row]:
         )
 
 
+async def left(path: Path, sizes: Sizes, _: Rounds) -> AsyncIterator[Row]:
+    """How soon a caller who leaves is free, whatever its request is doing, and how long the model goes on with it."""
+    free: dict[str, list[float]] = {}
+    goes_on: list[float] = []
+    overrun: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        other = Path(folder) / "other.gguf"
+        other.symlink_to(path)
+        for _turn in range(sizes.repeats):
+            host = ModelHost(
+                files={"one": path, "other": other},
+                options=HostOptions(threads=1),
+                memory=MemoryOptions(budget=memory_needed(path, 4096) * 3 // 2),
+            )
+            try:
+                async for state, task in _in_each_state(host):
+                    began = time.perf_counter()
+                    task.cancel()
+                    await asyncio.wait((task,))
+                    free.setdefault(state, []).append((time.perf_counter() - began) * 1000)
+                    while any(model._process and model._process._given_up for model in host._models.values()):  # noqa: ASYNC110 - nothing says so
+                        await asyncio.sleep(0.001)
+                    if state in _COMPUTED:
+                        goes_on.append((time.perf_counter() - began) * 1000)
+                for deadline in (50, 300):
+                    began = time.perf_counter()
+                    with suppress(NodeTimeout):
+                        await (await host.get("one")).generate(replace(_long(deadline), deadline_ms=deadline))
+                    overrun.append((time.perf_counter() - began) * 1000 - deadline)
+            finally:
+                await host.close()
+    for state, waits in free.items():
+        yield Row(f"a caller who leaves {state} is free, at most", f"{max(waits):.1f} ms", "-", max(waits), "ms", must=100)
+    yield Row("a model goes on with what nobody wants, at most", f"{max(goes_on):.0f} ms", "-", max(goes_on), "ms", must=100)
+    yield Row("a deadline is overrun, at most", f"{max(overrun):.0f} ms", "-", max(overrun), "ms", must=100)
+
+
+def _long(number: int, words: int = 400, tokens: int = 500) -> GenerationRequest:
+    prompt = " ".join(f"{number} ferry {each}" for each in range(words))
+    return GenerationRequest([{"role": "user", "content": prompt}], max_tokens=tokens, temperature=0, seed=number)
+
+
+async def _in_each_state(host: ModelHost) -> AsyncIterator[tuple[str, asyncio.Task[Any]]]:
+    """A request in each state it can be in; the caller cancels it before the next one is made."""
+    one, other = host._model("one"), host._model("other")
+
+    def asked(request: GenerationRequest, model: Model = one) -> tuple[asyncio.Task[Any], asyncio.Event]:
+        begun = asyncio.Event()
+        return asyncio.create_task(model.generate(request, lambda _: begun.set())), begun
+
+    loading, _ = asked(_long(0, 2))
+    while one._starting is None:  # noqa: ASYNC110 - as above
+        await asyncio.sleep(0)
+    yield "while its model is loaded", loading
+    await one.load()
+    reading, _ = asked(_long(1))
+    await asyncio.sleep(0.3)
+    yield _COMPUTED[0], reading
+    writing, begun = asked(_long(2, 2))
+    await begun.wait()
+    yield _COMPUTED[1], writing
+    others = [asked(_long(number, 2)) for number in range(10, 10 + one._options.slots)]
+    await asyncio.gather(*(begun.wait() for _, begun in others))
+    queued, _ = asked(_long(3, 2))
+    await asyncio.sleep(0.3)
+    yield "in the queue", queued
+    waiting, _ = asked(_long(4, 2), other)
+    await asyncio.sleep(0.1)
+    yield "before there is room for its model", waiting
+    for task, _ in others:
+        task.cancel()
+    await asyncio.wait([task for task, _ in others])
+
+
 def _faster(name: str, ours: Sequence[float], theirs: Sequence[float], goal: float, *, milliseconds: bool = False) -> Row:
     return Row(name, _time(ours, milliseconds), _time(theirs, milliseconds), ratio(theirs, ours), "x", must=goal, at_least=True)
 
@@ -295,6 +374,7 @@ PARTS: Final[Mapping[str, Callable[[Path, Sizes, Rounds], AsyncIterator[Row]]]] 
     "map": mapped,
     "restore": restored,
     "cancel": stopped,
+    "leave": left,
     "extras": extras,
     "alone": alone,
     "together": together,
@@ -328,7 +408,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     import llama_cpp
 
-    from graphs.models.llama_api import quantise
+    from graphs.models.llama.api import quantise
 
     with tempfile.TemporaryDirectory() as folder:
         small = Path(folder) / "q4_0.gguf"

@@ -10,9 +10,9 @@ from typing import Any, Final
 from cloud.accounts import DEFAULT, Account, read_accounts
 from graphs.bounds import UNTRUSTED, Bounds, with_limits
 from graphs.errors import UsageError
-from graphs.models.memory_settings import read_memory
-from graphs.models.seats import MemoryOptions
-from graphs.models.servers import Server, read_server
+from graphs.models.hosting.memory_settings import read_memory
+from graphs.models.hosting.seats import MemoryOptions
+from graphs.models.openai.servers import Server, read_server
 from graphs.settings import read_settings
 
 __all__ = ["WorkerConfig", "load_worker_config"]

@@ -11,9 +11,9 @@ from edge.pairings import Pairings
 from edge.policies import OFFLINE, Offline
 from graphs.environment import Environment
 from graphs.errors import UsageError
-from graphs.models.memory_settings import read_memory
-from graphs.models.seats import MemoryOptions
-from graphs.models.servers import Server, read_server
+from graphs.models.hosting.memory_settings import read_memory
+from graphs.models.hosting.seats import MemoryOptions
+from graphs.models.openai.servers import Server, read_server
 from graphs.settings import read_settings
 
 __all__ = ["GRACE", "EdgeConfig", "load_config"]

@@ -15,11 +15,11 @@ from graphs.errors import JournalError
 from graphs.journal import Journal
 from graphs.journal.schema import Synchronous
 from graphs.loadagents import known_agents
-from graphs.models.host import HostOptions, ModelHost
+from graphs.models.files.store import DEFAULT_MODEL, ModelStore
+from graphs.models.hosting.host import HostOptions, ModelHost
+from graphs.models.hosting.seats import pinned_by_name
 from graphs.models.interface import Models
-from graphs.models.seats import pinned_by_name
-from graphs.models.servers import ServerModels
-from graphs.models.store import DEFAULT_MODEL, ModelStore
+from graphs.models.openai.servers import ServerModels
 from graphs.models.together import Aliased, local_models
 from graphs.secrets import Secrets
 from graphs.values import canonical, decode

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from graphs.models.facts import memory_needed
-from graphs.models.hosted import DEFAULT_CONTEXT
-from graphs.models.machine import holders
-from graphs.models.servers import Server
-from graphs.models.store import StoredModel
+from graphs.models.files.facts import memory_needed
+from graphs.models.files.store import StoredModel
+from graphs.models.hosting.hosted import DEFAULT_CONTEXT
+from graphs.models.hosting.machine import holders
+from graphs.models.openai.servers import Server
 from graphs.terminal import printable
 
 __all__ = ["model_rows", "table"]

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from edge.means import RunOptions
-from graphs.models.servers import servers_shut
+from graphs.models.openai.servers import servers_shut
 from graphs.paths import root_node
 from graphs.running.ports import AgentFilter
 from graphs.values import Value

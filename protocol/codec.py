@@ -17,7 +17,19 @@ from graphs.errors import ValueUnsupported
 from graphs.records import MAX_UINT, Encoded, depth, ext, from_fields, is_flat
 from graphs.values import Value
 from protocol.errors import RemoteProtocolError
-from protocol.messages import CATALOGUE, NUMBERS, Ack, BlobChunk, Bytes, Entry, Message, Unhandled, check, is_control_to_ignore
+from protocol.messages import (
+    CATALOGUE,
+    NUMBERS,
+    Ack,
+    BlobChunk,
+    Bytes,
+    Delta,
+    Entry,
+    Message,
+    Unhandled,
+    check,
+    is_control_to_ignore,
+)
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -28,6 +40,7 @@ __all__ = [
     "decode",
     "encode",
     "encode_ack",
+    "encode_delta",
     "encode_entry",
     "excess",
     "is_plain",
@@ -76,10 +89,17 @@ def encode(message: Message) -> bytes:
         return encode_ack([number for pair in message.positions for number in pair])
     if isinstance(message, BlobChunk):
         return b"".join(chunk_parts(message))
+    if isinstance(message, Delta):
+        return encode_delta(message)
     fields: list[Any] = list(message)
     while fields and fields[-1] is None:
         fields.pop()
     return msgpack.packb([NUMBERS[type(message)], *fields])  # type: ignore[no-any-return]
+
+
+def encode_delta(delta: Delta) -> bytes:
+    """The envelope of tokens."""
+    return msgpack.packb((0x38, *delta) if delta.n is not None else (0x38, *delta[:4]))  # type: ignore[no-any-return]
 
 
 def chunk_parts(chunk: BlobChunk) -> Sequence[Bytes]:
@@ -218,28 +238,37 @@ def decode(packet: bytes | bytearray | memoryview, limit: int = MAX_PACKET) -> l
 
 
 def _chunk(packet: bytes | bytearray | memoryview) -> BlobChunk | None:
-    """The one message of a packet, if it is bytes of a body, which are not copied; None if it is another, or something is wrong with it."""
-    unpacker = _unpacker()
-    try:
-        unpacker.feed(packet[:_CHUNK_HEAD])
-        count = unpacker.read_array_header()
-        type_, ref, off, total = (unpacker.unpack() for _ in range(4))
-        at = unpacker.tell()
-        wide = _BIN_WIDTH[packet[at]]
-        start = at + 1 + wide
-        end = start + int.from_bytes(packet[at + 1 : start], "big")
-        crc = msgpack.unpackb(packet[end:]) if count == 6 else None
-    except Exception:  # noqa: BLE001 - what is wrong is said by who looks closer
+    """The one message of a packet, if it is bytes of a body written as everybody writes them, which are not copied; else None: look closer."""
+    count, named = packet[0] - 0x90, packet[3]
+    if count not in (5, 6) or packet[2] != 0xC4 or named not in (16, 32):
         return None
-    if type_ != 0x14 or not (count == 6 or (count == 5 and end == len(packet))) or type(ref) is not bytes:
+    off, at = _uint_at(packet, 4 + named)
+    total, at = _uint_at(packet, at)
+    size, start = _uint_at(packet, at, _BIN_WIDTH)
+    end, crc = start + size, None
+    if end > len(packet):
         return None
-    message = check(0x14, [ref, off, total, b"", crc])
-    return message._replace(data=memoryview(packet)[start:end]) if isinstance(message, BlobChunk) else None
+    if count == 6:
+        crc, end = _uint_at(packet, end) if end < len(packet) else (-1, end)
+    numbers = (off, total, size, 0 if crc is None else crc)
+    if end != len(packet) or min(numbers) < 0 or max(numbers) > MAX_UINT:
+        return None
+    return BlobChunk(bytes(packet[4 : 4 + named]), off, total, memoryview(packet)[start : start + size], crc)
 
 
-_CHUNK_HEAD: Final = 64
-"""Bytes that hold all that comes before those of the body."""
+_UINT_WIDTH: Final[Mapping[int, int]] = {0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8}
 _BIN_WIDTH: Final[Mapping[int, int]] = {0xC5: 2, 0xC6: 4}
+
+
+def _uint_at(packet: bytes | bytearray | memoryview, at: int, widths: Mapping[int, int] = _UINT_WIDTH) -> tuple[int, int]:
+    """The number that stands there, and where what follows begins; -1 if something else does."""
+    first = packet[at]
+    if first < 128 and widths is _UINT_WIDTH:
+        return first, at + 1
+    end = at + 1 + widths.get(first, 0)
+    return int.from_bytes(packet[at + 1 : end], "big") if end > at + 1 else -1, end
+
+
 _LARGE: Final = 32 * 1024
 """Bytes of a packet that is likely to be a chunk of a body alone."""
 _MOST: Final[Mapping[str, int]] = {"max_ext_len": MAX_RECORD, "max_array_len": MAX_ITEMS, "max_map_len": MAX_ITEMS}
@@ -272,12 +301,32 @@ def _message(type_: int, envelope: list[Any]) -> Message | None:
     if kind is None or kind.message is None:
         return None if is_control_to_ignore(type_) else Unhandled(type_)
     del envelope[0]
-    if type_ != 0x05:  # an ACK holds numbers only, and is the most frequent
-        _check_depth(envelope, MAX_RECORD_DEPTH if type_ == 0x38 else MAX_CONTROL_DEPTH, kind.name)
+    if type_ == 0x38:
+        if (delta := _text(envelope)) is not None:
+            return delta
+        _check_depth(envelope, MAX_RECORD_DEPTH, kind.name)
+    elif type_ != 0x05:  # an ACK holds numbers only
+        _check_depth(envelope, MAX_CONTROL_DEPTH, kind.name)
     message = check(type_, envelope)
     if isinstance(message, str):
         raise RemoteProtocolError("PROTOCOL_DECODE", message)
     return message
+
+
+def _text(fields: list[Any]) -> Delta | None:
+    """The DELTA with these fields, if they are numbers and a list of text, as nearly all of them: nothing in it is deep. Else None: look closer."""
+    if len(fields) != 4:
+        return None
+    al, start, off, tokens = fields
+    if not (tokens.__class__ is list and al.__class__ is start.__class__ is off.__class__ is int):
+        return None
+    for token in tokens:
+        if token.__class__ is not str:
+            return None
+    if not (0 <= al <= MAX_UINT and 0 <= start <= MAX_UINT and 0 <= off <= MAX_UINT):
+        return None
+    delta: Delta = _new(Delta, (al, start, off, tokens, None))
+    return delta
 
 
 def _entry(type_: int, envelope: list[Any], packet: bytes | bytearray | memoryview, body: int, end: int) -> Entry:

@@ -156,9 +156,15 @@ class Outbox:
 
     def deadline(self) -> int | None:
         """When tokens or states wait to leave."""
-        if self._states or (self._volatile and any(stream.start <= log.sent for stream, log in self._volatile.items())):
+        if self._states or self._flows():
             return self._flushed + (DELTA_MS if self._bytes < DELTA_BYTES else 0)
         return None
+
+    def _flows(self) -> bool:
+        for stream, log in self._volatile.items():  # noqa: SIM110 - asked for each token, and the first says yes
+            if stream.start <= log.sent:
+                return True
+        return False
 
     def _put_acks(self, parts: list[bytes]) -> int:
         positions: list[int] = []
@@ -225,8 +231,9 @@ class Outbox:
             if not log.alias:
                 size += self._announce(parts, log)
             for delta in stream.take(log.alias, limit - size):
-                parts.append(codec.encode(delta))
-                size += len(parts[-1])
+                envelope = codec.encode_delta(delta)
+                parts.append(envelope)
+                size += len(envelope)
         return size
 
     def _announce(self, parts: list[bytes], log: OutLog) -> int:

@@ -34,7 +34,6 @@ from protocol.resume import own_statements
 from protocol.session_bodies import BodyDoors
 from protocol.state import Connection, State
 from protocol.store import Effect, Keep, Snapshot, Write
-from protocol.streams import piece_size, pieces
 
 __all__ = ["Conn"]
 
@@ -349,12 +348,10 @@ class Conn(BodyDoors):
         stream = out.streams.by_start.get(start)
         if stream is None or stream.withheld:
             return
-        split = [piece for token in tokens for piece in pieces(token)]
-        sizes = [piece_size(piece) for piece in split]
-        stream.add(split, sizes)
+        size = stream.add(tokens)
         connection = self._state.connection
         if connection is not None and self._state.runs[run].live:
-            connection.outbox.tokens(out, stream, sum(sizes))
+            connection.outbox.tokens(out, stream, size)
 
     def state(self, run: RunId, path: str, at: int, state: int, t: int) -> None:
         """Show a node's state; `t` is ms since 1970. Nothing may depend on it."""

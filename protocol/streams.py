@@ -24,6 +24,10 @@ MAX_TOKEN: Final = 16 * 1024
 """Bytes of one token."""
 
 
+_SHORT: Final = MAX_TOKEN // 4
+"""Characters of text that are surely one token: each has at most four bytes."""
+
+
 class Stream:
     """The tokens of one attempt, at the side that runs it."""
 
@@ -41,11 +45,18 @@ class Stream:
         self.behind = False
         """Whether what is pending may be merged: a catch-up, or the socket was full."""
 
-    def add(self, tokens: Sequence[Value], sizes: Sequence[int]) -> None:
-        """Append tokens of these sizes in bytes."""
-        self.tokens += tokens
+    def add(self, tokens: Sequence[Value]) -> int:
+        """Append tokens; the bytes of all together. Raises LinkCondition VALUE_TOO_LARGE, and then appends none."""
+        split: Sequence[Value] = tokens
+        sizes = [len(token) if token.__class__ is str and 0 < len(token) <= _SHORT and token.isascii() else 0 for token in tokens]
+        if not all(sizes):  # not just short pieces of text
+            split = [piece for token in tokens for piece in pieces(token)]
+            sizes = [piece_size(piece) for piece in split]
+        self.tokens += split
         self.sizes += sizes
-        self.pending += sum(sizes)
+        size = sum(sizes)
+        self.pending += size
+        return size
 
     def rewind(self, off: int) -> None:
         """The peer shows `off` tokens: go on from there, in as few tokens as possible."""
@@ -189,7 +200,7 @@ class Texts:
 def pieces(token: Value) -> Sequence[Value]:
     """A token as pieces that may be sent: a long text or many bytes are split."""
     if isinstance(token, (str, bytes)):
-        longest = MAX_TOKEN // 4 if isinstance(token, str) else MAX_TOKEN  # a character has at most 4 bytes
+        longest = _SHORT if isinstance(token, str) else MAX_TOKEN
         if len(token) > longest:
             return [token[start : start + longest] for start in range(0, len(token), longest)]
     return (token,)

@@ -12,8 +12,8 @@ from graphs.errors import (
     GraphferryError,
 )
 from graphs.models.interface import GenerationRequest
-from graphs.models.openai import Patience, ServerModel
-from graphs.models.servers import Server
+from graphs.models.openai.client import Patience, ServerModel
+from graphs.models.openai.servers import Server
 from graphs.secrets import Secrets
 from model_server import Asked, Behaviour, Connection, ModelServer, answering, model_server
 

@@ -7,7 +7,7 @@ import pytest
 from cloud.config import load_worker_config
 from graphs.bounds import UNTRUSTED
 from graphs.errors import UsageError
-from graphs.models.servers import Server
+from graphs.models.openai.servers import Server
 
 
 def written(folder: Path, text: str) -> Path:

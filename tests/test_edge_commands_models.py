@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from conftest import CommandLine, Terminal
-from graphs.models.fetch import DEFAULT_MODEL
-from graphs.models.store import ModelStore
+from graphs.models.files.fetch import DEFAULT_MODEL
+from graphs.models.files.store import ModelStore
 from model_fakes import tiny_gguf
 
 

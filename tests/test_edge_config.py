@@ -9,7 +9,7 @@ from edge.config import load_config
 from edge.pairings import Pairing, Pairings
 from graphs.environment import Environment
 from graphs.errors import UsageError
-from graphs.models.servers import Server
+from graphs.models.openai.servers import Server
 
 
 def environment(home: Path, **variables: str) -> Environment:

@@ -14,9 +14,9 @@ pytest.importorskip("numpy")
 
 import numpy as np
 
-from graphs.models.fetch import DEFAULT_MODEL
-from graphs.models.llama_api import PINNED, Aborted, Broken, Llama, NoRoom, quantise
-from graphs.models.store import ModelStore
+from graphs.models.files.fetch import DEFAULT_MODEL
+from graphs.models.files.store import ModelStore
+from graphs.models.llama.api import PINNED, Aborted, Broken, Llama, NoRoom, quantise
 
 real = pytest.mark.real_model
 

@@ -11,7 +11,7 @@ import pytest
 
 from graphs.errors import ModelMissing
 from graphs.models import frames
-from graphs.models.process import CHILD, ModelProcess
+from graphs.models.hosting.process import CHILD, ModelProcess
 from model_fakes import tiny_gguf
 
 
@@ -32,7 +32,7 @@ def test_without_a_parent_it_ends_at_once() -> None:
 
 def test_nothing_but_frames_reaches_the_pipe() -> None:
     program = (
-        "import os, sys; from graphs.models.llama_child import _take_pipe; source, target = _take_pipe(); "
+        "import os, sys; from graphs.models.llama.child import _take_pipe; source, target = _take_pipe(); "
         "print('noise', flush=True); os.system('echo more noise'); print(repr(sys.stdin.read()), file=sys.stderr); "
         "target.write(source.read()); target.flush()"
     )

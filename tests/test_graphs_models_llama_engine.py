@@ -12,8 +12,8 @@ import pytest
 
 pytest.importorskip("numpy")
 
-from graphs.models.batching import PATIENCE
-from graphs.models.states import States
+from graphs.models.llama.batching import PATIENCE
+from graphs.models.llama.states import States
 from toy_engine import Bench, prompt, says
 from toy_model import END, Broken, ToyModel, spoken, written
 
@@ -368,7 +368,7 @@ def test_announced_beginnings_are_stored_and_put_back_by_the_next_process(tmp_pa
     messages = [{"role": "system", "content": system}, {"role": "user", "content": "question"}]
     cached = []
     for identity in ("model 1", "model 1", "model 2"):
-        states = States(tmp_path, identity)
+        states = States(tmp_path, identity, limit=1 << 30)
         bench = Bench(states=states)
         bench.ask(1, messages=messages, shared=1)
         bench.run()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from graphs.models.llama_grammar import MAX_SCHEMA, Grammars
+from graphs.models.llama.grammar import MAX_SCHEMA, Grammars
 from graphs.models.toolcalls import Tools
 
 

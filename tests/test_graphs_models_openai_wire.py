@@ -1,4 +1,4 @@
-"""The words of the wire without a wire; what a server does with them is in test_graphs_models_openai."""
+"""The words of the wire without a wire; what a server does with them is in test_graphs_models_openai_client."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from graphs.models.interface import GenerationRequest, Usage
-from graphs.models.openai_wire import Answer, WireError, chat_body, content_problem, error_text, vectors_of
+from graphs.models.openai.wire import Answer, WireError, chat_body, content_problem, error_text, vectors_of
 from graphs.values import MISSING
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from conftest import CommandLine
 from graphs.language.spec import Graph
+from graphs.models.files.store import DEFAULT_MODEL, ModelStore
 from graphs.models.prefetch import Prefetcher, coming_models
-from graphs.models.store import DEFAULT_MODEL, ModelStore
 from runs import run
 
 

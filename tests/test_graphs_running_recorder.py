@@ -15,7 +15,7 @@ from graphs.errors import LinkCondition, NodeError, ValueUnsupported
 from graphs.records import Encoded, Error, Event, Known, Result, State, decode, encode
 from graphs.registry import Agent, agent
 from graphs.running.recorder import LogRecorder, error_code
-from graphs.values import Value
+from graphs.values import MISSING, Value
 from runs import runtime
 
 
@@ -223,7 +223,7 @@ def test_an_errors_code_is_its_own_or_that_of_a_failed_node() -> None:
 
 
 PACKED = [{"v": 1}, {"é": "\u20ac", "n": None, "b": b"x", "t": True}, {}, {"v": -(2**63)}]
-WRITTEN_OUT = [{"v": 1.0}, {"v": 1.5}, {"v": [1]}, [1], "text", None, 7]
+WRITTEN_OUT = [MISSING, {"v": 1.0}, {"v": 1.5}, {"v": [1]}, [1], "text", None, 7]
 REFUSED = [{"v": "\ud800"}, {"v": 2**70}, {"v": object()}]
 
 

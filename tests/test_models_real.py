@@ -18,19 +18,19 @@ import pytest
 
 from graphs.errors import ContextTooLong, ModelCrashed, ModelRefused, NodeTimeout
 from graphs.models.conformance import check_model
-from graphs.models.fetch import DEFAULT_MODEL, EMBEDDED
-from graphs.models.host import HostOptions, ModelHost
-from graphs.models.hosted import HostedModel
+from graphs.models.files.fetch import DEFAULT_MODEL, EMBEDDED
+from graphs.models.files.store import ModelStore
+from graphs.models.hosting.host import HostOptions, ModelHost
+from graphs.models.hosting.hosted import HostedModel
 from graphs.models.interface import GenerationRequest
 from graphs.models.schemas import misfit
-from graphs.models.store import ModelStore
 
 pytestmark = [pytest.mark.real_model, pytest.mark.usefixtures("home_with_model")]
 
 LONG = "Tell me about " + " and ".join(f"ferry number {number}" for number in range(500)) + "."
 ORPHANING = f"""
 import asyncio
-from graphs.models.host import ModelHost
+from graphs.models.hosting.host import ModelHost
 from graphs.models.interface import GenerationRequest
 from graphs.models.schemas import misfit
 

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from graphs.errors import ModelCrashed, NodeTimeout
-from graphs.models.facts import memory_needed
-from graphs.models.fetch import DEFAULT_MODEL
-from graphs.models.host import HostOptions, MemoryOptions, ModelHost
-from graphs.models.hosted import HostedModel
+from graphs.models.files.facts import memory_needed
+from graphs.models.files.fetch import DEFAULT_MODEL
+from graphs.models.files.store import ModelStore
+from graphs.models.hosting.host import HostOptions, MemoryOptions, ModelHost
+from graphs.models.hosting.hosted import HostedModel
+from graphs.models.hosting.process import resident_bytes
 from graphs.models.interface import Embeddings, Generation, GenerationRequest
-from graphs.models.process import resident_bytes
-from graphs.models.store import ModelStore
 
 pytestmark = [pytest.mark.real_model, pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.usefixtures("home_with_model")]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
 import msgpack
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from graphs.records import Answer, Close, Input, Result, Start, encode as encode_record
+from graphs.records import MAX_UINT, Answer, Close, Input, Result, Start, encode as encode_record
 from protocol import codec
 from protocol.codec import MAX_PACKET, MAX_RECORD, decode, encode, encode_entry, uint
 from protocol.config import Config, Role
@@ -129,6 +130,42 @@ def test_an_extension_in_a_value_is_kept_and_elsewhere_a_fault() -> None:
     assert isinstance(message, Entry)
     assert message.record == Answer("a", 1, value)
     assert fault(b"\x93\x03\x01" + msgpack.packb(msgpack.ExtType(42, b"x"))) == "PROTOCOL_DECODE"
+
+
+_LONG = bytes(range(256)) * 200
+
+
+@given(
+    st.sampled_from((16, 32)),
+    st.integers(0, MAX_UINT),
+    st.integers(0, MAX_UINT),
+    st.none() | st.integers(0, MAX_UINT),
+    st.lists(st.tuples(st.integers(-12, 80), st.integers(0, 255)), max_size=2),
+    st.sampled_from((b"", b"\x05", b"\xc0")),
+)
+def test_bytes_of_a_body_are_read_where_they_are_and_mean_what_they_mean_to_everybody(
+    named: int, off: int, total: int, crc: int | None, changes: list[tuple[int, int]], more: bytes
+) -> None:
+    packet = bytearray(encode(BlobChunk(bytes(named), off, total, _LONG, crc)))
+    whole = decode(packet)
+    assert whole == [BlobChunk(bytes(named), off, total, _LONG, crc)]
+    assert isinstance(whole[0], BlobChunk)
+    assert isinstance(whole[0].data, memoryview)
+    del whole
+    for place, byte in changes:
+        packet[place] = byte
+    packet += more
+    with patch.object(codec, "_chunk", lambda _packet: None):
+        expected = outcome(bytes(packet))
+    assert outcome(memoryview(packet)) == expected
+
+
+def outcome(packet: bytes | memoryview) -> list[Message] | str:
+    """What a packet means, or what is wrong with it."""
+    try:
+        return decode(packet)
+    except RemoteProtocolError as error:
+        return error.fault
 
 
 # -- what is refused

@@ -20,7 +20,7 @@ def executing(path: str, at: int = 1) -> Event:
 
 def stream(tokens: list[Any]) -> Stream:
     made = Stream(3, "a", withheld=False)
-    made.add(tokens, [max(1, len(token)) for token in tokens])
+    made.add(tokens)
     return made
 
 
@@ -28,7 +28,7 @@ def test_what_is_pending_is_taken_once() -> None:
     made = stream(["The", " tide"])
     assert list(made.take(2, ROOM)) == [Delta(2, 3, 0, ["The", " tide"])]
     assert list(made.take(2, ROOM)) == []
-    made.add(["!"], [1])
+    made.add(["!"])
     assert list(made.take(2, ROOM)) == [Delta(2, 3, 2, ["!"])]
     assert made.pending == 0
 
@@ -42,7 +42,7 @@ def test_a_catch_up_merges_what_can_be_merged(tokens: list[Any], data: list[Any]
     made = stream(tokens)
     made.rewind(1)
     assert list(made.take(2, ROOM)) == [Delta(2, 3, 1, data, n)]
-    made.add(["d", "e"], [1, 1])
+    made.add(["d", "e"])
     assert list(made.take(2, ROOM)) == [Delta(2, 3, 3, ["d", "e"])]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from graphs.models.llama_engine import Engine
-from graphs.models.prompting import Prompts
-from graphs.models.states import States
+from graphs.models.llama.engine import Engine
+from graphs.models.llama.prompting import Prompts
+from graphs.models.llama.states import States
 from graphs.models.toolcalls import Tools
 from toy_model import END, ToyModel
 

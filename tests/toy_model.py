@@ -1,4 +1,4 @@
-"""A model of bytes for tests of the engine: it keeps the promises of graphs.models.llama_api.Llama, and its next token depends on every
+"""A model of bytes for tests of the engine: it keeps the promises of graphs.models.llama.api.Llama, and its next token depends on every
 token its cache holds for the sequence. So an answer that is right shows that all of its prompt lay where it belongs."""
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from graphs.models.llama_api import Aborted, Broken, NoRoom
+from graphs.models.llama.api import Aborted, Broken, NoRoom
 
 END = 256
 WORDS = 257

@@ -24,11 +24,11 @@ from graphs.environment import SWITCH_SECONDS, Environment, ExitStatus
 from graphs.errors import UsageError
 from graphs.journal import Journal
 from graphs.loadagents import known_agents
-from graphs.models.host import ModelHost
+from graphs.models.files.store import ModelStore
+from graphs.models.hosting.host import ModelHost
+from graphs.models.hosting.seats import pinned_by_name
 from graphs.models.interface import Models
-from graphs.models.seats import pinned_by_name
-from graphs.models.servers import ServerModels
-from graphs.models.store import ModelStore
+from graphs.models.openai.servers import ServerModels
 from graphs.models.together import Aliased, local_models
 from graphs.registry import Registry
 from graphs.secrets import Secrets

@@ -26,7 +26,7 @@ from graphs.environment import Environment
 from graphs.errors import GraphferryError, UsageError
 from graphs.language.load import load_text
 from graphs.language.spec import Graph
-from graphs.models.store import DEFAULT_MODEL, ModelStore
+from graphs.models.files.store import DEFAULT_MODEL, ModelStore
 
 __all__ = ["add_arguments", "main"]
 

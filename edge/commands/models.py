@@ -15,9 +15,9 @@ from edge.device import device_models
 from edge.model_table import model_rows, table
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import ModelMissing, UsageError
-from graphs.models.download import read_source
-from graphs.models.quantise import DEFAULT_QUANT, QUANTS, Quant, can_quantise
-from graphs.models.store import DEFAULT_MODEL, ModelStore, StoredModel
+from graphs.models.files.download import read_source
+from graphs.models.files.quantise import DEFAULT_QUANT, QUANTS, Quant, can_quantise
+from graphs.models.files.store import DEFAULT_MODEL, ModelStore, StoredModel
 
 __all__ = ["add_arguments", "main"]
 

@@ -152,7 +152,7 @@ def _query(query: Value) -> str:
 async def _sent(context: AgentContext, name: str, request: _Request) -> httpx.Response:
     import httpx
 
-    from graphs.models.servers import why_shut
+    from graphs.models.openai.servers import why_shut
 
     if service(context, "network") is False:
         raise refuse(

@@ -15,6 +15,8 @@ from typing import Any, Final, TypeAlias
 
 from graphs.errors import ContextTooLong, ModelCrashed, NodeTimeout
 from graphs.models.chat import plain_messages, require_sound, require_texts
+from graphs.models.files.store import missing
+from graphs.models.history import shortened
 from graphs.models.interface import (
     Embeddings,
     FinishReason,
@@ -26,9 +28,7 @@ from graphs.models.interface import (
     OnToken,
     Usage,
 )
-from graphs.models.prompting import shortened
 from graphs.models.stopping import StopText
-from graphs.models.store import missing
 from graphs.values import canonical, digest
 
 __all__ = ["Gate", "Reply", "Rule", "ScriptedModel", "ScriptedModels"]

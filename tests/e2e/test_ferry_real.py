@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from graphs.models.facts import hash_file
-from graphs.models.fetch import DEFAULT_MODEL
-from graphs.models.store import ModelStore
+from graphs.models.files.facts import hash_file
+from graphs.models.files.fetch import DEFAULT_MODEL
+from graphs.models.files.store import ModelStore
 from graphs.records import Error, Event, Result, State
 from logbook import entries, of, runs, store
 from processes import graphferry, serve, start

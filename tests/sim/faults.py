@@ -1,7 +1,7 @@
 """What may go wrong in a schedule: a list of faults, each with the moment at which it strikes, so that any of them can be left out.
 
 A moment is the `count`-th time that something happens at a machine (a commit begins, or is on the disk but nobody knows; bytes arrive; an agent
-begins or ends; a connection is opened), or a time.
+begins or ends; a connection is opened; a body is whole), or a time.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ CLOUD: Final = "cloud"
 _EVENTS: Final = ("commit", "committed", "committed", "packet", "packet", "packet", "execute", "executed", "time", "connect")
 _OF_DEVICES: Final = (
     "kill", "kill", "kill", "power", "power", "cut", "cut", "cut", "swallow", "block", "block", "slow", "sleep", "full",
-    "interrupt", "cancel", "skew",
+    "interrupt", "cancel", "skew", "lose",
 )  # fmt: skip
-_OF_WORKERS: Final = ("kill", "kill", "kill", "kill", "power", "power", "sleep", "full", "stop", "skew", "pause")
-_DEADLY: Final = frozenset({"kill", "power", "full", "interrupt", "stop", "cancel"})
+_OF_WORKERS: Final = ("kill", "kill", "kill", "kill", "power", "power", "sleep", "full", "stop", "skew", "pause", "lose")
+_DEADLY: Final = frozenset({"kill", "power", "full", "interrupt", "stop", "cancel", "lose"})
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,11 @@ def draw_faults(chance: random.Random, devices: Sequence[str]) -> list[Fault]:
         if event == "connect":
             where = chance.choice(devices)
         kind = chance.choice(_OF_WORKERS if where == CLOUD else _OF_DEVICES)
-        most = {"commit": 25, "committed": 25, "packet": 40, "execute": 8, "executed": 8, "connect": 3, "time": 8_000}[event]
+        if kind == "lose":
+            event = "body"
+        most = {"body": 8, "commit": 25, "committed": 25, "packet": 40, "execute": 8, "executed": 8, "connect": 3, "time": 8_000}[
+            event
+        ]
         count = 1 + int(most * chance.random() * chance.random())
         seconds = chance.choice((0.05, 0.05, 1.0, 1.0, 5.0, 5.0, 30.0, 45.0, 100.0, 4_000.0, 20_000.0))
         found.append(Fault(kind, where, event, count, seconds, chance.randrange(1 << 16)))
@@ -152,6 +156,16 @@ class Faults:
     def _full(self, fault: Fault, machine: Machine, dice: random.Random) -> None:
         machine.disk.full = True
         self._after(fault, self._free, machine)
+
+    def _lose(self, fault: Fault, machine: Machine, dice: random.Random) -> None:
+        """A body is gone from its folder: somebody tidied up, or the disk is bad."""
+        self._after(fault, self._delete, machine, dice)
+
+    def _delete(self, machine: Machine, dice: random.Random) -> None:
+        found = sorted(machine.disk.folder.glob("*-bodies/*/*"), key=lambda path: path.stat().st_mtime)
+        if found and not self._healed:
+            found[int(len(found) * dice.random() ** 0.5)].unlink()  # rather one of those that are new
+            self.world.tell("lost", machine.name)
 
     def _free(self, machine: Machine) -> None:
         machine.disk.full = False

@@ -230,6 +230,8 @@ class World:
             done = whole(files, scope, name, *more)
             for path in (files.folder / scope).glob(f"{name.hex()}*"):
                 os.utime(path, (self.wall(), self.wall()))
+            if whole is not BodyFiles.write and self.machine is not None:
+                self.hit("body", self.machine.name)
             return done
 
         return write
