@@ -185,6 +185,10 @@ def _settle(node: dict[str, Any], chance: random.Random) -> None:
         node["place"] = "cloud"
         for inner in _computed(node["graph"]):
             inner["place"] = "cloud"
+    if (
+        node.get("place") == "cloud" and chance.random() < 0.2
+    ):  # the alternative of an agent that gives the same again is that agent
+        node["place"] = {"at": "cloud", "offline": "local"}
     if name != "answerAgent" and "graph" in node:
         return
     params = node["params"] = dict(node.get("params") or {})
