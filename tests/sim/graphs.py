@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from graphs.agents import standard
@@ -17,7 +17,7 @@ from sim.loop import SimLoop
 if TYPE_CHECKING:
     from sim.world import World
 
-__all__ = ["MAX_TURNS", "draw_graph", "registry"]
+__all__ = ["MAX_TURNS", "draw_graph", "has_policies", "registry"]
 
 MAX_TURNS: Final = 4
 _LARGE: Final = 70_000
@@ -151,6 +151,11 @@ def draw_graph(chance: random.Random) -> dict[str, Value]:
     for node in _computed(graph):
         _settle(node, chance)
     return graph
+
+
+def has_policies(graph: Mapping[str, Value]) -> bool:
+    """Whether a node of the graph may run on the device while its worker is away."""
+    return any(isinstance(node.get("place"), dict) for node in _computed(graph))
 
 
 def _copy(value: Any) -> Any:
