@@ -104,10 +104,8 @@ class Delegate:
         self._link: WorkerLink | None = None
         self._submitted = attached is not None
         self._frames: dict[str, Fragment] = {}
-        withheld: Mapping[str, LinkCondition] = (
-            attached.withheld if attached is not None else earlier.withheld if earlier is not None else {}
-        )
-        self._expected = Expectations(fallback, feed, self._may_have_begun, deadline, withheld)
+        before = attached or earlier
+        self._expected = Expectations(fallback, feed, self._may_have_begun, deadline, before.withheld if before else {})
         self._fallback = fallback
         self._earlier = earlier
         self._own = set(earlier.own) if earlier is not None else set()

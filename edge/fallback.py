@@ -64,7 +64,7 @@ def _needed(node: PlanNode, condition: LinkCondition) -> WorkerNeeded:
 
 def _doubt(node: PlanNode, condition: LinkCondition) -> LinkCondition:
     message = f"node {node.id!r} may have happened at the worker and must not happen twice, so nothing is done about it here: {condition.message}"
-    return LinkCondition("NODE_INDETERMINATE", message, retryable=False, hint="The worker knows: resume once it can be reached.")
+    return LinkCondition("MAY_HAVE_BEGUN", message, hint="The worker knows: resume once it can be reached.")
 
 
 def _lacks(node: PlanNode, condition: LinkCondition, lacking: str) -> LinkCondition:

@@ -85,7 +85,7 @@ class Fragment:
 class Fragments:
     """The fragments of one run; a graph is cut once, whatever the number of its frames.
 
-    `doubtful` are paths of nodes that may have happened or not: they are in no fragment, so that nobody runs them again.
+    `doubtful` are paths of nodes that may have happened or not, or that have: they are in no fragment, so that nobody runs them again.
     """
 
     def __init__(self, known: Mapping[str, Outcome], doubtful: Collection[str]) -> None:

@@ -270,7 +270,7 @@ class Run:
 
         delegate = Delegate(
             run=self.id,
-            fragments=Fragments(self.known.outcomes, self.known.indeterminate),
+            fragments=Fragments(self.known.outcomes, self._not_shipped()),
             labels=labels_by_node(self.graph),
             options=self._submit_options(),
             one_frame=self._one_frame(self.limits),
@@ -299,6 +299,11 @@ class Run:
         else:
             delegate.use(self.link)
         return delegate
+
+    def _not_shipped(self) -> set[str]:
+        """Nodes that nobody is to run. A new child run does not even begin what this device has made: it might, before it is told of that."""
+        made = self.earlier.own if self.earlier is not None and self.attached is None else set()
+        return self.known.indeterminate | made
 
     def _submit_options(self) -> dict[str, Value]:
         options = self.options

@@ -375,7 +375,7 @@ def test_a_node_with_effects_that_was_shipped_is_left_to_the_worker(tmp_path: Pa
 
     for demand in (False, True):
         device, state = with_device(tmp_path / str(demand), play, policies={"far": once}, demand=demand)
-        assert (state, device.waiting) == (State.SUSPENDED, {"far": "NODE_INDETERMINATE"})
+        assert (state, device.waiting) == (State.SUSPENDED, {"far": "MAY_HAVE_BEGUN"})
 
 
 def test_a_node_with_effects_that_was_never_ordered_runs_here(tmp_path: Path) -> None:
@@ -397,7 +397,7 @@ def test_a_node_with_effects_that_an_earlier_process_may_have_had_begun_is_left_
         """There is no worker."""
 
     for name, policy, before, waiting in (
-        ("begun", once, True, {"far": "NODE_INDETERMINATE"}),
+        ("begun", once, True, {"far": "MAY_HAVE_BEGUN"}),
         ("never", once, False, {"last": "UNREACHABLE"}),
         ("harmless", HERE, True, {"last": "UNREACHABLE"}),
     ):

@@ -59,7 +59,7 @@ def test_what_may_have_happened_and_must_not_twice_is_left_to_the_worker(offline
     made = event(Policy(offline, {"agent": "work"}), begun=True)
     assert isinstance(made, Suspend)
     assert isinstance(made.error, LinkCondition)
-    assert (made.error.condition, "resume" in (made.error.hint or "")) == ("NODE_INDETERMINATE", True)
+    assert (made.error.condition, "resume" in (made.error.hint or "")) == ("MAY_HAVE_BEGUN", True)
 
 
 def test_a_node_without_an_alternative_waits_and_says_what_is_lacking() -> None:

@@ -273,3 +273,12 @@ def test_an_outcome_that_comes_while_its_node_waits_inside_a_graph_lets_that_go_
     driven.complete("n/end", "done")
     driven.complete("slow")
     assert (driven.ended, driven.engine.results()["n"]) == (State.COMPLETED, {"end": "done"})
+
+
+def test_a_failure_that_comes_while_its_node_waits_is_left_to_the_process_that_goes_on() -> None:
+    driven = Driven({**NODES, "slow": {"agent": "work"}}, places={"far": "cloud"})
+    driven.feed(Suspend(driven.running["far"], GONE, 1.0))
+    driven.feed(Told("far", Outcome(State.FAILED, MISSING, ValueError("it may have happened")), 2.0))
+    assert list(driven.engine.suspended) == ["far"]
+    driven.complete("slow")
+    assert driven.ended is State.SUSPENDED

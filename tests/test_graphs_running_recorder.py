@@ -223,7 +223,7 @@ def test_an_errors_code_is_its_own_or_that_of_a_failed_node() -> None:
 
 
 PACKED = [{"v": 1}, {"é": "\u20ac", "n": None, "b": b"x", "t": True}, {}, {"v": -(2**63)}]
-WRITTEN_OUT = [{"v": 1.0}, {"v": 1.5}, {"v": [1]}, [1], "text", None, 7]
+WRITTEN_OUT = [MISSING, {"v": 1.0}, {"v": 1.5}, {"v": [1]}, [1], "text", None, 7]
 REFUSED = [{"v": "\ud800"}, {"v": 2**70}, {"v": object()}]
 
 

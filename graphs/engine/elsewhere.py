@@ -71,6 +71,9 @@ class Elsewhere:
         """Whether somebody waited for the outcome of an expected node; if so it was taken."""
         engine, frame, node = self._engine, start.frame, start.node
         if path in engine.suspended and not frame.dead:  # given up for this run, as it seemed
+            if outcome.error is not None:  # why it waits may have led to that: whoever resumes will see
+                self._expected[path] = start
+                return True
             del engine.suspended[path]
             frame.held -= 1
             frame.active += 1

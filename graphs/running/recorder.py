@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from graphs.budget import ITEM, current, measure
 from graphs.engine.events import Settled, Start
@@ -23,6 +23,10 @@ def error_code(error: BaseException) -> str:
     if isinstance(error, LinkCondition):
         return error.condition
     return error.code if isinstance(error, GraphferryError) else NodeError.code
+
+
+_NOTHING: Final = object()
+"""No value at all: MISSING is one that an agent may give."""
 
 
 class LogRecorder:
@@ -46,7 +50,7 @@ class LogRecorder:
     ) -> None:
         self._append = append
         self._append_encoded = append_encoded
-        self._admitted: Value = None
+        self._admitted: Value = _NOTHING
         self._packed = b""
         """The bytes of the value admitted last, if it is one that is packed at once, which None is not."""
         self._durable = durable
@@ -89,7 +93,7 @@ class LogRecorder:
 
     def settled(self, event: Settled, by: Mapping[str, Value], usage: Mapping[str, Value] | None, t: float) -> None:
         _, node, _, state, value, start, known = event
-        admitted, self._admitted = self._admitted, None
+        admitted, self._admitted = self._admitted, _NOTHING
         if start is not None and self._begun:
             self._begun.pop(start, None)
         if known:

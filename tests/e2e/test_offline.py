@@ -162,10 +162,10 @@ def test_a_node_that_must_not_happen_twice_is_left_to_the_worker(home: Path, tmp
         worker.kill()
         held.gone()
         found = report(device, status=3)
-    assert found["errors"]["far"]["code"] == "NODE_INDETERMINATE"
+    assert found["errors"]["far"]["code"] == "MAY_HAVE_BEGUN"
     outcome = graphferry("resume", found["run"], "--offline", "--json", *AGENTS, home=home, cwd=tmp_path)
     assert outcome.status == 3
-    assert json.loads(outcome.stdout)["errors"]["far"]["code"] == "NODE_INDETERMINATE"
+    assert json.loads(outcome.stdout)["errors"]["far"]["code"] == "MAY_HAVE_BEGUN"
     gate.nobody_else()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from graphs.agents import standard
@@ -17,7 +17,7 @@ from sim.loop import SimLoop
 if TYPE_CHECKING:
     from sim.world import World
 
-__all__ = ["MAX_TURNS", "draw_graph", "registry"]
+__all__ = ["MAX_TURNS", "draw_graph", "has_policies", "registry"]
 
 MAX_TURNS: Final = 4
 _LARGE: Final = 70_000
@@ -153,6 +153,11 @@ def draw_graph(chance: random.Random) -> dict[str, Value]:
     return graph
 
 
+def has_policies(graph: Mapping[str, Value]) -> bool:
+    """Whether a node of the graph may run on the device while its worker is away."""
+    return any(isinstance(node.get("place"), dict) for node in _computed(graph))
+
+
 def _copy(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _copy(item) for key, item in value.items()}
@@ -185,6 +190,10 @@ def _settle(node: dict[str, Any], chance: random.Random) -> None:
         node["place"] = "cloud"
         for inner in _computed(node["graph"]):
             inner["place"] = "cloud"
+    if (
+        node.get("place") == "cloud" and chance.random() < 0.2
+    ):  # the alternative of an agent that gives the same again is that agent
+        node["place"] = {"at": "cloud", "offline": "local"}
     if name != "answerAgent" and "graph" in node:
         return
     params = node["params"] = dict(node.get("params") or {})
