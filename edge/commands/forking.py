@@ -75,14 +75,15 @@ def replay(args: Namespace, config: EdgeConfig, env: Environment) -> int:
     options = run_options(args, config, inject=inject, earlier=submit.opts.get("options") or {})
     with (
         open_progress("quiet" if args.json and args.progress == "auto" else args.progress, env) as progress,
-        open_device(env, config, agents=options.agents, synchronous="full", emit=progress.emit) as device,
+        open_device(env, config, agents=options.agents, synchronous="full", emit=progress.emit, hush=progress.hush) as device,
     ):
 
         async def go() -> Any:
             forked = await _forked(device, graph, options, row, args.again, changes, assumed)
             env.stderr.write(f"run {run_id_text(forked.run)} is a fork of {run_id_text(row.run)}: {_kept(forked)}\n")
             left = [each for each in assumed if each.path in forked.asked]
-            return await resume_run(device, graph, options, forked.run, name=row.name, assumed=left, recall=forked.recall)
+            with device.hold(forked.run):
+                return await resume_run(device, graph, options, forked.run, name=row.name, assumed=left, recall=forked.recall)
 
         return carry_out(go(), device, progress, args=args, env=env)
 
