@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
 from edge.attached import NODE_CODES, Attached
+from edge.earlier import Earlier
 from edge.expectations import Expectations
 from edge.fallback import Fallback
 from edge.fragments import Fragment, Fragments, depending, shipped_node
@@ -60,8 +61,7 @@ class Delegate:
     the failed attempts there before the last one. `labels` are those of the root graph's nodes. `one_frame` says that only the root graph can
     have any, in one turn; `shows_all` that the caller wants all its nodes' values. `feed` takes events for the engine, `on_token(path, token)`
     the pieces of answers as they are made, `on_begun` a node that the worker has begun on order; `fallback` says what becomes of nodes that do
-    not come. `attached` is an open child run to go on with; `earlier` tells of a path whether an earlier process may have had it begun, `own`
-    are the paths whose results those made on this device. The run is suspended at `deadline`, by `clock`.
+    not come. `earlier` is what other processes left of the run, `attached` the open child run to go on with; the run ends at `deadline`.
     """
 
     def __init__(
@@ -80,8 +80,7 @@ class Delegate:
         on_begun: Callable[[Start], None],
         fallback: Fallback,
         attached: Attached | None = None,
-        earlier: Callable[[str], bool] = lambda _path: False,
-        own: Collection[str] = (),
+        earlier: Earlier | None = None,
         deadline: float | None = None,
     ) -> None:
         self.run = run
@@ -105,13 +104,14 @@ class Delegate:
         self._link: WorkerLink | None = None
         self._submitted = attached is not None
         self._frames: dict[str, Fragment] = {}
-        self._expected = Expectations(fallback, feed, self._may_have_begun, deadline)
+        withheld: Mapping[str, LinkCondition] = (
+            attached.withheld if attached is not None else earlier.withheld if earlier is not None else {}
+        )
+        self._expected = Expectations(fallback, feed, self._may_have_begun, deadline, withheld)
         self._fallback = fallback
         self._earlier = earlier
-        self._own = set(own)
+        self._own = set(earlier.own) if earlier is not None else set()
         self._ordered: set[str] = set(attached.ordered) if attached is not None else set()
-        for path, condition in attached.withheld.items() if attached is not None else ():
-            self._expected.note(path, condition)
         self._told: set[str] = set(attached.told) if attached is not None else set()
         self._read: dict[str, frozenset[str]] = {}
         """The nodes whose values this device reads, by the frame without its turn."""
@@ -333,7 +333,7 @@ class Delegate:
         """Whether the worker may have begun a node, as far as anybody here knows."""
         fragment = self._frames.get(split_path(start.path)[0])
         if fragment is None or not fragment.shipped:
-            return self._earlier(start.path)
+            return self._earlier is not None and self._earlier.may_have_begun(start.path)
         return not start.node.on_order or start.path in self._ordered
 
     def _open(self, fragment: Fragment) -> None:

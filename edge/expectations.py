@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from edge.offline import DEADLINE, too_near
@@ -22,7 +23,7 @@ class Expectations:
 
     `feed` takes events for the engine; what becomes of a node that does not come says `fallback`. `begun` says whether a node may have
     begun at the worker. `lost` is why nothing comes any more, `away` why nothing does until the worker is reached again. The run is suspended
-    at `deadline`.
+    at `deadline`. `withheld` are nodes that have their results at the worker, and why those do not come.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Expectations:
         feed: Callable[[Event], None],
         begun: Callable[[Start], bool],
         deadline: float | None = None,
+        withheld: Mapping[str, LinkCondition] = MappingProxyType({}),
     ) -> None:
         self.lost: LinkCondition | None = None
         self.away: LinkCondition | None = None
@@ -40,7 +42,7 @@ class Expectations:
         self._feed = feed
         self._begun = begun
         self._expected: dict[str, Start] = {}
-        self._conditions: dict[str, LinkCondition] = {}
+        self._conditions = {path: _not_here(condition) for path, condition in withheld.items()}
 
     def __len__(self) -> int:
         return len(self._expected)
@@ -53,7 +55,7 @@ class Expectations:
 
     def add(self, start: Start) -> bool:
         """The engine waits for this node, which may begin at the worker; False if it does not come."""
-        condition = self.lost or self.away or self.condition_of(start.path)
+        condition = self.condition_of(start.path) or self.lost or self.away
         if condition is None and self._late is not None and self._stands_in(start, self._late):
             condition = self._late
         if condition is not None:
@@ -122,3 +124,10 @@ class Expectations:
 
     def _tell(self, start: Start, condition: LinkCondition) -> None:
         self._feed(self._fallback.event(start, condition, begun=self._begun(start)))
+
+
+def _not_here(condition: LinkCondition) -> LinkCondition:
+    """A node that has its result elsewhere waits for that, whatever it does while it has none: the first result is the result."""
+    if condition.condition != "UNREACHABLE":
+        return condition
+    return LinkCondition("VALUE_AWAY", f"its result is there, but not its value: {condition.message}", hint=condition.hint)

@@ -77,6 +77,13 @@ class RunOptions:
             "when_offline": {"nodes": dict(self.when_offline.nodes), "every": self.when_offline.every},
         }
 
+    @classmethod
+    def from_record(cls, kept: Mapping[str, Any]) -> RunOptions:
+        """The options of which `as_record` gave that."""
+        fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()}
+        said = fields.pop("when_offline", None) or {}
+        return cls(**fields, when_offline=Sayings(nodes=said.get("nodes") or {}, every=said.get("every")))
+
 
 @dataclass(slots=True)
 class Device:

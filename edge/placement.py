@@ -255,6 +255,8 @@ def _needs(spec: Mapping[str, Value], facts: Facts) -> _Needs:
 
 def _follow(graph: Graph, free: list[str], placed: dict[str, Placement], facts: Facts) -> None:
     """Rule 5, until nothing changes: a cheap node between nodes of the worker goes there too."""
+    if not any(each.place == "cloud" for each in placed.values()):
+        return
     readers: dict[str, list[str]] = {}
     for name, spec in graph.nodes.items():
         for source in reads(spec):

@@ -4,36 +4,19 @@ that made them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from edge.contradictions import made_elsewise, sound
 from graphs.errors import LinkCondition, WorkerUnreachable
 from graphs.values import Value, decode
 from protocol.journal_store import JournalStore
-from protocol.payload import Reference, references
+from protocol.payload import Reference
 
 if TYPE_CHECKING:
     from edge.worker import WorkerLink
     from graphs.journal import Journal
-    from graphs.language.spec import Graph
-    from graphs.records import Record
 
-__all__ = ["Source", "read_children"]
-
-
-def read_children(journal: Journal, run: bytes, graph: Graph, own: Collection[str]) -> tuple[list[Record], dict[bytes, bytes]]:
-    """The records of a run's child runs, without outcomes that follow from nothing in the run, and which child run refers to each body.
-
-    `own` are the paths whose results the run's holder made itself.
-    """
-    records: list[Record] = []
-    homes: dict[bytes, bytes] = {}
-    for child in journal.children(run):
-        made = [logged.record for logged in journal.records(child.run)]
-        homes.update((named.ref, child.run) for record in made for named in references(record))
-        records.extend(sound(made, made_elsewise(graph, own, made)))
-    return records, homes
+__all__ = ["Source"]
 
 
 class Source:

@@ -9,28 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from edge.assume import Assumption, assume
 from edge.attached import Attached, go_on, open_children
 from edge.bystanders import bystanders
-from edge.contradictions import made_elsewise, own_results
 from edge.desk import Desk
-from edge.doubt import begun_before, doubtful_openers, made_again, still_running
+from edge.earlier import Earlier
 from edge.means import Device, RunOptions
 from edge.offers import check_offer, keep_offer, last_offer
 from edge.outside import label_guard, run_guard
 from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
 from edge.policies import node_policies
-from edge.refill import Source, read_children
 from edge.report import RunReport, status_of
 from edge.watch import Watch
 from graphs.budget import measure
 from graphs.engine.events import Start
 from graphs.engine.frames import Frame
 from graphs.engine.orders import Orders, orders
-from graphs.engine.outcomes import Known, known_outcomes
+from graphs.engine.outcomes import Known
 from graphs.errors import LimitReached, LinkCondition, RunSuspended, UsageError, WorkerUnreachable
 from graphs.journal.ids import new_run_id, run_id_text
 from graphs.language.labels import labels_by_node
@@ -41,13 +38,12 @@ from graphs.running.ports import Services
 from graphs.running.recorder import LogRecorder
 from graphs.running.runtime import Runtime
 from graphs.values import Value
-from protocol.refill import refill
 
 if TYPE_CHECKING:
     from edge.delegate import Delegate
     from edge.worker import WorkerLink
 
-__all__ = ["Device", "RunOptions", "resume_run", "run_graph"]
+__all__ = ["Device", "Run", "RunOptions", "run_graph"]
 
 
 async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: str, source: str | None = None) -> RunReport:
@@ -56,7 +52,7 @@ async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: 
     Raises UsageError for what can be known to be impossible before anything runs, and JournalError. Failures of nodes and
     conditions of the link are in the report.
     """
-    run = _Run(device, graph, options, new_run_id(), Known())
+    run = Run(device, graph, options, new_run_id(), Known())
     await run.prepare()
     inputs = {node: [int(State.INJECTED), value] for node, value in options.inject.items()}
     submit = encode(Submit("", graph.hash, inputs, {"parent": None, "options": options.as_record()}))
@@ -67,50 +63,7 @@ async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: 
         return await run.execute(name)
 
 
-async def resume_run(
-    device: Device,
-    graph: Graph,
-    options: RunOptions,
-    run_id: bytes,
-    *,
-    name: str,
-    assumed: Sequence[Assumption] = (),
-    recall: Any = None,
-) -> RunReport:
-    """Go on with a run from its journal: completed nodes do not run again, nodes with effects that were in flight ask.
-
-    What a worker still does for the run, or did while this device was away, counts; so does what is `assumed` of nodes in flight, and what
-    `recall` knows (edge.fork). The caller holds the run (`Device.hold`).
-    """
-    run = _Run(device, graph, options, run_id, Known())
-    run.recall = recall
-    children = open_children(device.journal, run_id)
-    run.begun_before = begun_before(device.journal, children)
-    logs = list(device.journal.records(run_id))
-    run.desk.know(logs)
-    records: list[Any] = [logged.record for logged in logs]
-    run.own = own_results(records)
-    await run.prepare(children)
-    made, homes = read_children(device.journal, run_id, graph, run.own)
-    records.extend(made)
-    run.known = known_outcomes(records)
-    lacking = await refill(run.known, Source(device.journal, run.link, homes).value)
-    if made_again(lacking, run.known, run.placed, run.attached):
-        run.begin_anew()
-    run.known.indeterminate -= still_running(device.journal, run_id, run.placed, run.attached, alone=run.unreachable is not None)
-    try:
-        said = assume(run.known, assumed, run.placed, _now())
-    except UsageError:
-        await run.leave()
-        raise
-    run.known.indeterminate |= doubtful_openers(run.known.indeterminate, run.placed)
-    device.journal.reopen_run(run_id)
-    for record in said:
-        device.journal.append(run_id, encode(record))
-    return await run.execute(name)
-
-
-class _Run:
+class Run:
     """One run while this process holds it."""
 
     def __init__(self, device: Device, graph: Graph, options: RunOptions, run_id: bytes, known: Known) -> None:
@@ -125,9 +78,7 @@ class _Run:
         self.limits: Orders = Orders({})
         self.delegate: Delegate | None = None
         self.attached: Attached | None = None
-        self.begun_before: Callable[[str], bool] = lambda _path: False
-        self.own: set[str] = set()
-        """The paths whose results earlier processes made on this device."""
+        self.earlier: Earlier | None = None
         self.diverged: LinkCondition | None = None
         self.runtime: Runtime | None = None
         self.recall: Any = None
@@ -165,10 +116,8 @@ class _Run:
 
     def _attach(self, link: WorkerLink, children: Sequence[bytes]) -> None:
         try:
-            journal = self.device.journal
-            logs = {child: (logged.record for logged in journal.records(child)) for child in children}
-            spoilt = [child for child, log in logs.items() if made_elsewise(self.graph, self.own, log)]
-            self.attached = go_on(journal, link, children, spoilt)
+            spoilt = self.earlier.spoilt(children) if self.earlier is not None else ()
+            self.attached = go_on(self.device.journal, link, children, spoilt)
         except LinkCondition as condition:
             self.diverged = condition
 
@@ -334,8 +283,7 @@ class _Run:
                 node_policies(self.graph, self.placed, self._facts(self._offer)), runtime.compiler.stand_in, runtime.clock
             ),
             attached=self.attached,
-            earlier=self.begun_before,
-            own=self.own,
+            earlier=self.earlier,
             deadline=runtime.clock() + self.options.deadline if self.options.deadline is not None else None,
         )
         doubtful = {root_node(path) for path in self.known.indeterminate}

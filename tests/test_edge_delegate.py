@@ -401,10 +401,7 @@ def test_a_node_with_effects_that_an_earlier_process_may_have_had_begun_is_left_
         ("never", once, False, {"last": "UNREACHABLE"}),
         ("harmless", HERE, True, {"last": "UNREACHABLE"}),
     ):
-
-        def earlier(_path: str, before: bool = before) -> bool:
-            return before
-
+        earlier: Any = SimpleNamespace(own=(), withheld={}, may_have_begun=lambda _path, before=before: before)
         device, state = with_device(tmp_path / name, play, policies={"far": policy}, earlier=earlier, lost=LOST)
         assert (state, device.waiting) == (State.SUSPENDED, waiting)
 

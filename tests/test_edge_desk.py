@@ -14,7 +14,8 @@ from edge.answers import asked_in, give, note
 from edge.config import EdgeConfig
 from edge.device import open_device
 from edge.report import RunReport
-from edge.runner import Device, RunOptions, resume_run, run_graph
+from edge.resuming import resume_run
+from edge.runner import Device, RunOptions, run_graph
 from graphs.environment import Environment
 from graphs.errors import AnswerNeeded, JournalError, UsageError
 from graphs.journal import Journal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from edge.expectations import Expectations
@@ -23,12 +24,12 @@ POLICIES = {
 class Expecting:
     """Expects three nodes, each under a policy of its own."""
 
-    def __init__(self, *, deadline: float | None = None) -> None:
+    def __init__(self, *, deadline: float | None = None, withheld: Mapping[str, LinkCondition] | None = None) -> None:
         driven = Driven({name: {"agent": "remote"} for name in POLICIES}, places=dict.fromkeys(POLICIES, "cloud"))
         self.starts: dict[str, Start] = dict(driven.running)
         self.told: list[Any] = []
         fallback = Fallback(POLICIES, driven.engine.compiler.stand_in, lambda: 5.0)
-        self.expected = Expectations(fallback, self.told.append, lambda _start: False, deadline)
+        self.expected = Expectations(fallback, self.told.append, lambda _start: False, deadline, withheld or {})
 
     def all(self) -> None:
         assert [self.expected.add(start) for start in self.starts.values()] == [True, True, True]
@@ -91,6 +92,15 @@ async def test_with_the_deadline_near_alternatives_begin_at_once_and_the_others_
     assert device.expected.add(device.starts["here"]) is False
     device.expected.trust()
     assert device.expected.add(device.starts["here"]) is True
+
+
+@in_a_loop
+async def test_a_node_that_has_its_result_at_the_worker_waits_for_it_and_no_alternative_runs() -> None:
+    device = Expecting(withheld={"here": GONE, "fails": LinkCondition("VALUE_TOO_LARGE", "too much")})
+    device.expected.lose(GONE)
+    assert not any(device.expected.add(device.starts[name]) for name in ("here", "fails"))
+    assert await device.heard() == {"here": Suspend, "fails": Failed}
+    assert "its result is there, but not its value" in str(device.told[0].error)
 
 
 @in_a_loop

@@ -11,7 +11,7 @@ from edge.commands.running import carry_out
 from edge.device import open_device
 from edge.fork import Forked, fork_run
 from edge.progress import open_progress
-from edge.runner import resume_run
+from edge.resuming import resume_run
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import UsageError
 from graphs.journal import Journal
@@ -121,9 +121,7 @@ def _options_of(submit: Submit) -> RunOptions:
     """The options that a run was begun with."""
     from edge.means import RunOptions
 
-    earlier: Any = submit.opts.get("options") or {}
-    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in earlier.items()}
-    return RunOptions(**fields)
+    return RunOptions.from_record(submit.opts.get("options") or {})
 
 
 def _kept(forked: Forked) -> str:

@@ -23,11 +23,15 @@ def labels_by_node(graph: Graph) -> dict[str, frozenset[str]]:
     """The labels of every node's value; nodes without any are left out. Loops are followed: an update carries labels back."""
     declared = graph.document.get("inputs") or {}
     found: dict[str, frozenset[str]] = {}
+    for name, spec in graph.nodes.items():
+        if "sensitivity" in spec or "graph" in spec or name in declared:
+            own = own_labels(spec) | own_labels(declared.get(name) or {}) | _inside(spec)
+            if own:
+                found[name] = own
+    if not found:
+        return found
     followers: dict[str, list[str]] = {}
     for name, spec in graph.nodes.items():
-        own = own_labels(spec) | own_labels(declared.get(name) or {}) | _inside(spec)
-        if own:
-            found[name] = own
         for source in reads(spec):
             followers.setdefault(source, []).append(name)
     todo = list(found)

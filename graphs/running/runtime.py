@@ -38,9 +38,9 @@ from graphs.engine.events import (
     Told,
 )  # fmt: skip
 from graphs.engine.plan import Compiler, Plan
-from graphs.errors import LimitReached, LinkCondition, NodeError, NodeTimeout, UsageError
+from graphs.errors import LimitReached, NodeError, NodeTimeout, UsageError
 from graphs.running.attempt import Attempt
-from graphs.running.calling import call_agent, failure
+from graphs.running.calling import call_agent, failure, in_doubt
 from graphs.running.ports import AgentFilter, Observer, Recorder, Remote, Services
 from graphs.running.stopclock import StopClock
 from graphs.running.ways import CAREFULLY, RECORDED, Ways
@@ -122,8 +122,10 @@ class Runtime:
         self._armed = False
         self._context: Context = copy_context()
         self._context.run(current.set, self.budget)
-        self._open = open
-        self._stop_clock = StopClock(self.budget, clock, self.feed, self._busy)
+        # Time in which the other side or a person is waited for does not count.
+        self._stop_clock = StopClock(
+            self.budget, clock, self.feed, lambda: not ((open or self.engine.awaited) and self.engine.queue.resting)
+        )
         self._over: asyncio.Future[State] | None = None
 
     # -- what callers use
@@ -172,10 +174,6 @@ class Runtime:
         """Whether the run is over."""
         return self.engine.ended is not None
 
-    def _busy(self) -> bool:
-        """Whether something runs: time that passes while the other side or a person is waited for does not count."""
-        return not ((self._open or self.engine.awaited) and self.engine.queue.resting)
-
     # -- commands
 
     def _apply(self, commands: Sequence[Any]) -> None:
@@ -210,12 +208,7 @@ class Runtime:
 
     def _ask_about(self, start: Attempt) -> None:
         """A node with effects was in flight when its side died: it may have happened or not, so it is never repeated by itself."""
-        path, node = start.path, repr(start.node.id)
-        message = f"node {node} was running when this run stopped, and it may not be run twice: nobody knows whether it happened"
-        if path in self._repeated:
-            message = f"node {node} has done its work in the run that this one is a fork of, and doing it again might do harm"
-        hint = f"Say what is to count: graphferry resume RUN --assume {path}=done:VALUE, {path}=failed or {path}=rerun"
-        error = LinkCondition("NODE_INDETERMINATE", message, retryable=False, hint=hint)
+        error = in_doubt(start, repeated=start.path in self._repeated)
         asyncio.get_running_loop().call_soon(lambda: self.feed(Suspend(start, error, self.clock())))
 
     def begun_elsewhere(self, start: Start) -> None:
@@ -329,7 +322,7 @@ class Runtime:
         pop, apply, ways, find_way = ready.popleft, self._apply, self._ways.known, self._ways.find
         handle, completed = self.engine.handle, self.engine.completed
         observed = bool(self._told_of_starts)
-        # Nothing to ask about an attempt: it is simply ready.
+        # Without these there is nothing to ask about an attempt: it is simply ready.
         alone = self._remote is None and not self._indeterminate and self._recall is None
         admit: Any = self._recorder.admit if self._recorder is not None else None
         task = asyncio.current_task()

@@ -18,7 +18,8 @@ from cloud.lease import lease
 from cloud.server import WorkerServer
 from cloud.worker import Worker
 from edge.cancel import cancel_run
-from edge.runner import Device, RunOptions, resume_run, run_graph
+from edge.resuming import resume_run
+from edge.runner import Device, RunOptions, run_graph
 from edge.worker import connect_worker
 from graphs.engine.plan import Compiler
 from graphs.errors import JournalError, UsageError
