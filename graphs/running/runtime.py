@@ -122,9 +122,9 @@ class Runtime:
         self._armed = False
         self._context: Context = copy_context()
         self._context.run(current.set, self.budget)
-        # Time in which the other side or a person is waited for does not count.
+        engine = self.engine
         self._stop_clock = StopClock(
-            self.budget, clock, self.feed, lambda: not ((open or self.engine.awaited) and self.engine.queue.resting)
+            self.budget, clock, self.feed, lambda: not ((open or engine.awaited) and engine.queue.resting)
         )
         self._over: asyncio.Future[State] | None = None
 
