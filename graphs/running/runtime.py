@@ -42,7 +42,7 @@ from graphs.errors import LimitReached, NodeError, NodeTimeout, UsageError
 from graphs.running.attempt import Attempt
 from graphs.running.calling import call_agent, failure, in_doubt
 from graphs.running.ports import AgentFilter, Observer, Recorder, Remote, Services
-from graphs.running.stopclock import StopClock
+from graphs.running.stopclock import StopClock, is_busy
 from graphs.running.ways import CAREFULLY, RECORDED, Ways
 from graphs.states import State
 from graphs.values import Value
@@ -122,10 +122,7 @@ class Runtime:
         self._armed = False
         self._context: Context = copy_context()
         self._context.run(current.set, self.budget)
-        engine = self.engine
-        self._stop_clock = StopClock(
-            self.budget, clock, self.feed, lambda: not ((open or engine.awaited) and engine.queue.resting)
-        )
+        self._stop_clock = StopClock(self.budget, clock, self.feed, lambda: is_busy(self.engine, open=open))
         self._over: asyncio.Future[State] | None = None
 
     # -- what callers use
