@@ -40,7 +40,7 @@ async def resume_run(
     run = Run(device, graph, options, run_id, Known())
     run.recall = recall
     run.earlier = earlier = Earlier(device.journal, graph, run_id)
-    run.desk.know(earlier.logs)
+    run.desk.know(earlier.logged)
     await run.prepare(earlier.children)
     run.known = await earlier.known(run.link)
     if made_again(earlier.lacking, run.known, run.placed, run.attached):
