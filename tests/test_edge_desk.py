@@ -305,3 +305,20 @@ def test_a_second_answer_is_refused_and_the_first_is_named(own_home: Path) -> No
         go_on(opened, run)
         with pytest.raises(UsageError, match="is answered"):
             give(journal, run, question, {"approved": True})
+
+
+def test_a_person_may_stand_in_for_a_worker_that_is_away(own_home: Path) -> None:
+    text = """\
+version: 0.5
+nodes:
+  far:
+    agent: llmAgent
+    model: large
+    isResult: true
+    place: {at: cloud, offline: local, local: {agent: humanAgent, params: {mode: text}}}
+    inputs: {prompt: hello}
+"""
+    with device(own_home, [], Somebody(lambda question: f"{question.prompt}, said by hand")) as opened:
+        report = begin(opened, text, offline=True)
+    assert (report.status, report.results["far"]["text"]) == ("completed", "hello, said by hand")
+    assert report.nodes["far"].by["degraded"] == "unreachable"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ from graphs.bounds import UNTRUSTED
 from graphs.budget import Budget
 from graphs.engine.events import Abort
 from graphs.errors import LimitReached
-from graphs.running.stopclock import StopClock
+from graphs.running.stopclock import StopClock, is_busy
 
 
 def ended(seconds: float | None, *, waits: tuple[float, float] = (0, 0), clocks: int = 1) -> list[float]:
@@ -55,3 +57,19 @@ def test_waiting_for_the_other_side_uses_up_nothing() -> None:
 
 def test_frames_that_share_a_budget_share_its_time_and_count_it_once() -> None:
     assert ended(600, clocks=3) == [pytest.approx(600, rel=1 / 30)] * 3
+
+
+@pytest.mark.parametrize(
+    ("open", "awaited", "resting", "busy"),
+    [
+        (False, False, True, True),
+        (False, False, False, True),
+        (True, False, True, False),
+        (True, False, False, True),
+        (False, True, True, False),
+        (False, True, False, True),
+    ],
+)
+def test_waiting_for_the_other_side_or_a_person_is_not_running(open: bool, awaited: bool, resting: bool, busy: bool) -> None:
+    engine: Any = SimpleNamespace(awaited={"ask"} if awaited else set(), queue=SimpleNamespace(resting=resting))
+    assert is_busy(engine, open=open) is busy

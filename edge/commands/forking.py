@@ -75,7 +75,7 @@ def replay(args: Namespace, config: EdgeConfig, env: Environment) -> int:
     options = run_options(args, config, inject=inject, earlier=submit.opts.get("options") or {})
     with (
         open_progress("quiet" if args.json and args.progress == "auto" else args.progress, env) as progress,
-        open_device(env, config, agents=options.agents, synchronous="full", emit=progress.emit) as device,
+        open_device(env, config, agents=options.agents, synchronous="full", emit=progress.emit, hush=progress.hush) as device,
     ):
 
         async def go() -> Any:

@@ -110,8 +110,13 @@ def stop(engine: Engine, error: BaseException | None) -> None:
 
 def end_if_suspended(engine: Engine) -> None:
     """End the run as suspended once nothing but suspended nodes is left, and what queues for a place that their parents hold."""
-    if engine.queue.idle and not engine.open and not any(not engine.asleep[path].frame.dead for path in engine.awaited):
+    if engine.queue.idle and not engine.open and not any(_is_seen_to(engine, path) for path in engine.awaited):
         end(engine, State.SUSPENDED)
+
+
+def _is_seen_to(engine: Engine, path: str) -> bool:
+    """Whether a node still waits for what somebody sees to: its frame may have been given up, or its outcome told by the other side."""
+    return path in engine.suspended and not engine.asleep[path].frame.dead
 
 
 def kill(engine: Engine, frame: Frame) -> None:

@@ -42,7 +42,7 @@ from graphs.errors import LimitReached, NodeError, NodeTimeout, UsageError
 from graphs.running.attempt import Attempt
 from graphs.running.calling import call_agent, failure, in_doubt, uncancel
 from graphs.running.ports import AgentFilter, Observer, Recorder, Remote, Services
-from graphs.running.stopclock import StopClock
+from graphs.running.stopclock import StopClock, is_busy
 from graphs.running.ways import CAREFULLY, RECORDED, Ways
 from graphs.states import State
 from graphs.values import Value
@@ -122,8 +122,7 @@ class Runtime:
         self._armed = False
         self._context: Context = copy_context()
         self._context.run(current.set, self.budget)
-        self._open = open
-        self._stop_clock = StopClock(self.budget, clock, self.feed, self._busy)
+        self._stop_clock = StopClock(self.budget, clock, self.feed, lambda: is_busy(self.engine, open=open))
         self._over: asyncio.Future[State] | None = None
 
     # -- what callers use
@@ -171,10 +170,6 @@ class Runtime:
     def ended(self) -> bool:
         """Whether the run is over."""
         return self.engine.ended is not None
-
-    def _busy(self) -> bool:
-        """Whether something runs: time that passes while the other side or a person is waited for does not count."""
-        return not ((self._open or self.engine.awaited) and self.engine.queue.resting)
 
     # -- commands
 

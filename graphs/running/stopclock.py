@@ -7,13 +7,19 @@ from collections.abc import Callable
 from typing import Final
 
 from graphs.budget import Budget
+from graphs.engine.engine import Engine
 from graphs.engine.events import Abort
 from graphs.errors import LimitReached
 
-__all__ = ["StopClock"]
+__all__ = ["StopClock", "is_busy"]
 
 _STEPS: Final = 60
 """How often the clock is looked at in the time that a run has: it is that exact."""
+
+
+def is_busy(engine: Engine, *, open: bool) -> bool:
+    """Whether something runs. Where the other side may have more to say (`open`), or a person is being asked, waiting for them is not running."""
+    return not ((open or engine.awaited) and engine.queue.resting)
 
 
 class StopClock:
