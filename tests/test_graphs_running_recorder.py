@@ -15,7 +15,7 @@ from graphs.errors import LinkCondition, NodeError, ValueUnsupported
 from graphs.records import Encoded, Error, Event, Known, Result, State, decode, encode
 from graphs.registry import Agent, agent
 from graphs.running.recorder import LogRecorder, error_code
-from graphs.values import Value
+from graphs.values import MISSING, Value
 from runs import runtime
 
 
@@ -223,7 +223,7 @@ def test_an_errors_code_is_its_own_or_that_of_a_failed_node() -> None:
 
 
 PACKED = [{"v": 1}, {"é": "\u20ac", "n": None, "b": b"x", "t": True}, {}, {"v": -(2**63)}]
-WRITTEN_OUT = [{"v": 1.0}, {"v": 1.5}, {"v": [1]}, [1], "text", None, 7]
+WRITTEN_OUT = [{"v": 1.0}, {"v": 1.5}, {"v": [1]}, [1], "text", None, 7, MISSING]
 REFUSED = [{"v": "\ud800"}, {"v": 2**70}, {"v": object()}]
 
 
@@ -258,3 +258,16 @@ def test_a_packed_result_is_held_to_the_bounds_of_values() -> None:
     made.budget.bounds = Bounds(value_bytes=900, every_value=False)
     asyncio.run(made.run())
     assert [each.code for each in log.records if isinstance(each, Error)] == ["LIMIT_REACHED"]
+
+
+def test_a_node_without_a_value_is_recorded_without_one() -> None:
+    """Not with the bytes of the value that was admitted last."""
+    agents = {
+        "give": agent("give", effect="none")(lambda _: {"v": 1}),
+        "none": agent("none", effect="none")(lambda _: MISSING),
+    }
+    log = Log(append_encoded=lambda each: log.records.append(decode(each.type, each.tail)) or len(log.records))  # type: ignore[func-returns-value]
+    asyncio.run(
+        runtime({"a": {"agent": "give"}, "b": {"agent": "none", "inputs": {"x": ":a"}}}, agents, recorder=log.recorder).run()
+    )
+    assert [(each.path, each.value) for each in log.records if isinstance(each, Result)] == [("a", {"v": 1}), ("b", MISSING)]

@@ -109,7 +109,7 @@ class LogRecorder:
             self._append(Result(event.path, 0, 0, value, _now(), by, usage))
             return
         took = int((t - start.t) * 1000 + 0.5)
-        if value is admitted and self._append_encoded is not None and start.live is None and not node.any_input:
+        if value is admitted is not MISSING and self._append_encoded is not None and start.live is None and not node.any_input:
             encoded = encode_result(event.path, start.at, start.retry, self._packed, _now(), by, {"ms": took})
             if encoded is not None:
                 self._append_encoded(encoded)
