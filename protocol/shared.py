@@ -18,9 +18,9 @@ from protocol.messages import Hash, Ref, RunId, StoreId
 from protocol.payload import Reference, blobref, references
 from protocol.store import BodyPart, Copy
 
-__all__ = ["Shared", "is_marked", "mark"]
+__all__ = ["Shared", "is_marked", "mark", "remove_mark", "was_removed"]
 
-_MARK: Final = "sync "
+_MARK, _REMOVED = "sync ", "removed "
 _LEAST, _GREATEST = bytes(16), b"\xff" * 16
 _PART_NAME: Final = "a part of a run of another device"
 _MOST_NAME: Final = 200
@@ -32,6 +32,19 @@ def mark(journal: Any, run: RunId, *, on: bool = True) -> None:
         journal.set_meta(_MARK + run.hex(), b"")
     else:
         journal.drop_meta(_MARK + run.hex())
+
+
+def remove_mark(journal: Any, run: RunId) -> None:
+    """A root run is being removed here: no sync brings it back."""
+    if is_marked(journal, run):
+        mark(journal, run, on=False)
+        for each in (run, *(child.run for child in journal.children(run))):
+            journal.set_meta(_REMOVED + each.hex(), b"")
+
+
+def was_removed(journal: Any, run: RunId) -> bool:
+    """Whether a run was here and is not wanted any more."""
+    return journal.meta(_REMOVED + run.hex()) is not None
 
 
 def is_marked(journal: Any, run: RunId) -> bool:
