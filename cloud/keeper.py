@@ -24,7 +24,7 @@ from graphs.errors import GraphferryError, JournalError, LinkCondition
 from graphs.journal.ids import run_id_text
 from graphs.language.spec import Graph, is_computed
 from graphs.paths import escape
-from graphs.records import Event, Handover, Record, State, Submit, encode
+from graphs.records import End, Event, Handover, Record, State, Submit, encode
 from graphs.running.recorder import LogRecorder
 from graphs.running.runtime import Runtime
 from graphs.values import Value, decode
@@ -67,9 +67,16 @@ class Keeper:
         task = self._going[run] = asyncio.get_running_loop().create_task(self._see_to(run))
         task.add_done_callback(lambda _task: self._ended(run))
 
+    def heard(self, run: bytes, kind: int) -> None:
+        """A copied record of a run, of this type, is durable."""
+        if kind == Handover.TYPE:
+            self.consider(run)
+        elif kind == End.TYPE:
+            self.part_ended(run)
+
     def part_ended(self, child: bytes) -> None:
         """A child run is over here: the run that it is a part of may be waiting for that."""
-        root = self._journal.run(child).parent if self._journal.heads(child) else None
+        root = self._journal.run(child).parent if self._journal.knows(child) else None
         if root is not None and self._journal.knows(root):
             self.consider(root)
 

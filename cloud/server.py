@@ -18,7 +18,7 @@ from cloud.share import Share
 from cloud.worker import RefusedCut, Worker
 from graphs.errors import JournalError, LinkCondition
 from graphs.paths import split_path
-from graphs.records import Frame, Handover, Input, Known, Record, Result, Submit
+from graphs.records import Frame, Input, Known, Record, Result, Submit
 from graphs.values import Value, decode
 from protocol.config import Config, Role
 from protocol.events import Acked, Closed, Copied, Diverged, Event, Faulted, Got, GraphReceived
@@ -107,8 +107,7 @@ class _Device:
         if isinstance(event, Got):
             self.intake.take(event.run, event.record)
         elif isinstance(event, Copied):
-            if event.record.type == Handover.TYPE:
-                self._keeper.consider(event.run)
+            self._keeper.heard(event.run, event.record.type)
         elif isinstance(event, Acked):
             self._acknowledged(event)
         elif isinstance(event, GraphReceived):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from graphs.language.labels import all_labels
 from graphs.values import decode
-from protocol.shared import Shared
+from protocol.shared import Shared, was_removed
 
 if TYPE_CHECKING:
     from graphs.journal import Journal
@@ -25,4 +25,4 @@ def shared_part(journal: Journal) -> Shared:
         stored = journal.graph(address)
         return all_labels(decode(stored.body) if stored is not None else None)
 
-    return Shared(journal, labels=labels)
+    return Shared(journal, labels=labels, admits=lambda run: not was_removed(journal, run))

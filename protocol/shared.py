@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
-from graphs.errors import JournalError
+from graphs.errors import JournalError, UsageError
 from graphs.records import End, EndStatus, Event, State, decode
 from graphs.values import digest
 from protocol.digest import Held, Line
@@ -18,9 +18,9 @@ from protocol.messages import Hash, Ref, RunId, StoreId
 from protocol.payload import Reference, blobref, references
 from protocol.store import BodyPart, Copy
 
-__all__ = ["Shared", "is_marked", "mark"]
+__all__ = ["Shared", "is_marked", "mark", "remove_mark", "was_removed"]
 
-_MARK: Final = "sync "
+_MARK, _REMOVED = "sync ", "removed "
 _LEAST, _GREATEST = bytes(16), b"\xff" * 16
 _PART_NAME: Final = "a part of a run of another device"
 _MOST_NAME: Final = 200
@@ -32,6 +32,19 @@ def mark(journal: Any, run: RunId, *, on: bool = True) -> None:
         journal.set_meta(_MARK + run.hex(), b"")
     else:
         journal.drop_meta(_MARK + run.hex())
+
+
+def remove_mark(journal: Any, run: RunId) -> None:
+    """A root run is being removed here: no sync brings it back."""
+    if is_marked(journal, run):
+        mark(journal, run, on=False)
+        for each in (run, *(child.run for child in journal.children(run))):
+            journal.set_meta(_REMOVED + each.hex(), b"")
+
+
+def was_removed(journal: Any, run: RunId) -> bool:
+    """Whether a run was here and is not wanted any more."""
+    return journal.meta(_REMOVED + run.hex()) is not None
 
 
 def is_marked(journal: Any, run: RunId) -> bool:
@@ -130,13 +143,22 @@ class Shared:
             self._known[row.graph] = tuple(sorted(self._labels(row.graph)))
         return self._known[row.graph]
 
-    def _row(self, run: RunId, rows: dict[RunId, Any]) -> Any:
+    def _row(self, run: RunId, rows: dict[RunId, Any] | None = None) -> Any:
+        """What the journal shows of a run; None if there is none, or none that is durable."""
+        rows = {} if rows is None else rows
         if run not in rows:
-            rows[run] = self._journal.run(run) if self._journal.knows(run) else None
+            try:
+                rows[run] = self._journal.run(run)
+            except UsageError:
+                rows[run] = None
         return rows[run]
 
     def _sees(self, row: Any) -> bool:
         """Whether the peer may know of this run at all."""
+        if row is None:
+            return False
+        if row.role != "root" and self._journal.writers(row.run) == [self._journal.store_id] and not self._executes(row):
+            return False  # nobody has taken these orders yet: they go as orders, to the worker that is to carry them out, or not at all
         root = row.run if row.role == "root" else row.parent
         return root is not None and is_marked(self._journal, root) and self._mine(root)
 
@@ -149,7 +171,7 @@ class Shared:
             stored = self._journal.graph(address)
             return None if stored is None else BodyPart(stored.body[off : off + length], len(stored.body))
         for run, row in self._journal.bodies_named(ref):
-            if self._sees(self._journal.run(run)):
+            if self._sees(self._row(run)):
                 data = self._journal.body_files.read(row.scope, ref, off, length)
                 if data is not None:
                     return BodyPart(data, row.size, row.labels, row.crc)
@@ -180,7 +202,8 @@ class Shared:
             return True
         before = self._statuses.get(run)
         if before is None:
-            before = self._journal.run(run).status if self._journal.heads(run) else "running"
+            row = self._row(run)
+            before = row.status if row is not None else "running"
         return before in ("running", "suspended", "failed") and self._journal.have(run) == 0
 
     def _create(self, copy: Copy) -> None:
@@ -206,14 +229,14 @@ class Shared:
         found, rows = [], dict[RunId, Any]()
         for run, row in self._journal.pinned():
             shown = self._row(run, rows)
-            if shown is not None and self._sees(shown) and not self._journal.body_files.held(row.scope, row.name)[1]:
+            if self._sees(shown) and not self._journal.body_files.held(row.scope, row.name)[1]:
                 found.append((run, Reference(row.name, row.size, row.labels)))
         return found
 
     def scope_of(self, ref: Ref) -> str | None:
         """In whose name a shared run keeps this body here."""
         for run, row in self._journal.bodies_named(ref):
-            if self._journal.knows(run) and self._sees(self._journal.run(run)):
+            if self._sees(self._row(run)):
                 return str(row.scope)
         return None
 

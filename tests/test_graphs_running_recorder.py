@@ -12,7 +12,7 @@ import pytest
 from graphs.bounds import Bounds
 from graphs.engine.outcomes import known_outcomes
 from graphs.errors import LinkCondition, NodeError, ValueUnsupported
-from graphs.records import Encoded, Error, Event, Known, Result, State, decode, encode
+from graphs.records import Encoded, Error, Event, Known, Record, Result, State, decode, encode
 from graphs.registry import Agent, agent
 from graphs.running.recorder import LogRecorder, error_code
 from graphs.values import MISSING, Value
@@ -269,3 +269,20 @@ def test_a_packed_result_is_held_to_the_bounds_of_values() -> None:
     made.budget.bounds = Bounds(value_bytes=900, every_value=False)
     asyncio.run(made.run())
     assert [each.code for each in log.records if isinstance(each, Error)] == ["LIMIT_REACHED"]
+
+
+def test_a_node_without_a_value_is_recorded_without_one() -> None:
+    """Not with the bytes of the value that was admitted last."""
+    give = agent("give", effect="none")(lambda _: {"v": 1})
+    none = agent("none", effect="none")(lambda _: MISSING)
+    found: list[Record] = []
+
+    def keep(each: Encoded) -> int:
+        found.append(decode(each.type, each.tail))
+        return len(found)
+
+    log = Log(append_encoded=keep)
+    nodes = {"a": {"agent": "give"}, "b": {"agent": "none", "inputs": {"x": ":a"}}}
+    asyncio.run(runtime(nodes, {"give": give, "none": none}, recorder=log.recorder).run())
+    results = [each for each in [*found, *log.records] if isinstance(each, Result)]
+    assert [(each.path, each.value) for each in results] == [("a", {"v": 1}), ("b", MISSING)]

@@ -12,6 +12,7 @@ from graphs.environment import Environment, ExitStatus
 from graphs.errors import UsageError
 from graphs.journal.ids import run_id_short, run_id_text
 from graphs.journal.store import OVER
+from protocol.shared import remove_mark
 
 if TYPE_CHECKING:
     from graphs.journal import Journal
@@ -83,6 +84,7 @@ def remove(journal: Journal, args: Namespace, env: Environment) -> int:
                 hint="End it first with `graphferry runs cancel`, which tells its worker, too; or say --force.",
             )
     for run in rows:
+        remove_mark(journal, run)
         for each in (*(child.run for child in journal.children(run)), run):
             journal.remove_run(each)
         env.stdout.write(f"run {run_id_text(run)} is removed\n")

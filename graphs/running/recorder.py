@@ -26,6 +26,7 @@ def error_code(error: BaseException) -> str:
 
 
 _NOTHING: Final = object()
+"""In the place of a value: unlike MISSING, what no node can come to."""
 """No value at all: MISSING is one that an agent may give."""
 
 
@@ -52,7 +53,7 @@ class LogRecorder:
         self._append_encoded = append_encoded
         self._admitted: Value = _NOTHING
         self._packed = b""
-        """The bytes of the value admitted last, if it is one that is packed at once, which None is not."""
+        """The bytes of the value admitted last, if it is one that is packed at once."""
         self._durable = durable
         self._everything = everything
         self._delta = delta
@@ -113,8 +114,7 @@ class LogRecorder:
             self._append(Result(event.path, 0, 0, value, _now(), by, usage))
             return
         took = int((t - start.t) * 1000 + 0.5)
-        is_packed = admitted is not None and value is admitted
-        if is_packed and self._append_encoded is not None and start.live is None and not node.any_input:
+        if value is admitted and self._append_encoded is not None and start.live is None and not node.any_input:
             encoded = encode_result(event.path, start.at, start.retry, self._packed, _now(), by, {"ms": took})
             if encoded is not None:
                 self._append_encoded(encoded)

@@ -132,3 +132,13 @@ def test_an_old_run_can_be_marked_later(served: ServedWorker, device: Callable[[
     sync(laptop, served)
     sync(other, served)
     assert logs(edge(other), begun["run"]) == logs(edge(laptop), begun["run"])
+
+
+def test_what_was_removed_does_not_come_back(served: ServedWorker, device: Callable[[], CommandLine]) -> None:
+    laptop, other = device(), device()
+    begun = run(laptop, TRAIN, "--cloud", served.url, "--sync")["run"]
+    sync(laptop, served)
+    sync(other, served)
+    assert other("runs", "rm", begun).status == ExitStatus.COMPLETED
+    assert sync(other, served)["received"] == 0
+    assert other("runs", "show", begun).status == ExitStatus.USAGE

@@ -1,0 +1,38 @@
+"""Schedules of two or three devices and a worker between which one run moves."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from sim.fleet import fleet_of, play_fleet
+
+SEED = int(os.environ.get("SIM_SEED") or 0)
+SCHEDULES = int(os.environ.get("FLEETS") or 100)
+PARTS = 10
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:coroutine .* was never awaited:RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left() -> Iterator[None]:
+    """What died with its process goes now, not in the middle of another test."""
+    yield
+    gc.collect()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_run_that_moves_comes_to_the_same_and_is_the_same_everywhere(part: int) -> None:
+    for seed in range(SEED + part * SCHEDULES // PARTS, SEED + (part + 1) * SCHEDULES // PARTS):
+        try:
+            play_fleet(fleet_of(seed))
+        except AssertionError:
+            print(f"SIM_SEED={seed} FLEETS=10 pytest tests/sim/test_fleet.py, of which the first")
+            raise
