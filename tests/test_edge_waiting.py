@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from edge.claim import claim
 
+from edge.at_work import at_work
 from edge.held import holding_of, require_held
 from edge.waiting import waiting_runs, waits
 from graphs.errors import JournalError, LinkCondition, NodeError, RunSuspended, UsageError, WorkerUnreachable
@@ -57,7 +57,7 @@ def test_runs_that_wait_are_those_that_nobody_stopped(journal: Journal) -> None:
     journal.append(given, encode(Handover(OTHER, 2)))
     journal.flush()
     assert [row.run for row in waiting_runs(journal)] == [cut_off, waiting]
-    with claim(journal.path, cut_off):
+    with at_work(journal.path, cut_off):
         assert [row.run for row in waiting_runs(journal)] == [waiting]
 
 

@@ -26,7 +26,6 @@ def error_code(error: BaseException) -> str:
 
 
 _NOTHING: Final = object()
-"""In the place of a value: unlike MISSING, what no node can come to."""
 """No value at all: MISSING is one that an agent may give."""
 
 
