@@ -181,6 +181,8 @@ class WorkerLink:
         Raises LinkCondition if the connection is lost meanwhile, or the worker cannot do that.
         """
         link = self._open_link()
+        if not link.is_up:  # it was lost just now, and is being made again
+            raise WorkerUnreachable(self.url, f"the connection to the worker at {self.url} was lost")
         self._told = []
         self._compared = asyncio.get_running_loop().create_future()
         link.sync(look=look)

@@ -143,6 +143,12 @@ class Copies:
 
     # -- the side that begins
 
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a connection to compare over."""
+        connection = self._state.connection
+        return connection is not None and connection.greeted
+
     def begin(self, lines: Sequence[Line], *, look: bool = False) -> int:
         """Begin to compare: these are all logs that this side would share. Returns the digest's number; `Synced` ends it. With `look` nothing
         moves, `Differs` says what would.
@@ -150,7 +156,7 @@ class Copies:
         Raises LocalProtocolError without an open connection, and while another digest is under way.
         """
         connection = self._state.connection
-        if connection is None or not connection.greeted or self._pages is not None:
+        if connection is None or not self.is_up or self._pages is not None:
             raise LocalProtocolError("PROTOCOL_ORDER", "a digest begins on an open connection, one at a time")
         self._req += 1
         self._pages = deque(pages(lines, self._req, look=look))

@@ -130,6 +130,11 @@ class Link:
         self._conn.offer(offer)
         self._soon()
 
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a connection, and both sides have said who they are."""
+        return self._conn.copies.is_up
+
     def sync(self, *, look: bool = False) -> int:
         """Bring what is shared with the peer up to date at both ends. Raises and ends as `Copies.begin` of the session."""
         number = self._conn.copies.begin(self._store.lines(), look=look)
