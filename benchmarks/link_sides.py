@@ -16,7 +16,7 @@ from protocol.events import Acked, Event, Got
 from protocol.link import Link
 from protocol.replay import log_head
 from protocol.session import Conn
-from protocol.store import BodyPart, Effect, LinkStore, Snapshot, Write
+from protocol.store import BodyPart, Effect, LinkStore, SharesNothing, Snapshot, Write
 from protocol.transport import accept, connect, listen
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def run_id(number: int) -> bytes:
     return number.to_bytes(16, "big")
 
 
-class Memory:
+class Memory(SharesNothing):
     """A journal that keeps everything in memory: what remains is the link's own cost."""
 
     def __init__(self, store: bytes) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmarks.bounds import Run
-from benchmarks.workloads import Workload, document, step, total
+from benchmarks.workloads import Workload, document, said, step, total
 from graphs.agents import nesting
 from graphs.engine.plan import Compiler, Plan
 from graphs.journal import Journal, new_run_id
@@ -19,9 +19,9 @@ from graphs.records import Encoded, Record, State, encode
 from graphs.registry import Agent, AgentContext, Registry, agent
 from graphs.running.recorder import LogRecorder
 from graphs.running.runtime import Runtime
-from graphs.values import Value
+from graphs.values import Value, canonical
 
-__all__ = ["Kept", "build", "dependent_start", "kept", "registry", "runner"]
+__all__ = ["Kept", "build", "chatted", "dependent_start", "kept", "registry", "runner"]
 
 
 def _add(context: AgentContext) -> Value:
@@ -117,6 +117,37 @@ async def kept(workload: Workload, folder: Path, *, synchronous: Literal["full",
         results = runtime.engine.results(all=False)
         seconds = time.perf_counter() - began
         return Kept(total(results.values()), seconds, journal.durable_seq(run), journal.commits - opened, added)
+
+
+async def chatted(turns: int, size: int, folder: Path) -> tuple[int, float, int]:
+    """A loop in which a chat grows by two messages a turn, in a new journal: its letters, seconds, and the bytes of the whole chat."""
+    messages = [(said(turn, "user", size), said(turn, "assistant", size)) for turn in range(turns)]
+
+    def talk(context: AgentContext) -> Value:
+        so_far = context.inputs["chat"]
+        question, answer = messages[len(so_far) // 2]
+        return {"text": answer["content"], "messages": [*so_far, question, answer]}
+
+    nodes = {
+        "chat": {"value": [], "update": ":talk.messages"},
+        "talk": {"agent": "talk", "inputs": {"chat": ":chat"}, "isResult": True},
+    }
+    agents = Registry([agent("talk", effect="none")(talk)])
+    plan, compiler = build({"version": 0.5, "loop": {"count": turns}, "nodes": nodes}, agents)
+    run = new_run_id()
+    with Journal.open(folder / "journal.db") as journal:
+        journal.create_run(run, role="root", graph_hash=plan.graph.hash, name="chat", started=0)
+        began = time.perf_counter()
+        runtime = Runtime(
+            plan,
+            compiler,
+            recorder=LogRecorder(lambda record: journal.append(run, encode(record)), journal.barrier),
+            run_id=run,
+        )
+        await runtime.run()
+        seconds = time.perf_counter() - began
+    chat = runtime.engine.results(all=False)["talk"]["messages"]
+    return sum(len(each["content"]) for each in chat), seconds, len(canonical(chat))
 
 
 async def dependent_start(short: float, long: float) -> float:

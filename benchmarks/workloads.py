@@ -24,6 +24,7 @@ __all__ = [
     "looped",
     "mapped",
     "named",
+    "said",
     "step",
     "total",
 ]
@@ -58,6 +59,12 @@ class Workload:
 def step(values: Iterable[int]) -> dict[str, int]:
     """The work of one node."""
     return {"v": (sum(values) + 1) % PRIME}
+
+
+def said(turn: int, role: str, size: int) -> dict[str, str]:
+    """A message of a chat, with `size` letters, always the same ones."""
+    dice = random.Random(f"{turn} {role}")
+    return {"role": role, "content": "".join(dice.choices("abcdefghijklmnopqrstuvwxyz      ", k=size))}
 
 
 def total(values: Iterable[Mapping[str, int]]) -> int:

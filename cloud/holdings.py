@@ -12,17 +12,19 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from cloud.accounts import DAY_MS, DEFAULT, Account
 from graphs.errors import JournalError, LinkCondition
 from graphs.journal import Journal
 from graphs.journal.ids import run_id_text
+from graphs.language.labels import all_labels
 from graphs.records import Cancel
 from graphs.values import canonical, decode, digest
-from protocol.journal_store import JournalStore
+from protocol.journal_store import JournalStore, device_of
 from protocol.messages import Ref, RunId
-from protocol.store import Effect, Keep, Snapshot, Trim, Write
+from protocol.shared import Shared
+from protocol.store import Copy, Effect, Keep, Snapshot, Trim, Write
 
 __all__ = ["AccountStore", "Holdings", "keep_pruning"]
 
@@ -187,6 +189,11 @@ class Holdings:
                     account.name,
                 )
                 removed.append(row.run)
+        for row in self.journal.runs(role="root"):
+            account = self._accounts.get(self.owner(row.run))
+            if account is None or row.status in _OPEN or row.ended is None or now - row.ended < account.retention_ms:
+                continue
+            removed.append(row.run)
         for run in removed:
             self._remove(run, now)
         for run in [run for run, (_, at) in self._gone.items() if now - at >= _TOMBSTONE_MS]:
@@ -227,19 +234,28 @@ class AccountStore(JournalStore):
 
     def __init__(self, holdings: Holdings, account: Account, peer: bytes = b"") -> None:
         whose = "" if account.name == DEFAULT else f"{digest(account.name.encode())[:8].hex()}-"
-        super().__init__(holdings.journal, f"{whose}{peer.hex()}", peer)
+        journal = holdings.journal
+        shared = Shared(
+            journal,
+            labels=lambda address: all_labels(_document(journal, address)),
+            mine=lambda run: holdings.owner(run) == account.name and not holdings.gone(run),
+            executes=lambda row: device_of(row.name) is not None,
+            admits=lambda run: not holdings.gone(run),
+        )
+        super().__init__(journal, f"{whose}{peer.hex()}", peer, shared)
         self._holdings = holdings
         self._account = account
 
     async def commit(self, effects: Sequence[Effect]) -> None:
         holdings, account = self._holdings, self._account
-        size = sum(len(effect.record.tail) for effect in effects if isinstance(effect, Write))
+        size = sum(len(effect.record.tail) for effect in effects if isinstance(effect, (Write, Copy)))
         for effect in effects:
             if isinstance(effect, Keep):
                 holdings.keeps(account.name, self.scope, effect.ref, len(effect.data))
-            if isinstance(effect, Write) and not holdings.journal.knows(effect.run):
+            if isinstance(effect, (Write, Copy)) and not holdings.journal.knows(effect.run):
                 holdings.opened(effect.run, account)
-                holdings.loaded(effect.run)
+                if isinstance(effect, Write):
+                    holdings.loaded(effect.run)
             if isinstance(effect, Trim):
                 holdings.acknowledged(effect.run)
         holdings.wrote(account, size)
@@ -256,6 +272,11 @@ class AccountStore(JournalStore):
             holdings.loaded(run)
         found = await super().find(mine)
         return Snapshot(found.store, logs=found.logs, held=found.held, expired=[run for run in runs if holdings.gone(run)])
+
+
+def _document(journal: Journal, address: bytes) -> Any:
+    stored = journal.graph(address)
+    return decode(stored.body) if stored is not None else None
 
 
 def _unfetched(account: Account, ended: int | None, now: int) -> bool:

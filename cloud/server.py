@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Collection, Coroutine
+from typing import TYPE_CHECKING, Any, Final
 
 from cloud.access import Access
 from cloud.accounts import DEFAULT, Account
 from cloud.child import ChildRun, grace_of
 from cloud.holdings import AccountStore, Holdings, keep_pruning
+from cloud.keeper import Keeper
 from cloud.parking import GRAPH_SECONDS, Parking
 from cloud.revival import LeftOpen, left_open
 from cloud.share import Share
 from cloud.worker import RefusedCut, Worker
 from graphs.errors import JournalError, LinkCondition
 from graphs.paths import split_path
-from graphs.records import Frame, Input, Known, Record, Result, Submit
+from graphs.records import Frame, Handover, Input, Known, Record, Result, Submit
 from graphs.values import Value, decode
 from protocol.config import Config, Role
-from protocol.events import Acked, Closed, Diverged, Event, Faulted, Got, GraphReceived
+from protocol.events import Acked, Closed, Copied, Diverged, Event, Faulted, Got, GraphReceived
 from protocol.intake import Intake
 from protocol.journal_store import JournalStore, device_of
 from protocol.messages import GraphStatus
@@ -51,8 +52,10 @@ class _Device:
         store: JournalStore,
         conn: Conn,
         broken: Callable[[JournalError], None],
+        keeper: Keeper,
     ) -> None:
         self.worker = worker
+        self._keeper = keeper
         self.holdings = holdings
         self.name = name
         self.link = Link(conn, store, self._hear)
@@ -66,7 +69,7 @@ class _Device:
         self._patience: asyncio.TimerHandle | None = None
         self._acked: dict[bytes, int] = {}
         self._ack: asyncio.Future[None] | None = None
-        self._stopping: set[asyncio.Task[None]] = set()
+        self._beside: set[asyncio.Task[None]] = set()
         self._broken = broken
 
     # -- cloud.child.ChildLog
@@ -103,6 +106,9 @@ class _Device:
     def _hear(self, event: Event) -> None:
         if isinstance(event, Got):
             self.intake.take(event.run, event.record)
+        elif isinstance(event, Copied):
+            if event.record.type == Handover.TYPE:
+                self._keeper.consider(event.run)
         elif isinstance(event, Acked):
             self._acknowledged(event)
         elif isinstance(event, GraphReceived):
@@ -170,9 +176,7 @@ class _Device:
             self.holdings.journal.finish_run(run, "diverged", ended=int(time.time() * 1000))
         child = self.runs.pop(run, None)
         if child is not None:
-            stopping = asyncio.get_running_loop().create_task(child.stop())
-            self._stopping.add(stopping)
-            stopping.add_done_callback(self._stopping.discard)
+            self._start_beside(child.stop())
 
     def _acknowledged(self, event: Acked) -> None:
         if event.run in self.runs:
@@ -228,6 +232,20 @@ class _Device:
             self.intake.forget(run)
             self.link.offer(self.worker.offer())
             self._acked.pop(run, None)
+            self._start_beside(self._tell_keeper(run))
+
+    async def _tell_keeper(self, run: bytes) -> None:
+        """A child run is over: the run that it is a part of may be waiting for that here."""
+        try:
+            await self.link.durable()
+        except JournalError:
+            return  # this process is about to end
+        self._keeper.part_ended(run)
+
+    def _start_beside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
 
     # -- coming and going
 
@@ -310,6 +328,7 @@ class WorkerServer:
         self._access = access or Access({DEFAULT: Account()}, token=token, anybody=True)
         self._holdings = Holdings(worker.journal, self._access.accounts)
         self._shares: dict[str, Share] = {}
+        self._keeper = Keeper(worker, self._share_of)
         self._devices: dict[tuple[str, bytes], _Device] = {}
         self._server: Server | None = None
         self._pruning: asyncio.Task[None] | None = None
@@ -349,6 +368,7 @@ class WorkerServer:
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
+        await self._keeper.close()
         for device in self._devices.values():
             await device.stop()
         await self.worker.close()
@@ -375,6 +395,7 @@ class WorkerServer:
             found = left_open(journal, row.run) if device is not None and owner in accounts else None
             if device is not None and found is not None:
                 left.setdefault((owner, device), []).append(found)
+        self._keeper.revive()
         for (owner, name), several in left.items():
             session = await self._device(accounts[owner], name, [found.run for found in several])
             for found in several:
@@ -401,12 +422,19 @@ class WorkerServer:
         with self._access.watching(socket, grant, device.revoked):
             await device.link.carry(socket, hello.conn, packet)
 
+    def _share(self, account: Account) -> Share:
+        return self._shares.setdefault(account.name, Share(self.worker, account))
+
+    def _share_of(self, run: bytes) -> Share | None:
+        account = self._access.accounts.get(self._holdings.owner(run))
+        return self._share(account) if account is not None else None
+
     async def _device(self, account: Account, name: bytes, runs: Collection[bytes]) -> _Device:
         """The session of a device of this account: the same device in another account is another one. `runs` are known of it from before."""
         device = self._devices.get((account.name, name))
         if device is not None:
             return device
-        share = self._shares.setdefault(account.name, Share(self.worker, account))
+        share = self._share(account)
         config = Config(
             role=Role.WORKER,
             peer=name.hex(),
@@ -418,5 +446,5 @@ class WorkerServer:
             accepts=lambda _run, kind, size: self._holdings.accepts(account, kind, size),
         )
         store = AccountStore(self._holdings, account, name)
-        device = _Device(share, self._holdings, name, store, Conn(config, await store.find(runs)), self._break)
+        device = _Device(share, self._holdings, name, store, Conn(config, await store.find(runs)), self._break, self._keeper)
         return self._devices.setdefault((account.name, name), device)  # another connection of it may have come meanwhile

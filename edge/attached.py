@@ -84,9 +84,13 @@ class Attached:
 
 
 def open_children(journal: Journal, run: bytes) -> list[bytes]:
-    """The child runs of a root run that have no END yet, the newest first. One whose SUBMIT was never written is none: nobody heard of it."""
+    """The child runs of a root run that this store opened and that have no END yet, the newest first. One whose SUBMIT was never written is none:
+    nobody heard of it.
+    """
     found = []
     for child in reversed(journal.children(run)):
+        if journal.store_id not in journal.writers(child.run):
+            continue
         kinds = [type(logged.record) for logged in journal.records(child.run)]
         if Submit in kinds and End not in kinds:
             found.append(child.run)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge.attached import open_children
+from edge.held import require_held
 from graphs.errors import WorkerUnreachable
 from graphs.records import End, EndStatus, encode
 
@@ -26,8 +27,9 @@ async def cancel_run(
 ) -> list[bytes]:
     """End a root run as cancelled; gives the child runs that their worker could not be told of.
 
-    The run is over here at once, whoever can be reached (docs/protocol.md §16). Raises JournalError.
+    The run is over here at once, whoever can be reached (docs/protocol.md §16). Raises UsageError if this device does not hold it, JournalError.
     """
+    require_held(journal, run)
     children = open_children(journal, run)
     untold: list[bytes] = []
     if children:

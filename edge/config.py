@@ -24,6 +24,7 @@ _KEYS: Final = {
     "memory": "map with `budget`, `keep_alive` and `pin`",
     "offline": "true or false",
     "when_offline": "wait, local or fail",
+    "sync": "true (every new run is marked for sync) or false",
 }
 
 GRACE: Final = 10.0
@@ -37,7 +38,8 @@ class EdgeConfig:
     `url` is the worker's link URL, by default that of the worker this device was paired with last, `grace` the seconds that a lost
     connection to it may take to come back, `plain` allows one without TLS elsewhere than on this machine. `models` maps tiers and other
     names to names of models, `servers` are models behind servers by name, `memory` is what models may take together, `offline` forbids
-    the network, `when_offline` is what nodes do whose worker is not reached if nobody else says so, `token` is what the worker wants to see.
+    the network, `when_offline` is what nodes do whose worker is not reached if nobody else says so, `sync` marks every new run for sync, `token`
+    is what the worker wants to see.
     """
 
     home: Path
@@ -48,6 +50,7 @@ class EdgeConfig:
     memory: MemoryOptions = field(default_factory=MemoryOptions)
     offline: bool = False
     when_offline: Offline | None = None
+    sync: bool = False
     token: str | None = field(default=None, repr=False)
     plain: bool = False
 
@@ -84,6 +87,8 @@ def load_config(env: Environment) -> EdgeConfig:
         raise UsageError(f"{path}: `offline` is {_KEYS['offline']}")
     if data.get("when_offline") not in (None, *OFFLINE):
         raise UsageError(f"{path}: `when_offline` is {_KEYS['when_offline']}")
+    if not isinstance(data.get("sync", False), bool):
+        raise UsageError(f"{path}: `sync` is {_KEYS['sync']}")
     return EdgeConfig(
         home=home,
         url=env.environ.get("GRAPHFERRY_CLOUD") or cloud.get("url") or _paired(home),
@@ -97,6 +102,7 @@ def load_config(env: Environment) -> EdgeConfig:
         memory=read_memory(data.get("memory"), f"{path}: memory"),
         offline=data.get("offline", False),
         when_offline=data.get("when_offline"),
+        sync=data.get("sync", False),
         token=env.environ.get("GRAPHFERRY_TOKEN"),
         plain=cloud.get("plain", False),
     )

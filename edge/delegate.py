@@ -184,7 +184,7 @@ class Delegate:
         try:
             self._open(fragment)
         except LinkCondition as condition:
-            self._hold_back(name, condition)
+            self._expected.refuse_frame(name, condition)
             return
         for path, outcome in fragment.late.items():
             self._send_outcome(path, outcome.value)
@@ -309,7 +309,7 @@ class Delegate:
         if path is None:
             self.lost(all_of_it)
         elif path in self._frames and record.code not in NODE_CODES:
-            self._hold_back(path, all_of_it)
+            self._expected.refuse_frame(path, all_of_it)
         elif not record.final:
             return  # the worker tries again by itself
         elif record.code in NODE_CODES:
@@ -415,7 +415,7 @@ class Delegate:
 
     def _refused(self, record: Known, path: str | None, condition: LinkCondition) -> None:
         if isinstance(record, FrameRecord):
-            self._hold_back(record.frame, condition)
+            self._expected.refuse_frame(record.frame, condition)
         elif path is None:
             self.lost(condition)
         else:
@@ -431,12 +431,7 @@ class Delegate:
             reader = node_path(frame_name, escape(each))
             if reader not in self.made:
                 self._expected.note(reader, condition)
-        self._expected.refuse_those(lambda start: self._expected.condition_of(start.path) is condition, condition)
-
-    def _hold_back(self, frame_name: str, condition: LinkCondition) -> None:
-        """Nothing of this frame can run at the worker: its nodes wait."""
-        self._expected.note(frame_name, condition)
-        self._expected.refuse_those(lambda start: split_path(start.path)[0] == frame_name, condition)
+        self._expected.refuse_noted(condition)
 
     def _close_if_settled(self, fragment: Fragment) -> None:
         if not fragment.unsettled and not fragment.demand and not fragment.whole_loop:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from edge.config import EdgeConfig
+from edge.person import person_at
 from edge.progress import ProgressEvent
 from edge.runner import Device
 from graphs.environment import Environment
@@ -41,8 +42,10 @@ def open_device(
     synchronous: Synchronous = "full",
     tiers: Mapping[str, str] | None = None,
     emit: Callable[[ProgressEvent], None] = lambda _event: None,
+    hush: Callable[[bool], None] = lambda _on: None,
 ) -> Iterator[Device]:
-    """The device, its journal open. `agents` are the user's own modules, `tiers` count instead of the configured ones.
+    """The device, its journal open. `agents` are the user's own modules, `tiers` count instead of the configured ones. `hush` is called
+    around each question to the person at the terminal.
 
     The caller closes its models inside the event loop it used them in.
     """
@@ -57,7 +60,7 @@ def open_device(
             default_model=tiers.get(_SMALL, _SMALL),
             servers=frozenset(name for name, server in config.servers.items() if not server.on_device),
             files=str(env.cwd),
-            ask=_asker(env),
+            person=person_at(env, hush),
             write=lambda line: print(line, file=env.stderr),
             emit=emit,
             connect=worker_connector(config),
@@ -101,18 +104,3 @@ def worker_connector(config: EdgeConfig) -> Callable[[str, str | None, Journal, 
         return await connect_worker(url, token=token, pinned=pinned, journal=journal, grace=config.grace, runs=runs)
 
     return connect
-
-
-def _asker(env: Environment) -> Callable[[str], Any] | None:
-    """Asks the person at the terminal; None where there is none."""
-    if not env.stdin.isatty():
-        return None
-
-    async def ask(message: str) -> str:
-        import asyncio
-
-        env.stderr.write(f"{message}: ")
-        env.stderr.flush()
-        return (await asyncio.to_thread(env.stdin.readline)).rstrip("\n")
-
-    return ask

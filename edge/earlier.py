@@ -26,15 +26,16 @@ __all__ = ["Earlier"]
 class Earlier:
     """A run as the journal has it.
 
-    `children` are its open child runs, the newest first, `own` the paths whose results this device made, `lacking` results whose values do not
-    come, and why. `may_have_begun` tells of a path whether a worker may have begun it.
+    `logged` is its log, `children` are its open child runs, the newest first, `own` the paths whose results this device made, `lacking` results
+    whose values do not come, and why. `may_have_begun` tells of a path whether a worker may have begun it.
     """
 
     def __init__(self, journal: Journal, graph: Graph, run: bytes) -> None:
         self._journal = journal
         self._graph = graph
         self._run = run
-        self._records = self._log(run)
+        self.logged = list(journal.records(run))
+        self._records = [logged.record for logged in self.logged]
         self.children = open_children(journal, run)
         self.own = own_results(self._records)
         self.may_have_begun = begun_before(journal, self.children)

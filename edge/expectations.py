@@ -114,6 +114,15 @@ class Expectations:
             del self._expected[start.path]
             asyncio.get_running_loop().call_soon(self._tell, start, condition)
 
+    def refuse_noted(self, condition: LinkCondition) -> None:
+        """Of those expected now, these do not come of which that was noted."""
+        self.refuse_those(lambda start: self.condition_of(start.path) is condition, condition)
+
+    def refuse_frame(self, frame: str, condition: LinkCondition) -> None:
+        """Nothing of this frame can run at the worker: its nodes wait."""
+        self.note(frame, condition)
+        self.refuse_those(lambda start: split_path(start.path)[0] == frame, condition)
+
     def _refuse_all(self, condition: LinkCondition) -> None:
         expected, self._expected = self._expected, {}
         for start in expected.values():

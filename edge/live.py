@@ -116,6 +116,7 @@ class LiveView:
         self._changed = False
         self._drawn = float("-inf")
         self._live: Live | None = None
+        self._hushed = False
 
     def show(self, event: ProgressEvent) -> None:
         self._state.apply(event, self._clock())
@@ -130,6 +131,13 @@ class LiveView:
             self._changed = True
         self._draw()
 
+    def hush(self, on: bool) -> None:
+        self._hushed, self._changed = on, True
+        if on and self._live is not None:
+            self._live.stop()  # which leaves nothing behind
+            self._live = None
+        self._draw()
+
     def close(self) -> None:
         if self._live is not None:
             self._live.stop()
@@ -139,7 +147,7 @@ class LiveView:
 
     def _draw(self) -> None:
         now = self._clock()
-        if not self._changed or now - self._drawn < FRAME_SECONDS:
+        if self._hushed or not self._changed or now - self._drawn < FRAME_SECONDS:
             return
         self._drawn = now
         self._changed = False

@@ -15,6 +15,7 @@ from graphs.errors import UsageError
 from graphs.values import Value
 
 if TYPE_CHECKING:
+    from edge.desk import Person
     from graphs.journal import Journal
     from graphs.models.interface import Models
     from graphs.registry import Registry
@@ -28,7 +29,8 @@ class RunOptions:
     result before
     anything that depends on it starts, instead of many at once; `all` asks for all nodes' values. `untrusted` says that the graph is a
     stranger's; `limits` are `NAME=N` words, `grants` what graphs from others may use (graphs.engine.made.Permissions). `when_offline` is what is
-    said outside of the graph of nodes whose worker is not reached."""
+    said outside of the graph of nodes whose worker is not reached. `sync` marks the run, so that its logs go to workers and to the account's
+    other devices."""
 
     inject: Mapping[str, Value] = field(default_factory=dict)
     url: str | None = None
@@ -47,6 +49,7 @@ class RunOptions:
     limits: tuple[str, ...] = ()
     grants: tuple[str, ...] = ()
     when_offline: Sayings = field(default_factory=Sayings)
+    sync: bool = False
 
     @cached_property
     def permissions(self) -> Permissions:
@@ -75,6 +78,13 @@ class RunOptions:
             "when_offline": {"nodes": dict(self.when_offline.nodes), "every": self.when_offline.every},
         }
 
+    @classmethod
+    def from_record(cls, kept: Mapping[str, Any]) -> RunOptions:
+        """The options of which `as_record` gave that."""
+        fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()}
+        said = fields.pop("when_offline", None) or {}
+        return cls(**fields, when_offline=Sayings(nodes=said.get("nodes") or {}, every=said.get("every")))
+
 
 @dataclass(slots=True)
 class Device:
@@ -89,7 +99,8 @@ class Device:
     servers: frozenset[str] = frozenset()
     """Names of models that are behind servers outside this device."""
     files: str | None = None
-    ask: Callable[[str], Any] | None = None
+    person: Person | None = None
+    """Who sits at the terminal of this process."""
     write: Callable[[str], Any] | None = None
     emit: Callable[[ProgressEvent], None] = lambda _event: None
     connect: Callable[[str, str | None, Journal, Sequence[bytes]], Any] | None = None

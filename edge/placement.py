@@ -6,15 +6,17 @@ the reason in a sentence. Rules, the first that applies decides:
 1. a value that carries a sensitivity label stays on the device, and so does everything made from it;
 2. what the command line or the graph says (`--place`, `place:`);
 3. an agent or a model that only one side has;
-4. an agent that needs the device's files or its user stays on the device;
+4. an agent that needs the device's files or its user stays on the device; one that needs its user does so whatever is said, and a graph
+   around it that would go to the worker is opened here, so that only its other nodes go;
 5. a cheap node whose sources and readers are all at the worker goes with them, which saves a round trip;
 6. everything else runs on the device.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 from edge.policies import NOTHING, Around, Sayings, around, opens_here, tools_of, with_inner
@@ -60,6 +62,9 @@ class Facts:
 _SPLIT: Final = Placement("edge", "opens its graph here; the nodes inside have places of their own")
 
 
+_BY_DEFAULT: Final = "the graph's place"
+
+
 class NoPlace(Exception):
     """No place satisfies a node: which node, which rule, and what would resolve it."""
 
@@ -77,6 +82,8 @@ class _Needs:
     models: frozenset[str]
     pins: frozenset[str]
     here: frozenset[str]
+    asks: bool
+    """Whether it asks people itself, or by its tools."""
     dynamic: bool
     """Whether its agent, its graph or its model is known only when it runs."""
 
@@ -154,9 +161,10 @@ def _decide(
             f"needs {outside[0]!r}, which is behind a server, and --local-only forbids that",
             "Name a model of this device, or run without --local-only.",
         )
-    goes = pin == "cloud" or (pin is None and bool(missing_here or strangers))
-    if not facts.local_only and (_mixed(pin, needs) or (goes and opens_here(name, spec, outer, facts.offline))):
-        return _SPLIT
+    opens = partial(opens_here, name, spec, outer, facts.offline)
+    found = None if facts.local_only else _divided(name, needs, pin, who, model, (missing_here + strangers)[:1], opens)
+    if found is not None:
+        return found
     if pin == "edge" and (missing_here or strangers):
         raise NoPlace(name, f"is placed at edge, but this device has no {(missing_here + strangers)[0]!r}", _get(missing_here))
     if pin is not None:
@@ -177,9 +185,21 @@ def _decide(
     return None
 
 
-def _mixed(pin: Place | None, needs: _Needs) -> bool:
-    """Whether nodes inside a node are placed elsewhere than others."""
-    return "cloud" in needs.pins and (pin == "edge" or "edge" in needs.pins)
+def _divided(
+    name: str, needs: _Needs, pin: Place | None, who: str, model: str | None, lacking: list[str], opens: Callable[[], bool]
+) -> Placement | None:
+    """Of a node that asks people, and of one whose graph has nodes for either side or, as it `opens` here for another reason, is not to go as a
+    whole; None for any other.
+    """
+    if needs.asks and lacking:
+        raise NoPlace(name, f"asks people, who are at this device, and needs {lacking[0]!r}, which is not", _get(lacking))
+    if needs.asks and pin == "cloud" and who != _BY_DEFAULT:
+        raise NoPlace(name, "is placed at cloud, but it asks people, who are at this device", "Place it at edge.")
+    if needs.asks:
+        return Placement("edge", "asks people, who are at this device", model)
+    goes = pin == "cloud" or (pin is None and bool(lacking))
+    mixed = "cloud" in needs.pins and (pin == "edge" or "edge" in needs.pins)
+    return _SPLIT if mixed or (goes and ("people" in needs.here or opens())) else None
 
 
 def _pin(name: str, spec: Mapping[str, Value], default: Place | None, needs: _Needs, facts: Facts) -> tuple[Place | None, str]:
@@ -192,7 +212,7 @@ def _pin(name: str, spec: Mapping[str, Value], default: Place | None, needs: _Ne
         return ("edge" if "edge" in needs.pins else "cloud"), "a node inside it is placed there"
     if len(needs.pins) > 1:
         return None, ""
-    return default, "the graph's place" if default else ""
+    return default, _BY_DEFAULT if default else ""
 
 
 def _place_of(said: Value) -> Place | None:
@@ -205,7 +225,7 @@ def _place_of(said: Value) -> Place | None:
 
 def _needs(spec: Mapping[str, Value], facts: Facts) -> _Needs:
     agents, models, pins, here = set[str](), set[str](), set[str](), set[str]()
-    dynamic = False
+    dynamic = asks = False
     for each in with_inner(spec):
         agent = each["agent"]
         if not isinstance(agent, str) or agent.startswith(":"):
@@ -225,15 +245,18 @@ def _needs(spec: Mapping[str, Value], facts: Facts) -> _Needs:
         tools = tools_of(each)
         agents |= tools
         here |= {need for tool in tools if (named := facts.agents.get(tool)) for need in named.needs & {"files", "people"}}
+        asks = asks or (each is spec and "people" in here)
         if isinstance(each.get("graph"), str):
             dynamic = True
         if each is not spec and (inner := _place_of(each.get("place"))) is not None:
             pins.add(inner)
-    return _Needs(frozenset(agents), frozenset(models), frozenset(pins), frozenset(here), dynamic)
+    return _Needs(frozenset(agents), frozenset(models), frozenset(pins), frozenset(here), asks, dynamic)
 
 
 def _follow(graph: Graph, free: list[str], placed: dict[str, Placement], facts: Facts) -> None:
     """Rule 5, until nothing changes: a cheap node between nodes of the worker goes there too."""
+    if not any(each.place == "cloud" for each in placed.values()):
+        return
     readers: dict[str, list[str]] = {}
     for name, spec in graph.nodes.items():
         for source in reads(spec):

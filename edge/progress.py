@@ -30,6 +30,9 @@ MODES: Final[tuple[Mode, ...]] = ("auto", "tty", "plain", "json", "quiet")
 QUEUE_LIMIT: Final = 10_000
 """Events that wait for the view. Pieces of generated text may fill half of it, so that they never crowd out starts and ends."""
 
+HUSH_SECONDS: Final = 0.5
+"""How long a question waits for the view to stop drawing."""
+
 FRAME_SECONDS: Final = 0.25
 """A frame of the live table costs processor time that a model on the same cores would use."""
 
@@ -92,6 +95,9 @@ class View(Protocol):
     def idle(self) -> None:
         """Called when no event came for `FRAME_SECONDS`."""
 
+    def hush(self, on: bool) -> None:
+        """Draw nothing from now on, as a person is being asked there; or go on."""
+
     def close(self) -> None: ...
 
 
@@ -105,7 +111,7 @@ class Progress:
         self.dropped = 0
         self._view = view
         self._limit = limit
-        self._events: Queue[ProgressEvent | None] = Queue(limit)
+        self._events: Queue[ProgressEvent | _Hush | None] = Queue(limit)
         self._thread: threading.Thread | None = None
 
     def emit(self, event: ProgressEvent) -> None:
@@ -122,6 +128,17 @@ class Progress:
             self._events.put_nowait(event)
         except Full:
             self.dropped += 1
+
+    def hush(self, on: bool) -> None:
+        """Has the view draw nothing while a person is asked at its terminal; False lets it go on. Waits until it does, for a moment at most."""
+        if self._thread is None:
+            return
+        hush = _Hush(on)
+        try:
+            self._events.put(hush, timeout=HUSH_SECONDS)
+        except Full:
+            return
+        hush.done.wait(HUSH_SECONDS)
 
     def close(self) -> None:
         """Shows what is still queued and ends the view; gives up on a terminal that has stopped reading."""
@@ -154,10 +171,22 @@ class Progress:
                     view.dropped(missed)
                 if event is None:
                     break
+                if isinstance(event, _Hush):
+                    view.hush(event.on)
+                    event.done.set()
+                    continue
                 view.show(event)
             view.close()
         except (OSError, ValueError):  # the stream is closed: nobody watches any more, and the run goes on
             self._view = None
+
+
+class _Hush:
+    """Word to the view, in the order of the events."""
+
+    def __init__(self, on: bool) -> None:
+        self.on = on
+        self.done = threading.Event()
 
 
 def open_progress(mode: Mode, env: Environment) -> Progress:
@@ -189,6 +218,8 @@ class JsonView:
 
     def idle(self) -> None: ...
 
+    def hush(self, on: bool) -> None: ...
+
     def close(self) -> None: ...
 
     def _write(self, event: Mapping[str, Any]) -> None:
@@ -211,6 +242,8 @@ class PlainView:
         self._write(lost(count))
 
     def idle(self) -> None: ...
+
+    def hush(self, on: bool) -> None: ...
 
     def close(self) -> None: ...
 

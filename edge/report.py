@@ -8,7 +8,8 @@ from typing import Any
 
 from edge.node_table import NodeRow
 from graphs.environment import ExitStatus
-from graphs.errors import LinkCondition
+from graphs.errors import AnswerNeeded, LinkCondition
+from graphs.questions import Question
 from graphs.records import State
 from graphs.running.recorder import error_code
 from graphs.values import Value, clean
@@ -99,6 +100,11 @@ class RunReport:
     first_error: tuple[str, BaseException] | None = None
 
     @property
+    def questions(self) -> list[Question]:
+        """What people are asked, where the run waits for nobody else."""
+        return [error.question for error in self.errors.values() if isinstance(error, AnswerNeeded)]
+
+    @property
     def exit_status(self) -> ExitStatus:
         """The status the command leaves with (docs/design: exit codes)."""
         if self.status == "completed":
@@ -128,6 +134,7 @@ class RunReport:
                 for path, error in self.errors.items()
             },
             "nodes": {path: node.as_json() for path, node in self.nodes.items()},
+            **({"questions": [each.as_json() for each in self.questions]} if self.questions else {}),
         }
 
 

@@ -12,8 +12,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from edge.at_work import at_work
 from edge.attached import Attached, go_on, open_children
-from edge.doubt import doubtful_openers, made_again, still_running
+from edge.bystanders import bystanders
+from edge.desk import Desk
 from edge.earlier import Earlier
 from edge.means import Device, RunOptions
 from edge.offers import check_offer, keep_offer, last_offer
@@ -21,6 +23,7 @@ from edge.outside import label_guard, run_guard
 from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
 from edge.policies import node_policies
 from edge.report import RunReport, status_of
+from edge.waiting import waits
 from edge.watch import Watch
 from graphs.budget import measure
 from graphs.engine.events import Start
@@ -31,20 +34,19 @@ from graphs.errors import LimitReached, LinkCondition, RunSuspended, UsageError,
 from graphs.journal.ids import new_run_id, run_id_text
 from graphs.language.labels import labels_by_node
 from graphs.language.spec import Graph, is_computed
-from graphs.models.prefetch import Prefetcher, coming_models
 from graphs.paths import escape, root_node
-from graphs.records import Encoded, End, EndStatus, Event, Known as Recordable, State, Submit, encode
-from graphs.running.console import Console, prints
+from graphs.records import Known as Recordable, State, Submit
 from graphs.running.ports import Services
 from graphs.running.recorder import LogRecorder
 from graphs.running.runtime import Runtime
 from graphs.values import Value
+from protocol.run_log import RunLog, open_run
 
 if TYPE_CHECKING:
     from edge.delegate import Delegate
     from edge.worker import WorkerLink
 
-__all__ = ["Device", "RunOptions", "resume_run", "run_graph"]
+__all__ = ["Device", "Run", "RunOptions", "run_graph"]
 
 
 async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: str, source: str | None = None) -> RunReport:
@@ -53,34 +55,23 @@ async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: 
     Raises UsageError for what can be known to be impossible before anything runs, and JournalError. Failures of nodes and
     conditions of the link are in the report.
     """
-    run = _Run(device, graph, options, new_run_id(), Known())
+    run = Run(device, graph, options, new_run_id(), Known())
     await run.prepare()
     inputs = {node: [int(State.INJECTED), value] for node, value in options.inject.items()}
-    submit = encode(Submit("", graph.hash, inputs, {"parent": None, "options": options.as_record()}))
-    device.journal.create_run(
-        run.id, role="root", graph_hash=graph.hash, graph=graph.canonical, name=name, source=source, started=_now(), first=submit
-    )
-    return await run.execute(name)
+    submit = Submit("", graph.hash, inputs, {"parent": None, "options": options.as_record()})
+    about: dict[str, Any] = {
+        "graph_hash": graph.hash,
+        "graph": graph.canonical,
+        "name": name,
+        "source": source,
+        "started": _now(),
+    }
+    open_run(device.journal, run.id, submit, about, shared=options.sync)
+    with at_work(device.journal.path, run.id):
+        return await run.execute(name)
 
 
-async def resume_run(device: Device, graph: Graph, options: RunOptions, run_id: bytes, *, name: str) -> RunReport:
-    """Go on with a run from its journal: completed nodes do not run again, nodes with effects that were in flight ask.
-
-    What a worker still does for the run, or did while this device was away, counts.
-    """
-    run = _Run(device, graph, options, run_id, Known())
-    run.earlier = earlier = Earlier(device.journal, graph, run_id)
-    await run.prepare(earlier.children)
-    run.known = await earlier.known(run.link)
-    if made_again(earlier.lacking, run.known, run.placed, run.attached):
-        run.begin_anew()
-    run.known.indeterminate -= still_running(device.journal, run_id, run.placed, run.attached, alone=run.unreachable is not None)
-    run.known.indeterminate |= doubtful_openers(run.known.indeterminate, run.placed)
-    device.journal.reopen_run(run_id)
-    return await run.execute(name)
-
-
-class _Run:
+class Run:
     """One run while this process holds it."""
 
     def __init__(self, device: Device, graph: Graph, options: RunOptions, run_id: bytes, known: Known) -> None:
@@ -98,6 +89,8 @@ class _Run:
         self.earlier: Earlier | None = None
         self.diverged: LinkCondition | None = None
         self.runtime: Runtime | None = None
+        self.recall: Any = None
+        self.desk = Desk(device.journal, run_id, self._record, labels=labels_by_node(graph), person=device.person)
 
     @property
     def text(self) -> str:
@@ -226,6 +219,7 @@ class _Run:
         try:
             with run_guard(self.options):  # the runtime is made in it, for it keeps the context that its agents run in
                 runtime = self.runtime = self._runtime(watch)
+                self.desk.feed, self.desk.clock = runtime.feed, runtime.clock
                 if self._reaches_out:
                     self.delegate = self._make_delegate(runtime, watch)
                 state = await self._run_to_its_end(runtime)
@@ -238,7 +232,7 @@ class _Run:
         return await self._conclude(runtime, watch, state)
 
     def _runtime(self, watch: Watch) -> Runtime:
-        device, options, graph = self.device, self.options, self.graph
+        device, options, graph, log = self.device, self.options, self.graph, self._log()
         limits = self.limits = self._orders()
         permissions = options.permissions
         compiler = permissions.compiler(
@@ -251,44 +245,23 @@ class _Run:
             begun=self.known.begun,
             retried=self.known.retried,
             indeterminate=self.known.indeterminate,
+            repeated=self.known.repeated,
+            recall=self.recall,
             max_turns=options.max_turns,
             services=Services(
                 models=device.models,
                 default_model=device.default_model,
                 files=device.files if permissions.grants("files") else None,
                 network=permissions.grants("network"),
-                ask=device.ask if permissions.grants("people") else None,
+                people=self.desk if permissions.grants("people") else None,
             ),
             config=options.config,
             filters=label_guard(labels_by_node(graph)),
-            recorder=LogRecorder(self._record, lambda: device.journal.barrier(full=True), append_encoded=self._record_encoded),
+            recorder=LogRecorder(log.record, lambda: device.journal.barrier(full=True), append_encoded=log.encoded),
             remote=self,
-            observers=[watch, *self._prefetcher(), *self._consoles()],
+            observers=[watch, *bystanders(graph, device, self.placed, self.known.outcomes)],
             run_id=self.id,
         )
-
-    def _prefetcher(self) -> list[Prefetcher]:
-        """Has models loaded while the nodes before them run; nobody where nothing on this device asks one."""
-        asked = {
-            name: place.model for name in self.graph.nodes if (place := self.placed.get(escape(name))) and place.place == "edge"
-        }
-        here = {name: model for name, model in asked.items() if model is not None and escape(name) not in self.known.outcomes}
-        if not here:
-            return []
-        prefetcher = Prefetcher(self.device.models, coming_models(self.graph, here))
-        prefetcher.begin()
-        return [prefetcher]
-
-    def _consoles(self) -> list[Console]:
-        write = self.device.write
-        return [Console(write)] if write is not None and prints(self.graph.nodes) else []
-
-    def _record(self, record: Recordable) -> int:
-        return self._record_encoded(encode(record))
-
-    def _record_encoded(self, encoded: Encoded) -> int:
-        journal = self.device.journal
-        return (journal.write if self.options.each_durable else journal.append)(self.id, encoded)
 
     def _make_delegate(self, runtime: Runtime, watch: Watch) -> Delegate:
         from edge.delegate import Delegate
@@ -370,7 +343,7 @@ class _Run:
             measure(results, self.options.permissions.bounds, "what the run gives")
         except LimitReached as error:  # its parts are shared, so it may be more than any memory holds once written out
             status, results, errors[""], first = "failed", {}, error, ("", error)
-        self._finish(status, str(why) if why is not None else status)
+        self._finish(status, str(why) if why is not None else status, waits=any(map(waits, engine.suspended.values())))
         await self.device.journal.barrier(full=True)
         for node in self.graph.nodes:  # nodes that never became ready belong in the table too
             path = escape(node)
@@ -394,21 +367,26 @@ class _Run:
                 watch.nodes[path].up = size
         return dict(sorted(watch.nodes.items(), key=lambda item: order.get(root_node(item[0]), len(order))))
 
-    def _finish(self, status: str, why: str) -> None:
-        journal = self.device.journal
-        if status == "suspended":
-            journal.append(self.id, encode(Event(None, 0, State.SUSPENDED, _now(), {"why": why})))
-        else:
-            ending = {"completed": EndStatus.COMPLETED, "failed": EndStatus.FAILED}.get(status, EndStatus.CANCELLED)
-            if status == "completed":  # a failed run may be resumed, so its log stays open
-                journal.append(self.id, encode(End(ending, _now(), {})))
-        journal.finish_run(self.id, status, ended=_now(), exit_info={"why": why})
+    def _record(self, record: Recordable) -> int:
+        return self._log().record(record)
 
-    async def _close(self, *, suspended: bool) -> None:
-        if self.delegate is not None:
-            await self.delegate.close(suspended=suspended)
+    def _log(self) -> RunLog:
+        return RunLog(self.device.journal, self.id, each_durable=self.options.each_durable, shared=self.options.sync)
+
+    def _finish(self, status: str, why: str, *, waits: bool = False) -> None:
+        asks = {"questions": list(self.desk.open)} if status == "suspended" and self.desk.open else {}
+        self._log().end(status, why, waits=waits, now=_now(), more=asks)
+
+    async def leave(self) -> None:
+        """Nothing is to run after all."""
         if self.link is not None:
             await self.link.close()
+
+    async def _close(self, *, suspended: bool) -> None:
+        await self.desk.close()
+        if self.delegate is not None:
+            await self.delegate.close(suspended=suspended)
+        await self.leave()
 
     def _made(self, path: str) -> Any:
         found = self.delegate.made.get(path) if self.delegate is not None else None

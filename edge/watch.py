@@ -56,6 +56,7 @@ class Watch:
     def started(self, start: Start, t: float) -> None:  # noqa: ARG002 - the port hands it over
         report = self._report(start.path)
         report.state = "executing"
+        self.errors.pop(report.path, None)  # it only waited
         if start.node.stands_in:
             report.place, report.reason = "edge", _INSTEAD
         self._emit({"event": "started", "t": _now(), "path": report.path, "place": report.place, "why": report.reason})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edge.config import GRACE
 from edge.pairings import device_id
+from edge.sharing import shared_part
 from graphs.errors import LinkCondition, WorkerUnreachable
 from graphs.records import Cancel, Known, Record, State, Submit, encode
 from graphs.values import Value
@@ -17,7 +18,10 @@ from protocol.config import Config, Role
 from protocol.events import (
     Acked,
     Closed,
+    Copied,
+    CopyRefused,
     DeltaSeen,
+    Differs,
     Diverged,
     Event,
     Faulted,
@@ -28,10 +32,11 @@ from protocol.events import (
     Ready,
     Refused,
     StateSeen,
+    Synced,
 )
 from protocol.intake import Intake
 from protocol.journal_store import JournalStore
-from protocol.messages import GraphStatus
+from protocol.messages import NUMBERS, Digest, GraphStatus
 from protocol.payload import Reference
 from protocol.tls import client_context
 from protocol.transport import Link, connect
@@ -44,6 +49,12 @@ __all__ = ["WorkerLink", "connect_worker"]
 
 _FOR_GOOD: Final = frozenset({"AUTH_FORBIDDEN", "DEVICE_CLONED"})
 """Faults after which no connection is made again."""
+
+
+_CONTRADICTS: Final = "the worker's copy of this run contradicts this device's: one of the two disks lost what was written to it"
+_GO_ON: Final = (
+    "`graphferry runs fork RUN` makes a run that goes on with what this device knows; what only the worker knew of happens again."
+)
 
 
 class WorkerLink:
@@ -64,6 +75,8 @@ class WorkerLink:
         """Child runs that a busy worker is asked for again, and until when."""
         self._early: dict[bytes, list[Event]] = {}
         """What was told of the child runs to go on with before anybody did."""
+        self._pulling: list[asyncio.Future[Value]] = []
+        """Values that somebody waits for."""
         self._moved = asyncio.Event()
         self._link: Link | None = None
         self._delegates: dict[bytes, Delegate] = {}
@@ -73,6 +86,8 @@ class WorkerLink:
         self._store: JournalStore | None = None
         self._intake: Intake | None = None
         self._peer = b""
+        self._compared: asyncio.Future[None] | None = None
+        self._told: list[Event] = []
 
     async def open(self, token: str | None, journal: Journal, runs: Collection[bytes] = (), pinned: str | None = None) -> None:
         """Connect and shake hands; `runs` are child runs to go on with, `pinned` the fingerprint of the worker's certificate.
@@ -80,7 +95,7 @@ class WorkerLink:
         Raises WorkerUnreachable.
         """
         config = Config(role=Role.DEVICE, peer=self.url, device=device_id(journal.store_id), agent="graphferry")
-        self._store = JournalStore(journal)
+        self._store = JournalStore(journal, shared=shared_part(journal))
         self._early = {run: [] for run in runs}
         opened = connect(
             self.url, config, self._store, self._hear, token=token, tls=_tls(self.url, pinned), reconnect=True, runs=runs
@@ -160,11 +175,52 @@ class WorkerLink:
         if self._intake is not None:
             self._intake.forget(run)
 
+    async def compare(self, *, look: bool = False) -> list[Event]:
+        """Bring what this device shares up to date here and at the worker, or only `look` what would move: what was told of it.
+
+        Raises LinkCondition if the connection is lost meanwhile, or the worker cannot do that.
+        """
+        link = self._open_link()
+        self._told = []
+        self._compared = asyncio.get_running_loop().create_future()
+        link.sync(look=look)
+        try:
+            await self._compared
+        finally:
+            self._compared = None
+        return self._told
+
+    async def delivered(self, runs: Collection[bytes], seconds: float = 10.0) -> None:
+        """Returns when the worker holds this device's logs of these child runs. Raises WorkerUnreachable if it does not in time."""
+        link = self._open_link()
+        await link.durable()
+        try:
+            async with asyncio.timeout(seconds):
+                while not all(link.delivered(run) for run in runs):
+                    self._moved.clear()
+                    await self._moved.wait()
+        except TimeoutError:
+            raise WorkerUnreachable(self.url, f"the worker at {self.url} did not take what was sent to it") from None
+
+    async def fetch(self, run: bytes, named: Reference) -> None:
+        """Have a body here that a run needs. Raises LinkCondition if it does not come."""
+        await self._open_link().bodies.pull(run, named)
+
     async def value(self, run: bytes, named: Reference) -> Value:
-        """A value that a record of this run refers to. Raises LinkCondition if it does not come."""
+        """A value that a record of this run refers to. Raises LinkCondition if it does not come, or the worker is not waited for any more."""
         if self._away is not None:
             raise self._away
-        return await self._open_link().bodies.value(run, named)
+        pulling = asyncio.ensure_future(self._open_link().bodies.value(run, named))
+        self._pulling.append(pulling)
+        try:
+            await asyncio.wait([pulling])
+            gone = self._lost or self._away
+            if gone is not None and pulling.cancelled():
+                raise gone
+            return pulling.result()
+        finally:
+            self._pulling.remove(pulling)
+            pulling.cancel()
 
     async def flush(self) -> None:
         """Returns when what was said is on its way; at once where there is none: then it is in the journal."""
@@ -180,6 +236,8 @@ class WorkerLink:
     # -- what the link says
 
     def _hear(self, event: Event) -> None:
+        if self._compared is not None:
+            self._comparing(event)
         if isinstance(event, (Got, DeltaSeen, StateSeen)) and event.run in self._early:
             self._early[event.run].append(event)
             self._moved.set()
@@ -197,12 +255,10 @@ class WorkerLink:
         elif isinstance(event, Refused):
             self._refused(event)
         elif isinstance(event, Acked):
+            self._moved.set()
             self._taken(event.run)
         elif isinstance(event, Diverged):
-            self._end(
-                event.run,
-                LinkCondition("RUN_DIVERGED", "the worker's copy of this run contradicts this device's", retryable=False),
-            )
+            self._end(event.run, LinkCondition("RUN_DIVERGED", _CONTRADICTS, retryable=False, hint=_GO_ON))
         elif isinstance(event, Ready):
             self._come_back()
         elif isinstance(event, Faulted) and event.code in _FOR_GOOD:
@@ -211,6 +267,23 @@ class WorkerLink:
             self._wait(f"{event.code}: {event.text}")
         elif isinstance(event, Closed):
             self._wait(event.text or f"closed with code {event.code}")
+
+    def _comparing(self, event: Event) -> None:
+        """What is told while what is shared is compared."""
+        assert self._compared is not None
+        error: LinkCondition | None = None
+        if isinstance(event, (Copied, CopyRefused, Differs)):
+            self._told.append(event)
+        elif isinstance(event, Faulted) and event.about == NUMBERS[Digest]:
+            error = LinkCondition("PROTOCOL_TYPE", f"the worker at {self.url} is of a version that cannot sync", retryable=False)
+        elif isinstance(event, Closed):
+            error = WorkerUnreachable(self.url, f"the connection to the worker at {self.url} was lost")
+        if self._compared.done():
+            return
+        if error is not None:
+            self._compared.set_exception(error)
+        elif isinstance(event, Synced):
+            self._compared.set_result(None)
 
     def _refused(self, event: Refused) -> None:
         """A worker that is full for the moment is asked again by the session, for as long as a lost connection is waited for."""
@@ -285,6 +358,7 @@ class WorkerLink:
         """It is still being made again, but nobody waits for that any more."""
         self._be_patient_no_more()
         self._away = self._unreachable(why)
+        self._pull_no_more()
         for delegate in self._delegates.values():
             delegate.away(self._away)
 
@@ -302,10 +376,15 @@ class WorkerLink:
         if patience is not None:
             patience.cancel()
 
+    def _pull_no_more(self) -> None:
+        for pulling in self._pulling:
+            pulling.cancel()
+
     def _lose(self, why: str) -> None:
         self._be_patient_no_more()
         if self._lost is None:
             self._lost = self._unreachable(why)
+        self._pull_no_more()
         for run in list(self._asking):
             self._taken(run)
         delegates, self._delegates = self._delegates, {}

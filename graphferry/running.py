@@ -6,14 +6,14 @@ What is not kept cannot be resumed, and nothing is ferried: every node runs here
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from graphferry.builder import Graph
-from graphs.errors import LimitReached, RunFailed, UsageError
+from graphs.errors import AnswerNeeded, LimitReached, NodeError, RunFailed, UsageError
 from graphs.language.spec import Graph as Spec
 from graphs.models.interface import Model, ModelInfo, Models
 from graphs.registry import Agent, Registry
@@ -22,9 +22,13 @@ from graphs.values import Value
 if TYPE_CHECKING:
     from graphs.engine.engine import Engine
     from graphs.language.graph_files import GraphLoader
+    from graphs.questions import Question
     from graphs.records import State
 
-__all__ = ["AnyGraph", "OneModel", "RunResult", "arun", "checked", "run"]
+__all__ = ["AnyGraph", "Ask", "OneModel", "RunResult", "arun", "checked", "run"]
+
+Ask: TypeAlias = "Callable[[Question], Value | Awaitable[Value]]"
+"""Answers a question: true or false, a choice, a form, a text."""
 
 AnyGraph: TypeAlias = Graph | Spec | Path | str | Mapping[str, Any]
 """A graph being written, a checked one, a file, a text of YAML or JSON, or the document itself."""
@@ -67,6 +71,7 @@ def run(
     untrusted: bool = False,
     limits: Mapping[str, float | None] | None = None,
     grants: Iterable[str] = (),
+    ask: Ask | None = None,
 ) -> RunResult:
     """Run a graph to its end, in an event loop of its own. Inside one, await `arun`, which takes the same.
 
@@ -74,6 +79,7 @@ def run(
     are those of this device unless given; one alone answers for every name. `files` is the folder agents may read and write, none
     if left out. `graph_loader` gives the graphs that nodes name by `graphLoader`; without it they come from beside a graph's file.
     `untrusted` says that the graph is a stranger's; `limits` and `grants` are those of docs/safety.md.
+    `ask` answers what nodes ask people, in the words of docs/people.md; None, or no `ask`, leaves the node waiting: the run is suspended.
     Raises GraphInvalid, and UsageError for an input that names no static node; what goes wrong in nodes is in the result.
     """
     _require_no_loop()
@@ -89,6 +95,7 @@ def run(
             untrusted=untrusted,
             limits=limits,
             grants=grants,
+            ask=ask,
         )
     )
 
@@ -105,6 +112,7 @@ async def arun(
     untrusted: bool = False,
     limits: Mapping[str, float | None] | None = None,
     grants: Iterable[str] = (),
+    ask: Ask | None = None,
 ) -> RunResult:
     """As `run`, in the event loop of the caller, by whose clock time-outs are measured. Cancelling it aborts the run."""
     from graphs.engine.made import Permissions
@@ -121,7 +129,13 @@ async def arun(
         runtime = Runtime(
             compiler.plan(spec),
             compiler,
-            services=Services(models=answering, default_model=default, files=folder, network=permissions.grants("network")),
+            services=Services(
+                models=answering,
+                default_model=default,
+                files=folder,
+                network=permissions.grants("network"),
+                people=_Asked(ask) if ask is not None and permissions.grants("people") else None,
+            ),
             config=config,
             run_id=new_run_id(),
             clock=asyncio.get_running_loop().time,
@@ -165,6 +179,29 @@ class OneModel(Models):
 
     async def close(self) -> None:
         await self._model.close()
+
+
+class _Asked:
+    """A `graphs.running.ports.People`: a function of the program."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+
+    async def answer(self, question: Question) -> tuple[Value, Mapping[str, Value]]:
+        return await self.ask_now(question), {}
+
+    async def ask_now(self, question: Question) -> Value:
+        from graphs.questions import fit
+
+        value = self._ask(question)
+        if isinstance(value, Awaitable):
+            value = await value
+        if value is None:
+            raise AnswerNeeded(question)
+        try:
+            return fit(question, value)
+        except UsageError as error:
+            raise NodeError(error.message, retryable=False, hint=error.hint) from error
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@
     ├── LinkCondition         nothing the node did: busy, crashed, unknown there, link lost; never counts as an attempt
     │   ├── ModelCrashed      the process of a model ended in the middle of a generation
     │   ├── ModelMissing      no such model here
+    │   ├── AnswerNeeded      a person has to answer first
     │   └── WorkerUnreachable no connection to the worker, or it was lost
     ├── RunSuspended          a run stopped early and can be resumed
     ├── RunAborted            a run was aborted; carries the results so far
@@ -29,6 +30,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 __all__ = [
+    "AnswerNeeded",
     "ContextTooLong",
     "GraphInvalid",
     "GraphferryError",
@@ -193,6 +195,8 @@ class LinkCondition(GraphferryError):
     """
 
     code = "LINK"
+    awaited = False
+    """Whether somebody in this process sees to it, so that the run does not end because of it."""
 
     def __init__(
         self, condition: str, message: str, *, retryable: bool = True, retry_ms: int | None = None, hint: str | None = None
@@ -215,6 +219,17 @@ class ModelMissing(LinkCondition):
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__("MODEL_UNKNOWN", message, retryable=False, hint=hint)
+
+
+class AnswerNeeded(LinkCondition):
+    """A person has to answer before the node can go on. `question` is the graphs.questions.Question; `awaited` says that somebody is
+    being asked in this process.
+    """
+
+    def __init__(self, question: Any, *, awaited: bool = False, hint: str | None = None) -> None:
+        super().__init__("ANSWER_NEEDED", f"{question.path!r} waits for an answer: {question.prompt}", hint=hint)
+        self.question = question
+        self.awaited = awaited
 
 
 class WorkerUnreachable(LinkCondition):

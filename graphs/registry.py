@@ -52,6 +52,10 @@ class AgentContext(Protocol):
     @property
     def retry(self) -> int: ...
     @property
+    def at(self) -> int:
+        """How often this path was begun anywhere, this execution included; 0 for an agent that another one calls."""
+
+    @property
     def is_result(self) -> bool: ...
     @property
     def key(self) -> bytes: ...

@@ -297,6 +297,10 @@ def _undecodable(error: Exception) -> RemoteProtocolError:
 
 
 def _message(type_: int, envelope: list[Any]) -> Message | None:
+    if type_ == 0x05 and len(envelope) == 3 and envelope[1].__class__ is envelope[2].__class__ is int:
+        _, al, seq = envelope
+        if 0 <= al <= MAX_UINT and 0 <= seq <= MAX_UINT:  # the most frequent of all
+            return Ack(((al, seq),))
     kind = CATALOGUE.get(type_)
     if kind is None or kind.message is None:
         return None if is_control_to_ignore(type_) else Unhandled(type_)
@@ -332,7 +336,7 @@ def _text(fields: list[Any]) -> Delta | None:
 def _entry(type_: int, envelope: list[Any], packet: bytes | bytearray | memoryview, body: int, end: int) -> Entry:
     """A record: its fields from `body` to `end` of the packet are kept as bytes, for the journal, and read, for who acts on it."""
     fields = envelope[3:]
-    al, seq = envelope[1:3] if len(envelope) > 2 else (None, None)
+    al, seq = (envelope[1], envelope[2]) if len(envelope) > 2 else (None, None)
     if al.__class__ is not int or seq.__class__ is not int or not (0 <= al <= MAX_UINT and 0 <= seq <= MAX_UINT):
         raise RemoteProtocolError("PROTOCOL_DECODE", "a record begins with its alias and its sequence number")
     body += _UINT_SIZE[packet[body]]

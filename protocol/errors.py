@@ -118,6 +118,7 @@ FAULTS: Final[Mapping[str, FaultKind]] = {
     "BLOB_GONE": FaultKind(_LINK, Retry.YES),
     "STORE_CHANGED": FaultKind(_LINK, Retry.NO),
     "NODE_INDETERMINATE": FaultKind(_LINK, Retry.NO),
+    "ANSWER_NEEDED": FaultKind(_LINK, Retry.YES),
     "BUDGET_EXCEEDED": FaultKind(_RUN, Retry.NO),
     "QUOTA": FaultKind(_RUN, Retry.NO),
     "CANCELLED": FaultKind(_RUN, Retry.NO),

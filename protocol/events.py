@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
-from graphs.records import Record
+from graphs.records import Encoded, Record
 from graphs.values import Value
+from protocol.digest import Line
 from protocol.messages import Bytes, Hash, PutGraph, Ref, RunId, StoreId
+from protocol.payload import Reference
 
 __all__ = [
     "Acked",
@@ -19,7 +21,11 @@ __all__ = [
     "BodyFailed",
     "BodyWhole",
     "Closed",
+    "Copied",
+    "CopyRefused",
     "DeltaSeen",
+    "Differs",
+    "DigestCame",
     "Diverged",
     "Event",
     "Faulted",
@@ -28,13 +34,16 @@ __all__ = [
     "GraphJudged",
     "GraphReceived",
     "GraphReferred",
+    "NeedBodies",
     "NeedBytes",
+    "NeedCopies",
     "NeedGraph",
     "NeedRecords",
     "Offered",
     "Ready",
     "Refused",
     "StateSeen",
+    "Synced",
 ]
 
 
@@ -141,6 +150,76 @@ class NeedRecords(NamedTuple):
     upto: int
 
 
+class DigestCame(NamedTuple):
+    """The peer says what it holds of these logs: call `answer_digest` with what is here of them, and, unless it is an `answer`, of the further logs
+    after `after` up to `upto` (each a log's run and writer, None for no bound).
+    """
+
+    req: int
+    answer: bool
+    lines: Sequence[Line]
+    after: tuple[RunId, StoreId] | None
+    upto: tuple[RunId, StoreId] | None
+    more: bool
+    look: bool
+
+
+class Differs(NamedTuple):
+    """Of a digest that only looks: this side holds a log up to `here`, the peer up to `there`; `diverged` if the copies contradict each other."""
+
+    run: RunId
+    writer: StoreId
+    here: int
+    there: int
+    diverged: bool
+
+
+class NeedCopies(NamedTuple):
+    """The peer gets a copy of a log: read `after` + 1 to `upto` of it and call `supply_copies`."""
+
+    run: RunId
+    writer: StoreId
+    after: int
+    upto: int
+
+
+class NeedBodies(NamedTuple):
+    """A record that is copied refers to these bodies, and comes with its run's `document`: fetch what is not here, then call `here`."""
+
+    run: RunId
+    writer: StoreId
+    seq: int
+    named: Sequence[Reference]
+    document: Reference | None
+    about: Mapping[str, Value] | None
+
+
+class Copied(NamedTuple):
+    """A record of a log that this side copies is durable here. `about` is what the peer said of the run."""
+
+    run: RunId
+    writer: StoreId
+    seq: int
+    record: Encoded
+    about: Mapping[str, Value] | None
+
+
+class CopyRefused(NamedTuple):
+    """A log is not copied; `local`: by this side. The others go on."""
+
+    run: RunId
+    writer: StoreId
+    code: str
+    text: str
+    local: bool
+
+
+class Synced(NamedTuple):
+    """The digest `req` is over: what was asked for is durable here, what was given is durable at the peer."""
+
+    req: int
+
+
 class NeedBytes(NamedTuple):
     """The peer asks for a range of a body: read up to `length` bytes from `off` on, and call `supply_body`."""
 
@@ -219,6 +298,13 @@ Event: TypeAlias = (
     | GraphReferred
     | GraphJudged
     | NeedRecords
+    | DigestCame
+    | Differs
+    | NeedCopies
+    | NeedBodies
+    | Copied
+    | CopyRefused
+    | Synced
     | NeedBytes
     | BodyBytes
     | BodyWhole

@@ -7,6 +7,7 @@ from typing import Any, Final, NoReturn
 
 from graphs.records import End, Event as EventRecord, Submit
 from protocol.body_messages import BodyMessages
+from protocol.copies import OutCopy
 from protocol.errors import FAULTS, LocalProtocolError, RemoteProtocolError
 from protocol.events import (
     Acked,
@@ -28,6 +29,7 @@ from protocol.messages import (
     BlobNeed,
     BlobState,
     Delta,
+    Digest,
     Direction,
     Entry,
     Fault,
@@ -90,6 +92,7 @@ class Inbox:
             BlobState: bodies.state,
             Delta: self._delta,
             StateShown: self._state_shown,
+            Digest: state.copies.digest,
             Unhandled: self._unhandled,
         }
 
@@ -244,6 +247,8 @@ class Inbox:
         if message.al <= connection.announced:
             raise RemoteProtocolError("PROTOCOL_ALIAS", f"alias {message.al} was given before", about=message.al)
         connection.announced = message.al
+        if self._state.copies.log(connection, message):
+            return
         run = self._taking(connection, message)
         if run is None or run.diverged:
             return
@@ -300,6 +305,8 @@ class Inbox:
         al, seq, encoded, record = message
         taking = connection.aliases.get(al)
         if taking is None:
+            if self._state.copies.entry(connection, message):
+                return
             if not 0 < al <= connection.announced:
                 raise RemoteProtocolError("PROTOCOL_ALIAS", f"a record of alias {al}, which no LOG announced")
             return
@@ -347,7 +354,10 @@ class Inbox:
                 if alias > outbox.given:
                     raise RemoteProtocolError("PROTOCOL_ALIAS", f"an ACK of alias {alias}, which was never given")
                 continue
-            if out.acknowledge(seq):
+            if isinstance(out, OutCopy):
+                if out.acknowledge(seq):
+                    state.copies.acknowledged(connection, out)
+            elif out.acknowledge(seq):
                 state.events.append(_new(Acked, (out.run, seq)))
                 if out.ended:
                     state.trim(state.runs[out.run])
@@ -358,7 +368,10 @@ class Inbox:
         state = self._state
         about = message.about
         kind = FAULTS.get(message.code)
-        if type(about) is int and not message.fatal and (out := connection.outbox.owner(about)) is not None:
+        out = connection.outbox.owner(about) if type(about) is int and not message.fatal else None
+        if isinstance(out, OutCopy):
+            state.copies.refused(connection, out, message)
+        elif out is not None:
             run = state.runs[out.run]
             again = message.retry_ms if message.code in ("BUSY", "DRAINING") else None
             connection.outbox.withdraw(out)
@@ -368,7 +381,7 @@ class Inbox:
             self._refuse(run, message.code, message.text, again)
         elif type(about) is list and message.code == "RUN_DIVERGED" and (run_ := _run_of(state, about)) is not None:
             state.diverge(run_, about[1])
-        else:
+        elif type(about) is not list or not state.copies.lost(_key(about), message.code, message.text):
             close = kind.close if kind is not None and message.fatal else None
             state.events.append(Faulted(message.code, message.text, False, close, about, message.retry_ms))
 
@@ -414,6 +427,11 @@ class Inbox:
         name = kind.name if kind is not None else f"type {message.type:#x}"
         text = f"{name} is not spoken by this version: it was not carried out"
         connection.outbox.answer(Fault("PROTOCOL_TYPE", text, False, message.type))
+
+
+def _key(about: list[Any]) -> Any:
+    """The log that a fault is about; nobody has one under anything else."""
+    return tuple(about) if len(about) == 2 and type(about[0]) is bytes and type(about[1]) is bytes else (b"", b"")
 
 
 def _is_done(run: Run) -> bool:

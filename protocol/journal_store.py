@@ -12,8 +12,11 @@ from typing import Any, Final, Protocol
 
 from graphs.records import Encoded, End, EndStatus, Error, Event, Record, Result, State, Submit, decode
 from graphs.values import canonical, decode as decode_value
+from protocol.digest import Held, Line
+from protocol.events import DigestCame
 from protocol.messages import Bytes, Hash, Ref, RunId, StoreId
-from protocol.store import BodyPart, Effect, Keep, LogHead, OpenAttempt, Snapshot, Trim, Write
+from protocol.shared import Shared
+from protocol.store import BodyPart, Copy, Effect, Keep, LogHead, OpenAttempt, Snapshot, Trim, Write
 
 __all__ = ["JournalPort", "JournalStore", "child_name", "device_of"]
 
@@ -58,6 +61,8 @@ class JournalPort(Protocol):
     def body(self, scope: str, name: bytes) -> Any: ...
     def bodies(self, run: bytes | None = None) -> Sequence[Any]: ...
     def settle_run(self, run: bytes, at: int) -> None: ...
+    def graph(self, graph_hash: bytes) -> Any: ...
+    def put_graph(self, graph_hash: bytes, body: bytes) -> None: ...
 
 
 class JournalStore:
@@ -65,11 +70,15 @@ class JournalStore:
     device it is for: child runs that come from it are named after it.
     """
 
-    def __init__(self, journal: JournalPort, scope: str = "own", peer: bytes = b"") -> None:
+    def __init__(self, journal: JournalPort, scope: str = "own", peer: bytes = b"", shared: Shared | None = None) -> None:
         self._journal = journal
+        self.shared = shared or Shared(journal)
+        """What of the journal the peer has a copy of, or may have."""
         self.scope = scope
         """Whose bodies these are."""
         self._peer = peer
+        self._places: dict[Ref, str] = {}
+        """In whose name bodies are fetched that are not this scope's."""
         self._asked: Any = None
         """The body that was asked for last: the next range is most often of the same."""
 
@@ -82,6 +91,8 @@ class JournalStore:
         for effect in effects:
             if isinstance(effect, Trim):
                 journal.settle_run(effect.run, int(time.time() * 1000))
+            if isinstance(effect, Copy):
+                self.shared.take(effect, self.scope)
             if not isinstance(effect, Write):
                 continue
             run, writer, seq, record, _chk = effect
@@ -110,8 +121,10 @@ class JournalStore:
         """A child run begins with its SUBMIT, here at the worker; a device creates its child runs itself, with their parents."""
         submit = decode(record.type, record.tail)
         graph = submit.graph if isinstance(submit, Submit) else bytes(32)
+        root = submit.opts.get("parent") if isinstance(submit, Submit) else None
+        parent = root[0] if isinstance(root, (list, tuple)) and root and type(root[0]) is bytes else None
         self._journal.create_run(
-            run, role="child", graph_hash=graph, name=child_name(self._peer), started=int(time.time() * 1000)
+            run, role="child", graph_hash=graph, name=child_name(self._peer), started=int(time.time() * 1000), parent=parent
         )
 
     async def read(self, run: RunId, writer: StoreId, after: int, upto: int) -> Sequence[Encoded]:
@@ -152,25 +165,29 @@ class JournalStore:
     # -- bodies
 
     async def begin_body(self, run: RunId | None, ref: Ref, size: int) -> tuple[int, bool]:
+        scope = self._places[ref] = self.shared.scope_of(ref) or self.scope
         if run is not None:
-            self._journal.pin_body(run, self.scope, ref, size, own=False)
-        held, whole = self._journal.body_files.held(self.scope, ref)
+            self._journal.pin_body(run, scope, ref, size, own=False)
+        held, whole = self._journal.body_files.held(scope, ref)
         if held > size and not whole:  # what is here was begun under another size, and one of the two is a lie
-            self._journal.body_files.remove(self.scope, ref)
+            self._journal.body_files.remove(scope, ref)
             held = 0
         return held, whole
 
     async def write_body(self, ref: Ref, off: int, *data: Bytes) -> None:
-        await asyncio.to_thread(self._journal.body_files.write, self.scope, ref, off, *data)
+        await asyncio.to_thread(self._journal.body_files.write, self._place(ref), ref, off, *data)
 
     async def check_body(self, ref: Ref, size: int, crc: int | None) -> bool:
-        good: bool = await asyncio.to_thread(self._journal.body_files.check, self.scope, ref, size, crc)
+        good: bool = await asyncio.to_thread(self._journal.body_files.check, self._place(ref), ref, size, crc)
         return good
+
+    def _place(self, ref: Ref) -> str:
+        return self._places.get(ref, self.scope)
 
     async def read_body(self, ref: Ref, off: int, length: int) -> BodyPart | None:
         known = self._asked if self._asked is not None and self._asked.name == ref else self._journal.body(self.scope, ref)
         if known is None:
-            return None
+            return await asyncio.to_thread(self.shared.part, ref, off, length)
         self._asked = known
         files = self._journal.body_files
         data = files.read_cached(self.scope, ref, off, length)
@@ -179,7 +196,7 @@ class JournalStore:
         return None if data is None else BodyPart(data, known.size, known.labels, known.crc)
 
     async def load_body(self, ref: Ref) -> bytes | None:
-        data: bytes | None = await asyncio.to_thread(self._journal.body_files.load, self.scope, ref)
+        data: bytes | None = await asyncio.to_thread(self._journal.body_files.load, self._place(ref), ref)
         return data
 
     async def sweep(self) -> int:
@@ -189,6 +206,20 @@ class JournalStore:
         needed = {(row.scope, row.name) for row in self._journal.bodies()}
         removed: int = await asyncio.to_thread(self._journal.body_files.sweep, needed, time.time() - _YOUNG)
         return removed
+
+    def lines(self) -> list[Line]:
+        """What a digest of this store says to this peer. Blocks."""
+        return self.shared.lines()
+
+    def held_logs(self, came: DigestCame) -> list[Held]:
+        """What is here of the logs of a digest, and of its range. Blocks."""
+        return self.shared.held(came)
+
+    def has_graph(self, h: Hash) -> bool:
+        return self._journal.graph(h) is not None
+
+    def keep_graph(self, h: Hash, body: bytes) -> None:
+        self._journal.put_graph(h, body)
 
     async def next_connection(self, above: int = 0) -> int:
         return self._journal.next_conn(above)

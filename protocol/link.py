@@ -20,6 +20,7 @@ from graphs.values import Value
 from protocol import codec
 from protocol.carrier import Carrier, Packet
 from protocol.commits import Commits
+from protocol.copying import ABOUT_COPIES, Copying
 from protocol.errors import Close, RemoteProtocolError
 from protocol.events import Closed, Event, Faulted, GoingAway, NeedRecords
 from protocol.handshake import read_first_packet
@@ -45,7 +46,7 @@ MAX_UNWRITTEN: Final = 2 * 1024 * 1024
 _CLOSE_SECONDS: Final = 2.0
 """How long a peer may take for the last words."""
 
-_SPECIAL: Final = ABOUT_BODIES | {NeedRecords, GoingAway, Faulted}
+_SPECIAL: Final = ABOUT_BODIES | ABOUT_COPIES | {NeedRecords, GoingAway, Faulted}
 """Events that the link itself has something to do about."""
 
 _log = logging.getLogger("graphferry.link")
@@ -64,6 +65,7 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self.bodies = Puller(conn, store, self._hear, self._start)
         """Values that did not fit into their records."""
+        self._copying = Copying(conn, store, self.bodies, lambda: self._hear(conn.events()))
         self._idle: asyncio.Future[None] | None = None
         """Awaited by `flushed`."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -90,12 +92,17 @@ class Link:
         if self._commits.failure is not None:
             raise self._commits.failure
         seq = self._conn.append(run, record, labels)
-        self._soon()
+        if not self._awake:
+            self._soon()
         return seq
 
     def behind(self, run: RunId) -> bool:
         """As `Conn.behind`."""
         return self._conn.behind(run)
+
+    def delivered(self, run: RunId) -> bool:
+        """As `Conn.delivered`."""
+        return self._conn.delivered(run)
 
     def delta(self, run: RunId, start: int, tokens: Sequence[Value]) -> None:
         """Tokens of an attempt: volatile. Raises as `Conn.delta`."""
@@ -123,6 +130,12 @@ class Link:
         self._conn.offer(offer)
         self._soon()
 
+    def sync(self, *, look: bool = False) -> int:
+        """Bring what is shared with the peer up to date at both ends. Raises and ends as `Copies.begin` of the session."""
+        number = self._conn.copies.begin(self._store.lines(), look=look)
+        self._soon()
+        return number
+
     def drain(self, reason: str, drain_ms: int, retry_ms: int) -> None:
         """Take no new runs and close after `drain_ms`."""
         self._conn.drain(_now(), reason, drain_ms, retry_ms)
@@ -145,6 +158,7 @@ class Link:
         """End the connection, if there is one, and wait until what was appended is durable or cannot become so; nothing is appended any more."""
         if self._carrier is not None:
             await _shut(self._carrier)
+        self._copying.close()
         self._commits.run()
         while self._tasks or self._commits.task is not None:
             pending = {*self._tasks} if self._commits.task is None else {*self._tasks, self._commits.task}
@@ -271,11 +285,14 @@ class Link:
         """Hand the socket what may leave, as long as it takes it."""
         conn, now = self._conn, _now()
         parts: Sequence[Bytes] = ()
-        if carrier.is_open:
+        if carrier.is_open and not conn.is_silent:
             for _ in range(_PACKETS):
-                if carrier.paused or not (parts := () if conn.is_silent else conn.parts(now, carrier.buffered)):
+                if carrier.paused or not (parts := conn.parts(now, carrier.buffered)):
                     break
                 carrier.put(*parts)
+                if conn.is_silent:
+                    parts = ()
+                    break
                 if conn.tells:
                     self._tell(conn.events())
         if carrier.paused:
@@ -351,6 +368,9 @@ class Link:
             if kind in _SPECIAL:
                 if kind in ABOUT_BODIES:
                     self.bodies.handle(event)
+                    continue
+                if kind in ABOUT_COPIES:
+                    self._copying.handle(event)
                     continue
                 self._note(event)
             try:

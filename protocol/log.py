@@ -7,11 +7,12 @@ A record moves appended -> durable -> sent -> acknowledged at its writer, accept
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 from zlib import crc32
 
 from graphs.records import TYPE_BYTES, Encoded
+from graphs.values import Value
 from protocol.codec import Limits, encode_entry, uint
 from protocol.errors import RemoteProtocolError
 from protocol.messages import RunId, StoreId
@@ -72,6 +73,11 @@ class OutLog(_Log):
         self.wanting = False
         """Whether records are being read from the store."""
         self.streams = Streams()
+
+    @property
+    def about(self) -> Mapping[str, Value] | None:
+        """What LOG says besides: of a child run nothing."""
+        return None
 
     def append(self, record: Encoded) -> int:
         """Add a record; its sequence number."""

@@ -26,6 +26,7 @@ __all__ = [
     "Bytes",
     "Class",
     "Delta",
+    "Digest",
     "Direction",
     "Entry",
     "Fault",
@@ -121,12 +122,13 @@ class Ack(NamedTuple):
 
 
 class Log(NamedTuple):
-    """From now on alias `al` is that log, and its records follow from seq `next`."""
+    """From now on alias `al` is that log, and its records follow from seq `next`. `about`: what a store that copies the log is to know of its run."""
 
     al: int
     run: RunId
     writer: StoreId
     next: int
+    about: Mapping[str, Value] | None = None
 
 
 class GoAway(NamedTuple):
@@ -214,6 +216,18 @@ class StateShown(NamedTuple):
     t: int
 
 
+class Digest(NamedTuple):
+    """What the sender holds of some logs: [run, writer, last, chk, status] each; protocol.digest reads them. `answer`: to the digest `req`; `more`:
+    others follow; `look`: nothing is to be sent, only said.
+    """
+
+    req: int
+    answer: bool
+    logs: Sequence[Value]
+    more: bool
+    look: bool | None = None
+
+
 class Entry(NamedTuple):
     """Record `seq` of log `al`, as bytes and as what they mean."""
 
@@ -254,6 +268,7 @@ Message: TypeAlias = (
     | BlobState
     | Delta
     | StateShown
+    | Digest
     | Entry
     | Unhandled
 )
@@ -297,7 +312,7 @@ CATALOGUE: Final[Mapping[int, Kind]] = {
         ),
         Kind(0x38, "DELTA", _DOWN, _V, Delta),
         Kind(0x39, "STATE", _DOWN, _V, StateShown),
-        Kind(0x44, "DIGEST", _BOTH, _C, None),
+        Kind(0x44, "DIGEST", _BOTH, _C, Digest),
     )
 }
 
@@ -327,6 +342,7 @@ _CHECKS: Mapping[str, Callable[[Value], bool]] = {
     "int | None": lambda value: value is None or is_uint(value),
     "str": lambda value: type(value) is str,
     "bool": lambda value: type(value) is bool,
+    "bool | None": lambda value: value is None or type(value) is bool,
     "bytes": lambda value: type(value) is bytes,
     "Bytes": lambda value: type(value) is bytes,
     "RunId": lambda value: type(value) is bytes and len(value) == 16,
@@ -335,6 +351,7 @@ _CHECKS: Mapping[str, Callable[[Value], bool]] = {
     "Ref": lambda value: type(value) is bytes and len(value) in (16, 32),
     "GraphBody": lambda value: type(value) is bytes or (type(value) is msgpack.ExtType and value.code == EXT_BLOBREF),
     "Mapping[str, Value]": lambda value: type(value) is dict,
+    "Mapping[str, Value] | None": lambda value: value is None or type(value) is dict,
     "Sequence[Value]": lambda value: type(value) is list,
     "Sequence[Value] | None": lambda value: value is None or type(value) is list,
     "Value": lambda _: True,

@@ -7,7 +7,7 @@ urgent never waits behind much (docs/protocol.md §3, §15).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from protocol import codec
 from protocol.codec import Limits
@@ -15,6 +15,9 @@ from protocol.errors import LocalProtocolError
 from protocol.log import InLog, OutLog
 from protocol.messages import Log, Message, RunId, StateShown
 from protocol.streams import Stream
+
+if TYPE_CHECKING:
+    from protocol.copies import InCopy
 
 __all__ = ["DELTA_MS", "Outbox"]
 
@@ -42,6 +45,7 @@ class Outbox:
         "_answers",
         "_bytes",
         "_control",
+        "_copies",
         "_flushed",
         "_ready",
         "_states",
@@ -57,8 +61,9 @@ class Outbox:
         self._answers: list[bytes] = []
         self.answering = 0
         """Bytes of answers that wait for the peer to read."""
-        self._acks: dict[InLog, None] = {}
+        self._acks: dict[InLog | InCopy, None] = {}
         self._ready: dict[OutLog, None] = {}
+        self._copies: dict[OutLog, None] = {}
         self._aliases: dict[int, OutLog] = {}
         self._volatile: dict[Stream, OutLog] = {}
         self._states: dict[tuple[RunId, str], tuple[OutLog, StateShown]] = {}
@@ -82,7 +87,7 @@ class Outbox:
         self._answers.append(envelope)
         self.answering += len(envelope)
 
-    def acknowledge(self, log: InLog) -> None:
+    def acknowledge(self, log: InLog | InCopy) -> None:
         """Tell the peer how much of its log is durable here."""
         if log.alias:
             self._acks[log] = None
@@ -90,6 +95,10 @@ class Outbox:
     def records(self, log: OutLog) -> None:
         """The log may have records to send."""
         self._ready[log] = None
+
+    def copies(self, log: OutLog) -> None:
+        """The log, which the peer gets a copy of, may have records to send: when nothing else has."""
+        self._copies[log] = None
 
     def tokens(self, log: OutLog, stream: Stream, size: int) -> None:
         """The stream has `size` more bytes to send."""
@@ -104,6 +113,7 @@ class Outbox:
         """The peer does not take this log now: it gets a new LOG when it is offered again."""
         self._aliases.pop(log.alias, None)
         self._ready.pop(log, None)
+        self._copies.pop(log, None)
         log.disconnected()
 
     def owner(self, alias: int) -> OutLog | None:
@@ -118,12 +128,12 @@ class Outbox:
     @property
     def presses(self) -> bool:
         """Whether something waits that is neither an acknowledgement nor volatile."""
-        return bool(self._control or self._answers or self._ready)
+        return bool(self._control or self._answers or self._ready or self._copies)
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing waits at all."""
-        return not (self._control or self._answers or self._acks or self._ready or self._volatile or self._states)
+        return not (self._control or self._answers or self._acks or self._ready or self._volatile or self._states or self._copies)
 
     @property
     def acknowledges(self) -> bool:
@@ -152,6 +162,8 @@ class Outbox:
                 size = self._put_records(parts, size, buffered > PRESSURE)
             if self._volatile or self._states:
                 self._put_volatile(parts, size, now, buffered > PRESSURE)
+            if self._copies and not self._ready:
+                self._put_copies(parts, sum(map(len, parts)))
         return parts
 
     def deadline(self) -> int | None:
@@ -168,9 +180,10 @@ class Outbox:
 
     def _put_acks(self, parts: list[bytes]) -> int:
         positions: list[int] = []
-        for log in list(self._acks)[:_ACKS]:
-            positions += log.alias, log.state()
+        while self._acks and len(positions) < 2 * _ACKS:
+            log = next(iter(self._acks))
             del self._acks[log]
+            positions += log.alias, log.state()
         parts.append(codec.encode_ack(positions))
         return len(parts[-1])
 
@@ -202,6 +215,21 @@ class Outbox:
             if (log.sent < stop and size >= TARGET) or (log.sent == stop and most > FAIR):
                 self._ready[log] = None  # the others first
         return size
+
+    def _put_copies(self, parts: list[bytes], size: int) -> None:
+        """Fill up with records of logs that are only copied, in turn."""
+        while self._copies and size < TARGET:
+            log = next(iter(self._copies))
+            del self._copies[log]
+            count = min(log.sendable(self.limits), FAIR)
+            if count <= 0:
+                continue
+            if not log.alias:
+                size += self._announce(parts, log)
+            added = log.put(parts, count, TARGET - size, self.limits)
+            size += added
+            if added and log.sendable(self.limits) > 0:
+                self._copies[log] = None
 
     def _put_volatile(self, parts: list[bytes], size: int, now: int, pressed: bool) -> None:
         due = self.deadline()
@@ -241,7 +269,7 @@ class Outbox:
         self.given += 1
         log.alias = self.given
         self._aliases[log.alias] = log
-        parts.append(codec.encode(Log(log.alias, log.run, log.writer, log.sent + 1)))
+        parts.append(codec.encode(Log(log.alias, log.run, log.writer, log.sent + 1, log.about)))
         return len(parts[-1])
 
 

@@ -30,14 +30,15 @@ from graphs.records import (
 from graphs.values import Value
 from protocol.codec import DEFAULT_LIMITS, Limits
 from protocol.config import Config, Role
+from protocol.digest import Held, Line
 from protocol.errors import LocalProtocolError
-from protocol.events import Event, NeedRecords
+from protocol.events import DigestCame, Event, NeedCopies, NeedRecords
 from protocol.messages import GraphStatus, RunId, StoreId
 from protocol.session import Conn
-from protocol.store import Effect, LogHead, OpenAttempt, Snapshot, Write
+from protocol.store import Copy, Effect, LogHead, OpenAttempt, Snapshot, Write
 from protocol.tagged import tag, untag
 
-__all__ = ["ANY", "Player", "first_difference", "log_head", "matches", "split"]
+__all__ = ["ANY", "Player", "first_difference", "held_logs", "log_head", "matches", "split"]
 
 ANY: Final = {"$any": 1}
 """Stands for words meant for people, which each implementation chooses."""
@@ -67,6 +68,19 @@ def log_head(run: RunId, writer: StoreId, log: Sequence[tuple[Encoded, int]]) ->
             ended = True
             attempts.clear()
     return LogHead(run, writer, [chk for _, chk in log], ended, list(attempts.values()))
+
+
+def held_logs(logs: Mapping[tuple[RunId, StoreId], Sequence[tuple[Encoded, int]]], came: DigestCame) -> list[Held]:
+    """What is in a store in memory of the logs that a digest names, and of the others in its range."""
+    named = {line.key: line for line in came.lines}
+    found = []
+    for key, log in sorted(logs.items()):
+        in_range = not came.answer and (came.after is None or key > came.after) and (came.upto is None or key <= came.upto)
+        if log and (key in named or in_range):
+            said = named[key].last if key in named else 0
+            chks = [0, *(chk for _, chk in log)]
+            found.append(Held(*key, len(log), chks[-1], chks[said] if said < len(chks) else None))
+    return found
 
 
 class Player:
@@ -127,7 +141,7 @@ class Player:
     def _commit(self) -> None:
         effects: Sequence[Effect] = self._conn.effects()
         for effect in effects:
-            if isinstance(effect, Write):
+            if isinstance(effect, (Write, Copy)):
                 self._logs.setdefault((effect.run, effect.writer), []).append((effect.record, effect.chk))
         if effects:
             self._hear(self._conn.committed(len(effects)))
@@ -144,6 +158,13 @@ class Player:
             if isinstance(event, NeedRecords):
                 records = [record for record, _ in self._logs[event.run, event.writer][event.after : event.upto]]
                 self._conn.supply_records(event.run, event.after, records)
+            elif isinstance(event, DigestCame):
+                self._conn.copies.answer(event, held_logs(self._logs, event))
+                self._hear(self._conn.events())
+            elif isinstance(event, NeedCopies):
+                records = [record for record, _ in self._logs[event.run, event.writer][event.after : event.upto]]
+                self._conn.copies.supply(event.run, event.writer, event.after, records)
+                self._hear(self._conn.events())
 
     def _call(self, step: Mapping[str, Any]) -> dict[str, Any]:
         done: dict[str, Any] = {"call": step["call"], "args": step["args"]}
@@ -167,6 +188,11 @@ class Player:
                 return conn.graph_state(args["h"], GraphStatus(args["status"]), args.get("problems", ()))
             case "drain":
                 return conn.drain(self._now, **args)
+            case "sync":
+                lines = [Line(*key, len(log), log[-1][1]) for key, log in self._logs.items()]
+                gives = conn.copies.begin(lines)
+                self._hear(conn.events())
+                return gives
             case "fence":
                 return getattr(conn.fence(args["number"]), "code", None)
             case "delta" | "state" | "put_graph" | "offer":
@@ -196,6 +222,12 @@ def _event(event: Event) -> list[Any]:
 
 
 def _field(value: Any) -> Any:
+    if isinstance(value, Encoded):
+        return tag([value.type, *split(value.tail)])
+    if isinstance(value, Line):
+        return tag([*value[:4], int(value.status)])
+    if type(value) is tuple and value and isinstance(value[0], Line):
+        return [_field(each) for each in value]
     if type(value) in RECORDS.values():
         return tag([value.TYPE, *to_fields(value)])
     if isinstance(value, Unknown):

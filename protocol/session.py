@@ -6,6 +6,11 @@
     append -> effects -> (commit) -> committed -> poll        a record is durable before it is sent
     receive -> effects -> (commit) -> committed -> poll       and before it is acknowledged, or told as `Got`
 
+The way of a record is short, for it decides what the link costs (benchmarks/link.py). Out: `Conn.append`, graphs.record_shortcuts, `OutLog.append`,
+`State.stage` and, once it is durable, `OutLog.put`. In: `Carrier.data_received`, codec.decode, `Inbox.entry`, `InLog.accept`, `State.received` and,
+once it is durable, `State.committed`. There named tuples are made by `tuple.__new__`, checksums are chained in place, and whatever is seldom
+(labels, references, streams that end, what is wrong) is looked for with one comparison and handled elsewhere.
+
 Methods of the carrier side raise nothing: what a peer does wrong becomes a FAULT to it and a `Faulted` event. Methods of the application side
 raise LinkCondition for what cannot be sent and LocalProtocolError for a bug of the caller; then nothing was appended.
 """
@@ -20,6 +25,7 @@ from graphs.records import Encoded, End, Event as EventRecord, Known, Submit, en
 from graphs.values import Value, canonical
 from protocol import codec
 from protocol.config import Config
+from protocol.copies import Copies
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.events import Event
 from protocol.gate import check_record, travels_whole
@@ -99,6 +105,7 @@ class Conn(BodyDoors):
             run.disconnected()
         state.wants.disconnected()
         state.gives.disconnected()
+        state.copies.disconnected()
         state.forget(run for run in state.runs.values() if run.into is not None and run.into.last == 0 and not state.is_device)
 
     def receive(self, now: int, packet: bytes | bytearray | memoryview, number: int) -> list[Event]:
@@ -148,9 +155,10 @@ class Conn(BodyDoors):
     @property
     def is_silent(self) -> bool:
         """Whether `poll` surely has nothing to send, and tells nothing."""
-        state, connection = self._state, self._state.connection
+        state = self._state
+        connection = state.connection
         return connection is None or (
-            connection.outbox.is_empty and not (state.offer_changed or state.gives.waits or state.events)
+            connection.outbox.is_empty and not (state.events or state.offer_changed or state.gives.waits)
         )
 
     @property
@@ -257,6 +265,11 @@ class Conn(BodyDoors):
         """Whether the peer named records of this run in its handshake that are not durable here yet."""
         known = self._state.runs.get(run)
         return known is not None and known.behind
+
+    def delivered(self, run: RunId) -> bool:
+        """Whether the peer holds all of this side's log of the run; so it is of one that is not here."""
+        known = self._state.runs.get(run)
+        return known is None or known.out is None or known.out.acked == known.out.last
 
     def learn(self, snapshot: Snapshot) -> None:
         """Take in what the store has of runs that are not in memory."""
@@ -373,8 +386,13 @@ class Conn(BodyDoors):
         return bool(self._state.events)
 
     def events(self) -> list[Event]:
-        """What came up in `poll`."""
+        """What came up in `poll`, and in what was said to `copies`."""
         return self._state.drain_events()
+
+    @property
+    def copies(self) -> Copies:
+        """The logs that both ends bring up to date without executing them; what it says comes with `events`."""
+        return self._state.copies
 
     # -- the application's side: graphs, offer, drain
 

@@ -13,6 +13,7 @@ from graphs.values import Value
 from protocol.bodies import Gives, Wants
 from protocol.codec import LOWEST_LIMITS
 from protocol.config import Config, Role
+from protocol.copies import Copies
 from protocol.errors import RemoteProtocolError
 from protocol.events import Diverged, Event, Faulted, Got, NeedRecords
 from protocol.liveness import Liveness
@@ -21,7 +22,7 @@ from protocol.messages import Fault, Hash, Message, RunId, StoreId
 from protocol.outbox import Outbox
 from protocol.shelf import Shelf
 from protocol.states import HEARD, Phase, after
-from protocol.store import Effect, LogHead, Snapshot, Trim, Write
+from protocol.store import Copy, Effect, LogHead, Snapshot, Trim, Write
 
 __all__ = ["Connection", "State"]
 
@@ -92,6 +93,7 @@ class State:
         """How many effects are durable, of those that were ever asked for."""
         self.unwritten = 0
         """Bytes of the peer's records that are not durable yet."""
+        self.copies = Copies(self)
         self.parked: dict[Run, int] = {}
         """Runs that were refused for now, and when each is offered again."""
         self.asks: list[Effect] = []
@@ -145,7 +147,7 @@ class State:
         self._whose.append(run)
         self._meant.append(None)
 
-    def received(self, effect: Write, run: Run, record: Record) -> None:
+    def received(self, effect: Write | Copy, run: Run, record: Record) -> None:
         """Ask for a record of the peer to be made durable."""
         self.unwritten += len(effect[3][2])
         self.asks.append(effect)
@@ -163,8 +165,12 @@ class State:
         events: list[Event] = []
         wrote: dict[Run, None] = {}
         read: dict[InLog, None] = {}
+        copied = False
         for effect, run, meant in zip(self._taken[:count], self._whose, self._meant, strict=False):
             if type(effect) is not Write:
+                if type(effect) is Copy:
+                    self.copies.kept(effect)
+                    copied = True
                 continue
             id_, writer, seq, encoded, _ = effect
             if meant is None:
@@ -187,7 +193,7 @@ class State:
                 self.connection.outbox.acknowledge(into)
             for run in wrote:
                 self.flow(run)
-        return events
+        return events + self.drain_events() if copied else events
 
     # -- runs
 

@@ -6,14 +6,29 @@ a record be sent or acknowledged (docs/protocol.md §10, §20).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
 from graphs.records import Encoded
+from graphs.values import Value
+from protocol.digest import Held, Line
+from protocol.events import DigestCame
 from protocol.messages import Bytes, Hash, Ref, RunId, StoreId
 
-__all__ = ["BodyPart", "Effect", "Keep", "LinkStore", "LogHead", "OpenAttempt", "Snapshot", "Trim", "Write"]
+__all__ = [
+    "BodyPart",
+    "Copy",
+    "Effect",
+    "Keep",
+    "LinkStore",
+    "LogHead",
+    "OpenAttempt",
+    "SharesNothing",
+    "Snapshot",
+    "Trim",
+    "Write",
+]
 
 
 class Write(NamedTuple):
@@ -44,7 +59,20 @@ class Keep(NamedTuple):
     crc: int
 
 
-Effect: TypeAlias = Write | Trim | Keep
+class Copy(NamedTuple):
+    """Record `seq` of a log that this side neither writes nor takes orders from: it only keeps a copy, and may have it already. `about` is what the
+    peer said of the run.
+    """
+
+    run: RunId
+    writer: StoreId
+    seq: int
+    record: Encoded
+    chk: int
+    about: Mapping[str, Value] | None = None
+
+
+Effect: TypeAlias = Write | Trim | Keep | Copy
 
 
 class BodyPart(NamedTuple):
@@ -122,5 +150,33 @@ class LinkStore(Protocol):
     async def load_body(self, ref: Ref) -> bytes | None:
         """A whole body; None if it is not here."""
 
+    def lines(self) -> list[Line]:
+        """What a digest of this store says to this peer."""
+
+    def held_logs(self, came: DigestCame) -> list[Held]:
+        """What is here of the logs of a digest, and of its range."""
+
+    def has_graph(self, h: Hash) -> bool:
+        """Whether the graph of a copied run is here."""
+
+    def keep_graph(self, h: Hash, body: bytes) -> None:
+        """Keep the graph of a copied run. Raises JournalError if the bytes are another's."""
+
     async def next_connection(self, above: int = 0) -> int:
         """A number for the next connection, durably higher than any given before and than `above`. Only devices need it."""
+
+
+class SharesNothing:
+    """The part of a `LinkStore` that is about copies, for a store of which no peer has any."""
+
+    def lines(self) -> list[Line]:
+        return []
+
+    def held_logs(self, _came: DigestCame) -> list[Held]:
+        return []
+
+    def has_graph(self, _h: Hash) -> bool:
+        return False
+
+    def keep_graph(self, h: Hash, body: bytes) -> None:
+        """Nobody sends any."""

@@ -30,6 +30,7 @@ class Context:
     model: str | None = None
     path: str = "node"
     retry: int = 0
+    at: int = 1
     is_result: bool = False
     key: bytes = bytes(range(16))
     run: str = ""

@@ -159,3 +159,28 @@ def test_the_links_benchmark_measures_what_it_says(tmp_path: Path) -> None:
     rows = json.loads(file.read_text())["rows"]
     assert len(rows) >= 8
     assert all(row["value"] == row["value"] and row["must"] is None for row in rows)
+
+
+def test_the_journals_smoke_run_takes_every_measure_and_skips_missing_peers_aloud(tmp_path: Path) -> None:
+    file = tmp_path / "rows.json"
+    done = subprocess.run(
+        [sys.executable, "benchmarks/journal.py", "--smoke", "--peers", "langgraph,dbos", "--json", str(file)],
+        cwd=measure.ROOT,
+        env={**os.environ, "GRAPHFERRY_PEERS": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "skipped langgraph: " in done.stderr
+    assert "skipped dbos: " in done.stderr
+    measures = " / ".join(row["measure"] for row in json.loads(file.read_text())["rows"])
+    for words in ("chain", "beside the messages' own", "half as many", "going on"):
+        assert words in measures
+
+
+def test_a_chat_has_all_its_letters_and_is_on_disk_once(tmp_path: Path) -> None:
+    letters, _, values = asyncio.run(ours.chatted(60, 500, tmp_path))
+    assert letters == 60 * 2 * 500
+    size = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+    assert letters < size < 4 * values

@@ -205,6 +205,25 @@ def test_a_program_in_a_document_runs(block: Block, folder: Path, capsys: pytest
         assert capsys.readouterr().out.strip() == block.then[0].text.strip()
 
 
+def test_the_story_of_a_run_and_its_fork_is_true(folder: Path, cli: CommandLine) -> None:
+    document = ROOT / "docs" / "runs.md"
+    ids: dict[str, str] = {}
+    for block in blocks(document):
+        if block.file:
+            (folder / block.file).write_text(block.text)
+        if block.language != "sh":
+            continue
+        words = shlex.split(block.text)[1:]
+        told = cli(*(ids.get(word, word) for word in words), *(["--progress", "quiet"]))
+        listed = [each["run"] for each in json.loads(cli("runs", "--json").stdout)]
+        ids = dict(zip(("RUN", "FORK"), reversed(listed), strict=False))
+        text = told.stdout + told.stderr
+        for name, run in ids.items():
+            text = text.replace(run, name)
+        assert text.rstrip() == block.then[0].text.rstrip()
+    assert len(ids) == 2
+
+
 @pytest.mark.parametrize("name", ["graphferry.service", "Containerfile"])
 def test_what_a_worker_is_deployed_with_is_shown_as_it_is(name: str) -> None:
     shown = [each.text for each in blocks(ROOT / "docs" / "worker.md") if each.text.startswith(f"# deploy/{name}")]

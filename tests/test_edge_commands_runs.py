@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 from conftest import CommandLine
+from edge.at_work import at_work
 from gates import AGENTS
+from graphs.journal.ids import parse_run_id
 from workers import worker
 
 GRAPH = """\
@@ -63,3 +65,12 @@ def test_resume_refuses_what_cannot_go_on(cli: CommandLine, own_home: Path, tmp_
     assert f"run {run} is complete" in outcome.stderr
     assert f"graphferry runs show {run}" in outcome.stderr
     assert cli("resume", "ffff").status == 2
+
+
+def test_a_run_that_a_process_works_on_is_not_cancelled_behind_its_back(cli: CommandLine, own_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "g.yaml").write_text("version: 0.5\nnodes:\n  a: {agent: textInputAgent}\n", encoding="utf-8")
+    run = json.loads(cli("run", "g.yaml", "--json").stdout)["run"]
+    with at_work(own_home / "edge" / "journal.db", parse_run_id(run)):
+        refused = cli("runs", "cancel", run)
+        assert (refused.status, "another process works on run" in refused.stderr) == (2, True)
+    assert cli("runs", "cancel", run).status == 0

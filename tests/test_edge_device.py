@@ -13,6 +13,7 @@ from gates import AGENTS
 from graphs.environment import Environment
 from graphs.errors import UsageError
 from graphs.journal import Journal, new_run_id
+from graphs.questions import Question
 
 
 class Person(io.StringIO):
@@ -22,8 +23,8 @@ class Person(io.StringIO):
         return True
 
 
-def env(folder: Path, stdin: io.StringIO | None = None) -> Environment:
-    return Environment(stdin or io.StringIO(), io.StringIO(), io.StringIO(), {"GRAPHFERRY_HOME": str(folder)}, folder)
+def env(folder: Path, stdin: io.StringIO | None = None, stderr: io.StringIO | None = None) -> Environment:
+    return Environment(stdin or io.StringIO(), io.StringIO(), stderr or io.StringIO(), {"GRAPHFERRY_HOME": str(folder)}, folder)
 
 
 def test_a_device_has_the_standard_agents_its_own_and_a_scripted_model(tmp_path: Path) -> None:
@@ -57,11 +58,11 @@ def test_the_journal_is_the_devices_and_is_closed_at_the_end(tmp_path: Path) -> 
 
 def test_only_a_person_at_a_terminal_is_asked(tmp_path: Path) -> None:
     with open_device(env(tmp_path), EdgeConfig(home=tmp_path / "edge")) as device:
-        assert device.ask is None
-    terminal = env(tmp_path, Person("forty-two\n"))
+        assert device.person is None
+    terminal = env(tmp_path, Person("forty-two\n"), Person())
     with open_device(terminal, EdgeConfig(home=tmp_path / "edge")) as device:
-        assert device.ask is not None
-        assert asyncio.run(device.ask("How many")) == "forty-two"
+        assert device.person is not None
+        assert asyncio.run(device.person.ask(Question("n", 1, "text", "How many"))) == "forty-two"
     assert isinstance(terminal.stderr, io.StringIO)
     assert terminal.stderr.getvalue() == "How many: "
 

@@ -100,3 +100,20 @@ def test_it_draws_at_most_four_times_a_second_and_only_when_something_changed() 
     view.idle()
     assert not drawn(stream)
     view.close()
+
+
+def test_nothing_is_drawn_while_a_person_is_asked_and_nothing_stays_of_what_was() -> None:
+    clock, stream = Clock(), Terminal()
+    view = LiveView(stream, colour=False, clock=clock)
+    view.show(STARTED)
+    clock.now += 1.0
+    assert drawn(stream)
+    view.hush(True)
+    assert drawn(stream)  # what takes the table away
+    clock.now += 1.0
+    view.show({"event": "finished", "path": "draft", "ms": 5})
+    view.idle()
+    assert not drawn(stream)
+    view.hush(False)
+    assert "completed" in stream.getvalue()
+    view.close()

@@ -55,7 +55,7 @@ def placed(nodes: str, head: str = "", **different: Any) -> dict[str, tuple[str,
         ("{agent: llmAgent, inputs: {prompt: :text}}", "edge", "tiny is here"),
         ("{agent: farAgent, inputs: {t: :text}}", "cloud", "needs farAgent: not on this device"),
         ("{agent: fileAgent, inputs: {t: :text}}", "edge", "needs this device's files"),
-        ("{agent: askAgent, inputs: {t: :text}}", "edge", "needs this device's people"),
+        ("{agent: askAgent, inputs: {t: :text}}", "edge", "asks people, who are at this device"),
         ("{agent: workAgent, inputs: {t: :text}}", "edge", "nothing it needs is elsewhere"),
         ("{agent: workAgent, place: cloud, inputs: {t: :text}}", "cloud", "placed in the graph"),
         ("{agent: workAgent, place: {at: cloud}, inputs: {t: :text}}", "cloud", "placed in the graph"),
@@ -67,6 +67,57 @@ def placed(nodes: str, head: str = "", **different: Any) -> dict[str, tuple[str,
 )
 def test_a_node_has_a_place_and_the_reason_for_it(node: str, place: str, reason: str) -> None:
     assert placed(f"  n: {node}\n") == {"n": (place, reason)}
+
+
+ASKS_INSIDE = """\
+  n:
+    agent: nestedAgent
+    {more}
+    inputs: {{t: :text}}
+    graph:
+      nodes:
+        work: {{agent: workAgent, inputs: {{t: :t}}}}
+        ask: {{agent: askAgent, inputs: {{t: :work}}}}
+        then: {{agent: {then}, inputs: {{t: :ask}}}}
+"""
+
+
+@pytest.mark.parametrize("place", ["cloud", "{at: cloud, offline: wait}"])
+def test_people_are_at_the_device_whatever_place_the_graph_names(place: str) -> None:
+    nodes = "  ask: {agent: askAgent, inputs: {t: :text}}\n  work: {agent: workAgent, inputs: {t: :ask}}\n"
+    found = placed(nodes, f"place: {place}\n")
+    assert {name: each[0] for name, each in found.items()} == {"ask": "edge", "work": "cloud"}
+
+
+def test_who_asks_people_cannot_be_placed_at_the_worker() -> None:
+    with pytest.raises(NoPlace, match=r"'ask' is placed at cloud, but it asks people") as caught:
+        placed("  ask: {agent: askAgent, place: cloud, inputs: {t: :text}}\n")
+    assert caught.value.remedy == "Place it at edge."
+    with pytest.raises(NoPlace, match="asks people"):
+        placed("  ask: {agent: askAgent, inputs: {t: :text}}\n", pinned={"ask": "cloud"})
+
+
+@pytest.mark.parametrize(
+    ("more", "then", "head", "places"),
+    [
+        ("place: cloud", "workAgent", "", {"n": "edge", "n/work": "cloud", "n/ask": "edge", "n/then": "cloud"}),
+        ("label: l", "workAgent", "place: cloud\n", {"n": "edge", "n/work": "cloud", "n/ask": "edge", "n/then": "cloud"}),
+        ("label: l", "farAgent", "", {"n": "edge", "n/work": "edge", "n/ask": "edge", "n/then": "cloud"}),
+        ("label: l", "workAgent", "", {"n": "edge"}),
+    ],
+)
+def test_a_graph_in_which_people_are_asked_is_opened_here(more: str, then: str, head: str, places: dict[str, str]) -> None:
+    found = placed(ASKS_INSIDE.format(more=more, then=then), head)
+    assert {name: each[0] for name, each in found.items()} == places
+
+
+def test_a_node_that_asks_people_by_a_tool_needs_its_model_here() -> None:
+    tools = "params: {tools: [askAgent]}"
+    agents = AGENTS.with_agents([Agent("toolLoopAgent", lambda context: None, needs=frozenset({"model"}))])
+    nodes = f"  n: {{agent: toolLoopAgent, model: large, {tools}, inputs: {{prompt: :text}}}}\n"
+    document = load_text(f"version: 0.5\nnodes:\n  text: {{value: hi}}\n{nodes}")
+    with pytest.raises(NoPlace, match="asks people, who are at this device, and needs 'large', which is not"):
+        place_nodes(Graph.of(document.data, agents), facts(agents=agents))
 
 
 def test_the_command_line_wins_over_the_graph_and_the_node_over_the_graphs_place() -> None:
@@ -229,3 +280,9 @@ def test_a_model_behind_a_server_is_not_this_device() -> None:
         placed(node, **servers, local_only=True)
     with pytest.raises(NoPlace, match="must stay on this device, and 'served' is behind a server"):
         placed(node.replace("model: big,", "model: big, sensitivity: pii,"), **servers)
+
+
+def test_of_a_graph_that_asks_and_has_a_node_for_the_worker_only_that_one_goes() -> None:
+    nodes = ASKS_INSIDE.format(more="label: l", then="workAgent").replace("work: {agent", "work: {place: cloud, agent")
+    found = placed(nodes)
+    assert {name: each[0] for name, each in found.items()} == {"n": "edge", "n/work": "cloud", "n/ask": "edge", "n/then": "edge"}

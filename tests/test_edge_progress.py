@@ -114,6 +114,8 @@ class Stuck:
 
     def idle(self) -> None: ...
 
+    def hush(self, on: bool) -> None: ...
+
     def close(self) -> None: ...
 
 
@@ -197,4 +199,38 @@ def test_closing_twice_or_without_any_event_is_harmless() -> None:
     progress.close()
     progress.emit(RUN[0])
     progress.close()
+    progress.close()
+
+
+def test_a_question_waits_until_the_view_draws_no_more() -> None:
+    class Quiet(Stuck):
+        def __init__(self) -> None:
+            super().__init__()
+            self.hushed: list[object] = []
+
+        def show(self, event: ProgressEvent) -> None:
+            self.hushed.append(event["path"])
+
+        def hush(self, on: bool) -> None:
+            self.hushed.append(on)
+
+    view = Quiet()
+    with Progress(view) as progress:
+        progress.hush(True)  # nothing is drawn yet, so there is nothing to wait for
+        progress.emit({"event": "started", "path": "a"})
+        progress.hush(True)
+        assert view.hushed == ["a", True]
+        progress.hush(False)
+        assert view.hushed == ["a", True, False]
+
+
+def test_a_view_that_is_stuck_holds_up_no_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.progress.HUSH_SECONDS", 0.01)
+    view = Stuck()
+    progress = Progress(view, limit=1)
+    progress.emit({"event": "started", "path": "0"})
+    view.reached.wait()
+    progress.hush(True)
+    progress.hush(False)
+    view.let_go.set()
     progress.close()

@@ -12,7 +12,8 @@ import pytest
 
 from conftest import CommandLine
 from edge.device import open_device
-from edge.runner import Device, RunOptions, resume_run, run_graph
+from edge.resuming import resume_run
+from edge.runner import Device, RunOptions, run_graph
 from gates import AGENTS
 from graphs.environment import Environment
 from graphs.errors import UsageError

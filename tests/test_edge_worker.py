@@ -19,6 +19,8 @@ from graphs.language.cut import cut
 from graphs.language.load import load_text
 from graphs.language.spec import Graph
 from graphs.records import Close, Input, Result, State, Submit
+from protocol.events import Diverged
+from protocol.payload import Reference
 from workers import ServedWorker, worker
 
 GRAPH = """\
@@ -190,6 +192,21 @@ def test_a_worker_that_goes_away_is_told_to_all_that_wait_for_it(own_home: Path)
         with_link(own_home, served.url, use)
 
 
+@pytest.mark.parametrize("gives_up", ["_leave", "_lose"])
+def test_a_value_is_not_waited_for_longer_than_the_worker(own_home: Path, gives_up: str) -> None:
+    """A run that is resumed asks for values before it begins: the worker may go for good meanwhile."""
+
+    async def use(link: WorkerLink, journal: Journal) -> None:
+        waiting = asyncio.ensure_future(link.value(new_run_id(), Reference(bytes(32), 100_000)))
+        await asyncio.sleep(0)
+        getattr(link, gives_up)("nobody was there for so long")
+        with pytest.raises(WorkerUnreachable, match="for so long"):
+            await waiting
+
+    with worker(own_home) as served:
+        with_link(own_home, served.url, use)
+
+
 def test_who_does_not_wait_any_more_hears_nothing(own_home: Path) -> None:
     with worker(own_home) as served:
 
@@ -201,6 +218,18 @@ def test_who_does_not_wait_any_more_hears_nothing(own_home: Path) -> None:
             await other.condition
             assert not heard.condition.done()
 
+        with_link(own_home, served.url, use)
+
+
+def test_a_run_whose_copies_contradict_each_other_says_how_it_goes_on(own_home: Path) -> None:
+    async def use(link: WorkerLink, journal: Journal) -> None:
+        heard = Heard()
+        link._hear(Diverged(heard.open(link, journal), link.store))
+        condition = await heard.condition
+        assert (condition.condition, condition.retryable) == ("RUN_DIVERGED", False)
+        assert "graphferry runs fork" in str(condition.hint)
+
+    with worker(own_home) as served:
         with_link(own_home, served.url, use)
 
 

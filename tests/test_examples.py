@@ -16,7 +16,7 @@ from graphs.models.interface import GenerationRequest
 from graphs.models.scripted import ScriptedModel
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "graphs" / "examples"
-OURS = ("hello", "chat", "map_models", "interviewer", "meta", "summarise", "retrieve", "tools")
+OURS = ("hello", "chat", "map_models", "interviewer", "meta", "summarise", "retrieve", "tools", "approval")
 MOST_TOKENS = 48
 
 
@@ -145,6 +145,20 @@ def test_retrieve_takes_a_document_of_ones_own(cli: CommandLine, tmp_path: Path)
     (tmp_path / "handbook.txt").write_text("Cats are not allowed on board.\n\n" + "Something else. " * 100)
     result = run(cli, "retrieve", "--set", "document=@handbook.txt", "--set", "question=Are cats allowed on board?")["results"]
     assert result["result"]["found"][0]["text"].startswith("Cats are not allowed on board.")
+
+
+def test_approval_waits_for_a_person_and_sends_what_was_agreed_to(cli: CommandLine) -> None:
+    path = str(EXAMPLES / "approval.yaml")
+    for said, results in (
+        ("yes", {"sent": {"text": "You said: Why?"}}),
+        ("no", {"kept": {"draft": "You said: Why?"}}),
+        ("no, too short", {"kept": {"why": "too short", "draft": "You said: Why?"}}),
+    ):
+        outcome = cli("run", path, "--json", "--letter", "Why?")
+        report = json.loads(outcome.stdout)
+        assert (outcome.status, [each["path"] for each in report["questions"]]) == (3, ["decision"])
+        assert report["questions"][0]["inputs"] == {"letter": "Why?", "draft": "You said: Why?"}
+        assert json.loads(cli("answer", report["run"], "decision", said, "--resume", "--json").stdout)["results"] == results
 
 
 def test_the_assistant_without_calls_answers_at_once(cli: CommandLine) -> None:

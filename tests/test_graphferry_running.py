@@ -110,3 +110,31 @@ def test_nested_graphs_come_from_beside_the_file_or_from_the_programs_own_loader
 
     assert gf.run(outer.read_text(), graph_loader=loader).require() == {"m": {"n": 5}}
     assert asked == [{"fileName": "inner.yaml"}]
+
+
+def people() -> gf.Graph:
+    graph = gf.Graph()
+    ok = graph.node("ok", "humanAgent", params={"mode": "approve", "prompt": "Send it?"}, inputs={"draft": "hello"})
+    graph.node("name", "textInputAgent", params={"message": "Name"}, is_result=True)
+    graph.node("out", "copyAgent", inputs={"said": ok["approved"]}, is_result=True)
+    return graph
+
+
+def test_a_program_answers_what_nodes_ask_people() -> None:
+    async def ask(question: Any) -> Any:
+        return "Ada" if question.kind == "text" else {"approved": question.inputs["draft"] == "hello"}
+
+    results = gf.run(people(), ask=ask).require()
+    assert (results["out"], results["name"]["text"]) == ({"said": True}, "Ada")
+
+
+def test_what_nobody_answers_leaves_the_run_suspended() -> None:
+    for ended in (gf.run(people()), gf.run(people(), ask=lambda question: "Ada" if question.kind == "text" else None)):
+        assert ended.status == "suspended"
+        assert ended.errors["ok"].condition == "ANSWER_NEEDED"  # type: ignore[attr-defined]
+    assert ended.results["name"]["text"] == "Ada"
+
+
+def test_an_answer_that_does_not_fit_fails_the_node() -> None:
+    ended = gf.run(people(), ask=lambda question: "perhaps")
+    assert (ended.status, str(ended.errors["ok"]).splitlines()[0]) == ("failed", "perhaps is no answer to 'ok'")

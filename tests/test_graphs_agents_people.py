@@ -8,42 +8,113 @@ import pytest
 
 from agent_context import context, run
 from graphs.agents import people
-from graphs.errors import NodeError
+from graphs.errors import AnswerNeeded, NodeError, UsageError
+from graphs.questions import Question, fit
+from graphs.values import MISSING
 
 
-class Person:
-    """Answers in turn and remembers the questions."""
+class People:
+    """A `graphs.running.ports.People` who answer in turn and remember the questions."""
 
-    def __init__(self, *answers: str) -> None:
+    def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
-        self.questions: list[str] = []
+        self.questions: list[Question] = []
 
-    async def __call__(self, question: str) -> str:
+    async def answer(self, question: Question) -> tuple[Any, dict[str, Any]]:
         self.questions.append(question)
-        return self.answers.pop(0)
+        if not self.answers:
+            raise AnswerNeeded(question)
+        return fit(question, self.answers.pop(0)), {"answer": [b"somebody", 3]}
+
+    async def ask_now(self, question: Question) -> Any:
+        self.questions.append(question)
+        return fit(question, self.answers.pop(0))
 
 
-def test_a_person_is_asked() -> None:
-    person = Person("yes")
-    given = context({}, {"message": "Sure?", "role": "system"}, services={"ask": person})
-    assert run(people.text_input_agent, given) == {"text": "yes", "message": {"role": "system", "content": "yes"}}
-    assert person.questions == ["Sure?"]
+def asked_by(agent: Any, inputs: Any, params: Any, answer: Any, **more: Any) -> tuple[Any, Question]:
+    """The agent's value, and what it asked."""
+    people = People(answer)
+    value = run(agent, context(inputs, params, services={"people": people}, path="n#2", **more))
+    (question,) = people.questions
+    return value, question
 
 
-def test_a_required_answer_is_asked_for_again() -> None:
-    person = Person("", "", "Ada")
-    assert run(people.text_input_agent, context({}, {"required": True}, services={"ask": person}))["text"] == "Ada"
-    assert person.questions == ["Enter"] * 3
+def test_a_person_is_asked_for_a_text() -> None:
+    value, question = asked_by(people.text_input_agent, {}, {"message": "Sure?", "role": "system"}, "yes", at=4)
+    assert value == {"text": "yes", "message": {"role": "system", "content": "yes"}}
+    assert question == Question("n#2", 4, "text", "Sure?")
 
 
 def test_an_empty_answer_is_one_unless_required() -> None:
-    assert run(people.text_input_agent, context(services={"ask": Person("")}))["text"] == ""
+    assert asked_by(people.text_input_agent, {}, {}, "")[0]["text"] == ""
+    with pytest.raises(UsageError):
+        asked_by(people.text_input_agent, {}, {"required": True}, "")
+    with pytest.raises(UsageError):
+        asked_by(people.human_agent, {}, {"required": True, "prompt": "?"}, "")
 
 
-@pytest.mark.parametrize("agent", people.AGENTS, ids=lambda each: each.name)
-def test_where_nobody_is_the_node_fails_and_says_what_to_do(agent: Any) -> None:
+@pytest.mark.parametrize(
+    ("params", "answer", "value"),
+    [
+        ({"mode": "approve"}, True, {"approved": True}),
+        ({"mode": "approve"}, {"approved": False, "comment": "no"}, {"approved": False, "comment": "no"}),
+        ({"choices": ["a", "b"]}, "b", {"choice": "b"}),
+        ({"schema": {"type": "object"}}, {"x": 1}, {"x": 1}),
+        ({"mode": "text"}, "Ada", {"text": "Ada", "message": {"role": "user", "content": "Ada"}}),
+        ({}, "Ada", {"text": "Ada", "message": {"role": "user", "content": "Ada"}}),
+    ],
+)
+def test_each_mode_has_a_value_of_its_own(params: Any, answer: Any, value: Any) -> None:
+    assert asked_by(people.human_agent, {}, params, answer)[0] == value
+
+
+def test_what_is_asked_may_come_as_inputs_and_all_others_are_shown() -> None:
+    inputs = {"prompt": "Which?", "choices": ["a"], "draft": "Dear Ada", "none": MISSING, "big": "x" * 9000}
+    _, question = asked_by(people.human_agent, inputs, {"prompt": "Other"}, "a")
+    assert (question.prompt, question.choices) == ("Which?", ["a"])
+    assert question.inputs == {"draft": "Dear Ada", "big": f"{'x' * 1024}… (9,000 characters)"}
+
+
+@pytest.mark.parametrize(
+    ("params", "what"),
+    [
+        ({"mode": "sing"}, "there is no mode sing; there are approve, choose, form, text"),
+        ({"mode": "choose"}, "choices has to be a list"),
+        ({"choices": [{"a": 1}]}, "choices has to be a list"),
+        ({"mode": "form"}, "needs a schema"),
+        ({"schema": {"type": "string", "pattern": "x"}}, "schema/pattern is a word that answers are not held to"),
+        ({"schema": {"properties": {"a": {"if": {}}}}}, "schema/properties/a/if"),
+    ],
+)
+def test_a_question_that_cannot_be_put_fails_the_node_before_anybody_is_asked(params: Any, what: str) -> None:
+    with pytest.raises(NodeError, match=what) as caught:
+        run(people.human_agent, context({}, params, services={"people": People("x")}))
+    assert not caught.value.retryable
+
+
+def test_the_result_says_which_answer_counted() -> None:
+    given = context({}, {"mode": "approve"}, services={"people": People(True)})
+    run(people.human_agent, given)
+    assert given.facts == {"answer": [b"somebody", 3]}
+
+
+@pytest.mark.parametrize("agent", [people.human_agent, people.text_input_agent], ids=lambda each: each.name)
+def test_without_an_answer_the_node_waits_and_does_not_fail(agent: Any) -> None:
+    for services in ({"people": People()}, {}):
+        with pytest.raises(AnswerNeeded) as caught:
+            run(agent, context({}, {}, services=services, path="ask"))
+        assert (caught.value.condition, caught.value.question.path) == ("ANSWER_NEEDED", "ask")
+
+
+def test_an_agent_that_another_one_calls_asks_at_once_for_it_has_no_place_to_wait() -> None:
+    person = People("yes")
+    value = run(people.text_input_agent, context({}, {}, services={"people": person}, at=0))
+    assert value["text"] == "yes"
+
+
+def test_where_nobody_takes_events_the_node_fails_and_says_what_to_do() -> None:
     with pytest.raises(NodeError) as caught:
-        run(agent, context())
+        run(people.event_agent, context())
     assert not caught.value.retryable
     assert caught.value.hint
 
@@ -69,5 +140,10 @@ def test_an_event_says_who_waits_and_for_what() -> None:
     ]
 
 
-def test_people_are_never_asked_twice_by_a_crash() -> None:
-    assert all(agent.effect == "once" and agent.needs == {"people"} for agent in people.AGENTS)
+def test_a_question_may_be_put_again_after_a_crash_an_event_may_not() -> None:
+    assert {agent.name: agent.effect for agent in people.AGENTS} == {
+        "humanAgent": "idempotent",
+        "textInputAgent": "idempotent",
+        "eventAgent": "once",
+    }
+    assert all(agent.needs == {"people"} for agent in people.AGENTS)

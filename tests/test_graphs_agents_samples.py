@@ -11,6 +11,7 @@ import pytest
 
 from agent_context import context, run, scripted
 from graphs.agents import standard
+from graphs.questions import Question, fit
 from graphs.registry import Agent, Sample
 from graphs.running.filters import misfit
 from graphs.values import MISSING, Value, canonical, clean
@@ -62,6 +63,7 @@ CATALOGUE = frozenset(
         "retrieveAgent",
         "toolLoopAgent",
         "images2messageAgent",
+        "humanAgent",
         "textInputAgent",
         "eventAgent",
         "llmAgent",
@@ -81,8 +83,12 @@ ADDS_TO_ITS_SAMPLE = {"llmAgent"}
 """Its value has times in it, so the sample shows a part."""
 
 
-async def ask(question: str) -> str:
-    return "Ada"
+class People:
+    """People who say to each kind of question what the samples expect."""
+
+    async def answer(self, question: Question) -> tuple[Value, dict[str, Value]]:
+        said = {"approve": True, "choose": "red", "form": {"city": "London"}, "text": "Ada"}
+        return fit(question, said[question.kind]), {}
 
 
 async def approve(event: Value) -> Value:
@@ -100,7 +106,7 @@ def services(folder: Path) -> dict[str, Any]:
         "models": scripted("pong"),
         "files": str(folder),
         "network": True,
-        "ask": ask,
+        "people": People(),
         "events": approve,
         "call_agent": say_hi,
     }

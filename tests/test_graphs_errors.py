@@ -9,6 +9,7 @@ import pytest
 
 from graphs import errors
 from graphs.errors import (
+    AnswerNeeded,
     ContextTooLong,
     GraphferryError,
     GraphInvalid,
@@ -28,6 +29,7 @@ from graphs.errors import (
     WorkerNeeded,
     WorkerUnreachable,
 )
+from graphs.questions import Question
 
 KINDS = [each for each in vars(errors).values() if inspect.isclass(each) and issubclass(each, GraphferryError)]
 
@@ -53,7 +55,7 @@ def test_what_a_node_does_is_apart_from_what_happens_to_it() -> None:
     own = {each for each in KINDS if issubclass(each, NodeError)}
     conditions = {each for each in KINDS if issubclass(each, LinkCondition)}
     assert own == {NodeError, NodeTimeout, LimitReached, ModelRefused, ContextTooLong, WorkerNeeded}
-    assert conditions == {LinkCondition, ModelCrashed, ModelMissing, WorkerUnreachable}
+    assert conditions == {AnswerNeeded, LinkCondition, ModelCrashed, ModelMissing, WorkerUnreachable}
 
 
 @pytest.mark.parametrize(
@@ -65,6 +67,7 @@ def test_what_a_node_does_is_apart_from_what_happens_to_it() -> None:
         (ModelRefused("x"), False),
         (ContextTooLong("x"), False),
         (ModelCrashed("x"), True),
+        (AnswerNeeded(Question("ask", 1, "text", "Well?")), True),
         (ModelMissing("x"), False),
         (WorkerUnreachable("ws://here", "x"), True),
         (RunSuspended("run", "BUSY", "x"), True),

@@ -251,6 +251,17 @@ def test_a_result_packed_when_it_is_admitted_has_the_bytes_of_any_other(value: V
         assert one == other
 
 
+@pytest.mark.parametrize("value", [MISSING, None])
+def test_what_is_not_packed_has_not_the_bytes_of_what_was_packed_before(value: Value) -> None:
+    nodes = {"a": {"agent": "give"}, "b": {"agent": "lack", "inputs": {"x": ":a"}}}
+    give, lack = agent("give", effect="none")(lambda _: {"v": 1}), agent("lack", effect="none")(lambda _: value)
+    encoded: list[Encoded] = []
+    log = record(nodes, {"give": give, "lack": lack}, append_encoded=lambda each: encoded.append(each) or 0)  # type: ignore[func-returns-value]
+    (one,) = (decode(each.type, each.tail) for each in encoded)
+    assert isinstance(one, Result)
+    assert (one.path, one.value, log.brief()) == ("a", {"v": 1}, [("b", value)])
+
+
 def test_a_packed_result_is_held_to_the_bounds_of_values() -> None:
     log = Log(append_encoded=lambda each: pytest.fail(f"recorded: {each}"))
     give = agent("give", effect="none")(lambda _: {"v": "x" * 1000})

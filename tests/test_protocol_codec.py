@@ -21,6 +21,7 @@ from protocol.messages import (
     BlobNeed,
     BlobState,
     Delta,
+    Digest,
     Entry,
     Fault,
     GoAway,
@@ -68,6 +69,9 @@ EXAMPLES: list[Message] = [
     Delta(1, 3, 2, [" rises and falls"], 3),
     Delta(1, 3, 2, [{"row": [1, 2]}, b"\x00"]),
     StateShown(1, "chat#2", 1, 2, 1_700_000_000_000),
+    Log(2, bytes(16), bytes(8), 1, {"name": "g.yaml"}),
+    Digest(1, False, [], False),
+    Digest(1, True, [[bytes(16), bytes(8), 7, 0xFFFFFFFF, 3]], True),
     entry(1, 1, Start("a", 1)),
     entry(1000, 70_000, Input("a", 4, {"x": [1.5, None, b"y"]})),
     entry(1, 2, Close(None)),
@@ -120,7 +124,7 @@ def test_unknown_types_are_records_skipped_or_unhandled() -> None:
     assert encode(unknown) == b"\x94\x36\x01\x05\x07"
     for type_ in (0x3A, 0x3F, 0x60, 0x6F, 0x70, 0x7F):
         assert decode(bytes((0x91, type_))) == []
-    for type_ in (0x00, 0x09, 0x12, 0x16, 0x1F, 0x40, 0x44, 0x5F):
+    for type_ in (0x00, 0x09, 0x12, 0x16, 0x1F, 0x40, 0x45, 0x5F):
         assert decode(bytes((0x91, type_))) == [Unhandled(type_)]
 
 

@@ -84,7 +84,7 @@ def test_more_records_than_the_window_are_a_fault() -> None:
     assert pair.worker.seen(Faulted)[-1].code == "LIMIT_WINDOW"
 
 
-@pytest.mark.parametrize("type_", [0x44, 0x2, 0x50, 0x0B])
+@pytest.mark.parametrize("type_", [0x45, 0x2, 0x50, 0x0B])
 def test_what_is_not_spoken_is_answered_clearly(type_: int) -> None:
     pair = connected()
     pair.worker.told(pair.worker.conn.receive(0, bytes((0x92, type_, 1)), 1))

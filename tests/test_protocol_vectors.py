@@ -50,6 +50,7 @@ def test_every_event_and_every_fault_of_a_connection_is_in_a_session() -> None:
     steps = [step for each in ALL if each["kind"] == "session" for step in each["steps"]]
     events = {name for step in steps for name, _ in step.get("expect", ())}
     told = {"Ready", "Offered", "Got", "Acked", "DeltaSeen", "StateSeen", "Refused", "Diverged", "NeedGraph", "GraphReceived"}
+    assert {"DigestCame", "NeedCopies", "Copied", "CopyRefused", "Synced"} <= events
     assert told | {"GraphJudged", "NeedRecords", "GoingAway", "Faulted"} <= events
     faults = {fields["code"] for step in steps for name, fields in step.get("expect", ()) if name == "Faulted"}
     assert {"GAP", "LIMIT_WINDOW", "TIMEOUT", "PROTOCOL_DECODE", "PROTOCOL_ALIAS", "PROTOCOL_WRITER", "PROTOCOL_ORDER"} <= faults

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from benchmarks import ours
 from benchmarks.measure import ROOT, Row, Sample, Series, check, per, ratio, timed
 from benchmarks.workloads import Workload, chain, document, named
 
-__all__ = ["HOME", "NAMES", "compare"]
+__all__ = ["HOME", "NAMES", "NoAnswer", "Peer", "compare", "opened"]
 
 HOME: Final = "GRAPHFERRY_PEERS"
 """The variable that names the folder where the peers are installed."""
@@ -78,6 +78,11 @@ class Peer:
         """Run a chain with every result on disk before the next node. Raises NoAnswer."""
         return self._sample({"keep": workload.count, "mode": mode, "folder": folder}, workload)
 
+    def chat(self, turns: int, size: int, folder: str) -> Sample:
+        """Run a loop in which a chat grows by two messages a turn, every turn on disk. Raises NoAnswer."""
+        workload = Workload("loop", f"a chat of {turns:,} turns", turns, 2 * turns * size, size=turns)
+        return self._sample({"chat": turns, "size": size, "folder": folder}, workload)
+
     def close(self) -> None:
         """End the process."""
         assert self._process.stdin is not None
@@ -120,8 +125,9 @@ class Peer:
         return answer
 
 
-def compare(names: Sequence[str], nodes: int, repeats: int) -> Iterator[Row]:
-    """A row for each workload and peer: how many times our time it takes."""
+@contextmanager
+def opened(names: Sequence[str]) -> Iterator[list[Peer]]:
+    """The processes of these peers; one that is not installed is skipped, aloud."""
     home = Path(os.environ.get(HOME, ROOT / ".peers"))
     with ExitStack() as stack:
         peers: list[Peer] = []
@@ -132,6 +138,12 @@ def compare(names: Sequence[str], nodes: int, repeats: int) -> Iterator[Row]:
                 print(f"skipped {name}: {error} (looked in {home}; see benchmarks/peers/README.md)", file=sys.stderr)
             else:
                 stack.callback(peers[-1].close)
+        yield peers
+
+
+def compare(names: Sequence[str], nodes: int, repeats: int) -> Iterator[Row]:
+    """A row for each workload and peer: how many times our time it takes."""
+    with opened(names) as peers:
         for kind in _KINDS:
             yield from _computing(f"{kind}{nodes}", [peer for peer in peers if peer.name != "dbos"], repeats)
         for mode, goals in _DURABLE.items():

@@ -19,9 +19,9 @@ from langgraph.graph import END, START, StateGraph  # type: ignore[import-not-fo
 from langgraph.types import Send  # type: ignore[import-not-found]
 
 from benchmarks.bounds import Run
-from benchmarks.workloads import PRIME, Workload, step, total
+from benchmarks.workloads import PRIME, Workload, said, step, total
 
-__all__ = ["build", "keep", "version"]
+__all__ = ["build", "chat", "keep", "version"]
 
 _ENDLESS = {"recursion_limit": 10_000_000}
 
@@ -35,6 +35,10 @@ def _merge(into: dict[str, Any] | None, more: dict[str, Any]) -> dict[str, Any]:
 
 class _Values(TypedDict):
     out: Annotated[dict[str, Any], _merge]
+
+
+class _Chat(TypedDict):
+    messages: Annotated[list[Any], operator.add]
 
 
 class _Number(TypedDict):
@@ -134,3 +138,20 @@ def keep(count: int, folder: Path, *, normal: bool) -> tuple[int, float]:
         began = time.perf_counter()
         state = compiled.invoke({"v": 0}, {**_ENDLESS, "configurable": {"thread_id": "1"}}, durability="sync")
         return state["v"], time.perf_counter() - began
+
+
+def chat(turns: int, size: int, folder: Path) -> tuple[int, float]:
+    """A chat in a channel that is added to, with a checkpoint a turn: its letters and seconds."""
+    from langgraph.checkpoint.sqlite import SqliteSaver
+
+    pairs = [[said(turn, role, size) for role in ("user", "assistant")] for turn in range(turns)]
+    graph = StateGraph(_Chat)
+    graph.add_node("talk", lambda state: {"messages": pairs[len(state["messages"]) // 2]})
+    graph.add_edge(START, "talk")
+    graph.add_conditional_edges("talk", lambda state: "talk" if len(state["messages"]) < 2 * turns else END, ["talk", END])
+    with SqliteSaver.from_conn_string(str(folder / "checkpoints.db")) as saver:
+        saver.setup()
+        compiled = graph.compile(checkpointer=saver)
+        began = time.perf_counter()
+        state = compiled.invoke({"messages": []}, {**_ENDLESS, "configurable": {"thread_id": "1"}})
+        return sum(len(each["content"]) for each in state["messages"]), time.perf_counter() - began

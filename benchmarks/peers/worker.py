@@ -44,6 +44,9 @@ def _answer(peer: ModuleType, loop: asyncio.AbstractEventLoop, built: dict[str, 
     if "keep" in request:
         answer, seconds = peer.keep(request["keep"], Path(request["folder"]), normal=request["mode"] == "normal")
         return {"answer": answer, "cpu": 0, "wall": seconds}
+    if "chat" in request:
+        answer, seconds = peer.chat(request["chat"], request["size"], Path(request["folder"]))
+        return {"answer": answer, "cpu": 0, "wall": seconds}
     name = request["workload"]
     if name not in built:
         built[name] = peer.build(named(name), loop)

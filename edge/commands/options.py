@@ -16,7 +16,7 @@ from graphs.environment import Environment
 from graphs.errors import UsageError
 from graphs.values import Value
 
-__all__ = ["add_run_options", "duration", "parse_sets", "run_options"]
+__all__ = ["add_run_options", "duration", "parse_sets", "read_value", "run_options"]
 
 
 def add_run_options(parser: ArgumentParser) -> None:
@@ -80,6 +80,7 @@ def run_options(
         each_durable=args.durability == "node",
         strict=getattr(args, "strict", False) or bool(earlier.get("strict")),
         max_turns=args.max_turns or earlier.get("max_turns"),
+        sync=getattr(args, "sync", False) or config.sync,
         all=args.all or bool(earlier.get("all")),
         config=earlier.get("config") or {},
         agents=tuple(args.agents) or tuple(earlier.get("agents") or ()),
@@ -97,8 +98,13 @@ def parse_sets(sets: Iterable[str], env: Environment) -> dict[str, Value]:
         name, equals, text = each.partition("=")
         if not equals or not name:
             raise UsageError(f"--set {each}: expected NODE=VALUE or NODE=@FILE")
-        values[name] = _read(text[1:], env) if text.startswith("@") else _parse(text)
+        values[name] = read_value(text, env)
     return values
+
+
+def read_value(text: str, env: Environment) -> Value:
+    """What is JSON counts as that, other text as itself, `@FILE` as the file's text. Raises UsageError for a file that cannot be read."""
+    return _read(text[1:], env) if text.startswith("@") else _parse(text)
 
 
 def duration(text: str) -> float:

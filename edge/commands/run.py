@@ -32,6 +32,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="problems inside nested graphs and unknown @helpers are errors, not warnings"
     )
+    parser.add_argument("--sync", action="store_true", help="mark the run for sync: it goes to the worker and your other devices")
     add_run_options(parser)
 
 
@@ -63,7 +64,9 @@ def _run(args: Namespace, env: Environment) -> int:
     synchronous: Synchronous = "full" if args.durability == "node" else "normal"
     with (
         open_progress("quiet" if args.json and args.progress == "auto" else args.progress, env) as progress,
-        open_device(env, config, agents=options.agents, synchronous=synchronous, emit=progress.emit) as device,
+        open_device(
+            env, config, agents=options.agents, synchronous=synchronous, emit=progress.emit, hush=progress.hush
+        ) as device,
     ):
         graph = Graph.of(
             document.data, _valid_agents(device, options.url), marks=document.marks, file=document.file, strict=options.strict

@@ -12,11 +12,12 @@ from collections.abc import Coroutine
 from typing import Any
 
 from edge.node_table import node_table
+from edge.posters import notice
 from edge.progress import Progress
 from edge.report import RunReport, result_text
 from edge.runner import Device
 from graphs.environment import SWITCH_SECONDS, Environment, ExitStatus
-from graphs.errors import LinkCondition
+from graphs.errors import AnswerNeeded, LinkCondition
 from graphs.journal.ids import run_id_text
 
 __all__ = ["carry_out"]
@@ -88,7 +89,11 @@ def _explain(report: RunReport, env: Environment) -> None:
                 print(f"  also {path!r}: {other}", file=out)
     elif report.status == "suspended":
         said = set()
+        for question in report.questions:
+            print(f"waits for you: {notice(report.run, question)}", file=out)
         for path, error in report.errors.items():
+            if isinstance(error, AnswerNeeded):
+                continue
             message = getattr(error, "message", str(error))
             if message in said:
                 continue
@@ -98,7 +103,8 @@ def _explain(report: RunReport, env: Environment) -> None:
             print(f"suspended: {message}{waiting}", file=out)
             if hint := getattr(error, "hint", None):
                 print(f"  {hint}", file=out)
-    print(f"What is finished is kept. Go on with:\n  graphferry resume {report.run}", file=out)
+    then = "Once answered, go on with" if report.questions else "Go on with"
+    print(f"What is finished is kept. {then}:\n  graphferry resume {report.run}", file=out)
 
 
 def _json_default(value: object) -> str:

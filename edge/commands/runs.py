@@ -1,4 +1,5 @@
-"""`graphferry runs`: list the runs of this device; `runs show RUN`: one of them, node by node; `runs cancel RUN`: end one. More: `keeping`."""
+"""`graphferry runs`: list the runs of this device; `runs show RUN`: one of them, node by node; `runs cancel RUN`: end one. More: `keeping`,
+`forking`."""
 
 from __future__ import annotations
 
@@ -10,47 +11,65 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from edge.commands import keeping
+from edge.answers import UNDECIDED, asked_in, asking_runs
+from edge.at_work import at_work
+from edge.commands import forking, keeping, moving
 from edge.config import EdgeConfig, load_config
 from edge.node_table import NodeRow, node_table
+from edge.posters import notice
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import UsageError
 from graphs.journal import Journal
 from graphs.journal.ids import run_id_text
 from graphs.language.jstext import json_text
-from graphs.records import End, Error, Event, Record, Result, State, Submit
+from graphs.records import Answer, End, Error, Event, Record, Result, State, Submit
+from graphs.terminal import printable
 from graphs.values import clean
 from protocol.payload import reference
+from protocol.shared import mark
 
 __all__ = ["add_arguments", "main"]
 
 _OVER: Final = ("completed", "cancelled")
+_FORKING: Final = {"fork": forking.fork, "replay": forking.replay}
+_MOVING: Final = {"push": moving.push, "pull": moving.pull}
 _KEEPING: Final = {"export": keeping.export, "import": keeping.take_in, "rm": keeping.remove}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many to list, newest first")
-    commands = parser.add_subparsers(dest="action", metavar="show|cancel|export|import|rm")
+    commands = parser.add_subparsers(dest="action", metavar="show|cancel|fork|replay|mark|push|pull|export|import|rm")
     show = commands.add_parser("show", help="one run: its nodes, results and errors")
     show.add_argument("run", metavar="RUN", help="the run's id, or its beginning")
     show.add_argument("--json", action="store_true", help="print JSON", dest="json_one")
     cancel = commands.add_parser("cancel", help="end a run that is suspended or was cut off, here and at its worker")
     cancel.add_argument("run", metavar="RUN", help="the run's id, or its beginning")
     cancel.add_argument("--cloud", metavar="URL", help="the worker that may still work for it, if not the configured one")
+    forking.add_commands(commands)
+    marks = commands.add_parser("mark", help="mark a run for sync: it goes to the worker and to your other devices")
+    marks.add_argument("run", metavar="RUN", help="the run's id, or its beginning")
+    marks.add_argument("--off", action="store_true", help="no longer; what is elsewhere stays there")
+    moving.add_commands(commands)
     keeping.add_commands(commands)
 
 
 def main(args: Namespace, env: Environment) -> int:
     config = load_config(env)
-    if not config.journal.is_file() and args.action != "import":
+    if not config.journal.is_file() and args.action not in ("import", "pull"):
         if args.action is not None:
             raise UsageError(f"there is no journal at {config.journal}, so there are no runs")
         env.stdout.write("[]\n" if args.json else "no runs yet\n")
         return ExitStatus.COMPLETED
+    if args.action in _FORKING:
+        return _FORKING[args.action](args, config, env)
     with Journal.open(config.journal) as journal:
         if args.action == "cancel":
             return _cancel(journal, args, config, env)
+        if args.action in _MOVING:
+            return _MOVING[args.action](journal, args, config, env)
+        if args.action == "mark":
+            return _mark(journal, args, env)
         if args.action in _KEEPING:
             return _KEEPING[args.action](journal, args, env)
         if args.action == "show":
@@ -60,9 +79,17 @@ def main(args: Namespace, env: Environment) -> int:
 
 def _list(journal: Journal, args: Namespace, env: Environment) -> int:
     rows = journal.runs(args.limit, role="root")
+    asks = {row.run: [each.question.path for each in found if each.open] for row, found in asking_runs(journal, rows)}
     if args.json:
         entries = [
-            {"run": run_id_text(row.run), "graph": row.name, "status": row.status, "started": row.started, "ended": row.ended}
+            {
+                "run": run_id_text(row.run),
+                "graph": row.name,
+                "status": row.status,
+                "started": row.started,
+                "ended": row.ended,
+                **({"questions": asks[row.run]} if row.run in asks else {}),
+            }
             for row in rows
         ]
         env.stdout.write(json.dumps(entries) + "\n")
@@ -71,8 +98,13 @@ def _list(journal: Journal, args: Namespace, env: Environment) -> int:
         env.stdout.write("no runs yet\n")
     for row in rows:
         began = datetime.fromtimestamp(row.started / 1000, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        env.stdout.write(f"{run_id_text(row.run)}  {began}  {row.status:<10} {row.name}\n")
+        env.stdout.write(f"{run_id_text(row.run)}  {began}  {row.status:<10} {row.name}{_asks(asks.get(row.run))}\n")
     return ExitStatus.COMPLETED
+
+
+def _asks(paths: list[str] | None) -> str:
+    """What stands behind a run in the list."""
+    return f"  (asks: {', '.join(map(printable, paths))})" if paths else ""
 
 
 def _show(journal: Journal, prefix: str, *, as_json: bool, env: Environment) -> int:
@@ -89,6 +121,9 @@ def _show(journal: Journal, prefix: str, *, as_json: bool, env: Environment) -> 
         "ended": row.ended,
         "records": [entry for place, record in logs if (entry := _entry(place, record)) is not None],
     }
+    asked = [each.question for each in asked_in(journal, row.run).values() if each.open and row.status in UNDECIDED]
+    if asked:
+        shown["questions"] = [each.as_json() for each in asked]
     if as_json:
         env.stdout.write(json_text(clean(shown), 2) + "\n")
         return ExitStatus.COMPLETED
@@ -99,6 +134,8 @@ def _show(journal: Journal, prefix: str, *, as_json: bool, env: Environment) -> 
     for place, record in logs:
         if isinstance(record, Error):
             env.stdout.write(f"{place}: {record.path or 'the run'}: {record.code}: {record.text}\n")
+    for question in asked:
+        env.stdout.write(f"waits for you: {notice(run_id_text(row.run), question)}\n")
     return ExitStatus.COMPLETED
 
 
@@ -115,13 +152,23 @@ def _cancel(journal: Journal, args: Namespace, config: EdgeConfig, env: Environm
     if row.status in _OVER:
         raise UsageError(f"run {text} is over: it is {row.status}")
     url = args.cloud or config.url
-    untold = asyncio.run(cancel_run(journal, row.run, url=url, token=config.token, connect=worker_connector(config)))
+    with at_work(config.journal, row.run):  # whoever works on it would go on
+        untold = asyncio.run(cancel_run(journal, row.run, url=url, token=config.token, connect=worker_connector(config)))
     env.stdout.write(f"run {text} is cancelled\n")
     if untold:
         where = f"at {url} could not be told" if url else "could not be told: none is configured"
         env.stderr.write(
             f"The worker {where}; what it was doing for this run it ends by itself when nobody has asked for a week.\n"
         )
+    return ExitStatus.COMPLETED
+
+
+def _mark(journal: Journal, args: Namespace, env: Environment) -> int:
+    row = journal.run(args.run)
+    if row.role != "root":
+        raise UsageError(f"{args.run} is the part of a run that a worker ran; mark the run itself")
+    mark(journal, row.run, on=not args.off)
+    env.stdout.write(f"run {run_id_text(row.run)} {'is not synced any more' if args.off else 'goes along with the next sync'}\n")
     return ExitStatus.COMPLETED
 
 
@@ -176,6 +223,8 @@ def _entry(place: str, record: Record) -> dict[str, Any] | None:
             "t": record.t,
             "info": record.info,
         }
+    if isinstance(record, Answer):
+        return {"type": "answer", "place": place, "path": record.path, "at": record.at, "value": _shown(record.value)}
     if isinstance(record, End):
         return {"type": "end", "place": place, "status": record.status, "t": record.t}
     if isinstance(record, Submit):

@@ -39,6 +39,7 @@ from graphs.engine.events import (
     Start,
     Suspend,
     Told,
+    Wake,
 )  # fmt: skip
 from graphs.engine.frames import Frame
 from graphs.engine.limits import Queue
@@ -103,6 +104,10 @@ class Engine:
         self.force_loop = force_loop
         self.max_turns = max_turns
         self.suspended: dict[str, BaseException] = {}
+        self.asleep: dict[str, Start] = {}
+        """The attempts that were suspended, by path: a Wake begins them again."""
+        self.awaited: set[str] = set()
+        """Of the suspended paths, those to which somebody sees: the run does not end for them."""
         self.start_class = start
         self.shell = shell
         self.commands: list[Command] = []
@@ -120,6 +125,7 @@ class Engine:
             Failed: partial(faults.failed, self),
             Interrupted: partial(faults.interrupted, self),
             Suspend: partial(faults.suspend, self),
+            Wake: partial(faults.wake, self),
             Instead: partial(faults.instead, self),
             Told: self.elsewhere.told,
             Close: self.elsewhere.close,
@@ -187,7 +193,7 @@ class Engine:
             # The commonest case: nothing to decide but whether there is a place.
             if queue.running >= queue.limit or queue.line or queue.others:
                 frame.states[number] = QUEUED
-                self._enqueue(frame, node)
+                self.enqueue(frame, node)
             else:
                 queue.running += 1
                 self._start_simple(frame, node)
@@ -218,9 +224,10 @@ class Engine:
             self.begin_node(frame, node)
             return
         frame.states[number] = QUEUED
-        self._enqueue(frame, node)
+        self.enqueue(frame, node)
 
-    def _enqueue(self, frame: Frame, node: PlanNode) -> None:
+    def enqueue(self, frame: Frame, node: PlanNode) -> None:
+        """A ready node waits for a place."""
         queue = self.queue
         queue.push(frame, node)
         if queue.running < queue.limit:  # what stands before it is held back by its label, or a nested graph raised the limit
@@ -327,7 +334,7 @@ class Engine:
                 elif queue.running >= queue.limit or queue.line or queue.others:
                     frame.active += 1
                     states[follower] = QUEUED
-                    self._enqueue(frame, then)  # type: ignore[arg-type]
+                    self.enqueue(frame, then)  # type: ignore[arg-type]
                 else:
                     frame.active += 1
                     queue.running += 1
@@ -384,6 +391,11 @@ class Engine:
     def retried_before(self, path: str) -> int:
         """How many of its attempts had failed by then, while others were left."""
         return self._retried.get(path, 0)
+
+    def begin_again(self, start: Start) -> None:
+        """The next attempt of this path is this one once more, even if it has to queue first."""
+        self._begun[start.path] = start.at - 1
+        self._retried[start.path] = start.retry
 
     def settled(self, frame: Frame, node: PlanNode, state: int, value: Any, start: Start | None, known: bool) -> None:
         entry = start or self.start_class(frame, node, None, {}, {}, 0, 0, self.now)

@@ -39,6 +39,7 @@ __all__ = [
     "Stop",
     "Suspend",
     "Told",
+    "Wake",
 ]
 
 
@@ -157,10 +158,21 @@ class Interrupted(NamedTuple):
 
 
 class Suspend(NamedTuple):
-    """An execution cannot go on now (link lost, nothing to run it): the node waits, everything independent goes on."""
+    """An execution cannot go on now (link lost, nothing to run it, a person is asked): the node waits, everything independent goes on.
+
+    `awaited`: somebody sees to it, and a Wake will come; until then the run does not end because of it.
+    """
 
     start: Start
     error: BaseException
+    t: float
+    awaited: bool = False
+
+
+class Wake(NamedTuple):
+    """What a suspended node waited for may be there: the same attempt is begun again. Nothing if the path is not suspended."""
+
+    path: str
     t: float
 
 
@@ -203,7 +215,7 @@ class Abort(NamedTuple):
     error: BaseException | None = None
 
 
-Event: TypeAlias = Begin | Completed | Failed | Interrupted | Suspend | Instead | Told | Close | Order | Abort
+Event: TypeAlias = Begin | Completed | Failed | Interrupted | Suspend | Wake | Instead | Told | Close | Order | Abort
 
 # -- commands (besides Start)
 

@@ -1,4 +1,6 @@
-"""What becomes of an attempt that did not give a value: retried, failed, begun again, or suspended. Part of the engine, and as pure."""
+"""What becomes of an attempt that did not give a value: retried, failed, begun again, or suspended until it is woken. Part of the engine, and
+as pure.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from graphs.engine import turns
-from graphs.engine.events import Erred, Failed, Instead, Interrupted, Start, Stop, Suspend
+from graphs.engine.events import Erred, Failed, Instead, Interrupted, Start, Stop, Suspend, Wake
 from graphs.engine.frames import Frame
 from graphs.engine.plan_node import PlanNode
 from graphs.errors import LimitReached, LinkCondition, NodeError, NodeTimeout, WorkerNeeded
@@ -15,12 +17,13 @@ from graphs.states import State
 if TYPE_CHECKING:
     from graphs.engine.engine import Engine
 
-__all__ = ["MAX_EXECUTIONS", "broke", "fail", "failed", "instead", "interrupted", "suspend"]
+__all__ = ["MAX_EXECUTIONS", "broke", "fail", "failed", "instead", "interrupted", "suspend", "wake"]
 
 MAX_EXECUTIONS: Final = 3
 """How often a path is begun again when its model's process dies, before the node fails."""
 
-_FAILED, _TIMED_OUT, _SUSPENDED = State.FAILED.value, State.TIMED_OUT.value, State.SUSPENDED.value
+_FAILED, _TIMED_OUT = State.FAILED.value, State.TIMED_OUT.value
+_QUEUED, _EXECUTING, _SUSPENDED = State.QUEUED.value, State.EXECUTING.value, State.SUSPENDED.value
 
 
 def failed(engine: Engine, event: Failed) -> None:
@@ -80,8 +83,29 @@ def suspend(engine: Engine, event: Suspend) -> None:
     frame.states[node.index] = _SUSPENDED
     frame.held += 1
     engine.suspended[start.path] = event.error
+    engine.asleep[start.path] = start
+    if event.awaited:
+        engine.awaited.add(start.path)
     engine.settled(frame, node, _SUSPENDED, event.error, start, False)
     engine.leave(frame, node)
+
+
+def wake(engine: Engine, event: Wake) -> None:
+    """A suspended node takes its place in the queue again; it goes on as the attempt that it was, for it has not failed."""
+    engine.awaited.discard(event.path)
+    start = engine.asleep.pop(event.path, None)
+    if start is None or engine.suspended.pop(event.path, None) is None or start.frame.dead:
+        return
+    frame, node = start.frame, start.node
+    frame.held -= 1
+    frame.active += 1
+    engine.begin_again(start)
+    if engine.queue.enter(frame, node):
+        frame.states[node.index] = _EXECUTING
+        engine.attempt(frame, node, start.retry, start.at)
+    else:
+        frame.states[node.index] = _QUEUED
+        engine.enqueue(frame, node)
 
 
 def fail(engine: Engine, start: Start, error: BaseException, *, last: bool = False, timed_out: bool = False) -> None:

@@ -16,7 +16,8 @@ __all__ = ["Known", "known_outcomes", "told_failure"]
 @dataclass(slots=True)
 class Known:
     """Outcomes by path; how often each path was begun, and how many of its attempts failed while others were left; the paths of nodes with
-    effects, and of those among them that were in flight and may or may not have happened.
+    effects, and of those among them that were in flight and may or may not have happened, or, in a fork, that did happen in the run it was
+    made of (`repeated`).
     """
 
     outcomes: dict[str, Outcome] = field(default_factory=dict)
@@ -25,6 +26,7 @@ class Known:
     retried: dict[str, int] = field(default_factory=dict)
     once: set[str] = field(default_factory=set)
     indeterminate: set[str] = field(default_factory=set)
+    repeated: set[str] = field(default_factory=set)
 
 
 def known_outcomes(records: Iterable[Record]) -> Known:
@@ -42,6 +44,8 @@ def known_outcomes(records: Iterable[Record]) -> Known:
             known.begun[record.path] = max(known.begun.get(record.path, 0), record.at)
             if (record.info or {}).get("effect") == "once":
                 once[record.path] = max(once.get(record.path, 0), record.at)
+                if (record.info or {}).get("fork"):
+                    known.repeated.add(record.path)
         elif isinstance(record, Event) and record.path is not None and record.state == State.SKIPPED:
             known.outcomes.setdefault(record.path, Outcome(State.SKIPPED))
         elif isinstance(record, Error) and record.path is not None:

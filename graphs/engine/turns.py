@@ -110,7 +110,7 @@ def stop(engine: Engine, error: BaseException | None) -> None:
 
 def end_if_suspended(engine: Engine) -> None:
     """End the run as suspended once nothing but suspended nodes is left, and what queues for a place that their parents hold."""
-    if engine.queue.idle and not engine.open:
+    if engine.queue.idle and not engine.open and not any(not engine.asleep[path].frame.dead for path in engine.awaited):
         end(engine, State.SUSPENDED)
 
 

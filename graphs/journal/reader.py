@@ -177,6 +177,16 @@ class Reader:
         rows = self._query(_SELECT_HEADS + " WHERE ?1 IS NULL OR logs.run = ?1 ORDER BY logs.run, writer", (run,))
         return [Head(*row) for row in rows]
 
+    def heads_between(self, least: bytes, greatest: bytes) -> list[Head]:
+        """The heads of all logs of the runs with these ids and those between, by run and writer."""
+        rows = self._query(_SELECT_HEADS + " WHERE logs.run BETWEEN ? AND ? ORDER BY logs.run, writer", (least, greatest))
+        return [Head(*row) for row in rows]
+
+    def bodies_named(self, name: bytes) -> list[tuple[bytes, BodyRow]]:
+        """Which runs need the body of this name."""
+        rows = self._query("SELECT run, scope, name, size, labels, crc FROM bodies WHERE name = ?", (name,))
+        return [(run, _body_row(row)) for run, *row in rows]
+
     def chk(self, run: bytes, writer: bytes, seq: int) -> int:
         """The checksum of a log up to `seq`; 0 for seq 0. Raises JournalError if the log does not go that far."""
         if seq == 0:

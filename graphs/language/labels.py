@@ -7,11 +7,15 @@ labels, never remove them. Pure; whether a labelled value may leave is decided e
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from graphs.language.spec import Graph, reads, words
 from graphs.values import Value
 
-__all__ = ["labels_by_node", "own_labels"]
+__all__ = ["UNSEEN", "all_labels", "labels_by_node", "own_labels"]
+
+UNSEEN: Final = "a graph that is not here"
+"""Stands for the labels of a graph that nobody can look at: no policy clears it."""
 
 
 def own_labels(spec: Mapping[str, Value]) -> frozenset[str]:
@@ -23,11 +27,15 @@ def labels_by_node(graph: Graph) -> dict[str, frozenset[str]]:
     """The labels of every node's value; nodes without any are left out. Loops are followed: an update carries labels back."""
     declared = graph.document.get("inputs") or {}
     found: dict[str, frozenset[str]] = {}
+    for name, spec in graph.nodes.items():
+        if "sensitivity" in spec or "graph" in spec or name in declared:
+            own = own_labels(spec) | own_labels(declared.get(name) or {}) | _inside(spec)
+            if own:
+                found[name] = own
+    if not found:
+        return found
     followers: dict[str, list[str]] = {}
     for name, spec in graph.nodes.items():
-        own = own_labels(spec) | own_labels(declared.get(name) or {}) | _inside(spec)
-        if own:
-            found[name] = own
         for source in reads(spec):
             followers.setdefault(source, []).append(name)
     todo = list(found)
@@ -52,3 +60,10 @@ def _inside(spec: Mapping[str, Value]) -> frozenset[str]:
             if isinstance(each, Mapping):
                 inner |= own_labels(each) | _inside(each)
     return inner
+
+
+def all_labels(document: Mapping[str, Value] | None) -> frozenset[str]:
+    """The labels of all values of a graph; None is a graph that is not here."""
+    if document is None:
+        return frozenset({UNSEEN})
+    return frozenset().union(*labels_by_node(Graph(document)).values())

@@ -57,8 +57,11 @@ def schema_of(response_format: Mapping[str, Any] | None) -> Mapping[str, Any] | 
     return schema
 
 
-def require_understood(schema: Any, where: str = "") -> None:
-    """Raises ValueError: which word of the schema, or of a schema within it, answers would not be held to."""
+def require_understood(schema: Any, where: str = "", *, grammar: bool = True) -> None:
+    """Raises ValueError: which word of the schema, or of a schema within it, answers would not be held to.
+
+    Without a `grammar` nobody holds them to a `pattern`.
+    """
     if isinstance(schema, bool):
         return
     if not isinstance(schema, Mapping):
@@ -67,15 +70,15 @@ def require_understood(schema: Any, where: str = "") -> None:
         here = f"{where}/{word}"
         if word in _NAMED and isinstance(part, Mapping):
             for name, each in part.items():
-                require_understood(each, f"{here}/{name}")
+                require_understood(each, f"{here}/{name}", grammar=grammar)
         elif isinstance(part, list) and word in (*_SEVERAL, "items"):
             for number, each in enumerate(part):
-                require_understood(each, f"{here}/{number}")
+                require_understood(each, f"{here}/{number}", grammar=grammar)
         elif word in _ONE:
-            require_understood(part, here)
+            require_understood(part, here, grammar=grammar)
         elif not _is_sound(word, part):
             raise ValueError(f"{here} cannot be {part!r}")
-        elif word not in _DESCRIBING and word not in _DEMANDING:
+        elif (word not in _DESCRIBING and word not in _DEMANDING) or (word == "pattern" and not grammar):
             raise ValueError(f"{here} is a word that answers are not held to; leave it out, or say it in the prompt")
 
 

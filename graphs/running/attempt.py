@@ -168,6 +168,8 @@ class Attempt(Start):
 class _Called:
     """The context of an agent that another one calls: its own inputs and params, everything else its caller's."""
 
+    at = 0
+
     def __init__(self, caller: Attempt, name: str, inputs: dict[str, Value], params: dict[str, Value]) -> None:
         self._caller = caller
         self.agent_name = name

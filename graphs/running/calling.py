@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,7 +14,7 @@ from graphs.running.ports import AgentFilter
 from graphs.running.threads import in_thread
 from graphs.values import Value
 
-__all__ = ["call_agent", "failure"]
+__all__ = ["call_agent", "failure", "in_doubt", "uncancel"]
 
 
 async def call_agent(start: Attempt, filters: Sequence[AgentFilter]) -> Value:
@@ -33,8 +34,20 @@ def failure(start: Attempt, error: Exception, t: float) -> Event:
     if isinstance(error, ModelCrashed):
         return Interrupted(start, error, t)
     if isinstance(error, LinkCondition):
-        return Suspend(start, error, t)
+        return Suspend(start, error, t, error.awaited)
     return Failed(start, error, t)
+
+
+def in_doubt(start: Attempt, *, repeated: bool) -> LinkCondition:
+    """Why a node with effects does not run by itself: it was in flight when its side died, or, `repeated`, has run in the run that this is a fork
+    of.
+    """
+    path, node = start.path, repr(start.node.id)
+    message = f"node {node} was running when this run stopped, and it may not be run twice: nobody knows whether it happened"
+    if repeated:
+        message = f"node {node} has done its work in the run that this one is a fork of, and doing it again might do harm"
+    hint = f"Say what is to count: graphferry resume RUN --assume {path}=done:VALUE, {path}=failed or {path}=rerun"
+    return LinkCondition("NODE_INDETERMINATE", message, retryable=False, hint=hint)
 
 
 def _in_thread(run: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -52,3 +65,9 @@ def _wrapped(each: AgentFilter, call: Callable[[Any], Any], start: Attempt) -> C
         return each.run(context, next_)
 
     return run
+
+
+def uncancel(task: asyncio.Task[None] | None) -> None:
+    """An agent that was stopped may have ended in any way; its worker goes on as if nobody had cancelled it."""
+    if task is not None:
+        task.uncancel()

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from graphs.engine.events import Settled, Start
 from graphs.engine.frames import Frame
+from graphs.questions import Question
 from graphs.values import Value
 
-__all__ = ["AgentFilter", "Observer", "Recorder", "Remote", "Services"]
+__all__ = ["AgentFilter", "Observer", "People", "Recorder", "Remote", "Services"]
 
 
 class Observer(Protocol):
@@ -93,7 +94,16 @@ class AgentFilter(NamedTuple):
         return bool(self.agents and agent in self.agents) or bool(self.nodes and node in self.nodes)
 
 
-AskPerson: TypeAlias = Callable[[str], Awaitable[str]]
+class People(Protocol):
+    """Whoever can be asked. Answers are in the form that `graphs.questions.fit` gives."""
+
+    async def answer(self, question: Question) -> tuple[Value, Mapping[str, Value]]:
+        """The answer that counts, and what is to be said of it in the result (`by`). Raises AnswerNeeded while there is none: the node
+        waits, and is woken when there is one.
+        """
+
+    async def ask_now(self, question: Question) -> Value:
+        """Ask the person who is here and wait, leaving nothing on record. Raises NodeError where nobody is."""
 
 
 @dataclass(slots=True)
@@ -106,5 +116,5 @@ class Services:
     files: str | None = None
     """The folder files may be read from and written to."""
     network: bool = True
-    ask: AskPerson | None = None
+    people: People | None = None
     events: Any = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from graphs.budget import ITEM, current, measure
 from graphs.engine.events import Settled, Start
@@ -23,10 +23,6 @@ def error_code(error: BaseException) -> str:
     if isinstance(error, LinkCondition):
         return error.condition
     return error.code if isinstance(error, GraphferryError) else NodeError.code
-
-
-_NOTHING: Final = object()
-"""No value at all: MISSING is one that an agent may give."""
 
 
 class LogRecorder:
@@ -50,9 +46,9 @@ class LogRecorder:
     ) -> None:
         self._append = append
         self._append_encoded = append_encoded
-        self._admitted: Value = _NOTHING
+        self._admitted: Value = None
         self._packed = b""
-        """The bytes of the value admitted last, if it is one that is packed at once."""
+        """The bytes of the value admitted last, if it is one that is packed at once, which None is not."""
         self._durable = durable
         self._everything = everything
         self._delta = delta
@@ -93,7 +89,7 @@ class LogRecorder:
 
     def settled(self, event: Settled, by: Mapping[str, Value], usage: Mapping[str, Value] | None, t: float) -> None:
         _, node, _, state, value, start, known = event
-        admitted, self._admitted = self._admitted, _NOTHING
+        admitted, self._admitted = self._admitted, None
         if start is not None and self._begun:
             self._begun.pop(start, None)
         if known:
@@ -113,7 +109,8 @@ class LogRecorder:
             self._append(Result(event.path, 0, 0, value, _now(), by, usage))
             return
         took = int((t - start.t) * 1000 + 0.5)
-        if value is admitted and self._append_encoded is not None and start.live is None and not node.any_input:
+        is_packed = admitted is not None and value is admitted
+        if is_packed and self._append_encoded is not None and start.live is None and not node.any_input:
             encoded = encode_result(event.path, start.at, start.retry, self._packed, _now(), by, {"ms": took})
             if encoded is not None:
                 self._append_encoded(encoded)

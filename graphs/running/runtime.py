@@ -35,11 +35,12 @@ from graphs.engine.events import (
     Start,
     Stop,
     Suspend,
+    Told,
 )  # fmt: skip
 from graphs.engine.plan import Compiler, Plan
-from graphs.errors import LimitReached, LinkCondition, NodeError, NodeTimeout, UsageError
+from graphs.errors import LimitReached, NodeError, NodeTimeout, UsageError
 from graphs.running.attempt import Attempt
-from graphs.running.calling import call_agent, failure
+from graphs.running.calling import call_agent, failure, in_doubt, uncancel
 from graphs.running.ports import AgentFilter, Observer, Recorder, Remote, Services
 from graphs.running.stopclock import StopClock
 from graphs.running.ways import CAREFULLY, RECORDED, Ways
@@ -70,6 +71,8 @@ class Runtime:
         begun: Mapping[str, int] | None = None,
         retried: Mapping[str, int] | None = None,
         indeterminate: Collection[str] = (),
+        repeated: Collection[str] = (),
+        recall: Callable[[Attempt], Outcome | None] | None = None,
         frame: str = "",
         demand: Collection[str] | None = None,
         open: bool = False,
@@ -110,7 +113,7 @@ class Runtime:
         self._remote = remote
         self._observers: tuple[Observer, ...] = (*observers, *((recorder,) if recorder is not None else ()))
         self._told_of_starts = tuple(each for each in self._observers if each is not recorder or recorder.told_of_starts)
-        self._indeterminate = set(indeterminate)
+        self._indeterminate, self._repeated, self._recall = set(indeterminate), repeated, recall
         self._ordered: set[Attempt] = set()  # elsewhere, and not begun: what is to start here after it waits for that
         self._behind: deque[Attempt] = deque()
         self._ready: deque[Attempt] = deque()
@@ -119,7 +122,8 @@ class Runtime:
         self._armed = False
         self._context: Context = copy_context()
         self._context.run(current.set, self.budget)
-        self._stop_clock = StopClock(self.budget, clock, self.feed, lambda: not open or not self.engine.queue.resting)
+        self._open = open
+        self._stop_clock = StopClock(self.budget, clock, self.feed, self._busy)
         self._over: asyncio.Future[State] | None = None
 
     # -- what callers use
@@ -168,6 +172,10 @@ class Runtime:
         """Whether the run is over."""
         return self.engine.ended is not None
 
+    def _busy(self) -> bool:
+        """Whether something runs: time that passes while the other side or a person is waited for does not count."""
+        return not ((self._open or self.engine.awaited) and self.engine.queue.resting)
+
     # -- commands
 
     def _apply(self, commands: Sequence[Any]) -> None:
@@ -176,7 +184,10 @@ class Runtime:
             if kind is Settled:
                 self._settled(command)
             elif kind is Attempt:
-                if self._indeterminate and command.path in self._indeterminate:
+                if self._recall is not None and (outcome := self._recall(command)) is not None:
+                    self.engine.elsewhere.expect(command)
+                    asyncio.get_running_loop().call_soon(self.feed, Told(command.path, outcome, self.clock()))
+                elif self._indeterminate and command.path in self._indeterminate:
                     self._ask_about(command)
                 elif command.node.place is None and not self._ordered and not self._behind:
                     self._ready.append(command)
@@ -199,8 +210,7 @@ class Runtime:
 
     def _ask_about(self, start: Attempt) -> None:
         """A node with effects was in flight when its side died: it may have happened or not, so it is never repeated by itself."""
-        message = f"node {start.node.id!r} was running when this run stopped, and it may not be run twice: nobody knows whether it happened"
-        error = LinkCondition("NODE_INDETERMINATE", message, retryable=False)
+        error = in_doubt(start, repeated=start.path in self._repeated)
         asyncio.get_running_loop().call_soon(lambda: self.feed(Suspend(start, error, self.clock())))
 
     def begun_elsewhere(self, start: Start) -> None:
@@ -314,7 +324,8 @@ class Runtime:
         pop, apply, ways, find_way = ready.popleft, self._apply, self._ways.known, self._ways.find
         handle, completed = self.engine.handle, self.engine.completed
         observed = bool(self._told_of_starts)
-        alone = self._remote is None and not self._indeterminate  # nothing to ask about an attempt: it is simply ready
+        # Without these there is nothing to ask about an attempt: it is simply ready.
+        alone = self._remote is None and not self._indeterminate and self._recall is None
         admit: Any = self._recorder.admit if self._recorder is not None else None
         task = asyncio.current_task()
         slice_ends = clock() + _SLICE
@@ -340,7 +351,7 @@ class Runtime:
                         start.task = task
                         value = await value
                         if start.over:
-                            _uncancel(task)
+                            uncancel(task)
                     if way == RECORDED:
                         admit(value)
                 except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - an agent may raise anything
@@ -381,7 +392,7 @@ class Runtime:
         finally:
             start.task = None
             if start.over:
-                _uncancel(task)
+                uncancel(task)
 
     async def _record_begin(self, start: Attempt) -> None:
         assert self._recorder is not None
@@ -398,7 +409,7 @@ class Runtime:
         """What follows from an agent that raised, to be called while that is handled: it is the node's failure, or was stopped."""
         event = failure(start, error, self.clock()) if isinstance(error, Exception) else self._cancelled(start, task)
         if start.over:
-            _uncancel(task)
+            uncancel(task)
         return self.engine.handle(event) if event is not None else []
 
     def _cancelled(self, start: Attempt, task: asyncio.Task[None] | None) -> Event | None:
@@ -434,9 +445,3 @@ class Runtime:
             await asyncio.gather(*self._workers, return_exceptions=True)
         if self._recorder is not None and self.engine.ended is not None:
             await self._recorder.durable()
-
-
-def _uncancel(task: asyncio.Task[None] | None) -> None:
-    """An agent that was stopped may have ended in any way; its worker goes on as if nobody had cancelled it."""
-    if task is not None:
-        task.uncancel()

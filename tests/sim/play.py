@@ -18,13 +18,15 @@ from cloud.lease import lease
 from cloud.server import WorkerServer
 from cloud.worker import Worker
 from edge.cancel import cancel_run
-from edge.runner import Device, RunOptions, resume_run, run_graph
+from edge.resuming import resume_run
+from edge.runner import Device, RunOptions, run_graph
 from edge.worker import connect_worker
 from graphs.engine.plan import Compiler
 from graphs.errors import JournalError, UsageError
 from graphs.journal import Journal
 from graphs.language.spec import Graph
 from graphs.models.scripted import ScriptedModels
+from graphs.running.ports import Services
 from graphs.running.runtime import Runtime
 from graphs.values import clean
 from sim import checks
@@ -32,7 +34,7 @@ from sim.faults import CLOUD, Fault, Faults, draw_faults
 from sim.graphs import MAX_TURNS, draw_graph, has_policies, registry
 from sim.world import Machine, Process, World
 
-__all__ = ["Outcome", "Scenario", "play", "scenario_of"]
+__all__ = ["Outcome", "Play", "Scenario", "play", "scenario_of"]
 
 PORT: Final = 8765
 URL: Final = f"ws://127.0.0.1:{PORT}/v1/link"
@@ -95,15 +97,18 @@ class Outcome:
     seconds: float = 0.0
 
 
-def play(scenario: Scenario, outcome: Outcome | None = None) -> Outcome:
-    """Play it to its end; what happened is in the outcome even if it raises AssertionError, which it does where something does not hold."""
+def play(scenario: Scenario, outcome: Outcome | None = None, kind: type[Play] | None = None) -> Outcome:
+    """Play it to its end; what happened is in the outcome even if it raises AssertionError, which it does where something does not hold.
+
+    `kind` is another kind of play.
+    """
     root = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
     folder = Path(tempfile.mkdtemp(prefix="sim-", dir=root))
     outcome = outcome if outcome is not None else Outcome()
     try:
         world = World(scenario.seed, folder)
         with _errors_logged(world) as logged:
-            played = _Play(world, scenario, outcome)
+            played = (kind or Play)(world, scenario, outcome)
             try:
                 world.run(played.main())
             finally:
@@ -116,7 +121,7 @@ def play(scenario: Scenario, outcome: Outcome | None = None) -> Outcome:
     return outcome
 
 
-class _Play:
+class Play:
     """One schedule."""
 
     def __init__(self, world: World, scenario: Scenario, outcome: Outcome) -> None:
@@ -169,9 +174,18 @@ class _Play:
     async def _undisturbed(self, number: int) -> Any:
         graph = self.scenario.graphs[number]
         compiler = Compiler(_AGENTS)
-        runtime = Runtime(compiler.plan(Graph.of(graph, _AGENTS.keys())), compiler, max_turns=MAX_TURNS)
+        plan = compiler.plan(Graph.of(graph, _AGENTS.keys()))
+        runtime = Runtime(plan, compiler, max_turns=MAX_TURNS, services=Services(people=self._people()))
         await runtime.run()
         return runtime.engine.ended, clean(runtime.engine.results(all=self.scenario.all[number]))
+
+    def _people(self) -> Any:
+        """Whom nodes ask in a run that nothing happens to."""
+        return None
+
+    def _person(self) -> Any:
+        """Who sits at the device when a command begins."""
+        return None
 
     # -- workers
 
@@ -247,7 +261,7 @@ class _Play:
                     return None
                 untold = await cancel_run(journal, rows[0].run, url=URL, token=None, connect=_connect)
                 return "cancelled", untold
-            device = Device(journal=journal, agents=_AGENTS, models=ScriptedModels(), connect=_connect)
+            device = Device(journal=journal, agents=_AGENTS, models=ScriptedModels(), connect=_connect, person=self._person())
             options = RunOptions(
                 url=URL, max_turns=MAX_TURNS, each_durable=self.scenario.durable[number], all=self.scenario.all[number]
             )

@@ -22,9 +22,12 @@ from unittest.mock import patch
 
 from websockets.asyncio.connection import Connection
 
+from edge import at_work as locks
 from graphs.journal import Journal, ids
 from graphs.journal.bodies import BodyFiles
 from graphs.running.runtime import Runtime
+from protocol.errors import RemoteProtocolError
+from protocol.state import State
 from sim.disk import Disk, SimWriter
 from sim.loop import SimLoop, new_loop
 from sim.net import Network
@@ -60,6 +63,7 @@ class World:
         self.network = Network(self)
         self.operator = new_loop(self, "operator")
         self.processes: list[Process] = []
+        self._locks: dict[Path, tuple[Process, int]] = {}
         self.journals: list[SimWriter] = []
         """Of all processes that ever were."""
         self._current: SimLoop = self.operator
@@ -210,6 +214,8 @@ class World:
                 "read_cached": lambda *_: None,  # what the system has in memory of a file nobody decides here
                 **{each: self._dated(getattr(BodyFiles, each)) for each in ("keep", "write", "check")},
             },
+            locks: {"_lock": self._lock, "_unlock": self._unlock},
+            State: {"fail": self._faulted(State.fail)},
             Connection: {"__hash__": _numbered(self.count)},
             sys: {"unraisablehook": lambda _: None},  # of coroutines that died with their process
         }
@@ -222,6 +228,31 @@ class World:
             stack.callback(sys.set_asyncgen_hooks, *hooks)
             sys.set_asyncgen_hooks(firstiter=lambda each: self._current.generators.append(weakref.ref(each)))
             yield
+
+    def _lock(self, path: Path) -> int | None:
+        """The kernel's lock on a file, which ends with its process."""
+        owner, _ = self._locks.get(path, (None, 0))
+        if owner is not None and owner.alive:
+            return None
+        path.touch()
+        number = self.count()
+        if (process := self.process) is not None:
+            self._locks[path] = process, number
+        return number
+
+    def _unlock(self, number: int) -> None:
+        for path in [path for path, (_, held) in self._locks.items() if held == number]:
+            del self._locks[path]
+
+    def _faulted(self, whole: Callable[[State, RemoteProtocolError], None]) -> Callable[[State, RemoteProtocolError], None]:
+        """Both ends are ours: none may ever break a rule of the link. That one is silent is no such thing."""
+
+        def fail(state: State, error: RemoteProtocolError) -> None:
+            if error.fault != "TIMEOUT":
+                self.complaints.append(f"{self._current.name} was sent what breaks a rule: {error.fault}: {error.text}")
+            whole(state, error)
+
+        return fail
 
     def _dated(self, whole: Callable[..., Any]) -> Callable[..., Any]:
         """What writes a body, with the time at which it did so from this world's clocks."""

@@ -60,6 +60,20 @@ def streaming(script: Script) -> Script:
     return running(script).recv(log(1, WORKER), entry(1, 1, BEGUN)).commit().recv([56, 1, 1, 0, ["The", " tide"]]).after()
 
 
+def copied(script: Script) -> Script:
+    """A log of another device, which the worker had."""
+    return (
+        running(script)
+        .call("sync")
+        .poll()
+        .recv([0x44, 1, True, [[run_id(9), b"device-2", 1, chk(DRAFT)]], False])
+        .after()
+        .recv([6, 1, run_id(9), b"device-2", 1, {"name": "trip.yaml"}], entry(1, 1, DRAFT))
+        .after()
+        .commit()
+    )
+
+
 def back(script: Script, *logs: list[object], number: int = 2) -> Script:
     """A new connection, and what the worker says it holds."""
     return script.drop().connect(number).poll().recv(welcome(*logs))
@@ -206,5 +220,26 @@ SESSIONS: dict[str, Callable[[Script], object]] = {
     ),
     "device: a record of a later version is kept": lambda s: reading(s).recv([0x36, 1, 2, "later", {"x": 1.5}]).commit().after(),
     "device: bytes that are no envelope": lambda s: greeted(s).recv_bytes(b"\xc1").after(),
+    "device: a digest asks for what the worker has": lambda s: copied(s).after(),
+    "device: a digest gives what the worker lacks": lambda s: (
+        copied(s)
+        .expect()
+        .call("sync")
+        .poll()
+        .recv([0x44, 2, True, [[run_id(9), b"device-2", 0, 0]], False])
+        .after()
+        .recv([5, 2, 1])
+        .after()
+    ),
+    "device: a log that the worker does not take holds up nothing": lambda s: (
+        copied(s)
+        .expect()
+        .call("sync")
+        .poll()
+        .recv([0x44, 2, True, [[run_id(9), b"device-2", 0, 0]], False])
+        .after()
+        .recv([8, "QUOTA", "no room", False, 2])
+        .after()
+    ),
     "device: a fault ends the connection": lambda s: greeted(s).recv([8, "AUTH_EXPIRED", "the token ended", True]).after(),
 }

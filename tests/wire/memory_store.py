@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Collection, Sequence
 
 from graphs.records import Encoded
 from graphs.values import digest
+from protocol.digest import Held, Line
+from protocol.events import DigestCame
 from protocol.messages import Bytes, Ref, RunId, StoreId
-from protocol.replay import log_head
-from protocol.store import BodyPart, Effect, Keep, Snapshot, Trim
+from protocol.replay import held_logs, log_head
+from protocol.store import BodyPart, Copy, Effect, Keep, Snapshot, Trim
 
 
 class MemoryStore:
@@ -20,6 +22,9 @@ class MemoryStore:
         self.store = store
         self.peer: StoreId | None = None
         self.logs: dict[tuple[RunId, StoreId], list[tuple[Encoded, int]]] = {}
+        self.shared: set[RunId] = set()
+        """Runs that are only copied: no session begins with them."""
+        self.graphs: dict[bytes, bytes] = {}
         self.trimmed: set[RunId] = set()
         self.expired: set[RunId] = set()
         self.bodies: dict[Ref, bytes] = {}
@@ -43,18 +48,32 @@ class MemoryStore:
                 self.bodies[effect.ref] = effect.data
                 continue
             log = self.logs.setdefault((effect.run, effect.writer), [])
+            if isinstance(effect, Copy):
+                self.shared.add(effect.run)
+            if isinstance(effect, Copy) and effect.seq <= len(log):
+                assert log[effect.seq - 1] == (effect.record, effect.chk)
+                continue
             assert effect.seq == len(log) + 1, f"record {effect.seq} written after {len(log)}"
             log.append((effect.record, effect.chk))
 
     def snapshot(self, runs: Collection[RunId] | None = None) -> Snapshot:
         """What is durable, of these runs or of all."""
-        heads = [log_head(run, writer, log) for (run, writer), log in self.logs.items() if runs is None or run in runs]
+        logs = [(*key, log) for key, log in self.logs.items() if key[0] not in self.shared]
+        heads = [log_head(run, writer, log) for run, writer, log in logs if runs is None or run in runs]
         expired = [run for run in self.expired if runs is None or run in runs]
         return Snapshot(self.store, self.peer, heads, expired)
 
     def tail(self, run: RunId, writer: StoreId, after: int, upto: int) -> Sequence[Encoded]:
         """Records of a log."""
         return [record for record, _ in self.logs[run, writer][after:upto]]
+
+    def lines(self) -> list[Line]:
+        """What a digest says of this store."""
+        return [Line(*key, len(log), log[-1][1]) for key, log in self.logs.items()]
+
+    def held_logs(self, came: DigestCame) -> list[Held]:
+        """What is here of the logs of a digest, and of its range."""
+        return held_logs(self.logs, came)
 
     def purge(self) -> None:
         """The retention of every trimmed run is over: only its tombstone stays."""
@@ -65,6 +84,12 @@ class MemoryStore:
     def backup(self) -> MemoryStore:
         """A copy that does not change with this store."""
         return copy.deepcopy(self)
+
+    def has_graph(self, h: bytes) -> bool:
+        return h in self.graphs
+
+    def keep_graph(self, h: bytes, body: bytes) -> None:
+        self.graphs[h] = body
 
     # -- bodies, without a loop
 

@@ -9,7 +9,19 @@ from graphs.records import Encoded, Event as EventRecord, Known, Record, Result,
 from graphs.values import digest
 from protocol import codec
 from protocol.config import Config, Role
-from protocol.events import BodyArrived, BodyBytes, BodyWhole, Event, Got, GraphReferred, NeedBytes, NeedRecords
+from protocol.events import (
+    BodyArrived,
+    BodyBytes,
+    BodyWhole,
+    DigestCame,
+    Event,
+    Got,
+    GraphReferred,
+    NeedBodies,
+    NeedBytes,
+    NeedCopies,
+    NeedRecords,
+)
 from protocol.messages import Message, PutGraph, Ref, RunId
 from protocol.payload import Reference, reference
 from protocol.session import Conn
@@ -44,12 +56,15 @@ class Side:
         self.got: dict[RunId, list[Record]] = {}
         self.graphs: dict[Ref, PutGraph] = {}
         """Graphs whose bytes are pulled."""
+        self.awaited: list[NeedBodies] = []
+        """Records that wait for their bodies."""
         self.conn = self.start()
 
     def start(self) -> Conn:
         """A new process on the same store."""
         self.events = []
         self.got = {}
+        self.awaited = []
         return Conn(self.config, self.store.snapshot())
 
     def crash(self) -> None:
@@ -73,6 +88,18 @@ class Side:
                 self.conn.supply_records(
                     event.run, event.after, self.store.tail(event.run, event.writer, event.after, event.upto)
                 )
+            elif isinstance(event, DigestCame):
+                self.conn.copies.answer(event, self.store.held_logs(event))
+                self.told(self.conn.events())
+            elif isinstance(event, NeedCopies):
+                records = self.store.tail(event.run, event.writer, event.after, event.upto)
+                self.conn.copies.supply(event.run, event.writer, event.after, records)
+                self.told(self.conn.events())
+            elif isinstance(event, NeedBodies):
+                self.awaited.append(event)
+                for each in event.named:
+                    self.pull(each)
+                self.arrived()
             elif isinstance(event, NeedBytes):
                 part = self.conn.graph_part(event) or self.store.part(event.ref, event.off, event.length)
                 self.told(self.conn.supply_body(event, part))
@@ -86,8 +113,17 @@ class Side:
                 assert named is not None
                 self.graphs[named.ref] = event.message
                 self.pull(named)
+            elif isinstance(event, BodyArrived) and self.awaited:
+                self.arrived()
             elif isinstance(event, BodyArrived) and event.ref in self.graphs:
                 self.told(self.conn.graph_here(self.graphs.pop(event.ref), self.store.bodies[event.ref]))
+
+    def arrived(self) -> None:
+        """Tell the session which records have all their bodies here."""
+        for event in [each for each in self.awaited if all(named.ref in self.store.bodies for named in each.named)]:
+            self.awaited.remove(event)
+            self.conn.copies.here(event.run, event.writer, event.seq)
+            self.told(self.conn.events())
 
     def pull(self, named: Reference) -> None:
         """Want a body, as far as it is not here."""

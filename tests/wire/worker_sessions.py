@@ -188,7 +188,30 @@ SESSIONS: dict[str, Callable[[Script], object]] = {
         running(s).append(END).commit().poll().recv([5, 1, 1]).commit().drop().connect(2).recv(hello(2)).after()
     ),
     "worker: silence closes with 4408": lambda s: greeted(s).tick(15_000).poll().tick(15_000).poll().tick(7_500).after(),
-    "worker: a type that is not built": lambda s: greeted(s).recv([0x44, 1, False, [], False]).after(),
+    "worker: a digest, answered with what is lacked": lambda s: (
+        greeted(s)
+        .recv([0x44, 1, False, [[run_id(9), DEVICE, 2, chk(SUBMIT, DRAFT)]], False])
+        .after()
+        .recv([6, 1, run_id(9), DEVICE, 1, {"name": "trip.yaml"}], entry(1, 1, SUBMIT), entry(1, 2, DRAFT))
+        .after()
+        .commit()
+        .after()
+    ),
+    "worker: a digest, answered with what is here": lambda s: (
+        running(s)
+        .append(DRAFT)
+        .commit()
+        .poll()
+        .recv([5, 1, 1], [0x44, 4, False, [], False])
+        .after()
+        .recv([0x44, 4, True, [[run_id(), WORKER, 0, 0]], False])
+        .after()
+    ),
+    "worker: a digest that contradicts": lambda s: running(s).recv([0x44, 2, False, [[run_id(), DEVICE, 1, 99]], False]).after(),
+    "worker: a digest that is not in order": lambda s: (
+        greeted(s).recv([0x44, 2, False, [[run_id(2), DEVICE, 1, 99], [run_id(1), DEVICE, 1, 99]], False]).after()
+    ),
+    "worker: a type that is not built": lambda s: greeted(s).recv([0x45, 1]).after(),
 }
 
 GIVEN: dict[str, dict[str, object]] = {

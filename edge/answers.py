@@ -1,0 +1,88 @@
+"""Questions and answers on record: what is asked in the runs of this device, and how an answer is written down.
+
+An answer may come while another process works on the run, so nobody who answers writes into the log of the run's holder: each answer is a log of
+its own, of a writer made for it. A log belongs to one writer, so nothing can collide, whoever answers wherever; and the order in which the
+logs began in a journal is the order in which the answers became durable there.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from graphs.errors import JournalError, UsageError
+from graphs.questions import Asked, Question, asked, shown
+from graphs.records import Answer, Handover, Submit, encode
+from graphs.values import Value
+
+if TYPE_CHECKING:
+    from graphs.journal import Journal, RunRow
+
+__all__ = ["UNDECIDED", "asked_in", "asking_runs", "give", "is_held_here", "note", "refuse_second"]
+
+UNDECIDED: Final = ("running", "suspended", "failed")
+"""The states of runs that may go on, so that an answer is of use."""
+
+
+def asked_in(journal: Journal, run: bytes) -> dict[str, Asked]:
+    """The questions of a run, by path."""
+    return asked(journal.records(run))
+
+
+def asking_runs(journal: Journal, rows: Iterable[RunRow] | None = None) -> Iterator[tuple[RunRow, list[Asked]]]:
+    """The runs of these (all, the newest first, if None) in which a question is open, with all their questions that are not over.
+
+    A run that ended its process without a question is not read. One whose records are damaged is passed over: `runs show` says what is wrong.
+    """
+    for row in journal.runs(role="root") if rows is None else rows:
+        if row.status not in UNDECIDED or (row.status != "running" and row.exit_info and not row.exit_info.get("questions")):
+            continue
+        try:
+            found = [each for each in asked_in(journal, row.run).values() if not each.over]
+        except JournalError:
+            continue
+        if any(each.open for each in found):
+            yield row, found
+
+
+def is_held_here(journal: Journal, run: bytes) -> bool:
+    """Whether this store holds the run: it began it or was given it, and has not given it away (docs/protocol.md §11)."""
+    holder, epoch = journal.store_id, 1
+    for writer, _, _, record in journal.records(run):
+        if isinstance(record, Submit) and epoch == 1:
+            holder = writer
+        elif isinstance(record, Handover) and record.to != writer and record.epoch > epoch:
+            holder, epoch = record.to, record.epoch
+    return holder == journal.store_id
+
+
+def note(journal: Journal, run: bytes, question: Question, value: Value) -> bytes:
+    """Queue the answer; gives the writer that was made for it. It counts once it is durable, if no other was before it."""
+    writer = secrets.token_bytes(8)
+    journal.accept(run, writer, 1, encode(Answer(question.path, question.at, value)))
+    return writer
+
+
+def give(journal: Journal, run: bytes, question: Question, value: Value) -> bytes:
+    """Write the answer down, durably; gives the writer that was made for it. Blocks.
+
+    Raises UsageError if another one was there first: then that one counts.
+    """
+    refuse_second(asked_in(journal, run), question)
+    writer = note(journal, run, question, value)
+    journal.flush(full=True)
+    now = asked_in(journal, run).get(question.path)
+    if now is None or now.question.at != question.at or now.answer is None or now.answer.writer != writer:
+        refuse_second(asked_in(journal, run), question, late=True)
+    return writer
+
+
+def refuse_second(found: dict[str, Asked], question: Question, *, late: bool = False) -> None:
+    """Raises UsageError if the question has its answer; `late` says that another was written down and came second."""
+    now = found.get(question.path)
+    if now is not None and now.question.at == question.at and now.answer is not None:
+        counts = f"{question.path!r} is answered: {shown(now.answer.value)}"
+        raise UsageError(counts, hint="The first answer counts; " + ("yours came second." if late else "nothing was changed."))
+    if now is None or now.over or now.question.at != question.at:
+        raise UsageError(f"{question.path!r} is not asked any more: the run has gone on", hint="graphferry runs show tells how.")

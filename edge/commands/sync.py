@@ -1,0 +1,160 @@
+"""`graphferry sync`: what waits goes out, what finished comes in, and the worker and this device have the same of what they share."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from typing import Any, Final
+
+from edge.commands.options import add_run_options, duration
+from edge.config import EdgeConfig, load_config
+from edge.node_table import size
+from graphs.environment import Environment, ExitStatus
+from graphs.errors import GraphferryError, LinkCondition, UsageError, WorkerUnreachable
+from graphs.journal import Journal
+from graphs.journal.ids import run_id_text
+
+__all__ = ["add_arguments", "main"]
+
+_EVERY: Final = 30.0
+_LONGEST: Final = 900.0
+"""Seconds between two looks of `--watch`; and at most, while the worker is not reached."""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--cloud", metavar="URL", help="the worker to sync with, if not the configured one")
+    parser.add_argument("--watch", action="store_true", help="go on for ever: again and again, at once when something waits")
+    parser.add_argument("--every", metavar="DURATION", default=f"{_EVERY:g}s", help="how often --watch looks (%(default)s)")
+    parser.add_argument("--status", action="store_true", help="say how things stand and move nothing")
+    parser.add_argument("--json", action="store_true", help="print JSON, one object a round")
+
+
+def main(args: Namespace, env: Environment) -> int:
+    config = load_config(env)
+    url = args.cloud or config.url
+    if not config.journal.is_file():
+        Journal.open(config.journal).close()  # a new device: what its account has elsewhere comes in
+    every = duration(args.every)
+    if args.status:
+        return _status(args, env, config, url)
+    if url is None:
+        raise UsageError("no worker is configured", hint="Pair with one (graphferry pair), or name it with --cloud URL.")
+    try:
+        return _watch(args, env, config, url, every) if args.watch else _once(args, env, config, url)
+    except KeyboardInterrupt:
+        return ExitStatus.INTERRUPTED
+
+
+def _once(args: Namespace, env: Environment, config: EdgeConfig, url: str) -> int:
+    from edge.sync import Round, converge
+
+    with Journal.open(config.journal) as journal:
+        first = asyncio.run(converge(journal, _connector(journal, config, url)))
+        going = _waiting(journal)
+    ended = [(run, _resume(run, url, env)) for run in going]
+    done = Round(first.received, first.refused, first.bodies)
+    if ended:
+        with Journal.open(config.journal) as journal:
+            second = asyncio.run(converge(journal, _connector(journal, config, url)))
+        done = Round(first.received + second.received, {**first.refused, **second.refused}, first.bodies + second.bodies)
+    _print(done, ended, args, env)
+    return ExitStatus.SUSPENDED if any(status == "suspended" for _, status in ended) else ExitStatus.COMPLETED
+
+
+def _watch(args: Namespace, env: Environment, config: EdgeConfig, url: str, every: float) -> int:
+    import time
+
+    pause = every
+    while True:
+        try:
+            _once(args, env, config, url)
+            pause = every
+        except WorkerUnreachable as error:
+            env.stderr.write(f"{error.message}; looking again in {pause:g} s\n")
+            time.sleep(pause)
+            pause = min(2 * pause, max(_LONGEST, every))
+            continue
+        except LinkCondition as error:
+            env.stderr.write(f"{error.message}\n")
+        time.sleep(every)
+
+
+def _status(args: Namespace, env: Environment, config: EdgeConfig, url: str | None) -> int:
+    from edge.sync import standing
+
+    unreachable: WorkerUnreachable | None = None
+    with Journal.open(config.journal) as journal:
+        try:
+            found = asyncio.run(standing(journal, _connector(journal, config, url) if url and not config.offline else None))
+        except WorkerUnreachable as error:
+            unreachable = error
+            found = asyncio.run(standing(journal, None))
+    if args.json:
+        env.stdout.write(json.dumps(found.as_json()) + "\n")
+        return ExitStatus.COMPLETED
+    if found.ahead is None:
+        why = unreachable.message if unreachable is not None else "no worker was asked"
+        env.stdout.write(f"ahead and behind are not known: {why}\n")
+    elif found.ahead or found.behind:
+        env.stdout.write(f"ahead by {found.ahead} records ({size(found.bytes)}), behind by {found.behind}\n")
+    else:
+        env.stdout.write("up to date with the worker\n")
+    for word, runs in (("waiting", found.waiting), ("degraded", found.degraded), ("diverged", found.diverged)):
+        for run in runs:
+            env.stdout.write(f"{word:<9} {run}\n")
+    return ExitStatus.COMPLETED
+
+
+def _print(done: Any, ended: Sequence[tuple[str, str]], args: Namespace, env: Environment) -> None:
+    if args.json:
+        went = [{"run": run, "status": status} for run, status in ended]
+        env.stdout.write(json.dumps({**done.as_json(), "went_on": went}) + "\n")
+        return
+    for run, status in ended:
+        env.stdout.write(f"{run}  {status}\n")
+    for run, (code, text) in done.refused.items():
+        env.stderr.write(f"{run_id_text(run)} is not in sync: {code}: {text}\n")
+    came = sum(done.received.values())
+    if came or done.bodies:
+        env.stdout.write(f"{came} records of {len(done.received)} runs came in, {done.bodies} large values\n")
+    elif not ended:
+        env.stdout.write("everything is in sync\n")
+
+
+def _connector(journal: Journal, config: EdgeConfig, url: str) -> Any:
+    from edge.device import worker_connector
+
+    connect = worker_connector(config)
+    return lambda runs: connect(url, config.token, journal, runs)
+
+
+def _waiting(journal: Journal) -> list[str]:
+    from edge.waiting import waiting_runs
+
+    return [run_id_text(row.run) for row in waiting_runs(journal)]
+
+
+def _resume(run: str, url: str, env: Environment) -> str:
+    """Go on with a run, quietly; what became of it."""
+    from edge.commands.resume import open_resumed
+    from edge.resuming import resume_run
+
+    parser = ArgumentParser()
+    add_run_options(parser)
+    words = parser.parse_args(["--cloud", url, "--json", "--progress", "quiet"])
+    words.run = run
+    try:
+        with open_resumed(words, env) as (device, graph, options, row):
+
+            async def whole() -> str:
+                try:
+                    return (await resume_run(device, graph, options, row.run, name=row.name)).status
+                finally:
+                    await device.models.close()
+
+            return asyncio.run(whole())
+    except GraphferryError as error:
+        env.stderr.write(f"{run} does not go on: {error.message}\n")
+        return "suspended"

@@ -1,0 +1,173 @@
+"""A run moves: to the worker, back, and on to another device; never do two stores go on with it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from conftest import CommandLine
+from fleet import edge, logs, move, new_device, run, sync
+from graphs.engine.holding import Holding, holding
+from graphs.environment import ExitStatus
+from graphs.journal import Journal
+from graphs.records import Handover, Result
+from workers import ServedWorker, worker
+
+LID = """\
+version: 0.5
+nodes:
+  topic: {value: the tide}
+  there: {agent: llmAgent, model: large, inputs: {prompt: :topic}}
+  again: {agent: llmAgent, model: large, inputs: {prompt: :there.text}}
+  last: {agent: llmAgent, model: scripted, place: edge, isResult: true, inputs: {prompt: :again.text}}
+"""
+
+
+@pytest.fixture
+def served(own_home: Path) -> Iterator[ServedWorker]:
+    with worker(own_home) as found:
+        yield found
+
+
+@pytest.fixture
+def device(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], CommandLine]:
+    """Another device each time."""
+    return lambda: new_device(tmp_path_factory.mktemp("device"), tmp_path)
+
+
+def view(home: Path, run_id: str) -> tuple[bytes, Holding | None]:
+    """A store's id, and who holds the run as far as it knows."""
+    with Journal.open(home / "journal.db") as journal:
+        root = journal.run(run_id).run
+        return journal.store_id, holding((logged.writer, logged.record) for logged in journal.records(root))
+
+
+def results(home: Path, run_id: str) -> list[str]:
+    with Journal.open(home / "journal.db") as journal:
+        root = journal.run(run_id).run
+        found = [root, *(child.run for child in journal.children(root))]
+        return sorted(each.record.path for run in found for each in journal.records(run) if isinstance(each.record, Result))
+
+
+def until(what: Callable[[], bool]) -> None:
+    """Look until it is so."""
+    end = time.monotonic() + 30
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def pushed(laptop: CommandLine, served: ServedWorker, own_home: Path) -> str:
+    """A run that the worker has gone on with as far as it can."""
+    begun = run(laptop, LID, "--offline", "--sync", status=ExitStatus.UNREACHABLE)["run"]
+    outcome = laptop("runs", "push", begun, "--continue", "--cloud", served.url)
+    assert outcome.status == ExitStatus.COMPLETED, outcome.stderr
+    until(lambda: results(own_home / "cloud", begun) == ["again", "there"])
+    return str(begun)
+
+
+def test_the_worker_finishes_what_it_may(served: ServedWorker, device: Callable[[], CommandLine], own_home: Path) -> None:
+    laptop, other = device(), device()
+    begun = pushed(laptop, served, own_home)
+    refused = laptop("resume", begun, "--cloud", served.url)
+    assert refused.status == ExitStatus.USAGE
+    worker_store, _ = view(own_home / "cloud", begun)
+    assert worker_store.hex() in refused.stderr
+    assert sync(laptop, served)["went_on"] == []
+    assert results(edge(laptop), begun) == ["again", "there"]
+
+    sync(other, served)
+    assert other("resume", begun, "--cloud", served.url).status == ExitStatus.USAGE
+    pulled = other("runs", "pull", begun, "--cloud", served.url)
+    assert pulled.status == ExitStatus.COMPLETED, pulled.stderr
+    outcome = other("resume", begun, "--cloud", served.url, "--json")
+    assert outcome.status == ExitStatus.COMPLETED, outcome.stderr
+    assert set(json.loads(outcome.stdout)["results"]) == {"last"}
+    sync(other, served)
+    sync(laptop, served)
+    assert logs(edge(laptop), begun) == logs(edge(other), begun) == logs(own_home / "cloud", begun)
+    assert results(edge(laptop), begun) == ["again", "last", "there"], "nothing was done twice"
+    assert json.loads(laptop("runs", "show", begun, "--json").stdout)["status"] == "completed"
+
+
+def test_it_comes_back(served: ServedWorker, device: Callable[[], CommandLine], own_home: Path) -> None:
+    laptop = device()
+    begun = pushed(laptop, served, own_home)
+    assert laptop("runs", "pull", begun, "--cloud", served.url).status == ExitStatus.COMPLETED
+    outcome = laptop("resume", begun, "--cloud", served.url, "--json")
+    assert outcome.status == ExitStatus.COMPLETED, outcome.stderr
+    assert results(edge(laptop), begun) == ["again", "last", "there"]
+
+
+def test_of_two_that_ask_at_once_one_gets_it(
+    served: ServedWorker, device: Callable[[], CommandLine], own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.handover._PATIENCE", 3.0)
+    laptop, *others = (device() for _ in range(4))
+    begun = pushed(laptop, served, own_home)
+    for other in others:
+        sync(other, served)
+    with ThreadPoolExecutor() as pool:
+        outcomes = list(pool.map(lambda cli: cli("runs", "pull", begun, "--cloud", served.url), others))
+    assert sorted(outcome.status for outcome in outcomes) == [ExitStatus.COMPLETED, ExitStatus.USAGE, ExitStatus.USAGE]
+    homes = [own_home / "cloud", *(edge(each) for each in (laptop, *others))]
+    holders = [store for store, seen in (view(home, begun) for home in homes) if seen is not None and seen.holder == store]
+    assert len(holders) == 1
+    winner = next(other for other, outcome in zip(others, outcomes, strict=True) if outcome.status == ExitStatus.COMPLETED)
+    assert winner("resume", begun, "--cloud", served.url).status == ExitStatus.COMPLETED
+    for each in (winner, laptop, *others):
+        sync(each, served)
+    assert results(edge(laptop), begun) == ["again", "last", "there"]
+
+
+def test_a_silent_holder_keeps_its_run(
+    served: ServedWorker, device: Callable[[], CommandLine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.handover._PATIENCE", 0.3)
+    laptop, other = device(), device()
+    begun = run(laptop, LID, "--offline", "--sync", status=ExitStatus.UNREACHABLE)["run"]
+    move(laptop, served)
+    asked = other("runs", "pull", begun, "--cloud", served.url)
+    assert asked.status == ExitStatus.USAGE
+    store, _ = view(edge(laptop), begun)
+    assert store.hex() in asked.stderr
+    move(laptop, served)  # it is here again, its run rests, and it was asked
+    assert other("runs", "pull", begun, "--cloud", served.url).status == ExitStatus.COMPLETED
+    assert laptop("resume", begun, "--cloud", served.url).status == ExitStatus.USAGE
+    outcome = other("resume", begun, "--cloud", served.url)
+    assert outcome.status == ExitStatus.COMPLETED, outcome.stderr
+
+
+def test_a_run_that_goes_on_here_is_not_pushed(served: ServedWorker, device: Callable[[], CommandLine]) -> None:
+    from edge.at_work import at_work
+
+    laptop = device()
+    begun = run(laptop, LID, "--offline", "--sync", status=ExitStatus.UNREACHABLE)["run"]
+    with at_work(edge(laptop) / "journal.db", bytes.fromhex(begun.replace("-", ""))):
+        outcome = laptop("runs", "push", begun, "--continue", "--cloud", served.url)
+    assert outcome.status == ExitStatus.USAGE
+    assert "another process" in outcome.stderr
+    with Journal.open(edge(laptop) / "journal.db") as journal:
+        root = journal.run(begun).run
+        assert not [each for each in journal.records(root) if isinstance(each.record, Handover)]
+
+
+def test_a_run_with_labels_is_not_handed_over(served: ServedWorker, device: Callable[[], CommandLine]) -> None:
+    laptop = device()
+    labelled = LID.replace("{value: the tide}", "{value: the tide, sensitivity: private}").replace(
+        "model: large", "model: scripted"
+    )
+    text = labelled + "  far: {agent: llmAgent, model: large, inputs: {prompt: hello}}\n"
+    begun = run(laptop, text, "--offline", status=ExitStatus.SUSPENDED)["run"]
+    outcome = laptop("runs", "push", begun, "--continue", "--cloud", served.url)
+    assert outcome.status != ExitStatus.COMPLETED
+    assert "private" in outcome.stderr
+    store, seen = view(edge(laptop), begun)
+    assert seen is not None
+    assert seen.holder == store
+    assert laptop("resume", begun, "--cloud", served.url).status == ExitStatus.COMPLETED

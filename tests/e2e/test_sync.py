@@ -1,0 +1,134 @@
+"""The train: runs that began offline go on and come in when there is a worker; what is marked for sync is on all devices of the account."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from conftest import CommandLine
+from fleet import edge, logs, move, new_device, run, status, sync
+from graphs.environment import ExitStatus
+from graphs.journal import Journal
+from workers import ServedWorker, worker
+
+TRAIN = """\
+version: 0.5
+nodes:
+  topic: {value: the tide}
+  here: {agent: stringTemplateAgent, place: edge, params: {template: "about ${t}"}, inputs: {t: :topic}}
+  there: {agent: llmAgent, model: large, isResult: true, inputs: {prompt: :here}}
+"""
+LARGE = """\
+version: 0.5
+nodes:
+  word: {value: abcdefgh}
+  here: {agent: stringTemplateAgent, place: edge, params: {template: "${t}"}, inputs: {t: :word}, isResult: true}
+"""
+LABELLED = TRAIN.replace("{value: the tide}", "{value: the tide, sensitivity: private}").replace(
+    "model: large", "model: scripted"
+)
+
+
+@pytest.fixture
+def served(own_home: Path, tmp_path: Path) -> Iterator[ServedWorker]:
+    with worker(own_home) as found:
+        yield found
+
+
+@pytest.fixture
+def device(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], CommandLine]:
+    """Another device each time."""
+    return lambda: new_device(tmp_path_factory.mktemp("device"), tmp_path)
+
+
+def test_what_waits_goes_out_and_comes_in(served: ServedWorker, device: Callable[[], CommandLine]) -> None:
+    laptop = device()
+    begun = run(laptop, TRAIN, "--offline", status=ExitStatus.SUSPENDED)
+    assert status(laptop, served)["waiting"] == [begun["run"]]
+    done = sync(laptop, served)
+    assert done["went_on"] == [{"run": begun["run"], "status": "completed"}]
+    assert status(laptop, served) == {"ahead": 0, "behind": 0, "bytes": 0, "waiting": [], "degraded": [], "diverged": []}
+    assert sync(laptop, served)["went_on"] == []
+
+
+def test_a_run_that_is_not_marked_stays_on_its_device(
+    served: ServedWorker, device: Callable[[], CommandLine], own_home: Path
+) -> None:
+    laptop, other = device(), device()
+    begun = run(laptop, TRAIN, "--cloud", served.url)
+    sync(laptop, served)
+    assert sync(other, served)["received"] == 0
+    with Journal.open(own_home / "cloud" / "journal.db") as journal:
+        assert not journal.knows(bytes.fromhex(begun["run"].replace("-", "")))
+
+
+def test_what_is_marked_is_everywhere(served: ServedWorker, device: Callable[[], CommandLine], own_home: Path) -> None:
+    laptop, other = device(), device()
+    begun = run(laptop, TRAIN, "--cloud", served.url, "--sync")
+    assert status(laptop, served)["ahead"] > 0
+    sync(laptop, served)
+    assert status(laptop, served)["ahead"] == 0
+    assert status(other, served)["behind"] > 0
+    came = sync(other, served)
+    assert came["refused"] == {}
+    expected = logs(edge(laptop), begun["run"])
+    assert len(expected) == 3, "the run's log, and both of its child run"
+    assert logs(edge(other), begun["run"]) == logs(own_home / "cloud", begun["run"]) == expected
+    shown = json.loads(other("runs", "show", begun["run"], "--json").stdout)
+    assert shown["status"] == "completed"
+    assert shown["graph"] == "g.yaml"
+    assert {record["path"] for record in shown["records"] if record["type"] == "result"} == {"there"}
+
+
+def test_large_values_go_along(served: ServedWorker, device: Callable[[], CommandLine], own_home: Path) -> None:
+    laptop, other = device(), device()
+    text = "x" * 300_000
+    begun = run(laptop, LARGE, "--sync", "--set", f"word={text}")
+    assert begun["results"] == {"here": text}
+    for each in (laptop, other):
+        assert sync(each, served)["refused"] == {}
+    assert logs(edge(other), begun["run"]) == logs(edge(laptop), begun["run"])
+    for home in (own_home / "cloud", edge(other)):
+        with Journal.open(home / "journal.db") as journal:
+            bodies = journal.bodies(bytes.fromhex(begun["run"].replace("-", "")))
+            assert bodies
+            assert all(journal.body_files.held(body.scope, body.name) == (body.size, True) for body in bodies)
+
+
+def test_what_carries_a_label_stays_and_is_named(served: ServedWorker, device: Callable[[], CommandLine], own_home: Path) -> None:
+    laptop, other = device(), device()
+    secret = run(laptop, LABELLED, "--offline", "--sync")
+    plain = run(laptop, TRAIN, "--offline", "--sync", status=ExitStatus.SUSPENDED)
+    outcome = laptop("sync", "--cloud", served.url, "--json")
+    done = json.loads(outcome.stdout)
+    assert done["refused"][secret["run"]]["code"] == "LABEL_WITHHELD"
+    assert {"run": plain["run"], "status": "completed"} in done["went_on"]
+    sync(other, served)
+    with Journal.open(edge(other) / "journal.db") as journal:
+        assert not journal.knows(bytes.fromhex(secret["run"].replace("-", "")))
+    assert logs(edge(other), plain["run"]) == logs(edge(laptop), plain["run"])
+
+
+def test_only_the_holder_goes_on(served: ServedWorker, device: Callable[[], CommandLine]) -> None:
+    laptop, other = device(), device()
+    begun = run(laptop, TRAIN, "--offline", "--sync", status=ExitStatus.SUSPENDED)
+    move(laptop, served)
+    sync(other, served)
+    with Journal.open(edge(laptop) / "journal.db") as journal:
+        holder = journal.store_id.hex()
+    refused = other("resume", begun["run"], "--cloud", served.url)
+    assert refused.status == ExitStatus.USAGE
+    assert f"held by the store {holder}" in refused.stderr
+    assert "runs pull" in refused.stderr
+
+
+def test_an_old_run_can_be_marked_later(served: ServedWorker, device: Callable[[], CommandLine]) -> None:
+    laptop, other = device(), device()
+    begun = run(laptop, TRAIN, "--cloud", served.url)
+    assert laptop("runs", "mark", begun["run"]).status == ExitStatus.COMPLETED
+    sync(laptop, served)
+    sync(other, served)
+    assert logs(edge(other), begun["run"]) == logs(edge(laptop), begun["run"])
