@@ -67,13 +67,13 @@ class LogRecorder:
     def admit(self, value: Value) -> None:
         if self._append_encoded is not None and is_flat(value):
             try:
-                self._packed = packed = pack(value)
+                packed = pack(value)
             except (OverflowError, UnicodeEncodeError):
                 pass  # the long way says what is wrong
             else:
                 most = current.get().bounds.value_bytes
                 if most is None or len(packed) * ITEM <= most:  # an element counts no more than that for each byte it packs to
-                    self._admitted = value
+                    self._admitted, self._packed = value, packed
                     return
         self._require_fit(value)
         if not packs_as_it_is((value,), 0):
