@@ -69,6 +69,8 @@ class WorkerLink:
         """Child runs that a busy worker is asked for again, and until when."""
         self._early: dict[bytes, list[Event]] = {}
         """What was told of the child runs to go on with before anybody did."""
+        self._pulling: list[asyncio.Future[Value]] = []
+        """Values that somebody waits for."""
         self._moved = asyncio.Event()
         self._link: Link | None = None
         self._delegates: dict[bytes, Delegate] = {}
@@ -199,10 +201,19 @@ class WorkerLink:
         await self._open_link().bodies.pull(run, named)
 
     async def value(self, run: bytes, named: Reference) -> Value:
-        """A value that a record of this run refers to. Raises LinkCondition if it does not come."""
+        """A value that a record of this run refers to. Raises LinkCondition if it does not come, or the worker is not waited for any more."""
         if self._away is not None:
             raise self._away
-        return await self._open_link().bodies.value(run, named)
+        pulling = asyncio.ensure_future(self._open_link().bodies.value(run, named))
+        self._pulling.append(pulling)
+        try:
+            await asyncio.wait([pulling])
+            if self._lost is not None and pulling.cancelled():
+                raise self._lost
+            return pulling.result()
+        finally:
+            self._pulling.remove(pulling)
+            pulling.cancel()
 
     async def flush(self) -> None:
         """Returns when what was said is on its way; at once where there is none: then it is in the journal."""
@@ -364,6 +375,8 @@ class WorkerLink:
         self._be_patient_no_more()
         if self._lost is None:
             self._lost = self._unreachable(why)
+        for pulling in self._pulling:
+            pulling.cancel()
         for run in list(self._asking):
             self._taken(run)
         delegates, self._delegates = self._delegates, {}
