@@ -11,7 +11,7 @@ session, the WebSocket library, the journal on SQLite files. What is simulated i
     disk      when a commit happens and when it is known to be synced; what a loss of power leaves of the rest; a full disk
     world     whose turn it is, machines and processes, clocks and dice; a process that is killed runs nothing any more
     graphs    small random graphs with places, loops, maps, streams, large values and nodes with effects, whose answer does not depend on time
-    faults    kill, power, cut, block, sleep, full disk, Ctrl-C, cancel and more, each at the n-th time that something happens at a machine
+    faults    kill, power, cut, block, sleep, full disk, a lost body, another network, Ctrl-C, cancel and more, each at the n-th time that something happens at a machine
     play      the users, who resume until their run is over, and the supervisor of the workers
     checks    what must hold afterwards
     shrink    leaves out faults and machines for as long as a schedule fails in the same way
@@ -21,7 +21,7 @@ session, the WebSocket library, the journal on SQLite files. What is simulated i
 What holds after every schedule: the answer is the undisturbed one, or the run failed as the undisturbed one does, or a person is asked about a node
 with effects (only if a process ended or lost its journal), or the user cancelled; no command hangs; no node with effects began twice; both
 journals agree and no result is recorded twice; no child run stays open at a worker, at the latest after the week it waits for its device; no
-error is logged, no exception is lost.
+error is logged, no exception is lost; neither side ever breaks a rule of the link.
 
 The trace of a seed, bytes on the wire included, is the same in every process. It changes with the product: a seed that failed is only as good
 as the commit it failed on, which is why `found` has schedules and not seeds.

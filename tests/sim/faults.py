@@ -23,7 +23,7 @@ CLOUD: Final = "cloud"
 _EVENTS: Final = ("commit", "committed", "committed", "packet", "packet", "packet", "execute", "executed", "time", "connect")
 _OF_DEVICES: Final = (
     "kill", "kill", "kill", "power", "power", "cut", "cut", "cut", "swallow", "block", "block", "slow", "sleep", "full",
-    "interrupt", "cancel", "skew", "lose",
+    "interrupt", "cancel", "skew", "lose", "stray",
 )  # fmt: skip
 _OF_WORKERS: Final = ("kill", "kill", "kill", "kill", "power", "power", "sleep", "full", "stop", "skew", "pause", "lose")
 _DEADLY: Final = frozenset({"kill", "power", "full", "interrupt", "stop", "cancel", "lose"})
@@ -67,6 +67,10 @@ def draw_faults(chance: random.Random, devices: Sequence[str]) -> list[Fault]:
         count = 1 + int(most * chance.random() * chance.random())
         seconds = chance.choice((0.05, 0.05, 1.0, 1.0, 5.0, 5.0, 30.0, 45.0, 100.0, 4_000.0, 20_000.0))
         found.append(Fault(kind, where, event, count, seconds, chance.randrange(1 << 16)))
+    if chance.random() < 0.08:  # somebody travels
+        where = chance.choice(devices)
+        moments = [("packet", count) for count in range(2, 34, 4)] + [("executed", count) for count in (1, 2, 3)]
+        found += [Fault("stray", where, event, count, 0.0, chance.randrange(1 << 16)) for event, count in moments]
     return found
 
 
@@ -189,6 +193,18 @@ class Faults:
         """One direction of what is open is gone, and nobody is told."""
         for transport in self._connections(fault):
             dice.choice((transport, transport.peer)).swallows = True
+
+    def _stray(self, fault: Fault, machine: Machine, dice: random.Random) -> None:
+        """The machine moves to another network: what it said last on the old one arrives when it has begun to speak on the new one."""
+        for transport in self._connections(fault):
+            transport.astray = True
+            moves = dice.choice((0.05, 0.3, 2.0)) * dice.random()
+            self.world.operator.call_later(moves, self._move, transport)
+            self.world.operator.call_later(moves + dice.choice((0.3, 0.6, 2.0)) * dice.random(), transport.arrive_late)
+
+    def _move(self, transport: SimTransport) -> None:
+        transport.peer.swallows = True
+        transport.reset()
 
     def _block(self, fault: Fault, machine: Machine, dice: random.Random) -> None:
         self.world.network.line(fault.where).blocked = True

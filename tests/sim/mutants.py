@@ -12,7 +12,10 @@ from cloud.revival import reported
 from graphs.engine.outcomes import Known, known_outcomes
 from graphs.journal import Journal
 from graphs.running.recorder import LogRecorder
+from protocol.carrier import Carrier
 from protocol.journal_store import JournalStore
+from protocol.link import Link, _now
+from protocol.session import Conn
 
 __all__ = ["MUTANTS"]
 
@@ -92,6 +95,24 @@ def _no_lease() -> AbstractContextManager[Any]:
     return patch("sim.play.lease", lambda _: nullcontext())
 
 
+def _no_fence() -> AbstractContextManager[Any]:
+    """What comes on an older connection of a device is taken as if it came on the newest."""
+    whole = Conn.receive
+
+    def receive(self: Conn, now: int, packet: bytes, number: int) -> Any:
+        connection = self._state.connection
+        return whole(self, now, packet, connection.number if connection is not None else number)
+
+    def took(self: Link, carrier: Carrier, packet: Any) -> None:
+        if self._carrier is not None:
+            self._tell(self._conn.receive(_now(), packet, self._number))
+
+    both = ExitStack()
+    both.enter_context(patch.object(Conn, "receive", receive))
+    both.enter_context(patch.object(Link, "took", took))
+    return both
+
+
 MUTANTS: Final[Mapping[str, Callable[[], AbstractContextManager[Any]]]] = {
     make.__name__.strip("_"): make
     for make in (
@@ -102,5 +123,6 @@ MUTANTS: Final[Mapping[str, Callable[[], AbstractContextManager[Any]]]] = {
         _effects_are_repeated,
         _effects_begin_at_once,
         _no_lease,
+        _no_fence,
     )
 }

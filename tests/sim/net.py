@@ -170,6 +170,8 @@ class SimTransport(asyncio.Transport):
         self.protocol: Any = None
         self.swallows = False
         """Whether what is written here vanishes on its way."""
+        self.astray = False
+        """Whether what is written here takes a way that is blocked for now."""
         self._due = 0.0
         self._flight = 0
         self._held: deque[bytes | None] = deque()
@@ -255,9 +257,6 @@ class SimTransport(asyncio.Transport):
             if not self._paused and self.get_write_buffer_size() > _HIGH:
                 self._paused = True
                 self.protocol.pause_writing()
-        if self._held:
-            self._held.append(data)
-            return
         world, line = self.network.world, self.line
         pieces: list[bytes | None] = [data]
         if data is not None and len(data) > 1 and world.chance.random() < 0.1:
@@ -278,8 +277,8 @@ class SimTransport(asyncio.Transport):
         if self.peer._lost or self.swallows:
             self._unanswered()
             return
-        if self.line.blocked or self._held:
-            if not self._held:
+        if self.line.blocked or self.astray or self._held:
+            if not self._held and not self.astray:
                 self.line.waiting.append(self._resend)
             self._held.append(data)
             return
@@ -300,12 +299,28 @@ class SimTransport(asyncio.Transport):
         if not self._lost:
             self.protocol.resume_writing()
 
+    def arrive_late(self) -> None:
+        """What took another way arrives after all."""
+        self.astray = False
+        if self.line.blocked:
+            self.line.waiting.append(self._resend)
+        else:
+            self._resend()
+
     def _resend(self) -> None:
+        """The system sends again what is held; what is on its way meanwhile arrives behind it."""
+        if self._held:
+            self._at(self.network.world.now + self.line.latency, self._arrive_again)
+
+    def _arrive_again(self) -> None:
+        if self.astray:
+            return
+        if self.line.blocked:
+            self.line.waiting.append(self._resend)
+            return
         held, self._held = self._held, deque()
-        world = self.network.world
         for data in held:
-            self._due = max(self._due + 1e-6, world.now + self.line.latency)
-            self._at(self._due, self._arrive, data)
+            self._arrive(data)
 
     def _receive(self, data: bytes | None) -> None:
         if self.loop.dead or self._lost:

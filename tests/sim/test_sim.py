@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import subprocess
@@ -9,14 +10,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from sim.command import described
 from sim.found import found
 from sim.mutants import MUTANTS
+from sim.net import SimTransport
 from sim.play import play, scenario_of
 from sim.shrink import failure, shrunk
+from sim.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = int(os.environ.get("SIM_SEED") or 700_000)
@@ -117,6 +121,34 @@ def test_a_seed_is_another_schedule_than_the_next_one() -> None:
     assert len(set(traces)) == len(traces)
 
 
+def test_what_is_held_up_on_its_way_arrives_in_order(tmp_path: Path) -> None:
+    """A line that is blocked and free again, and a connection that takes another way for a while, are still TCP."""
+    world, came = World(1, tmp_path), list[bytes]()
+    transport, peer = (SimTransport(world.network, world.operator, world.network.line("x"), "x", 1) for _ in range(2))
+    transport.peer, peer.peer = peer, transport
+    peer.begin(lambda: Mock(data_received=came.append))
+    sent = [f"{number:04} ".encode() for number in range(400)]
+
+    async def main() -> None:
+        for number, data in enumerate(sent):
+            if number % 40 == 10:
+                transport.line.blocked = True
+            elif number % 40 == 25:
+                transport.line.unblock()
+            elif number % 60 == 20:
+                transport.astray = True
+            elif number % 60 == 50:
+                transport.arrive_late()
+            transport.write(data)
+            await asyncio.sleep(0.001)
+        transport.line.unblock()
+        transport.arrive_late()
+        await asyncio.sleep(10)
+
+    world.run(main())
+    assert b"".join(came) == b"".join(sent)
+
+
 def test_many_kinds_of_things_happen() -> None:
     kinds: set[str] = set()
     statuses: set[str] = set()
@@ -124,5 +156,20 @@ def test_many_kinds_of_things_happen() -> None:
         outcome: Any = play(scenario_of(seed))
         kinds.update(fault.kind for fault in outcome.struck)
         statuses.update(outcome.statuses.values())
-    assert kinds >= {"kill", "power", "cut", "swallow", "block", "slow", "sleep", "pause", "full", "interrupt", "cancel", "stop"}
+    assert kinds >= {
+        "kill",
+        "power",
+        "cut",
+        "swallow",
+        "block",
+        "slow",
+        "sleep",
+        "pause",
+        "full",
+        "interrupt",
+        "cancel",
+        "stop",
+        "stray",
+        "lose",
+    }
     assert statuses == {"completed", "failed", "cancelled"}

@@ -26,6 +26,8 @@ from edge import at_work as locks
 from graphs.journal import Journal, ids
 from graphs.journal.bodies import BodyFiles
 from graphs.running.runtime import Runtime
+from protocol.errors import RemoteProtocolError
+from protocol.state import State
 from sim.disk import Disk, SimWriter
 from sim.loop import SimLoop, new_loop
 from sim.net import Network
@@ -213,6 +215,7 @@ class World:
                 **{each: self._dated(getattr(BodyFiles, each)) for each in ("keep", "write", "check")},
             },
             locks: {"_lock": self._lock, "_unlock": self._unlock},
+            State: {"fail": self._faulted(State.fail)},
             Connection: {"__hash__": _numbered(self.count)},
             sys: {"unraisablehook": lambda _: None},  # of coroutines that died with their process
         }
@@ -240,6 +243,16 @@ class World:
     def _unlock(self, number: int) -> None:
         for path in [path for path, (_, held) in self._locks.items() if held == number]:
             del self._locks[path]
+
+    def _faulted(self, whole: Callable[[State, RemoteProtocolError], None]) -> Callable[[State, RemoteProtocolError], None]:
+        """Both ends are ours: none may ever break a rule of the link. That one is silent is no such thing."""
+
+        def fail(state: State, error: RemoteProtocolError) -> None:
+            if error.fault != "TIMEOUT":
+                self.complaints.append(f"{self._current.name} was sent what breaks a rule: {error.fault}: {error.text}")
+            whole(state, error)
+
+        return fail
 
     def _dated(self, whole: Callable[..., Any]) -> Callable[..., Any]:
         """What writes a body, with the time at which it did so from this world's clocks."""
