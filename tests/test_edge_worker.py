@@ -194,20 +194,15 @@ def test_a_worker_that_goes_away_is_told_to_all_that_wait_for_it(own_home: Path)
 def test_a_value_is_not_waited_for_longer_than_the_worker(own_home: Path) -> None:
     """A run that is resumed asks for values before it begins: the worker may go for good meanwhile."""
 
-    async def main(served: ServedWorker) -> None:
-        with Journal.open(own_home / "edge" / "journal.db") as journal:
-            link = await connect_worker(served.url, token=None, journal=journal, grace=0.5)
-            try:
-                stop(served)
-                while link._patience is None:  # the connection is lost, and made again for a while
-                    await asyncio.sleep(0.01)
-                with pytest.raises(WorkerUnreachable, match="was lost"):
-                    await link.value(new_run_id(), Reference(bytes(32), 100_000))
-            finally:
-                await link.close()
+    async def use(link: WorkerLink, journal: Journal) -> None:
+        waiting = asyncio.ensure_future(link.value(new_run_id(), Reference(bytes(32), 100_000)))
+        await asyncio.sleep(0)
+        link._lose("nobody was there for so long")
+        with pytest.raises(WorkerUnreachable, match="for so long"):
+            await waiting
 
     with worker(own_home) as served:
-        asyncio.run(asyncio.wait_for(main(served), 30))
+        with_link(own_home, served.url, use)
 
 
 def test_who_does_not_wait_any_more_hears_nothing(own_home: Path) -> None:

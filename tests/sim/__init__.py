@@ -11,7 +11,8 @@ session, the WebSocket library, the journal on SQLite files. What is simulated i
     disk      when a commit happens and when it is known to be synced; what a loss of power leaves of the rest; a full disk
     world     whose turn it is, machines and processes, clocks and dice; a process that is killed runs nothing any more
     graphs    small random graphs with places, loops, maps, streams, large values and nodes with effects, whose answer does not depend on time
-    faults    kill, power, cut, block, sleep, full disk, a lost body, another network, Ctrl-C, cancel and more, each at the n-th time that something happens at a machine
+    faults    kill, power, cut, block, sleep, full disk, a lost body, another network, cancel and more, each at the n-th time something happens
+              at a machine
     play      the users, who resume until their run is over, and the supervisor of the workers
     checks    what must hold afterwards
     shrink    leaves out faults and machines for as long as a schedule fails in the same way
