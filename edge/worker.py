@@ -208,8 +208,9 @@ class WorkerLink:
         self._pulling.append(pulling)
         try:
             await asyncio.wait([pulling])
-            if self._lost is not None and pulling.cancelled():
-                raise self._lost
+            gone = self._lost or self._away
+            if gone is not None and pulling.cancelled():
+                raise gone
             return pulling.result()
         finally:
             self._pulling.remove(pulling)
@@ -354,6 +355,7 @@ class WorkerLink:
         """It is still being made again, but nobody waits for that any more."""
         self._be_patient_no_more()
         self._away = self._unreachable(why)
+        self._pull_no_more()
         for delegate in self._delegates.values():
             delegate.away(self._away)
 
@@ -371,12 +373,15 @@ class WorkerLink:
         if patience is not None:
             patience.cancel()
 
+    def _pull_no_more(self) -> None:
+        for pulling in self._pulling:
+            pulling.cancel()
+
     def _lose(self, why: str) -> None:
         self._be_patient_no_more()
         if self._lost is None:
             self._lost = self._unreachable(why)
-        for pulling in self._pulling:
-            pulling.cancel()
+        self._pull_no_more()
         for run in list(self._asking):
             self._taken(run)
         delegates, self._delegates = self._delegates, {}
