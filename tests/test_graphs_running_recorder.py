@@ -15,7 +15,7 @@ from graphs.errors import LinkCondition, NodeError, ValueUnsupported
 from graphs.records import Encoded, Error, Event, Known, Result, State, decode, encode
 from graphs.registry import Agent, agent
 from graphs.running.recorder import LogRecorder, error_code
-from graphs.values import Value
+from graphs.values import MISSING, Value
 from runs import runtime
 
 
@@ -249,6 +249,17 @@ def test_a_result_packed_when_it_is_admitted_has_the_bytes_of_any_other(value: V
     else:
         assert isinstance(one, Error)
         assert one == other
+
+
+@pytest.mark.parametrize("value", [MISSING, None])
+def test_what_is_not_packed_has_not_the_bytes_of_what_was_packed_before(value: Value) -> None:
+    nodes = {"a": {"agent": "give"}, "b": {"agent": "lack", "inputs": {"x": ":a"}}}
+    give, lack = agent("give", effect="none")(lambda _: {"v": 1}), agent("lack", effect="none")(lambda _: value)
+    encoded: list[Encoded] = []
+    log = record(nodes, {"give": give, "lack": lack}, append_encoded=lambda each: encoded.append(each) or 0)  # type: ignore[func-returns-value]
+    (one,) = (decode(each.type, each.tail) for each in encoded)
+    assert isinstance(one, Result)
+    assert (one.path, one.value, log.brief()) == ("a", {"v": 1}, [("b", value)])
 
 
 def test_a_packed_result_is_held_to_the_bounds_of_values() -> None:

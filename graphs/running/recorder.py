@@ -13,7 +13,7 @@ from graphs.errors import GraphferryError, LinkCondition, NodeError
 from graphs.packing import is_flat, pack, packs_as_it_is
 from graphs.records import Encoded, Error, Event, Known, Result, State, encode_result
 from graphs.running.attempt import Attempt
-from graphs.values import MISSING, Value, canonical, clean
+from graphs.values import Value, canonical, clean
 
 __all__ = ["LogRecorder", "error_code"]
 
@@ -46,9 +46,9 @@ class LogRecorder:
     ) -> None:
         self._append = append
         self._append_encoded = append_encoded
-        self._admitted: Value = MISSING
+        self._admitted: Value = None
         self._packed = b""
-        """The bytes of the value admitted last, if it is one that is packed at once."""
+        """The bytes of the value admitted last, if it is one that is packed at once, which None is not."""
         self._durable = durable
         self._everything = everything
         self._delta = delta
@@ -89,7 +89,7 @@ class LogRecorder:
 
     def settled(self, event: Settled, by: Mapping[str, Value], usage: Mapping[str, Value] | None, t: float) -> None:
         _, node, _, state, value, start, known = event
-        admitted, self._admitted = self._admitted, MISSING
+        admitted, self._admitted = self._admitted, None
         if start is not None and self._begun:
             self._begun.pop(start, None)
         if known:
@@ -109,7 +109,8 @@ class LogRecorder:
             self._append(Result(event.path, 0, 0, value, _now(), by, usage))
             return
         took = int((t - start.t) * 1000 + 0.5)
-        if value is admitted and self._append_encoded is not None and start.live is None and not node.any_input:
+        is_packed = admitted is not None and value is admitted
+        if is_packed and self._append_encoded is not None and start.live is None and not node.any_input:
             encoded = encode_result(event.path, start.at, start.retry, self._packed, _now(), by, {"ms": took})
             if encoded is not None:
                 self._append_encoded(encoded)
