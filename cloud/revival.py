@@ -43,11 +43,16 @@ def left_open(journal: Journal, run: bytes) -> LeftOpen | None:
 
 
 def reported(records: Iterable[Record]) -> Known:
-    """What the reports of a child run say is known: failures that are final among them, since its owner was told and decides."""
+    """What the reports of a child run say is known: failures that are final among them, since its owner was told and decides.
+
+    That nobody knows whether a node happened is no failure: it would become one of the node whose nested graph it is in.
+    """
     records = list(records)
     known = known_outcomes(records)
     for record in records:
-        if isinstance(record, Error) and record.final and record.path is not None and record.path not in known.outcomes:
+        if not isinstance(record, Error) or not record.final or record.path is None or record.code == "NODE_INDETERMINATE":
+            continue
+        if record.path not in known.outcomes:
             known.outcomes[record.path] = told_failure(record)
     known.indeterminate -= set(known.outcomes)
     return known
