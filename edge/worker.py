@@ -51,6 +51,12 @@ _FOR_GOOD: Final = frozenset({"AUTH_FORBIDDEN", "DEVICE_CLONED"})
 """Faults after which no connection is made again."""
 
 
+_CONTRADICTS: Final = "the worker's copy of this run contradicts this device's: one of the two disks lost what was written to it"
+_GO_ON: Final = (
+    "`graphferry runs fork RUN` makes a run that goes on with what this device knows; what only the worker knew of happens again."
+)
+
+
 class WorkerLink:
     """A link to one worker, over one connection after the other. `offer` is what it said last, `refused` are child runs that it does not
     take any more, and why.
@@ -252,10 +258,7 @@ class WorkerLink:
             self._moved.set()
             self._taken(event.run)
         elif isinstance(event, Diverged):
-            self._end(
-                event.run,
-                LinkCondition("RUN_DIVERGED", "the worker's copy of this run contradicts this device's", retryable=False),
-            )
+            self._end(event.run, LinkCondition("RUN_DIVERGED", _CONTRADICTS, retryable=False, hint=_GO_ON))
         elif isinstance(event, Ready):
             self._come_back()
         elif isinstance(event, Faulted) and event.code in _FOR_GOOD:

@@ -19,6 +19,7 @@ from graphs.language.cut import cut
 from graphs.language.load import load_text
 from graphs.language.spec import Graph
 from graphs.records import Close, Input, Result, State, Submit
+from protocol.events import Diverged
 from protocol.payload import Reference
 from workers import ServedWorker, worker
 
@@ -217,6 +218,18 @@ def test_who_does_not_wait_any_more_hears_nothing(own_home: Path) -> None:
             await other.condition
             assert not heard.condition.done()
 
+        with_link(own_home, served.url, use)
+
+
+def test_a_run_whose_copies_contradict_each_other_says_how_it_goes_on(own_home: Path) -> None:
+    async def use(link: WorkerLink, journal: Journal) -> None:
+        heard = Heard()
+        link._hear(Diverged(heard.open(link, journal), link.store))
+        condition = await heard.condition
+        assert (condition.condition, condition.retryable) == ("RUN_DIVERGED", False)
+        assert "graphferry runs fork" in str(condition.hint)
+
+    with worker(own_home) as served:
         with_link(own_home, served.url, use)
 
 
