@@ -208,6 +208,7 @@ class World:
             },
             secrets: {"token_bytes": lambda count=32: chance.randbytes(count), "randbits": chance.getrandbits},
             random: {"random": chance.random},
+            os: {"urandom": chance.randbytes},
             ids: {"_generate": ids._Generator(lambda: int(self.wall() * 1000))},
             Journal: {"committer": SimWriter},
             BodyFiles: {
