@@ -90,7 +90,7 @@ async def fork_run(
     """
     journal = device.journal
     row = journal.run(source)
-    known, places, submit = await _read(journal, source, graph)
+    known, away, places, submit = await _read(journal, source, graph)
     before = {name: value for name, (state, value) in submit.inputs.items() if state == State.INJECTED}
     after = {**before, **(changes or {})}
     held = set(known.outcomes)
@@ -105,12 +105,13 @@ async def fork_run(
         _require_nodes(graph, again, changes)
         held, traced = retrace(
             lambda skipped: _engine(graph, options, agents, known, skipped),
-            known.outcomes,
+            {**known.outcomes, **away},
             before=before,
             after=after,
             again=again,
             same_maker=same_maker,
         )
+        held -= away.keys()  # what was made of them holds, but they themselves are not here
         _require_kept(keep, known)
         held |= set(keep)
         done = {path for path in known.outcomes if path in known.once or traced.effects.get(path, "none") != "none"}
@@ -150,8 +151,10 @@ def require_whole(run: bytes, submit: Submit, records: int) -> None:
         )
 
 
-async def _read(journal: Journal, source: bytes, graph: Graph) -> tuple[Known, dict[str, tuple[bytes, bytes, int]], Submit]:
-    """What is known of a run, where the result of each path stands, and its order."""
+async def _read(
+    journal: Journal, source: bytes, graph: Graph
+) -> tuple[Known, dict[str, Outcome], dict[str, tuple[bytes, bytes, int]], Submit]:
+    """What is known of a run, the outcomes whose values are still where they were made, where the result of each path stands, and the order."""
     found: list[Record] = []
     places: dict[str, tuple[bytes, bytes, int]] = {}
     own: set[str] = set()
@@ -170,8 +173,10 @@ async def _read(journal: Journal, source: bytes, graph: Graph) -> tuple[Known, d
     if order is None:
         raise JournalError(f"no log of run {run_id_text(source)} begins with its order")
     known = known_outcomes(found)
+    before = dict(known.outcomes)
     await refill(known, Source(journal, None, {}).value)
-    return known, places, order
+    away = {path: outcome for path, outcome in before.items() if path not in known.outcomes}
+    return known, away, places, order
 
 
 def _records(

@@ -63,10 +63,11 @@ class Fragment:
                 continue
             told.add(path)
             entry = [int(State.COMPLETED), outcome.value]
-            room -= len(path) + len(canonical(entry))
-            if room < 0:
+            size = len(path) + len(canonical(entry))
+            if size > room:  # a large one leaves the room to the others
                 self.late[path] = outcome
             else:
+                room -= size
                 self.inputs[path] = entry
         return told
 

@@ -15,7 +15,8 @@ from edge.means import Device, RunOptions
 from edge.runner import Run
 from graphs.engine.outcomes import Known
 from graphs.errors import UsageError
-from graphs.records import encode
+from graphs.language.uncollected import uncollected
+from graphs.records import Record, encode
 
 if TYPE_CHECKING:
     from edge.report import RunReport
@@ -48,6 +49,17 @@ async def resume_run(
 async def _go_on(run: Run, name: str, assumed: Sequence[Assumption], recall: Any) -> RunReport:
     device, run_id = run.device, run.id
     run.recall = recall
+    with uncollected(device.journal.have(run_id)):
+        said = await _take_stock(run, assumed)
+    device.journal.reopen_run(run_id)
+    for record in said:
+        device.journal.append(run_id, encode(record))
+    return await run.execute(name)
+
+
+async def _take_stock(run: Run, assumed: Sequence[Assumption]) -> list[Record]:
+    """Find out all that is known of a run; the records that say what is assumed."""
+    device, run_id = run.device, run.id
     run.earlier = earlier = Earlier(device.journal, run.graph, run_id)
     run.desk.know(earlier.logged)
     await run.prepare(earlier.children)
@@ -61,7 +73,4 @@ async def _go_on(run: Run, name: str, assumed: Sequence[Assumption], recall: Any
         await run.leave()
         raise
     run.known.indeterminate |= doubtful_openers(run.known.indeterminate, run.placed)
-    device.journal.reopen_run(run_id)
-    for record in said:
-        device.journal.append(run_id, encode(record))
-    return await run.execute(name)
+    return said

@@ -177,7 +177,7 @@ class Run:
         """What of the shipped nodes starts when this device's queue says so, as a concurrency limit could bind across the cut."""
         nests = {name: each.nests for name, each in self.device.agents.items() if each.nests}
         places = {path: placement.place for path, placement in self.placed.items() if placement.place == "cloud"}
-        return orders(self.graph, places, nests)
+        return orders(self.graph, places, nests) if places else Orders(places)
 
     def _one_frame(self, limits: Orders) -> bool:
         """Whether all that can be shipped is in one turn of the root graph."""

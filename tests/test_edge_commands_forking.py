@@ -11,6 +11,7 @@ import pytest
 from conftest import CommandLine
 from graphs.records import Result, Submit
 from logbook import of
+from workers import worker
 
 AGENTS = """\
 from pathlib import Path
@@ -269,3 +270,47 @@ def test_a_fork_that_was_cut_off_is_not_gone_on_with(world: World) -> None:
     assert outcome.status != 0
     assert "was cut off" in outcome.stderr
     assert world.ran() == []
+
+
+FERRIED = """\
+version: 0.5
+nodes:
+  tone: {value: calm}
+  far: {agent: thinkAgent, place: cloud, inputs: {a: 1}}
+  big: {agent: bulkAgent, place: cloud, params: {bytes: 200000}}
+  length: {agent: lengthAgent, place: cloud, inputs: {of: :big}}
+  seen: {agent: bulkAgent, place: cloud, params: {bytes: 150000}}
+  here: {agent: lengthAgent, place: edge, inputs: {of: :seen}}
+  deed: {agent: sendAgent, place: cloud, inputs: {text: :far.text}}
+  near: {agent: thinkAgent, place: edge, isResult: true, inputs: {far: :far.text, n: :length, m: :here, tone: :tone, deed: :deed.sent}}
+"""
+MORE_AGENTS = (
+    AGENTS
+    + """
+
+@agent("bulkAgent", effect="none")
+def bulk(context):
+    note(context)
+    return "x" * context.params["bytes"]
+
+
+@agent("lengthAgent", effect="none")
+def length(context):
+    note(context)
+    return len(context.inputs["of"])
+"""
+)
+
+
+def test_what_a_worker_made_is_kept_too(world: World) -> None:
+    (world.folder / "my_agents.py").write_text(MORE_AGENTS, encoding="utf-8")
+    with worker(world.home, agents=["my_agents.py"], folder=world.folder) as served:
+        first = world.run(FERRIED, "--cloud", served.url)
+        assert world.ran() == ["big", "deed", "far", "here", "length", "near", "seen"]
+        again = world.say("runs", "replay", first["run"], "--set", "tone=wild", "--cloud", served.url)
+        assert again["results"]["near"]["text"] == first["results"]["near"]["text"].replace("calm", "wild")
+        # Large values stay where they were made, which is a run of its own: they may be made again, what was made of them is kept.
+        assert set(world.ran()) - {"big", "seen"} == {"near"}
+        asked = world.say("runs", "replay", first["run"], "--from", "far", "--set", "tone=x", "--cloud", served.url)
+        assert asked["status"] == "completed", "it came to the same, so the deed is not in question"
+        assert "deed" not in world.ran()

@@ -119,6 +119,10 @@ nodes:
 """
 
 
+PARTS = 3
+"""Every boundary is in one of so many tests."""
+
+
 class World:
     """A folder, a home, and processes in them."""
 
@@ -254,7 +258,10 @@ def at_each(boundaries: range, folder: Path, zygote: Zygote, play: Callable[[Wor
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_the_device_dies_at_every_boundary(zygote: Zygote, quiet: tuple[World, dict[str, Any]], tmp_path: Path) -> None:
+@pytest.mark.parametrize("first", range(1, 1 + PARTS))
+def test_the_device_dies_at_every_boundary(
+    zygote: Zygote, quiet: tuple[World, dict[str, Any]], tmp_path: Path, first: int
+) -> None:
     undisturbed, expected = quiet
 
     def play(world: World, number: int) -> bool:
@@ -267,13 +274,16 @@ def test_the_device_dies_at_every_boundary(zygote: Zygote, quiet: tuple[World, d
         check(world, report, undisturbed, expected, before, kept)
         return status != 0
 
-    boundaries = range(1, records_of(undisturbed, "edge"))  # after the last one nothing is left
-    assert at_each(boundaries, tmp_path, zygote, play) > 40
+    boundaries = range(first, records_of(undisturbed, "edge"), PARTS)  # after the last one nothing is left
+    assert at_each(boundaries, tmp_path, zygote, play) > 10
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_the_worker_dies_at_every_boundary(zygote: Zygote, quiet: tuple[World, dict[str, Any]], tmp_path: Path) -> None:
+@pytest.mark.parametrize("first", range(1, 1 + PARTS))
+def test_the_worker_dies_at_every_boundary(
+    zygote: Zygote, quiet: tuple[World, dict[str, Any]], tmp_path: Path, first: int
+) -> None:
     undisturbed, expected = quiet
 
     def play(world: World, number: int) -> bool:
@@ -287,8 +297,8 @@ def test_the_worker_dies_at_every_boundary(zygote: Zygote, quiet: tuple[World, d
         check(world, report, undisturbed, expected, before, kept)
         return status != 0
 
-    boundaries = range(1, records_of(undisturbed, "cloud"))
-    assert at_each(boundaries, tmp_path, zygote, play) > 20
+    boundaries = range(first, records_of(undisturbed, "cloud"), PARTS)
+    assert at_each(boundaries, tmp_path, zygote, play) > 5
 
 
 @pytest.mark.slow

@@ -274,6 +274,27 @@ def test_an_agent_sees_one_key_for_all_its_executions(home: Path, tmp_path: Path
     assert len(bytes.fromhex(keys[0])) == 16
 
 
+def test_a_node_that_is_placed_elsewhere_keeps_its_key(home: Path, tmp_path: Path, gate: Gates) -> None:
+    (tmp_path / "g.yaml").write_text(
+        "version: 0.5\nnodes:\n"
+        f"  far: {{agent: gateAgent, params: {{port: {gate.port}}}, place: {{at: cloud, offline: local}}, isResult: true}}\n",
+        encoding="utf-8",
+    )
+    with (
+        serve(*AGENTS, home=home, cwd=tmp_path) as worker,
+        start("run", "g.yaml", "--cloud", worker.url, "--json", *AGENTS, home=home, cwd=tmp_path) as device,
+    ):
+        there = gate.next()
+        assert there.who["pid"] == worker.pid
+        worker.kill()
+        there.gone()
+        here = gate.next()
+        assert here.who["pid"] == device.pid
+        assert here.who["key"] == there.who["key"]
+        here.release("done")
+        assert finish(device)["results"] == {"far": "done"}
+
+
 def test_a_port_that_is_taken_is_said_in_a_sentence(home: Path, tmp_path: Path) -> None:
     with serve(home=home, cwd=tmp_path) as worker:
         other = home / "other"
