@@ -189,6 +189,7 @@ def test_what_comes_to_the_same_again_leaves_what_reads_it_alone(world: World) -
     assert {record.path for record in of(world.home, "edge", Result) if "from" in record.by} == {"draft", "end", "other", "send"}
     shown = json.loads(world.cli("runs", "show", again["run"], "--json").stdout)
     assert sum(record["type"] == "result" for record in shown["records"]) == 5
+    assert shown["records"][0]["fork"] == first["run"]
 
 
 def test_a_fork_keeps_everything_and_leaves_the_other_run_alone(world: World) -> None:

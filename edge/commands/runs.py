@@ -228,7 +228,9 @@ def _entry(place: str, record: Record) -> dict[str, Any] | None:
     if isinstance(record, End):
         return {"type": "end", "place": place, "status": record.status, "t": record.t}
     if isinstance(record, Submit):
-        return {"type": "submit", "place": place, "graph": record.graph.hex(), "parent": record.opts.get("parent") is not None}
+        entry = {"type": "submit", "place": place, "graph": record.graph.hex(), "parent": record.opts.get("parent") is not None}
+        fork: Any = record.opts.get("fork")
+        return entry | {"fork": run_id_text(fork["run"])} if fork else entry
     return None
 
 
