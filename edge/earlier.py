@@ -53,7 +53,7 @@ class Earlier:
     async def known(self, link: WorkerLink | None) -> Known:
         """What is known of the run, its values included as far as they can be had."""
         records = [*self._records]
-        homes: dict[bytes, bytes] = {}
+        homes = {named.ref: self._run for record in records for named in references(record)}
         for child in self._journal.children(self._run):
             made = self._log(child.run)
             homes.update((named.ref, child.run) for record in made for named in references(record))

@@ -55,11 +55,14 @@ def copies(run: bytes, *records: Record, about: dict[str, Any] | None = None) ->
 
 def test_only_marked_runs_and_their_parts_are_seen(journal: Journal) -> None:
     marked, unmarked = root(journal), root(journal, marked=False)
-    part = new_run_id()
-    journal.create_run(part, role="child", graph_hash=ADDRESS, name="cut", started=1, parent=marked, first=encode(End(0, 1, {})))
+    part, unheard = new_run_id(), new_run_id()
+    order = encode(Submit("", ADDRESS, {}, {"parent": [marked, 1]}))
+    for each in (part, unheard):
+        journal.create_run(each, role="child", graph_hash=ADDRESS, name="cut", started=1, parent=marked, first=order)
+    journal.accept(part, THEIRS, 1, encode(End(0, 1, {})))
     journal.flush()
     shared = Shared(journal)
-    assert {line.run for line in shared.lines()} == {marked, part}
+    assert {line.run for line in shared.lines()} == {marked, part}, "orders that nobody took yet are not copied"
     assert {held.run for held in shared.held(asks()) if held.gives} == {marked, part}
     named = shared.held(asks(Line(unmarked, journal.store_id, 0, 0), answer=True))
     assert named == [Held(unmarked, journal.store_id, gives=False, takes=False)]
