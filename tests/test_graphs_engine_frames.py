@@ -162,6 +162,16 @@ def test_literals_alone_do_not_start_it_but_count_once_a_source_finished() -> No
     assert driven.running["any"].inputs == {"y": 5}
 
 
+def test_what_static_nodes_are_updated_from_is_no_source_of_an_any_input_node_before_them() -> None:
+    nodes = {
+        "any": {"agent": "work", "anyInput": True, "inputs": {"a": ":late", "b": [":late", 5]}},
+        "late": {"update": ":late"},
+        "there": {"value": 0},
+        "follows": {"value": 0, "update": ":there"},
+    }
+    assert not Driven(nodes, loop={"count": 1}).running
+
+
 def test_a_static_source_starts_it_with_the_turn_in_every_turn() -> None:
     nodes = {"s": {"update": ":any"}, "t": {"value": 3}, "any": work(":s", ":t", anyInput=True)}
     driven = Driven(nodes, graph={"loop": {"count": 2}})

@@ -107,7 +107,7 @@ class Plan:
         self.statics: list[int] = []
         self.valueless: list[int] = []
         self.updates: list[tuple[int, Getter]] = []
-        self.any_nodes: dict[int, set[int]] = {}
+        self.any_nodes: dict[int, frozenset[int]] = {}
         self.result_nodes: list[tuple[int, str]] = []
         blank: list[Value] = [MISSING] * (count + 1)
         states = [State.WAITING.value] * count
@@ -152,7 +152,7 @@ class Plan:
         for each in awaited:
             followers[each].append(number)
         if node.any_input and awaited:
-            self.any_nodes[number] = awaited
+            self.any_nodes[number] = frozenset(awaited)  # a copy: the set goes on to note what statics are updated from
             self.waits[number] = -1  # never counted down to 0: looked at whenever one of its sources finishes
         else:
             self.waits[number] = len(awaited)
