@@ -169,7 +169,7 @@ def test_what_static_nodes_are_updated_from_is_no_source_of_an_any_input_node_be
         "there": {"value": 0},
         "follows": {"value": 0, "update": ":there"},
     }
-    assert not Driven(nodes, loop={"count": 1}).running
+    assert not Driven(nodes, graph={"loop": {"count": 1}}).running
 
 
 def test_a_static_source_starts_it_with_the_turn_in_every_turn() -> None:
