@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["waiting_runs", "waits"]
 
-_ASK: Final = frozenset({"NODE_INDETERMINATE", "CANCELLED", "RUN_DIVERGED", "LABEL_WITHHELD", "VALUE_TOO_LARGE"})
+_ASK: Final = frozenset({"ANSWER_NEEDED", "NODE_INDETERMINATE", "CANCELLED", "RUN_DIVERGED", "LABEL_WITHHELD", "VALUE_TOO_LARGE"})
 """Link conditions that another try does not change: a person decides."""
 
 

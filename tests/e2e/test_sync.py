@@ -142,3 +142,34 @@ def test_what_was_removed_does_not_come_back(served: ServedWorker, device: Calla
     assert other("runs", "rm", begun).status == ExitStatus.COMPLETED
     assert sync(other, served)["received"] == 0
     assert other("runs", "show", begun).status == ExitStatus.USAGE
+
+
+ASKING = """\
+version: 0.5
+nodes:
+  may: {agent: humanAgent, params: {mode: approve, prompt: Send it?}, isResult: true}
+  sent: {agent: copyAgent, if: :may.approved, inputs: {sent: :may.approved}, isResult: true}
+"""
+
+
+def test_an_answer_from_another_device_counts_when_it_has_come(
+    served: ServedWorker, device: Callable[[], CommandLine], own_home: Path
+) -> None:
+    laptop, phone = device(), device()
+    begun = run(laptop, ASKING, "--sync", status=ExitStatus.SUSPENDED)
+    for each in (laptop, phone):
+        sync(each, served)
+    assert [each["path"] for each in json.loads(phone("runs", "show", begun["run"], "--json").stdout)["questions"]] == ["may"]
+    answered = phone("answer", begun["run"], "may", "yes")
+    assert answered.status == ExitStatus.COMPLETED, answered.stderr
+    assert "Another device holds this run" in answered.stderr
+    for each in (phone, laptop):
+        sync(each, served)
+    late = laptop("answer", begun["run"], "may", "no")
+    assert late.status == ExitStatus.USAGE, "the first one counts"
+    resumed = laptop("resume", begun["run"], "--json")
+    assert resumed.status == ExitStatus.COMPLETED, resumed.stderr
+    assert json.loads(resumed.stdout)["results"]["sent"] == {"sent": True}
+    for each in (laptop, phone):
+        sync(each, served)
+    assert logs(edge(phone), begun["run"]) == logs(edge(laptop), begun["run"]) == logs(own_home / "cloud", begun["run"])
