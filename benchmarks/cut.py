@@ -27,9 +27,9 @@ if __package__ in (None, ""):  # run as a file
 from benchmarks.measure import ROOT, Row, WrongAnswer, machine, table, write_section
 from cloud.server import WorkerServer
 from cloud.worker import Worker
+from edge.ferrying.worker import connect_worker
 from edge.means import Device, RunOptions
-from edge.runner import run_graph
-from edge.worker import connect_worker
+from edge.runs.runner import run_graph
 from graphs.agents import standard
 from graphs.journal import Journal
 from graphs.language.spec import Graph

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from edge.config import EdgeConfig
-from edge.person import person_at
-from edge.progress import ProgressEvent
-from edge.runner import Device
+from edge.people.person import person_at
+from edge.runs.runner import Device
+from edge.showing.progress import ProgressEvent
 from graphs.environment import Environment
 from graphs.errors import JournalError
 from graphs.journal import Journal
@@ -97,8 +97,8 @@ def worker_connector(config: EdgeConfig) -> Callable[[str, str | None, Journal, 
     """What opens the link to a worker: called with its URL, the token, the journal, and the child runs to go on with."""
 
     async def connect(url: str, token: str | None, journal: Journal, runs: Sequence[bytes]) -> Any:
+        from edge.ferrying.worker import connect_worker
         from edge.pairings import credentials
-        from edge.worker import connect_worker
 
         token, pinned = credentials(config.home, url, token, plain=config.plain)
         return await connect_worker(url, token=token, pinned=pinned, journal=journal, grace=config.grace, runs=runs)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from edge.placement import Place
 from edge.policies import Sayings
-from edge.progress import ProgressEvent
+from edge.showing.progress import ProgressEvent
 from graphs.engine.made import Permissions
 from graphs.errors import UsageError
 from graphs.values import Value
 
 if TYPE_CHECKING:
-    from edge.desk import Person
+    from edge.people.desk import Person
     from graphs.journal import Journal
     from graphs.models.interface import Models
     from graphs.registry import Registry

@@ -1,6 +1,6 @@
 """The decision about a node that was to run at the worker and cannot now: it waits, runs here, fails, or a person is asked. Pure.
 
-What is known goes in, a verdict comes out; who acts on it is `edge.fallback`. Times are seconds of any one clock.
+What is known goes in, a verdict comes out; who acts on it is `edge.ferrying.fallback`. Times are seconds of any one clock.
 """
 
 from __future__ import annotations

@@ -226,7 +226,7 @@ async def _models(given: Models | Model | None) -> AsyncIterator[tuple[Models, s
 
 
 def _result(engine: Engine, state: State) -> RunResult:
-    from edge.report import status_of
+    from edge.showing.report import status_of
     from graphs.budget import measure
     from graphs.values import clean
 

@@ -24,7 +24,7 @@ from graphs.values import MISSING, Value, canonical, clean
 
 if TYPE_CHECKING:
     from cloud.server import WorkerServer
-    from edge.report import RunReport
+    from edge.showing.report import RunReport
     from graphs.journal import Journal
 
 __all__ = [
@@ -130,7 +130,7 @@ class InProcessWorker:
 
         The report says for each node where it ran and why. Raises GraphInvalid, and UsageError for what no place can run.
         """
-        from edge.runner import RunOptions, run_graph
+        from edge.runs.runner import RunOptions, run_graph
         from graphs.journal import Journal
 
         spec, registry = checked(graph, agents)
@@ -177,8 +177,8 @@ def _several(models: Models | Model | None) -> Models:
 
 
 def _device(journal: Journal, agents: Any, models: Models) -> Any:
-    from edge.runner import Device
-    from edge.worker import connect_worker
+    from edge.ferrying.worker import connect_worker
+    from edge.runs.runner import Device
 
     async def connect(url: str, token: str | None, journal: Journal, runs: Sequence[bytes]) -> Any:
         return await connect_worker(url, token=token, journal=journal, runs=runs)

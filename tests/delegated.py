@@ -10,9 +10,9 @@ from collections.abc import Callable, Collection, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from edge.delegate import Delegate
-from edge.fallback import Fallback
-from edge.fragments import Fragments
+from edge.ferrying.delegate import Delegate
+from edge.ferrying.fallback import Fallback
+from edge.ferrying.fragments import Fragments
 from edge.policies import Policy
 from graphs.agents import standard
 from graphs.engine.events import Outcome

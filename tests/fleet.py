@@ -11,7 +11,7 @@ from typing import Any
 from conftest import CommandLine, impatient
 from edge.config import load_config
 from edge.device import worker_connector
-from edge.sync import converge
+from edge.syncing.sync import converge
 from graphs.environment import Environment, ExitStatus
 from graphs.journal import Journal
 from workers import ServedWorker

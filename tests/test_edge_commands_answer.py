@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from conftest import CommandLine
-from edge.at_work import at_work
+from edge.runs.at_work import at_work
 from graphs.journal import Journal
 from graphs.journal.ids import parse_run_id
 from graphs.records import Handover, encode

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from conftest import CommandLine
-from edge.at_work import at_work
+from edge.runs.at_work import at_work
 from gates import AGENTS
 from graphs.journal.ids import parse_run_id
 from workers import worker

@@ -143,7 +143,7 @@ def test_a_loop_that_goes_another_way() -> None:
     }
     everything = {f"{name}{turn}" for name in ("turn", "side") for turn in ("", "#1", "#2", "#3")}
     assert kept(document) == everything
-    # The turns behind one that is not over are left to the run itself (edge.fork.Recall).
+    # The turns behind one that is not over are left to the run itself (edge.runs.fork.Recall).
     assert kept(document, "turn#2") == {"turn", "side", "turn#1", "side#1", "side#2"}
 
 

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from textwrap import indent
 from typing import Any, Final
 
-from edge.answers import UNDECIDED, asked_in, asking_runs, give, is_held_here, refuse_second
-from edge.at_work import is_at_work
 from edge.commands import resume
 from edge.commands.options import add_run_options
 from edge.config import EdgeConfig, load_config
-from edge.person import person_at
-from edge.posters import answer_command, notice
+from edge.people.answers import UNDECIDED, asked_in, asking_runs, give, is_held_here, refuse_second
+from edge.people.person import person_at
+from edge.people.posters import answer_command, notice
+from edge.runs.at_work import is_at_work
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import UsageError
 from graphs.journal import Journal, RunRow

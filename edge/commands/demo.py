@@ -20,8 +20,8 @@ from edge.commands.options import run_options
 from edge.commands.running import carry_out
 from edge.config import load_config
 from edge.device import open_device
-from edge.progress import MODES, open_progress
-from edge.runner import run_graph
+from edge.runs.runner import run_graph
+from edge.showing.progress import MODES, open_progress
 from graphs.environment import Environment
 from graphs.errors import GraphferryError, UsageError
 from graphs.language.load import load_text

@@ -9,18 +9,18 @@ from edge.commands.options import add_run_options, parse_sets, run_options
 from edge.commands.resume import ASSUME, parse_assumptions, read_order, stored_graph
 from edge.commands.running import carry_out
 from edge.device import open_device
-from edge.fork import Forked, fork_run
-from edge.progress import open_progress
-from edge.resuming import resume_run
+from edge.runs.fork import Forked, fork_run
+from edge.runs.resuming import resume_run
+from edge.showing.progress import open_progress
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import UsageError
 from graphs.journal import Journal
 from graphs.journal.ids import run_id_text
 
 if TYPE_CHECKING:
-    from edge.assume import Assumption
     from edge.config import EdgeConfig
     from edge.means import Device, RunOptions
+    from edge.runs.assume import Assumption
     from graphs.journal import RunRow
     from graphs.language.spec import Graph
     from graphs.records import Submit

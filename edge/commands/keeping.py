@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.node_table import size
+from edge.showing.node_table import size
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import UsageError
 from graphs.journal.ids import run_id_short, run_id_text

@@ -12,7 +12,7 @@ from typing import Final
 
 from edge.config import load_config
 from edge.device import device_models
-from edge.model_table import model_rows, table
+from edge.showing.model_table import model_rows, table
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import ModelMissing, UsageError
 from graphs.models.files.download import read_source

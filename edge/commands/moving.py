@@ -35,7 +35,7 @@ def add_commands(commands: Any) -> None:
 
 def push(journal: Journal, args: Namespace, config: EdgeConfig, env: Environment) -> int:
     """`runs push`."""
-    from edge.handover import push as push_run
+    from edge.syncing.handover import push as push_run
 
     row = journal.run(args.run)
     if row.role != "root":
@@ -54,7 +54,7 @@ def push(journal: Journal, args: Namespace, config: EdgeConfig, env: Environment
 
 def pull(journal: Journal, args: Namespace, config: EdgeConfig, env: Environment) -> int:
     """`runs pull`."""
-    from edge.handover import ask_for
+    from edge.syncing.handover import ask_for
 
     run = asyncio.run(ask_for(journal, args.run, _connector(journal, args, config)))
     env.stdout.write(f"run {run_id_text(run)} is this device's now\n")

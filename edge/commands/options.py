@@ -10,8 +10,8 @@ from typing import Any
 from edge.config import EdgeConfig
 from edge.placement import Place
 from edge.policies import OFFLINE, Offline, Sayings
-from edge.progress import MODES
-from edge.runner import RunOptions
+from edge.runs.runner import RunOptions
+from edge.showing.progress import MODES
 from graphs.environment import Environment
 from graphs.errors import UsageError
 from graphs.values import Value

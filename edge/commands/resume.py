@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from edge.assume import FORMS, Assumption
 from edge.commands.options import add_run_options, read_value, run_options
 from edge.commands.running import carry_out
 from edge.config import load_config
 from edge.device import open_device
-from edge.fork import require_whole
-from edge.held import require_held
 from edge.means import Device, RunOptions
-from edge.progress import ProgressEvent, open_progress
-from edge.resuming import resume_run
+from edge.runs.assume import FORMS, Assumption
+from edge.runs.fork import require_whole
+from edge.runs.resuming import resume_run
+from edge.showing.progress import ProgressEvent, open_progress
+from edge.syncing.held import require_held
 from graphs.environment import Environment
 from graphs.errors import JournalError, UsageError
 from graphs.journal import Journal, RunRow

@@ -12,8 +12,8 @@ from edge.commands.options import add_run_options, parse_sets, run_options
 from edge.commands.running import carry_out
 from edge.config import load_config
 from edge.device import open_device
-from edge.progress import open_progress
-from edge.runner import run_graph
+from edge.runs.runner import run_graph
+from edge.showing.progress import open_progress
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import GraphInvalid
 from graphs.journal.schema import Synchronous
@@ -84,7 +84,7 @@ def _run(args: Namespace, env: Environment) -> int:
 def _valid_agents(device: object, url: str | None) -> set[str]:
     """The names a graph may use: this device's agents, and those of the worker's last offer."""
     from edge.offers import last_offer
-    from edge.runner import Device
+    from edge.runs.runner import Device
 
     assert isinstance(device, Device)
     return {*device.agents, *(last_offer(device.journal, url) or {}).get("agents", {})}

@@ -11,11 +11,11 @@ from argparse import Namespace
 from collections.abc import Coroutine
 from typing import Any
 
-from edge.node_table import node_table
-from edge.posters import notice
-from edge.progress import Progress
-from edge.report import RunReport, result_text
-from edge.runner import Device
+from edge.people.posters import notice
+from edge.runs.runner import Device
+from edge.showing.node_table import node_table
+from edge.showing.progress import Progress
+from edge.showing.report import RunReport, result_text
 from graphs.environment import SWITCH_SECONDS, Environment, ExitStatus
 from graphs.errors import AnswerNeeded, LinkCondition
 from graphs.journal.ids import run_id_text

@@ -11,12 +11,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from edge.answers import UNDECIDED, asked_in, asking_runs
-from edge.at_work import at_work
 from edge.commands import forking, keeping, moving
 from edge.config import EdgeConfig, load_config
-from edge.node_table import NodeRow, node_table
-from edge.posters import notice
+from edge.people.answers import UNDECIDED, asked_in, asking_runs
+from edge.people.posters import notice
+from edge.runs.at_work import at_work
+from edge.showing.node_table import NodeRow, node_table
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import UsageError
 from graphs.journal import Journal
@@ -142,8 +142,8 @@ def _show(journal: Journal, prefix: str, *, as_json: bool, env: Environment) -> 
 def _cancel(journal: Journal, args: Namespace, config: EdgeConfig, env: Environment) -> int:
     import asyncio
 
-    from edge.cancel import cancel_run
     from edge.device import worker_connector
+    from edge.runs.cancel import cancel_run
 
     row = journal.run(args.run)
     text = run_id_text(row.run)

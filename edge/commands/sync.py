@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from edge.commands.options import add_run_options, duration
 from edge.config import EdgeConfig, load_config
-from edge.node_table import size
+from edge.showing.node_table import size
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import GraphferryError, LinkCondition, UsageError, WorkerUnreachable
 from graphs.journal import Journal
@@ -48,7 +48,7 @@ def main(args: Namespace, env: Environment) -> int:
 
 
 def _once(args: Namespace, env: Environment, config: EdgeConfig, url: str) -> int:
-    from edge.sync import Round, converge
+    from edge.syncing.sync import Round, converge
 
     with Journal.open(config.journal) as journal:
         first = asyncio.run(converge(journal, _connector(journal, config, url)))
@@ -82,7 +82,7 @@ def _watch(args: Namespace, env: Environment, config: EdgeConfig, url: str, ever
 
 
 def _status(args: Namespace, env: Environment, config: EdgeConfig, url: str | None) -> int:
-    from edge.sync import standing
+    from edge.syncing.sync import standing
 
     unreachable: WorkerUnreachable | None = None
     with Journal.open(config.journal) as journal:
@@ -131,7 +131,7 @@ def _connector(journal: Journal, config: EdgeConfig, url: str) -> Any:
 
 
 def _waiting(journal: Journal) -> list[str]:
-    from edge.waiting import waiting_runs
+    from edge.syncing.waiting import waiting_runs
 
     return [run_id_text(row.run) for row in waiting_runs(journal)]
 
@@ -139,7 +139,7 @@ def _waiting(journal: Journal) -> list[str]:
 def _resume(run: str, url: str, env: Environment) -> str:
     """Go on with a run, quietly; what became of it."""
     from edge.commands.resume import open_resumed
-    from edge.resuming import resume_run
+    from edge.runs.resuming import resume_run
 
     parser = ArgumentParser()
     add_run_options(parser)

@@ -27,9 +27,16 @@ ROOT = Path(__file__).resolve().parents[2]
 __all__ = ["Process", "Zygote"]
 
 _PRELOADED: Final = (
-    *("cloud.commands.serve", "cloud.revival", "edge.commands.resume", "edge.commands.run", "edge.delegate", "edge.runner"),
     *(
-        "edge.worker",
+        "cloud.commands.serve",
+        "cloud.revival",
+        "edge.commands.resume",
+        "edge.commands.run",
+        "edge.ferrying.delegate",
+        "edge.runs.runner",
+    ),
+    *(
+        "edge.ferrying.worker",
         "graphferry.cli",
         "graphferry.failures",
         "graphferry.layers",

@@ -107,7 +107,7 @@ def test_it_comes_back(served: ServedWorker, device: Callable[[], CommandLine], 
 def test_of_two_that_ask_at_once_one_gets_it(
     served: ServedWorker, device: Callable[[], CommandLine], own_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.handover._PATIENCE", 3.0)
+    monkeypatch.setattr("edge.syncing.handover._PATIENCE", 3.0)
     laptop, *others = (device() for _ in range(4))
     begun = pushed(laptop, served, own_home)
     for other in others:
@@ -128,7 +128,7 @@ def test_of_two_that_ask_at_once_one_gets_it(
 def test_a_silent_holder_keeps_its_run(
     served: ServedWorker, device: Callable[[], CommandLine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.handover._PATIENCE", 0.3)
+    monkeypatch.setattr("edge.syncing.handover._PATIENCE", 0.3)
     laptop, other = device(), device()
     begun = run(laptop, LID, "--offline", "--sync", status=ExitStatus.UNREACHABLE)["run"]
     move(laptop, served)
@@ -144,7 +144,7 @@ def test_a_silent_holder_keeps_its_run(
 
 
 def test_a_run_that_goes_on_here_is_not_pushed(served: ServedWorker, device: Callable[[], CommandLine]) -> None:
-    from edge.at_work import at_work
+    from edge.runs.at_work import at_work
 
     laptop = device()
     begun = run(laptop, LID, "--offline", "--sync", status=ExitStatus.UNREACHABLE)["run"]

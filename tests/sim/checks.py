@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.verify import check_stores
-from edge.report import status_of
+from edge.showing.report import status_of
 from graphs.journal import Journal
 from graphs.journal.reader import Reader, RunRow
 from graphs.values import clean

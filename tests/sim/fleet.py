@@ -17,10 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from edge import handover
-from edge.resuming import resume_run
-from edge.runner import Device, RunOptions, run_graph
-from edge.sync import converge
+from edge.runs.resuming import resume_run
+from edge.runs.runner import Device, RunOptions, run_graph
+from edge.syncing import handover
+from edge.syncing.sync import converge
 from graphs.engine.holding import holding
 from graphs.errors import JournalError, LinkCondition, UsageError
 from graphs.journal import Journal

@@ -53,7 +53,7 @@ def _results_are_forgotten() -> AbstractContextManager[Any]:
             del known.outcomes[path]
         return known
 
-    return patch("edge.earlier.known_outcomes", forgetful)
+    return patch("edge.ferrying.earlier.known_outcomes", forgetful)
 
 
 def _a_cancel_is_lost() -> AbstractContextManager[Any]:

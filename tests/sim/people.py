@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import Any, Final
 
-from edge.answers import asking_runs, give, note
+from edge.people.answers import asking_runs, give, note
 from graphs.errors import JournalError, UsageError
 from graphs.journal import Journal
 from graphs.journal.reader import Logged, Reader
@@ -75,7 +75,7 @@ class _Sure:
 
 
 class _Sitting:
-    """An `edge.desk.Person` who takes their time, or leaves."""
+    """An `edge.people.desk.Person` who takes their time, or leaves."""
 
     def __init__(self, played: _WithPeople) -> None:
         self._chance = played.world.chance

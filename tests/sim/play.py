@@ -17,10 +17,10 @@ from typing import Any, Final
 from cloud.lease import lease
 from cloud.server import WorkerServer
 from cloud.worker import Worker
-from edge.cancel import cancel_run
-from edge.resuming import resume_run
-from edge.runner import Device, RunOptions, run_graph
-from edge.worker import connect_worker
+from edge.ferrying.worker import connect_worker
+from edge.runs.cancel import cancel_run
+from edge.runs.resuming import resume_run
+from edge.runs.runner import Device, RunOptions, run_graph
 from graphs.engine.plan import Compiler
 from graphs.errors import JournalError, UsageError
 from graphs.journal import Journal

@@ -22,7 +22,7 @@ from unittest.mock import patch
 
 from websockets.asyncio.connection import Connection
 
-from edge import at_work as locks
+from edge.runs import at_work as locks
 from graphs.journal import Journal, ids
 from graphs.journal.bodies import BodyFiles
 from graphs.running.runtime import Runtime

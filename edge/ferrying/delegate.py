@@ -1,0 +1,445 @@
+"""Delegation: the part of a run that is at a worker, as a child run of its own.
+
+The device's engine stays the authority. It finds the shipped nodes ready by the same rules as its own and *expects* them; the
+worker runs ahead from the cut graphs and the boundary values that are sent as they become known, and reports. What it reports
+are events of the device's engine. Where a concurrency limit could bind, a shipped node starts only when the device's queue says
+so (docs/protocol.md §8). What becomes of a node that meets a condition of the link is up to its policy: it waits, unless that says otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Final
+
+from edge.ferrying.attached import NODE_CODES, Attached
+from edge.ferrying.earlier import Earlier
+from edge.ferrying.expectations import Expectations
+from edge.ferrying.fallback import Fallback
+from edge.ferrying.fragments import Fragment, Fragments, depending, shipped_node
+from edge.ferrying.needs import read_here
+from edge.ferrying.outgoing import Outgoing
+from graphs.engine.events import Event as EngineEvent, Outcome, Settled, Start, Told
+from graphs.engine.frames import Frame
+from graphs.engine.outcomes import told_failure
+from graphs.errors import LinkCondition
+from graphs.journal.ids import new_run_id
+from graphs.language.spec import is_computed
+from graphs.paths import escape, node_path, opener, root_node, split_frame, split_path
+from graphs.records import (
+    Cancel,
+    Close,
+    End,
+    Error,
+    Event,
+    Frame as FrameRecord,
+    Input,
+    Known,
+    Record,
+    Result,
+    Start as StartRecord,
+    State,
+    Submit,
+)  # fmt: skip
+from graphs.values import Value
+
+if TYPE_CHECKING:
+    from edge.ferrying.worker import WorkerLink
+    from graphs.journal import Journal
+
+__all__ = ["Delegate"]
+
+_GONE: Final = ("cancel", 7 * 24 * 3_600_000)
+"""What the worker does when this device is gone for so long (ms): until then it goes on, and the run that is resumed takes what it made."""
+
+
+class Delegate:
+    """The child run of one root run: `graphs.running.ports.Remote` towards the engine.
+
+    `made` are the results the worker reported with their sizes in bytes, `sent` the bytes sent for each path, "" being the graphs, `retries`
+    the failed attempts there before the last one. `labels` are those of the root graph's nodes. `one_frame` says that only the root graph can
+    have any, in one turn; `shows_all` that the caller wants all its nodes' values. `feed` takes events for the engine, `on_token(path, token)`
+    the pieces of answers as they are made, `on_begun` a node that the worker has begun on order; `fallback` says what becomes of nodes that do
+    not come. `earlier` is what other processes left of the run, `attached` the open child run to go on with; the run ends at `deadline`.
+    """
+
+    def __init__(
+        self,
+        *,
+        run: bytes,
+        fragments: Fragments,
+        labels: Mapping[str, Collection[str]],
+        options: Mapping[str, Value],
+        one_frame: bool = False,
+        shows_all: bool = False,
+        journal: Journal,
+        feed: Callable[[EngineEvent], None],
+        clock: Callable[[], float],
+        on_token: Callable[[str, Value], None],
+        on_begun: Callable[[Start], None],
+        fallback: Fallback,
+        attached: Attached | None = None,
+        earlier: Earlier | None = None,
+        deadline: float | None = None,
+    ) -> None:
+        self.run = run
+        self.child = attached.run if attached is not None else new_run_id()
+        self.made: dict[str, tuple[Result, int]] = {}
+        self.retries: dict[str, int] = {}
+        self.graphs: dict[bytes, tuple[bytes, Collection[str]]] = {}
+        """The cut graphs that were shipped, with their labels: a worker that died may have lost one it said it had."""
+        self._fragments = fragments
+        self._labels = labels
+        self._options = options
+        self._one_frame = one_frame
+        self._attached = attached
+        self._all_closed = attached is not None and None in attached.closed
+        self._shows_all = shows_all
+        self._journal = journal
+        self._feed = feed
+        self._clock = clock
+        self._on_token = on_token
+        self._on_begun = on_begun
+        self._link: WorkerLink | None = None
+        self._submitted = attached is not None
+        self._frames: dict[str, Fragment] = {}
+        before = attached or earlier
+        self._expected = Expectations(fallback, feed, self._may_have_begun, deadline, before.withheld if before else {})
+        self._fallback = fallback
+        self._earlier = earlier
+        self._own = set(earlier.own) if earlier is not None else set()
+        self._ordered: set[str] = set(attached.ordered) if attached is not None else set()
+        self._told: set[str] = set(attached.told) if attached is not None else set()
+        self._read: dict[str, frozenset[str]] = {}
+        """The nodes whose values this device reads, by the frame without its turn."""
+        self._ended = False
+        self._outgoing = Outgoing(self._write, self._refused, lambda: not self._silent)
+        self.sent = self._outgoing.sent
+
+    # -- opening and closing
+
+    def use(self, link: WorkerLink) -> None:
+        """The worker can be reached over this link."""
+        self._link = link
+        if self._attached is not None:
+            link.attach(self.child, self)
+
+    async def close(self, *, suspended: bool = False) -> None:
+        """The run is over here: tell the worker that nothing more will come, unless it is only `suspended`: then both may go on."""
+        if self._link is not None and self._expected.lost is None and self._submitted:
+            if self._expected and not suspended:
+                self._append(Cancel(None, "the device's run is over"))
+            elif not (self._all_closed or suspended):
+                self._append(Close(None))
+            self._outgoing.flush()
+            await self._link.flush()
+            self._link.forget(self.child)
+        self._link = None  # what is still said in this process is said too late
+
+    def lost(self, condition: LinkCondition) -> None:
+        """Nothing more comes of the child run in this process: there was no worker, or it takes or has the run no longer."""
+        self._expected.lose(condition)
+
+    def shaken(self, why: str, grace: float) -> None:
+        """The connection was lost just now, and may take `grace` seconds to come back."""
+        self._expected.doubt(why, self._clock(), grace)
+
+    def away(self, condition: LinkCondition) -> None:
+        """The worker cannot be reached any more, for now. What is said is kept for it, and what it says later is taken by whoever wants it."""
+        self._expected.leave(condition)
+
+    def back(self) -> None:
+        """The worker is reached again."""
+        self._expected.trust()
+
+    @property
+    def hashes(self) -> set[bytes]:
+        """The addresses of the cut graphs that are in use."""
+        return {fragment.graph.hash for fragment in self._frames.values()}
+
+    # -- graphs.running.ports.Remote: what the device's engine says
+
+    def opened(self, frame: Frame, turn: int) -> None:
+        """A turn begins with nodes at the worker: ship its cut, and open the frame there.
+
+        Whatever the gate or the limits refuse is a link condition: the nodes of the frame wait, the run goes on without them.
+        """
+        if self._expected.lost is not None or self._link is None or not frame.results:  # without: it was over in the same breath
+            return
+        name = frame.name_of(turn)
+        if frame.base not in self._read:
+            everything = self._shows_all if frame.nesting is None else frame.nesting.everything
+            self._read[frame.base] = read_here(frame.plan, everything=everything, may_run=self._fallback.has_alternative)
+        before = self._frames.get(frame.base)
+        if turn and before is not None and before.whole_loop:
+            self._frames[name] = before
+            return
+        if self._expected.away is not None:
+            self._expected.note(name, self._expected.away)
+            return
+        fragment, told = self._fragments.of(frame, turn)
+        self._frames[name] = fragment
+        self._told |= told
+        try:
+            self._open(fragment)
+        except LinkCondition as condition:
+            self._expected.refuse_frame(name, condition)
+            return
+        for path, outcome in fragment.late.items():
+            self._send_outcome(path, outcome.value)
+        self._close_if_settled(fragment)
+
+    def over(self, frame: Frame, turn: int, *, cancelled: bool) -> None:
+        """The turn is over: nothing more is needed of it."""
+        fragment = self._frames.pop(frame.name_of(turn), None)
+        if fragment is None or self._expected.lost is not None or not self._submitted:
+            return
+        if fragment.whole_loop and not cancelled:
+            self._frames[frame.base] = fragment  # the next turn is in the same frame
+        elif cancelled and fragment.name:
+            self._append(Cancel([fragment.name], "given up by the holder"))
+        elif not cancelled:
+            self._close(fragment)
+
+    def expect(self, start: Start) -> bool:
+        """The engine finds a shipped node ready. True: it starts on order, and what starts after it waits until it has begun."""
+        path = start.path
+        if not self._expected.add(start):
+            return False
+        if self._attached is not None and path in self._attached.failed:
+            # It was told to an earlier process, and is not again.
+            asyncio.get_running_loop().call_soon(self._failed, self._attached.failed[path], self._clock())
+            return False
+        if self._attached is not None and path in self._attached.ordered:
+            return False  # by an earlier process, and perhaps begun long ago
+        if start.node.on_order:
+            self._ordered.add(path)
+            self._append(StartRecord(path, start.at))
+        return start.node.on_order and path in self._expected
+
+    def settled(self, event: Settled) -> None:
+        """A node settled here: if a cut names it, the worker is told, unless it was the worker who said so."""
+        path = event.path
+        if event.state == State.SUSPENDED or self._link is None or self._expected.lost is not None:
+            return
+        self._expected.over(path)
+        fragment = self._frames.get(event.frame.name_of(event.turn))
+        name = event.node.id
+        if fragment is None or name not in fragment.graph.nodes or path in self.made or path in self._told:
+            return
+        if event.state == State.COMPLETED:
+            self._send_outcome(path, event.value)
+            if event.node.degraded is not None:
+                self._own.add(path)
+        if not is_computed(fragment.graph.nodes[name]):
+            fragment.unsettled.discard(name)
+            self._close_if_settled(fragment)
+
+    def stop(self, start: Start) -> None:
+        """The engine gives a shipped node up."""
+        if self._expected.over(start.path) and self._link is not None and self._expected.lost is None:
+            self._append(Cancel([start.path], "given up by the holder"))
+
+    # -- what the link says
+
+    def got(self, record: Record, size: int) -> None:
+        """A record of the worker's log is durable here."""
+        now = self._clock()
+        if isinstance(record, Result) and record.path in self._own:
+            self._made_too_late(record.path)
+        elif isinstance(record, Result):
+            self.made[record.path] = (record, size)
+            self.retries[record.path] = record.retry
+            self._expected.over(record.path)
+            self._feed(Told(record.path, Outcome(State.COMPLETED, record.value), now))
+        elif isinstance(record, Error):
+            self._failed(record, now)
+        elif isinstance(record, Event) and record.path is not None and record.state == State.SKIPPED:
+            self._expected.over(record.path)
+            self._feed(Told(record.path, Outcome(State.SKIPPED), now))
+        elif isinstance(record, Event) and record.path is None and record.state == State.SUSPENDED:
+            why = str((record.info or {}).get("why") or "the worker suspended its part of the run")
+            self.lost(LinkCondition("SUSPENDED", why))
+        elif isinstance(record, End):
+            self._ended = True
+            self.lost(LinkCondition("ENDED", "the worker ended its part of the run before these nodes were done"))
+
+    def leaves(self, record: Record) -> bool:
+        """Whether nobody here reads the value in a record: then it stays where it was made."""
+        if not isinstance(record, Result):
+            return False
+        frame_name, name = split_path(record.path)
+        return record.path in self._own or name not in self._read.get(split_frame(frame_name)[0], ())
+
+    def lacks(self, record: Record, condition: LinkCondition) -> None:
+        """The values in a record do not come, for instance because the worker has lost them."""
+        if isinstance(record, (Result, Error)) and record.path is not None:
+            self._expected.refuse(record.path, condition)
+        else:
+            self.lost(condition)
+
+    def began(self, path: str) -> None:
+        """The worker says that a node executes, and so does the one whose nested graph it is in."""
+        while path:
+            start = self._expected.get(path)
+            if start is not None:
+                self._on_begun(start)
+            path = opener(path)
+
+    def delta(self, path: str, tokens: Collection[Value]) -> None:
+        """Pieces of an answer that the worker is making."""
+        for token in tokens:
+            self._on_token(path, token)
+
+    def _made_too_late(self, path: str) -> None:
+        """The worker finished a node before it heard that this device had. What it makes from its own value does not count."""
+        frame_name, name = split_path(path)
+        if (fragment := self._frames.get(frame_name)) and (fragment.whole_loop or depending(fragment.graph, name) - {name}):
+            self._append(Cancel(None, "it goes on from a value that is not the result"))
+            self._outgoing.flush()
+            assert self._link is not None
+            self._link.forget(self.child)
+            self.lost(LinkCondition("RUN_CHANGED", f"the worker finished {path!r} too late, and went on from that: resume"))
+
+    def _failed(self, record: Error, now: float) -> None:
+        text = record.text if isinstance(record.text, str) else record.code
+        path = record.path
+        all_of_it = LinkCondition(record.code, f"the worker could not run its part: {text}", retryable=record.retryable)
+        if path is None:
+            self.lost(all_of_it)
+        elif path in self._frames and record.code not in NODE_CODES:
+            self._expected.refuse_frame(path, all_of_it)
+        elif not record.final:
+            return  # the worker tries again by itself
+        elif record.code in NODE_CODES:
+            self.retries[path] = record.retry
+            self._expected.over(path)
+            self._feed(Told(path, told_failure(record), now))
+        else:
+            condition = LinkCondition(record.code, text, retryable=record.retryable, retry_ms=record.retry_ms)
+            self._expected.refuse(shipped_node(path, self._frames), condition)
+
+    # -- inside
+
+    @property
+    def _silent(self) -> bool:
+        """Whether nothing more is said in this process."""
+        return self._ended or self._expected.lost is not None or self._link is None
+
+    def _may_have_begun(self, start: Start) -> bool:
+        """Whether the worker may have begun a node, as far as anybody here knows."""
+        fragment = self._frames.get(split_path(start.path)[0])
+        if fragment is None or not fragment.shipped:
+            return self._earlier is not None and self._earlier.may_have_begun(start.path)
+        return not start.node.on_order or start.path in self._ordered
+
+    def _open(self, fragment: Fragment) -> None:
+        assert self._link is not None
+        graph = fragment.graph
+        labels = {label for name in graph.nodes for label in self._labels_of(node_path(fragment.name, escape(name)))}
+        if not self._link.put_graph(graph.hash, graph.canonical, labels):
+            raise LinkCondition("LABEL_WITHHELD", "the worker is not cleared for labels in its part", retryable=False)
+        self.graphs[graph.hash] = graph.canonical, labels
+        if self._attached is not None and self._goes_on(fragment, self._attached):
+            return
+        opts: dict[str, Value] = {"demand": fragment.demand} if fragment.demand else {}
+        if self._submitted:
+            self._append(FrameRecord(fragment.name, graph.hash, fragment.inputs, opts), labels)
+        else:
+            opts.update(parent=[self.run, 1], options=dict(self._options), gone=list(_GONE))
+            self._journal.create_run(
+                self.child,
+                role="child",
+                parent=self.run,
+                graph_hash=graph.hash,
+                graph=graph.canonical,
+                name="cut",
+                started=int(time.time() * 1000),
+            )
+            self._link.open_run(self.child, self, Submit(fragment.name, graph.hash, fragment.inputs, opts), labels)
+            self._submitted = True
+        fragment.shipped = True
+        self.sent[""] = self.sent.get("", 0) + len(graph.canonical)
+
+    def _goes_on(self, fragment: Fragment, attached: Attached) -> bool:
+        """Whether the worker has this frame from an earlier process; then it is told what it does not know yet.
+
+        Raises LinkCondition if the open child run is of no use for it.
+        """
+        address = attached.frames.get(fragment.name)
+        if address is None and not self._all_closed:
+            return False
+        other = address != fragment.graph.hash or attached.demand.get(fragment.name) != fragment.demand
+        if other or fragment.name in attached.given_up:
+            self._begin_anew(attached)
+            return False
+        fragment.shipped = True
+        fragment.closed = fragment.name in attached.closed or None in attached.closed
+        for record in fragment.untold(attached.told):
+            self._append(record, self._labels_of(record.path), record.path)
+        return True
+
+    def _begin_anew(self, attached: Attached) -> None:
+        """The open child run fits no more, as its nodes are placed otherwise: end it, and open another.
+
+        Raises LinkCondition where that is not safe now; it is in the next process, which will not find the child run open.
+        """
+        self._append(Cancel(None, "the run goes on in another child run"))
+        self._outgoing.flush()
+        if attached.in_flight or len(self._frames) > 1:
+            raise LinkCondition(
+                "RUN_CHANGED", "the part of the run at the worker was ended, as its nodes are placed otherwise now"
+            )
+        assert self._link is not None
+        self._link.forget(self.child)
+        self.child = new_run_id()
+        self._attached = None
+        self._submitted = self._all_closed = False
+        self._told -= attached.told
+
+    def _send_outcome(self, path: str, value: Value) -> None:
+        self._append(Input(path, State.COMPLETED, value), self._labels_of(path), path)
+
+    def _labels_of(self, path: str) -> Collection[str]:
+        return self._labels.get(root_node(path), ())
+
+    def _append(self, record: Known, labels: Collection[str] = (), path: str | None = None) -> None:
+        if self._ended or self._link is None or not self._submitted:
+            return
+        self._outgoing.append(record, labels, path)
+
+    def _write(self, record: Known, labels: Collection[str]) -> None:
+        assert self._link is not None
+        self._link.append(self.child, record, labels)
+
+    def _refused(self, record: Known, path: str | None, condition: LinkCondition) -> None:
+        if isinstance(record, FrameRecord):
+            self._expected.refuse_frame(record.frame, condition)
+        elif path is None:
+            self.lost(condition)
+        else:
+            self._withhold(path, condition)
+
+    def _withhold(self, path: str, condition: LinkCondition) -> None:
+        """A boundary value may not or cannot be sent: what depends on it at the worker waits."""
+        frame_name, name = split_path(path)
+        fragment = self._frames.get(frame_name)
+        if fragment is None:
+            return
+        for each in depending(fragment.graph, name):
+            reader = node_path(frame_name, escape(each))
+            if reader not in self.made:
+                self._expected.note(reader, condition)
+        self._expected.refuse_noted(condition)
+
+    def _close_if_settled(self, fragment: Fragment) -> None:
+        if not fragment.unsettled and not fragment.demand and not fragment.whole_loop:
+            self._close(fragment)
+
+    def _close(self, fragment: Fragment) -> None:
+        """No further boundary value and no order will come for the frame (docs/protocol.md §8)."""
+        if not fragment.closed:
+            fragment.closed = True
+            self._all_closed = self._one_frame
+            self._append(Close(None if self._one_frame else fragment.name))

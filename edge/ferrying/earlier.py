@@ -1,0 +1,66 @@
+"""What earlier processes of this device left of a run: its records and its open child runs, for the process that goes on with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from edge.ferrying.attached import open_children
+from edge.ferrying.contradictions import made_elsewise, own_results, sound
+from edge.ferrying.doubt import begun_before
+from edge.ferrying.refill import Source
+from graphs.engine.outcomes import Known, known_outcomes
+from graphs.errors import LinkCondition, ValueUnsupported, WorkerUnreachable
+from graphs.records import Record
+from protocol.payload import references
+from protocol.refill import refill
+
+if TYPE_CHECKING:
+    from edge.ferrying.worker import WorkerLink
+    from graphs.journal import Journal
+    from graphs.language.spec import Graph
+
+__all__ = ["Earlier"]
+
+
+class Earlier:
+    """A run as the journal has it.
+
+    `logged` is its log, `children` are its open child runs, the newest first, `own` the paths whose results this device made, `lacking` results
+    whose values do not come, and why. `may_have_begun` tells of a path whether a worker may have begun it.
+    """
+
+    def __init__(self, journal: Journal, graph: Graph, run: bytes) -> None:
+        self._journal = journal
+        self._graph = graph
+        self._run = run
+        self.logged = list(journal.records(run))
+        self._records = [logged.record for logged in self.logged]
+        self.children = open_children(journal, run)
+        self.own = own_results(self._records)
+        self.may_have_begun = begun_before(journal, self.children)
+        self.lacking: dict[str, LinkCondition | ValueUnsupported] = {}
+
+    @property
+    def withheld(self) -> dict[str, LinkCondition]:
+        """What is lacking only as long as no worker is reached."""
+        return {path: error for path, error in self.lacking.items() if isinstance(error, WorkerUnreachable)}
+
+    def spoilt(self, children: Iterable[bytes]) -> list[bytes]:
+        """Of these child runs, those in which the worker has gone on from a value that is not the result."""
+        return [child for child in children if made_elsewise(self._graph, self.own, self._log(child))]
+
+    async def known(self, link: WorkerLink | None) -> Known:
+        """What is known of the run, its values included as far as they can be had."""
+        records = [*self._records]
+        homes = {named.ref: self._run for record in records for named in references(record)}
+        for child in self._journal.children(self._run):
+            made = self._log(child.run)
+            homes.update((named.ref, child.run) for record in made for named in references(record))
+            records.extend(sound(made, made_elsewise(self._graph, self.own, made)))
+        known = known_outcomes(records)
+        self.lacking = await refill(known, Source(self._journal, link, homes).value)
+        return known
+
+    def _log(self, run: bytes) -> list[Record]:
+        return [logged.record for logged in self._journal.records(run)]

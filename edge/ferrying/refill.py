@@ -1,0 +1,40 @@
+"""Where the values of a resumed run come from that its journal only refers to: from here if somebody here read them, else from the worker
+that made them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from graphs.errors import LinkCondition, WorkerUnreachable
+from graphs.values import Value, decode
+from protocol.journal_store import JournalStore
+from protocol.payload import Reference
+
+if TYPE_CHECKING:
+    from edge.ferrying.worker import WorkerLink
+    from graphs.journal import Journal
+
+__all__ = ["Source"]
+
+
+class Source:
+    """Gives values by reference; `homes` names the child run that refers to each body. Without a `link` only what is here."""
+
+    def __init__(self, journal: Journal, link: WorkerLink | None, homes: Mapping[bytes, bytes]) -> None:
+        self._store = JournalStore(journal)
+        self._link = link
+        self._homes = homes
+
+    async def value(self, named: Reference) -> Value:
+        """The value. Raises LinkCondition if it cannot be had, ValueUnsupported if its bytes are no value."""
+        data = await self._store.load_body(named.ref)
+        if data is not None:
+            return decode(data)
+        home = self._homes.get(named.ref)
+        if home is None:
+            raise LinkCondition("BLOB_GONE", "A value that this device made is not in its journal's folder any more.")
+        if self._link is None:
+            raise WorkerUnreachable("", "a value is at a worker that cannot be reached")
+        return await self._link.value(home, named)

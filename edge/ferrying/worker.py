@@ -1,0 +1,415 @@
+"""The link to a worker as the device uses it: child runs by their id, each with the delegate that holds it."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Collection, Mapping
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Final
+
+from edge.config import GRACE
+from edge.pairings import device_id
+from edge.syncing.sharing import shared_part
+from graphs.errors import LinkCondition, WorkerUnreachable
+from graphs.records import Cancel, Known, Record, State, Submit, encode
+from graphs.values import Value
+from protocol.config import Config, Role
+from protocol.events import (
+    Acked,
+    Closed,
+    Copied,
+    CopyRefused,
+    DeltaSeen,
+    Differs,
+    Diverged,
+    Event,
+    Faulted,
+    Got,
+    GraphJudged,
+    NeedGraph,
+    Offered,
+    Ready,
+    Refused,
+    StateSeen,
+    Synced,
+)
+from protocol.intake import Intake
+from protocol.journal_store import JournalStore
+from protocol.messages import NUMBERS, Digest, GraphStatus
+from protocol.payload import Reference
+from protocol.tls import client_context
+from protocol.transport import Link, connect
+
+if TYPE_CHECKING:
+    from edge.ferrying.delegate import Delegate
+    from graphs.journal import Journal
+
+__all__ = ["WorkerLink", "connect_worker"]
+
+_FOR_GOOD: Final = frozenset({"AUTH_FORBIDDEN", "DEVICE_CLONED"})
+"""Faults after which no connection is made again."""
+
+
+_CONTRADICTS: Final = "the worker's copy of this run contradicts this device's: one of the two disks lost what was written to it"
+_GO_ON: Final = (
+    "`graphferry runs fork RUN` makes a run that goes on with what this device knows; what only the worker knew of happens again."
+)
+
+
+class WorkerLink:
+    """A link to one worker, over one connection after the other. `offer` is what it said last, `refused` are child runs that it does not
+    take any more, and why.
+
+    When the connection is lost, nothing is: it is made again, and whatever was said meanwhile follows. For `grace` seconds that is waited
+    for; after that the worker counts as away until it is reached again, and those who hold child runs decide what becomes of them.
+    """
+
+    def __init__(self, url: str, *, grace: float = GRACE) -> None:
+        self.url = url
+        self.offer: Mapping[str, Any] = {}
+        self.refused: dict[bytes, LinkCondition] = {}
+        self._grace = grace
+        self._patience: asyncio.TimerHandle | None = None
+        self._asking: dict[bytes, asyncio.TimerHandle] = {}
+        """Child runs that a busy worker is asked for again, and until when."""
+        self._early: dict[bytes, list[Event]] = {}
+        """What was told of the child runs to go on with before anybody did."""
+        self._pulling: list[asyncio.Future[Value]] = []
+        """Values that somebody waits for."""
+        self._moved = asyncio.Event()
+        self._link: Link | None = None
+        self._delegates: dict[bytes, Delegate] = {}
+        self._stack = AsyncExitStack()
+        self._lost: LinkCondition | None = None
+        self._away: LinkCondition | None = None
+        self._store: JournalStore | None = None
+        self._intake: Intake | None = None
+        self._peer = b""
+        self._compared: asyncio.Future[None] | None = None
+        self._told: list[Event] = []
+
+    async def open(self, token: str | None, journal: Journal, runs: Collection[bytes] = (), pinned: str | None = None) -> None:
+        """Connect and shake hands; `runs` are child runs to go on with, `pinned` the fingerprint of the worker's certificate.
+
+        Raises WorkerUnreachable.
+        """
+        config = Config(role=Role.DEVICE, peer=self.url, device=device_id(journal.store_id), agent="graphferry")
+        self._store = JournalStore(journal, shared=shared_part(journal))
+        self._early = {run: [] for run in runs}
+        opened = connect(
+            self.url, config, self._store, self._hear, token=token, tls=_tls(self.url, pinned), reconnect=True, runs=runs
+        )
+        try:
+            self._link, ready = await self._stack.enter_async_context(opened)
+        finally:
+            self._be_patient_no_more()
+        self._intake = Intake(self._open_link().bodies, self._got, self._lacks, self._leaves)
+        self._peer = ready.store
+        self.offer = ready.offer
+
+    @property
+    def store(self) -> bytes:
+        """Which worker's store this is."""
+        return self._peer
+
+    async def close(self) -> None:
+        """Send what may still be sent, and close the connection."""
+        await self.flush()
+        self._lost = self._lost or WorkerUnreachable(self.url, "the link is closed")
+        self._be_patient_no_more()
+        for run in list(self._asking):
+            self._taken(run)
+        if self._intake is not None:
+            self._intake.close()
+        await self._stack.aclose()
+
+    # -- what delegates say
+
+    def put_graph(self, address: bytes, body: bytes, labels: Collection[str]) -> bool:
+        """Ship a cut graph, unless the worker has it. False: it may not go there."""
+        return self._open_link().put_graph(address, body, labels)
+
+    def open_run(self, run: bytes, delegate: Delegate, submit: Submit, labels: Collection[str]) -> None:
+        """Open a child run. Raises LinkCondition."""
+        self._open_link().append(run, submit, labels)
+        self._delegates[run] = delegate
+        if self._away is not None:
+            asyncio.get_running_loop().call_soon(delegate.away, self._away)
+
+    async def caught_up(self, seconds: float = 5.0) -> None:
+        """Returns when what the worker had of the child runs of `open` is durable here, or after `seconds`: it may be gone again."""
+        assert self._link is not None
+        try:
+            async with asyncio.timeout(seconds):
+                while any(self._link.behind(run) for run in self._early):
+                    self._moved.clear()
+                    await self._moved.wait()
+        except TimeoutError:
+            return
+
+    def attach(self, run: bytes, delegate: Delegate) -> None:
+        """Go on with a child run that was among those of `open`; what was told of it meanwhile is told soon, when the run has begun."""
+        self._delegates[run] = delegate
+        if self._away is not None:
+            delegate.away(self._away)
+        for event in self._early.pop(run, ()):
+            asyncio.get_running_loop().call_soon(self._hear, event)
+
+    def give_up(self, run: bytes, why: str = "the run goes on in another child run") -> None:
+        """End a child run of those of `open` that nobody goes on with."""
+        self._early.pop(run, None)
+        try:
+            self._open_link().append(run, Cancel(None, why))
+        except LinkCondition:
+            return  # the worker is gone, or has ended it
+
+    def append(self, run: bytes, record: Known, labels: Collection[str] = ()) -> None:
+        """A record for a child run's log. Raises LinkCondition."""
+        self._open_link().append(run, record, labels)
+
+    def forget(self, run: bytes) -> None:
+        """Nobody waits for this child run any more."""
+        self._taken(run)
+        self._delegates.pop(run, None)
+        if self._intake is not None:
+            self._intake.forget(run)
+
+    async def compare(self, *, look: bool = False) -> list[Event]:
+        """Bring what this device shares up to date here and at the worker, or only `look` what would move: what was told of it.
+
+        Raises LinkCondition if the connection is lost meanwhile, or the worker cannot do that.
+        """
+        link = self._open_link()
+        if not link.is_up:  # it was lost just now, and is being made again
+            raise WorkerUnreachable(self.url, f"the connection to the worker at {self.url} was lost")
+        self._told = []
+        self._compared = asyncio.get_running_loop().create_future()
+        link.sync(look=look)
+        try:
+            await self._compared
+        finally:
+            self._compared = None
+        return self._told
+
+    async def delivered(self, runs: Collection[bytes], seconds: float = 10.0) -> None:
+        """Returns when the worker holds this device's logs of these child runs. Raises WorkerUnreachable if it does not in time."""
+        link = self._open_link()
+        await link.durable()
+        try:
+            async with asyncio.timeout(seconds):
+                while not all(link.delivered(run) for run in runs):
+                    self._moved.clear()
+                    await self._moved.wait()
+        except TimeoutError:
+            raise WorkerUnreachable(self.url, f"the worker at {self.url} did not take what was sent to it") from None
+
+    async def fetch(self, run: bytes, named: Reference) -> None:
+        """Have a body here that a run needs. Raises LinkCondition if it does not come."""
+        await self._open_link().bodies.pull(run, named)
+
+    async def value(self, run: bytes, named: Reference) -> Value:
+        """A value that a record of this run refers to. Raises LinkCondition if it does not come, or the worker is not waited for any more."""
+        if self._away is not None:
+            raise self._away
+        pulling = asyncio.ensure_future(self._open_link().bodies.value(run, named))
+        self._pulling.append(pulling)
+        try:
+            await asyncio.wait([pulling])
+            gone = self._lost or self._away
+            if gone is not None and pulling.cancelled():
+                raise gone
+            return pulling.result()
+        finally:
+            self._pulling.remove(pulling)
+            pulling.cancel()
+
+    async def flush(self) -> None:
+        """Returns when what was said is on its way; at once where there is none: then it is in the journal."""
+        if self._link is not None and self._lost is None and self._away is None:
+            await self._link.flushed()
+
+    def _open_link(self) -> Link:
+        if self._lost is not None:
+            raise self._lost
+        assert self._link is not None
+        return self._link
+
+    # -- what the link says
+
+    def _hear(self, event: Event) -> None:
+        if self._compared is not None:
+            self._comparing(event)
+        if isinstance(event, (Got, DeltaSeen, StateSeen)) and event.run in self._early:
+            self._early[event.run].append(event)
+            self._moved.set()
+        elif isinstance(event, Got):
+            if self._intake is not None and event.run in self._delegates:
+                self._intake.take(event.run, event.record)
+        elif isinstance(event, (DeltaSeen, StateSeen)):
+            self._shown(event)
+        elif isinstance(event, Offered):
+            self.offer = event.offer
+        elif isinstance(event, GraphJudged):
+            self._judged(event)
+        elif isinstance(event, NeedGraph):
+            self._needs_graph(event.h)
+        elif isinstance(event, Refused):
+            self._refused(event)
+        elif isinstance(event, Acked):
+            self._moved.set()
+            self._taken(event.run)
+        elif isinstance(event, Diverged):
+            self._end(event.run, LinkCondition("RUN_DIVERGED", _CONTRADICTS, retryable=False, hint=_GO_ON))
+        elif isinstance(event, Ready):
+            self._come_back()
+        elif isinstance(event, Faulted) and event.code in _FOR_GOOD:
+            self._lose(f"{event.code}: {event.text}")
+        elif isinstance(event, Faulted) and event.close is not None:
+            self._wait(f"{event.code}: {event.text}")
+        elif isinstance(event, Closed):
+            self._wait(event.text or f"closed with code {event.code}")
+
+    def _comparing(self, event: Event) -> None:
+        """What is told while what is shared is compared."""
+        assert self._compared is not None
+        error: LinkCondition | None = None
+        if isinstance(event, (Copied, CopyRefused, Differs)):
+            self._told.append(event)
+        elif isinstance(event, Faulted) and event.about == NUMBERS[Digest]:
+            error = LinkCondition("PROTOCOL_TYPE", f"the worker at {self.url} is of a version that cannot sync", retryable=False)
+        elif isinstance(event, Closed):
+            error = WorkerUnreachable(self.url, f"the connection to the worker at {self.url} was lost")
+        if self._compared.done():
+            return
+        if error is not None:
+            self._compared.set_exception(error)
+        elif isinstance(event, Synced):
+            self._compared.set_result(None)
+
+    def _refused(self, event: Refused) -> None:
+        """A worker that is full for the moment is asked again by the session, for as long as a lost connection is waited for."""
+        condition = LinkCondition(event.code, event.text, retryable=event.retry_ms is not None, retry_ms=event.retry_ms)
+        if event.retry_ms is None:
+            self._end(event.run, condition)
+        elif event.run in self._delegates and event.run not in self._asking:
+            self._asking[event.run] = asyncio.get_running_loop().call_later(self._grace, self._end, event.run, condition)
+
+    def _taken(self, run: bytes) -> None:
+        """The worker has the run, or nobody waits for it any more."""
+        asking = self._asking.pop(run, None)
+        if asking is not None:
+            asking.cancel()
+
+    def _got(self, run: bytes, record: Record, bodies: int) -> None:
+        delegate = self._delegates.get(run)
+        if delegate is not None:
+            delegate.got(record, bodies or len(encode(record).tail))
+
+    def _lacks(self, run: bytes, record: Record, condition: LinkCondition) -> None:
+        delegate = self._delegates.get(run)
+        if delegate is not None:
+            delegate.lacks(record, condition)
+
+    def _leaves(self, run: bytes, record: Record) -> bool:
+        delegate = self._delegates.get(run)
+        return delegate is None or delegate.leaves(record)
+
+    def _shown(self, event: DeltaSeen | StateSeen) -> None:
+        delegate = self._delegates.get(event.run)
+        if delegate is None:
+            return
+        if isinstance(event, DeltaSeen):
+            delegate.delta(event.path, event.tokens)
+        elif event.state == State.EXECUTING:
+            delegate.began(event.path)
+
+    def _needs_graph(self, address: bytes) -> None:
+        for delegate in self._delegates.values():
+            if address in delegate.graphs:
+                self._open_link().put_graph(address, *delegate.graphs[address])
+                return
+
+    def _judged(self, event: GraphJudged) -> None:
+        if event.status == GraphStatus.OK and self._store is not None:
+            self._store.remember_graph(self._peer, event.h)
+        if event.status != GraphStatus.INVALID:
+            return
+        why = "; ".join(str(problem[2]) for problem in event.problems if isinstance(problem, (list, tuple)) and len(problem) > 2)
+        for run, delegate in list(self._delegates.items()):
+            if event.h in delegate.hashes:
+                self._end(
+                    run, LinkCondition("GRAPH_INVALID", f"the worker refuses its part of the graph: {why}", retryable=False)
+                )
+
+    def _end(self, run: bytes, condition: LinkCondition) -> None:
+        self._taken(run)
+        self.refused[run] = condition
+        delegate = self._delegates.pop(run, None)
+        if delegate is not None:
+            delegate.lost(condition)
+
+    def _wait(self, why: str) -> None:
+        """The connection is lost: it is being made again, for a while nothing else follows from it; unless there is no time for that."""
+        if self._patience is None and self._lost is None and self._away is None:
+            self._patience = asyncio.get_running_loop().call_later(self._grace, self._leave, why)
+            for delegate in self._delegates.values():
+                delegate.shaken(self._unreachable(why).message, self._grace)
+
+    def _leave(self, why: str) -> None:
+        """It is still being made again, but nobody waits for that any more."""
+        self._be_patient_no_more()
+        self._away = self._unreachable(why)
+        self._pull_no_more()
+        for delegate in self._delegates.values():
+            delegate.away(self._away)
+
+    def _come_back(self) -> None:
+        self._be_patient_no_more()
+        self._away = None
+        for delegate in self._delegates.values():
+            delegate.back()
+
+    def _unreachable(self, why: str) -> WorkerUnreachable:
+        return WorkerUnreachable(self.url, f"the connection to the worker at {self.url} was lost: {why}")
+
+    def _be_patient_no_more(self) -> None:
+        patience, self._patience = self._patience, None
+        if patience is not None:
+            patience.cancel()
+
+    def _pull_no_more(self) -> None:
+        for pulling in self._pulling:
+            pulling.cancel()
+
+    def _lose(self, why: str) -> None:
+        self._be_patient_no_more()
+        if self._lost is None:
+            self._lost = self._unreachable(why)
+        self._pull_no_more()
+        for run in list(self._asking):
+            self._taken(run)
+        delegates, self._delegates = self._delegates, {}
+        for delegate in delegates.values():
+            delegate.lost(self._lost)
+
+
+async def connect_worker(
+    url: str,
+    *,
+    token: str | None,
+    journal: Journal,
+    pinned: str | None = None,
+    grace: float = GRACE,
+    runs: Collection[bytes] = (),
+) -> WorkerLink:
+    """An open link to the worker at `url`; `pinned` is the fingerprint of its certificate, `runs` are child runs to go on with. Raises
+    WorkerUnreachable, UsageError for what is no link URL.
+    """
+    worker = WorkerLink(url, grace=grace)
+    await worker.open(token, journal, runs, pinned)
+    return worker
+
+
+def _tls(url: str, pinned: str | None) -> ssl.SSLContext | None:
+    return client_context(pinned) if url.lower().startswith("wss:") else None

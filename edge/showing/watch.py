@@ -1,0 +1,153 @@
+"""Watches a run on the device: keeps a line a node for the report, and tells the terminal view what happens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from edge.placement import Placement
+from edge.showing.progress import ProgressEvent
+from edge.showing.report import NodeReport
+from graphs.engine.events import Settled, Start
+from graphs.errors import WorkerNeeded
+from graphs.paths import document_path, escape, root_node
+from graphs.records import Result, State
+from graphs.running.recorder import error_code
+from graphs.values import Value
+
+__all__ = ["Watch"]
+
+_WORDS: Mapping[int, str] = {
+    State.COMPLETED: "completed",
+    State.FAILED: "failed",
+    State.TIMED_OUT: "timed-out",
+    State.SKIPPED: "skipped",
+    State.SUSPENDED: "suspended",
+}
+
+
+_INSTEAD = "ran here instead of at the worker"
+
+
+class Watch:
+    """A `graphs.running.ports.Observer`.
+
+    `made` looks up the record of a result that was not made in this process: by a worker, or in an earlier session of the run.
+    `emit` takes progress events.
+    """
+
+    def __init__(
+        self,
+        placed: Mapping[str, Placement],
+        made: Callable[[str], tuple[Result, int] | None],
+        emit: Callable[[ProgressEvent], None],
+    ) -> None:
+        self.nodes: dict[str, NodeReport] = {}
+        self.errors: dict[str, BaseException] = {}
+        self._placed = placed
+        self._made = made
+        self._emit = emit
+
+    def waiting(self, path: str) -> NodeReport:
+        """The line of a node that never became ready."""
+        return self._report(path)
+
+    def started(self, start: Start, t: float) -> None:  # noqa: ARG002 - the port hands it over
+        report = self._report(start.path)
+        report.state = "executing"
+        self.errors.pop(report.path, None)  # it only waited
+        if start.node.stands_in:
+            report.place, report.reason = "edge", _INSTEAD
+        self._emit({"event": "started", "t": _now(), "path": report.path, "place": report.place, "why": report.reason})
+
+    def token(self, start: Start, token: Value) -> None:
+        self.streamed(start.path, token)
+
+    def streamed(self, path: str, token: Value) -> None:
+        """A piece of an answer came, from here or from the worker."""
+        self._emit({"event": "token", "t": _now(), "path": path, "text": token if isinstance(token, str) else ""})
+
+    def erred(self, start: Start, error: BaseException, final: bool, t: float) -> None:  # noqa: ARG002 - the port hands it over
+        report = self._report(start.path)
+        report.retry = start.retry + (0 if final else 1)
+        if not final:
+            self._emit(
+                {
+                    "event": "retry",
+                    "t": _now(),
+                    "path": report.path,
+                    "retry": report.retry,
+                    "code": error_code(error),
+                    "message": _message(error),
+                }
+            )
+
+    def settled(self, event: Settled, by: Mapping[str, Value], usage: Mapping[str, Value] | None, t: float) -> None:
+        report = self._report(event.path)
+        report.state = _WORDS.get(event.state, "completed")
+        if event.known:
+            self._take_record(report)
+        elif event.start is not None and event.state != State.SUSPENDED and not isinstance(event.value, WorkerNeeded):
+            # else it only waited, or could not even do that, and nobody made anything
+            report.by, report.usage = dict(by), usage
+            report.retry = event.start.retry
+            report.ms = round((t - event.start.t) * 1000, 1)
+        if isinstance(event.value, BaseException):
+            self.errors[report.path] = event.value
+        self._emit(self._ending(report, event))
+
+    def _take_record(self, report: NodeReport) -> None:
+        found = self._made(report.path)
+        if found is None:
+            return
+        record, size = found
+        report.by, report.usage, report.retry = dict(record.by), record.usage, record.retry
+        self.errors.pop(report.path, None)  # it only seemed that it would not come
+        report.place, report.reason = ("edge", _INSTEAD) if report.degraded else self._placement(report.path)
+        report.ms = (record.usage or {}).get("ms")
+        report.down = size if report.place == "cloud" else 0
+
+    def _ending(self, report: NodeReport, event: Settled) -> ProgressEvent:
+        t = _now()
+        if event.state == State.SKIPPED:
+            return {"event": "skipped", "t": t, "path": report.path}
+        if event.state == State.SUSPENDED:
+            return {"event": "suspended", "t": t, "path": report.path, "why": _message(event.value)}
+        if isinstance(event.value, BaseException):
+            return {
+                "event": "failed",
+                "t": t,
+                "path": report.path,
+                "place": report.place,
+                "code": error_code(event.value),
+                "message": _message(event.value),
+            }
+        row = report.as_row()
+        ending: ProgressEvent = {"event": "finished", "t": t, "path": report.path, "place": report.place, "by": row.by}
+        optional: dict[str, Any] = {
+            "ms": row.ms, "tokens": row.tokens, "up": row.up, "down": row.down, "degraded": row.degraded,
+        }  # fmt: skip
+        for key, value in optional.items():
+            if value is not None:
+                ending[key] = value  # type: ignore[literal-required]
+        return ending
+
+    def _report(self, path: str) -> NodeReport:
+        report = self.nodes.get(path)
+        if report is None:
+            report = self.nodes[path] = NodeReport(path, "waiting", *self._placement(path))
+        return report
+
+    def _placement(self, path: str) -> tuple[str, str]:
+        placement = self._placed.get(document_path(path)) or self._placed.get(escape(root_node(path)))
+        return (placement.place, placement.reason) if placement is not None else ("edge", "")
+
+
+def _message(error: BaseException) -> str:
+    """What happened, without the advice that the end of the run gives."""
+    return getattr(error, "message", None) or str(error) or type(error).__name__
+
+
+def _now() -> float:
+    return time.time() * 1000

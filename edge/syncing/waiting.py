@@ -1,0 +1,38 @@
+"""Runs that wait: which of this device's runs go on by themselves once a worker is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from edge.runs.at_work import is_at_work
+from edge.syncing.held import holding_of
+from graphs.errors import JournalError, LinkCondition
+
+if TYPE_CHECKING:
+    from graphs.journal import Journal
+    from graphs.journal.reader import RunRow
+
+__all__ = ["waiting_runs", "waits"]
+
+_ASK: Final = frozenset({"ANSWER_NEEDED", "NODE_INDETERMINATE", "CANCELLED", "RUN_DIVERGED", "LABEL_WITHHELD", "VALUE_TOO_LARGE"})
+"""Link conditions that another try does not change: a person decides."""
+
+
+def waits(error: object) -> bool:
+    """Whether a node that was suspended so goes on by itself when a worker is there."""
+    return isinstance(error, LinkCondition) and error.condition not in _ASK
+
+
+def waiting_runs(journal: Journal) -> Iterator[RunRow]:
+    """Root runs that this device holds and that wait for a worker, or whose process died; the oldest first. Not those that a person stopped."""
+    for row in reversed(journal.runs(role="root")):
+        cut_off = row.status == "running"
+        if not cut_off and not (row.status == "suspended" and (row.exit_info or {}).get("waits")):
+            continue
+        try:
+            holder = holding_of(journal, row.run).holder
+        except JournalError:
+            continue
+        if holder == journal.store_id and not is_at_work(journal.path, row.run):
+            yield row

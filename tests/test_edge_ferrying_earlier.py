@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from edge.ferrying.earlier import Earlier
+from graphs.agents import standard
+from graphs.errors import WorkerUnreachable
+from graphs.journal import Journal
+from graphs.journal.ids import new_run_id
+from graphs.language.load import load_text
+from graphs.language.spec import Graph
+from graphs.records import Event, Result, State, Submit, encode
+from protocol.payload import blobref
+
+GRAPH = """\
+version: 0.5
+nodes:
+  far: {agent: copyAgent, inputs: {t: 1}}
+  last: {agent: copyAgent, inputs: {t: :far.t}}
+  other: {agent: copyAgent, inputs: {t: 2}}
+"""
+
+
+def result(path: str, value: Any) -> Result:
+    return Result(path, 1, 0, value, 0, {"agent": "a"})
+
+
+def earlier(folder: Path, own: list[Any], made: list[Any]) -> tuple[Journal, Earlier, bytes]:
+    """A run with these records, and one open child run with those."""
+    graph = Graph.of(load_text(GRAPH).data, standard())
+    journal = Journal.open(folder / "journal.db")
+    run, child = new_run_id(), new_run_id()
+    journal.create_run(run, role="root", graph_hash=graph.hash, graph=graph.canonical, name="g", started=0)
+    journal.create_run(child, role="child", parent=run, graph_hash=graph.hash, graph=graph.canonical, name="cut", started=0)
+    for each in own:
+        journal.append(run, encode(each))
+    for each in [Submit("", graph.hash, {}, {}), *made]:
+        journal.append(child, encode(each))
+    journal.flush()
+    return journal, Earlier(journal, graph, run), child
+
+
+def test_what_both_sides_made_is_known_and_a_worker_may_have_begun_the_rest(tmp_path: Path) -> None:
+    journal, run, child = earlier(tmp_path, [result("far", "here")], [result("other", "there")])
+    with journal:
+        known = asyncio.run(run.known(None))
+        assert {path: outcome.value for path, outcome in known.outcomes.items()} == {"far": "here", "other": "there"}
+        assert (run.own, run.children, run.lacking) == ({"far"}, [child], {})
+        assert run.may_have_begun("last")
+        assert not run.may_have_begun("n/inside")
+        assert run.spoilt([child]) == []
+
+
+def test_what_follows_from_a_result_that_came_too_late_is_not_known(tmp_path: Path) -> None:
+    begun = Event("last", 1, State.EXECUTING, 0, {"effect": "once"})
+    made = [result("far", "there"), begun, result("last", "from there"), result("other", "there")]
+    journal, run, child = earlier(tmp_path, [result("far", "here")], made)
+    with journal:
+        known = asyncio.run(run.known(None))
+        assert {path: outcome.value for path, outcome in known.outcomes.items()} == {"far": "here", "other": "there"}
+        assert known.indeterminate == {"last"}, "it happened, and must not happen again by itself"
+        assert run.spoilt([child]) == [child]
+
+
+def test_a_value_that_is_at_a_worker_is_withheld_while_nobody_reaches_it(tmp_path: Path) -> None:
+    journal, run, _ = earlier(tmp_path, [], [result("far", blobref(bytes(range(32)), 100_000))])
+    with journal:
+        known = asyncio.run(run.known(None))
+        assert known.outcomes == {}
+        assert list(run.withheld) == ["far"]
+        assert isinstance(run.withheld["far"], WorkerUnreachable)

@@ -1,0 +1,47 @@
+"""What goes along with the order of a frame; how it is said is in test_edge_delegate.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edge.ferrying.fragments import Fragments
+from graphs.agents import standard
+from graphs.engine.engine import Engine
+from graphs.engine.events import Begin, Opened, Outcome
+from graphs.engine.plan import Compiler
+from graphs.language.load import load_text
+from graphs.language.spec import Graph
+from graphs.records import State
+
+ROWS = """\
+version: 0.5
+nodes:
+  near: {agent: copyAgent, inputs: {t: 1}}
+  rows:
+    agent: mapAgent
+    inputs: {rows: [1, 2]}
+    graph:
+      nodes:
+        post: {agent: copyAgent, inputs: {t: :row}}
+        last: {agent: copyAgent, isResult: true, inputs: {t: :post}}
+"""
+
+
+def fragment(known: dict[str, Outcome], *doubtful: str) -> tuple[Any, set[str]]:
+    """The fragment of the root frame, whose map is at the worker."""
+    compiler = Compiler(standard(), places={"rows": "cloud"})
+    engine = Engine(compiler.plan(Graph.of(load_text(ROWS).data, standard())), compiler, report=True)
+    (opened,) = [each for each in engine.handle(Begin(0.0)) if isinstance(each, Opened)]
+    return Fragments(known, doubtful).of(opened.frame, opened.turn)
+
+
+def test_what_was_done_inside_a_graph_that_goes_along_whole_is_told_too() -> None:
+    done = Outcome(State.COMPLETED, 5)
+    made, told = fragment({"rows[0]/post": done, "near": done, "other[0]/post": done})
+    assert made.inputs["rows[0]/post"] == [State.COMPLETED, 5]
+    assert told == {"rows[0]/post"}
+
+
+def test_a_node_that_may_have_happened_is_in_no_fragment() -> None:
+    assert "rows" in fragment({})[0].graph.nodes
+    assert "rows" not in fragment({}, "rows")[0].graph.nodes
