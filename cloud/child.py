@@ -251,8 +251,11 @@ class ChildRun:
             return  # too large for a token, which is only for showing: the result has it
 
     async def _held(self, seq: int) -> None:
+        """Returns when the device knows. Raises LinkCondition once the child run is over here: whoever waits for that must not begin any more."""
         if not self.ended:
             await self._log.held(self.run, seq)
+        if self.ended:
+            raise LinkCondition("CANCELLED", "its part of the run is over here")
 
 
 def _names(frame: str) -> tuple[str, str]:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graphs.engine.outcomes import Known, known_outcomes, told_failure
-from graphs.records import Error, Record, Submit
+from graphs.records import End, EndStatus, Error, Record, Submit
 
 if TYPE_CHECKING:
     from graphs.journal import Journal
 
-__all__ = ["LeftOpen", "left_open", "reported"]
+__all__ = ["LeftOpen", "finish_ended", "left_open", "reported"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,19 @@ class LeftOpen:
     orders: list[Record]
     known: Known
     broken: frozenset[str]
+
+
+def finish_ended(journal: Journal) -> None:
+    """Let the rows of child runs say what their logs do: a process that died, or a disk that was full, between two commits leaves an END in a run
+    that counts as running. Blocks.
+    """
+    for row in journal.runs(role="child", status="running"):
+        last: Record | None = None
+        for logged in journal.records(row.run, journal.store_id):
+            last = logged.record
+        if isinstance(last, End):
+            journal.finish_run(row.run, EndStatus(last.status).name.lower(), ended=last.t)
+    journal.flush()
 
 
 def left_open(journal: Journal, run: bytes) -> LeftOpen | None:

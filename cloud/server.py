@@ -13,7 +13,7 @@ from cloud.child import ChildRun, grace_of
 from cloud.holdings import AccountStore, Holdings, keep_pruning
 from cloud.keeper import Keeper
 from cloud.parking import GRAPH_SECONDS, Parking
-from cloud.revival import LeftOpen, left_open
+from cloud.revival import LeftOpen, finish_ended, left_open
 from cloud.share import Share
 from cloud.worker import RefusedCut, Worker
 from graphs.errors import JournalError, LinkCondition
@@ -388,6 +388,7 @@ class WorkerServer:
     async def _revive(self) -> None:
         """What an earlier process left open goes on, whether or not its devices are there."""
         journal, accounts = self.worker.journal, self._access.accounts
+        finish_ended(journal)
         left: dict[tuple[str, bytes], list[LeftOpen]] = {}
         for row in journal.runs(role="child", status="running"):
             owner, device = self._holdings.owner(row.run), device_of(row.name)

@@ -29,7 +29,8 @@ ROOT = bytes(range(16, 32))
 class Log:
     """A `cloud.child.ChildLog`.
 
-    `ended` is set by END; `holds` lets go who waits for the device, `waits` says that somebody does; `refuse` are paths that may not cross.
+    `ended` is set by END; `holds` lets go who waits for the device, `waits` says that somebody does; `refuse` are paths that may not cross;
+    `commits` lets go who waits for the disk, `writing` says that somebody does.
     """
 
     def __init__(self) -> None:
@@ -41,6 +42,9 @@ class Log:
         self.waits = asyncio.Event()
         self.asked: list[int] = []
         self.refuse: set[str] = set()
+        self.writing = asyncio.Event()
+        self.commits = asyncio.Event()
+        self.commits.set()
 
     def append(self, run: bytes, record: Any) -> int:
         assert run == RUN
@@ -59,7 +63,8 @@ class Log:
         self.shown.append((path, State(state)))
 
     async def durable(self) -> None:
-        return
+        self.writing.set()
+        await self.commits.wait()
 
     async def held(self, run: bytes, seq: int) -> None:
         self.asked.append(seq)
@@ -316,6 +321,20 @@ def test_stopping_does_not_wait_for_a_device_that_is_away(tmp_path: Path) -> Non
         log.holds.clear()  # and is gone
 
     assert not with_child(tmp_path, graph, use).ended.is_set()
+
+
+def test_what_becomes_durable_while_it_stops_lets_no_node_with_effects_begin(tmp_path: Path) -> None:
+    graph = shipped("nodes:\n  a: {agent: onceAgent, isResult: true, inputs: {t: 1}}\n", "a")
+
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
+        log.commits.clear()
+        child.begin(order, graph)
+        await log.writing.wait()
+        log.commits.set()  # in the turn in which it begins to stop: the node hears of this first
+        await child.stop()
+
+    with_child(tmp_path, graph, use)
+    assert ran == []
 
 
 def test_a_refusal_is_one_error_for_the_frame_and_the_child_run_goes_on(tmp_path: Path) -> None:

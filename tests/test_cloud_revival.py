@@ -13,7 +13,7 @@ from cloud.worker import Worker
 from graphs.journal import Journal, new_run_id
 from graphs.loadagents import known_agents
 from graphs.models.scripted import ScriptedModels
-from graphs.records import End, EndStatus, Error, Event, Input, Known, Record, Result, State, Submit, encode
+from graphs.records import Cancel, End, EndStatus, Error, Event, Input, Known, Record, Result, State, Submit, encode
 from protocol.journal_store import child_name
 from protocol.payload import blobref
 
@@ -54,6 +54,30 @@ def test_orders_and_reports_are_told_apart_by_their_writers(tmp_path: Path) -> N
         assert set(found.known.outcomes) == {"n", "rows[1]/"}
         assert found.broken == {"rows[1]/"}
         journal.append(run, encode(End(EndStatus.COMPLETED, 0, {})))
+
+
+def test_what_has_ended_is_not_gone_on_with_whatever_its_row_says(tmp_path: Path) -> None:
+    """The END was committed, and then the disk was full."""
+
+    async def main() -> None:
+        with Journal.open(tmp_path / "journal.db") as journal:
+            ended, running = new_run_id(), new_run_id()
+            for run in (ended, running):
+                journal.create_run(run, role="child", graph_hash=b"c" * 32, name=child_name(b"D" * 16), started=0)
+                journal.accept(run, OWNER, 1, encode(Submit("", b"c" * 32, {}, {})))
+            journal.accept(ended, OWNER, 2, encode(Cancel(None, "enough")))
+            journal.append(ended, encode(End(EndStatus.CANCELLED, 7, {})))
+            journal.flush()
+            worker = Worker(journal, known_agents(), ScriptedModels())
+            server = WorkerServer(worker)
+            await server.start()
+            assert worker.running == 1
+            assert (journal.run(ended).status, journal.run(ended).ended) == ("cancelled", 7)
+            assert journal.run(running).status == "running"
+            await server.stop()
+            assert journal.have(ended) == 1, "nothing follows END"
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize(
