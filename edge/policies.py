@@ -34,6 +34,7 @@ __all__ = [
     "Offline",
     "Policy",
     "Sayings",
+    "acts",
     "around",
     "node_policies",
     "opens_here",
@@ -126,7 +127,7 @@ def node_policies(
 
 
 def _policy(name: str, spec: Mapping[str, Value], outer: Around, sayings: Sayings, facts: Facts) -> Policy:
-    offline, once = _said(name, spec, outer, sayings), _acts(spec, facts.agents)
+    offline, once = _said(name, spec, outer, sayings), acts(spec, facts.agents)
     if offline != "local":
         return Policy(offline, once=once)
     alternative, lacking = _alternative(spec, around(spec, outer).local or {}, facts)
@@ -180,7 +181,7 @@ def _alternative(spec: Mapping[str, Value], local: Mapping[str, Value], facts: F
     return made, f"this device has no agent {strangers[0]!r}" if strangers else ""
 
 
-def _acts(spec: Mapping[str, Value], agents: Mapping[str, Agent]) -> bool:
+def acts(spec: Mapping[str, Value], agents: Mapping[str, Agent]) -> bool:
     """Whether to run a node twice might do harm, as far as can be said before it runs; where that is unknown, it might."""
     for each in with_inner(spec):
         agent = agents.get(each["agent"]) if isinstance(each["agent"], str) else None

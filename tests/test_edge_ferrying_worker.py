@@ -18,7 +18,7 @@ from graphs.journal.ids import new_run_id
 from graphs.language.cut import cut
 from graphs.language.load import load_text
 from graphs.language.spec import Graph
-from graphs.records import Close, Input, Result, State, Submit
+from graphs.records import Cancel, Close, Input, Result, State, Submit
 from protocol.events import Diverged
 from protocol.payload import Reference
 from workers import ServedWorker, worker
@@ -230,6 +230,22 @@ def test_a_run_whose_copies_contradict_each_other_says_how_it_goes_on(own_home: 
         assert "graphferry runs fork" in str(condition.hint)
 
     with worker(own_home) as served:
+        with_link(own_home, served.url, use)
+
+
+def test_a_child_run_that_is_given_up_is_over_once_the_worker_knows(own_home: Path) -> None:
+    """Until then it may begin there what is then begun again in another one."""
+    with worker(own_home) as served:
+
+        async def use(link: WorkerLink, journal: Journal) -> None:
+            await link.stopped()  # of none
+            run = Heard().open(link, journal)
+            link.give_up(run)
+            await link.stopped()
+            orders = served.call(lambda: [each.record for each in served.worker.journal.records(run, journal.store_id)])
+            assert isinstance(orders[-1], Cancel)
+            assert served.call(lambda: served.worker.running) == 0
+
         with_link(own_home, served.url, use)
 
 

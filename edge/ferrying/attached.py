@@ -32,7 +32,8 @@ class Attached:
     `frames` are the hashes of the cuts by frame, `demand` what was said of nodes that start on order, `told` the paths whose outcome the
     worker has, by itself or from this device, `ordered` those that were ordered to start, `closed` the closed frames, None among them if no
     further frame may follow, `given_up` the frames that were cancelled. `in_flight` are nodes with effects that the worker began and has not ended,
-    `failed` those of whose failure it has told, `withheld` those whose values do not come for now, and why.
+    `failed` those of whose failure it has told, `withheld` those whose values do not come for now, and why. `acts` says that the run has nodes with
+    effects at all: one of them may begin there until the worker holds that the child run is given up.
     """
 
     run: bytes
@@ -46,6 +47,7 @@ class Attached:
     failed: dict[str, Error] = field(default_factory=dict)
     withheld: dict[str, LinkCondition] = field(default_factory=dict)
     over: bool = False
+    acts: bool = False
 
     def note(self, record: Record) -> None:
         """Take in one record of either log."""

@@ -387,7 +387,7 @@ class Delegate:
         """
         self._append(Cancel(None, "the run goes on in another child run"))
         self._outgoing.flush()
-        if attached.in_flight or len(self._frames) > 1:
+        if attached.acts or attached.in_flight or len(self._frames) > 1:
             raise LinkCondition(
                 "RUN_CHANGED", "the part of the run at the worker was ended, as its nodes are placed otherwise now"
             )

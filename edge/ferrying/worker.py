@@ -73,6 +73,8 @@ class WorkerLink:
         self._patience: asyncio.TimerHandle | None = None
         self._asking: dict[bytes, asyncio.TimerHandle] = {}
         """Child runs that a busy worker is asked for again, and until when."""
+        self._given_up: set[bytes] = set()
+        """Child runs that the worker was told to end."""
         self._early: dict[bytes, list[Event]] = {}
         """What was told of the child runs to go on with before anybody did."""
         self._pulling: list[asyncio.Future[Value]] = []
@@ -163,6 +165,14 @@ class WorkerLink:
             self._open_link().append(run, Cancel(None, why))
         except LinkCondition:
             return  # the worker is gone, or has ended it
+        self._given_up.add(run)
+
+    async def stopped(self) -> None:
+        """Returns when the worker holds all that was said in child runs that were given up. From then on it begins nothing in them, and that it began
+        a node with effects before is durable here: it waits for that. Raises WorkerUnreachable if it does not in time.
+        """
+        if runs := self._given_up - self.refused.keys():
+            await self.delivered(runs)
 
     def append(self, run: bytes, record: Known, labels: Collection[str] = ()) -> None:
         """A record for a child run's log. Raises LinkCondition."""

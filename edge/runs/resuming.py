@@ -65,7 +65,9 @@ async def _take_stock(run: Run, assumed: Sequence[Assumption]) -> list[Record]:
     await run.prepare(earlier.children)
     run.known = await earlier.known(run.link)
     if made_again(earlier.lacking, run.known, run.placed, run.attached):
-        run.begin_anew()
+        await run.begin_anew()
+        run.known = await earlier.known(run.link)
+        made_again(earlier.lacking, run.known, run.placed, None)
     run.known.indeterminate -= still_running(device.journal, run_id, run.placed, run.attached, alone=run.unreachable is not None)
     try:
         said = assume(run.known, assumed, run.placed, int(time.time() * 1000))

@@ -19,7 +19,7 @@ from edge.means import Device, RunOptions
 from edge.offers import check_offer, keep_offer, last_offer
 from edge.people.desk import Desk
 from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
-from edge.policies import node_policies
+from edge.policies import acts, node_policies
 from edge.runs.at_work import at_work
 from edge.runs.bystanders import bystanders
 from edge.showing.report import RunReport, status_of
@@ -87,7 +87,8 @@ class Run:
         self.delegate: Delegate | None = None
         self.attached: Attached | None = None
         self.earlier: Earlier | None = None
-        self.diverged: LinkCondition | None = None
+        self.not_shipping: LinkCondition | None = None
+        """Why nothing is given to the worker in this process, although it can be reached."""
         self.runtime: Runtime | None = None
         self.recall: Any = None
         self.desk = Desk(device.journal, run_id, self._record, labels=labels_by_node(graph), person=device.person)
@@ -112,7 +113,7 @@ class Run:
             if self.link is not None:
                 await self._place_with(self.link)
                 await self.link.caught_up()
-                self._attach(self.link, open_children(self.device.journal, self.id) if children else ())
+                await self._attach(self.link, open_children(self.device.journal, self.id) if children else ())
 
     async def _place_with(self, link: WorkerLink) -> None:
         try:
@@ -122,19 +123,29 @@ class Run:
             await link.close()
             raise
 
-    def _attach(self, link: WorkerLink, children: Sequence[bytes]) -> None:
+    async def _attach(self, link: WorkerLink, children: Sequence[bytes]) -> None:
         try:
             spoilt = self.earlier.spoilt(children) if self.earlier is not None else ()
             self.attached = go_on(self.device.journal, link, children, spoilt)
+            await link.stopped()
         except LinkCondition as condition:
-            self.diverged = condition
+            self.not_shipping = condition
+        if self.attached is not None:
+            computed = (spec for spec in self.graph.nodes.values() if is_computed(spec))
+            self.attached.acts = any(acts(spec, self.device.agents) for spec in computed)
 
-    def begin_anew(self) -> None:
-        """Give up the open child run: what is unfinished goes to the worker in another one."""
+    async def begin_anew(self) -> None:
+        """Give up the open child run: what is unfinished goes to the worker in another one. Returns when the worker knows that, so that what it
+        began is known here.
+        """
         assert self.link is not None
         assert self.attached is not None
         self.link.give_up(self.attached.run)
         self.attached = None
+        try:
+            await self.link.stopped()
+        except LinkCondition as condition:
+            self.not_shipping = condition
 
     def _place(self, offer: Mapping[str, Any] | None) -> dict[str, Placement]:
         try:
@@ -291,8 +302,8 @@ class Run:
         if self.link is None:
             assert self.unreachable is not None
             delegate.lost(self.unreachable)
-        elif self.diverged is not None:
-            delegate.lost(self.diverged)
+        elif self.not_shipping is not None:
+            delegate.lost(self.not_shipping)
         elif doubtful and self.graph.document.get("loop"):
             text = f"node {min(doubtful)!r} may have happened or not, and the nodes of this loop wait for it"
             delegate.lost(LinkCondition("NODE_INDETERMINATE", text, retryable=False))
