@@ -129,12 +129,18 @@ class _Worker:
         assert self._up.wait(PATIENCE), "the worker does not come back"
 
     def stop(self) -> int:
-        """How it ended, asked politely: more than once, as it may just be starting again."""
+        """How it ended, asked politely, and each process once: one that is starting, or has said its last word, only dies of it, and is followed by
+        another.
+        """
         self._stopping = True
         deadline = time.monotonic() + PATIENCE
+        asked: Process | None = None
         while self._watching.is_alive() and time.monotonic() < deadline:
-            self._process.signal(signal.SIGTERM)
-            self._watching.join(1)
+            process = self._process
+            if self._up.is_set() and process is not asked:
+                asked = process
+                process.signal(signal.SIGTERM)
+            self._watching.join(0.1)
         if self._watching.is_alive():
             _show_where(self._process)
             self._watching.join(PATIENCE)
