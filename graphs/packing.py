@@ -10,7 +10,7 @@ import msgpack
 from graphs.states import EndStatus, State
 from graphs.values import Value
 
-__all__ = ["PLAIN", "is_flat", "pack", "packs_as_it_is"]
+__all__ = ["PLAIN", "is_flat", "pack", "pack_small", "packs_as_it_is"]
 
 PLAIN: Final = frozenset({str, int, bool, bytes, type(None), State, EndStatus})
 """Types whose every value is written one way only."""
@@ -62,3 +62,5 @@ def pack(value: Value) -> bytes:
 
 
 _packer = msgpack.Packer()  # one for all threads: plain values are packed in one step of the interpreter
+pack_small = msgpack.Packer().pack
+"""`pack` of what is known to be small: in one step, but what it once needed it keeps."""

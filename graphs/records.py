@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 import msgpack
 
 from graphs.errors import ValueUnsupported
-from graphs.packing import PLAIN, is_flat, pack, packs_as_it_is
+from graphs.packing import PLAIN, is_flat, pack, pack_small, packs_as_it_is
 from graphs.paths import MAX_PATH
 from graphs.record_fields import MAX_UINT, RULES, check, depth, types_of
 from graphs.record_shortcuts import reader, writer
@@ -258,6 +258,9 @@ def encode_plain(record: Record) -> Encoded | None:
         return None
 
 
+_new_tuple = tuple.__new__  # a named tuple's own __new__ is a function in Python
+
+
 def encode_result(
     path: str, at: int, retry: int, packed: bytes, t: int, by: Mapping[str, Value], usage: Mapping[str, Value] | None
 ) -> Encoded | None:
@@ -268,7 +271,8 @@ def encode_result(
     if not (path.isascii() and 0 < len(path) <= MAX_PATH):
         return None
     # Both headers, of arrays of three, are one byte: what is left are the fields.
-    return Encoded(Result.TYPE, 7, pack((path, at, retry))[1:] + packed + pack((t, by, usage))[1:])
+    tail = pack_small((path, at, retry))[1:] + packed + pack_small((t, by, usage))[1:]
+    return _new_tuple(Encoded, (Result.TYPE, 7, tail))
 
 
 def to_fields(record: Known) -> list[Value]:

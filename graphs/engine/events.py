@@ -257,6 +257,8 @@ class Settled(NamedTuple):
 
     @property
     def path(self) -> str:
+        if not self.turn and not self.frame.base:
+            return self.node.escaped  # the root graph's first turn: nothing to put together
         return node_path(self.frame.name_of(self.turn), self.node.escaped)
 
 

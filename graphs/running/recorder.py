@@ -96,6 +96,12 @@ class LogRecorder:
         admitted, self._admitted = self._admitted, _NOTHING
         if start is not None and self._begun:
             self._begun.pop(start, None)
+        if value is admitted and start is not None and start.live is None and not (known or node.any_input):  # as nearly all are
+            took = int((t - start.t) * 1000 + 0.5)
+            encoded = encode_result(event.path, start.at, start.retry, self._packed, int(time.time() * 1000), by, {"ms": took})
+            if encoded is not None:
+                self._append_encoded(encoded)  # type: ignore[misc]  # only with it is anything packed
+                return
         if known:
             return
         if state != State.COMPLETED:
@@ -113,11 +119,6 @@ class LogRecorder:
             self._append(Result(event.path, 0, 0, value, _now(), by, usage))
             return
         took = int((t - start.t) * 1000 + 0.5)
-        if value is admitted and self._append_encoded is not None and start.live is None and not node.any_input:
-            encoded = encode_result(event.path, start.at, start.retry, self._packed, _now(), by, {"ms": took})
-            if encoded is not None:
-                self._append_encoded(encoded)
-                return
         if node.any_input:
             self._require_fit(start.inputs)
             by = {**by, "seen": clean(start.inputs)}
