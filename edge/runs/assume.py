@@ -10,7 +10,7 @@ from edge.ferrying.doubt import doubtful_openers
 from graphs.engine.events import Outcome
 from graphs.engine.outcomes import Known, told_failure
 from graphs.errors import NodeError, UsageError
-from graphs.records import Error, Record, Result, State
+from graphs.records import Error, Known as Recordable, Result, State
 from graphs.values import MISSING, Value
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ class Assumption:
     value: Value = MISSING
 
 
-def assume(known: Known, said: Sequence[Assumption], placed: Mapping[str, Placement], now: int) -> list[Record]:
+def assume(known: Known, said: Sequence[Assumption], placed: Mapping[str, Placement], now: int) -> list[Recordable]:
     """Take in what was said of the nodes in doubt; the records that say so for good, at `now` (ms since 1970).
 
     Raises UsageError for a node that is not in doubt, or inside a graph that a worker runs as a whole.
     """
-    records: list[Record] = []
+    records: list[Recordable] = []
     for each in said:
         path = each.path
         openers = doubtful_openers([path], placed)

@@ -16,7 +16,7 @@ from edge.syncing.held import require_held
 from graphs.engine.outcomes import Known
 from graphs.errors import UsageError
 from graphs.language.uncollected import uncollected
-from graphs.records import Record, encode
+from graphs.records import Known as Recordable
 
 if TYPE_CHECKING:
     from edge.showing.report import RunReport
@@ -53,11 +53,11 @@ async def _go_on(run: Run, name: str, assumed: Sequence[Assumption], recall: Any
         said = await _take_stock(run, assumed)
     device.journal.reopen_run(run_id)
     for record in said:
-        device.journal.append(run_id, encode(record))
+        run.record(record)
     return await run.execute(name)
 
 
-async def _take_stock(run: Run, assumed: Sequence[Assumption]) -> list[Record]:
+async def _take_stock(run: Run, assumed: Sequence[Assumption]) -> list[Recordable]:
     """Find out all that is known of a run; the records that say what is assumed."""
     device, run_id = run.device, run.id
     run.earlier = earlier = Earlier(device.journal, run.graph, run_id)

@@ -91,7 +91,7 @@ class Run:
         """Why nothing is given to the worker in this process, although it can be reached."""
         self.runtime: Runtime | None = None
         self.recall: Any = None
-        self.desk = Desk(device.journal, run_id, self._record, labels=labels_by_node(graph), person=device.person)
+        self.desk = Desk(device.journal, run_id, self.record, labels=labels_by_node(graph), person=device.person)
 
     @property
     def text(self) -> str:
@@ -378,7 +378,8 @@ class Run:
                 watch.nodes[path].up = size
         return dict(sorted(watch.nodes.items(), key=lambda item: order.get(root_node(item[0]), len(order))))
 
-    def _record(self, record: Recordable) -> int:
+    def record(self, record: Recordable) -> int:
+        """Write a record into this run's own log; its number."""
         return self._log().record(record)
 
     def _log(self) -> RunLog:
