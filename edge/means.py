@@ -7,16 +7,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from edge.cascading.kept import kept_below
 from edge.placement import Place
 from edge.policies import Sayings
 from edge.showing.progress import ProgressEvent
 from graphs.engine.made import Permissions
 from graphs.errors import UsageError
+from graphs.language.cascade import expanded
 from graphs.values import Value
 
 if TYPE_CHECKING:
     from edge.people.desk import Person
     from graphs.journal import Journal
+    from graphs.language.spec import Graph
     from graphs.models.interface import Models
     from graphs.registry import Registry
 
@@ -104,3 +107,14 @@ class Device:
     write: Callable[[str], Any] | None = None
     emit: Callable[[ProgressEvent], None] = lambda _event: None
     connect: Callable[[str, str | None, Journal, Sequence[bytes]], Any] | None = None
+
+    def written_out(self, graph: Graph) -> Graph:
+        """The graph with its cascades and hedges written out: each asking where its model is, with the bars calibrated here."""
+        here = self.models.names()
+
+        def place_of(model: str | None) -> Place | None:
+            if model is None:  # the agent's default, or it asks no model at all
+                return "edge" if self.default_model in here else None
+            return "edge" if self.tiers.get(model, model) in here else "cloud"
+
+        return expanded(graph, place_of, lambda key: kept_below(self.journal, key))

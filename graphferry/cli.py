@@ -37,13 +37,14 @@ COMMANDS = {
     "resume": Command("edge.commands.resume", "go on with a run that was suspended, interrupted or cut off"),
     "answer": Command("edge.commands.answer", "answer what runs ask people, or list it"),
     "sync": Command("edge.commands.sync", "bring this device and its worker in step: runs that wait go on, results come in"),
+    "calibrate": Command("edge.commands.calibrate", "set from past runs how sure a small model must be not to ask a larger one"),
     "models": Command("edge.commands.models", "list the models of this device; get, import or measure one"),
     "pair": Command("edge.commands.pair", "pair this device with a worker, by a code that the worker prints"),
     "serve": Command("cloud.commands.serve", "start a worker that devices can ferry work to"),
     "vectors": Command("edge.commands.vectors", "print the link's test vectors, or check them against this version"),
 }
 
-PLANNED = frozenset({"audit", "calibrate", "doctor", "plan", "ui"})
+PLANNED = frozenset({"audit", "doctor", "plan", "ui"})
 """Commands that are designed but not built: naming one deserves a better answer than "unknown"."""
 
 

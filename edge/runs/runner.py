@@ -55,6 +55,7 @@ async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: 
     Raises UsageError for what can be known to be impossible before anything runs, and JournalError. Failures of nodes and
     conditions of the link are in the report.
     """
+    graph = device.written_out(graph)
     run = Run(device, graph, options, new_run_id(), Known())
     await run.prepare()
     inputs = {node: [int(State.INJECTED), value] for node, value in options.inject.items()}

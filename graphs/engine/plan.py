@@ -10,6 +10,7 @@ from graphs.budget import Budget
 from graphs.engine.made import Made, fit_graph
 from graphs.engine.plan_node import PlanNode, always
 from graphs.errors import NodeError
+from graphs.language.cascade import expanded
 from graphs.language.refs import Getter, Index, compile_source, is_source
 from graphs.language.spec import Graph, is_boundary, is_computed
 from graphs.language.uncollected import uncollected
@@ -168,6 +169,13 @@ class Plan:
         elif update is None:
             self.valueless.append(number)
 
+    def end_with(self, name: Value) -> None:
+        """The graph is over as soon as the node of that name, if there is one, has a value."""
+        number = self.numbers.get(name) if isinstance(name, str) else None
+        node = self.nodes[number] if number is not None else None
+        if node is not None:
+            node.ends, node.plain = True, False
+
     def _strike(self, follower: int) -> None:
         if self.waits[follower] > 0:
             self.waits[follower] -= 1
@@ -225,6 +233,7 @@ class Compiler:
 
     def plan(self, graph: Graph) -> Plan:
         """The plan of a checked root graph. Raises NodeError if it is not trusted and names an agent that it may not use."""
+        graph = expanded(graph)
         if self.untrusted:
             self.made.require_all(graph.nodes, self.agents)
         with uncollected(len(graph.nodes)):
@@ -289,7 +298,7 @@ class Compiler:
             budget.begin(size // _READ_AT_ONCE, f"node {node.id!r} would open a graph of {size:,} values")
         prefix = f"{outer.prefix}{node.escaped}/"
         known = self.agents.keys() | self._strangers(document, prefix)
-        graph = Graph.of(_with_statics(document, given, mode), known, bypass=self.bypass, strict=self.strict)
+        graph = expanded(Graph.of(_with_statics(document, given, mode), known, bypass=self.bypass, strict=self.strict))
         made = outer.made or not shared
         if made:
             self.made.require_all(graph.nodes, self.agents)
@@ -302,6 +311,8 @@ class Compiler:
             given=given,
             made=made,
         )
+        if mode == "nested" and node.params.get("race"):
+            plan.end_with(node.params.get("resultNodeId"))
         if shared:
             node.plans = {**(node.plans or {}), given: plan}
         return plan

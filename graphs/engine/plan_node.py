@@ -25,9 +25,10 @@ class PlanNode:
     """One node, compiled.
 
     `place` is where it runs, None is here; with `on_order` it starts there when the queue of this side says so. A `simple`
-    node starts with nothing to decide but its inputs; a `plain` one's value is stored as it is. One that `stands_in` runs here
-    instead of the node of its number, which is placed elsewhere; `degraded` is the reason, where its value is less than was asked
-    for. Attributes that most nodes do not have stand here with their defaults, and in a node only where it differs.
+    node starts with nothing to decide but its inputs; a `plain` one's value is stored as it is; a `usual` one is carried out as its
+    agent is, for it says nothing else itself. One that `stands_in` runs here instead of the node of its number, which is placed elsewhere;
+    `degraded` is the reason, where its value is less than was asked for. One that `ends` its frame wins a race: with its value the frame is over,
+    whatever else still runs there. Attributes that most nodes do not have stand here with their defaults, and in a node only where it differs.
     """
 
     __slots__ = (
@@ -48,9 +49,11 @@ class PlanNode:
         "simple",
         "spec",
         "timeout",
+        "usual",
     )
 
     any_input = False
+    ends = False
     condition: Callable[[list[Any]], bool] | None = None
     default: Value = MISSING
     degraded: str | None = None
@@ -88,6 +91,7 @@ class PlanNode:
         self.overlays = "params" in inputs
         self.timeout: float = 0
         self.plain = True
+        self.usual = self.agent is not None
         self.simple = self.agent is not None and self.nests is None and not self.overlays
         if not spec.keys() <= _COMMON:
             self._read_more(spec, numbers)
@@ -112,6 +116,7 @@ class PlanNode:
         if is_source(self.graph):
             self.graph_source = compile_source(self.graph, numbers)
         self.plain = self.exists is None and self.output is None and self.pass_through is None
+        self.usual = self.usual and not self.timeout and "effect" not in spec
         self.simple = self.simple and self.condition is None and not self.any_input
 
 

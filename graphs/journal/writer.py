@@ -42,7 +42,7 @@ _OFTEN: Final = AHEAD // PAGE // 2
 # commit inserts many rows a statement, in a few fixed sizes that stay in the statement cache.
 _INSERT: Final = "INSERT INTO records (id, type, fields, tail, chk, base) VALUES "
 _INSERTS: Final = tuple((size, _INSERT + ", ".join(["(?, ?, ?, ?, ?, ?)"] * size)) for size in (256, 64, 16, 4, 1))
-_INSERT_ONE: Final = _INSERTS[-1][1]
+_INSERT_ONE: Final = "INSERT INTO records (id, type, fields, tail, chk) VALUES (?, ?, ?, ?, ?)"
 
 
 @dataclass(slots=True, eq=False)
@@ -143,10 +143,11 @@ class Writer:
                     self._commit(batch, full=False)
                 else:  # nothing else is queued: one statement is a transaction of its own, a fifth faster
                     at = (log.id << SEQ_BITS) + seq  # type: ignore[operator]
-                    base = None
                     if len(tail) >= LEAST:
                         tail, base = self._shortener.keep(log, seq, tail)
-                    self._execute(_INSERT_ONE, (at, type_, count, tail, log.chk, base))
+                        self._execute(_INSERTS[-1][1], (at, type_, count, tail, log.chk, base))
+                    else:
+                        self._execute(_INSERT_ONE, (at, type_, count, tail, log.chk))
                     self.commits += 1
             except JournalError:
                 raise  # it was closed, or had failed before

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from graphs.language.check_cascade import check_cascade
 from graphs.language.check_place import PlaceCheck
 from graphs.language.fields import COMPUTED, GRAPH, STATIC, Field, described, python_types, word_for
 from graphs.language.jstext import truthy
@@ -53,7 +54,9 @@ _GRAPH = _Table(GRAPH, "Graph Data does not allow")
 _STATIC = _Table(STATIC, "Static node does not allow")
 _COMPUTED = _Table(COMPUTED, "Computed node does not allow")
 
-_SPECIAL = frozenset({"label", "sensitivity", "effect", "place", "repeatUntil", "model", "anyInput", "defaultValue"})
+_SPECIAL = frozenset(
+    {"label", "sensitivity", "effect", "place", "repeatUntil", "model", "anyInput", "defaultValue", "escalate", "hedge"}
+)
 _ELSEWHERE: Final = frozenset({"inputs", "if", "unless", "update", "agent", "graph"})
 """Attributes of nodes whose types are checked where sources are."""
 
@@ -162,6 +165,8 @@ class Attributes:
                 self._not_one_of("GF106", "effect", value, choices, here)
         elif key == "place":
             self.place.check(value, here)
+        elif key in ("escalate", "hedge"):
+            check_cascade(key, node, path, self.report)
         elif key == "repeatUntil":
             if isinstance(value, dict) and not (isinstance(value.get("exists"), str) and value["exists"].startswith(".")):
                 self.report.error("GF106", "`repeatUntil` is {exists: .path}, a path into the node's value", here)

@@ -99,8 +99,8 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("effect", "computed", ("string",), "What repeating the agent does; decides after a crash.", "once",
           ("none", "idempotent", "once"), ours=True),
     Field("any", "computed", ("array",), "Several implementations, chosen as late as possible.", ours=True, status="reserved"),
-    Field("escalate", "computed", ("object",), "Asks a larger model below a confidence.", ours=True, status="reserved"),
-    Field("hedge", "computed", ("object",), "Races two models.", ours=True, status="reserved"),
+    Field("escalate", "computed", ("object",), "Asks a second model where the answer is not sure: {below, by, samples, to}.", ours=True),
+    Field("hedge", "computed", ("object",), "Asks a second place where the first is late, first answer wins: {after, to}.", ours=True),
     Field("budget", "computed", ("object",), "Limits of tokens, money, seconds, bytes.", ours=True, status="reserved"),
     Field("fit", "computed", ("boolean",), "Shortens the history to the model's context.", False, ours=True, status="reserved"),
 )  # fmt: skip

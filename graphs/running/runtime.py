@@ -203,6 +203,16 @@ class Runtime:
             elif kind is Ended and self._over is not None and not self._over.done():
                 self._over.set_result(command.state)
 
+    def _apply_alone(self, commands: Sequence[Any]) -> None:
+        """`_apply` where nothing is placed elsewhere, in doubt or recalled."""
+        for command in commands:
+            if command.__class__ is Attempt:
+                self._ready.append(command)
+            elif command.__class__ is Settled:
+                self._settled(command)
+            else:
+                self._apply((command,))
+
     def _ask_about(self, start: Attempt) -> None:
         """A node with effects was in flight when its side died: it may have happened or not, so it is never repeated by itself."""
         error = in_doubt(start, repeated=start.path in self._repeated)
@@ -246,8 +256,9 @@ class Runtime:
             if start.live is not None:
                 self._disarm(start)
             if not event.known:
-                by, usage = start.provenance()
-        now = self.clock()
+                plain = start.live is None and start.node.degraded is None and start.agent is not None
+                by, usage = (start.agent.made_by, None) if plain else start.provenance()
+        now = self.engine.now
         for observer in self._observers:
             observer.settled(event, by, usage, now)
         if self._remote is not None:
@@ -316,11 +327,13 @@ class Runtime:
 
     async def _work(self) -> None:
         ready, clock, base = self._ready, self.clock, self._context
-        pop, apply, ways, find_way = ready.popleft, self._apply, self._ways.known, self._ways.find
+        pop, ways = ready.popleft, self._ways
+        of_agent, of_node, find_way = ways.by_agent.get, ways.by_node.get, ways.find
         handle, completed = self.engine.handle, self.engine.completed
         observed = bool(self._told_of_starts)
         # Without these there is nothing to ask about an attempt: it is simply ready.
         alone = self._remote is None and not self._indeterminate and self._recall is None
+        apply = self._apply_alone if alone else self._apply
         admit: Any = self._recorder.admit if self._recorder is not None else None
         task = asyncio.current_task()
         slice_ends = clock() + _SLICE
@@ -331,7 +344,7 @@ class Runtime:
             agent: Any = start.agent
             if observed:
                 self._started(start)
-            way = ways.get(start.node) or find_way(start)
+            way = (of_agent(agent) if start.node.usual else of_node(start.node)) or find_way(start)
             if way == CAREFULLY:
                 event = await self._carefully(start)
                 now = clock()
