@@ -112,9 +112,12 @@ class Device:
         """The graph with its cascades and hedges written out: each asking where its model is, with the bars calibrated here."""
         here = self.models.names()
 
-        def place_of(model: str | None) -> Place | None:
-            if model is None:  # the agent's default, or it asks no model at all
-                return "edge" if self.default_model in here else None
-            return "edge" if self.tiers.get(model, model) in here else "cloud"
+        def place_of(agent: str, model: str | None) -> Place | None:
+            if model is not None:
+                return "edge" if self.tiers.get(model, model) in here else "cloud"
+            known = self.agents.get(agent)
+            if known is not None and ("model" not in known.needs or self.default_model in here):
+                return "edge"
+            return None
 
         return expanded(graph, place_of, lambda key: kept_below(self.journal, key))

@@ -28,7 +28,7 @@ def inside(made: Graph) -> Mapping[str, Any]:
     return made.nodes["x"]["graph"]["nodes"]  # type: ignore[no-any-return]
 
 
-def here(model: str | None) -> Any:
+def here(_agent: str, model: str | None) -> Any:
     return "edge" if model == "small" else "cloud"
 
 

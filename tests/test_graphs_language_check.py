@@ -146,7 +146,7 @@ def test_names_accepted_without_an_agent() -> None:
         (graph("a: {value: 1}"), [("GF116", 2, 1, 5)]),
         (graph("b: {agent: copyAgent, inputs: [1]}"), [("GF117", 3, 25, 6)]),
         (graph("b: {agent: copyAgent, any: [], hedge: {}}", budget="{}", sync="true"),
-         [("GF118", 2, 1, 6), ("GF118", 3, 1, 4), ("GF118", 5, 25, 3), ("GF124", 5, 34, 5), ("GF124", 5, 34, 5)]),
+         [("GF118", 2, 1, 6), ("GF118", 3, 1, 4), ("GF118", 5, 25, 3), ("GF124", 5, 34, 5)]),
         (graph("b: {agent: copyAgent, place: {at: clod, offline: never, local: {modle: small}, on: edge}}", place="moon"),
          [("GF119", 2, 8, 4), ("GF119", 4, 37, 4), ("GF119", 4, 52, 5), ("GF104", 4, 67, 5), ("GF119", 4, 82, 2)]),
         (graph("b: {agent: copyAgent, place: {local: small}}", "c: {agent: copyAgent, place: {local: }}"), [("GF119", 3, 40, 5)]),

@@ -22,6 +22,7 @@ ALWAYS: Final = 1.0
 calibration learns from."""
 
 Place: TypeAlias = Literal["edge", "cloud"]
+PlaceOf: TypeAlias = Callable[[str, str | None], Place | None]
 
 _ASKING: Final = ("agent", "params", "model", "label", "filterParams", "priority", "effect")
 """What of a node is said of each asking; everything else is the node's as a whole."""
@@ -41,12 +42,12 @@ def calibration_key(spec: Mapping[str, Value]) -> str:
 
 def expanded(
     graph: Graph,
-    place_of: Callable[[str | None], Place | None] = lambda _model: None,
+    place_of: PlaceOf = lambda _agent, _model: None,
     bar_of: Callable[[str], float | None] = lambda _key: None,
 ) -> Graph:
     """The graph with all cascades and hedges in it written out; the same graph if there are none.
 
-    `place_of` says where a model is (None for the default one), if anybody knows that yet; `bar_of` gives the calibrated bar of a node by its
+    `place_of` says where an agent has its model (None for its default one), if anybody knows that yet; `bar_of` gives the calibrated bar of a node by its
     `calibration_key`, if there is one.
     """
     document = _Writer(place_of, bar_of).graph(graph.document)
@@ -54,7 +55,7 @@ def expanded(
 
 
 class _Writer:
-    def __init__(self, place_of: Callable[[str | None], Place | None], bar_of: Callable[[str], float | None]) -> None:
+    def __init__(self, place_of: PlaceOf, bar_of: Callable[[str], float | None]) -> None:
         self._place_of = place_of
         self._bar_of = bar_of
 
@@ -151,7 +152,7 @@ class _Writer:
         model = asked["params"].get("model") or asked.get("model")
         if "place" in asked or _is_pinned(spec) or not (model is None or isinstance(model, str)):
             return asked
-        place = self._place_of(model)
+        place = self._place_of(asked["agent"], model)
         return {**asked, "place": place} if place else asked
 
     def _second(self, first: str, spec: Mapping[str, Value], asked: dict[str, Any]) -> dict[str, Any]:
