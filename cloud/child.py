@@ -237,9 +237,16 @@ class ChildRun:
         except LinkCondition as condition:
             if not isinstance(record, Result):
                 raise
-            # The value may not or cannot cross: the holder learns why and places the node elsewhere.
-            refused = Error(record.path, record.at, record.retry, condition.condition, str(condition), True, condition.retryable)
-            return self._log.append(self.run, refused)
+            code, text, retryable = condition.condition, str(condition), condition.retryable
+            if self._recorder.acts(record.path):
+                # It has happened, and is not to happen again for want of its value: whoever knows what it gave says so.
+                code, text, retryable = (
+                    "NODE_INDETERMINATE",
+                    f"it has done its work here, and what it gave is not kept: {text}",
+                    False,
+                )
+            # The value may not or cannot cross: the holder learns why, and places the node elsewhere if it may run again.
+            return self._log.append(self.run, Error(record.path, record.at, record.retry, code, text, True, retryable))
 
     def _show(self, path: str, at: int, state: int) -> None:
         self._log.state(self.run, path, at, state)
@@ -302,8 +309,17 @@ class _ChildRecorder(LogRecorder):
             await self._held(max(self._once.values()))
 
     def settled(self, event: Settled, by: Mapping[str, Value], usage: Mapping[str, Value] | None, t: float) -> None:
-        if event.start is not None:
-            self._once.pop(event.start, None)
+        try:
+            self._settle(event, by, usage, t)
+        finally:
+            if event.start is not None:
+                self._once.pop(event.start, None)
+
+    def acts(self, path: str) -> bool:
+        """Whether a node with effects is at work there."""
+        return any(start.path == path for start in self._once)
+
+    def _settle(self, event: Settled, by: Mapping[str, Value], usage: Mapping[str, Value] | None, t: float) -> None:
         if event.state == State.SUSPENDED and event.start is not None and isinstance(event.value, LinkCondition):
             if event.value.condition != "CANCELLED":
                 self.erred(event.start, event.value, True, t)

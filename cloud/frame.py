@@ -53,7 +53,7 @@ class FrameRun:
             known={**before.outcomes, **known},
             begun=before.begun,
             retried=before.retried,
-            indeterminate=before.indeterminate,
+            indeterminate={**dict.fromkeys(before.indeterminate), **before.withheld},
             frame=name,
             demand=computed if demand is True else set(demand or ()) & computed or None,
             open=True,

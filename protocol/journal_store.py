@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol
 
 from graphs.records import Encoded, End, EndStatus, Error, Event, Record, Result, State, Submit, decode
@@ -47,6 +48,7 @@ class JournalPort(Protocol):
     def finish_run(self, run: bytes, status: str, *, ended: int, exit_info: Mapping[str, Any] | None = None) -> None: ...
     def append(self, run: bytes, encoded: Encoded) -> int: ...
     def accept(self, run: bytes, writer: bytes, seq: int, encoded: Encoded) -> None: ...
+    def together(self) -> AbstractContextManager[None]: ...
     async def barrier(self, *, full: bool = False) -> None: ...
     def heads(self, run: bytes | None = None) -> Sequence[Any]: ...
     def entries(self, run: bytes, writer: bytes, after: int = 0) -> Iterator[Any]: ...
@@ -83,18 +85,27 @@ class JournalStore:
         """The body that was asked for last: the next range is most often of the same."""
 
     async def commit(self, effects: Sequence[Effect]) -> None:
-        """Everything a peer will see survives a loss of power before this returns (docs/protocol.md §10)."""
-        journal = self._journal
-        kept = [effect for effect in effects if isinstance(effect, Keep)]
-        if kept:
-            await self._keep(kept, effects)
+        """Everything a peer will see survives a loss of power before this returns, in one transaction (docs/protocol.md §10)."""
         for effect in effects:
-            if isinstance(effect, Trim):
-                journal.settle_run(effect.run, int(time.time() * 1000))
-            if isinstance(effect, Copy):
-                self.shared.take(effect, self.scope)
-            if not isinstance(effect, Write):
-                continue
+            if isinstance(effect, Keep):  # bodies are durable before the records that refer to them
+                await asyncio.to_thread(self._journal.body_files.keep, self.scope, effect.ref, effect.data)
+        with self._journal.together():
+            for effect in effects:
+                self._queue(effect, effects)
+        await self._journal.barrier(full=True)
+
+    def _queue(self, effect: Effect, effects: Sequence[Effect]) -> None:
+        journal = self._journal
+        if isinstance(effect, Trim):
+            journal.settle_run(effect.run, int(time.time() * 1000))
+        elif isinstance(effect, Copy):
+            self.shared.take(effect, self.scope)
+        elif isinstance(effect, Keep):
+            run, ref, data, labels, crc = effect
+            if not journal.knows(run):
+                self._open_child(run, next(each.record for each in effects if isinstance(each, Write) and each.run == run))
+            journal.pin_body(run, self.scope, ref, len(data), own=True, labels=labels, crc=crc)
+        else:
             run, writer, seq, record, _chk = effect
             if not journal.knows(run):
                 self._open_child(run, record)
@@ -105,17 +116,6 @@ class JournalStore:
                 journal.accept(run, writer, seq, record)
             if record.type == End.TYPE:
                 journal.finish_run(run, _ending(record), ended=int(time.time() * 1000))
-        await journal.barrier(full=True)
-
-    async def _keep(self, bodies: Sequence[Keep], effects: Sequence[Effect]) -> None:
-        """Bodies are durable, and pinned, before the records that refer to them."""
-        journal = self._journal
-        for run, ref, data, labels, crc in bodies:
-            await asyncio.to_thread(journal.body_files.keep, self.scope, ref, data)
-            if not journal.knows(run):
-                first = next(effect.record for effect in effects if isinstance(effect, Write) and effect.run == run)
-                self._open_child(run, first)
-            journal.pin_body(run, self.scope, ref, len(data), own=True, labels=labels, crc=crc)
 
     def _open_child(self, run: RunId, record: Encoded) -> None:
         """A child run begins with its SUBMIT, here at the worker; a device creates its child runs itself, with their parents."""

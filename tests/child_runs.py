@@ -10,6 +10,7 @@ from typing import Any
 from cloud.child import ChildRun
 from cloud.worker import Worker
 from graphs.agents import standard
+from graphs.engine.outcomes import Known
 from graphs.errors import LinkCondition
 from graphs.journal import Journal
 from graphs.language.cut import CutGraph, cut
@@ -122,9 +123,10 @@ def with_child(
     graph: CutGraph,
     use: Callable[[ChildRun, Submit, Log], Awaitable[None]],
     inputs: dict[str, Any] | None = None,
+    before: Known | None = None,
     **opts: Any,
 ) -> Log:
-    """Use a child run of this cut, ordered but not begun yet; gives what its log holds."""
+    """Use a child run of this cut, ordered but not begun yet, of which `before` is known; gives what its log holds."""
     logs: list[Log] = []
 
     async def main() -> None:
@@ -133,7 +135,7 @@ def with_child(
         with Journal.open(tmp_path / "journal.db") as journal:
             worker = Worker(journal, AGENTS, ScriptedModels([ScriptedModel("large")]))
             order = Submit("", graph.hash, inputs or {}, {"parent": [ROOT, 1], **opts})
-            child = ChildRun(worker, logs[0], RUN, order)
+            child = ChildRun(worker, logs[0], RUN, order, before)
             assert worker.running == 1
             child.park(order)
             await use(child, order, logs[0])

@@ -45,3 +45,25 @@ def test_what_was_done_inside_a_graph_that_goes_along_whole_is_told_too() -> Non
 def test_a_node_that_may_have_happened_is_in_no_fragment() -> None:
     assert "rows" in fragment({})[0].graph.nodes
     assert "rows" not in fragment({}, "rows")[0].graph.nodes
+
+
+LOOP = """\
+version: 0.5
+loop: {count: 4}
+nodes:
+  a: {agent: copyAgent, inputs: {t: 1}}
+  b: {agent: copyAgent, isResult: true, inputs: {t: :a}}
+"""
+
+
+def test_a_loop_that_is_whole_from_a_later_turn_on_is_not_told_of_the_turns_before_it() -> None:
+    """In the order of that frame a path without a turn is the node of this turn."""
+    compiler = Compiler(standard(), places={"a": "cloud", "b": "cloud"})
+    done = Outcome(State.COMPLETED, 5)
+    known = {"a": done, "b": done, "a#1": done, "a#3": done}
+    engine = Engine(compiler.plan(Graph.of(load_text(LOOP).data, standard())), compiler, report=True, known=known)
+    *_, opened = [each for each in engine.handle(Begin(0.0)) if isinstance(each, Opened)]
+    assert opened.turn == 1
+    made, told = Fragments(known, ()).of(opened.frame, opened.turn)
+    assert made.whole_loop
+    assert set(made.inputs) == told == {"a#1", "a#3"}

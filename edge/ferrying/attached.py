@@ -10,7 +10,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from graphs.engine.outcomes import known_outcomes
+from graphs.engine.outcomes import NODE_CODES, known_outcomes
 from graphs.errors import LinkCondition
 from graphs.paths import escape, node_path, split_frame, split_path
 from graphs.records import Cancel, Close, End, Error, Event, Frame, Input, Record, Result, Start, State, Submit
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
     from edge.ferrying.worker import WorkerLink
     from graphs.journal import Journal
 
-__all__ = ["NODE_CODES", "Attached", "go_on", "open_children", "usable"]
-
-NODE_CODES = frozenset({"NODE_FAILED", "NODE_TIMEOUT", "LIMIT_REACHED", "MODEL_REFUSED", "CONTEXT_TOO_LONG", "VALUE_UNSUPPORTED"})
-"""Failures of the node's own doing; everything else is a condition of the link (docs/protocol.md §17)."""
+__all__ = ["Attached", "go_on", "open_children", "usable"]
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
-from edge.ferrying.attached import NODE_CODES, Attached
+from edge.ferrying.attached import Attached
 from edge.ferrying.earlier import Earlier
 from edge.ferrying.expectations import Expectations
 from edge.ferrying.fallback import Fallback
@@ -22,7 +22,7 @@ from edge.ferrying.needs import read_here
 from edge.ferrying.outgoing import Outgoing
 from graphs.engine.events import Event as EngineEvent, Outcome, Settled, Start, Told
 from graphs.engine.frames import Frame
-from graphs.engine.outcomes import told_failure
+from graphs.engine.outcomes import NODE_CODES, told_condition, told_failure
 from graphs.errors import LinkCondition
 from graphs.journal.ids import new_run_id
 from graphs.language.spec import is_computed
@@ -317,8 +317,7 @@ class Delegate:
             self._expected.over(path)
             self._feed(Told(path, told_failure(record), now))
         else:
-            condition = LinkCondition(record.code, text, retryable=record.retryable, retry_ms=record.retry_ms)
-            self._expected.refuse(shipped_node(path, self._frames), condition)
+            self._expected.refuse(shipped_node(path, self._frames), told_condition(record))
 
     # -- inside
 

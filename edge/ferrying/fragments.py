@@ -10,7 +10,7 @@ from graphs.engine.frames import Frame
 from graphs.engine.plan import Plan
 from graphs.language.cut import CutGraph, cut
 from graphs.language.spec import is_computed, reads
-from graphs.paths import escape, node_path, opener, split_path
+from graphs.paths import escape, node_path, opener, split_frame, split_path
 from graphs.records import Input, State
 from graphs.values import MISSING, Value, canonical
 
@@ -114,7 +114,7 @@ class Fragments:
         inside = {
             path: outcome
             for path, outcome in self._known.items()
-            if (own := _own(path, frame.base)) in ids or (own and fragment.whole_loop)
+            if (own := _own(path, frame.base)) in ids or (own and fragment.whole_loop and _turn_of(own) > turn)
         }
         return fragment, fragment.fill(frame, inside)
 
@@ -126,6 +126,10 @@ def _own(path: str, base: str) -> str:
             return path
         path = opener(path)
     return ""
+
+
+def _turn_of(path: str) -> int:
+    return split_frame(split_path(path)[0])[1]
 
 
 def depending(graph: CutGraph, name: str) -> set[str]:

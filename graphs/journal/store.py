@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Final, Self
@@ -256,6 +257,13 @@ class Journal(Reader):
             return self._log(run, writer).durable
 
     # Durability
+
+    def together(self) -> AbstractContextManager[None]:
+        """What is queued inside `with journal.together():` is one transaction: all of it is durable, or nothing of it ever.
+
+        For calls that return at once; nothing inside may block or await. After an exception inside the journal counts as failed.
+        """
+        return self._writer.together()
 
     async def barrier(self, *, full: bool = False) -> None:
         """Waits until all that is queued now is durable, without blocking the loop; `full`: with full sync in a "normal" journal too.

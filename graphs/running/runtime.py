@@ -38,7 +38,7 @@ from graphs.engine.events import (
     Told,
 )  # fmt: skip
 from graphs.engine.plan import Compiler, Plan
-from graphs.errors import LimitReached, NodeError, NodeTimeout, UsageError
+from graphs.errors import LimitReached, LinkCondition, NodeError, NodeTimeout, UsageError
 from graphs.running.attempt import Attempt
 from graphs.running.calling import call_agent, failure, in_doubt, uncancel
 from graphs.running.ports import AgentFilter, Observer, Recorder, Remote, Services
@@ -59,7 +59,8 @@ _CROWD: Final = 256
 class Runtime:
     """One run in this process: `await Runtime(...).run()`.
 
-    `remote` runs the nodes that the plan places elsewhere, `recorder` writes down what must not be lost, `observers` watch.
+    `remote` runs the nodes that the plan places elsewhere, `recorder` writes down what must not be lost, `observers` watch. Those that are
+    `indeterminate` do not run: a person is asked, or they wait for what is said there.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Runtime:
         known: Mapping[str, Outcome] | None = None,
         begun: Mapping[str, int] | None = None,
         retried: Mapping[str, int] | None = None,
-        indeterminate: Collection[str] = (),
+        indeterminate: Collection[str] | Mapping[str, LinkCondition | None] = (),
         repeated: Collection[str] = (),
         recall: Callable[[Attempt], Outcome | None] | None = None,
         frame: str = "",
@@ -113,7 +114,10 @@ class Runtime:
         self._remote = remote
         self._observers: tuple[Observer, ...] = (*observers, *((recorder,) if recorder is not None else ()))
         self._told_of_starts = tuple(each for each in self._observers if each is not recorder or recorder.told_of_starts)
-        self._indeterminate, self._repeated, self._recall = set(indeterminate), repeated, recall
+        self._indeterminate: Mapping[str, LinkCondition | None] = (
+            indeterminate if isinstance(indeterminate, Mapping) else dict.fromkeys(indeterminate)
+        )
+        self._repeated, self._recall = repeated, recall
         self._ordered: set[Attempt] = set()  # elsewhere, and not begun: what is to start here after it waits for that
         self._behind: deque[Attempt] = deque()
         self._ready: deque[Attempt] = deque()
@@ -214,8 +218,10 @@ class Runtime:
                 self._apply((command,))
 
     def _ask_about(self, start: Attempt) -> None:
-        """A node with effects was in flight when its side died: it may have happened or not, so it is never repeated by itself."""
-        error = in_doubt(start, repeated=start.path in self._repeated)
+        """A node with effects was in flight when its side died: it may have happened or not, so it is never repeated by itself. Or it waits for
+        what is said of it.
+        """
+        error = self._indeterminate[start.path] or in_doubt(start, repeated=start.path in self._repeated)
         asyncio.get_running_loop().call_soon(lambda: self.feed(Suspend(start, error, self.clock())))
 
     def begun_elsewhere(self, start: Start) -> None:
