@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from edge.link_policy import LinkPolicy, read_link_policy
 from edge.pairings import Pairings
 from edge.policies import OFFLINE, Offline
 from graphs.environment import Environment
@@ -25,6 +26,7 @@ _KEYS: Final = {
     "offline": "true or false",
     "when_offline": "wait, local or fail",
     "sync": "true (every new run is marked for sync) or false",
+    "link": "map with `metered`, `battery`, `rate`, `spool` and `conditions`",
 }
 
 GRACE: Final = 10.0
@@ -38,8 +40,8 @@ class EdgeConfig:
     `url` is the worker's link URL, by default that of the worker this device was paired with last, `grace` the seconds that a lost
     connection to it may take to come back, `plain` allows one without TLS elsewhere than on this machine. `models` maps tiers and other
     names to names of models, `servers` are models behind servers by name, `memory` is what models may take together, `offline` forbids
-    the network, `when_offline` is what nodes do whose worker is not reached if nobody else says so, `sync` marks every new run for sync, `token`
-    is what the worker wants to see.
+    the network, `when_offline` is what nodes do whose worker is not reached if nobody else says so, `sync` marks every new run for sync, `link` is
+    what waits and how fast it goes, `token` is what the worker wants to see.
     """
 
     home: Path
@@ -51,6 +53,7 @@ class EdgeConfig:
     offline: bool = False
     when_offline: Offline | None = None
     sync: bool = False
+    link: LinkPolicy = field(default_factory=LinkPolicy)
     token: str | None = field(default=None, repr=False)
     plain: bool = False
 
@@ -103,6 +106,7 @@ def load_config(env: Environment) -> EdgeConfig:
         offline=data.get("offline", False),
         when_offline=data.get("when_offline"),
         sync=data.get("sync", False),
+        link=read_link_policy(data.get("link"), f"{path}: link"),
         token=env.environ.get("GRAPHFERRY_TOKEN"),
         plain=cloud.get("plain", False),
     )

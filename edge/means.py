@@ -78,7 +78,11 @@ class RunOptions:
             "untrusted": self.untrusted,
             "limits": list(self.limits),
             "grants": list(self.grants),
-            "when_offline": {"nodes": dict(self.when_offline.nodes), "every": self.when_offline.every},
+            "when_offline": {
+                "nodes": dict(self.when_offline.nodes),
+                "every": self.when_offline.every,
+                **({"always": self.when_offline.always} if self.when_offline.always else {}),
+            },
         }
 
     @classmethod
@@ -86,7 +90,7 @@ class RunOptions:
         """The options of which `as_record` gave that."""
         fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()}
         said = fields.pop("when_offline", None) or {}
-        return cls(**fields, when_offline=Sayings(nodes=said.get("nodes") or {}, every=said.get("every")))
+        return cls(**fields, when_offline=Sayings(said.get("nodes") or {}, said.get("every"), always=said.get("always")))
 
 
 @dataclass(slots=True)

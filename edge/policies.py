@@ -49,11 +49,19 @@ OFFLINE: Final = cast("tuple[Offline, ...]", fields.OFFLINE)
 
 @dataclass(frozen=True, slots=True)
 class Sayings:
-    """What is said outside of the graph: of single nodes and of all on the command line, and in the device's configuration."""
+    """What is said outside of the graph: of single nodes and of all on the command line, and in the device's configuration. `always` counts before
+    all of that, and before the graph's own word, at whatever depth: of a run in which nothing may stand in again.
+    """
 
     nodes: Mapping[str, Offline] = field(default_factory=dict)
     every: Offline | None = None
     device: Offline | None = None
+    always: Offline | None = None
+
+    @property
+    def inside(self) -> Sayings:
+        """What of it holds in graphs inside nodes, whose nodes have no names outside."""
+        return Sayings(every=self.every, device=self.device, always=self.always)
 
 
 class Around(NamedTuple):
@@ -102,7 +110,7 @@ def opens_here(name: str, spec: Mapping[str, Value], outer: Around, sayings: Say
         return False
     offline = _said(name, spec, outer, sayings)
     inside = around(graph.document, around(spec, outer))
-    below = Sayings(every=sayings.every, device=sayings.device)
+    below = sayings.inside
     inner = [(each, node) for each, node in graph.nodes.items() if is_computed(node)]
     said = [_said(each, node, inside, below) for each, node in inner]
     return "local" in said or any(each != offline for each in said) or any(opens_here(*each, inside, below) for each in inner)
@@ -114,7 +122,7 @@ def node_policies(
     """The policy of each node that is placed at the worker, by its place in the document as `place_nodes` gives it."""
     found: dict[str, Policy] = {}
     outer = around(graph.document, outer)
-    sayings = facts.offline if not prefix else Sayings(every=facts.offline.every, device=facts.offline.device)
+    sayings = facts.offline.inside if prefix else facts.offline
     for name, spec in graph.nodes.items():
         placement = placed.get(prefix + escape(name))
         if placement is None:
@@ -138,7 +146,7 @@ def _policy(name: str, spec: Mapping[str, Value], outer: Around, sayings: Saying
 
 def _said(name: str, spec: Mapping[str, Value], outer: Around, sayings: Sayings) -> Offline:
     own = around(spec, NOTHING).offline
-    return sayings.nodes.get(name) or own or sayings.every or outer.offline or sayings.device or "wait"
+    return sayings.always or sayings.nodes.get(name) or own or sayings.every or outer.offline or sayings.device or "wait"
 
 
 # -- the alternative

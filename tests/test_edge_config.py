@@ -83,7 +83,7 @@ def test_the_worker_that_was_paired_last_is_used_unless_another_is_named(own_hom
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("clod: {url: x}\n", "unknown entry 'clod'; known are cloud, memory, models, offline"),
+        ("clod: {url: x}\n", "unknown entry 'clod'; known are cloud, link, memory, models, offline"),
         ("cloud: ws://127.0.0.1/\n", "`cloud` is a map with `url`"),
         ("cloud: {url: 7}\n", "`cloud` is a map with `url`"),
         ("memory: {budget: lots}\n", "memory.budget is a share"),
@@ -94,6 +94,7 @@ def test_the_worker_that_was_paired_last_is_used_unless_another_is_named(own_hom
         ("models: {small: {model: x}}\n", "or to a server with `url`"),
         ("models: {large: {url: ftp://h}}\n", "models.large: `url` is the address of a server"),
         ("models: {large: {url: 'http://h', key: sk-1}}\n", "models.large: a key is written as the name of a secret"),
+        ("link: {metered: never}\n", "link.metered is wait or go"),
         ("offline: sometimes\n", "`offline` is true or false"),
         ("- cloud\n", "expected a map of entries, got list"),
         ("cloud: {url: [\n", "cannot be read"),

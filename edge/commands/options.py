@@ -146,7 +146,7 @@ def _sayings(words: Iterable[str], earlier: Mapping[str, Any], device: Offline |
             nodes[name] = policy
         else:
             every = policy
-    return Sayings(nodes, every, device)
+    return Sayings(nodes, every, device, earlier.get("always"))
 
 
 def _parse(text: str) -> Value:

@@ -17,6 +17,7 @@ from edge.people.answers import UNDECIDED, asked_in, asking_runs
 from edge.people.posters import notice
 from edge.runs.at_work import at_work
 from edge.showing.node_table import NodeRow, node_table
+from edge.syncing.state import run_states
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import UsageError
 from graphs.journal import Journal
@@ -80,6 +81,7 @@ def main(args: Namespace, env: Environment) -> int:
 def _list(journal: Journal, args: Namespace, env: Environment) -> int:
     rows = journal.runs(args.limit, role="root")
     asks = {row.run: [each.question.path for each in found if each.open] for row, found in asking_runs(journal, rows)}
+    states = run_states(journal, rows)
     if args.json:
         entries = [
             {
@@ -88,6 +90,7 @@ def _list(journal: Journal, args: Namespace, env: Environment) -> int:
                 "status": row.status,
                 "started": row.started,
                 "ended": row.ended,
+                **states[row.run].as_json(),
                 **({"questions": asks[row.run]} if row.run in asks else {}),
             }
             for row in rows
@@ -98,13 +101,16 @@ def _list(journal: Journal, args: Namespace, env: Environment) -> int:
         env.stdout.write("no runs yet\n")
     for row in rows:
         began = datetime.fromtimestamp(row.started / 1000, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        env.stdout.write(f"{run_id_text(row.run)}  {began}  {row.status:<10} {row.name}{_asks(asks.get(row.run))}\n")
+        env.stdout.write(
+            f"{run_id_text(row.run)}  {began}  {row.status:<10} {row.name}{_besides(states[row.run].words(), asks.get(row.run))}\n"
+        )
     return ExitStatus.COMPLETED
 
 
-def _asks(paths: list[str] | None) -> str:
+def _besides(words: list[str], asked: list[str] | None) -> str:
     """What stands behind a run in the list."""
-    return f"  (asks: {', '.join(map(printable, paths))})" if paths else ""
+    said = [*map(printable, words), *([f"asks: {', '.join(map(printable, asked))}"] if asked else [])]
+    return f"  ({'; '.join(said)})" if said else ""
 
 
 def _show(journal: Journal, prefix: str, *, as_json: bool, env: Environment) -> int:
@@ -112,6 +118,7 @@ def _show(journal: Journal, prefix: str, *, as_json: bool, env: Environment) -> 
     logs: list[tuple[str, Record]] = [("edge", logged.record) for logged in journal.records(row.run)]
     for child in journal.children(row.run):
         logs += [("cloud", logged.record) for logged in journal.records(child.run)]
+    state = run_states(journal, [row])[row.run]
     shown = {
         "run": run_id_text(row.run),
         "graph": row.name,
@@ -119,6 +126,7 @@ def _show(journal: Journal, prefix: str, *, as_json: bool, env: Environment) -> 
         "status": row.status,
         "started": row.started,
         "ended": row.ended,
+        **state.as_json(),
         "records": [entry for place, record in logs if (entry := _entry(place, record)) is not None],
     }
     asked = [each.question for each in asked_in(journal, row.run).values() if each.open and row.status in UNDECIDED]
@@ -128,7 +136,12 @@ def _show(journal: Journal, prefix: str, *, as_json: bool, env: Environment) -> 
         env.stdout.write(json_text(clean(shown), 2) + "\n")
         return ExitStatus.COMPLETED
     took = f", {(row.ended - row.started) / 1000:.1f} s" if row.ended else ""
-    env.stdout.write(f"run {shown['run']}\ngraph {row.name} ({row.graph.hex()[:12]})\n{row.status}{took}\n\n")
+    env.stdout.write(f"run {shown['run']}\ngraph {row.name} ({row.graph.hex()[:12]})\n{row.status}{took}\n")
+    for run in state.upgraded_by:
+        env.stdout.write(f"upgraded by run {run_id_text(run)}\n")
+    if state.upgrade_of is not None:
+        env.stdout.write(f"an upgrade of run {run_id_text(state.upgrade_of)}\n")
+    env.stdout.write("\n")
     rows = _rows([(place, record) for place, record in logs if isinstance(record, Result)])
     env.stdout.write(node_table(rows, width=shutil.get_terminal_size((110, 24)).columns))
     for place, record in logs:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from edge.commands.options import add_run_options, duration
+from edge.commands.upgrading import say_upgrades, upgrade_all
 from edge.config import EdgeConfig, load_config
 from edge.showing.node_table import size
 from graphs.environment import Environment, ExitStatus
@@ -27,6 +28,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--cloud", metavar="URL", help="the worker to sync with, if not the configured one")
     parser.add_argument("--watch", action="store_true", help="go on for ever: again and again, at once when something waits")
     parser.add_argument("--every", metavar="DURATION", default=f"{_EVERY:g}s", help="how often --watch looks (%(default)s)")
+    parser.add_argument(
+        "--upgrade", action="store_true", help="do again what something smaller stood in for, and what depended on it, in forks"
+    )
     parser.add_argument("--status", action="store_true", help="say how things stand and move nothing")
     parser.add_argument("--json", action="store_true", help="print JSON, one object a round")
 
@@ -54,13 +58,15 @@ def _once(args: Namespace, env: Environment, config: EdgeConfig, url: str) -> in
         first = asyncio.run(converge(journal, _connector(journal, config, url)))
         going = _waiting(journal)
     ended = [(run, _resume(run, url, env)) for run in going]
+    upgraded = upgrade_all(config, url, env) if args.upgrade else []
     done = Round(first.received, first.refused, first.bodies)
-    if ended:
+    if ended or upgraded:
         with Journal.open(config.journal) as journal:
             second = asyncio.run(converge(journal, _connector(journal, config, url)))
         done = Round(first.received + second.received, {**first.refused, **second.refused}, first.bodies + second.bodies)
-    _print(done, ended, args, env)
-    return ExitStatus.SUSPENDED if any(status == "suspended" for _, status in ended) else ExitStatus.COMPLETED
+    _print(done, ended, upgraded, args, env)
+    statuses = [status for _, status in ended] + [each["status"] for each in upgraded]
+    return ExitStatus.SUSPENDED if "suspended" in statuses else ExitStatus.COMPLETED
 
 
 def _watch(args: Namespace, env: Environment, config: EdgeConfig, url: str, every: float) -> int:
@@ -94,9 +100,11 @@ def _status(args: Namespace, env: Environment, config: EdgeConfig, url: str | No
     if args.json:
         env.stdout.write(json.dumps(found.as_json()) + "\n")
         return ExitStatus.COMPLETED
-    if found.ahead is None:
+    if not found.asked:
         why = unreachable.message if unreachable is not None else "no worker was asked"
-        env.stdout.write(f"ahead and behind are not known: {why}\n")
+        env.stdout.write(
+            f"ahead by {found.ahead} records ({size(found.bytes)}) since the last sync; behind is not known: {why}\n"
+        )
     elif found.ahead or found.behind:
         env.stdout.write(f"ahead by {found.ahead} records ({size(found.bytes)}), behind by {found.behind}\n")
     else:
@@ -107,19 +115,23 @@ def _status(args: Namespace, env: Environment, config: EdgeConfig, url: str | No
     return ExitStatus.COMPLETED
 
 
-def _print(done: Any, ended: Sequence[tuple[str, str]], args: Namespace, env: Environment) -> None:
+def _print(
+    done: Any, ended: Sequence[tuple[str, str]], upgraded: Sequence[dict[str, Any]], args: Namespace, env: Environment
+) -> None:
     if args.json:
         went = [{"run": run, "status": status} for run, status in ended]
-        env.stdout.write(json.dumps({**done.as_json(), "went_on": went}) + "\n")
+        more = {"upgraded": upgraded} if args.upgrade else {}
+        env.stdout.write(json.dumps({**done.as_json(), "went_on": went, **more}) + "\n")
         return
     for run, status in ended:
         env.stdout.write(f"{run}  {status}\n")
+    say_upgrades(upgraded, env)
     for run, (code, text) in done.refused.items():
         env.stderr.write(f"{run_id_text(run)} is not in sync: {code}: {text}\n")
     came = sum(done.received.values())
     if came or done.bodies:
         env.stdout.write(f"{came} records of {len(done.received)} runs came in, {done.bodies} large values\n")
-    elif not ended:
+    elif not ended and not upgraded:
         env.stdout.write("everything is in sync\n")
 
 

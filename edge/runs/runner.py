@@ -116,10 +116,14 @@ class Run:
                 await self.link.caught_up()
                 await self._attach(self.link, open_children(self.device.journal, self.id) if children else ())
 
+    def require_places(self, offer: Mapping[str, Any]) -> None:
+        """Place every node, given what the worker offers. Raises UsageError if that does not satisfy one."""
+        self.placed = self._place(offer)
+        check_offer(self.graph, self.placed, self._shipped(), offer)
+
     async def _place_with(self, link: WorkerLink) -> None:
         try:
-            self.placed = self._place(link.offer)
-            check_offer(self.graph, self.placed, self._shipped(), link.offer)
+            self.require_places(link.offer)
         except UsageError:
             await link.close()
             raise
