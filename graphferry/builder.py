@@ -93,6 +93,8 @@ class NodeAttributes(TypedDict, total=False):
     model: str
     sensitivity: str | Sequence[str]
     effect: Effect
+    escalate: Mapping[str, Value]
+    hedge: Mapping[str, Value]
 
 
 class Graph:

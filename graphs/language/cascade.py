@@ -47,8 +47,8 @@ def expanded(
 ) -> Graph:
     """The graph with all cascades and hedges in it written out; the same graph if there are none.
 
-    `place_of` says where an agent has its model (None for its default one), if anybody knows that yet; `bar_of` gives the calibrated bar of a node by its
-    `calibration_key`, if there is one.
+    `place_of` says where an agent has its model (None for its default one), if anybody knows that yet; `bar_of` gives the calibrated bar of a
+    node by its `calibration_key`, if there is one.
     """
     document = _Writer(place_of, bar_of).graph(graph.document)
     return graph if document is graph.document else Graph(document, warnings=graph.warnings)

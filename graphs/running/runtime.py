@@ -38,11 +38,12 @@ from graphs.engine.events import (
     Told,
 )  # fmt: skip
 from graphs.engine.plan import Compiler, Plan
-from graphs.errors import LimitReached, LinkCondition, NodeError, NodeTimeout, UsageError
+from graphs.errors import LinkCondition, NodeError, UsageError
 from graphs.running.attempt import Attempt
 from graphs.running.calling import call_agent, failure, in_doubt, uncancel
 from graphs.running.ports import AgentFilter, Observer, Recorder, Remote, Services
 from graphs.running.stopclock import StopClock, is_busy
+from graphs.running.timers import Timers
 from graphs.running.ways import CAREFULLY, RECORDED, Ways
 from graphs.states import State
 from graphs.values import Value
@@ -127,6 +128,7 @@ class Runtime:
         self._context: Context = copy_context()
         self._context.run(current.set, self.budget)
         self._stop_clock = StopClock(self.budget, clock, self.feed, lambda: is_busy(self.engine, open=open))
+        self._timers = Timers(self.feed, clock)
         self._over: asyncio.Future[State] | None = None
 
     # -- what callers use
@@ -197,7 +199,7 @@ class Runtime:
             elif kind is Stop:
                 self._stop(command.start)
             elif kind is Arm:
-                self._arm(command.start, command.limit)
+                self._timers.arm(command.start, command.limit)
             elif kind is Opened:
                 if command.frame.emptied:
                     continue  # all of it was known: it was over before anybody could hear of it
@@ -260,7 +262,7 @@ class Runtime:
             if self._ordered:
                 self.begun_elsewhere(start)
             if start.live is not None:
-                self._disarm(start)
+                self._timers.disarm(start)
             if not event.known:
                 plain = start.live is None and start.node.degraded is None and start.agent is not None
                 by, usage = (start.agent.made_by, None) if plain else start.provenance()
@@ -271,14 +273,14 @@ class Runtime:
             self._remote.settled(event)
 
     def _erred(self, command: Erred) -> None:
-        self._disarm(command.start)  # type: ignore[arg-type]
+        self._timers.disarm(command.start)  # type: ignore[arg-type]
         now = self.clock()
         for observer in self._observers:
             observer.erred(command.start, command.error, command.final, now)
 
     def _stop(self, start: Start) -> None:
         assert isinstance(start, Attempt)
-        self._disarm(start)
+        self._timers.disarm(start)
         start.over = True
         self.begun_elsewhere(start)
         if start.node.place is not None:
@@ -286,24 +288,6 @@ class Runtime:
                 self._remote.stop(start)
         elif start.task is not None and start.task is not asyncio.current_task():
             start.task.cancel()  # not the worker that tells of the attempt's own end
-
-    def _arm(self, start: Start, limit: float | None = None) -> None:
-        assert isinstance(start, Attempt)
-        loop = asyncio.get_running_loop()
-        seconds, error = start.node.timeout / 1000, None
-        if limit is not None and not 0 < seconds <= limit:
-            seconds, error = limit, LimitReached("seconds", limit, f"the graph made for node {start.node.id!r} still runs")
-        start.alive.timer = loop.call_later(seconds, self._timed_out, start, error)
-
-    def _disarm(self, start: Attempt) -> None:
-        if start.live is not None and start.live.timer is not None:
-            start.live.timer.cancel()
-            start.live.timer = None
-
-    def _timed_out(self, start: Attempt, error: LimitReached | None) -> None:
-        start.alive.timer = None
-        start.over = True
-        self.feed(Failed(start, error or NodeTimeout("Timeout"), self.clock()))
 
     # -- workers
 
@@ -394,7 +378,7 @@ class Runtime:
             if self._recorder is not None:
                 await self._record_begin(start)
             if start.node.timeout:
-                self._arm(start)
+                self._timers.arm(start)
             value = await call_agent(start, self.filters)
             if self._recorder is not None and start.agent is not None and not start.agent.cheap:
                 self._recorder.admit(value)
