@@ -53,6 +53,8 @@ class RunOptions:
     grants: tuple[str, ...] = ()
     when_offline: Sayings = field(default_factory=Sayings)
     sync: bool = False
+    budget: Mapping[str, float] = field(default_factory=dict)
+    """What the whole run may spend before a person is asked, by kind; counts instead of what the graph says."""
 
     @cached_property
     def permissions(self) -> Permissions:
@@ -77,6 +79,7 @@ class RunOptions:
             "all": self.all,
             "untrusted": self.untrusted,
             "limits": list(self.limits),
+            **({"budget": dict(self.budget)} if self.budget else {}),
             "grants": list(self.grants),
             "when_offline": {
                 "nodes": dict(self.when_offline.nodes),

@@ -93,6 +93,7 @@ class NodeAttributes(TypedDict, total=False):
     model: str
     sensitivity: str | Sequence[str]
     effect: Effect
+    budget: Mapping[str, float]
     escalate: Mapping[str, Value]
     hedge: Mapping[str, Value]
 

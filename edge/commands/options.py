@@ -14,6 +14,7 @@ from edge.runs.runner import RunOptions
 from edge.showing.progress import MODES
 from graphs.environment import Environment
 from graphs.errors import UsageError
+from graphs.language.check_budget import BUDGETS
 from graphs.values import Value
 
 __all__ = ["add_run_options", "duration", "parse_sets", "read_value", "run_options"]
@@ -31,6 +32,13 @@ def add_run_options(parser: ArgumentParser) -> None:
         help="what nodes do whose worker is not reached: wait (default), local or fail; may be repeated",
     )
     parser.add_argument("--local-only", action="store_true", help="open no socket at all; refuse graphs that need one")
+    parser.add_argument(
+        "--budget",
+        action="append",
+        default=[],
+        metavar="KIND=N",
+        help="ask before the run spends more: tokens, usd, seconds or bytes; may be repeated",
+    )
     parser.add_argument("--deadline", metavar="DURATION", help="suspend the run after this long, for instance 60s or 5m")
     parser.add_argument(
         "--durability",
@@ -77,6 +85,7 @@ def run_options(
         local_only=args.local_only,
         pinned=_pins(getattr(args, "place", ())) or earlier.get("pinned") or {},
         deadline=duration(args.deadline) if args.deadline else None,
+        budget={**(earlier.get("budget") or {}), **_budget(args.budget)},
         each_durable=args.durability == "node",
         strict=getattr(args, "strict", False) or bool(earlier.get("strict")),
         max_turns=args.max_turns or earlier.get("max_turns"),
@@ -118,6 +127,20 @@ def duration(text: str) -> float:
     if not 0 < seconds < float("inf"):
         raise UsageError(f"{text!r} is not a duration: it must be greater than 0 and come to an end")
     return seconds
+
+
+def _budget(pairs: Iterable[str]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for each in pairs:
+        kind, _, text = each.partition("=")
+        try:
+            number = float(text.replace("_", ""))
+        except ValueError:
+            number = 0.0
+        if kind not in BUDGETS or not 0 < number < float("inf"):
+            raise UsageError(f"--budget {each}: expected one of {', '.join(BUDGETS)} and a number, for instance --budget tokens=5000")
+        found[kind] = number
+    return found
 
 
 def _pins(pairs: Iterable[str]) -> dict[str, Place]:

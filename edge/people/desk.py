@@ -157,6 +157,11 @@ class Desk:
             if self._given(question) is not None:
                 self._wake(path)
 
+    def wake(self, path: str) -> None:
+        """What a node waited for has come otherwise: its question needs no answer any more."""
+        if path in self._open:
+            self._wake(path)
+
     def _wake(self, path: str) -> None:
         self._open.pop(path, None)
         self.feed(Wake(path, self.clock()))

@@ -24,6 +24,7 @@ from edge.runs.at_work import at_work
 from edge.runs.bystanders import bystanders
 from edge.showing.report import RunReport, status_of
 from edge.showing.watch import Watch
+from edge.spending.guarding import guard_of
 from edge.syncing.waiting import waits
 from graphs.budget import measure
 from graphs.engine.events import Start
@@ -45,6 +46,7 @@ from protocol.run_log import RunLog, open_run
 if TYPE_CHECKING:
     from edge.ferrying.delegate import Delegate
     from edge.ferrying.worker import WorkerLink
+    from edge.spending.guard import Guard
 
 __all__ = ["Device", "Run", "RunOptions", "run_graph"]
 
@@ -92,6 +94,7 @@ class Run:
         """Why nothing is given to the worker in this process, although it can be reached."""
         self.runtime: Runtime | None = None
         self.recall: Any = None
+        self.guard: Guard | None = None
         self.desk = Desk(device.journal, run_id, self.record, labels=labels_by_node(graph), person=device.person)
 
     @property
@@ -159,7 +162,7 @@ class Run:
             raise UsageError(str(error), hint=error.remedy) from error
 
     @property
-    def _offer(self) -> Mapping[str, Any]:
+    def offer(self) -> Mapping[str, Any]:
         """What the worker offers, or did last."""
         return self.link.offer if self.link is not None else last_offer(self.device.journal, self.options.url) or {}
 
@@ -193,6 +196,8 @@ class Run:
         """What of the shipped nodes starts when this device's queue says so, as a concurrency limit could bind across the cut."""
         nests = {name: each.nests for name, each in self.device.agents.items() if each.nests}
         places = {path: placement.place for path, placement in self.placed.items() if placement.place == "cloud"}
+        if self.guard is not None:  # nothing begins that nobody looked at
+            return Orders(places, frozenset(places), "a budget")
         return orders(self.graph, places, nests) if places else Orders(places)
 
     def _one_frame(self, limits: Orders) -> bool:
@@ -230,12 +235,14 @@ class Run:
     async def execute(self, name: str) -> RunReport:
         device = self.device
         device.emit({"event": "run-started", "t": time.time() * 1000, "run": self.text, "graph": name, "nodes": len(self.placed)})
-        watch = Watch(self.placed, self._made, device.emit)
+        watch = Watch(self.placed, self.made, device.emit)
         suspended = True
         try:
             with run_guard(self.options):  # the runtime is made in it, for it keeps the context that its agents run in
                 runtime = self.runtime = self._runtime(watch)
                 self.desk.feed, self.desk.clock = runtime.feed, runtime.clock
+                if self.guard is not None:
+                    self.guard.feed, self.guard.clock = runtime.feed, runtime.clock
                 if self._reaches_out:
                     self.delegate = self._make_delegate(runtime, watch)
                 state = await self._run_to_its_end(runtime)
@@ -249,10 +256,11 @@ class Run:
 
     def _runtime(self, watch: Watch) -> Runtime:
         device, options, graph, log = self.device, self.options, self.graph, self._log()
+        guard = self.guard = guard_of(self)
         limits = self.limits = self._orders()
         permissions = options.permissions
         compiler = permissions.compiler(
-            device.agents, strict=options.strict, places=limits, orders=limits, offered=self._offer.get("agents") or ()
+            device.agents, strict=options.strict, places=limits, orders=limits, offered=self.offer.get("agents") or ()
         )
         return Runtime(
             compiler.plan(graph),
@@ -273,9 +281,10 @@ class Run:
             ),
             config=options.config,
             filters=label_guard(labels_by_node(graph)),
+            before=guard.before if guard is not None else None,
             recorder=LogRecorder(log.record, lambda: device.journal.barrier(full=True), append_encoded=log.encoded),
             remote=self,
-            observers=[watch, *bystanders(graph, device, self.placed, self.known.outcomes)],
+            observers=[watch, *bystanders(graph, device, self.placed, self.known.outcomes), *((guard,) if guard is not None else ())],
             run_id=self.id,
         )
 
@@ -297,7 +306,7 @@ class Run:
             on_token=watch.streamed,
             on_begun=runtime.begun_elsewhere,
             fallback=Fallback(
-                node_policies(self.graph, self.placed, self._facts(self._offer)), runtime.compiler.stand_in, runtime.clock
+                node_policies(self.graph, self.placed, self._facts(self.offer)), runtime.compiler.stand_in, runtime.clock
             ),
             attached=self.attached,
             earlier=self.earlier,
@@ -401,11 +410,13 @@ class Run:
 
     async def _close(self, *, suspended: bool) -> None:
         await self.desk.close()
+        if self.guard is not None:
+            self.guard.close()
         if self.delegate is not None:
             await self.delegate.close(suspended=suspended)
         await self.leave()
 
-    def _made(self, path: str) -> Any:
+    def made(self, path: str) -> Any:
         found = self.delegate.made.get(path) if self.delegate is not None else None
         if found is not None:
             return found
@@ -425,6 +436,8 @@ class Run:
 
     def expect(self, start: Start) -> bool:
         assert self.delegate is not None
+        if self.guard is not None and not self.guard.may_go(start, self.delegate.expect, self.delegate.fallback):
+            return False
         return self.delegate.expect(start)
 
     def settled(self, event: Any) -> None:

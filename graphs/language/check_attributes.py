@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from graphs.language.check_budget import check_budget
 from graphs.language.check_cascade import check_cascade
 from graphs.language.check_place import PlaceCheck
 from graphs.language.fields import COMPUTED, GRAPH, STATIC, Field, described, python_types, word_for
@@ -55,7 +56,7 @@ _STATIC = _Table(STATIC, "Static node does not allow")
 _COMPUTED = _Table(COMPUTED, "Computed node does not allow")
 
 _SPECIAL = frozenset(
-    {"label", "sensitivity", "effect", "place", "repeatUntil", "model", "anyInput", "defaultValue", "escalate", "hedge"}
+    {"label", "sensitivity", "effect", "place", "repeatUntil", "model", "anyInput", "defaultValue", "escalate", "hedge", "budget"}
 )
 _ELSEWHERE: Final = frozenset({"inputs", "if", "unless", "update", "agent", "graph"})
 """Attributes of nodes whose types are checked where sources are."""
@@ -91,6 +92,8 @@ class Attributes:
             self._concurrency(graph["concurrency"])
         if graph.get("place") is not None:
             self.place.check(graph["place"], ("place",))
+        if graph.get("budget") is not None:
+            check_budget(graph["budget"], ("budget",), self.report)
         if isinstance(graph.get("inputs"), dict):
             self._inputs(graph["inputs"], nodes)
 
@@ -165,6 +168,8 @@ class Attributes:
                 self._not_one_of("GF106", "effect", value, choices, here)
         elif key == "place":
             self.place.check(value, here)
+        elif key == "budget":
+            check_budget(value, here, self.report)
         elif key in ("escalate", "hedge"):
             check_cascade(key, node, path, self.report)
         elif key == "repeatUntil":

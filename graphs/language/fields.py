@@ -64,7 +64,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("agentId", "graph", ("any",), "Accepted and unused."),
     Field("inputs", "graph", ("object",), "Declares static nodes by name: {type, default, description, sensitivity}.", ours=True),
     Field("place", "graph", ("string", "object"), "Default `place` of the nodes, also of what they do offline.", "auto", PLACES, ours=True),
-    Field("budget", "graph", ("object",), "Limits of tokens, money, seconds, bytes.", ours=True, status="reserved"),
+    Field("budget", "graph", ("object",), "What may be spent before a person is asked: {tokens, usd, seconds, bytes}.", ours=True),
     Field("sync", "graph", ("boolean",), "The run may be replicated even if it used no worker.", False, ours=True, status="reserved"),
     Field("filters", "graph", ("object", "array"), "The built-in filters of a cut graph's nodes.", ours=True, status="cut"),
     Field("salt", "graph", ("string",), "Keeps a cut graph's hash from giving its text away.", ours=True, status="cut"),
@@ -101,7 +101,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("any", "computed", ("array",), "Several implementations, chosen as late as possible.", ours=True, status="reserved"),
     Field("escalate", "computed", ("object",), "Asks a second model where the answer is not sure: {below, by, samples, to}.", ours=True),
     Field("hedge", "computed", ("object",), "Asks a second place where the first is late, first answer wins: {after, to}.", ours=True),
-    Field("budget", "computed", ("object",), "Limits of tokens, money, seconds, bytes.", ours=True, status="reserved"),
+    Field("budget", "computed", ("object",), "What may be spent before a person is asked: {tokens, usd, seconds, bytes}.", ours=True),
     Field("fit", "computed", ("boolean",), "Shortens the history to the model's context.", False, ours=True, status="reserved"),
 )  # fmt: skip
 

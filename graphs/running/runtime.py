@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextvars import Context, copy_context
 from typing import Any, Final
 
@@ -60,7 +60,7 @@ _CROWD: Final = 256
 class Runtime:
     """One run in this process: `await Runtime(...).run()`.
 
-    `remote` runs the nodes that the plan places elsewhere, `recorder` writes down what must not be lost, `observers` watch. Those that are
+    `remote` runs the nodes that the plan places elsewhere, `before` may hold an attempt back or refuse it, `recorder` writes down what must not be lost, `observers` watch. Those that are
     `indeterminate` do not run: a person is asked, or they wait for what is said there.
     """
 
@@ -83,6 +83,7 @@ class Runtime:
         services: Services | None = None,
         config: Mapping[str, Any] | None = None,
         filters: Sequence[AgentFilter] = (),
+        before: Callable[[Attempt], Awaitable[None]] | None = None,
         recorder: Recorder | None = None,
         remote: Remote | None = None,
         observers: Sequence[Observer] = (),
@@ -123,7 +124,8 @@ class Runtime:
         self._behind: deque[Attempt] = deque()
         self._ready: deque[Attempt] = deque()
         self._workers: set[asyncio.Task[None]] = set()
-        self._ways = Ways(recorded=recorder is not None, filtered=bool(self.filters))
+        self._before = before
+        self._ways = Ways(recorded=recorder is not None, filtered=bool(self.filters or before))
         self._armed = False
         self._context: Context = copy_context()
         self._context.run(current.set, self.budget)
@@ -375,6 +377,8 @@ class Runtime:
         self._call_help()
         start.t = self.clock()
         try:
+            if self._before is not None:
+                await self._before(start)
             if self._recorder is not None:
                 await self._record_begin(start)
             if start.node.timeout:
