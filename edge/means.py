@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.cascading.kept import kept_below
 from edge.placement import Place
+from edge.placing.search import Wishes
 from edge.policies import Sayings
 from edge.showing.progress import ProgressEvent
 from graphs.engine.made import Permissions
@@ -18,6 +19,7 @@ from graphs.values import Value
 
 if TYPE_CHECKING:
     from edge.people.desk import Person
+    from edge.placing.figures import Estimator
     from graphs.journal import Journal
     from graphs.language.spec import Graph
     from graphs.models.interface import Models
@@ -53,6 +55,10 @@ class RunOptions:
     grants: tuple[str, ...] = ()
     when_offline: Sayings = field(default_factory=Sayings)
     sync: bool = False
+    wishes: Wishes = field(default_factory=Wishes)
+    """What is best, where figures say what a node takes here and there."""
+    decided: Mapping[str, Place] = field(default_factory=dict)
+    """Where a run that goes on had the nodes that figures placed."""
 
     @cached_property
     def permissions(self) -> Permissions:
@@ -79,6 +85,8 @@ class RunOptions:
             "limits": list(self.limits),
             "grants": list(self.grants),
             "when_offline": {"nodes": dict(self.when_offline.nodes), "every": self.when_offline.every},
+            "wishes": {"minimise": self.wishes.minimise, "deadline": self.wishes.deadline, "budget": self.wishes.budget},
+            "decided": dict(self.decided),
         }
 
     @classmethod
@@ -86,7 +94,8 @@ class RunOptions:
         """The options of which `as_record` gave that."""
         fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()}
         said = fields.pop("when_offline", None) or {}
-        return cls(**fields, when_offline=Sayings(nodes=said.get("nodes") or {}, every=said.get("every")))
+        wishes = Wishes(**(fields.pop("wishes", None) or {}))
+        return cls(**fields, wishes=wishes, when_offline=Sayings(nodes=said.get("nodes") or {}, every=said.get("every")))
 
 
 @dataclass(slots=True)
@@ -107,6 +116,8 @@ class Device:
     write: Callable[[str], Any] | None = None
     emit: Callable[[ProgressEvent], None] = lambda _event: None
     connect: Callable[[str, str | None, Journal, Sequence[bytes]], Any] | None = None
+    estimator: Callable[[Graph, Mapping[str, Any], str | None], Estimator] | None = None
+    """What knows figures for a graph, by a worker's offer and its URL. None knows none: the rules alone place nodes."""
 
     def written_out(self, graph: Graph) -> Graph:
         """The graph with its cascades and hedges written out: each asking where its model is, with the bars calibrated here."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from edge.config import EdgeConfig
 from edge.placement import Place
+from edge.placing.search import MINIMISED, Wishes
 from edge.policies import OFFLINE, Offline, Sayings
 from edge.runs.runner import RunOptions
 from edge.showing.progress import MODES
@@ -31,6 +32,11 @@ def add_run_options(parser: ArgumentParser) -> None:
         help="what nodes do whose worker is not reached: wait (default), local or fail; may be repeated",
     )
     parser.add_argument("--local-only", action="store_true", help="open no socket at all; refuse graphs that need one")
+    parser.add_argument(
+        "--minimise",
+        choices=MINIMISED,
+        help="what nodes that could be anywhere are placed for: latency (default), cost or energy",
+    )
     parser.add_argument("--deadline", metavar="DURATION", help="suspend the run after this long, for instance 60s or 5m")
     parser.add_argument(
         "--durability",
@@ -69,6 +75,8 @@ def run_options(
     token: str | None = None,
 ) -> RunOptions:
     """The options of one run: the command line over the configuration, and for `resume` over what the run began with."""
+    wishes = earlier.get("wishes") or {}
+    deadline = duration(args.deadline) if args.deadline else None
     return RunOptions(
         inject=inject,
         url=args.cloud or config.url,
@@ -76,7 +84,7 @@ def run_options(
         offline=args.offline or config.offline,
         local_only=args.local_only,
         pinned=_pins(getattr(args, "place", ())) or earlier.get("pinned") or {},
-        deadline=duration(args.deadline) if args.deadline else None,
+        deadline=deadline,
         each_durable=args.durability == "node",
         strict=getattr(args, "strict", False) or bool(earlier.get("strict")),
         max_turns=args.max_turns or earlier.get("max_turns"),
@@ -88,6 +96,10 @@ def run_options(
         limits=(*(earlier.get("limits") or ()), *args.limit),
         grants=tuple(word for each in args.grant for word in each.split(",")) or tuple(earlier.get("grants") or ()),
         when_offline=_sayings(args.when_offline, earlier.get("when_offline") or {}, config.when_offline),
+        wishes=Wishes(
+            getattr(args, "minimise", None) or wishes.get("minimise") or config.wishes.minimise, deadline, config.wishes.budget
+        ),
+        decided=earlier.get("decided") or {},
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edge.ferrying.attached import Attached, go_on, open_children
@@ -18,10 +19,11 @@ from edge.ferrying.outside import label_guard, run_guard
 from edge.means import Device, RunOptions
 from edge.offers import check_offer, keep_offer, last_offer
 from edge.people.desk import Desk
-from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
+from edge.placement import Facts, Place, Placement
 from edge.policies import acts, node_policies
 from edge.runs.at_work import at_work
 from edge.runs.bystanders import bystanders
+from edge.runs.places import Places
 from edge.showing.report import RunReport, status_of
 from edge.showing.watch import Watch
 from edge.syncing.waiting import waits
@@ -59,7 +61,7 @@ async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: 
     run = Run(device, graph, options, new_run_id(), Known())
     await run.prepare()
     inputs = {node: [int(State.INJECTED), value] for node, value in options.inject.items()}
-    submit = Submit("", graph.hash, inputs, {"parent": None, "options": options.as_record()})
+    submit = Submit("", graph.hash, inputs, {"parent": None, "options": run.options.as_record()})
     about: dict[str, Any] = {
         "graph_hash": graph.hash,
         "graph": graph.canonical,
@@ -82,6 +84,7 @@ class Run:
         self.options = options
         self.known = known
         self.placed: dict[str, Placement] = {}
+        self.places = Places(device, graph, options)
         self.link: WorkerLink | None = None
         self.unreachable: LinkCondition | None = None
         self.limits: Orders = Orders({})
@@ -108,17 +111,21 @@ class Run:
         """
         self.options.permissions.require(self.graph.document, self.graph.nodes, self.device.agents)
         self.options.require_nodes(name for name, spec in self.graph.nodes.items() if is_computed(spec))
-        self.placed = self._place(last_offer(self.device.journal, self.options.url))
+        offer, goes_on = last_offer(self.device.journal, self.options.url), bool(children)
+        self.placed = self.places.find(self._facts(offer), goes_on=goes_on)
         if self._reaches_out and not self.options.local_only:
             await self._reach_worker(children)
-            if self.link is not None:
-                await self._place_with(self.link)
+            if self.link is None:
+                self.placed = self.places.find(self._facts(offer), reached=False)
+            else:
+                await self._place_with(self.link, goes_on=goes_on)
                 await self.link.caught_up()
                 await self._attach(self.link, open_children(self.device.journal, self.id) if children else ())
+        self.options = replace(self.options, decided=self.places.decided)
 
-    async def _place_with(self, link: WorkerLink) -> None:
+    async def _place_with(self, link: WorkerLink, *, goes_on: bool) -> None:
         try:
-            self.placed = self._place(link.offer)
+            self.placed = self.places.find(self._facts(link.offer), goes_on=goes_on)
             check_offer(self.graph, self.placed, self._shipped(), link.offer)
         except UsageError:
             await link.close()
@@ -147,12 +154,6 @@ class Run:
             await self.link.stopped()
         except LinkCondition as condition:
             self.not_shipping = condition
-
-    def _place(self, offer: Mapping[str, Any] | None) -> dict[str, Placement]:
-        try:
-            return place_nodes(self.graph, self._facts(offer))
-        except NoPlace as error:
-            raise UsageError(str(error), hint=error.remedy) from error
 
     @property
     def _offer(self) -> Mapping[str, Any]:
