@@ -13,7 +13,7 @@ from edge.placing.search import Wishes
 from edge.policies import Sayings
 from edge.showing.progress import ProgressEvent
 from graphs.engine.made import Permissions
-from graphs.errors import UsageError
+from graphs.errors import UsageError, WorkerUnreachable
 from graphs.language.cascade import expanded
 from graphs.values import Value
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from graphs.journal import Journal
     from graphs.language.spec import Graph
     from graphs.models.interface import Models
+    from graphs.models.prices import Price
     from graphs.registry import Registry
 
 __all__ = ["Device", "RunOptions"]
@@ -64,6 +65,15 @@ class RunOptions:
     def permissions(self) -> Permissions:
         """What the run may do and have. Raises UsageError for a limit or a grant that there is not."""
         return Permissions.of(untrusted=self.untrusted, limits=self.limits, grants=self.grants, max_turns=self.max_turns)
+
+    def unasked(self) -> WorkerUnreachable | None:
+        """Why no worker is even asked; None if one is."""
+        if self.offline:
+            return WorkerUnreachable(self.url or "", "this run is offline: no worker was asked")
+        hint = (
+            "Start one with `graphferry serve` and name it with --cloud URL, or get the model here: `graphferry models get NAME`."
+        )
+        return WorkerUnreachable("", "no worker is configured", hint=hint) if self.url is None else None
 
     def require_nodes(self, computed: Iterable[str]) -> None:
         """Raises UsageError for a node that is named on the command line and is none of the graph's computed ones."""
@@ -110,6 +120,8 @@ class Device:
     default_model: str | None = None
     servers: frozenset[str] = frozenset()
     """Names of models that are behind servers outside this device."""
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    """What models behind servers cost, where the configuration says so."""
     files: str | None = None
     person: Person | None = None
     """Who sits at the terminal of this process."""

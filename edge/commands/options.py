@@ -17,11 +17,27 @@ from graphs.environment import Environment
 from graphs.errors import UsageError
 from graphs.values import Value
 
-__all__ = ["add_run_options", "duration", "parse_sets", "read_value", "run_options"]
+__all__ = ["add_placing_options", "add_run_options", "duration", "parse_sets", "read_value", "run_options"]
 
 
 def add_run_options(parser: ArgumentParser) -> None:
     """Where and how a run goes, and how it is shown: for `run` and `resume`."""
+    add_placing_options(parser)
+    parser.add_argument("--deadline", metavar="DURATION", help="suspend the run after this long, for instance 60s or 5m")
+    parser.add_argument(
+        "--durability",
+        choices=("group", "node"),
+        default="group",
+        help="group: many results a commit (default); node: each before what depends on it",
+    )
+    parser.add_argument("--max-turns", type=int, metavar="N", help="a loop that goes on after N turns fails")
+    parser.add_argument("--all", action="store_true", help="give the values of all nodes, not only of results")
+    parser.add_argument("--json", action="store_true", help="print one JSON object about the run")
+    parser.add_argument("--progress", choices=MODES, default="auto", help="how the run is shown on stderr")
+
+
+def add_placing_options(parser: ArgumentParser) -> None:
+    """What decides where nodes run and what they may have: for `plan`, too."""
     parser.add_argument("--cloud", metavar="URL", help="the worker's link URL, wss://HOST:PORT/v1/link")
     parser.add_argument("--offline", action="store_true", help="ask no worker: nodes that need one wait")
     parser.add_argument(
@@ -37,14 +53,6 @@ def add_run_options(parser: ArgumentParser) -> None:
         choices=MINIMISED,
         help="what nodes that could be anywhere are placed for: latency (default), cost or energy",
     )
-    parser.add_argument("--deadline", metavar="DURATION", help="suspend the run after this long, for instance 60s or 5m")
-    parser.add_argument(
-        "--durability",
-        choices=("group", "node"),
-        default="group",
-        help="group: many results a commit (default); node: each before what depends on it",
-    )
-    parser.add_argument("--max-turns", type=int, metavar="N", help="a loop that goes on after N turns fails")
     parser.add_argument(
         "--untrusted", action="store_true", help="the graph is a stranger's: it gets tight limits, no files and no network"
     )
@@ -61,9 +69,6 @@ def add_run_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--agents", action="append", default=[], metavar="MODULE", help="a module with agents of your own; may be repeated"
     )
-    parser.add_argument("--all", action="store_true", help="give the values of all nodes, not only of results")
-    parser.add_argument("--json", action="store_true", help="print one JSON object about the run")
-    parser.add_argument("--progress", choices=MODES, default="auto", help="how the run is shown on stderr")
 
 
 def run_options(

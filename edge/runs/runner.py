@@ -20,6 +20,7 @@ from edge.means import Device, RunOptions
 from edge.offers import check_offer, keep_offer, last_offer
 from edge.people.desk import Desk
 from edge.placement import Facts, Place, Placement
+from edge.planning.keeping import Keeper
 from edge.policies import acts, node_policies
 from edge.runs.at_work import at_work
 from edge.runs.bystanders import bystanders
@@ -70,6 +71,7 @@ async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: 
         "started": _now(),
     }
     open_run(device.journal, run.id, submit, about, shared=options.sync)
+    run.keeper.begin()
     with at_work(device.journal.path, run.id):
         return await run.execute(name)
 
@@ -95,6 +97,7 @@ class Run:
         """Why nothing is given to the worker in this process, although it can be reached."""
         self.runtime: Runtime | None = None
         self.recall: Any = None
+        self.keeper = Keeper(self)
         self.desk = Desk(device.journal, run_id, self.record, labels=labels_by_node(graph), person=device.person)
 
     @property
@@ -104,29 +107,35 @@ class Run:
     # -- before anything runs
 
     async def prepare(self, children: Sequence[bytes] = ()) -> None:
-        """Place every node, reaching for the worker only if a node may need it. Raises UsageError if no place satisfies a node, and
-        for a graph that is not trusted and wants more than it may, GraphInvalid.
+        """Place every node, reaching for the worker only if a node may need it. Raises as `place`.
 
         `children` are the run's open child runs, the newest first: that one is gone on with if the worker has it, the others are ended.
         """
-        self.options.permissions.require(self.graph.document, self.graph.nodes, self.device.agents)
-        self.options.require_nodes(name for name, spec in self.graph.nodes.items() if is_computed(spec))
-        offer, goes_on = last_offer(self.device.journal, self.options.url), bool(children)
-        self.placed = self.places.find(self._facts(offer), goes_on=goes_on)
+        goes_on = bool(children)
+        self.place(goes_on=goes_on)
         if self._reaches_out and not self.options.local_only:
             await self._reach_worker(children)
             if self.link is None:
-                self.placed = self.places.find(self._facts(offer), reached=False)
+                self.place(reached=False)
             else:
                 await self._place_with(self.link, goes_on=goes_on)
                 await self.link.caught_up()
                 await self._attach(self.link, open_children(self.device.journal, self.id) if children else ())
         self.options = replace(self.options, decided=self.places.decided)
 
+    def place(self, *, reached: bool = True, goes_on: bool = False) -> None:
+        """Place every node by what is known without asking anybody. Raises UsageError if no place satisfies a node, and for a graph that is not
+        trusted and wants more than it may, GraphInvalid.
+        """
+        self.options.permissions.require(self.graph.document, self.graph.nodes, self.device.agents)
+        self.options.require_nodes(name for name, spec in self.graph.nodes.items() if is_computed(spec))
+        offer = last_offer(self.device.journal, self.options.url)
+        self.placed = self.places.find(self.facts(offer), reached=reached, goes_on=goes_on)
+
     async def _place_with(self, link: WorkerLink, *, goes_on: bool) -> None:
         try:
-            self.placed = self.places.find(self._facts(link.offer), goes_on=goes_on)
-            check_offer(self.graph, self.placed, self._shipped(), link.offer)
+            self.placed = self.places.find(self.facts(link.offer), goes_on=goes_on)
+            check_offer(self.graph, self.placed, self.shipped(), link.offer)
         except UsageError:
             await link.close()
             raise
@@ -156,11 +165,12 @@ class Run:
             self.not_shipping = condition
 
     @property
-    def _offer(self) -> Mapping[str, Any]:
+    def offer(self) -> Mapping[str, Any]:
         """What the worker offers, or did last."""
         return self.link.offer if self.link is not None else last_offer(self.device.journal, self.options.url) or {}
 
-    def _facts(self, offer: Mapping[str, Any] | None) -> Facts:
+    def facts(self, offer: Mapping[str, Any] | None) -> Facts:
+        """What nodes are placed by."""
         device, options = self.device, self.options
         return Facts(
             agents=device.agents,
@@ -174,7 +184,8 @@ class Run:
             offline=options.when_offline,
         )
 
-    def _shipped(self) -> list[str]:
+    def shipped(self) -> list[str]:
+        """The nodes of the root graph that go to the worker."""
         return [name for name in self.graph.nodes if self._place_of(name) == "cloud"]
 
     def _place_of(self, name: str) -> Place | None:
@@ -204,23 +215,17 @@ class Run:
         return agent is not None and agent.nests is not None
 
     async def _reach_worker(self, children: Sequence[bytes]) -> None:
-        url = self.options.url
-        if self.options.offline:
-            self.unreachable = WorkerUnreachable(url or "", "this run is offline: no worker was asked")
-        elif url is None:
-            self.unreachable = WorkerUnreachable(
-                "",
-                "no worker is configured",
-                hint="Start one with `graphferry serve` and name it with --cloud URL, or get the model here: `graphferry models get NAME`.",
-            )
-        else:
-            assert self.device.connect is not None
-            try:
-                self.link = await self.device.connect(url, self.options.token, self.device.journal, children)
-            except WorkerUnreachable as error:
-                self.unreachable = error
-                return
-            keep_offer(self.device.journal, url, self.link.offer)
+        url, self.unreachable = self.options.url, self.options.unasked()
+        if self.unreachable is not None:
+            return
+        assert self.device.connect is not None
+        assert url is not None
+        try:
+            self.link = await self.device.connect(url, self.options.token, self.device.journal, children)
+        except WorkerUnreachable as error:
+            self.unreachable = error
+            return
+        keep_offer(self.device.journal, url, self.link.offer)
 
     # -- the run
 
@@ -249,7 +254,7 @@ class Run:
         limits = self.limits = self._orders()
         permissions = options.permissions
         compiler = permissions.compiler(
-            device.agents, strict=options.strict, places=limits, orders=limits, offered=self._offer.get("agents") or ()
+            device.agents, strict=options.strict, places=limits, orders=limits, offered=self.offer.get("agents") or ()
         )
         return Runtime(
             compiler.plan(graph),
@@ -293,9 +298,7 @@ class Run:
             clock=runtime.clock,
             on_token=watch.streamed,
             on_begun=runtime.begun_elsewhere,
-            fallback=Fallback(
-                node_policies(self.graph, self.placed, self._facts(self._offer)), runtime.compiler.stand_in, runtime.clock
-            ),
+            fallback=Fallback(node_policies(self.graph, self.placed, self.facts(self.offer)), runtime.compiler.stand_in, runtime.clock),
             attached=self.attached,
             earlier=self.earlier,
             deadline=runtime.clock() + self.options.deadline if self.options.deadline is not None else None,
@@ -358,6 +361,7 @@ class Run:
             status, results, errors[""], first = "failed", {}, error, ("", error)
         self._finish(status, str(why) if why is not None else status, waits=any(map(waits, engine.suspended.values())))
         await self.device.journal.barrier(full=True)
+        self.keeper.end()
         for node in self.graph.nodes:  # nodes that never became ready belong in the table too
             path = escape(node)
             if path in self.placed and path not in watch.nodes:
