@@ -62,6 +62,7 @@ class Share(Worker):
             files=worker.files,
             network=worker.network,
             bounds=worker.bounds,
+            prices=worker.prices,
         )
         self.account = account
         self._cleared: set[bytes] = set()

@@ -9,6 +9,7 @@ from typing import Final
 
 from edge.link_policy import LinkPolicy, read_link_policy
 from edge.pairings import Pairings
+from edge.placing.search import MINIMISED, Wishes
 from edge.policies import OFFLINE, Offline
 from graphs.environment import Environment
 from graphs.errors import UsageError
@@ -25,6 +26,7 @@ _KEYS: Final = {
     "memory": "map with `budget`, `keep_alive` and `pin`",
     "offline": "true or false",
     "when_offline": "wait, local or fail",
+    "placement": "map with `minimise` (latency, cost or energy) and `budget`, the most that a run may cost (USD)",
     "sync": "true (every new run is marked for sync) or false",
     "link": "map with `metered`, `battery`, `rate`, `spool` and `conditions`",
 }
@@ -41,7 +43,7 @@ class EdgeConfig:
     connection to it may take to come back, `plain` allows one without TLS elsewhere than on this machine. `models` maps tiers and other
     names to names of models, `servers` are models behind servers by name, `memory` is what models may take together, `offline` forbids
     the network, `when_offline` is what nodes do whose worker is not reached if nobody else says so, `sync` marks every new run for sync, `link` is
-    what waits and how fast it goes, `token` is what the worker wants to see.
+    what waits and how fast it goes, `wishes` is what nodes that could be anywhere are placed for, `token` is what the worker wants to see.
     """
 
     home: Path
@@ -54,6 +56,7 @@ class EdgeConfig:
     when_offline: Offline | None = None
     sync: bool = False
     link: LinkPolicy = field(default_factory=LinkPolicy)
+    wishes: Wishes = field(default_factory=Wishes)
     token: str | None = field(default=None, repr=False)
     plain: bool = False
 
@@ -107,6 +110,7 @@ def load_config(env: Environment) -> EdgeConfig:
         when_offline=data.get("when_offline"),
         sync=data.get("sync", False),
         link=read_link_policy(data.get("link"), f"{path}: link"),
+        wishes=_wishes(data.get("placement"), path),
         token=env.environ.get("GRAPHFERRY_TOKEN"),
         plain=cloud.get("plain", False),
     )
@@ -114,6 +118,16 @@ def load_config(env: Environment) -> EdgeConfig:
 
 def _is_model(name: object, entry: object) -> bool:
     return isinstance(name, str) and (isinstance(entry, str) or (isinstance(entry, Mapping) and "url" in entry))
+
+
+def _wishes(said: object, path: Path) -> Wishes:
+    said = {} if said is None else said
+    if not isinstance(said, Mapping) or set(said) - {"minimise", "budget"} or said.get("minimise") not in (None, *MINIMISED):
+        raise UsageError(f"{path}: `placement` is a {_KEYS['placement']}, for instance\nplacement: {{minimise: cost}}")
+    budget = said.get("budget")
+    if budget is not None and (type(budget) not in (int, float) or not 0 <= budget < float("inf")):
+        raise UsageError(f"{path}: `placement.budget` is an amount in USD, 0 or more")
+    return Wishes(said.get("minimise") or "latency", budget=budget)
 
 
 def _paired(home: Path) -> str | None:

@@ -59,6 +59,7 @@ def open_device(
             tiers=tiers,
             default_model=tiers.get(_SMALL, _SMALL),
             servers=frozenset(name for name, server in config.servers.items() if not server.on_device),
+            prices={name: server.price for name, server in config.servers.items() if server.price is not None},
             files=str(env.cwd),
             person=person_at(env, hush),
             write=lambda line: print(line, file=env.stderr),

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
+from edge.placing.figures import Estimate
 from edge.policies import NOTHING, Around, Sayings, around, opens_here, tools_of, with_inner
 from graphs.language.labels import labels_by_node
 from graphs.language.spec import Graph, is_computed, reads
@@ -26,18 +27,41 @@ from graphs.paths import escape
 from graphs.registry import Agent
 from graphs.values import Value
 
-__all__ = ["Facts", "NoPlace", "Place", "Placement", "place_nodes"]
+__all__ = ["SPLIT", "Facts", "NoPlace", "Place", "Placement", "Way", "model_named", "place_inside", "place_nodes"]
 
 Place: TypeAlias = Literal["edge", "cloud"]
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a node runs, and why. `model` is the name of the model it will ask, if it asks one."""
+    """Where a node runs, and why. `model` is the name of the model it will ask, if it asks one.
+
+    `free` says that no rule forbids it another place: figures may decide (`edge.placing`). Where they did, `estimate` is what it is expected to
+    take, and `ways` are all there were, this one first.
+    """
 
     place: Place
     reason: str
     model: str | None = None
+    free: bool = False
+    estimate: Estimate | None = None
+    ways: tuple[Way, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One of the ways to do a node: seconds of its work and of its values on the link, what it costs, and the seconds that the whole run takes
+    with it, everything else as it is placed. `figures` say where these come from.
+    """
+
+    place: Place
+    model: str | None
+    seconds: float
+    moving: float
+    usd: float
+    joules: float
+    run_seconds: float
+    figures: Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +81,11 @@ class Facts:
     """Of the models, those that are behind servers outside this device."""
     offline: Sayings = field(default_factory=Sayings)
     """What is said outside of the graph of nodes whose worker is not reached."""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """Of the models on this device, those whose file is known: two are the same where these are."""
 
 
-_SPLIT: Final = Placement("edge", "opens its graph here; the nodes inside have places of their own")
-
+SPLIT: Final = Placement("edge", "opens its graph here; the nodes inside have places of their own")
 
 _BY_DEFAULT: Final = "the graph's place"
 
@@ -106,16 +131,23 @@ def place_nodes(graph: Graph, facts: Facts, outer: Around = NOTHING, default: Pl
         found = _decide(name, spec, labels.get(name, frozenset()), default, outer, facts)
         if found is None:
             free.append(name)
-            found = Placement("edge", "nothing it needs is elsewhere")
+            found = Placement("edge", "nothing it needs is elsewhere", free=True)
         placed[name] = found
-        if found is _SPLIT:
-            below = replace(facts, pinned={}, offline=replace(facts.offline, nodes={}))
+        if found is SPLIT:
             pin = facts.pinned.get(name) or _place_of(spec.get("place")) or default
-            inner = place_nodes(Graph(spec["graph"]), below, around(spec, outer), "cloud" if pin == "cloud" else None)
-            nested.update({f"{escape(name)}/{path}": each for path, each in inner.items()})
+            nested.update(place_inside(name, spec, facts, outer, "cloud" if pin == "cloud" else None))
     if not facts.local_only:
         _follow(graph, free, placed, facts)
     return {escape(name): placed[name] for name in graph.nodes if name in placed} | nested
+
+
+def place_inside(
+    name: str, spec: Mapping[str, Value], facts: Facts, outer: Around = NOTHING, default: Place | None = None
+) -> dict[str, Placement]:
+    """A placement for each node of the graph that is written in this one, which is opened here; `outer` is what is said around the node."""
+    below = replace(facts, pinned={}, offline=replace(facts.offline, nodes={}))
+    inner = place_nodes(Graph(spec["graph"]), below, around(spec, outer), default)
+    return {f"{escape(name)}/{path}": each for path, each in inner.items()}
 
 
 def _decide(
@@ -179,7 +211,8 @@ def _decide(
     if needs.here:
         return Placement("edge", f"needs this device's {', '.join(sorted(needs.here))}", model)
     if model is not None:
-        return Placement("edge", f"{model} is behind a server that this device asks" if outside else f"{model} is here", model)
+        text = f"{model} is behind a server that this device asks" if outside else f"{model} is here"
+        return Placement("edge", text, model, free=not (needs.dynamic or outside))
     if needs.dynamic:
         return Placement("edge", "decided at run time, here by default")
     return None
@@ -199,7 +232,7 @@ def _divided(
         return Placement("edge", "asks people, who are at this device", model)
     goes = pin == "cloud" or (pin is None and bool(lacking))
     mixed = "cloud" in needs.pins and (pin == "edge" or "edge" in needs.pins)
-    return _SPLIT if mixed or (goes and ("people" in needs.here or opens())) else None
+    return SPLIT if mixed or (goes and ("people" in needs.here or opens())) else None
 
 
 def _pin(name: str, spec: Mapping[str, Value], default: Place | None, needs: _Needs, facts: Facts) -> tuple[Place | None, str]:
@@ -233,13 +266,11 @@ def _needs(spec: Mapping[str, Value], facts: Facts) -> _Needs:
             continue
         agents.add(agent)
         known = facts.agents.get(agent)
-        asked = (each.get("params") or {}).get("model") or (each.get("inputs") or {}).get("model") or each.get("model")
+        asked = _asked(each)
         if isinstance(asked, str) and asked.startswith(":"):
             dynamic = True
-        elif isinstance(asked, str):
-            models.add(asked)
-        elif known is not None and "model" in known.needs and facts.default_model is not None:
-            models.add(facts.default_model)
+        elif (model := asked or _default(each, facts)) is not None:
+            models.add(model)
         if known is not None:
             here |= known.needs & {"files", "people"}
         tools = tools_of(each)
@@ -251,6 +282,22 @@ def _needs(spec: Mapping[str, Value], facts: Facts) -> _Needs:
         if each is not spec and (inner := _place_of(each.get("place"))) is not None:
             pins.add(inner)
     return _Needs(frozenset(agents), frozenset(models), frozenset(pins), frozenset(here), asks, dynamic)
+
+
+def model_named(spec: Mapping[str, Value], facts: Facts) -> str | None:
+    """The name of the model that a node itself asks; None if it asks none, or one that is known only when it runs."""
+    asked = _asked(spec) or _default(spec, facts)
+    return None if asked is None or asked.startswith(":") else facts.tiers.get(asked, asked)
+
+
+def _asked(spec: Mapping[str, Value]) -> str | None:
+    said = (spec.get("params") or {}).get("model") or (spec.get("inputs") or {}).get("model") or spec.get("model")
+    return said if isinstance(said, str) else None
+
+
+def _default(spec: Mapping[str, Value], facts: Facts) -> str | None:
+    agent = facts.agents.get(spec["agent"]) if isinstance(spec["agent"], str) else None
+    return facts.default_model if agent is not None and "model" in agent.needs else None
 
 
 def _follow(graph: Graph, free: list[str], placed: dict[str, Placement], facts: Facts) -> None:
@@ -278,7 +325,7 @@ def _follow(graph: Graph, free: list[str], placed: dict[str, Placement], facts: 
                 continue
             sources = [each for each in reads(spec) if each in placed]
             if sources and all(placed.get(each, placed[name]).place == "cloud" for each in [*sources, *readers[name]]):
-                placed[name] = Placement("cloud", f"follows {sources[0]}, saves a round trip")
+                placed[name] = Placement("cloud", f"follows {sources[0]}, saves a round trip", free=True)
                 changed = True
 
 

@@ -79,7 +79,8 @@ class Policy:
     """What becomes of a node that is placed at the worker when that is not reached.
 
     `alternative` are the attributes of the node that runs here instead; None if there is none, and `lacking` says why in a sentence.
-    `degrades` says that its result may be less than was asked for, `once` that to run the node twice might do harm.
+    `degrades` says that its result may be less than was asked for, `once` that to run the node twice might do harm. A `free` node is at the
+    worker by choice: it runs here just as well, but its values are not brought here in case it does.
     """
 
     offline: Offline = "wait"
@@ -87,6 +88,7 @@ class Policy:
     lacking: str = ""
     degrades: bool = True
     once: bool = True
+    free: bool = False
 
 
 def around(document: Mapping[str, Value], outer: Around) -> Around:
@@ -128,25 +130,32 @@ def node_policies(
         if placement is None:
             continue
         if placement.place == "cloud":
-            found[prefix + escape(name)] = _policy(name, spec, outer, sayings, facts)
+            found[prefix + escape(name)] = _policy(name, spec, outer, sayings, facts, free=placement.free)
         elif (inside := written_inside(spec)) is not None:
             found.update(node_policies(inside, placed, facts, around(spec, outer), f"{prefix}{escape(name)}/"))
     return found
 
 
-def _policy(name: str, spec: Mapping[str, Value], outer: Around, sayings: Sayings, facts: Facts) -> Policy:
+def _policy(name: str, spec: Mapping[str, Value], outer: Around, sayings: Sayings, facts: Facts, *, free: bool) -> Policy:
     offline, once = _said(name, spec, outer, sayings), acts(spec, facts.agents)
+    agent = facts.agents.get(spec["agent"])
+    if free and not once and agent is not None and not agent.cheap and _told(name, spec, sayings) is None:
+        itself = {key: value for key, value in spec.items() if key != "place"}
+        return Policy("local", itself, degrades=False, once=False, free=True)
     if offline != "local":
         return Policy(offline, once=once)
     alternative, lacking = _alternative(spec, around(spec, outer).local or {}, facts)
-    agent = facts.agents.get(spec["agent"])
     computed_alike = agent is not None and agent.cheap and alternative["agent"] == spec["agent"]
     return Policy(offline, None if lacking else alternative, lacking, not computed_alike, once)
 
 
 def _said(name: str, spec: Mapping[str, Value], outer: Around, sayings: Sayings) -> Offline:
-    own = around(spec, NOTHING).offline
-    return sayings.always or sayings.nodes.get(name) or own or sayings.every or outer.offline or sayings.device or "wait"
+    return sayings.always or _told(name, spec, sayings) or sayings.every or outer.offline or sayings.device or "wait"
+
+
+def _told(name: str, spec: Mapping[str, Value], sayings: Sayings) -> Offline | None:
+    """What is said of this node alone."""
+    return sayings.nodes.get(name) or around(spec, NOTHING).offline
 
 
 # -- the alternative

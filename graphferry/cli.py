@@ -30,6 +30,7 @@ COMMANDS = {
     "demo": Command("edge.commands.demo", "run a small graph on a real model, with a worker beside it"),
     "run": Command("edge.commands.run", "run a graph"),
     "check": Command("edge.commands.check", "report every problem of a graph, each with its line; run nothing"),
+    "plan": Command("edge.commands.plan", "say where each node of a graph would run, why, and what it takes; run nothing"),
     "graph": Command("edge.commands.graph", "draw a graph: text, SVG, Mermaid or Graphviz; run nothing"),
     "schema": Command("edge.commands.schema", "print the JSON Schema of graphs, for editors"),
     "new": Command("edge.commands.new", "write a small graph to start from, and its schema"),
@@ -44,7 +45,7 @@ COMMANDS = {
     "vectors": Command("edge.commands.vectors", "print the link's test vectors, or check them against this version"),
 }
 
-PLANNED = frozenset({"audit", "doctor", "plan", "ui"})
+PLANNED = frozenset({"audit", "doctor", "ui"})
 """Commands that are designed but not built: naming one deserves a better answer than "unknown"."""
 
 

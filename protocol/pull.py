@@ -17,6 +17,7 @@ from graphs.records import Record, ext
 from graphs.values import Value, decode
 from protocol.events import BodyArrived, BodyBytes, BodyFailed, BodyWhole, Event, GraphReferred, NeedBytes
 from protocol.messages import Ref, RunId
+from protocol.meter import Meter
 from protocol.payload import MAX_BODY, Reference, reference, references, resolve
 from protocol.session import Conn
 from protocol.store import LinkStore
@@ -53,6 +54,7 @@ class Puller:
         self._store = store
         self._tell = tell
         self._start = start
+        self.meter = Meter()
         self._waiting: dict[Ref, list[asyncio.Future[None]]] = {}
         """Who waits for a body, in the order in which they asked."""
         self._steps: dict[Ref, list[BodyBytes | BodyWhole]] = {}
@@ -76,12 +78,15 @@ class Puller:
         have, whole = await self._store.begin_body(run, named.ref, named.size)
         if whole:
             return
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        began = loop.time()
         waiting = self._waiting.setdefault(named.ref, [])
         waiting.append(future)
         try:
             self._tell(self._conn.want_body(named.ref, named.size, have))
             await future
+            self.meter.pulled(named.size - have, loop.time() - began)
         finally:
             waiting.remove(future)
             if not waiting and self._waiting.get(named.ref) is waiting:
@@ -116,6 +121,7 @@ class Puller:
         if isinstance(event, (BodyBytes, BodyWhole)):
             self._step(event)
         elif isinstance(event, NeedBytes):
+            self.meter.asked(event.ref, event.off, asyncio.get_running_loop().time())
             self._start(self._supply(event))
         elif isinstance(event, BodyArrived):
             self._settle(event.ref, None)

@@ -7,6 +7,7 @@ import pytest
 
 from edge.config import load_config
 from edge.pairings import Pairing, Pairings
+from edge.placing.search import Wishes
 from graphs.environment import Environment
 from graphs.errors import UsageError
 from graphs.models.openai.servers import Server
@@ -49,6 +50,16 @@ def test_what_nodes_do_offline_is_one_of_three_words(own_home: Path) -> None:
     for wrong in ("later", "true", "[wait]"):
         write(own_home, f"when_offline: {wrong}\n")
         with pytest.raises(UsageError, match="`when_offline` is wait, local or fail"):
+            load_config(environment(own_home))
+
+
+def test_what_nodes_are_placed_for_is_one_of_three_words_and_may_have_a_budget(own_home: Path) -> None:
+    assert load_config(environment(own_home)).wishes == Wishes("latency")
+    write(own_home, "placement: {minimise: cost, budget: 0.05}\n")
+    assert load_config(environment(own_home)).wishes == Wishes("cost", budget=0.05)
+    for wrong in ("{minimise: speed}", "{budget: lots}", "{budget: -1}", "fast", "{best: cost}"):
+        write(own_home, f"placement: {wrong}\n")
+        with pytest.raises(UsageError, match="placement"):
             load_config(environment(own_home))
 
 

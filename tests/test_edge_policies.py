@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from edge.placement import Facts, place_nodes
+from edge.placement import Facts, Placement, place_nodes
 from edge.policies import Policy, Sayings, node_policies
 from graphs.language.load import load_text
 from graphs.language.spec import Graph
@@ -185,3 +185,15 @@ def test_a_nodes_own_alternative_stands_for_all_that_is_in_it() -> None:
     assert list(found) == ["n"]
     assert found["n"].alternative is not None
     assert found["n"].alternative["agent"] == "workAgent"
+
+
+def test_a_free_node_at_the_worker_runs_here_as_it_is_unless_told_otherwise() -> None:
+    free = Placement("cloud", "quicker at the worker", "tiny", free=True)
+    text = "  n: {agent: llmAgent, model: small, place: auto, inputs: {prompt: :text}}\n"
+    graph = Graph.of(load_text(f"version: 0.5\nnodes:\n  text: {{value: hi}}\n{text}").data, [*AGENTS])
+    known = Facts(AGENTS, models=["tiny"], tiers={"small": "tiny"}, offline=Sayings(device="wait"))
+    found = node_policies(graph, {"n": free}, known)["n"]
+    assert (found.offline, found.degrades, found.once, found.free) == ("local", False, False, True)
+    assert found.alternative == {"agent": "llmAgent", "model": "small", "inputs": {"prompt": ":text"}}
+    said = Facts(AGENTS, models=["tiny"], tiers={"small": "tiny"}, offline=Sayings(nodes={"n": "wait"}))
+    assert node_policies(graph, {"n": free}, said)["n"] == Policy("wait", once=False)

@@ -12,6 +12,8 @@ from edge.commands.options import add_run_options, parse_sets, run_options
 from edge.commands.running import carry_out
 from edge.config import load_config
 from edge.device import open_device
+from edge.means import Device
+from edge.offers import last_offer
 from edge.runs.runner import run_graph
 from edge.showing.progress import open_progress
 from graphs.environment import Environment, ExitStatus
@@ -20,7 +22,7 @@ from graphs.journal.schema import Synchronous
 from graphs.language.graph_files import load_graph
 from graphs.language.spec import Graph
 
-__all__ = ["add_arguments", "add_more_arguments", "main"]
+__all__ = ["add_arguments", "add_more_arguments", "main", "valid_agents"]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -69,7 +71,7 @@ def _run(args: Namespace, env: Environment) -> int:
         ) as device,
     ):
         graph = Graph.of(
-            document.data, _valid_agents(device, options.url), marks=document.marks, file=document.file, strict=options.strict
+            document.data, valid_agents(device, options.url), marks=document.marks, file=document.file, strict=options.strict
         )
         require_inputs(declared, inject)
         return carry_out(
@@ -81,10 +83,6 @@ def _run(args: Namespace, env: Environment) -> int:
         )
 
 
-def _valid_agents(device: object, url: str | None) -> set[str]:
+def valid_agents(device: Device, url: str | None) -> set[str]:
     """The names a graph may use: this device's agents, and those of the worker's last offer."""
-    from edge.offers import last_offer
-    from edge.runs.runner import Device
-
-    assert isinstance(device, Device)
     return {*device.agents, *(last_offer(device.journal, url) or {}).get("agents", {})}

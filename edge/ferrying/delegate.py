@@ -230,7 +230,7 @@ class Delegate:
             return
         if event.state == State.COMPLETED:
             self._send_outcome(path, event.value)
-            if event.node.degraded is not None:
+            if event.node.degraded is not None or event.node.moved is not None:
                 self._own.add(path)
         if not is_computed(fragment.graph.nodes[name]):
             fragment.unsettled.discard(name)

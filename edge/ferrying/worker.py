@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.config import GRACE
 from edge.pairings import device_id
+from edge.planning.links import keep_link
 from edge.syncing.sharing import shared_part
 from graphs.errors import LinkCondition, WorkerUnreachable
 from graphs.records import Cancel, Known, Record, State, Submit, encode
@@ -86,6 +88,7 @@ class WorkerLink:
         self._lost: LinkCondition | None = None
         self._away: LinkCondition | None = None
         self._store: JournalStore | None = None
+        self._journal: Journal | None = None
         self._intake: Intake | None = None
         self._peer = b""
         self._compared: asyncio.Future[None] | None = None
@@ -97,7 +100,7 @@ class WorkerLink:
         Raises WorkerUnreachable.
         """
         config = Config(role=Role.DEVICE, peer=self.url, device=device_id(journal.store_id), agent="graphferry")
-        self._store = JournalStore(journal, shared=shared_part(journal))
+        self._store, self._journal = JournalStore(journal, shared=shared_part(journal)), journal
         self._early = {run: [] for run in runs}
         opened = connect(
             self.url, config, self._store, self._hear, token=token, tls=_tls(self.url, pinned), reconnect=True, runs=runs
@@ -124,6 +127,8 @@ class WorkerLink:
             self._taken(run)
         if self._intake is not None:
             self._intake.close()
+        if self._link is not None and self._journal is not None:
+            keep_link(self._journal, self.url, self._peer, self._link.bodies.meter, time.time())
         await self._stack.aclose()
 
     # -- what delegates say

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edge.ferrying.attached import Attached, go_on, open_children
@@ -18,17 +19,18 @@ from edge.ferrying.outside import label_guard, run_guard
 from edge.means import Device, RunOptions
 from edge.offers import check_offer, keep_offer, last_offer
 from edge.people.desk import Desk
-from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
+from edge.placement import Facts, Place, Placement
+from edge.planning.keeping import Keeper
 from edge.policies import acts, node_policies
 from edge.runs.at_work import at_work
 from edge.runs.bystanders import bystanders
+from edge.runs.elsewhere import Elsewhere
+from edge.runs.places import Places
 from edge.showing.report import RunReport, status_of
 from edge.showing.watch import Watch
 from edge.spending.guarding import guard_of
 from edge.syncing.waiting import waits
 from graphs.budget import measure
-from graphs.engine.events import Start
-from graphs.engine.frames import Frame
 from graphs.engine.orders import Orders, orders
 from graphs.engine.outcomes import Known
 from graphs.errors import LimitReached, LinkCondition, RunSuspended, UsageError, WorkerUnreachable
@@ -45,6 +47,7 @@ from protocol.run_log import RunLog, open_run
 
 if TYPE_CHECKING:
     from edge.ferrying.delegate import Delegate
+    from edge.ferrying.fallback import Fallback
     from edge.ferrying.worker import WorkerLink
     from edge.spending.guard import Guard
 
@@ -61,7 +64,7 @@ async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: 
     run = Run(device, graph, options, new_run_id(), Known())
     await run.prepare()
     inputs = {node: [int(State.INJECTED), value] for node, value in options.inject.items()}
-    submit = Submit("", graph.hash, inputs, {"parent": None, "options": options.as_record()})
+    submit = Submit("", graph.hash, inputs, {"parent": None, "options": run.options.as_record()})
     about: dict[str, Any] = {
         "graph_hash": graph.hash,
         "graph": graph.canonical,
@@ -70,6 +73,7 @@ async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: 
         "started": _now(),
     }
     open_run(device.journal, run.id, submit, about, shared=options.sync)
+    run.keeper.begin()
     with at_work(device.journal.path, run.id):
         return await run.execute(name)
 
@@ -84,6 +88,7 @@ class Run:
         self.options = options
         self.known = known
         self.placed: dict[str, Placement] = {}
+        self.places = Places(device, graph, options)
         self.link: WorkerLink | None = None
         self.unreachable: LinkCondition | None = None
         self.limits: Orders = Orders({})
@@ -94,7 +99,9 @@ class Run:
         """Why nothing is given to the worker in this process, although it can be reached."""
         self.runtime: Runtime | None = None
         self.recall: Any = None
+        self.fallback: Fallback | None = None
         self.guard: Guard | None = None
+        self.keeper = Keeper(self)
         self.desk = Desk(device.journal, run_id, self.record, labels=labels_by_node(graph), person=device.person)
 
     @property
@@ -104,29 +111,39 @@ class Run:
     # -- before anything runs
 
     async def prepare(self, children: Sequence[bytes] = ()) -> None:
-        """Place every node, reaching for the worker only if a node may need it. Raises UsageError if no place satisfies a node, and
-        for a graph that is not trusted and wants more than it may, GraphInvalid.
+        """Place every node, reaching for the worker only if a node may need it. Raises as `place`.
 
         `children` are the run's open child runs, the newest first: that one is gone on with if the worker has it, the others are ended.
         """
-        self.options.permissions.require(self.graph.document, self.graph.nodes, self.device.agents)
-        self.options.require_nodes(name for name, spec in self.graph.nodes.items() if is_computed(spec))
-        self.placed = self._place(last_offer(self.device.journal, self.options.url))
+        goes_on = bool(children)
+        self.place(goes_on=goes_on)
         if self._reaches_out and not self.options.local_only:
             await self._reach_worker(children)
-            if self.link is not None:
-                await self._place_with(self.link)
+            if self.link is None:
+                self.place(reached=False)
+            else:
+                await self._place_with(self.link, goes_on=goes_on)
                 await self.link.caught_up()
                 await self._attach(self.link, open_children(self.device.journal, self.id) if children else ())
+        self.options = replace(self.options, decided=self.places.decided)
 
-    def require_places(self, offer: Mapping[str, Any]) -> None:
+    def require_places(self, offer: Mapping[str, Any], *, goes_on: bool = False) -> None:
         """Place every node, given what the worker offers. Raises UsageError if that does not satisfy one."""
-        self.placed = self._place(offer)
-        check_offer(self.graph, self.placed, self._shipped(), offer)
+        self.placed = self.places.find(self.facts(offer), goes_on=goes_on)
+        check_offer(self.graph, self.placed, self.shipped(), offer)
 
-    async def _place_with(self, link: WorkerLink) -> None:
+    def place(self, *, reached: bool = True, goes_on: bool = False) -> None:
+        """Place every node by what is known without asking anybody. Raises UsageError if no place satisfies a node, and for a graph that is not
+        trusted and wants more than it may, GraphInvalid.
+        """
+        self.options.permissions.require(self.graph.document, self.graph.nodes, self.device.agents)
+        self.options.require_nodes(name for name, spec in self.graph.nodes.items() if is_computed(spec))
+        offer = last_offer(self.device.journal, self.options.url)
+        self.placed = self.places.find(self.facts(offer), reached=reached, goes_on=goes_on)
+
+    async def _place_with(self, link: WorkerLink, *, goes_on: bool) -> None:
         try:
-            self.require_places(link.offer)
+            self.require_places(link.offer, goes_on=goes_on)
         except UsageError:
             await link.close()
             raise
@@ -155,18 +172,13 @@ class Run:
         except LinkCondition as condition:
             self.not_shipping = condition
 
-    def _place(self, offer: Mapping[str, Any] | None) -> dict[str, Placement]:
-        try:
-            return place_nodes(self.graph, self._facts(offer))
-        except NoPlace as error:
-            raise UsageError(str(error), hint=error.remedy) from error
-
     @property
     def offer(self) -> Mapping[str, Any]:
         """What the worker offers, or did last."""
         return self.link.offer if self.link is not None else last_offer(self.device.journal, self.options.url) or {}
 
-    def _facts(self, offer: Mapping[str, Any] | None) -> Facts:
+    def facts(self, offer: Mapping[str, Any] | None) -> Facts:
+        """What nodes are placed by."""
         device, options = self.device, self.options
         return Facts(
             agents=device.agents,
@@ -180,7 +192,8 @@ class Run:
             offline=options.when_offline,
         )
 
-    def _shipped(self) -> list[str]:
+    def shipped(self) -> list[str]:
+        """The nodes of the root graph that go to the worker."""
         return [name for name in self.graph.nodes if self._place_of(name) == "cloud"]
 
     def _place_of(self, name: str) -> Place | None:
@@ -212,23 +225,17 @@ class Run:
         return agent is not None and agent.nests is not None
 
     async def _reach_worker(self, children: Sequence[bytes]) -> None:
-        url = self.options.url
-        if self.options.offline:
-            self.unreachable = WorkerUnreachable(url or "", "this run is offline: no worker was asked")
-        elif url is None:
-            self.unreachable = WorkerUnreachable(
-                "",
-                "no worker is configured",
-                hint="Start one with `graphferry serve` and name it with --cloud URL, or get the model here: `graphferry models get NAME`.",
-            )
-        else:
-            assert self.device.connect is not None
-            try:
-                self.link = await self.device.connect(url, self.options.token, self.device.journal, children)
-            except WorkerUnreachable as error:
-                self.unreachable = error
-                return
-            keep_offer(self.device.journal, url, self.link.offer)
+        url, self.unreachable = self.options.url, self.options.unasked()
+        if self.unreachable is not None:
+            return
+        assert self.device.connect is not None
+        assert url is not None
+        try:
+            self.link = await self.device.connect(url, self.options.token, self.device.journal, children)
+        except WorkerUnreachable as error:
+            self.unreachable = error
+            return
+        keep_offer(self.device.journal, url, self.link.offer)
 
     # -- the run
 
@@ -283,8 +290,12 @@ class Run:
             filters=label_guard(labels_by_node(graph)),
             before=guard.before if guard is not None else None,
             recorder=LogRecorder(log.record, lambda: device.journal.barrier(full=True), append_encoded=log.encoded),
-            remote=self,
-            observers=[watch, *bystanders(graph, device, self.placed, self.known.outcomes), *((guard,) if guard is not None else ())],
+            remote=Elsewhere(self),
+            observers=[
+                watch,
+                *bystanders(graph, device, self.placed, self.known.outcomes),
+                *((guard,) if guard is not None else ()),
+            ],
             run_id=self.id,
         )
 
@@ -293,6 +304,8 @@ class Run:
         from edge.ferrying.fallback import Fallback
         from edge.ferrying.fragments import Fragments
 
+        policies = node_policies(self.graph, self.placed, self.facts(self.offer))
+        fallback = self.fallback = Fallback(policies, runtime.compiler.stand_in, runtime.clock)
         delegate = Delegate(
             run=self.id,
             fragments=Fragments(self.known.outcomes, self._not_shipped()),
@@ -305,9 +318,7 @@ class Run:
             clock=runtime.clock,
             on_token=watch.streamed,
             on_begun=runtime.begun_elsewhere,
-            fallback=Fallback(
-                node_policies(self.graph, self.placed, self._facts(self.offer)), runtime.compiler.stand_in, runtime.clock
-            ),
+            fallback=fallback,
             attached=self.attached,
             earlier=self.earlier,
             deadline=runtime.clock() + self.options.deadline if self.options.deadline is not None else None,
@@ -370,6 +381,7 @@ class Run:
             status, results, errors[""], first = "failed", {}, error, ("", error)
         self._finish(status, str(why) if why is not None else status, waits=any(map(waits, engine.suspended.values())))
         await self.device.journal.barrier(full=True)
+        self.keeper.end()
         for node in self.graph.nodes:  # nodes that never became ready belong in the table too
             path = escape(node)
             if path in self.placed and path not in watch.nodes:
@@ -422,36 +434,6 @@ class Run:
             return found
         record = self.known.made.get(path)
         return (record, 0) if record is not None else None
-
-    # -- graphs.running.ports.Remote, passed on to the delegate
-
-    def opened(self, frame: Frame, turn: int) -> None:
-        assert self.delegate is not None
-        self.delegate.opened(frame, turn)
-
-    def over(self, frame: Frame, turn: int, *, cancelled: bool) -> None:
-        if not self._is_over:
-            assert self.delegate is not None
-            self.delegate.over(frame, turn, cancelled=cancelled)
-
-    def expect(self, start: Start) -> bool:
-        assert self.delegate is not None
-        if self.guard is not None and not self.guard.may_go(start, self.delegate.expect, self.delegate.fallback):
-            return False
-        return self.delegate.expect(start)
-
-    def settled(self, event: Any) -> None:
-        if self.delegate is not None:
-            self.delegate.settled(event)
-
-    def stop(self, start: Start) -> None:
-        if self.delegate is not None and not self._is_over:
-            self.delegate.stop(start)
-
-    @property
-    def _is_over(self) -> bool:
-        """Whether the whole run ends: what becomes of the worker's part is decided when it is closed, and a suspended run leaves it be."""
-        return self.runtime is not None and self.runtime.ended
 
 
 def _now() -> int:

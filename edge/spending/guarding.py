@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from edge.spending.guard import Guard
 from edge.spending.ledger import Ledger, limits_of
 from graphs.models.prices import Price
-from graphs.paths import document_path
 
 if TYPE_CHECKING:
     from edge.runs.runner import Run

@@ -60,7 +60,10 @@ def _limits(graph: Graph, scope: str) -> Iterator[tuple[str, dict[str, float]]]:
         inside = dict(_limits(inner, place)) if inner is not None else {}
         both = [each for each in (mine, inside.pop(place, {})) if each]
         if both:  # a node's own and that of the graph in it are the same scope: the tighter counts
-            yield place, {kind: min(each[kind] for each in both if kind in each) for kind in KINDS if any(kind in each for each in both)}
+            yield (
+                place,
+                {kind: min(each[kind] for each in both if kind in each) for kind in KINDS if any(kind in each for each in both)},
+            )
         yield from inside.items()
 
 

@@ -229,7 +229,7 @@ class Compiler:
         self.offered = offered
         self.bypass = bypass
         self.strict = strict
-        self._stand_ins: dict[tuple[PlanNode, str | None], PlanNode] = {}
+        self._stand_ins: dict[tuple[PlanNode, int, str | None, str | None], PlanNode] = {}
 
     def plan(self, graph: Graph) -> Plan:
         """The plan of a checked root graph. Raises NodeError if it is not trusted and names an agent that it may not use."""
@@ -239,18 +239,22 @@ class Compiler:
         with uncollected(len(graph.nodes)):
             return Plan(graph, self.agents, self.places, orders=self.orders, made=self.untrusted)
 
-    def stand_in(self, plan: Plan, node: PlanNode, spec: Mapping[str, Value], degraded: str | None) -> PlanNode:
-        """A node of this side for one of `plan` that is placed elsewhere, by attributes of its own; made once for each reason to.
+    def stand_in(
+        self, plan: Plan, node: PlanNode, spec: Mapping[str, Value], degraded: str | None, moved: str | None = None
+    ) -> PlanNode:
+        """A node of this side for one of `plan` that is placed elsewhere, by attributes of its own; made once for each reason to, why its result
+        is less (`degraded`), or why it is here although it is not (`moved`).
 
         It reads no other nodes than that one, opens no graph, and counts in the queue as it does.
         """
-        made = self._stand_ins.get((node, degraded))
+        key = (node, id(spec), degraded, moved)
+        made = self._stand_ins.get(key)
         if made is None:
             made = PlanNode(node.index, node.id, spec, Index(plan.numbers), self.agents)
             made.retry = made.retry if "retry" in spec else node.retry
             made.label, made.priority = node.label, node.priority
-            made.stands_in, made.degraded, made.simple = True, degraded, False
-            self._stand_ins[node, degraded] = made
+            made.stands_in, made.degraded, made.moved, made.simple = True, degraded, moved, False
+            self._stand_ins[key] = made  # it keeps its attributes, so their id stays its own
         return made
 
     def agent(self, name: str, plan: Plan) -> Agent | None:

@@ -25,10 +25,11 @@ class PlanNode:
     """One node, compiled.
 
     `place` is where it runs, None is here; with `on_order` it starts there when the queue of this side says so. A `simple`
-    node starts with nothing to decide but its inputs; a `plain` one's value is stored as it is; a `usual` one is carried out as its
-    agent is, for it says nothing else itself. One that `stands_in` runs here instead of the node of its number, which is placed elsewhere;
-    `degraded` is the reason, where its value is less than was asked for. One that `ends` its frame wins a race: with its value the frame is over,
-    whatever else still runs there. Attributes that most nodes do not have stand here with their defaults, and in a node only where it differs.
+    node starts with nothing to decide but its inputs; a `plain` one's value is stored as it is; a `usual` one is carried out as its agent
+    is, for it says nothing else itself. One that `stands_in` runs here instead of the node of its number, which is placed
+    elsewhere; `degraded` is the reason, where its value is less than was asked for. One that `ends` its frame wins a race: with its
+    value the frame is over, whatever else still runs there. Attributes that most nodes do not have stand here with their defaults,
+    and in a node only where it differs.
     """
 
     __slots__ = (
@@ -62,6 +63,7 @@ class PlanNode:
     graph: Value = None
     graph_source: Getter | None = None
     label: str | None = None
+    moved: str | None = None
     on_order = False
     output: Callable[[Value], Value] | None = None
     pass_through: Getter | None = None

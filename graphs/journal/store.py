@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ from typing import ClassVar, Final, Self
 
 from graphs.errors import JournalError
 from graphs.journal.bodies import BodyFiles
+from graphs.journal.history import HistoryRow, noting
 from graphs.journal.ids import run_id_text
 from graphs.journal.reader import Reader, graph_address
 from graphs.journal.schema import SEQ_BITS, Synchronous, connect
@@ -220,6 +221,18 @@ class Journal(Reader):
         """Queues that such a fact is forgotten."""
         with self._mutex:
             self._writer.push(Statement("DELETE FROM meta WHERE key = ?", (key,)))
+
+    def note_history(self, rows: Iterable[HistoryRow], now: int) -> None:
+        """Queues what the nodes of a run took, to be read with `history`; `now`: ms since 1970."""
+        with self._mutex:
+            for sql, values in noting(rows, now):
+                self._writer.push(Statement(sql, values))
+
+    def keep_plan(self, run: bytes, plan: bytes) -> None:
+        """Queues what is expected of a run, to be read with `plan`; nothing if there is no such run any more."""
+        sql = "INSERT OR REPLACE INTO plans (run, plan) SELECT run, ? FROM runs WHERE run = ?"
+        with self._mutex:
+            self._writer.push(Statement(sql, (plan, run)))
 
     def knows(self, run: bytes) -> bool:
         """Whether the run is here, queued or committed."""

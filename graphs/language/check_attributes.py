@@ -20,7 +20,7 @@ SENSITIVITY_WORDS: Final = frozenset({"private", "pii", "confidential", "secret"
 """Words that name a sensitivity everywhere; a graph's own `sensitivity` lists add to them."""
 
 RUN_OPTIONS: Final = frozenset({
-    "agents", "all", "cloud", "deadline", "durability", "help", "json", "local-only", "max-turns", "offline", "place", "progress",
+    "agents", "all", "cloud", "deadline", "durability", "help", "json", "local-only", "max-turns", "minimise", "offline", "place", "progress",
     "resume", "set", "strict", "when-offline",
 })  # fmt: skip
 """The options of `graphferry run`: an input of that name can only be given with --set."""

@@ -22,6 +22,8 @@ def check_budget(said: Value, path: Path, report: Report) -> None:
     for kind, value in said.items():
         if kind not in BUDGETS:
             hint = report.did_you_mean(kind, BUDGETS)
-            report.error("GF125", f"`budget` has tokens, usd, seconds and bytes, no {kind}", (*path, kind), key=True, suggestion=hint)
+            report.error(
+                "GF125", f"`budget` has tokens, usd, seconds and bytes, no {kind}", (*path, kind), key=True, suggestion=hint
+            )
         elif not isinstance(value, (int, float)) or isinstance(value, bool) or value <= 0:
             report.error("GF125", f"a budget is a number greater than 0, not {word_for(value)}", (*path, kind))

@@ -106,7 +106,7 @@ class LogRecorder:
             return
         agent = start.agent if start is not None else None
         if agent is None or agent.cheap or agent.nests is not None:
-            if not self._everything and node.degraded is None and self._is_repeatable(node):
+            if not self._everything and node.degraded is None and node.moved is None and self._is_repeatable(node):
                 return
             if agent is None or agent.cheap:  # any other value was admitted before
                 self._require_fit(value)

@@ -60,8 +60,8 @@ _CROWD: Final = 256
 class Runtime:
     """One run in this process: `await Runtime(...).run()`.
 
-    `remote` runs the nodes that the plan places elsewhere, `before` may hold an attempt back or refuse it, `recorder` writes down what must not be lost, `observers` watch. Those that are
-    `indeterminate` do not run: a person is asked, or they wait for what is said there.
+    `remote` runs the nodes that the plan places elsewhere, `before` may hold an attempt back or refuse it, `recorder` writes down what must not
+    be lost, `observers` watch. Those that are `indeterminate` do not run: a person is asked, or they wait for what is said there.
     """
 
     def __init__(

@@ -1,0 +1,103 @@
+"""What is kept of a run beside its records: the plan it began with, and in the end what it took, for the estimates of the next one.
+
+Neither is on the run's way, and neither may stop it: a run whose plan cannot be made runs without one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from edge.planning.estimates import Estimates
+from edge.planning.gathering import gather
+from edge.planning.history import note_run
+from edge.planning.knowledge import Knowledge
+from edge.planning.plan import make_plan
+from graphs.errors import JournalError
+from graphs.values import Value, canonical, decode
+
+if TYPE_CHECKING:
+    from edge.means import Device
+    from edge.runs.runner import Run
+    from graphs.journal import Journal
+    from graphs.language.spec import Graph
+
+__all__ = ["Keeper", "estimates_for", "kept_plan"]
+
+_log = logging.getLogger(__name__)
+_TURNS: Final = 4
+"""Turns of the event loop after which the plan is made: by then the first nodes have asked their models."""
+
+
+def estimates_for(
+    device: Device, graph: Graph, url: str | None, injected: Mapping[str, Value], knowledge: Knowledge | None = None
+) -> Estimates:
+    """Estimates for a graph, by what this device knows now."""
+    return Estimates(
+        graph,
+        knowledge or gather(device, url),
+        device.journal.history,
+        agents=device.agents,
+        tiers=device.tiers,
+        default_model=device.default_model,
+        injected=injected,
+    )
+
+
+def kept_plan(journal: Journal, run: bytes) -> dict[str, Any] | None:
+    """The plan that a run began with, as `Plan.as_json` gave it; None if none was kept."""
+    stored = journal.plan(run)
+    found: dict[str, Any] | None = decode(stored) if stored is not None else None
+    return found
+
+
+class Keeper:
+    """Keeps the plan of a run, and what it took. The run does not wait for it: its first nodes start before the plan is made."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._waits = False
+        self._keys: Mapping[str, str] = {}
+
+    def begin(self) -> None:
+        """The run is on record, and about to begin."""
+        self._waits = True
+        self._soon(_TURNS)
+
+    def end(self) -> None:
+        """The run stops: what it comes to is durable."""
+        self._make_plan()
+        run, device = self._run, self._run.device
+        now = int(time.time() * 1000)
+        with _harmless(f"what run {run.text} took could not be noted"):
+            note_run(device.journal, run.id, run.graph, device.agents, device.tiers, device.default_model, now, self._keys)
+
+    def _soon(self, turns: int) -> None:
+        asyncio.get_running_loop().call_soon(*((self._soon, turns - 1) if turns else (self._make_plan,)))
+
+    def _make_plan(self) -> None:
+        if not self._waits:
+            return
+        self._waits = False
+        run, options = self._run, self._run.options
+        with _harmless(f"the plan of run {run.text} could not be made"):
+            estimates = estimates_for(run.device, run.graph, options.url, options.inject)
+            self._keys = estimates.keys
+            why = run.unreachable.message if run.unreachable is not None else None
+            plan = make_plan(run.graph, run.placed, run.facts(run.offer), estimates, why)
+            run.device.journal.keep_plan(run.id, canonical(plan.as_json()))
+
+
+@contextmanager
+def _harmless(what: str) -> Iterator[None]:
+    """Whatever is wrong with an estimate, the run is not. That the journal fails, who writes into it is told."""
+    try:
+        yield
+    except JournalError:
+        return
+    except Exception:  # noqa: BLE001 - an estimate's mistake must not stop a run
+        _log.exception("%s", what)
