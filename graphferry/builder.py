@@ -66,6 +66,7 @@ class GraphAttributes(TypedDict, total=False):
     metadata: Value
     agent_id: Value
     place: Place
+    budget: Mapping[str, float]
 
 
 class NodeAttributes(TypedDict, total=False):

@@ -24,7 +24,8 @@ class Bar(NamedTuple):
     """A bar, and what it would have meant for the pairs it was found from.
 
     `share` of the questions go to the second model, and of all answers `quality` are what that would say, as far as so few can tell: of n kept
-    answers with k wrong ones, (k + 1) / (n + 2) count as wrong (the rule of succession), so that no handful of lucky ones sets a bar.
+    answers with k wrong ones, (k + 1) / (n + 2) count as wrong (the rule of succession), or k / n where that is more, so that no handful of lucky
+    ones sets a bar.
     """
 
     below: float
@@ -44,7 +45,7 @@ def bars(pairs: Sequence[Pair]) -> list[Bar]:
         wrong += not pair.same
         if number < len(ordered) and ordered[number].confidence == pair.confidence:
             continue  # a bar cannot part them
-        expected = kept * (wrong + 1) / (kept + 2)
+        expected = max(wrong, kept * (wrong + 1) / (kept + 2))
         found.append(Bar(pair.confidence, (len(ordered) - kept) / len(ordered), max(0.0, 1 - expected / len(ordered))))
     return found
 

@@ -24,7 +24,6 @@ __all__ = ["add_placing_options", "add_run_options", "duration", "parse_sets", "
 def add_run_options(parser: ArgumentParser) -> None:
     """Where and how a run goes, and how it is shown: for `run` and `resume`."""
     add_placing_options(parser)
-    parser.add_argument("--deadline", metavar="DURATION", help="suspend the run after this long, for instance 60s or 5m")
     parser.add_argument(
         "--durability",
         choices=("group", "node"),
@@ -98,7 +97,7 @@ def run_options(
         offline=args.offline or config.offline,
         local_only=args.local_only,
         pinned=_pins(getattr(args, "place", ())) or earlier.get("pinned") or {},
-        budget={**(earlier.get("budget") or {}), **_budget(args.budget)},
+        budget={**(earlier.get("budget") or {}), **_budget(getattr(args, "budget", ()))},
         deadline=deadline,
         each_durable=args.durability == "node",
         strict=getattr(args, "strict", False) or bool(earlier.get("strict")),
