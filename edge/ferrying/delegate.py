@@ -344,6 +344,7 @@ class Delegate:
             return
         opts: dict[str, Value] = {"demand": fragment.demand} if fragment.demand else {}
         if self._submitted:
+            self._journal.put_graph(graph.hash, graph.canonical)
             self._append(FrameRecord(fragment.name, graph.hash, fragment.inputs, opts), labels)
         else:
             opts.update(parent=[self.run, 1], options=dict(self._options), gone=list(_GONE))

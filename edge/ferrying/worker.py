@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Collection, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.config import GRACE
 from edge.pairings import device_id
 from edge.syncing.sharing import shared_part
 from graphs.errors import LinkCondition, WorkerUnreachable
-from graphs.records import Cancel, Known, Record, State, Submit, encode
+from graphs.records import Cancel, End, Known, Record, State, Submit, encode
 from graphs.values import Value
 from protocol.config import Config, Role
 from protocol.events import (
@@ -51,6 +51,8 @@ _FOR_GOOD: Final = frozenset({"AUTH_FORBIDDEN", "DEVICE_CLONED"})
 """Faults after which no connection is made again."""
 
 
+_END_SECONDS: Final = 2.0
+"""For which the end of a child run that was given up is waited for: its nodes may take longer to stop."""
 _CONTRADICTS: Final = "the worker's copy of this run contradicts this device's: one of the two disks lost what was written to it"
 _GO_ON: Final = (
     "`graphferry runs fork RUN` makes a run that goes on with what this device knows; what only the worker knew of happens again."
@@ -75,6 +77,8 @@ class WorkerLink:
         """Child runs that a busy worker is asked for again, and until when."""
         self._given_up: set[bytes] = set()
         """Child runs that the worker was told to end."""
+        self._over: set[bytes] = set()
+        """Child runs whose END came over this link."""
         self._early: dict[bytes, list[Event]] = {}
         """What was told of the child runs to go on with before anybody did."""
         self._pulling: list[asyncio.Future[Value]] = []
@@ -92,11 +96,12 @@ class WorkerLink:
         self._told: list[Event] = []
 
     async def open(self, token: str | None, journal: Journal, runs: Collection[bytes] = (), pinned: str | None = None) -> None:
-        """Connect and shake hands; `runs` are child runs to go on with, `pinned` the fingerprint of the worker's certificate.
+        """Connect and shake hands; `runs` are child runs to go on with, `pinned` the fingerprint of the worker's certificate. What waits in these
+        runs for this device to hold that it begins waits until `attach`, or `release`.
 
         Raises WorkerUnreachable.
         """
-        config = Config(role=Role.DEVICE, peer=self.url, device=device_id(journal.store_id), agent="graphferry")
+        config = Config(role=Role.DEVICE, peer=self.url, device=device_id(journal.store_id), agent="graphferry", reserved=True)
         self._store = JournalStore(journal, shared=shared_part(journal))
         self._early = {run: [] for run in runs}
         opened = connect(
@@ -153,10 +158,17 @@ class WorkerLink:
     def attach(self, run: bytes, delegate: Delegate) -> None:
         """Go on with a child run that was among those of `open`; what was told of it meanwhile is told soon, when the run has begun."""
         self._delegates[run] = delegate
+        self.release([run])
         if self._away is not None:
             delegate.away(self._away)
         for event in self._early.pop(run, ()):
             asyncio.get_running_loop().call_soon(self._hear, event)
+
+    def release(self, runs: Collection[bytes]) -> None:
+        """These child runs of `open` go on, as far as this device is concerned."""
+        for run in runs:
+            if self._link is not None:
+                self._link.release(run)
 
     def give_up(self, run: bytes, why: str = "the run goes on in another child run") -> None:
         """End a child run of those of `open` that nobody goes on with."""
@@ -169,10 +181,16 @@ class WorkerLink:
 
     async def stopped(self) -> None:
         """Returns when the worker holds all that was said in child runs that were given up. From then on it begins nothing in them, and that it began
-        a node with effects before is durable here: it waits for that. Raises WorkerUnreachable if it does not in time.
+        a node with effects before is durable here: it waits for that. With their END it has said what did not begin, if that comes soon. Raises
+        WorkerUnreachable if it does not hold it in time.
         """
         if runs := self._given_up - self.refused.keys():
             await self.delivered(runs)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_END_SECONDS):
+                    while not runs - self.refused.keys() <= self._over:
+                        self._moved.clear()
+                        await self._moved.wait()
 
     def append(self, run: bytes, record: Known, labels: Collection[str] = ()) -> None:
         """A record for a child run's log. Raises LinkCondition."""
@@ -254,8 +272,7 @@ class WorkerLink:
             self._early[event.run].append(event)
             self._moved.set()
         elif isinstance(event, Got):
-            if self._intake is not None and event.run in self._delegates:
-                self._intake.take(event.run, event.record)
+            self._take(event)
         elif isinstance(event, (DeltaSeen, StateSeen)):
             self._shown(event)
         elif isinstance(event, Offered):
@@ -279,6 +296,13 @@ class WorkerLink:
             self._wait(f"{event.code}: {event.text}")
         elif isinstance(event, Closed):
             self._wait(event.text or f"closed with code {event.code}")
+
+    def _take(self, event: Got) -> None:
+        if isinstance(event.record, End):
+            self._over.add(event.run)
+            self._moved.set()
+        if self._intake is not None and event.run in self._delegates:
+            self._intake.take(event.run, event.record)
 
     def _comparing(self, event: Event) -> None:
         """What is told while what is shared is compared."""

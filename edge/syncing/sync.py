@@ -72,6 +72,7 @@ async def converge(journal: Journal, connect: Connect) -> Round:
     attached = _open_parts(journal)
     before = _positions(journal, attached)
     link: WorkerLink = await connect(attached)
+    link.release(attached)
     try:
         await link.caught_up()
         for event in await link.compare():
