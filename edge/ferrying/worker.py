@@ -111,7 +111,11 @@ class WorkerLink:
             self._link, ready = await self._stack.enter_async_context(opened)
         finally:
             self._be_patient_no_more()
-        self._intake = Intake(self._open_link().bodies, self._got, self._lacks, self._leaves)
+
+        def follows(run: bytes, record: Record, earlier: Record) -> bool:
+            return run in self._delegates and self._delegates[run].follows(record, earlier)
+
+        self._intake = Intake(self._open_link().bodies, self._got, self._lacks, self._leaves, follows)
         self._peer = ready.store
         self.offer = ready.offer
 
@@ -331,18 +335,15 @@ class WorkerLink:
 
     def _taken(self, run: bytes) -> None:
         """The worker has the run, or nobody waits for it any more."""
-        asking = self._asking.pop(run, None)
-        if asking is not None:
+        if (asking := self._asking.pop(run, None)) is not None:
             asking.cancel()
 
     def _got(self, run: bytes, record: Record, bodies: int) -> None:
-        delegate = self._delegates.get(run)
-        if delegate is not None:
+        if (delegate := self._delegates.get(run)) is not None:
             delegate.got(record, bodies or len(encode(record).tail))
 
     def _lacks(self, run: bytes, record: Record, condition: LinkCondition) -> None:
-        delegate = self._delegates.get(run)
-        if delegate is not None:
+        if (delegate := self._delegates.get(run)) is not None:
             delegate.lacks(record, condition)
 
     def _leaves(self, run: bytes, record: Record) -> bool:
