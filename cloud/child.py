@@ -78,7 +78,7 @@ class ChildRun:
         self._grants = [each for each in granted if isinstance(each, str)] if isinstance(granted, (list, tuple)) else ["people"]
         self._log = log
         self._recorder = _ChildRecorder(
-            self._append, log.durable, everything=True, held=self._held, delta=self._delta, show=self._show
+            self._append, log.durable, everything=True, held=self._held, delta=self._delta, show=self._show, unbegun=self._unbegun
         )
         self._frames: dict[str, FrameRun] = {}
         self._parked: dict[str, list[Record]] = {}
@@ -264,6 +264,12 @@ class ChildRun:
         if self.ended:
             raise LinkCondition("CANCELLED", "its part of the run is over here")
 
+    def _unbegun(self, start: StartCommand) -> None:
+        """A node that is on record as executing never began, for the run was cancelled: else its owner had to think that it may have."""
+        if self._cancelled and not self.ended:
+            text = "it was cancelled before it began"
+            self._append(Error(start.path, start.at, start.retry, "CANCELLED", text, True, True))
+
 
 def _names(frame: str) -> tuple[str, str]:
     """What a frame may be called here: a loop that is whole here has the name of its first turn."""
@@ -286,12 +292,15 @@ class _ChildRecorder(LogRecorder):
         held: Callable[[int], Awaitable[None]],
         delta: Callable[[int, Value], None],
         show: Callable[[str, int, int], None],
+        unbegun: Callable[[StartCommand], None],
     ) -> None:
         super().__init__(append, durable, everything=everything, delta=delta)
         self._held = held
         self._once: dict[StartCommand, int] = {}
         """Nodes with effects that are about to begin or have begun; of those that are over nobody need wait to hear."""
         self._show = show
+        self._unbegun = unbegun
+        self._newest: StartCommand | None = None
 
     told_of_starts: ClassVar = True
 
@@ -302,11 +311,18 @@ class _ChildRecorder(LogRecorder):
         super().begun(start, t)
         if isinstance(start, Attempt) and start.effect == "once":
             self._once[start] = self._begun[start]
+            self._newest = start
 
     async def may_begin(self) -> None:
-        await self.durable()
-        if self._once:
-            await self._held(max(self._once.values()))
+        start, self._newest = self._newest, None
+        try:
+            await self.durable()
+            if self._once:
+                await self._held(max(self._once.values()))
+        except BaseException:
+            if start is not None:
+                self._unbegun(start)
+            raise
 
     def settled(self, event: Settled, by: Mapping[str, Value], usage: Mapping[str, Value] | None, t: float) -> None:
         try:

@@ -231,6 +231,7 @@ class Inbox:
             run.announced = max(run.announced, said.have)
         before = run.out.acked if run.out is not None else 0
         heard = hear(run, said, state.store)
+        run.fence()
         if not heard.diverged and run.out is not None and run.out.acked > before:
             state.events.append(Acked(run.id, run.out.acked))
         if heard.diverged:
@@ -278,6 +279,7 @@ class Inbox:
             run.out = OutLog(message.run, state.store)
         if run.into is None:
             run.into = InLog(message.run, message.writer)
+            run.fence()
         return run
 
     def _refusal(self, run: Run | None, message: Log) -> tuple[str, str, int | None] | None:
@@ -359,10 +361,13 @@ class Inbox:
                     state.copies.acknowledged(connection, out)
             elif out.acknowledge(seq):
                 state.events.append(_new(Acked, (out.run, seq)))
+                run = state.runs[out.run]
+                if out.cancelled:
+                    state.fence(run)
                 if out.ended:
-                    state.trim(state.runs[out.run])
+                    state.trim(run)
                 if out.sent < out.durable:
-                    state.flow(state.runs[out.run])
+                    state.flow(run)
 
     def _fault(self, connection: Connection, now: int, message: Fault) -> None:
         state = self._state

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol
 
-from graphs.records import Encoded, End, EndStatus, Error, Event, Record, Result, State, Submit, decode
+from graphs.records import Cancel, Encoded, End, EndStatus, Error, Event, Record, Result, State, Submit, decode
 from graphs.values import canonical, decode as decode_value
 from protocol.digest import Held, Line
 from protocol.events import DigestCame
@@ -150,7 +150,7 @@ class JournalStore:
 
     def _head(self, run: RunId, writer: StoreId) -> LogHead:
         chks: list[int] = []
-        ended = False
+        ended, cancelled = False, 0
         attempts: dict[str, OpenAttempt] = {}
         for entry in self._journal.entries(run, writer):
             chks.append(entry.chk)
@@ -160,7 +160,9 @@ class JournalStore:
                 attempts[record.path] = OpenAttempt(entry.seq, record.path, record.at)
             elif isinstance(record, (Result, Error)) and record.path is not None:
                 attempts.pop(record.path, None)
-        return LogHead(run, writer, chks, ended, tuple(attempts.values()))
+            elif isinstance(record, Cancel) and record.paths is None:
+                cancelled = cancelled or entry.seq
+        return LogHead(run, writer, chks, ended, tuple(attempts.values()), cancelled)
 
     # -- bodies
 

@@ -96,6 +96,12 @@ class Link:
             self._soon()
         return seq
 
+    def release(self, run: RunId) -> None:
+        """As `Conn.release`."""
+        self._conn.release(run)
+        if not self._awake:
+            self._soon()
+
     def behind(self, run: RunId) -> bool:
         """As `Conn.behind`."""
         return self._conn.behind(run)

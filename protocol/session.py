@@ -21,7 +21,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from graphs.errors import LinkCondition
-from graphs.records import Encoded, End, Event as EventRecord, Known, Submit, encode, encode_plain
+from graphs.records import Cancel, Encoded, End, Event as EventRecord, Known, Submit, encode, encode_plain
 from graphs.values import Value, canonical
 from protocol import codec
 from protocol.config import Config
@@ -271,6 +271,10 @@ class Conn(BodyDoors):
         known = self._state.runs.get(run)
         return known is None or known.out is None or known.out.acked == known.out.last
 
+    def release(self, run: RunId) -> None:
+        """The run goes on: what begins in it is acknowledged as in any other (`Config.reserved`)."""
+        self._state.release(run)
+
     def learn(self, snapshot: Snapshot) -> None:
         """Take in what the store has of runs that are not in memory."""
         self._state.learn(snapshot)
@@ -309,6 +313,9 @@ class Conn(BodyDoors):
         for body in bodies:
             state.stage(Keep(run, body.ref, body.data, body.labels, body.crc), known)
         seq = out.append(encoded)
+        if type_ == Cancel.TYPE and record.paths is None:  # type: ignore[union-attr]  # its type says so
+            out.cancelled = out.cancelled or seq
+            known.fence()
         if not state.is_device:
             out.ended = type_ == End.TYPE
             if type_ == EventRecord.TYPE or type_ == End.TYPE or out.streams.by_start:

@@ -132,7 +132,22 @@ class State:
                     run.into = InLog(id_, head.writer, head)
             if run.out is None:
                 run.out = OutLog(id_, self.store)
+            run.reserved = self.config.reserved
+            run.fence()
         self.expired.update(snapshot.expired)
+
+    def release(self, id_: RunId) -> None:
+        """A run from before goes on."""
+        run = self.runs.get(id_)
+        if run is not None:
+            run.reserved = False
+            self.fence(run)
+
+    def fence(self, run: Run) -> None:
+        """What is held back of a run may have changed; what no longer is goes."""
+        run.fence()
+        if self.connection is not None and run.into is not None:
+            self.connection.outbox.acknowledge(run.into)
 
     # -- durability
 

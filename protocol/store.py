@@ -94,13 +94,16 @@ class OpenAttempt(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LogHead:
-    """What is durable of one log: the checksum after each of its records, whether END is among them, and the attempts still open."""
+    """What is durable of one log: the checksum after each of its records, whether END is among them, the attempts still open, and which record
+    is the CANCEL of the run, 0 if none is.
+    """
 
     run: RunId
     writer: StoreId
     chks: Sequence[int]
     ended: bool = False
     attempts: Sequence[OpenAttempt] = ()
+    cancelled: int = 0
 
 
 @dataclass(frozen=True, slots=True)

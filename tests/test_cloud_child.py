@@ -310,6 +310,26 @@ def test_a_node_with_effects_whose_value_may_not_cross_has_happened_all_the_same
     assert known_outcomes(log.records).indeterminate == {"a"}
 
 
+@pytest.mark.parametrize("stops", [False, True], ids=["cancelled", "this process ends"])
+def test_a_node_with_effects_that_is_cancelled_before_the_device_holds_that_it_begins_has_not_begun(
+    tmp_path: Path, stops: bool
+) -> None:
+    graph = shipped("nodes:\n  a: {agent: onceAgent, isResult: true, inputs: {t: 1}}\n", "a")
+
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
+        child.begin(order, graph)
+        await log.waits.wait()
+        if not stops:
+            child.order(Cancel(None, "it goes on elsewhere"))
+            await log.ended.wait()
+
+    log = with_child(tmp_path, graph, use)
+    assert ran == []
+    said = [(record.path, record.at, record.code, record.final) for record in log.records if isinstance(record, Error)]
+    assert said == ([] if stops else [("a", 1, "CANCELLED", True)])
+    assert known_outcomes(log.records).indeterminate == ({"a"} if stops else set())
+
+
 NESTED = """\
 nodes:
   rows:

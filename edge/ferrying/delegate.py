@@ -17,7 +17,7 @@ from edge.ferrying.attached import Attached
 from edge.ferrying.earlier import Earlier
 from edge.ferrying.expectations import Expectations
 from edge.ferrying.fallback import Fallback
-from edge.ferrying.fragments import Fragment, Fragments, depending, shipped_node
+from edge.ferrying.fragments import Fragment, Fragments, depending, follows, shipped_node
 from edge.ferrying.needs import read_here
 from edge.ferrying.outgoing import Outgoing
 from graphs.engine.events import Event as EngineEvent, Outcome, Settled, Start, Told
@@ -272,9 +272,15 @@ class Delegate:
         frame_name, name = split_path(record.path)
         return record.path in self._own or name not in self._read.get(split_frame(frame_name)[0], ())
 
+    def follows(self, record: Record, earlier: Record) -> bool:
+        """Whether the worker may have made what one record tells from the value of the other: then it is not told before that."""
+        return follows(getattr(record, "path", None) or "", getattr(earlier, "path", None) or "", self._frames)
+
     def lacks(self, record: Record, condition: LinkCondition) -> None:
         """The values in a record do not come, for instance because the worker has lost them."""
-        if isinstance(record, (Result, Error)) and record.path is not None:
+        if isinstance(record, Result) and record.path in self._own:
+            self._made_too_late(record.path)
+        elif isinstance(record, (Result, Error)) and record.path is not None:
             self._expected.refuse(record.path, condition)
         else:
             self.lost(condition)
@@ -344,6 +350,7 @@ class Delegate:
             return
         opts: dict[str, Value] = {"demand": fragment.demand} if fragment.demand else {}
         if self._submitted:
+            self._journal.put_graph(graph.hash, graph.canonical)
             self._append(FrameRecord(fragment.name, graph.hash, fragment.inputs, opts), labels)
         else:
             opts.update(parent=[self.run, 1], options=dict(self._options), gone=list(_GONE))
@@ -423,8 +430,7 @@ class Delegate:
     def _withhold(self, path: str, condition: LinkCondition) -> None:
         """A boundary value may not or cannot be sent: what depends on it at the worker waits."""
         frame_name, name = split_path(path)
-        fragment = self._frames.get(frame_name)
-        if fragment is None:
+        if (fragment := self._frames.get(frame_name)) is None:
             return
         for each in depending(fragment.graph, name):
             reader = node_path(frame_name, escape(each))

@@ -14,7 +14,7 @@ from graphs.paths import escape, node_path, opener, split_frame, split_path
 from graphs.records import Input, State
 from graphs.values import MISSING, Value, canonical
 
-__all__ = ["Fragment", "Fragments", "depending", "shipped_node"]
+__all__ = ["Fragment", "Fragments", "depending", "follows", "shipped_node"]
 
 _ROOM: Final = 48 * 1024
 """Bytes of inputs that go along with the order of a frame; a record holds 64 KiB."""
@@ -141,6 +141,20 @@ def depending(graph: CutGraph, name: str) -> set[str]:
         found |= more
         grown = bool(more)
     return {each for each in found - {name} if is_computed(graph.nodes[each])}
+
+
+def follows(path: str, earlier: str, frames: Mapping[str, Fragment]) -> bool:
+    """Whether a worker that has these frames may have made one node's outcome from the other's value, directly or through others."""
+    frame, name = split_path(earlier)
+    fragment = frames.get(frame)
+    if fragment is None:
+        return False
+    base, turn = split_frame(frame)
+    own = _own(path, base)
+    if own and fragment.whole_loop and _turn_of(own) > turn:
+        return True
+    found, reader = split_path(own)
+    return bool(own) and found == frame and reader in depending(fragment.graph, name)
 
 
 def shipped_node(path: str, frames: Container[str]) -> str:

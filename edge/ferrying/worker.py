@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Collection, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.config import GRACE
@@ -14,7 +14,7 @@ from edge.pairings import device_id
 from edge.planning.links import keep_link
 from edge.syncing.sharing import shared_part
 from graphs.errors import LinkCondition, WorkerUnreachable
-from graphs.records import Cancel, Known, Record, State, Submit, encode
+from graphs.records import Cancel, End, Known, Record, State, Submit, encode
 from graphs.values import Value
 from protocol.config import Config, Role
 from protocol.events import (
@@ -53,6 +53,8 @@ _FOR_GOOD: Final = frozenset({"AUTH_FORBIDDEN", "DEVICE_CLONED"})
 """Faults after which no connection is made again."""
 
 
+_END_SECONDS: Final = 2.0
+"""For which the end of a child run that was given up is waited for: its nodes may take longer to stop."""
 _CONTRADICTS: Final = "the worker's copy of this run contradicts this device's: one of the two disks lost what was written to it"
 _GO_ON: Final = (
     "`graphferry runs fork RUN` makes a run that goes on with what this device knows; what only the worker knew of happens again."
@@ -77,6 +79,8 @@ class WorkerLink:
         """Child runs that a busy worker is asked for again, and until when."""
         self._given_up: set[bytes] = set()
         """Child runs that the worker was told to end."""
+        self._over: set[bytes] = set()
+        """Child runs whose END came over this link."""
         self._early: dict[bytes, list[Event]] = {}
         """What was told of the child runs to go on with before anybody did."""
         self._pulling: list[asyncio.Future[Value]] = []
@@ -95,11 +99,12 @@ class WorkerLink:
         self._told: list[Event] = []
 
     async def open(self, token: str | None, journal: Journal, runs: Collection[bytes] = (), pinned: str | None = None) -> None:
-        """Connect and shake hands; `runs` are child runs to go on with, `pinned` the fingerprint of the worker's certificate.
+        """Connect and shake hands; `runs` are child runs to go on with, `pinned` the fingerprint of the worker's certificate. What waits in these
+        runs for this device to hold that it begins waits until `attach`, or `release`.
 
         Raises WorkerUnreachable.
         """
-        config = Config(role=Role.DEVICE, peer=self.url, device=device_id(journal.store_id), agent="graphferry")
+        config = Config(role=Role.DEVICE, peer=self.url, device=device_id(journal.store_id), agent="graphferry", reserved=True)
         self._store, self._journal = JournalStore(journal, shared=shared_part(journal)), journal
         self._early = {run: [] for run in runs}
         opened = connect(
@@ -109,7 +114,11 @@ class WorkerLink:
             self._link, ready = await self._stack.enter_async_context(opened)
         finally:
             self._be_patient_no_more()
-        self._intake = Intake(self._open_link().bodies, self._got, self._lacks, self._leaves)
+
+        def follows(run: bytes, record: Record, earlier: Record) -> bool:
+            return run in self._delegates and self._delegates[run].follows(record, earlier)
+
+        self._intake = Intake(self._open_link().bodies, self._got, self._lacks, self._leaves, follows)
         self._peer = ready.store
         self.offer = ready.offer
 
@@ -158,10 +167,17 @@ class WorkerLink:
     def attach(self, run: bytes, delegate: Delegate) -> None:
         """Go on with a child run that was among those of `open`; what was told of it meanwhile is told soon, when the run has begun."""
         self._delegates[run] = delegate
+        self.release([run])
         if self._away is not None:
             delegate.away(self._away)
         for event in self._early.pop(run, ()):
             asyncio.get_running_loop().call_soon(self._hear, event)
+
+    def release(self, runs: Collection[bytes]) -> None:
+        """These child runs of `open` go on, as far as this device is concerned."""
+        for run in runs:
+            if self._link is not None:
+                self._link.release(run)
 
     def give_up(self, run: bytes, why: str = "the run goes on in another child run") -> None:
         """End a child run of those of `open` that nobody goes on with."""
@@ -174,10 +190,16 @@ class WorkerLink:
 
     async def stopped(self) -> None:
         """Returns when the worker holds all that was said in child runs that were given up. From then on it begins nothing in them, and that it began
-        a node with effects before is durable here: it waits for that. Raises WorkerUnreachable if it does not in time.
+        a node with effects before is durable here: it waits for that. With their END it has said what did not begin, if that comes soon. Raises
+        WorkerUnreachable if it does not hold it in time.
         """
         if runs := self._given_up - self.refused.keys():
             await self.delivered(runs)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_END_SECONDS):
+                    while not runs - self.refused.keys() <= self._over:
+                        self._moved.clear()
+                        await self._moved.wait()
 
     def append(self, run: bytes, record: Known, labels: Collection[str] = ()) -> None:
         """A record for a child run's log. Raises LinkCondition."""
@@ -259,8 +281,7 @@ class WorkerLink:
             self._early[event.run].append(event)
             self._moved.set()
         elif isinstance(event, Got):
-            if self._intake is not None and event.run in self._delegates:
-                self._intake.take(event.run, event.record)
+            self._take(event)
         elif isinstance(event, (DeltaSeen, StateSeen)):
             self._shown(event)
         elif isinstance(event, Offered):
@@ -284,6 +305,13 @@ class WorkerLink:
             self._wait(f"{event.code}: {event.text}")
         elif isinstance(event, Closed):
             self._wait(event.text or f"closed with code {event.code}")
+
+    def _take(self, event: Got) -> None:
+        if isinstance(event.record, End):
+            self._over.add(event.run)
+            self._moved.set()
+        if self._intake is not None and event.run in self._delegates:
+            self._intake.take(event.run, event.record)
 
     def _comparing(self, event: Event) -> None:
         """What is told while what is shared is compared."""
@@ -312,18 +340,15 @@ class WorkerLink:
 
     def _taken(self, run: bytes) -> None:
         """The worker has the run, or nobody waits for it any more."""
-        asking = self._asking.pop(run, None)
-        if asking is not None:
+        if (asking := self._asking.pop(run, None)) is not None:
             asking.cancel()
 
     def _got(self, run: bytes, record: Record, bodies: int) -> None:
-        delegate = self._delegates.get(run)
-        if delegate is not None:
+        if (delegate := self._delegates.get(run)) is not None:
             delegate.got(record, bodies or len(encode(record).tail))
 
     def _lacks(self, run: bytes, record: Record, condition: LinkCondition) -> None:
-        delegate = self._delegates.get(run)
-        if delegate is not None:
+        if (delegate := self._delegates.get(run)) is not None:
             delegate.lacks(record, condition)
 
     def _leaves(self, run: bytes, record: Record) -> bool:

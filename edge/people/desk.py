@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from edge.people.answers import note
@@ -91,12 +92,11 @@ class Desk:
     async def answer(self, question: Question) -> tuple[Value, Mapping[str, Value]]:
         self._look()
         self._left.discard(question.path)
+        question = replace(question, labels=tuple(sorted(self._labels.get(root_node(question.path), ()))))
         if (given := self._given(question)) is not None:
             return given.value, {"answer": [given.writer, given.seq]}
         if (question.path, question.at) not in self._recorded:
-            labels = self._labels.get(root_node(question.path))
-            info = {**question.as_info(), **({"labels": sorted(labels)} if labels else {})}
-            self._record(Event(question.path, question.at, State.SUSPENDED, int(time.time() * 1000), info))
+            self._record(Event(question.path, question.at, State.SUSPENDED, int(time.time() * 1000), question.as_info()))
             self._recorded.add((question.path, question.at))
             await self._journal.barrier()  # who sees the question may answer it
         self._open[question.path] = question

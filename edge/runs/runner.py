@@ -150,7 +150,7 @@ class Run:
 
     async def _attach(self, link: WorkerLink, children: Sequence[bytes]) -> None:
         try:
-            spoilt = self.earlier.spoilt(children) if self.earlier is not None else ()
+            spoilt = self.earlier.spoilt(children, self.placed, self.device.agents) if self.earlier is not None else ()
             self.attached = go_on(self.device.journal, link, children, spoilt)
             await link.stopped()
         except LinkCondition as condition:

@@ -54,6 +54,7 @@ async def push(journal: Journal, run: bytes, connect: Connect, *, hand_over: boo
         standing = require_held(journal, run)
         children = open_children(journal, run)
         link = await connect(children)
+        link.release(children)
         try:
             await link.caught_up()
             await _copy(link, run)  # what the worker does not take it does not get

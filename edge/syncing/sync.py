@@ -77,6 +77,7 @@ async def converge(journal: Journal, connect: Connect) -> Round:
     attached = _open_parts(journal)
     before = _positions(journal, attached)
     link: WorkerLink = await connect(attached)
+    link.release(attached)
     try:
         await link.caught_up()
         await _compare(journal, link, attached, done)
