@@ -35,15 +35,22 @@ _SOON: Final = 1.0
 
 @dataclass(slots=True)
 class Round:
-    """What one round moved: records that came in, by run; logs that were refused, why, by run; bodies that came."""
+    """What one round moved: records that came in, by run; logs that were refused, why, by run; bodies that came. `held` is why no more was tried."""
 
     received: Counter[bytes] = field(default_factory=Counter)
     refused: dict[bytes, tuple[str, str]] = field(default_factory=dict)
     bodies: int = 0
+    held: str | None = None
+
+    def __add__(self, later: Round) -> Round:
+        """What both moved."""
+        refused = {**self.refused, **later.refused}
+        return Round(self.received + later.received, refused, self.bodies + later.bodies, self.held or later.held)
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
         return {
+            "held": self.held,
             "received": sum(self.received.values()),
             "runs": [run_id_text(run) for run in self.received],
             "bodies": self.bodies,
@@ -71,18 +78,21 @@ class Standing:
         return {name: getattr(self, name) for name in ("asked", "ahead", "behind", "bytes", "waiting", "degraded", "diverged")}
 
 
-async def converge(journal: Journal, connect: Connect) -> Round:
-    """One round. Raises WorkerUnreachable if there is no worker, LinkCondition if it went away in the middle; what was moved by then is kept."""
-    done = Round()
+async def converge(journal: Journal, connect: Connect, held: str | None = None) -> Round:
+    """One round. While shared runs and large values are `held` back, for this reason, only what the worker did for open runs comes in. Raises
+    WorkerUnreachable if there is no worker, LinkCondition if it went away in the middle; what was moved by then is kept.
+    """
+    done = Round(held=held)
     attached = _open_parts(journal)
     before = _positions(journal, attached)
     link: WorkerLink = await connect(attached)
     try:
         await link.caught_up()
-        await _compare(journal, link, attached, done)
-        done.bodies = await _fetch(journal, link)
-        if await give_to_askers(journal):
+        if held is None:
             await _compare(journal, link, attached, done)
+            done.bodies = await _fetch(journal, link)
+            if await give_to_askers(journal):
+                await _compare(journal, link, attached, done)
     finally:
         await link.close()
     for run, count in _positions(journal, attached).items():
