@@ -157,7 +157,8 @@ def _cancel(journal: Journal, args: Namespace, config: EdgeConfig, env: Environm
     import asyncio
 
     from edge.device import worker_connector
-    from edge.runs.cancel import cancel_run
+    from edge.runs.cancel import ask_to_cancel, cancel_run
+    from edge.syncing.held import holding_of
 
     row = journal.run(args.run)
     text = run_id_text(row.run)
@@ -166,6 +167,14 @@ def _cancel(journal: Journal, args: Namespace, config: EdgeConfig, env: Environm
     if row.status in _OVER:
         raise UsageError(f"run {text} is over: it is {row.status}")
     url = args.cloud or config.url
+    holder = holding_of(journal, row.run).holder
+    if holder != journal.store_id:
+        asyncio.run(ask_to_cancel(journal, row.run))
+        env.stdout.write(f"run {text} is held by the store {holder.hex()}, which is asked to cancel it\n")
+        env.stderr.write(
+            "That goes along with `graphferry sync`; the run ends when its holder has synced, too, and no process works on it.\n"
+        )
+        return ExitStatus.COMPLETED
     with at_work(config.journal, row.run):  # whoever works on it would go on
         untold = asyncio.run(cancel_run(journal, row.run, url=url, token=config.token, connect=worker_connector(config)))
     env.stdout.write(f"run {text} is cancelled\n")

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.ferrying.attached import open_children
-from edge.runs.at_work import is_at_work
+from edge.runs.at_work import at_work, is_at_work
+from edge.runs.cancel import cancel_as_asked
 from edge.runs.upgrade import degraded_in, upgrades_of
 from edge.syncing.handover import Connect, give_to_askers
 from edge.syncing.sharing import shared_part
@@ -21,6 +22,7 @@ from edge.syncing.waiting import waiting_runs
 from graphs.errors import JournalError, LinkCondition, WorkerUnreachable
 from graphs.journal.ids import run_id_text
 from protocol.events import Copied, CopyRefused, Differs
+from protocol.run_log import lighten_run
 
 if TYPE_CHECKING:
     from edge.ferrying.worker import WorkerLink
@@ -90,8 +92,10 @@ async def converge(journal: Journal, connect: Connect, held: str | None = None) 
         await link.caught_up()
         if held is None:
             await _compare(journal, link, attached, done)
+            if _lighten(journal, done):
+                await _compare(journal, link, attached, done)
             done.bodies = await _fetch(journal, link)
-            if await give_to_askers(journal):
+            if await cancel_as_asked(journal, link) + await give_to_askers(journal):
                 await _compare(journal, link, attached, done)
     finally:
         await link.close()
@@ -113,6 +117,19 @@ async def _compare(journal: Journal, link: WorkerLink, attached: Collection[byte
     away = done.refused.keys() | await _undelivered(link, attached)
     note_given(journal, {key: last for key, last in given.items() if key[0] not in away})
     await journal.barrier()
+
+
+def _lighten(journal: Journal, done: Round) -> bool:
+    """Write anew what was refused as a value in it is too large for its record: of runs that were marked later than they began. Whether any was."""
+    some = False
+    for run, (code, _) in list(done.refused.items()):
+        if code != "VALUE_TOO_LARGE" or is_at_work(journal.path, run):
+            continue
+        with at_work(journal.path, run):
+            if lighten_run(journal, run):
+                del done.refused[run]
+                some = True
+    return some
 
 
 async def _undelivered(link: WorkerLink, attached: Collection[bytes]) -> set[bytes]:
