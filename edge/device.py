@@ -94,14 +94,17 @@ def device_models(env: Environment, config: EdgeConfig, tiers: Mapping[str, str]
     return Aliased(local_models(host, servers=servers), tiers), tiers
 
 
-def worker_connector(config: EdgeConfig) -> Callable[[str, str | None, Journal, Sequence[bytes]], Any]:
-    """What opens the link to a worker: called with its URL, the token, the journal, and the child runs to go on with."""
+def worker_connector(config: EdgeConfig, held: str | None = None) -> Callable[[str, str | None, Journal, Sequence[bytes]], Any]:
+    """What opens the link to a worker: called with its URL, the token, the journal, and the child runs to go on with. `held` is why large values
+    wait, if they do.
+    """
 
     async def connect(url: str, token: str | None, journal: Journal, runs: Sequence[bytes]) -> Any:
         from edge.ferrying.worker import connect_worker
         from edge.pairings import credentials
 
         token, pinned = credentials(config.home, url, token, plain=config.plain)
-        return await connect_worker(url, token=token, pinned=pinned, journal=journal, grace=config.grace, runs=runs)
+        restraint: dict[str, Any] = {"rate": config.link.rate, "held": held}
+        return await connect_worker(url, token=token, pinned=pinned, journal=journal, grace=config.grace, runs=runs, **restraint)
 
     return connect

@@ -170,6 +170,7 @@ class Link:
         if self._carrier is not None:
             await _shut(self._carrier)
         self._copying.close()
+        self.bodies.close()
         self._commits.run()
         while self._tasks or self._commits.task is not None:
             pending = {*self._tasks} if self._commits.task is None else {*self._tasks, self._commits.task}

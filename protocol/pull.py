@@ -15,9 +15,11 @@ import msgpack
 from graphs.errors import GraphferryError, JournalError, LinkCondition, ValueUnsupported
 from graphs.records import Record, ext
 from graphs.values import Value, decode
+from protocol.bodies import RANGE
 from protocol.events import BodyArrived, BodyBytes, BodyFailed, BodyWhole, Event, GraphReferred, NeedBytes
 from protocol.messages import Ref, RunId
 from protocol.meter import Meter
+from protocol.pacing import Bucket
 from protocol.payload import MAX_BODY, Reference, reference, references, resolve
 from protocol.session import Conn
 from protocol.store import LinkStore
@@ -61,6 +63,18 @@ class Puller:
         """What is to be done for a body, in order."""
         self._busy: set[Ref] = set()
         """Bodies for which a task does it."""
+        self.held: Callable[[], LinkCondition] | None = None
+        """Why nothing is asked for at the moment."""
+        self._bucket: Bucket | None = None
+        self._closing = asyncio.Event()
+
+    def limit(self, rate: int | None) -> None:
+        """Give at most so many bytes a second; None for as many as the peer takes."""
+        self._bucket = None if rate is None else Bucket(rate, min(rate, RANGE))
+
+    def close(self) -> None:
+        """Nothing more is given."""
+        self._closing.set()
 
     # -- for the application
 
@@ -78,6 +92,8 @@ class Puller:
         have, whole = await self._store.begin_body(run, named.ref, named.size)
         if whole:
             return
+        if self.held is not None:
+            raise self.held()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         began = loop.time()
@@ -170,12 +186,25 @@ class Puller:
 
     async def _supply(self, need: NeedBytes) -> None:
         part = self._conn.graph_part(need)
+        if part is None and not await self._may_leave(need.length):
+            return
         if part is None:
             try:
                 part = await self._store.read_body(need.ref, need.off, need.length)
             except JournalError:
                 part = None  # whoever asks is told that it is not there
         self._tell(self._conn.supply_body(need, part))
+
+    async def _may_leave(self, size: int) -> bool:
+        """Returns when so many bytes may leave; False if the link is closed before."""
+        wait = self._bucket.take(asyncio.get_running_loop().time(), size) if self._bucket is not None else 0.0
+        if not wait:
+            return True
+        try:
+            await asyncio.wait_for(self._closing.wait(), wait)
+        except TimeoutError:
+            return True
+        return False
 
     async def _take_graph(self, event: GraphReferred) -> None:
         named = reference(event.message.body)

@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from graphs.errors import LinkCondition
 from graphs.records import Encoded, End, EndStatus, Event, Known, State, Submit, Unknown, decode, encode
 from protocol.gate import travels_whole
 from protocol.payload import Body, handle_id, lighten
 from protocol.shared import is_marked, mark
 
-__all__ = ["RunLog", "open_run"]
+__all__ = ["RunLog", "lighten_log", "lighten_run", "open_run"]
 
 OWN = "own"
 """In whose name a device keeps bodies."""
@@ -67,11 +68,46 @@ class RunLog:
         self._journal.finish_run(self._run, status, ended=now, exit_info={"why": why, "waits": waits, **more})
 
 
-def _light(journal: Any, run: bytes, record: Known, seq: int) -> tuple[Encoded, Sequence[Body]]:
+def lighten_run(journal: Any, run: bytes) -> bool:
+    """`lighten_log` of all logs of a root run: whether any was written anew."""
+    return any([lighten_log(journal, run, writer) for writer in journal.writers(run)])  # noqa: C419 - each of them
+
+
+def lighten_log(journal: Any, run: bytes, writer: bytes) -> bool:
+    """Write the rest of a log anew as it can travel, from the first record on that cannot: with its large values beside the journal. Whether it can
+    now. Nobody may append to it meanwhile. Blocks.
+
+    No other store has any of these records, since a log is given in its order and no peer takes that one. Raises JournalError.
+    """
+    journal.flush()  # what is queued is a part of it
+    first, made, kept = None, list[Encoded](), list[Body]()
+    for logged in journal.records(run, writer):
+        record = logged.record
+        encoded, bodies = encode(record), list[Body]()
+        if not isinstance(record, Unknown):
+            try:
+                encoded, more = _light(journal, run, record, logged.seq, writer)
+            except LinkCondition:
+                return False  # its parts are too many
+            bodies += more
+        if bodies and first is None:
+            first = logged.seq
+        if first is not None:
+            made.append(encoded)
+            kept += bodies
+    if first is None:
+        return False
+    _keep(journal, kept, OWN)
+    _pin(journal, run, kept, OWN)
+    journal.rewrite(run, writer, first - 1, made)
+    return True
+
+
+def _light(journal: Any, run: bytes, record: Known, seq: int, writer: bytes | None = None) -> tuple[Encoded, Sequence[Body]]:
     encoded = encode(record)
     if travels_whole(encoded):
         return encoded, ()
-    _, encoded, bodies = lighten(record, encoded, (), lambda n: handle_id(run, journal.store_id, seq, n))
+    _, encoded, bodies = lighten(record, encoded, (), lambda n: handle_id(run, writer or journal.store_id, seq, n))
     return encoded, bodies
 
 

@@ -27,12 +27,12 @@ nodes:
 """
 
 
-def fragment(known: dict[str, Outcome], *doubtful: str) -> tuple[Any, set[str]]:
+def fragment(known: dict[str, Outcome], *doubtful: str, before: dict[str, bytes] | None = None) -> tuple[Any, set[str]]:
     """The fragment of the root frame, whose map is at the worker."""
     compiler = Compiler(standard(), places={"rows": "cloud"})
     engine = Engine(compiler.plan(Graph.of(load_text(ROWS).data, standard())), compiler, report=True)
     (opened,) = [each for each in engine.handle(Begin(0.0)) if isinstance(each, Opened)]
-    return Fragments(known, doubtful).of(opened.frame, opened.turn)
+    return Fragments(known, doubtful, before).of(opened.frame, opened.turn)
 
 
 def test_what_was_done_inside_a_graph_that_goes_along_whole_is_told_too() -> None:
@@ -40,6 +40,14 @@ def test_what_was_done_inside_a_graph_that_goes_along_whole_is_told_too() -> Non
     made, told = fragment({"rows[0]/post": done, "near": done, "other[0]/post": done})
     assert made.inputs["rows[0]/post"] == [State.COMPLETED, 5]
     assert told == {"rows[0]/post"}
+
+
+def test_what_does_not_fit_is_in_no_fragment_unless_the_worker_has_that_from_before() -> None:
+    known = {"rows": Outcome(State.COMPLETED, "x" * 100_000)}
+    assert "rows" not in fragment(known)[0].graph.nodes
+    whole = fragment({})[0].graph
+    assert fragment(known, before={"": whole.hash})[0].graph.hash == whole.hash
+    assert "rows" not in fragment(known, before={"": bytes(32)})[0].graph.nodes
 
 
 def test_a_node_that_may_have_happened_is_in_no_fragment() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from edge.conditions import UNKNOWN, Conditions
 from edge.link_policy import LinkPolicy, held_back, read_link_policy
@@ -48,6 +52,13 @@ def test_large_values_wait_where_the_way_is_dear(policy: LinkPolicy, conditions:
 )
 def test_the_configuration_is_read(entry: Any, policy: LinkPolicy) -> None:
     assert read_link_policy(entry, "link") == policy
+
+
+def test_what_the_documents_show_is_the_default() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "sync.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```yaml\n# edge/config.yaml\n(link:.*?)^```", text, re.MULTILINE | re.DOTALL)
+    shown = read_link_policy(yaml.safe_load(block)["link"], "link")
+    assert shown == replace(LinkPolicy(), rate=500_000, command="my-command")
 
 
 @pytest.mark.parametrize(

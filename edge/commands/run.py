@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edge.commands.inputs import add_input_options, given_inputs, require_inputs
 from edge.commands.options import add_run_options, parse_sets, run_options
 from edge.commands.running import carry_out
-from edge.config import load_config
+from edge.config import EdgeConfig, load_config
 from edge.device import open_device
-from edge.means import Device
+from edge.means import Device, RunOptions
 from edge.offers import last_offer
 from edge.runs.runner import run_graph
 from edge.showing.progress import open_progress
@@ -74,6 +75,7 @@ def _run(args: Namespace, env: Environment) -> int:
             document.data, valid_agents(device, options.url), marks=document.marks, file=document.file, strict=options.strict
         )
         require_inputs(declared, inject)
+        options = _marked(options, args, config, device, env)
         return carry_out(
             run_graph(device, graph, options, name=Path(args.graph).name, source=None if document.loaded else document.text),
             device,
@@ -81,6 +83,19 @@ def _run(args: Namespace, env: Environment) -> int:
             args=args,
             env=env,
         )
+
+
+def _marked(options: RunOptions, args: Namespace, config: EdgeConfig, device: Device, env: Environment) -> RunOptions:
+    """The options; with the warning, and without the mark for sync if nobody asked for it by name, where too much waits to go out already."""
+    from edge.syncing.spool import over_the_bound, spooled, total
+
+    if not options.sync or (warning := over_the_bound(total(spooled(device.journal)), config.link)) is None:
+        return options
+    env.stderr.write(f"warning: {warning}\n")
+    if args.sync:
+        return options
+    env.stderr.write("This run is not marked for sync; `graphferry runs mark RUN` does that later.\n")
+    return replace(options, sync=False)
 
 
 def valid_agents(device: Device, url: str | None) -> set[str]:

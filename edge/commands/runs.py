@@ -17,6 +17,7 @@ from edge.people.answers import UNDECIDED, asked_in, asking_runs
 from edge.people.posters import notice
 from edge.runs.at_work import at_work
 from edge.showing.node_table import NodeRow, node_table
+from edge.syncing.spool import over_the_bound, spooled, total
 from edge.syncing.state import run_states
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import UsageError
@@ -70,7 +71,7 @@ def main(args: Namespace, env: Environment) -> int:
         if args.action in _MOVING:
             return _MOVING[args.action](journal, args, config, env)
         if args.action == "mark":
-            return _mark(journal, args, env)
+            return _mark(journal, args, config, env)
         if args.action in _KEEPING:
             return _KEEPING[args.action](journal, args, env)
         if args.action == "show":
@@ -156,7 +157,8 @@ def _cancel(journal: Journal, args: Namespace, config: EdgeConfig, env: Environm
     import asyncio
 
     from edge.device import worker_connector
-    from edge.runs.cancel import cancel_run
+    from edge.runs.cancel import ask_to_cancel, cancel_run
+    from edge.syncing.held import holding_of
 
     row = journal.run(args.run)
     text = run_id_text(row.run)
@@ -165,6 +167,14 @@ def _cancel(journal: Journal, args: Namespace, config: EdgeConfig, env: Environm
     if row.status in _OVER:
         raise UsageError(f"run {text} is over: it is {row.status}")
     url = args.cloud or config.url
+    holder = holding_of(journal, row.run).holder
+    if holder != journal.store_id:
+        asyncio.run(ask_to_cancel(journal, row.run))
+        env.stdout.write(f"run {text} is held by the store {holder.hex()}, which is asked to cancel it\n")
+        env.stderr.write(
+            "That goes along with `graphferry sync`; the run ends when its holder has synced, too, and no process works on it.\n"
+        )
+        return ExitStatus.COMPLETED
     with at_work(config.journal, row.run):  # whoever works on it would go on
         untold = asyncio.run(cancel_run(journal, row.run, url=url, token=config.token, connect=worker_connector(config)))
     env.stdout.write(f"run {text} is cancelled\n")
@@ -176,11 +186,14 @@ def _cancel(journal: Journal, args: Namespace, config: EdgeConfig, env: Environm
     return ExitStatus.COMPLETED
 
 
-def _mark(journal: Journal, args: Namespace, env: Environment) -> int:
+def _mark(journal: Journal, args: Namespace, config: EdgeConfig, env: Environment) -> int:
     row = journal.run(args.run)
     if row.role != "root":
         raise UsageError(f"{args.run} is the part of a run that a worker ran; mark the run itself")
     mark(journal, row.run, on=not args.off)
+    journal.flush()
+    if not args.off and (warning := over_the_bound(total(spooled(journal)), config.link)) is not None:
+        env.stderr.write(f"warning: {warning}\n")
     env.stdout.write(f"run {run_id_text(row.run)} {'is not synced any more' if args.off else 'goes along with the next sync'}\n")
     return ExitStatus.COMPLETED
 

@@ -179,6 +179,8 @@ class Delegate:
             self._expected.note(name, self._expected.away)
             return
         fragment, told = self._fragments.of(frame, turn)
+        if not fragment.graph.nodes:
+            return  # all of it is known, or in doubt
         self._frames[name] = fragment
         self._told |= told
         try:

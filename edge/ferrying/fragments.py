@@ -85,21 +85,38 @@ class Fragment:
 class Fragments:
     """The fragments of one run; a graph is cut once, whatever the number of its frames.
 
-    `doubtful` are paths of nodes that may have happened or not, or that have: they are in no fragment, so that nobody runs them again.
+    `doubtful` are paths of nodes that may have happened or not, or that have: they are in no fragment, so that nobody runs them again. Nor is a node
+    whose outcome is known and does not fit into the order: it would come after it, and the worker might have begun. `before` are the addresses of the
+    cuts by frame in a child run that is gone on with, whose worker has begun nothing of the kind.
     """
 
-    def __init__(self, known: Mapping[str, Outcome], doubtful: Collection[str]) -> None:
+    def __init__(
+        self, known: Mapping[str, Outcome], doubtful: Collection[str], before: Mapping[str, bytes] | None = None
+    ) -> None:
         self._known = known
         self._doubtful = frozenset(doubtful)
+        self._before = before
         self._cuts: dict[tuple[int, frozenset[str], float | None], CutGraph] = {}
         self._plans: list[Plan] = []
 
     def of(self, frame: Frame, turn: int) -> tuple[Fragment, set[str]]:
         """The fragment of a turn of a frame, and the paths whose outcomes it carries."""
+        found = self._of(frame, turn, self._doubtful)
+        name = frame.name_of(turn)
+        late = {
+            path
+            for path in found[0].late
+            if (inner := split_path(path))[0] == name and is_computed(found[0].graph.nodes[inner[1]])
+        }
+        if not late or (self._before is not None and self._before.get(name) == found[0].graph.hash):
+            return found
+        return self._of(frame, turn, self._doubtful | late)
+
+    def _of(self, frame: Frame, turn: int, doubtful: Collection[str]) -> tuple[Fragment, set[str]]:
         plan = frame.plan
         name = frame.name_of(turn)
         shipped = [node for node in plan.nodes if node is not None and node.place is not None]
-        clear = frozenset(node.id for node in shipped if node_path(name, node.escaped) not in self._doubtful)
+        clear = frozenset(node.id for node in shipped if node_path(name, node.escaped) not in doubtful)
         loops = plan.loops or frame.loop_count is not None
         count = frame.loop_count if frame.loop_count != plan.loop_count else None
         key = (id(plan), clear, count)

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.config import GRACE
+from edge.ferrying.held_back import HeldBack, needs_body
 from edge.pairings import device_id
 from edge.planning.links import keep_link
 from edge.syncing.sharing import shared_part
@@ -97,6 +98,8 @@ class WorkerLink:
         self._peer = b""
         self._compared: asyncio.Future[None] | None = None
         self._told: list[Event] = []
+        self._held: str | None = None
+        """Why large values wait."""
 
     async def open(self, token: str | None, journal: Journal, runs: Collection[bytes] = (), pinned: str | None = None) -> None:
         """Connect and shake hands; `runs` are child runs to go on with, `pinned` the fingerprint of the worker's certificate. What waits in these
@@ -121,6 +124,13 @@ class WorkerLink:
         self._intake = Intake(self._open_link().bodies, self._got, self._lacks, self._leaves, follows)
         self._peer = ready.store
         self.offer = ready.offer
+
+    def restrain(self, rate: int | None, held: str | None) -> None:
+        """Large values leave at so many bytes a second, and while they are `held` back, for this reason, not at all; nor are they asked for."""
+        bodies = self._open_link().bodies
+        bodies.limit(rate)
+        self._held = held
+        bodies.held = None if held is None else lambda: HeldBack(self.url, held)
 
     @property
     def store(self) -> bytes:
@@ -148,7 +158,7 @@ class WorkerLink:
 
     def open_run(self, run: bytes, delegate: Delegate, submit: Submit, labels: Collection[str]) -> None:
         """Open a child run. Raises LinkCondition."""
-        self._open_link().append(run, submit, labels)
+        self.append(run, submit, labels)
         self._delegates[run] = delegate
         if self._away is not None:
             asyncio.get_running_loop().call_soon(delegate.away, self._away)
@@ -203,6 +213,8 @@ class WorkerLink:
 
     def append(self, run: bytes, record: Known, labels: Collection[str] = ()) -> None:
         """A record for a child run's log. Raises LinkCondition."""
+        if self._held is not None and needs_body(record):
+            raise HeldBack(self.url, self._held)
         self._open_link().append(run, record, labels)
 
     def forget(self, run: bytes) -> None:
@@ -442,12 +454,15 @@ async def connect_worker(
     pinned: str | None = None,
     grace: float = GRACE,
     runs: Collection[bytes] = (),
+    rate: int | None = None,
+    held: str | None = None,
 ) -> WorkerLink:
-    """An open link to the worker at `url`; `pinned` is the fingerprint of its certificate, `runs` are child runs to go on with. Raises
-    WorkerUnreachable, UsageError for what is no link URL.
+    """An open link to the worker at `url`; `pinned` is the fingerprint of its certificate, `runs` are child runs to go on with, `rate` and `held`
+    as in `WorkerLink.restrain`. Raises WorkerUnreachable, UsageError for what is no link URL.
     """
     worker = WorkerLink(url, grace=grace)
     await worker.open(token, journal, runs, pinned)
+    worker.restrain(rate, held)
     return worker
 
 

@@ -31,7 +31,7 @@ from graphs.running.attempt import Attempt
 from graphs.running.runtime import Runtime
 from graphs.values import Value
 from protocol.payload import references
-from protocol.refill import refill
+from protocol.refill import refill, resolved_here
 from protocol.run_log import RunLog, open_run
 
 if TYPE_CHECKING:
@@ -245,6 +245,7 @@ async def read_past(journal: Journal, source: bytes, graph: Graph, link: WorkerL
     order = next((record for record in found if isinstance(record, Submit)), None)
     if order is None:
         raise JournalError(f"no log of run {run_id_text(source)} begins with its order")
+    order = resolved_here(journal, order)
     known = known_outcomes(found)
     before = dict(known.outcomes)
     await refill(known, Source(journal, link, homes).value)

@@ -308,7 +308,9 @@ class Run:
         fallback = self.fallback = Fallback(policies, runtime.compiler.stand_in, runtime.clock)
         delegate = Delegate(
             run=self.id,
-            fragments=Fragments(self.known.outcomes, self._not_shipped()),
+            fragments=Fragments(
+                self.known.outcomes, self._not_shipped(), self.attached.frames if self.attached is not None else None
+            ),
             labels=labels_by_node(self.graph),
             options=self._submit_options(),
             one_frame=self._one_frame(self.limits),
@@ -337,8 +339,10 @@ class Run:
         return delegate
 
     def _not_shipped(self) -> set[str]:
-        """Nodes that nobody is to run. A new child run does not even begin what this device has made: it might, before it is told of that."""
-        made = self.earlier.own if self.earlier is not None and self.attached is None else set()
+        """Nodes that nobody is to run. A new child run does not even begin what this device has made, as it might before it is told of that, nor what
+        a worker has made whose values are yet to come.
+        """
+        made = self.earlier.own | self.earlier.withheld.keys() if self.earlier is not None and self.attached is None else set()
         return self.known.indeterminate | made
 
     def _submit_options(self) -> dict[str, Value]:

@@ -17,9 +17,10 @@ from graphs.values import canonical, decode as decode_value
 from protocol.payload import references
 
 if TYPE_CHECKING:
+    from edge.link_policy import LinkPolicy
     from graphs.journal import Journal
 
-__all__ = ["NOTHING", "ToGo", "forget_given", "note_given", "spooled", "to_go", "total"]
+__all__ = ["NOTHING", "ToGo", "forget_given", "note_given", "over_the_bound", "spooled", "to_go", "total"]
 
 _GIVEN: Final = "given "
 
@@ -68,6 +69,14 @@ def to_go(journal: Journal, logs: Iterable[tuple[bytes, bytes, int]]) -> dict[by
 def total(found: Mapping[bytes, ToGo]) -> ToGo:
     """All of it."""
     return ToGo(sum(each.records for each in found.values()), sum(each.bytes for each in found.values()))
+
+
+def over_the_bound(left: ToGo, policy: LinkPolicy) -> str | None:
+    """What is to be said aloud if more waits than the policy has room for; None if it has."""
+    if left.bytes <= policy.spool:
+        return None
+    what = f"{left.bytes:,} bytes wait to go out to the worker, more than the {policy.spool:,} of `link: {{spool}}`"
+    return f"{what}. Nothing is lost; no further run is marked for sync unasked until there is room: graphferry sync"
 
 
 def note_given(journal: Journal, logs: Mapping[tuple[bytes, bytes], int]) -> None:

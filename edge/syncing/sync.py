@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.ferrying.attached import open_children
-from edge.runs.at_work import is_at_work
+from edge.runs.at_work import at_work, is_at_work
+from edge.runs.cancel import cancel_as_asked
 from edge.runs.upgrade import degraded_in, upgrades_of
 from edge.syncing.handover import Connect, give_to_askers
 from edge.syncing.sharing import shared_part
@@ -21,6 +22,7 @@ from edge.syncing.waiting import waiting_runs
 from graphs.errors import JournalError, LinkCondition, WorkerUnreachable
 from graphs.journal.ids import run_id_text
 from protocol.events import Copied, CopyRefused, Differs
+from protocol.run_log import lighten_run
 
 if TYPE_CHECKING:
     from edge.ferrying.worker import WorkerLink
@@ -35,15 +37,22 @@ _SOON: Final = 1.0
 
 @dataclass(slots=True)
 class Round:
-    """What one round moved: records that came in, by run; logs that were refused, why, by run; bodies that came."""
+    """What one round moved: records that came in, by run; logs that were refused, why, by run; bodies that came. `held` is why no more was tried."""
 
     received: Counter[bytes] = field(default_factory=Counter)
     refused: dict[bytes, tuple[str, str]] = field(default_factory=dict)
     bodies: int = 0
+    held: str | None = None
+
+    def __add__(self, later: Round) -> Round:
+        """What both moved."""
+        refused = {**self.refused, **later.refused}
+        return Round(self.received + later.received, refused, self.bodies + later.bodies, self.held or later.held)
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
         return {
+            "held": self.held,
             "received": sum(self.received.values()),
             "runs": [run_id_text(run) for run in self.received],
             "bodies": self.bodies,
@@ -71,19 +80,24 @@ class Standing:
         return {name: getattr(self, name) for name in ("asked", "ahead", "behind", "bytes", "waiting", "degraded", "diverged")}
 
 
-async def converge(journal: Journal, connect: Connect) -> Round:
-    """One round. Raises WorkerUnreachable if there is no worker, LinkCondition if it went away in the middle; what was moved by then is kept."""
-    done = Round()
+async def converge(journal: Journal, connect: Connect, held: str | None = None) -> Round:
+    """One round. While shared runs and large values are `held` back, for this reason, only what the worker did for open runs comes in. Raises
+    WorkerUnreachable if there is no worker, LinkCondition if it went away in the middle; what was moved by then is kept.
+    """
+    done = Round(held=held)
     attached = _open_parts(journal)
     before = _positions(journal, attached)
     link: WorkerLink = await connect(attached)
     link.release(attached)
     try:
         await link.caught_up()
-        await _compare(journal, link, attached, done)
-        done.bodies = await _fetch(journal, link)
-        if await give_to_askers(journal):
+        if held is None:
             await _compare(journal, link, attached, done)
+            if _lighten(journal, done):
+                await _compare(journal, link, attached, done)
+            done.bodies = await _fetch(journal, link)
+            if await cancel_as_asked(journal, link) + await give_to_askers(journal):
+                await _compare(journal, link, attached, done)
     finally:
         await link.close()
     for run, count in _positions(journal, attached).items():
@@ -104,6 +118,19 @@ async def _compare(journal: Journal, link: WorkerLink, attached: Collection[byte
     away = done.refused.keys() | await _undelivered(link, attached)
     note_given(journal, {key: last for key, last in given.items() if key[0] not in away})
     await journal.barrier()
+
+
+def _lighten(journal: Journal, done: Round) -> bool:
+    """Write anew what was refused as a value in it is too large for its record: of runs that were marked later than they began. Whether any was."""
+    some = False
+    for run, (code, _) in list(done.refused.items()):
+        if code != "VALUE_TOO_LARGE" or is_at_work(journal.path, run):
+            continue
+        with at_work(journal.path, run):
+            if lighten_run(journal, run):
+                del done.refused[run]
+                some = True
+    return some
 
 
 async def _undelivered(link: WorkerLink, attached: Collection[bytes]) -> set[bytes]:

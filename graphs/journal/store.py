@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -258,6 +258,31 @@ class Journal(Reader):
             if seq != log.last + 1:
                 raise OutOfOrder(run, writer, seq, log.last)
             self._writer.record(log, encoded)
+
+    def rewrite(self, run: bytes, writer: bytes, after: int, records: Sequence[Encoded]) -> None:
+        """Put others in the place of all records of a log that follow `after`, as many, in one commit. Blocks.
+
+        For a log of which no other store has any of these, and that nobody appends to meanwhile: that is for the caller to know. Raises JournalError.
+        """
+        self.flush()
+        with self._mutex:
+            old = self._log(run, writer)
+            if old.id is None or old.last - after != len(records):
+                raise JournalError(
+                    f"the log of {writer.hex()} in run {run_id_text(run)} has {old.last} records; {after} and {len(records)} is another."
+                )
+            log = Log(
+                run, writer, old.id, after, self.chk(run, writer, after), after
+            )  # another one: nothing repeats what is not there any more
+            sql = "DELETE FROM records WHERE id > ? AND id < ?"
+            self._writer.push(Statement(sql, ((old.id << SEQ_BITS) + after, (old.id + 1) << SEQ_BITS)), ring=False)
+            for encoded in records:
+                self._writer.record(log, encoded, ring=False)
+            self._drop(old)
+            self._logs[run, writer] = log
+            if writer == self.store_id:
+                self._own[run] = log
+        self._writer.flush(full=True)
 
     def have(self, run: bytes, writer: bytes | None = None) -> int:
         """The last sequence number of a log, queued ones included; `writer` None is this store."""
