@@ -298,7 +298,9 @@ class Run:
             clock=runtime.clock,
             on_token=watch.streamed,
             on_begun=runtime.begun_elsewhere,
-            fallback=Fallback(node_policies(self.graph, self.placed, self.facts(self.offer)), runtime.compiler.stand_in, runtime.clock),
+            fallback=Fallback(
+                node_policies(self.graph, self.placed, self.facts(self.offer)), runtime.compiler.stand_in, runtime.clock
+            ),
             attached=self.attached,
             earlier=self.earlier,
             deadline=runtime.clock() + self.options.deadline if self.options.deadline is not None else None,
