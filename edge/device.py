@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from edge.config import EdgeConfig
 from edge.people.person import person_at
+from edge.planning.keeping import Estimating
 from edge.runs.runner import Device
 from edge.showing.progress import ProgressEvent
 from graphs.environment import Environment
@@ -52,7 +53,7 @@ def open_device(
     registry = known_agents(agents, folder=env.cwd)
     models, tiers = device_models(env, config, config.models if tiers is None else tiers)
     with Journal.open(config.journal, synchronous=synchronous) as journal:
-        yield Device(
+        device = Device(
             journal=journal,
             agents=registry,
             models=models,
@@ -66,6 +67,8 @@ def open_device(
             emit=emit,
             connect=worker_connector(config),
         )
+        device.estimator = Estimating(device)
+        yield device
         sweep_bodies(journal)
 
 

@@ -136,8 +136,8 @@ class Device:
     write: Callable[[str], Any] | None = None
     emit: Callable[[ProgressEvent], None] = lambda _event: None
     connect: Callable[[str, str | None, Journal, Sequence[bytes]], Any] | None = None
-    estimator: Callable[[Graph, Mapping[str, Any], str | None], Estimator] | None = None
-    """What knows figures for a graph, by a worker's offer and its URL. None knows none: the rules alone place nodes."""
+    estimator: Callable[[Graph, Mapping[str, Any], str | None, Mapping[str, Value]], Estimator] | None = None
+    """What knows figures for a graph, by a worker's offer, its URL, and values of static nodes. None knows none: the rules alone place nodes."""
 
     def written_out(self, graph: Graph) -> Graph:
         """The graph with its cascades and hedges written out: each asking where its model is, with the bars calibrated here."""

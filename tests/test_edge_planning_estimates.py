@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
 
+from edge.placement import Facts, model_named
 from edge.placing.figures import Figure
 from edge.planning.estimates import Estimates, Told
 from edge.planning.keys import agent_key, computed_nodes, node_key
@@ -50,7 +52,7 @@ def estimates(text: str, knowledge: Knowledge | None = None, rows: Iterable[Hist
         knowledge or Knowledge(NOW),
         lambda names: [row for row in known if row.what in names],
         agents=standard(),
-        tiers={"small": "tiny"},
+        model_of=partial(model_named, facts=Facts(standard(), (), tiers={"small": "tiny"})),
         **more,
     )
 
@@ -118,7 +120,7 @@ def test_what_is_known_of_the_way_counts_and_what_is_not_is_said_to_be_assumed()
     link = LinkFacts(b"w" * 8, rtt=Figure(0.3, "measured", 4, 2.0), down=Figure(5e5, "measured", 1, 2.0))
     way = estimates(ASKS, Knowledge(NOW, url="wss://far/v1/link", link=link, metered=True)).link("cloud")
     assert (way.rtt, way.down, way.metered) == (link.rtt, link.down, True)
-    assert way.up == Figure(5e5, "default"), "as wide as the other way, for all anybody knows"
+    assert way.up == Figure(14_600 / 0.3, "measured", 4, 2.0), "what TCP sends in a round trip, until more was seen to go over"
     near = estimates(ASKS, Knowledge(NOW, url="ws://127.0.0.1:1/v1/link")).link("cloud")
     assert near.rtt.value < way.rtt.value
     full = Knowledge(NOW, offer={"queue": 0}, offer_age=3.0)

@@ -97,7 +97,7 @@ async def sides(folder: Path, figures: Given | None) -> AsyncIterator[Sides]:
             models=ScriptedModels([ScriptedModel("tiny")]),
             connect=made.connect,
             emit=made.see,
-            estimator=(lambda _graph, _offer, _url: figures) if figures is not None else None,
+            estimator=(lambda _graph, _offer, _url, _inject: figures) if figures is not None else None,
         )
         graph = Graph.of(
             load_text("version: 0.5\nnodes:\n  far: {agent: copyAgent, place: cloud}\n").data, set(made.device.agents)
@@ -195,7 +195,7 @@ def test_a_run_that_goes_on_keeps_its_places_while_it_has_a_part_at_the_worker(t
             submit = next(each.record for each in both.device.journal.records(row.run) if isinstance(each.record, Submit))
             kept = RunOptions.from_record(submit.opts["options"])
             assert kept.decided == {"a": "cloud", "b": "cloud", "c": "cloud"}
-            both.device.estimator = lambda _graph, _offer, _url: NEAR  # it would have it all here now
+            both.device.estimator = lambda _graph, _offer, _url, _inject: NEAR  # it would have it all here now
             both.released.set()
             graph = Graph.of(load_text(GRAPH).data, set(both.device.agents))
             report = await resume_run(both.device, graph, replace(kept, url=both.url), row.run, name="g.yaml")

@@ -18,7 +18,7 @@ from edge.device import open_device
 from edge.means import Device
 from edge.offers import check_offer, keep_offer, last_offer
 from edge.placement import NoPlace
-from edge.planning.keeping import estimates_for
+from edge.planning.keeping import Estimating
 from edge.planning.knowledge import Knowledge
 from edge.planning.plan import Plan, make_plan
 from edge.runs.runner import Run
@@ -82,14 +82,14 @@ def _plan(args: Namespace, env: Environment) -> int:
         graph = Graph.of(
             document.data, valid_agents(device, options.url), marks=document.marks, file=document.file, strict=options.strict
         )
-        run = Run(device, graph, options, bytes(16), Known())
-        run.place()
+        run = Run(device, device.written_out(graph), options, bytes(16), Known())
         unasked = refused or options.unasked()
-        estimates = estimates_for(device, graph, options.url, inject)
+        run.place(reached=unasked is None)
+        estimates = Estimating(device)(run.graph, run.offer, options.url, inject)
         if unasked is None:
             _require_offered(run, estimates.knowledge)
         why = unasked.message if unasked is not None else None
-        plan = make_plan(graph, run.placed, run.facts(run.offer), estimates, why)
+        plan = make_plan(run.graph, run.placed, run.facts(run.offer), estimates, why)
         _show(plan, estimates.knowledge, Path(args.graph).name, why, args, env)
     return ExitStatus.COMPLETED
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from edge.placing.figures import FREE, Capacity, Estimate, Figure, Link, Source
-from edge.planning.keys import EDGE, agent_key, asked_model, computed_nodes, node_key
+from edge.planning.keys import EDGE, agent_key, computed_nodes, node_key
 from edge.planning.knowledge import FREE_OF_CHARGE, Knowledge
 from graphs.journal.history import HistoryRow
 from graphs.language.refs import names_in
@@ -36,6 +36,9 @@ _GENERATION_BYTES: Final = 900.0
 _ROWS, _TURNS = 10.0, 3.0
 _WAYS: Final[Mapping[bool, tuple[float, float]]] = {True: (0.0005, 100e6), False: (0.05, 1.25e6)}
 """Seconds there and back, and bytes a second, to a worker on this machine and to one elsewhere."""
+_FIRST_WINDOW: Final = 14_600.0
+"""Bytes that TCP sends before the first of them is acknowledged (RFC 6928): until a large value went over, a way is taken to be no wider than that
+a round trip. For most values it is wide enough to cost no more than that."""
 _NEAR: Final = ("//127.", "//localhost", "//[::1]")
 _AGENT_SECONDS: Final[Mapping[str, float]] = {"network": 1.0, "files": 0.01}
 _ORDER: Final[Mapping[Source, int]] = {"measured": 0, "reported": 1, "declared": 2, "default": 3}
@@ -66,7 +69,7 @@ class _Each:
 
 class Estimates:
     """An `Estimator` for one graph. `history` gives the journal's rows for names of nodes and agents, the newest first; `injected` are values that
-    static nodes have in this run.
+    static nodes have in this run, `model_of` names the model that a node asks.
     """
 
     def __init__(
@@ -76,15 +79,14 @@ class Estimates:
         history: Callable[[Sequence[str]], Iterable[HistoryRow]],
         *,
         agents: Mapping[str, Agent],
-        tiers: Mapping[str, str],
-        default_model: str | None = None,
+        model_of: Callable[[Mapping[str, Value]], str | None],
         injected: Mapping[str, Value] | None = None,
     ) -> None:
         self.knowledge = knowledge
         self._graph = graph
         self._agents = agents
         self._injected = injected or {}
-        self._model_of: Callable[[Mapping[str, Value]], str | None] = lambda spec: asked_model(spec, agents, tiers, default_model)
+        self._model_of = model_of
         self._rows: dict[str, list[HistoryRow]] = {}
         self.keys: Mapping[str, str] = {path: node_key(path, spec) for path, spec in computed_nodes(graph)}
         """What history calls the nodes, by their place in the document."""
@@ -113,9 +115,9 @@ class Estimates:
         known = self.knowledge
         rtt, width = _WAYS[any(each in (known.url or "") for each in _NEAR)]
         facts = known.link
-        down = (facts.down if facts else None) or Figure(width, "default")
-        up = (facts.up if facts else None) or Figure(down.value if down.source == "measured" else width, "default")
         measured = facts.rtt if facts else None
+        least = _of(_FIRST_WINDOW / max(measured.value, 1e-6), measured) if measured else Figure(width, "default")
+        up, down = (facts.up if facts else None) or least, (facts.down if facts else None) or least
         return Link(measured or Figure(rtt, "default"), up, down, known.metered, known.queue)
 
     def value_bytes(self, path: str) -> Figure:

@@ -23,26 +23,26 @@ if TYPE_CHECKING:
 __all__ = ["gather"]
 
 
-def gather(device: Device, url: str | None, *, metered: bool = False) -> Knowledge:
-    """What this device knows now, of itself and of the worker at `url`."""
+def gather(device: Device, url: str | None, offer: Mapping[str, Any] | None = None) -> Knowledge:
+    """What this device knows now, of itself and of the worker at `url`: `offer` is what that says now, without it the last one counts."""
     from graphs.models.hosting.machine import available_memory
 
     now = time.time()
     journal = device.journal
     link = link_facts(journal, url, now)
-    offer = last_offer(journal, url)
-    met = heard(journal, url)
+    last, met = last_offer(journal, url), heard(journal, url)
     age = max(0.0, now - met) if met is not None else None
+    if offer and offer != last:
+        last, age = offer, 0.0
     return Knowledge(
         now=now,
         here=_own_models(device, now),
-        there=_offered_models(offer or {}, age),
+        there=_offered_models(last or {}, age),
         url=url,
         store=link.store.hex() if link is not None else None,
-        offer=offer,
+        offer=last,
         offer_age=age,
         link=link,
-        metered=metered,
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
         memory=available_memory(),
     )

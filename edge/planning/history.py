@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from edge.planning.keys import EDGE, agent_key, asked_model, computed_nodes, node_key
+from edge.placement import Facts, model_named
+from edge.planning.keys import EDGE, agent_key, computed_nodes, node_key
 from graphs.errors import JournalError
 from graphs.journal.history import HistoryRow
 from graphs.language.spec import Graph
@@ -18,7 +19,6 @@ from protocol.payload import references
 
 if TYPE_CHECKING:
     from graphs.journal import Journal
-    from graphs.registry import Agent
 
 __all__ = ["note_run"]
 
@@ -49,18 +49,9 @@ class _Sum:
                 setattr(self, name, (getattr(self, name) or 0) + tokens)
 
 
-def note_run(
-    journal: Journal,
-    run: bytes,
-    graph: Graph,
-    agents: Mapping[str, Agent],
-    tiers: Mapping[str, str],
-    default_model: str | None,
-    now: int,
-    keys: Mapping[str, str] = _NO_KEYS,
-) -> None:
-    """Queues what the nodes of a run took, as far as it got; to note it again replaces that. `now`: ms since 1970. `keys` are those of nodes, where
-    they are known already.
+def note_run(journal: Journal, run: bytes, graph: Graph, facts: Facts, now: int, keys: Mapping[str, str] = _NO_KEYS) -> None:
+    """Queues what the nodes of a run took, as far as it got; to note it again replaces that. `facts` are what they were placed by, `keys` those
+    of nodes where they are known already; `now`: ms since 1970.
     """
     nodes = dict(computed_nodes(graph))
     sums: dict[tuple[str, str, str], _Sum] = {}
@@ -81,10 +72,10 @@ def note_run(
             if path not in nodes:
                 continue
             spec = nodes[path]
-            asked = None if record.by.get("degraded") or not own else asked_model(spec, agents, tiers, default_model)
+            asked = None if record.by.get("degraded") or not own else model_named(spec, facts)
             model = str(asked or record.by.get("model") or "")
             agent = record.by.get("agent")
-            opens = own and isinstance(agent, str) and agent in agents and agents[agent].nests is not None
+            opens = own and isinstance(agent, str) and agent in facts.agents and facts.agents[agent].nests is not None
             sums.setdefault((keys.get(path) or node_key(path, spec), place, model), _Sum()).add(
                 record, size, counts=own, opens=opens
             )

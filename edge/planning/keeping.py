@@ -10,12 +10,13 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from edge.placement import Facts, model_named
 from edge.planning.estimates import Estimates
 from edge.planning.gathering import gather
 from edge.planning.history import note_run
-from edge.planning.knowledge import Knowledge
 from edge.planning.plan import make_plan
 from graphs.errors import JournalError
 from graphs.values import Value, canonical, decode
@@ -26,26 +27,37 @@ if TYPE_CHECKING:
     from graphs.journal import Journal
     from graphs.language.spec import Graph
 
-__all__ = ["Keeper", "estimates_for", "kept_plan"]
+__all__ = ["Estimating", "Keeper", "kept_plan"]
 
 _log = logging.getLogger(__name__)
 _TURNS: Final = 4
 """Turns of the event loop after which the plan is made: by then the first nodes have asked their models."""
 
 
-def estimates_for(
-    device: Device, graph: Graph, url: str | None, injected: Mapping[str, Value], knowledge: Knowledge | None = None
-) -> Estimates:
-    """Estimates for a graph, by what this device knows now."""
-    return Estimates(
-        graph,
-        knowledge or gather(device, url),
-        device.journal.history,
-        agents=device.agents,
-        tiers=device.tiers,
-        default_model=device.default_model,
-        injected=injected,
-    )
+class Estimating:
+    """What makes estimates for a device's graphs, by what it knows then: its `Device.estimator`. Whoever asks the same gets the same."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._asked: tuple[Any, ...] = ()
+        self._made: Estimates | None = None
+
+    def __call__(self, graph: Graph, offer: Mapping[str, Any], url: str | None, injected: Mapping[str, Value]) -> Estimates:
+        """Estimates for a graph: with this offer of the worker at `url`, and these values of static nodes."""
+        asked = (graph, dict(offer), url, injected)
+        if self._made is None or asked != self._asked:
+            device = self._device
+            facts = Facts(device.agents, (), tiers=device.tiers, default_model=device.default_model)
+            self._asked = asked
+            self._made = Estimates(
+                graph,
+                gather(device, url, offer),
+                device.journal.history,
+                agents=device.agents,
+                model_of=partial(model_named, facts=facts),
+                injected=injected,
+            )
+        return self._made
 
 
 def kept_plan(journal: Journal, run: bytes) -> dict[str, Any] | None:
@@ -74,7 +86,7 @@ class Keeper:
         run, device = self._run, self._run.device
         now = int(time.time() * 1000)
         with _harmless(f"what run {run.text} took could not be noted"):
-            note_run(device.journal, run.id, run.graph, device.agents, device.tiers, device.default_model, now, self._keys)
+            note_run(device.journal, run.id, run.graph, run.facts(None), now, self._keys)
 
     def _soon(self, turns: int) -> None:
         asyncio.get_running_loop().call_soon(*((self._soon, turns - 1) if turns else (self._make_plan,)))
@@ -85,7 +97,9 @@ class Keeper:
         self._waits = False
         run, options = self._run, self._run.options
         with _harmless(f"the plan of run {run.text} could not be made"):
-            estimates = estimates_for(run.device, run.graph, options.url, options.inject)
+            made = run.device.estimator
+            estimating = made if isinstance(made, Estimating) else Estimating(run.device)
+            estimates = estimating(run.graph, run.offer, options.url, options.inject)
             self._keys = estimates.keys
             why = run.unreachable.message if run.unreachable is not None else None
             plan = make_plan(run.graph, run.placed, run.facts(run.offer), estimates, why)

@@ -1,4 +1,4 @@
-"""What history calls a node, and which model a node asks. Pure.
+"""What history calls a node. Pure.
 
 A node of a document is known by its place in it and by what is written of it, without what says where it runs: so its figures outlive changes of
 other nodes, and those of another place or model are told apart. Beside it stands its agent, for nodes that never ran.
@@ -11,10 +11,9 @@ from typing import Final
 
 from graphs.language.spec import Graph, is_computed, written_inside
 from graphs.paths import escape
-from graphs.registry import Agent
 from graphs.values import Value, canonical, digest
 
-__all__ = ["EDGE", "agent_key", "asked_model", "computed_nodes", "node_key"]
+__all__ = ["EDGE", "agent_key", "computed_nodes", "node_key"]
 
 EDGE: Final = "edge"
 """The place of this device in the table; a worker's is its store id in hex."""
@@ -46,15 +45,3 @@ def computed_nodes(graph: Graph, prefix: str = "") -> Iterator[tuple[str, Mappin
             yield path, spec
             if (inside := written_inside(spec)) is not None:
                 yield from computed_nodes(inside, f"{path}/")
-
-
-def asked_model(
-    spec: Mapping[str, Value], agents: Mapping[str, Agent], tiers: Mapping[str, str], default: str | None
-) -> str | None:
-    """The model that a node asks by its own words, the device's tiers resolved; None for one that asks none, or decides when it runs."""
-    name = spec.get("agent")
-    agent = agents.get(name) if isinstance(name, str) else None
-    if agent is None or "model" not in agent.needs:
-        return None
-    asked = (spec.get("params") or {}).get("model") or (spec.get("inputs") or {}).get("model") or spec.get("model") or default
-    return tiers.get(asked, asked) if isinstance(asked, str) and not asked.startswith(":") else None

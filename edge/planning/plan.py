@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 from edge.offline import Verdict, decide
-from edge.placement import Facts, Placement
+from edge.placement import Facts, Placement, Way, model_named
 from edge.placing.figures import Figure, Link
+from edge.placing.schedule import play
+from edge.placing.tasks import CLOUD, EDGE, Choice, problem_of
 from edge.planning.estimates import Estimates, Told
 from edge.planning.keys import computed_nodes
 from edge.planning.knowledge import figure_json
@@ -23,8 +26,6 @@ Then: TypeAlias = Literal["runs", "waits", "stands in", "fails", "is not reached
 """What becomes of a node: it runs where it is placed; it waits, and with it the run; an alternative runs here; it fails; it comes after one that
 fails."""
 
-_CONNECTING: Final = 3
-"""Ways there and back until a worker has said who it is: TCP, the upgrade, HELLO; TLS takes one more."""
 _INLINE: Final = 64 * 1024
 """Bytes of a value that come with its record; a larger one comes when somebody here reads it."""
 _RECORD: Final = 200.0
@@ -46,6 +47,10 @@ class PlannedNode:
     up: Figure | None = None
     down: Figure | None = None
     opens: bool = False
+    ways: Sequence[Way] = ()
+    """All there are to do it, this one first, where figures decided."""
+    instead: Mapping[str, Any] | None = None
+    """The attributes of the alternative that stands in."""
 
     def as_json(self) -> dict[str, Any]:
         """The entry under `nodes` of `plan --json`."""
@@ -53,6 +58,8 @@ class PlannedNode:
         entry: dict[str, Any] = {"place": self.place, "reason": self.why, "model": self.model, "then": self.then}
         if self.note:
             entry["note"] = self.note
+        if self.ways:
+            entry["ways"] = [_way_json(each) for each in self.ways]
         if told is not None:
             entry |= {
                 "seconds": figure_json(told.seconds),
@@ -63,6 +70,17 @@ class PlannedNode:
                 "usd": figure_json(told.usd),
             }
         return entry | {"up": figure_json(self.up), "down": figure_json(self.down)}
+
+
+def _way_json(way: Way) -> dict[str, Any]:
+    return {
+        "place": way.place,
+        "model": way.model,
+        "seconds": round(way.seconds, 6),
+        "moving": round(way.moving, 6),
+        "usd": round(way.usd, 9),
+        "run_seconds": round(way.run_seconds, 6),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +157,7 @@ def make_plan(
     link = estimates.link("cloud") if there else None
     text = _text(graph, nodes) if there else 0
     counted = [each.estimate for each in nodes.values() if each.estimate is not None and _counts(each)]
-    seconds, along = _course(graph, nodes, link, text)
+    seconds, along = _course(graph, nodes, estimates, facts)
     return Plan(
         nodes,
         seconds,
@@ -159,7 +177,7 @@ def _counts(node: PlannedNode) -> bool:
 
 def _planned(path: str, spec: Mapping[str, Any], placement: Placement, estimates: Estimates, *, opens: bool) -> PlannedNode:
     estimate = estimates.node(path, spec, placement.place, placement.model)
-    return PlannedNode(path, placement.place, placement.reason, placement.model, estimate, opens=opens)
+    return PlannedNode(path, placement.place, placement.reason, placement.model, estimate, opens=opens, ways=placement.ways)
 
 
 # -- without a worker
@@ -189,6 +207,7 @@ def _cut_off(node: PlannedNode, policy: Policy | None, facts: Facts, estimates: 
         note=f"{by} stands in{degraded}: {why}",
         model=model,
         estimate=estimates.node(node.path, alternative, "edge", model),
+        instead=alternative,
     )
 
 
@@ -265,81 +284,28 @@ def _text(graph: Graph, nodes: Mapping[str, PlannedNode]) -> int:
     return len(cut(graph, names).canonical) if names else 0
 
 
-def _course(graph: Graph, nodes: Mapping[str, PlannedNode], link: Link | None, text: int) -> tuple[float, tuple[str, ...]]:
-    """How long the run takes, and the nodes that decide it: the longest way through the graph, with what lies between the places.
-
-    That several nodes share a model is not counted.
-    """
-    half, up, down, begin = 0.0, 1.0, 1.0, 0.0
-    if link is not None:
-        half, up, down = link.rtt.value / 2, link.up.value, link.down.value
-        begin = _CONNECTING * link.rtt.value + link.queue.value
-    ends: dict[str, float] = {}
-    before: dict[str, str | None] = {}
-    for path in _in_order(graph, nodes):
-        node = nodes[path]
-        if node.then not in ("runs", "stands in"):
+def _course(graph: Graph, nodes: Mapping[str, PlannedNode], estimates: Estimates, facts: Facts) -> tuple[float, tuple[str, ...]]:
+    """How long what runs takes, and the nodes of the root graph that decide it: played as placement plays it."""
+    running = {path for path, each in nodes.items() if each.then in ("runs", "stands in")}
+    instead = {unescape(path): each.instead for path, each in nodes.items() if each.instead is not None and "/" not in path}
+    kept = {
+        name: instead.get(name) or spec for name, spec in graph.nodes.items() if not is_computed(spec) or escape(name) in running
+    }
+    choices, opened = {}, []
+    for path, each in nodes.items():
+        if path.partition("/")[0] not in running:
             continue
-        start, last = begin + (half + text / up if node.place == "cloud" else 0.0), None
-        for source in dict.fromkeys(map(escape, reads(graph.nodes[unescape(path)]))):
-            if source not in ends:
-                continue
-            way = _way(nodes[source], node, half, up, down)
-            if last is None or ends[source] + way > start:
-                start, last = max(start, ends[source] + way), source
-        ends[path] = start + _work(path, nodes, half)
-        before[path] = last
-    if not ends:
+        if each.opens:
+            opened.append(path)
+        else:
+            choices[path] = (Choice(CLOUD if each.place == "cloud" else EDGE, each.model, spec=each.instead),)
+    if not choices:
         return 0.0, ()
-    homes = {
-        path: end + (half + _size(nodes[path].down) / down if nodes[path].place == "cloud" else 0) for path, end in ends.items()
-    }
-    final = max(reversed(homes), key=lambda path: homes[path])  # of several that end together the last one says more
-    along: list[str] = []
-    step: str | None = final
-    while step is not None:
-        along.append(step)
-        step = before[step]
-    return homes[final], tuple(reversed(along))
-
-
-def _way(source: PlannedNode, reader: PlannedNode, half: float, up: float, down: float) -> float:
-    if source.place == reader.place:
-        return 0.0
-    return half + (_size(source.up) / up if reader.place == "cloud" else _size(source.down) / down)
-
-
-def _work(path: str, nodes: Mapping[str, PlannedNode], half: float) -> float:
-    """Seconds of a node of the root graph with all that is in it."""
-    node = nodes[path]
-    if not node.opens:
-        return node.estimate.seconds.value if node.estimate is not None else 0.0
-    inner = [each for other, each in nodes.items() if other.startswith(f"{path}/") and _counts(each)]
-    return sum((each.estimate.seconds.value if each.estimate else 0.0) + 2 * half * (each.place == "cloud") for each in inner)
-
-
-def _size(figure: Figure | None) -> float:
-    return figure.value if figure is not None else 0.0
-
-
-def _in_order(graph: Graph, nodes: Mapping[str, PlannedNode]) -> list[str]:
-    """The nodes of the root graph, each after those it reads; without those that wait for each other in a circle."""
-    left = {
-        escape(name): {escape(each) for each in reads(spec) if is_computed(graph.nodes.get(each, {}))}
-        for name, spec in graph.nodes.items()
-        if escape(name) in nodes
-    }
-    readers: dict[str, list[str]] = {}
-    for path, sources in left.items():
-        for each in sources:
-            readers.setdefault(each, []).append(path)
-    ordered = [path for path, sources in left.items() if not sources]
-    for path in ordered:
-        for reader in readers.get(path, ()):
-            left[reader].discard(path)
-            if not left[reader]:
-                ordered.append(reader)
-    return ordered
+    reduced = Graph({**graph.document, "nodes": kept})
+    problem = problem_of(reduced, choices, opened, estimates, partial(model_named, facts=facts))
+    schedule = play(problem, [0] * len(problem.units))
+    along = dict.fromkeys(problem.tasks[task].path.partition("/")[0] for task in schedule.critical())
+    return schedule.seconds, tuple(along)
 
 
 def _shown(path: str) -> str:

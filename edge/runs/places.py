@@ -44,7 +44,7 @@ class Places:
                 self.placed = place(self._graph, facts)
             else:
                 facts = replace(facts, digests=known_digests(device, facts.offer or {}))
-                estimator = made(self._graph, facts.offer or {}, options.url)
+                estimator = made(self._graph, facts.offer or {}, options.url, options.inject)
                 fixed = options.decided if goes_on else {}
                 self.placed = place(self._graph, facts, estimator, options.wishes, fixed)
         except NoPlace as error:
