@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from graphs.language.check_any import check_any
 from graphs.language.check_cascade import check_cascade
 from graphs.language.check_place import PlaceCheck
 from graphs.language.fields import COMPUTED, GRAPH, STATIC, Field, described, python_types, word_for
@@ -55,7 +56,7 @@ _STATIC = _Table(STATIC, "Static node does not allow")
 _COMPUTED = _Table(COMPUTED, "Computed node does not allow")
 
 _SPECIAL = frozenset(
-    {"label", "sensitivity", "effect", "place", "repeatUntil", "model", "anyInput", "defaultValue", "escalate", "hedge"}
+    {"label", "sensitivity", "effect", "place", "repeatUntil", "model", "anyInput", "defaultValue", "escalate", "hedge", "any"}
 )
 _ELSEWHERE: Final = frozenset({"inputs", "if", "unless", "update", "agent", "graph"})
 """Attributes of nodes whose types are checked where sources are."""
@@ -76,6 +77,7 @@ class Attributes:
         self.report = report
         self.place = PlaceCheck(report, agents, self._of_alternative, self._not_one_of)
         self.models = models
+        self.agents = agents
         self.labels_refused = labels_refused
         self.allow_cut = allow_cut
 
@@ -165,6 +167,8 @@ class Attributes:
                 self._not_one_of("GF106", "effect", value, choices, here)
         elif key == "place":
             self.place.check(value, here)
+        elif key == "any":
+            check_any(node, path, self.report, self.agents, self._of_alternative)
         elif key in ("escalate", "hedge"):
             check_cascade(key, node, path, self.report)
         elif key == "repeatUntil":

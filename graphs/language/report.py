@@ -40,6 +40,7 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         "GF122": "an attribute of cut graphs only",
         "GF123": "a Python object that is not data",
         "GF124": "a second asking: escalate or hedge",
+        "GF125": "several implementations: any",
         "GF150": "an unknown helper: it gives empty text",
         "GF151": "anyInput does not wait for the condition",
         "GF152": "a default value that counts as none",
