@@ -69,7 +69,8 @@ def test_the_checker_goes_by_the_types_of_the_table(field: Field) -> None:
         "repeatUntil": {"exists": ".x"},
         "concurrency": 2,
         "place": "edge",
-        "hedge": {"after": "2s"},
+        "any": [{}],
+        "hedge": {"after": "1s"},
     }
     right = needs.get(field.name, RIGHT[field.types[0]])
     if field.name == "graph":

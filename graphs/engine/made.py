@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from graphs.bounds import TRUSTED, UNTRUSTED, Bounds, split_limit, with_limits
 from graphs.budget import Budget
 from graphs.errors import GraphInvalid, LimitReached, NodeError, Problem, UsageError
+from graphs.language.implementations import implementations
 from graphs.registry import Agent
 from graphs.values import Value
 
@@ -48,7 +49,7 @@ class Made(NamedTuple):
 
     def require_all(self, nodes: Mapping[str, Mapping[str, Value]], agents: Mapping[str, Agent]) -> None:
         """Raises NodeError if a node names an agent that such a graph may not use; a name out of a value is looked at once known."""
-        for spec in nodes.values():
+        for spec in (each for node in nodes.values() for each in (node, *implementations(node))):
             name = spec.get("agent")
             agent = agents.get(name) if isinstance(name, str) else None
             if agent is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from graphs.language.implementations import implemented, is_open
 from graphs.language.refs import Getter, compile_output, compile_path, compile_source, compile_value, is_source
 from graphs.paths import escape
 from graphs.registry import Agent
@@ -25,11 +26,11 @@ class PlanNode:
     """One node, compiled.
 
     `place` is where it runs, None is here; with `on_order` it starts there when the queue of this side says so. A `simple`
-    node starts with nothing to decide but its inputs; a `plain` one's value is stored as it is; a `usual` one is carried out as its agent
-    is, for it says nothing else itself. One that `stands_in` runs here instead of the node of its number, which is placed
-    elsewhere; `degraded` is the reason, where its value is less than was asked for. One that `ends` its frame wins a race: with its
-    value the frame is over, whatever else still runs there. Attributes that most nodes do not have stand here with their defaults,
-    and in a node only where it differs.
+    node starts with nothing to decide but its inputs; a `plain` one's value is stored as it is; a `usual` one is carried out as its
+    agent is, for it says nothing else itself. One that `stands_in` runs here instead of the node of its number, which is placed elsewhere;
+    `degraded` is the reason, where its value is less than was asked for, `moved` where it is not. `implementation` is the number of what was
+    chosen among several (`any`). One that `ends` its frame wins a race: with its value the frame is over, whatever else still runs there.
+    Attributes that most nodes do not have stand here with their defaults, and in a node only where it differs.
     """
 
     __slots__ = (
@@ -62,6 +63,7 @@ class PlanNode:
     filter_params: Mapping[str, Value] = _NONE
     graph: Value = None
     graph_source: Getter | None = None
+    implementation: int | None = None
     label: str | None = None
     moved: str | None = None
     on_order = False
@@ -76,6 +78,9 @@ class PlanNode:
     def __init__(
         self, index: int, name: str, spec: Mapping[str, Value], numbers: Mapping[str, int], agents: Mapping[str, Agent]
     ) -> None:
+        if "any" in spec:
+            spec = implemented(spec, 0) if is_open(spec) else spec
+            self.implementation = spec["any"]
         self.index = index
         self.id = name
         self.spec = spec

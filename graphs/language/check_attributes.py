@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from graphs.language.check_any import check_any
 from graphs.language.check_budget import check_budget
 from graphs.language.check_cascade import check_cascade
 from graphs.language.check_place import PlaceCheck
@@ -56,7 +57,20 @@ _STATIC = _Table(STATIC, "Static node does not allow")
 _COMPUTED = _Table(COMPUTED, "Computed node does not allow")
 
 _SPECIAL = frozenset(
-    {"label", "sensitivity", "effect", "place", "repeatUntil", "model", "anyInput", "defaultValue", "escalate", "hedge", "budget"}
+    {
+        "label",
+        "sensitivity",
+        "effect",
+        "place",
+        "repeatUntil",
+        "model",
+        "anyInput",
+        "defaultValue",
+        "escalate",
+        "hedge",
+        "any",
+        "budget",
+    }  # fmt: skip
 )
 _ELSEWHERE: Final = frozenset({"inputs", "if", "unless", "update", "agent", "graph"})
 """Attributes of nodes whose types are checked where sources are."""
@@ -77,6 +91,7 @@ class Attributes:
         self.report = report
         self.place = PlaceCheck(report, agents, self._of_alternative, self._not_one_of)
         self.models = models
+        self.agents = agents
         self.labels_refused = labels_refused
         self.allow_cut = allow_cut
 
@@ -170,6 +185,8 @@ class Attributes:
             self.place.check(value, here)
         elif key == "budget":
             check_budget(value, here, self.report)
+        elif key == "any":
+            check_any(node, path, self.report, self.agents, self._of_alternative)
         elif key in ("escalate", "hedge"):
             check_cascade(key, node, path, self.report)
         elif key == "repeatUntil":

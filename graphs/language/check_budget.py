@@ -23,7 +23,7 @@ def check_budget(said: Value, path: Path, report: Report) -> None:
         if kind not in BUDGETS:
             hint = report.did_you_mean(kind, BUDGETS)
             report.error(
-                "GF125", f"`budget` has tokens, usd, seconds and bytes, no {kind}", (*path, kind), key=True, suggestion=hint
+                "GF126", f"`budget` has tokens, usd, seconds and bytes, no {kind}", (*path, kind), key=True, suggestion=hint
             )
         elif not isinstance(value, (int, float)) or isinstance(value, bool) or value <= 0:
-            report.error("GF125", f"a budget is a number greater than 0, not {word_for(value)}", (*path, kind))
+            report.error("GF126", f"a budget is a number greater than 0, not {word_for(value)}", (*path, kind))

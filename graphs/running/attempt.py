@@ -160,6 +160,8 @@ class Attempt(Start):
         by = self.agent.made_by if self.agent is not None else _NOBODY
         if self.node.degraded is not None:
             by = {**by, "degraded": self.node.degraded}
+        if self.node.implementation is not None:
+            by = {**by, "any": self.node.implementation}
         if self.node.moved is not None:
             by = {**by, "moved": self.node.moved}
         if self.live is None:
