@@ -94,6 +94,7 @@ class NodeAttributes(TypedDict, total=False):
     model: str
     sensitivity: str | Sequence[str]
     effect: Effect
+    any: Sequence[Mapping[str, Value]]
     budget: Mapping[str, float]
     escalate: Mapping[str, Value]
     hedge: Mapping[str, Value]

@@ -41,7 +41,7 @@ from graphs.records import (
     Start as StartRecord,
     State,
     Submit,
-)  # fmt: skip
+)
 from graphs.values import Value
 
 if TYPE_CHECKING:

@@ -70,7 +70,7 @@ _SPECIAL = frozenset(
         "hedge",
         "any",
         "budget",
-    }  # fmt: skip
+    }
 )
 _ELSEWHERE: Final = frozenset({"inputs", "if", "unless", "update", "agent", "graph"})
 """Attributes of nodes whose types are checked where sources are."""
