@@ -190,7 +190,8 @@ class Delegate:
             return
         for path, outcome in fragment.late.items():
             self._send_outcome(path, outcome.value)
-        self._close_if_settled(fragment)
+        if fragment.settled:
+            self._close(fragment)
 
     def over(self, frame: Frame, turn: int, *, cancelled: bool) -> None:
         """The turn is over: nothing more is needed of it."""
@@ -236,7 +237,8 @@ class Delegate:
                 self._own.add(path)
         if not is_computed(fragment.graph.nodes[name]):
             fragment.unsettled.discard(name)
-            self._close_if_settled(fragment)
+            if fragment.settled:
+                self._close(fragment)
 
     def stop(self, start: Start) -> None:
         """The engine gives a shipped node up."""
@@ -439,10 +441,6 @@ class Delegate:
             if reader not in self.made:
                 self._expected.note(reader, condition)
         self._expected.refuse_noted(condition)
-
-    def _close_if_settled(self, fragment: Fragment) -> None:
-        if not fragment.unsettled and not fragment.demand and not fragment.whole_loop:
-            self._close(fragment)
 
     def _close(self, fragment: Fragment) -> None:
         """No further boundary value and no order will come for the frame (docs/protocol.md §8)."""

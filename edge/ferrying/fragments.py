@@ -41,6 +41,11 @@ class Fragment:
         self.shipped = False
         """Whether the worker was told of it, so that it may be at work."""
 
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more is to be said of it: no value, no order, no turn."""
+        return not self.unsettled and not self.demand and not self.whole_loop
+
     def fill(self, frame: Frame, known: Mapping[str, Outcome]) -> set[str]:
         """Collect what the worker is told with the order: values of static nodes, and outcomes it must not find again by
         itself.
