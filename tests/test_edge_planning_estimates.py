@@ -116,6 +116,15 @@ def test_a_workers_word_is_reported_and_of_another_worker_nothing_is_known() -> 
     assert estimates(ASKS, there).link("cloud").rtt.source == "default"
 
 
+def test_tokens_of_the_same_model_count_wherever_they_were_counted() -> None:
+    there = Knowledge(
+        NOW, there={"tiny": ModelFacts(Figure(500.0, "reported", 1, 9.0), Figure(50.0, "reported", 1, 9.0))}, store=STORE
+    )
+    told = asked(estimates(ASKS, there, [row(key(ASKS, "say"), 1, 900)]), place="cloud")
+    assert told.completion == Figure(20.0, "measured", 1, 1.0)
+    assert told.seconds == Figure(pytest.approx(10 / 500 + 20 / 50), "reported", 1, 9.0)
+
+
 def test_what_is_known_of_the_way_counts_and_what_is_not_is_said_to_be_assumed() -> None:
     link = LinkFacts(b"w" * 8, rtt=Figure(0.3, "measured", 4, 2.0), down=Figure(5e5, "measured", 1, 2.0))
     way = estimates(ASKS, Knowledge(NOW, url="wss://far/v1/link", link=link, metered=True)).link("cloud")

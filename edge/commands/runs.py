@@ -13,15 +13,19 @@ from typing import Any, Final
 
 from edge.commands import forking, keeping, moving
 from edge.config import EdgeConfig, load_config
+from edge.offers import last_offer
 from edge.people.answers import UNDECIDED, asked_in, asking_runs
 from edge.people.posters import notice
+from edge.planning.keeping import kept_plan
+from edge.planning.took import Prices, Totals, took
 from edge.runs.at_work import at_work
 from edge.showing.node_table import NodeRow, node_table
+from edge.showing.plan_fact import cost_text, plan_and_fact
 from edge.syncing.spool import over_the_bound, spooled, total
 from edge.syncing.state import run_states
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import UsageError
-from graphs.journal import Journal
+from graphs.journal import Journal, RunRow
 from graphs.journal.ids import run_id_text
 from graphs.language.jstext import json_text
 from graphs.records import Answer, End, Error, Event, Record, Result, State, Submit
@@ -75,7 +79,7 @@ def main(args: Namespace, env: Environment) -> int:
         if args.action in _KEEPING:
             return _KEEPING[args.action](journal, args, env)
         if args.action == "show":
-            return _show(journal, args.run, as_json=args.json or args.json_one, env=env)
+            return _show(journal, args.run, config, as_json=args.json or args.json_one, env=env)
         return _list(journal, args, env)
 
 
@@ -114,7 +118,7 @@ def _besides(words: list[str], asked: list[str] | None) -> str:
     return f"  ({'; '.join(said)})" if said else ""
 
 
-def _show(journal: Journal, prefix: str, *, as_json: bool, env: Environment) -> int:
+def _show(journal: Journal, prefix: str, config: EdgeConfig, *, as_json: bool, env: Environment) -> int:
     row = journal.run(prefix)
     logs: list[tuple[str, Record]] = [("edge", logged.record) for logged in journal.records(row.run)]
     for child in journal.children(row.run):
@@ -133,24 +137,40 @@ def _show(journal: Journal, prefix: str, *, as_json: bool, env: Environment) -> 
     asked = [each.question for each in asked_in(journal, row.run).values() if each.open and row.status in UNDECIDED]
     if asked:
         shown["questions"] = [each.as_json() for each in asked]
+    plan, fact = _compared(journal, row, config)
     if as_json:
-        env.stdout.write(json_text(clean(shown), 2) + "\n")
+        env.stdout.write(json_text(clean({**shown, "plan": plan, "fact": fact.as_json()}), 2) + "\n")
         return ExitStatus.COMPLETED
-    took = f", {(row.ended - row.started) / 1000:.1f} s" if row.ended else ""
-    env.stdout.write(f"run {shown['run']}\ngraph {row.name} ({row.graph.hex()[:12]})\n{row.status}{took}\n")
+    lasted = f", {(row.ended - row.started) / 1000:.1f} s" if row.ended else ""
+    env.stdout.write(f"run {shown['run']}\ngraph {row.name} ({row.graph.hex()[:12]})\n{row.status}{lasted}\n")
     for run in state.upgraded_by:
         env.stdout.write(f"upgraded by run {run_id_text(run)}\n")
     if state.upgrade_of is not None:
         env.stdout.write(f"an upgrade of run {run_id_text(state.upgrade_of)}\n")
     env.stdout.write("\n")
     rows = _rows([(place, record) for place, record in logs if isinstance(record, Result)])
-    env.stdout.write(node_table(rows, width=shutil.get_terminal_size((110, 24)).columns))
+    width = shutil.get_terminal_size((110, 24)).columns
+    env.stdout.write(node_table(rows, width=width))
+    if plan is not None:
+        encoding = getattr(env.stdout, "encoding", None) or "utf-8"
+        env.stdout.write(f"\n{plan_and_fact(plan, fact, width=width, encoding=encoding)}")
+    elif fact.usd or fact.unpriced:
+        env.stdout.write(f"{cost_text(fact)}\n")
     for place, record in logs:
         if isinstance(record, Error):
             env.stdout.write(f"{place}: {record.path or 'the run'}: {record.code}: {record.text}\n")
     for question in asked:
         env.stdout.write(f"waits for you: {notice(run_id_text(row.run), question)}\n")
     return ExitStatus.COMPLETED
+
+
+def _compared(journal: Journal, row: RunRow, config: EdgeConfig) -> tuple[dict[str, Any] | None, Totals]:
+    """The plan that a run began with, None if it has none, and what it took so far; by the prices of the plan, or else by those of now."""
+    plan = kept_plan(journal, row.run)
+    if plan is not None:
+        return plan, took(journal, row, plan, Prices.of_plan(plan))
+    servers = {name: server.price for name, server in config.servers.items() if server.price is not None}
+    return None, took(journal, row, None, Prices.of_now(servers, last_offer(journal, config.url)))
 
 
 def _cancel(journal: Journal, args: Namespace, config: EdgeConfig, env: Environment) -> int:

@@ -143,6 +143,18 @@ class Estimates:
         models = self.knowledge.here if place == EDGE else self.knowledge.there
         return Capacity(models=dict.fromkeys(models, _SIDE_BY_SIDE))
 
+    @property
+    def prices(self) -> dict[str, tuple[float, float]]:
+        """Dollars for a million tokens of prompts and of answers, by `place model`, where they are known."""
+        known = self.knowledge
+        both = (("edge", known.here), ("cloud", known.there))
+        return {
+            f"{place} {name}": (facts.price.usd_in, facts.price.usd_out)
+            for place, models in both
+            for name, facts in models.items()
+            if facts.price is not None
+        }
+
     # -- one node
 
     def _leaf(self, path: str, spec: Mapping[str, Value], place: str, model: str | None) -> Told:
@@ -167,8 +179,11 @@ class Estimates:
             seconds = seen or _usual(agent)
             size = self._bytes(here) or self._bytes(rows) or self._bytes(there) or Figure(_VALUE_BYTES, "default")
             return _Each(seconds, size)
-        prompt = self._tokens(here or rows, "prompt") or self._asked(spec)
-        completion = self._tokens(here, "completion") or _guess(self._tokens(rows, "completion")) or self._answer(spec, there)
+        alike = [row for row in rows if row.model == (model or "")]  # what a model says does not hang on where it is
+        prompt = self._tokens(here or alike, "prompt") or _guess(self._tokens(rows, "prompt")) or self._asked(spec)
+        completion = (
+            self._tokens(here or alike, "completion") or _guess(self._tokens(rows, "completion")) or self._answer(spec, there)
+        )
         seconds = self._seconds(here) or self._by_speed(place, model, prompt, completion, there)
         usual = _GENERATION_BYTES + _CHARACTERS * (prompt.value + 3 * completion.value)
         return _Each(seconds, self._bytes(here) or _guess(self._bytes(rows)) or Figure(usual, "default"), prompt, completion)

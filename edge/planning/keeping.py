@@ -18,12 +18,16 @@ from edge.planning.estimates import Estimates
 from edge.planning.gathering import gather
 from edge.planning.history import note_run
 from edge.planning.plan import make_plan
+from edge.planning.took import Bill, Prices
 from graphs.errors import JournalError
+from graphs.models.prices import Price
+from graphs.paths import document_path
 from graphs.values import Value, canonical, decode
 
 if TYPE_CHECKING:
     from edge.means import Device
     from edge.runs.runner import Run
+    from edge.showing.report import RunReport
     from graphs.journal import Journal
     from graphs.language.spec import Graph
 
@@ -74,6 +78,7 @@ class Keeper:
         self._run = run
         self._waits = False
         self._keys: Mapping[str, str] = {}
+        self._prices = Prices({}, True)
 
     def begin(self) -> None:
         """The run is on record, and about to begin."""
@@ -87,6 +92,23 @@ class Keeper:
         now = int(time.time() * 1000)
         with _harmless(f"what run {run.text} took could not be noted"):
             note_run(device.journal, run.id, run.graph, run.facts(None), now, self._keys)
+
+    def priced(self, report: RunReport) -> RunReport:
+        """The report, with what the tokens of its nodes cost by the prices of when the plan was made; those of nodes in graphs that a worker opened
+        are in the sum.
+        """
+        bill = Bill()
+        for path, node in report.nodes.items():
+            placement = self._run.placed.get(document_path(path))
+            named = placement.model if placement is not None and not node.degraded else None
+            node.usd = bill.add(self._prices, node.place, node.by, node.usage, named)
+        run = self._run
+        made = {path: record for path, (record, _) in run.delegate.made.items()} if run.delegate is not None else {}
+        for path, record in {**run.known.made, **made}.items():
+            if path not in report.nodes:
+                bill.add(self._prices, "cloud", record.by, record.usage)
+        report.cost = bill.as_json(self._prices)
+        return report
 
     def _soon(self, turns: int) -> None:
         asyncio.get_running_loop().call_soon(*((self._soon, turns - 1) if turns else (self._make_plan,)))
@@ -102,6 +124,7 @@ class Keeper:
             estimates = estimating(run.graph, run.offer, options.url, options.inject)
             self._keys = estimates.keys
             why = run.unreachable.message if run.unreachable is not None else None
+            self._prices = Prices({name: Price(*each) for name, each in estimates.prices.items()}, True)
             plan = make_plan(run.graph, run.placed, run.facts(run.offer), estimates, why)
             run.device.journal.keep_plan(run.id, canonical(plan.as_json()))
 

@@ -167,7 +167,7 @@ def make_plan(
         sum(each.usd.value for each in counted if each.usd is not None),
         tuple(dict.fromkeys(name for each in counted for name in each.unpriced)),
         link,
-        _prices(estimates),
+        estimates.prices,
     )
 
 
@@ -310,13 +310,3 @@ def _course(graph: Graph, nodes: Mapping[str, PlannedNode], estimates: Estimates
 
 def _shown(path: str) -> str:
     return "/".join(map(unescape, path.split("/")))
-
-
-def _prices(estimates: Estimates) -> dict[str, tuple[float, float]]:
-    known = estimates.knowledge
-    found = {}
-    for place, models in (("edge", known.here), ("cloud", known.there)):
-        for name, facts in models.items():
-            if facts.price is not None:
-                found[f"{place} {name}"] = facts.price.usd_in, facts.price.usd_out
-    return found

@@ -391,14 +391,8 @@ class Run:
             if path in self.placed and path not in watch.nodes:
                 watch.nodes[path] = watch.waiting(path)
         self.device.emit({"event": "run-ended", "t": time.time() * 1000, "run": self.text, "status": status})
-        return RunReport(
-            run=self.text,
-            status=status,
-            results=results,
-            errors=errors,
-            nodes=self._in_graph_order(watch),
-            first_error=first,
-        )
+        report = RunReport(self.text, status, results, errors, nodes=self._in_graph_order(watch), first_error=first)
+        return self.keeper.priced(report)
 
     def _in_graph_order(self, watch: Watch) -> dict[str, Any]:
         order = {name: place for place, name in enumerate(self.graph.nodes)}
