@@ -60,8 +60,8 @@ class RunOptions:
     """What the whole run may spend before a person is asked, by kind; counts instead of what the graph says."""
     wishes: Wishes = field(default_factory=Wishes)
     """What is best, where figures say what a node takes here and there."""
-    decided: Mapping[str, Place] = field(default_factory=dict)
-    """Where a run that goes on had the nodes that figures placed."""
+    decided: Mapping[str, str] = field(default_factory=dict)
+    """Where a run that goes on had the nodes that figures placed, and which of several implementations."""
 
     @cached_property
     def permissions(self) -> Permissions:

@@ -21,13 +21,25 @@ from typing import Any, Final, Literal, TypeAlias
 
 from edge.placing.figures import Estimate
 from edge.policies import NOTHING, Around, Sayings, around, opens_here, tools_of, with_inner
+from graphs.language.implementations import implementations, is_open
 from graphs.language.labels import labels_by_node
 from graphs.language.spec import Graph, is_computed, reads
 from graphs.paths import escape
 from graphs.registry import Agent
 from graphs.values import Value
 
-__all__ = ["SPLIT", "Facts", "NoPlace", "Place", "Placement", "Way", "model_named", "place_inside", "place_nodes"]
+__all__ = [
+    "SPLIT",
+    "Facts",
+    "Implementation",
+    "NoPlace",
+    "Place",
+    "Placement",
+    "Way",
+    "model_named",
+    "place_inside",
+    "place_nodes",
+]
 
 Place: TypeAlias = Literal["edge", "cloud"]
 
@@ -37,7 +49,8 @@ class Placement:
     """Where a node runs, and why. `model` is the name of the model it will ask, if it asks one.
 
     `free` says that no rule forbids it another place: figures may decide (`edge.placing`). Where they did, `estimate` is what it is expected to
-    take, and `ways` are all there were, this one first.
+    take, and `ways` are all there were, this one first. Of a node with several implementations `implementation` is the number of this one, and
+    `others` are those that could be had besides, in the order in which they are preferred.
     """
 
     place: Place
@@ -46,6 +59,20 @@ class Placement:
     free: bool = False
     estimate: Estimate | None = None
     ways: tuple[Way, ...] = ()
+    implementation: int | None = None
+    others: tuple[Implementation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Implementation:
+    """One of the ways that a node lists under `any`, at a place where it can be had: its number, and the node's attributes in it."""
+
+    number: int
+    place: Place
+    model: str | None
+    spec: Mapping[str, Value]
+    free: bool = False
+    """No rule forbids it another place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +89,7 @@ class Way:
     joules: float
     run_seconds: float
     figures: Estimate
+    implementation: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +114,8 @@ class Facts:
 
 
 SPLIT: Final = Placement("edge", "opens its graph here; the nodes inside have places of their own")
+
+_ANYWHERE: Final = Placement("edge", "nothing it needs is elsewhere", free=True)
 
 _BY_DEFAULT: Final = "the graph's place"
 
@@ -113,11 +143,14 @@ class _Needs:
     """Whether its agent, its graph or its model is known only when it runs."""
 
 
-def place_nodes(graph: Graph, facts: Facts, outer: Around = NOTHING, default: Place | None = None) -> dict[str, Placement]:
+def place_nodes(
+    graph: Graph, facts: Facts, outer: Around = NOTHING, default: Place | None = None, inherited: frozenset[str] = frozenset()
+) -> dict[str, Placement]:
     """A placement for each computed node of the graph, by its place in the document (ids, escaped, joined by `/`).
 
     Nodes inside a nested graph have one of their own only where they are not all in one place, or do not all do the same when no worker is
-    reached. `outer` and `default` are what is said around the graph. Raises NoPlace where none is possible.
+    reached. `outer` and `default` are what is said around the graph, `inherited` the labels of what it is handed. Raises NoPlace where none is
+    possible.
     """
     labels = labels_by_node(graph)
     outer = around(graph.document, outer)
@@ -128,26 +161,68 @@ def place_nodes(graph: Graph, facts: Facts, outer: Around = NOTHING, default: Pl
     for name, spec in graph.nodes.items():
         if not is_computed(spec):
             continue
-        found = _decide(name, spec, labels.get(name, frozenset()), default, outer, facts)
+        own = labels.get(name, frozenset()) | inherited
+        if is_open(spec):
+            found: Placement | None = _several(name, spec, own, default, outer, facts)
+        else:
+            found = SPLIT if _holds_open(spec) else _decide(name, spec, own, default, outer, facts)
         if found is None:
             free.append(name)
-            found = Placement("edge", "nothing it needs is elsewhere", free=True)
+            found = _ANYWHERE
         placed[name] = found
         if found is SPLIT:
             pin = facts.pinned.get(name) or _place_of(spec.get("place")) or default
-            nested.update(place_inside(name, spec, facts, outer, "cloud" if pin == "cloud" else None))
+            nested.update(place_inside(name, spec, facts, outer, "cloud" if pin == "cloud" else None, own))
     if not facts.local_only:
         _follow(graph, free, placed, facts)
     return {escape(name): placed[name] for name in graph.nodes if name in placed} | nested
 
 
 def place_inside(
-    name: str, spec: Mapping[str, Value], facts: Facts, outer: Around = NOTHING, default: Place | None = None
+    name: str,
+    spec: Mapping[str, Value],
+    facts: Facts,
+    outer: Around = NOTHING,
+    default: Place | None = None,
+    labels: frozenset[str] = frozenset(),
 ) -> dict[str, Placement]:
     """A placement for each node of the graph that is written in this one, which is opened here; `outer` is what is said around the node."""
     below = replace(facts, pinned={}, offline=replace(facts.offline, nodes={}))
-    inner = place_nodes(Graph(spec["graph"]), below, around(spec, outer), default)
+    inner = place_nodes(Graph(spec["graph"]), below, around(spec, outer), default, labels)
     return {f"{escape(name)}/{path}": each for path, each in inner.items()}
+
+
+def _holds_open(spec: Mapping[str, Value]) -> bool:
+    """Whether a node inside this one has several implementations: each finds its own place, so the graph is opened here."""
+    return "graph" in spec and any(each is not spec and is_open(each) for each in with_inner(spec))
+
+
+def _several(
+    name: str, spec: Mapping[str, Value], labels: frozenset[str], default: Place | None, outer: Around, facts: Facts
+) -> Placement:
+    """The first implementation that can be had, and the others; at the worker, as far as anybody knows what it has."""
+    found: list[tuple[Implementation, str]] = []
+    refused: NoPlace | None = None
+    for number, each in enumerate(implementations(spec)):
+        try:
+            placement = _decide(name, each, labels, default, outer, facts) or _ANYWHERE
+        except NoPlace as error:
+            refused = refused or error
+            continue
+        found.append((Implementation(number, placement.place, placement.model, each, placement.free), placement.reason))
+    found.sort(key=lambda pair: not _is_offered(pair[0], facts))  # what nobody offers comes last: it is what the user is told of
+    if not found:
+        assert refused is not None
+        raise refused
+    (own, reason), *others = found
+    rest = tuple(each for each, _ in others if _is_offered(each, facts))
+    return Placement(own.place, reason, own.model, free=own.free, implementation=own.number, others=rest)
+
+
+def _is_offered(each: Implementation, facts: Facts) -> bool:
+    offer = facts.offer or {}
+    lacks = each.model is not None and each.model not in (offer.get("models") or {})
+    return each.place == "edge" or not (lacks or each.spec["agent"] not in (offer.get("agents") or {}))
 
 
 def _decide(

@@ -130,23 +130,30 @@ def node_policies(
         if placement is None:
             continue
         if placement.place == "cloud":
-            found[prefix + escape(name)] = _policy(name, spec, outer, sayings, facts, free=placement.free)
+            found[prefix + escape(name)] = _policy(name, spec, outer, sayings, facts, placement)
         elif (inside := written_inside(spec)) is not None:
             found.update(node_policies(inside, placed, facts, around(spec, outer), f"{prefix}{escape(name)}/"))
     return found
 
 
-def _policy(name: str, spec: Mapping[str, Value], outer: Around, sayings: Sayings, facts: Facts, *, free: bool) -> Policy:
+def _policy(name: str, spec: Mapping[str, Value], outer: Around, sayings: Sayings, facts: Facts, placement: Placement) -> Policy:
     offline, once = _said(name, spec, outer, sayings), acts(spec, facts.agents)
     agent = facts.agents.get(spec["agent"])
-    if free and not once and agent is not None and not agent.cheap and _told(name, spec, sayings) is None:
-        itself = {key: value for key, value in spec.items() if key != "place"}
-        return Policy("local", itself, degrades=False, once=False, free=True)
+    if _told(name, spec, sayings) is None:
+        here = next((each.spec for each in placement.others if each.place == "edge"), None)
+        if here is not None:
+            return Policy("local", _unplaced(here), degrades=False, once=once or acts(here, facts.agents), free=True)
+        if placement.free and not once and agent is not None and not agent.cheap:
+            return Policy("local", _unplaced(spec), degrades=False, once=False, free=True)
     if offline != "local":
         return Policy(offline, once=once)
     alternative, lacking = _alternative(spec, around(spec, outer).local or {}, facts)
     computed_alike = agent is not None and agent.cheap and alternative["agent"] == spec["agent"]
     return Policy(offline, None if lacking else alternative, lacking, not computed_alike, once)
+
+
+def _unplaced(spec: Mapping[str, Value]) -> Mapping[str, Value]:
+    return {key: value for key, value in spec.items() if key != "place"}
 
 
 def _said(name: str, spec: Mapping[str, Value], outer: Around, sayings: Sayings) -> Offline:

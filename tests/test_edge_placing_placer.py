@@ -140,3 +140,28 @@ def test_places_are_those_of_a_graph_of_the_same_nodes(seed: int) -> None:
         if each.place != ruled[name].place:
             assert ruled[name].free
             assert AGENTS[made.nodes[name]["agent"]].effect == "none"
+
+
+ANY = "  a: {agent: llmAgent, inputs: {prompt: :text}, any: [{model: small}, {model: large}]}\n"
+
+
+class ByModel(Given):
+    """Figures by the model that is asked: the seconds of a node are those of `small` and of `large`."""
+
+    def node(self, path: str, spec: Any, place: str, model: str | None) -> Any:
+        return super().node(path, spec, "cloud" if model == "large" else "edge", model)
+
+
+def test_of_several_implementations_the_one_is_chosen_that_suits_the_run() -> None:
+    quick = place(graph(ANY), facts(), ByModel({"a": (9.0, 1.0)}, rtt=0.1)).nodes["a"]
+    assert (quick.place, quick.implementation, quick.model) == ("cloud", 1, "large")
+    assert quick.reason == "quicker by large at the worker: 1.1 s vs 9.0 s"
+    assert [(each.number, each.place) for each in quick.others][-2:] in ([(0, "edge"), (0, "cloud")], [(0, "cloud"), (0, "edge")])
+    slow = place(graph(ANY), facts(), ByModel({"a": (1.0, 9.0)}, rtt=0.1)).nodes["a"]
+    assert (slow.place, slow.implementation, slow.model) == ("edge", 0, "tiny")
+
+
+def test_a_choice_that_was_made_before_stays() -> None:
+    figures = ByModel({"a": (1.0, 9.0)}, rtt=0.1)
+    kept = place(graph(ANY), facts(), figures, fixed={"a": "cloud 1"}).nodes["a"]
+    assert (kept.place, kept.implementation) == ("cloud", 1)

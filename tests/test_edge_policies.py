@@ -6,6 +6,7 @@ import pytest
 
 from edge.placement import Facts, Placement, place_nodes
 from edge.policies import Policy, Sayings, node_policies
+from graphs.language.implementations import settled
 from graphs.language.load import load_text
 from graphs.language.spec import Graph
 from graphs.registry import Agent, Registry
@@ -197,3 +198,14 @@ def test_a_free_node_at_the_worker_runs_here_as_it_is_unless_told_otherwise() ->
     assert found.alternative == {"agent": "llmAgent", "model": "small", "inputs": {"prompt": ":text"}}
     said = Facts(AGENTS, models=["tiny"], tiers={"small": "tiny"}, offline=Sayings(nodes={"n": "wait"}))
     assert node_policies(graph, {"n": free}, said)["n"] == Policy("wait", once=False)
+
+
+def test_without_a_worker_a_node_does_what_else_it_can_do_here() -> None:
+    text = "  n: {agent: llmAgent, any: [{model: large}, {model: small}], inputs: {prompt: :text}}\n"
+    graph = Graph.of(load_text(f"version: 0.5\nnodes:\n  text: {{value: hi}}\n{text}").data, [*AGENTS])
+    offer = {"agents": {"llmAgent": "1"}, "models": {"large": {}}}
+    known = Facts(AGENTS, models=["tiny"], tiers={"small": "tiny"}, offer=offer)
+    placed = place_nodes(graph, known)
+    found = node_policies(settled(graph, {"n": 0}), placed, known)["n"]
+    assert (found.offline, found.degrades, found.free) == ("local", False, True)
+    assert found.alternative == {"agent": "llmAgent", "model": "small", "inputs": {"prompt": ":text"}, "any": 1}

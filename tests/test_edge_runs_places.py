@@ -15,8 +15,9 @@ from cloud.server import WorkerServer
 from cloud.worker import Worker
 from edge.ferrying.worker import connect_worker
 from edge.means import Device, RunOptions
+from edge.placement import Implementation, Placement
 from edge.policies import Sayings
-from edge.runs.places import known_digests
+from edge.runs.places import Chooser, known_digests
 from edge.runs.resuming import resume_run
 from edge.runs.runner import run_graph
 from graphs.agents import standard
@@ -66,7 +67,8 @@ class Sides:
                 await self.released.wait()
             return dict(context.inputs)
 
-        return Registry([*standard().values(), Agent("workAgent", work, effect="none")])
+        names = ("workAgent", "farAgent") if side == "cloud" else ("workAgent",)
+        return Registry([*standard().values(), *(Agent(name, work, effect="none") for name in names)])
 
     def see(self, event: Any) -> None:
         if (event["event"], event.get("path")) == ("finished", "a"):
@@ -209,3 +211,101 @@ def test_what_is_behind_the_same_name_is_compared_by_its_file() -> None:
     device = Device(journal=None, agents=standard(), models=ScriptedModels([ScriptedModel("tiny")]))  # type: ignore[arg-type]
     assert set(known_digests(device, {"models": {"tiny": {}, "other": {}}})) == {"tiny"}
     assert known_digests(device, {}) == {}
+
+
+SEVERAL = """\
+version: 0.5
+nodes:
+  text: {value: hi}
+  a: {agent: workAgent, isResult: true, inputs: {v: :text}, any: [{agent: farAgent, effect: none}, {agent: workAgent}]}
+"""
+
+
+def test_of_several_implementations_the_one_here_runs_when_the_worker_is_lost(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with sides(tmp_path, None) as both:
+            both.hold = {"a"}
+            graph = Graph.of(load_text(SEVERAL).data, {*both.device.agents, "farAgent"})
+            running = asyncio.create_task(run_graph(both.device, graph, both.options, name="g.yaml"))
+            await both.held.wait()
+            await both.server.stop()
+            report = await running
+            assert (report.status, report.results) == ("completed", {"a": {"v": "hi"}})
+            assert {key: report.nodes["a"].by.get(key) for key in ("agent", "any", "moved", "degraded")} == {
+                "agent": "workAgent",
+                "any": 1,
+                "moved": "worker unreachable",
+                "degraded": None,
+            }
+
+    asyncio.run(play())
+
+
+class Loaded(ScriptedModels):
+    """Models of which a test says which are in memory."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__([ScriptedModel(name) for name in names])
+        self.loaded = set(names)
+        self.gone: set[str] = set()
+
+    def names(self) -> Sequence[str]:
+        return [name for name in super().names() if name not in self.gone]
+
+    def describe(self, name: str) -> Any:
+        return replace(super().describe(name), loaded=name in self.loaded)
+
+
+def chooser(models: Loaded) -> Chooser:
+    others = (Implementation(1, "edge", "other", {"model": "other"}), Implementation(2, "edge", None, {"agent": "rules"}))
+    return Chooser(models, {"a": Placement("edge", "tiny is here", "tiny", implementation=0, others=others)})
+
+
+def test_the_choice_stands_until_its_model_goes() -> None:
+    models = Loaded("tiny", "other")
+    choose = chooser(models)
+    assert choose.better("a") is None
+    assert choose.better("b") is None
+    models.loaded = {"other"}
+    assert choose.better("a") == ({"model": "other"}, "tiny was evicted")
+    models.loaded = set()
+    assert choose.better("a") == ({"agent": "rules"}, "tiny was evicted")
+    models.loaded = {"tiny"}
+    assert choose.better("a") is None
+    models.gone = {"tiny"}
+    assert choose.better("a") == ({"model": "other"}, "tiny is gone")
+    models.gone = {"tiny", "other"}
+    assert choose.better("a") == ({"agent": "rules"}, "tiny is gone")
+
+
+def test_a_model_that_was_not_loaded_yet_was_not_evicted() -> None:
+    models = Loaded("tiny", "other")
+    models.loaded = set()
+    assert chooser(models).better("a") is None
+
+
+LOCAL = """\
+version: 0.5
+nodes:
+  text: {value: hi}
+  a: {agent: llmAgent, inputs: {prompt: :text}, any: [{model: tiny}, {model: other}]}
+  b: {agent: llmAgent, isResult: true, inputs: {prompt: :a.text}, any: [{model: tiny}, {model: other}]}
+"""
+
+
+def test_what_runs_is_chosen_when_the_node_starts(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with sides(tmp_path, None) as both:
+            models = both.device.models = Loaded("tiny", "other")
+
+            def see(event: Any) -> None:
+                if event["event"] == "started":
+                    models.loaded = {"other"}
+
+            both.device.emit = see
+            report = await both.run(text=LOCAL)
+            assert report.status == "completed"
+            made = {path: (each.by["model"], each.by["any"], each.by.get("moved")) for path, each in report.nodes.items()}
+            assert made == {"a": ("tiny", 0, None), "b": ("other", 1, "tiny was evicted")}
+
+    asyncio.run(play())

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from edge.placement import SPLIT, Facts, Placement, model_named, place_inside
+from edge.placement import SPLIT, Facts, Implementation, Placement, model_named, place_inside
 from edge.placing.tasks import CLOUD, EDGE, Choice
 from edge.policies import NOTHING, Around, acts, around, tools_of
+from graphs.language.implementations import implemented
 from graphs.language.spec import Graph, is_computed, written_inside
 from graphs.paths import escape
 from graphs.values import Value
@@ -89,11 +90,26 @@ class _Finding:
                 self.placed.update({f"{prefix}{each}": one for each, one in said.items()})
             self.frame(inner, f"{path}/", around(spec, outer))
             return
-        rule = Choice(EDGE if placement.place == "edge" else CLOUD, placement.model)
-        if free and could_move(spec, self.facts):
-            self.units[path] = (rule, Choice(CLOUD if rule.place == EDGE else EDGE, placement.model))
+        if placement.implementation is None:
+            self.units[path] = self.ways(spec, None, placement)
         else:
-            self.units[path] = (rule,)
+            own = Implementation(
+                placement.implementation,
+                placement.place,
+                placement.model,
+                implemented(spec, placement.implementation),
+                placement.free,
+            )
+            self.units[path] = tuple(way for each in (own, *placement.others) for way in self.ways(each.spec, each.number, each))
+
+    def ways(self, spec: Mapping[str, Value], number: int | None, where: Placement | Implementation) -> tuple[Choice, ...]:
+        """The place it has by the rules, and the other one if it is free."""
+        written = None if number is None else spec
+        rule = Choice(EDGE if where.place == "edge" else CLOUD, where.model, number, written)
+        free = where.free and self.facts.offer is not None and not self.facts.local_only
+        if not free or not could_move(spec, self.facts):
+            return (rule,)
+        return (rule, Choice(CLOUD if rule.place == EDGE else EDGE, where.model, number, written))
 
     def opens(self, spec: Mapping[str, Value]) -> bool:
         agent = self.facts.agents.get(spec["agent"])

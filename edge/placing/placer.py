@@ -5,23 +5,23 @@ Without figures that are more than assumptions, everything is as the rules say. 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Literal
 
-from edge.placement import SPLIT, Facts, Place, Placement, Way, model_named, place_nodes
+from edge.placement import SPLIT, Facts, Implementation, Place, Placement, Way, model_named, place_nodes
 from edge.placing.choices import Choices, choices_of
 from edge.placing.figures import Estimator, known
 from edge.placing.reasons import follows, reason
 from edge.placing.schedule import Schedule, play
 from edge.placing.search import Found, Wishes, search
-from edge.placing.tasks import CLOUD, EDGE, Problem, Unit, problem_of
+from edge.placing.tasks import CLOUD, EDGE, Choice, Problem, Unit, problem_of
 from graphs.language.spec import Graph, reads
 from graphs.language.uncollected import uncollected
 from graphs.paths import escape
 
-__all__ = ["Placed", "place"]
+__all__ = ["Placed", "decided", "place"]
 
 _NAMES: Final[tuple[Literal["edge"], Literal["cloud"]]] = ("edge", "cloud")
 _SHOWN: Final = 100
@@ -51,12 +51,18 @@ def place(
     facts: Facts,
     estimator: Estimator | None = None,
     wishes: Wishes = Wishes(),  # noqa: B008 - frozen
-    fixed: Mapping[str, Place] = {},
+    fixed: Mapping[str, str] = {},
 ) -> Placed:
-    """A place and a reason for each computed node. `fixed` are free nodes that were placed before and stay there. Raises NoPlace."""
+    """A place and a reason for each computed node. `fixed` says of nodes that were placed before what was `decided`, and stays. Raises NoPlace."""
     with uncollected(len(graph.nodes)):
         ruled = place_nodes(graph, facts)
         return _Placing(graph, facts, estimator, wishes, ruled, fixed).placed() if estimator is not None else Placed(ruled)
+
+
+def decided(way: Choice | Placement) -> str:
+    """A way to do a node in a word, for the record: its place, and the number of its implementation if it has several."""
+    where = way.place if isinstance(way, Placement) else _NAMES[way.place]
+    return where if way.implementation is None else f"{where} {way.implementation}"
 
 
 class _Placing:
@@ -67,7 +73,7 @@ class _Placing:
         estimator: Estimator,
         wishes: Wishes,
         ruled: dict[str, Placement],
-        fixed: Mapping[str, Place],
+        fixed: Mapping[str, str],
     ) -> None:
         self.graph = graph
         self.facts = facts
@@ -98,7 +104,7 @@ class _Placing:
 
     def _moves(self, unit: Unit, way: int) -> bool:
         ruled = self.choices.placed.get(unit.path)
-        return ruled is not None and ruled is not SPLIT and _NAMES[unit.choices[way].place] != ruled.place
+        return ruled is not None and ruled is not SPLIT and decided(unit.choices[way]) != decided(ruled)
 
     def _in_order(self, nodes: Mapping[str, Placement]) -> list[str]:
         """As the rules give them: the root graph's nodes, then those inside."""
@@ -110,35 +116,38 @@ class _Placing:
         """A choice that rests on assumptions is none."""
         problem, link = self.problem, self.problem.link
         reached = known(link.rtt, link.up, link.down)
-        certain = {
-            number
-            for number, unit in enumerate(problem.units)
-            if len(unit.choices) > 1 and reached and not self._is_cheap(number) and self._is_known(number)
-        }
-        for number, unit in enumerate(problem.units):
-            if len(unit.choices) == 1:
-                continue
+        several = [number for number, unit in enumerate(problem.units) if len(unit.choices) > 1]
+        certain = {number: self._known_ways(number) for number in several if reached and not self._is_cheap(number)}
+        anything = any(len(ways) > 1 for ways in certain.values())
+        for number in several:
+            unit = problem.units[number]
             wanted = self.fixed.get(unit.path)
-            at = next((way for way, each in enumerate(unit.choices) if _NAMES[each.place] == wanted), None) if wanted else None
-            if at:
-                self._keep(number, at)
-            elif at == 0 or (number not in certain and not (certain and self._is_cheap(number))):
-                self._keep(number, 0)
+            at = next((way for way, each in enumerate(unit.choices) if wanted == decided(each)), None) if wanted else None
+            if at is not None:
+                self._keep(number, [at])
+            elif not (anything and self._is_cheap(number)):
+                self._keep(number, certain.get(number, [0]))
 
-    def _keep(self, number: int, way: int) -> None:
+    def _keep(self, number: int, ways: Sequence[int]) -> None:
         unit = self.problem.units[number]
-        self.problem.units[number] = replace(unit, choices=(unit.choices[way],))
+        self.problem.units[number] = replace(unit, choices=tuple(unit.choices[way] for way in ways))
         for each in unit.tasks:
             task = self.problem.tasks[each]
-            task.options = (task.options[way],)
+            task.options = tuple(task.options[way] for way in ways)
 
     def _is_cheap(self, number: int) -> bool:
         agent = self.facts.agents.get(self.choices.specs[self.problem.units[number].path]["agent"])
         return agent is not None and agent.cheap
 
-    def _is_known(self, number: int) -> bool:
-        options = (option for each in self.problem.units[number].tasks for option in self.problem.tasks[each].options)
-        return all(option.estimate is not None and known(option.estimate.seconds) for option in options)
+    def _known_ways(self, number: int) -> list[int]:
+        """The way by the rules, and those of which figures are known; these are none if that one's are not."""
+        unit = self.problem.units[number]
+
+        def is_known(way: int) -> bool:
+            options = [self.problem.tasks[each].options[way] for each in unit.tasks]
+            return all(option.estimate is not None and known(option.estimate.seconds) for option in options)
+
+        return [0, *(way for way in range(1, len(unit.choices)) if is_known(way))] if is_known(0) else [0]
 
     # -- what is said of it
 
@@ -148,9 +157,10 @@ class _Placing:
         choice = unit.choices[found.chosen[number]]
         estimate = self.problem.tasks[unit.tasks[0]].options[found.chosen[number]].estimate
         place = _NAMES[choice.place]
-        if place == ruled.place:
+        if place == ruled.place and choice.implementation == ruled.implementation:
             return replace(ruled, estimate=estimate)
-        return Placement(place, self._why_cheap(unit.path, place), choice.model, free=True, estimate=estimate)
+        text = self._why_cheap(unit.path, place)
+        return Placement(place, text, choice.model, free=True, estimate=estimate, implementation=choice.implementation)
 
     def _why_cheap(self, path: str, place: Place) -> str:
         sources = [each for each in reads(self.choices.specs[path]) if escape(each) in self.choices.units]
@@ -169,7 +179,19 @@ class _Placing:
             ways = tuple(self._way(number, way, found, played=rank < plays) for way in self._own_first(number, found))
             text = nodes[unit.path].reason if self._is_cheap(number) else reason(ways, self.wishes.minimise)
             nodes[unit.path] = replace(nodes[unit.path], reason=text, ways=ways)
+            if ways[0].implementation is not None:
+                nodes[unit.path] = replace(nodes[unit.path], others=self._others(unit.path, ways))
         return nodes
+
+    def _others(self, path: str, ways: tuple[Way, ...]) -> tuple[Implementation, ...]:
+        """The implementations that could be had besides, the quickest first; then those of which nobody knows."""
+        rank = {(way.place, way.implementation): way.run_seconds for way in ways}
+        found = [
+            Implementation(each.implementation or 0, _NAMES[each.place], each.model, each.spec or {})
+            for each in self.choices.units[path]
+            if (_NAMES[each.place], each.implementation) != (ways[0].place, ways[0].implementation)
+        ]
+        return tuple(sorted(found, key=lambda each: rank.get((each.place, each.number), float("inf"))))
 
     def _own_first(self, number: int, found: Found) -> list[int]:
         own = found.chosen[number]
@@ -202,6 +224,7 @@ class _Placing:
             sum(each.joules for each in options),
             schedule.seconds,
             options[0].estimate,
+            choice.implementation,
         )
 
     def _moving(self, number: int, way: int, schedule: Schedule, found: Found) -> float:

@@ -25,7 +25,7 @@ from edge.policies import acts, node_policies
 from edge.runs.at_work import at_work
 from edge.runs.bystanders import bystanders
 from edge.runs.elsewhere import Elsewhere
-from edge.runs.places import Places
+from edge.runs.places import Chooser, Places
 from edge.showing.report import RunReport, status_of
 from edge.showing.watch import Watch
 from edge.spending.guarding import guard_of
@@ -129,7 +129,7 @@ class Run:
 
     def require_places(self, offer: Mapping[str, Any], *, goes_on: bool = False) -> None:
         """Place every node, given what the worker offers. Raises UsageError if that does not satisfy one."""
-        self.placed = self.places.find(self.facts(offer), goes_on=goes_on)
+        self._find(offer, goes_on=goes_on)
         check_offer(self.graph, self.placed, self.shipped(), offer)
 
     def place(self, *, reached: bool = True, goes_on: bool = False) -> None:
@@ -139,7 +139,11 @@ class Run:
         self.options.permissions.require(self.graph.document, self.graph.nodes, self.device.agents)
         self.options.require_nodes(name for name, spec in self.graph.nodes.items() if is_computed(spec))
         offer = last_offer(self.device.journal, self.options.url)
-        self.placed = self.places.find(self.facts(offer), reached=reached, goes_on=goes_on)
+        self._find(offer, reached=reached, goes_on=goes_on)
+
+    def _find(self, offer: Mapping[str, Any] | None, **how: bool) -> None:
+        self.placed = self.places.find(self.facts(offer), **how)
+        self.graph = self.places.graph
 
     async def _place_with(self, link: WorkerLink, *, goes_on: bool) -> None:
         try:
@@ -269,6 +273,7 @@ class Run:
         compiler = permissions.compiler(
             device.agents, strict=options.strict, places=limits, orders=limits, offered=self.offer.get("agents") or ()
         )
+        compiler.choose = Chooser(device.models, self.placed).better
         return Runtime(
             compiler.plan(graph),
             compiler,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Mapping
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from collections.abc import Callable, Collection, Container, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from graphs.bounds import TRUSTED
 from graphs.budget import Budget
@@ -23,12 +23,19 @@ if TYPE_CHECKING:
     from graphs.engine.events import Start
     from graphs.engine.frames import Frame
 
-__all__ = ["DEFAULT_LIMIT", "Compiler", "Places", "Plan", "PlanNode"]
+__all__ = ["DEFAULT_LIMIT", "Better", "Compiler", "Places", "Plan", "PlanNode"]
 
 DEFAULT_LIMIT: Final = 8
 
 _READ_AT_ONCE: Final = 10
 """Values of a graph made at run time that take as long to read and check as a node takes to run."""
+
+
+class Better(NamedTuple):
+    """Attributes of a node that serve better now than those it was placed with, and why."""
+
+    spec: Mapping[str, Value]
+    why: str
 
 
 class Places(Protocol):
@@ -229,6 +236,8 @@ class Compiler:
         self.offered = offered
         self.bypass = bypass
         self.strict = strict
+        self.choose: Callable[[str], Better | None] | None = None
+        """Says of a node with several implementations, by its place in the document, which is to run now if not the one that was chosen."""
         self._stand_ins: dict[tuple[PlanNode, int, str | None, str | None], PlanNode] = {}
 
     def plan(self, graph: Graph) -> Plan:
@@ -254,8 +263,19 @@ class Compiler:
             made.retry = made.retry if "retry" in spec else node.retry
             made.label, made.priority = node.label, node.priority
             made.stands_in, made.degraded, made.moved, made.simple = True, degraded, moved, False
+            said = {"degraded": degraded, "moved": moved}
+            made.said = {**(made.said or {}), **{word: value for word, value in said.items() if value is not None}} or None
             self._stand_ins[key] = made  # it keeps its attributes, so their id stays its own
         return made
+
+    def best(self, plan: Plan, node: PlanNode) -> PlanNode:
+        """A node with several implementations as it is to be done now: by the one that was chosen for it, or as `choose` says."""
+        path = plan.prefix + node.escaped
+        original = plan.nodes[node.index]
+        if self.choose is None or original is None or original.place is not None:
+            return node
+        found = self.choose(path)
+        return original if found is None else self.stand_in(plan, original, found.spec, None, found.why)
 
     def agent(self, name: str, plan: Plan) -> Agent | None:
         """The agent that a node of `plan` names by a value. Raises NodeError if a graph made at run time may not use it."""

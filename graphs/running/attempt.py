@@ -158,12 +158,8 @@ class Attempt(Start):
     def provenance(self) -> tuple[Mapping[str, Value], Mapping[str, Value] | None]:
         """By what the value was made, and what it cost. The same object for every attempt of an agent that says nothing more."""
         by = self.agent.made_by if self.agent is not None else _NOBODY
-        if self.node.degraded is not None:
-            by = {**by, "degraded": self.node.degraded}
-        if self.node.implementation is not None:
-            by = {**by, "any": self.node.implementation}
-        if self.node.moved is not None:
-            by = {**by, "moved": self.node.moved}
+        if self.node.said is not None:
+            by = {**by, **self.node.said}
         if self.live is None:
             return by, None
         return {**by, **self.live.by}, self.live.usage or None

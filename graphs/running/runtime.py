@@ -266,7 +266,7 @@ class Runtime:
             if start.live is not None:
                 self._timers.disarm(start)
             if not event.known:
-                plain = start.live is None and not start.node.stands_in and start.agent is not None
+                plain = start.live is None and start.node.said is None and start.agent is not None
                 by, usage = (start.agent.made_by, None) if plain else start.provenance()
         now = self.engine.now
         for observer in self._observers:
