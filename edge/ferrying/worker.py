@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.config import GRACE
+from edge.ferrying.comparing import Comparison
 from edge.ferrying.held_back import HeldBack, needs_body
 from edge.pairings import device_id
 from edge.planning.links import keep_link
@@ -21,10 +22,7 @@ from protocol.config import Config, Role
 from protocol.events import (
     Acked,
     Closed,
-    Copied,
-    CopyRefused,
     DeltaSeen,
-    Differs,
     Diverged,
     Event,
     Faulted,
@@ -35,11 +33,10 @@ from protocol.events import (
     Ready,
     Refused,
     StateSeen,
-    Synced,
 )
 from protocol.intake import Intake
 from protocol.journal_store import JournalStore
-from protocol.messages import NUMBERS, Digest, GraphStatus
+from protocol.messages import GraphStatus
 from protocol.payload import Reference
 from protocol.tls import client_context
 from protocol.transport import Link, connect
@@ -96,8 +93,7 @@ class WorkerLink:
         self._journal: Journal | None = None
         self._intake: Intake | None = None
         self._peer = b""
-        self._compared: asyncio.Future[None] | None = None
-        self._told: list[Event] = []
+        self._comparison: Comparison | None = None
         self._held: str | None = None
         """Why large values wait."""
 
@@ -232,14 +228,12 @@ class WorkerLink:
         link = self._open_link()
         if not link.is_up:  # it was lost just now, and is being made again
             raise WorkerUnreachable(self.url, f"the connection to the worker at {self.url} was lost")
-        self._told = []
-        self._compared = asyncio.get_running_loop().create_future()
+        self._comparison = Comparison(self.url)
         link.sync(look=look)
         try:
-            await self._compared
+            return await self._comparison.done()
         finally:
-            self._compared = None
-        return self._told
+            self._comparison = None
 
     async def delivered(self, runs: Collection[bytes], seconds: float = 10.0) -> None:
         """Returns when the worker holds this device's logs of these child runs. Raises WorkerUnreachable if it does not in time."""
@@ -287,8 +281,8 @@ class WorkerLink:
     # -- what the link says
 
     def _hear(self, event: Event) -> None:
-        if self._compared is not None:
-            self._comparing(event)
+        if self._comparison is not None:
+            self._comparison.hear(event)
         if isinstance(event, (Got, DeltaSeen, StateSeen)) and event.run in self._early:
             self._early[event.run].append(event)
             self._moved.set()
@@ -324,23 +318,6 @@ class WorkerLink:
             self._moved.set()
         if self._intake is not None and event.run in self._delegates:
             self._intake.take(event.run, event.record)
-
-    def _comparing(self, event: Event) -> None:
-        """What is told while what is shared is compared."""
-        assert self._compared is not None
-        error: LinkCondition | None = None
-        if isinstance(event, (Copied, CopyRefused, Differs)):
-            self._told.append(event)
-        elif isinstance(event, Faulted) and event.about == NUMBERS[Digest]:
-            error = LinkCondition("PROTOCOL_TYPE", f"the worker at {self.url} is of a version that cannot sync", retryable=False)
-        elif isinstance(event, Closed):
-            error = WorkerUnreachable(self.url, f"the connection to the worker at {self.url} was lost")
-        if self._compared.done():
-            return
-        if error is not None:
-            self._compared.set_exception(error)
-        elif isinstance(event, Synced):
-            self._compared.set_result(None)
 
     def _refused(self, event: Refused) -> None:
         """A worker that is full for the moment is asked again by the session, for as long as a lost connection is waited for."""
