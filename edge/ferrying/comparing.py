@@ -1,4 +1,4 @@
-"""One comparison of what this device shares with its worker: what was told of it, and how it ended."""
+"""Waiting for a comparison of what is shared with the worker: the session tells of it event by event (protocol.copies)."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ __all__ = ["Comparison"]
 
 
 class Comparison:
-    """To be told every event of the link to the worker at `url` until it is `over`."""
+    """One comparison, made when it begins, in the loop of its link."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._told: list[Event] = []
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def over(self) -> list[Event]:
-        """What was told. Raises LinkCondition if the connection is lost meanwhile, or the worker cannot do that."""
+    async def done(self) -> list[Event]:
+        """What was told of it, once it is over. Raises LinkCondition if the connection is lost before, or the worker cannot do that."""
         await self._over
         return self._told
 
     def hear(self, event: Event) -> None:
-        """An event of the link; most say nothing of this."""
+        """What the link says meanwhile."""
         error: LinkCondition | None = None
         if isinstance(event, (Copied, CopyRefused, Differs)):
             self._told.append(event)

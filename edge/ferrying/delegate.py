@@ -161,9 +161,8 @@ class Delegate:
     # -- graphs.running.ports.Remote: what the device's engine says
 
     def opened(self, frame: Frame, turn: int) -> None:
-        """A turn begins with nodes at the worker: ship its cut, and open the frame there.
-
-        Whatever the gate or the limits refuse is a link condition: the nodes of the frame wait, the run goes on without them.
+        """A turn begins with nodes at the worker: ship its cut, and open the frame there. Whatever the gate or the limits refuse is a link condition:
+        the nodes of the frame wait, the run goes on without them.
         """
         if self._expected.lost is not None or self._link is None or not frame.results:  # without: it was over in the same breath
             return
@@ -171,8 +170,7 @@ class Delegate:
         if frame.base not in self._read:
             everything = self._shows_all if frame.nesting is None else frame.nesting.everything
             self._read[frame.base] = read_here(frame.plan, everything=everything, may_run=self._fallback.has_alternative)
-        before = self._frames.get(frame.base)
-        if turn and before is not None and before.whole_loop:
+        if turn and (before := self._frames.get(frame.base)) is not None and before.whole_loop:
             self._frames[name] = before
             return
         if self._expected.away is not None:

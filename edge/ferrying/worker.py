@@ -228,10 +228,10 @@ class WorkerLink:
         link = self._open_link()
         if not link.is_up:  # it was lost just now, and is being made again
             raise WorkerUnreachable(self.url, f"the connection to the worker at {self.url} was lost")
-        self._comparison = comparison = Comparison(self.url)
+        self._comparison = Comparison(self.url)
         link.sync(look=look)
         try:
-            return await comparison.over()
+            return await self._comparison.done()
         finally:
             self._comparison = None
 
