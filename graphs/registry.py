@@ -18,7 +18,8 @@ __all__ = ["Agent", "AgentContext", "AgentFunction", "Effect", "Need", "Registry
 Effect: TypeAlias = Literal["none", "idempotent", "once"]
 """What a repetition after a crash may do: nothing bad; nothing bad with the same key; harm, so it is never repeated by itself."""
 
-Need: TypeAlias = Literal["model", "network", "files", "people"]
+Need: TypeAlias = Literal["model", "network", "files", "people", "device", "declassify"]
+"""`device` is the device that holds the run, and nowhere else; `declassify` the right to take labels off."""
 
 
 class AgentContext(Protocol):
@@ -123,6 +124,10 @@ class Agent:
     samples: tuple[Sample, ...] = ()
     stream: bool = False
     aliases: tuple[str, ...] = field(default=())
+    audited: bool = False
+    """It uses the network and says itself what it sends (graphs.departures); of any other all it is handed counts as sent."""
+    requires: Literal["trusted"] | None = None
+    """What its inputs have to be: without a value that anybody could have written (graphs.language.integrity)."""
     made_by: Mapping[str, Value] = field(init=False, repr=False)
     """What a result's provenance says of the agent: its name and version."""
 
@@ -146,10 +151,13 @@ def agent(
     inputs: Mapping[str, Value] | None = None,
     params: Mapping[str, Value] | None = None,
     output: Mapping[str, Value] | None = None,
+    audited: bool = False,
+    requires: Literal["trusted"] | None = None,
 ) -> Callable[[AgentFunction], Agent]:
     """Make an agent of a function; its docstring's first paragraph becomes the description.
 
-    An `effect` left out counts as `once`: after a crash in the middle of it, a person is asked before it runs again.
+    An `effect` left out counts as `once`: after a crash in the middle of it, a person is asked before it runs again. `requires="trusted"` keeps
+    it from running on what came from the network or out of a graph of others, unless a person approved it (docs/privacy.md).
     """
 
     def make(function: AgentFunction) -> Agent:
@@ -171,6 +179,8 @@ def agent(
             samples=tuple(samples),
             stream=stream,
             aliases=tuple(aliases),
+            audited=audited,
+            requires=requires,
         )
 
     return make

@@ -22,11 +22,14 @@ def travels_whole(encoded: Encoded) -> bool:
     return len(encoded.tail) <= MAX_ITEMS and is_plain(encoded.tail)
 
 
-def check_record(record: Known, labels: Collection[str], clear: Callable[[Collection[str]], bool]) -> None:
-    """Raise LinkCondition LABEL_WITHHELD if the record may not be sent to the peer: `labels`, or those of a handle in it, are not cleared."""
+def check_record(record: Known, labels: Collection[str], clear: Callable[[Collection[str]], bool]) -> set[str]:
+    """The labels that a record leaves with: `labels`, and those of handles in it. Raises LinkCondition LABEL_WITHHELD if it may not be sent to the
+    peer, as these are not cleared.
+    """
     wanted = set(labels) | _labels(to_fields(record))
     if wanted and not clear(wanted):
         raise withheld(f"The {type(record).__name__.upper()} of {getattr(record, 'path', None) or 'the run'!r}", wanted)
+    return wanted
 
 
 def withheld(what: str, labels: Collection[str]) -> LinkCondition:

@@ -114,9 +114,9 @@ class Link:
         self._conn.state(run, path, at, state, t)
         self._prompt()
 
-    def put_graph(self, address: Hash, body: bytes, labels: Collection[str] = ()) -> bool:
+    def put_graph(self, address: Hash, body: bytes, labels: Collection[str] = (), run: RunId | None = None) -> bool:
         """Hold a graph ready for the worker. False: the gate refused. Raises as `Conn.put_graph`."""
-        passed = self._conn.put_graph(address, body, labels)
+        passed = self._conn.put_graph(address, body, labels, run)
         self._soon()
         return passed
 

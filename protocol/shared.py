@@ -177,6 +177,13 @@ class Shared:
                     return BodyPart(data, row.size, row.labels, row.crc)
         return None
 
+    def runs_of(self, ref: Ref) -> list[RunId]:
+        """The runs here for which the peer may want the body or the document of this name. Blocks."""
+        address = self._documents.get(ref)
+        if address is not None:
+            return [row.run for row in self._journal.runs(role="root") if row.graph == address and self._sees(row)]
+        return list(dict.fromkeys(run for run, _ in self._journal.bodies_named(ref)))
+
     # -- taking
 
     def take(self, copy: Copy, scope: str) -> bool:

@@ -18,11 +18,11 @@ from protocol.errors import RemoteProtocolError
 from protocol.events import Diverged, Event, Faulted, Got, NeedRecords
 from protocol.liveness import Liveness
 from protocol.log import InLog, OutLog, Run
-from protocol.messages import Fault, Hash, Message, RunId, StoreId
+from protocol.messages import Fault, Hash, Message, PutGraph, RunId, StoreId
 from protocol.outbox import Outbox
 from protocol.shelf import Shelf
 from protocol.states import HEARD, Phase, after
-from protocol.store import Copy, Effect, LogHead, Snapshot, Trim, Write
+from protocol.store import Copy, Effect, Left, LogHead, Snapshot, Trim, Write
 
 __all__ = ["Connection", "State"]
 
@@ -114,6 +114,11 @@ class State:
         if self.connection is not None and self.connection.greeted:
             self.connection.outbox.control(message)
 
+    def put_graph(self, message: PutGraph | None) -> None:
+        """Send a graph, if there is one to be sent and somebody to send it to: without a connection the next one begins with it."""
+        if message is not None and self.connection is not None:
+            self.connection.outbox.control(message)
+
     def _tell(self, event: Event) -> None:
         self.events.append(event)
 
@@ -171,6 +176,8 @@ class State:
                 if type(effect) is Copy:
                     self.copies.kept(effect)
                     copied = True
+                elif type(effect) is Left and effect.kind == "graph":
+                    self.put_graph(self.shelf.noted(effect.ref))
                 continue
             id_, writer, seq, encoded, _ = effect
             if meant is None:

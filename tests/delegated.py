@@ -49,7 +49,7 @@ class Link:
         self.clear = True
         self._more = asyncio.Event()
 
-    def put_graph(self, address: bytes, body: bytes, labels: Collection[str]) -> bool:
+    def put_graph(self, address: bytes, body: bytes, labels: Collection[str], run: bytes) -> bool:
         return self.clear
 
     def open_run(self, run: bytes, delegate: Delegate, submit: Submit, labels: Collection[str]) -> None:

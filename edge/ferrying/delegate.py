@@ -338,7 +338,7 @@ class Delegate:
         assert self._link is not None
         graph = fragment.graph
         labels = {label for name in graph.nodes for label in self._labels_of(node_path(fragment.name, escape(name)))}
-        if not self._link.put_graph(graph.hash, graph.canonical, labels):
+        if not self._link.put_graph(graph.hash, graph.canonical, labels, self.run):
             raise LinkCondition("LABEL_WITHHELD", "the worker is not cleared for labels in its part", retryable=False)
         self.graphs[graph.hash] = graph.canonical, labels
         if self._attached is not None and self._goes_on(fragment, self._attached):

@@ -14,6 +14,7 @@ from edge.syncing.sharing import shared_part
 from graphs.errors import LinkCondition, WorkerUnreachable
 from graphs.records import Cancel, Known, Record, State, Submit, encode
 from graphs.values import Value
+from protocol.audit import Departures
 from protocol.config import Config, Role
 from protocol.events import (
     Acked,
@@ -87,6 +88,7 @@ class WorkerLink:
         self._away: LinkCondition | None = None
         self._store: JournalStore | None = None
         self._intake: Intake | None = None
+        self._departures: Departures | None = None
         self._peer = b""
         self._compared: asyncio.Future[None] | None = None
         self._told: list[Event] = []
@@ -97,8 +99,11 @@ class WorkerLink:
         Raises WorkerUnreachable.
         """
         config = Config(role=Role.DEVICE, peer=self.url, device=device_id(journal.store_id), agent="graphferry")
-        self._store = JournalStore(journal, shared=shared_part(journal))
+        self._departures = Departures(journal, self.url, pinned)
+        self._store = JournalStore(journal, shared=shared_part(journal), departures=self._departures)
         self._early = {run: [] for run in runs}
+        for run in runs:
+            self._departures.begin(run)
         opened = connect(
             self.url, config, self._store, self._hear, token=token, tls=_tls(self.url, pinned), reconnect=True, runs=runs
         )
@@ -107,7 +112,7 @@ class WorkerLink:
         finally:
             self._be_patient_no_more()
         self._intake = Intake(self._open_link().bodies, self._got, self._lacks, self._leaves)
-        self._peer = ready.store
+        self._peer = self._departures.store = ready.store
         self.offer = ready.offer
 
     @property
@@ -125,12 +130,14 @@ class WorkerLink:
         if self._intake is not None:
             self._intake.close()
         await self._stack.aclose()
+        if self._departures is not None:
+            self._departures.close()
 
     # -- what delegates say
 
-    def put_graph(self, address: bytes, body: bytes, labels: Collection[str]) -> bool:
-        """Ship a cut graph, unless the worker has it. False: it may not go there."""
-        return self._open_link().put_graph(address, body, labels)
+    def put_graph(self, address: bytes, body: bytes, labels: Collection[str], run: bytes) -> bool:
+        """Ship a cut graph of a root run, unless the worker has it. False: it may not go there."""
+        return self._open_link().put_graph(address, body, labels, run)
 
     def open_run(self, run: bytes, delegate: Delegate, submit: Submit, labels: Collection[str]) -> None:
         """Open a child run. Raises LinkCondition."""
@@ -182,6 +189,8 @@ class WorkerLink:
         """Nobody waits for this child run any more."""
         self._taken(run)
         self._delegates.pop(run, None)
+        if self._departures is not None:
+            self._departures.over(run)
         if self._intake is not None:
             self._intake.forget(run)
 
@@ -267,8 +276,7 @@ class WorkerLink:
         elif isinstance(event, Refused):
             self._refused(event)
         elif isinstance(event, Acked):
-            self._moved.set()
-            self._taken(event.run)
+            self._acked(event)
         elif isinstance(event, Diverged):
             self._end(event.run, LinkCondition("RUN_DIVERGED", _CONTRADICTS, retryable=False, hint=_GO_ON))
         elif isinstance(event, Ready):
@@ -279,6 +287,12 @@ class WorkerLink:
             self._wait(f"{event.code}: {event.text}")
         elif isinstance(event, Closed):
             self._wait(event.text or f"closed with code {event.code}")
+
+    def _acked(self, event: Acked) -> None:
+        assert self._departures is not None
+        self._departures.taken(event.run, event.seq)
+        self._moved.set()
+        self._taken(event.run)
 
     def _comparing(self, event: Event) -> None:
         """What is told while what is shared is compared."""
@@ -337,7 +351,7 @@ class WorkerLink:
     def _needs_graph(self, address: bytes) -> None:
         for delegate in self._delegates.values():
             if address in delegate.graphs:
-                self._open_link().put_graph(address, *delegate.graphs[address])
+                self._open_link().put_graph(address, *delegate.graphs[address], delegate.run)
                 return
 
     def _judged(self, event: GraphJudged) -> None:

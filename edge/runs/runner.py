@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from edge.auditing.witness import RunWitness
 from edge.ferrying.attached import Attached, go_on, open_children
 from edge.ferrying.earlier import Earlier
 from edge.ferrying.outside import label_guard, run_guard
@@ -26,6 +27,7 @@ from edge.showing.report import RunReport, status_of
 from edge.showing.watch import Watch
 from edge.syncing.waiting import waits
 from graphs.budget import measure
+from graphs.departures import witnessed
 from graphs.engine.events import Start
 from graphs.engine.frames import Frame
 from graphs.engine.orders import Orders, orders
@@ -228,7 +230,11 @@ class Run:
         watch = Watch(self.placed, self._made, device.emit)
         suspended = True
         try:
-            with run_guard(self.options):  # the runtime is made in it, for it keeps the context that its agents run in
+            seen = RunWitness(device.journal, self.id, labels_by_node(self.graph))
+            with (
+                run_guard(self.options),
+                witnessed(seen),
+            ):  # the runtime is made in it, for it keeps the context that its agents run in
                 runtime = self.runtime = self._runtime(watch)
                 self.desk.feed, self.desk.clock = runtime.feed, runtime.clock
                 if self._reaches_out:

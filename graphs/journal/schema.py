@@ -126,7 +126,20 @@ def m003_repeats(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE records ADD COLUMN base INTEGER")
 
 
-MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (m001_first, m002_bodies, m003_repeats)
+def m004_audit(db: sqlite3.Connection) -> None:
+    # What left this device in a run, and what else an audit wants to know (protocol.audit): `entry` is a map in JSON, never with a value in it.
+    db.execute(
+        """CREATE TABLE audit (
+            id INTEGER PRIMARY KEY,
+            run BLOB NOT NULL REFERENCES runs (run) ON DELETE CASCADE,
+            t INTEGER NOT NULL,
+            entry TEXT NOT NULL
+        )"""
+    )
+    db.execute("CREATE INDEX audit_run ON audit (run)")
+
+
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (m001_first, m002_bodies, m003_repeats, m004_audit)
 
 
 def connect(path: Path, synchronous: Synchronous) -> sqlite3.Connection:

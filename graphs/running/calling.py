@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from graphs.departures import at_node, begins
 from graphs.engine.events import Event, Failed, Interrupted, Suspend
 from graphs.errors import LinkCondition, ModelCrashed
 from graphs.running.attempt import Attempt
@@ -25,6 +26,11 @@ async def call_agent(start: Attempt, filters: Sequence[AgentFilter]) -> Value:
     for each in reversed(filters):
         if each.applies(agent.name, start.node.id):
             call = _wrapped(each, call, start)
+    if agent.needs:
+        with at_node(start.path):
+            await begins(agent, start.inputs)
+            value = call(start)
+            return await value if inspect.isawaitable(value) else value
     value = call(start)
     return await value if inspect.isawaitable(value) else value
 

@@ -1,0 +1,51 @@
+"""Writes down what a run's own agents and models send, and what they take labels off (graphs.departures)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING
+
+from graphs.departures import Kind
+from graphs.paths import root_node
+from graphs.values import Value
+
+if TYPE_CHECKING:
+    from graphs.journal import Journal
+
+__all__ = ["RunWitness", "no_policy"]
+
+
+def no_policy(labels: Collection[str]) -> str:
+    """Why something with these labels may leave where nobody says more."""
+    return "the policy clears it" if labels else "no label"
+
+
+class RunWitness:
+    """The witness of one run of this device. `labels` are those of its graph's nodes; `why` says by what some labels may leave."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        run: bytes,
+        labels: Mapping[str, Collection[str]],
+        why: Callable[[Collection[str]], str] = no_policy,
+    ) -> None:
+        self._journal = journal
+        self._run = run
+        self._labels = labels
+        self._why = why
+
+    async def leaves(self, path: str, kind: Kind, to: str, size: int) -> None:
+        """A request is about to be sent. Raises JournalError."""
+        carried = sorted(self._labels.get(root_node(path), ())) if path else []
+        whom = {"agent": to} if kind == "agent" else {"server": to}
+        await self._note({"kind": kind, "path": path, "to": whom, "bytes": size, "labels": carried, "why": self._why(carried)})
+
+    async def declassified(self, path: str, labels: list[str] | None, reason: str, size: int) -> None:
+        """Labels were taken off a value. Raises JournalError."""
+        await self._note({"kind": "declassified", "path": path, "labels": labels, "bytes": size, "reason": reason})
+
+    async def _note(self, entry: Mapping[str, Value]) -> None:
+        self._journal.note_departure(self._run, int(time.time() * 1000), entry)
+        await self._journal.barrier(full=True)
