@@ -13,10 +13,13 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from graphs.values import Value
 
-__all__ = ["Agent", "AgentContext", "AgentFunction", "Effect", "Need", "Registry", "Sample", "agent"]
+__all__ = ["Agent", "AgentContext", "AgentFunction", "Effect", "LabelsOf", "Need", "Registry", "Sample", "agent"]
 
 Effect: TypeAlias = Literal["none", "idempotent", "once"]
 """What a repetition after a crash may do: nothing bad; nothing bad with the same key; harm, so it is never repeated by itself."""
+
+LabelsOf: TypeAlias = Callable[[Mapping[str, Value]], Collection[str]]
+"""Labels by a node's attributes. Pure."""
 
 Need: TypeAlias = Literal["model", "network", "files", "people"]
 
@@ -123,6 +126,10 @@ class Agent:
     samples: tuple[Sample, ...] = ()
     stream: bool = False
     aliases: tuple[str, ...] = field(default=())
+    labels: frozenset[str] | LabelsOf | None = None
+    """The sensitivity labels that it puts on what it gives, perhaps by what the node says (graphs.language.labels)."""
+    declassifies: LabelsOf | None = None
+    """The labels that it is there to take off what it gives."""
     made_by: Mapping[str, Value] = field(init=False, repr=False)
     """What a result's provenance says of the agent: its name and version."""
 
@@ -146,11 +153,14 @@ def agent(
     inputs: Mapping[str, Value] | None = None,
     params: Mapping[str, Value] | None = None,
     output: Mapping[str, Value] | None = None,
+    labels: Iterable[str] | LabelsOf | None = None,
 ) -> Callable[[AgentFunction], Agent]:
     """Make an agent of a function; its docstring's first paragraph becomes the description.
 
-    An `effect` left out counts as `once`: after a crash in the middle of it, a person is asked before it runs again.
+    An `effect` left out counts as `once`: after a crash in the middle of it, a person is asked before it runs again. `labels` are sensitivity
+    labels that its values carry, besides those of its inputs.
     """
+    carried = labels if labels is None or callable(labels) else frozenset(labels)
 
     def make(function: AgentFunction) -> Agent:
         return Agent(
@@ -171,6 +181,7 @@ def agent(
             samples=tuple(samples),
             stream=stream,
             aliases=tuple(aliases),
+            labels=carried,
         )
 
     return make
