@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from edge.clearance import NOWHERE, Clearance
+from edge.clearance_settings import read_clearance
+from edge.labelled_files import LabelledFiles, read_files
 from edge.pairings import Pairings
 from edge.policies import OFFLINE, Offline
 from graphs.environment import Environment
@@ -25,6 +28,9 @@ _KEYS: Final = {
     "offline": "true or false",
     "when_offline": "wait, local or fail",
     "sync": "true (every new run is marked for sync) or false",
+    "sensitivity": "map of a label to the places where its values may be",
+    "workers": "map of names to workers' link URLs, for `sensitivity`",
+    "files": "map of folders to the labels of what is read there",
 }
 
 GRACE: Final = 10.0
@@ -39,7 +45,7 @@ class EdgeConfig:
     connection to it may take to come back, `plain` allows one without TLS elsewhere than on this machine. `models` maps tiers and other
     names to names of models, `servers` are models behind servers by name, `memory` is what models may take together, `offline` forbids
     the network, `when_offline` is what nodes do whose worker is not reached if nobody else says so, `sync` marks every new run for sync, `token`
-    is what the worker wants to see.
+    is what the worker wants to see. `clearance` is which sensitivity labels may go where, `files` which ones files have.
     """
 
     home: Path
@@ -53,6 +59,8 @@ class EdgeConfig:
     sync: bool = False
     token: str | None = field(default=None, repr=False)
     plain: bool = False
+    clearance: Clearance = NOWHERE
+    files: LabelledFiles = field(default_factory=dict)
 
     @property
     def journal(self) -> Path:
@@ -89,22 +97,24 @@ def load_config(env: Environment) -> EdgeConfig:
         raise UsageError(f"{path}: `when_offline` is {_KEYS['when_offline']}")
     if not isinstance(data.get("sync", False), bool):
         raise UsageError(f"{path}: `sync` is {_KEYS['sync']}")
+    url = env.environ.get("GRAPHFERRY_CLOUD") or cloud.get("url") or _paired(home)
+    servers = {
+        name: read_server(name, entry, f"{path}: models.{name}") for name, entry in models.items() if not isinstance(entry, str)
+    }
     return EdgeConfig(
         home=home,
-        url=env.environ.get("GRAPHFERRY_CLOUD") or cloud.get("url") or _paired(home),
+        url=url,
         grace=cloud.get("grace", GRACE),
         models={name: model for name, model in models.items() if isinstance(model, str)},
-        servers={
-            name: read_server(name, entry, f"{path}: models.{name}")
-            for name, entry in models.items()
-            if not isinstance(entry, str)
-        },
+        servers=servers,
         memory=read_memory(data.get("memory"), f"{path}: memory"),
         offline=data.get("offline", False),
         when_offline=data.get("when_offline"),
         sync=data.get("sync", False),
         token=env.environ.get("GRAPHFERRY_TOKEN"),
         plain=cloud.get("plain", False),
+        clearance=read_clearance(data, url, servers, path),
+        files=read_files(data.get("files"), path),
     )
 
 

@@ -3,7 +3,8 @@
 Placement is per node of the document, the same for all rows and turns. Users write what a node needs; this decides, and says
 the reason in a sentence. Rules, the first that applies decides:
 
-1. a value that carries a sensitivity label stays on the device, and so does everything made from it;
+1. a value that carries a sensitivity label is only where the device's clearance lets it be, by default on the device, and so is everything made from
+   it (edge.label_rule);
 2. what the command line or the graph says (`--place`, `place:`);
 3. an agent or a model that only one side has;
 4. an agent that needs the device's files or its user stays on the device; one that needs its user does so whatever is said, and a graph
@@ -19,8 +20,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
+from edge.clearance import NOWHERE, Clearance
+from edge.label_rule import confined
 from edge.policies import NOTHING, Around, Sayings, around, opens_here, tools_of, with_inner
-from graphs.language.labels import labels_by_node
+from graphs.language.labels import Labels, label_graph
 from graphs.language.spec import Graph, is_computed, reads
 from graphs.paths import escape
 from graphs.registry import Agent
@@ -57,6 +60,8 @@ class Facts:
     """Of the models, those that are behind servers outside this device."""
     offline: Sayings = field(default_factory=Sayings)
     """What is said outside of the graph of nodes whose worker is not reached."""
+    clearance: Clearance = NOWHERE
+    """Which labels may go where."""
 
 
 _SPLIT: Final = Placement("edge", "opens its graph here; the nodes inside have places of their own")
@@ -66,12 +71,13 @@ _BY_DEFAULT: Final = "the graph's place"
 
 
 class NoPlace(Exception):
-    """No place satisfies a node: which node, which rule, and what would resolve it."""
+    """No place satisfies a node: which node, which rule, and what would resolve it. `by_label` says that its labels are what rules places out."""
 
-    def __init__(self, node: str, reason: str, remedy: str) -> None:
+    def __init__(self, node: str, reason: str, remedy: str, *, by_label: bool = False) -> None:
         super().__init__(f"node {node!r} {reason}")
         self.node = node
         self.remedy = remedy
+        self.by_label = by_label
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +94,15 @@ class _Needs:
     """Whether its agent, its graph or its model is known only when it runs."""
 
 
-def place_nodes(graph: Graph, facts: Facts, outer: Around = NOTHING, default: Place | None = None) -> dict[str, Placement]:
+def place_nodes(
+    graph: Graph, facts: Facts, outer: Around = NOTHING, default: Place | None = None, labels: Labels | None = None
+) -> dict[str, Placement]:
     """A placement for each computed node of the graph, by its place in the document (ids, escaped, joined by `/`).
 
     Nodes inside a nested graph have one of their own only where they are not all in one place, or do not all do the same when no worker is
-    reached. `outer` and `default` are what is said around the graph. Raises NoPlace where none is possible.
+    reached. `outer`, `default` and `labels` are what is said around the graph. Raises NoPlace where none is possible.
     """
-    labels = labels_by_node(graph)
+    labels = label_graph(graph, facts.agents) if labels is None else labels
     outer = around(graph.document, outer)
     default = _place_of(graph.document.get("place")) or default
     placed: dict[str, Placement] = {}
@@ -103,7 +111,7 @@ def place_nodes(graph: Graph, facts: Facts, outer: Around = NOTHING, default: Pl
     for name, spec in graph.nodes.items():
         if not is_computed(spec):
             continue
-        found = _decide(name, spec, labels.get(name, frozenset()), default, outer, facts)
+        found = _decide(graph, name, spec, labels, default, outer, facts)
         if found is None:
             free.append(name)
             found = Placement("edge", "nothing it needs is elsewhere")
@@ -111,7 +119,8 @@ def place_nodes(graph: Graph, facts: Facts, outer: Around = NOTHING, default: Pl
         if found is _SPLIT:
             below = replace(facts, pinned={}, offline=replace(facts.offline, nodes={}))
             pin = facts.pinned.get(name) or _place_of(spec.get("place")) or default
-            inner = place_nodes(Graph(spec["graph"]), below, around(spec, outer), "cloud" if pin == "cloud" else None)
+            inside = labels.inside.get(name)
+            inner = place_nodes(Graph(spec["graph"]), below, around(spec, outer), "cloud" if pin == "cloud" else None, inside)
             nested.update({f"{escape(name)}/{path}": each for path, each in inner.items()})
     if not facts.local_only:
         _follow(graph, free, placed, facts)
@@ -119,7 +128,7 @@ def place_nodes(graph: Graph, facts: Facts, outer: Around = NOTHING, default: Pl
 
 
 def _decide(
-    name: str, spec: Mapping[str, Value], labels: frozenset[str], default: Place | None, outer: Around, facts: Facts
+    graph: Graph, name: str, spec: Mapping[str, Value], labels: Labels, default: Place | None, outer: Around, facts: Facts
 ) -> Placement | None:
     needs = _needs(spec, facts)
     models = sorted({facts.tiers.get(each, each) for each in needs.models})
@@ -130,27 +139,14 @@ def _decide(
     missing_here = [each for each in models if each not in facts.models]
     outside = [each for each in models if each in facts.servers]
     strangers = sorted(each for each in needs.agents if each not in facts.agents)
-    if labels:
-        words = ", ".join(sorted(labels))
-        if pin == "cloud":
-            raise NoPlace(
-                name,
-                f"is placed at cloud, but its inputs carry the label {words}, which is not cleared to leave this device",
-                "Place it at edge, or remove the label from its source.",
-            )
-        if missing_here or strangers:
-            raise NoPlace(
-                name,
-                f"carries the label {words} and so must stay on this device, which has no {(missing_here + strangers)[0]!r}",
-                _get(missing_here),
-            )
-        if outside:
-            raise NoPlace(
-                name,
-                f"carries the label {words} and so must stay on this device, and {outside[0]!r} is behind a server",
-                "Name a model of this device, or remove the label from its source.",
-            )
-        return Placement("edge", f"carries the label {words}: stays on this device", model)
+    lacking = (missing_here + strangers)[0] if missing_here or strangers else None
+    stays = confined(
+        graph, labels, name, facts.clearance, pinned=pin == "cloud", lacking=lacking, get=_get(missing_here), servers=outside
+    )
+    if stays is not None and stays.remedy is not None:
+        raise NoPlace(name, stays.reason, stays.remedy, by_label=True)
+    if stays is not None:
+        return Placement("edge", stays.reason, model)
     if facts.local_only and pin == "cloud":
         raise NoPlace(
             name, "is placed at cloud, but --local-only forbids the link", "Run without --local-only, or place it at edge."

@@ -13,10 +13,13 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from graphs.values import Value
 
-__all__ = ["Agent", "AgentContext", "AgentFunction", "Effect", "Need", "Registry", "Sample", "agent"]
+__all__ = ["Agent", "AgentContext", "AgentFunction", "Effect", "LabelsOf", "Need", "Registry", "Sample", "agent"]
 
 Effect: TypeAlias = Literal["none", "idempotent", "once"]
 """What a repetition after a crash may do: nothing bad; nothing bad with the same key; harm, so it is never repeated by itself."""
+
+LabelsOf: TypeAlias = Callable[[Mapping[str, Value]], Collection[str]]
+"""Labels by a node's attributes. Pure."""
 
 Need: TypeAlias = Literal["model", "network", "files", "people", "device", "declassify"]
 """`device` is the device that holds the run, and nowhere else; `declassify` the right to take labels off."""
@@ -128,6 +131,10 @@ class Agent:
     """It uses the network and says itself what it sends (graphs.departures); of any other all it is handed counts as sent."""
     requires: Literal["trusted"] | None = None
     """What its inputs have to be: without a value that anybody could have written (graphs.language.integrity)."""
+    labels: frozenset[str] | LabelsOf | None = None
+    """The sensitivity labels that it puts on what it gives, perhaps by what the node says (graphs.language.labels)."""
+    declassifies: LabelsOf | None = None
+    """The labels that it is there to take off what it gives."""
     made_by: Mapping[str, Value] = field(init=False, repr=False)
     """What a result's provenance says of the agent: its name and version."""
 
@@ -151,14 +158,18 @@ def agent(
     inputs: Mapping[str, Value] | None = None,
     params: Mapping[str, Value] | None = None,
     output: Mapping[str, Value] | None = None,
+    labels: Iterable[str] | LabelsOf | None = None,
+    declassifies: LabelsOf | None = None,
     audited: bool = False,
     requires: Literal["trusted"] | None = None,
 ) -> Callable[[AgentFunction], Agent]:
     """Make an agent of a function; its docstring's first paragraph becomes the description.
 
-    An `effect` left out counts as `once`: after a crash in the middle of it, a person is asked before it runs again. `requires="trusted"` keeps
-    it from running on what came from the network or out of a graph of others, unless a person approved it (docs/privacy.md).
+    An `effect` left out counts as `once`: after a crash in the middle of it, a person is asked before it runs again. `labels` are sensitivity
+    labels that its values carry, besides those of its inputs. `requires="trusted"` keeps it from running on what came from the network or out of a
+    graph of others, unless a person approved it (docs/privacy.md).
     """
+    carried = labels if labels is None or callable(labels) else frozenset(labels)
 
     def make(function: AgentFunction) -> Agent:
         return Agent(
@@ -181,6 +192,8 @@ def agent(
             aliases=tuple(aliases),
             audited=audited,
             requires=requires,
+            labels=carried,
+            declassifies=declassifies,
         )
 
     return make
