@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from graphs.language.labels import UNSEEN, confining
+from graphs.language.labels import UNCLEARABLE, confining
 
 __all__ = ["EDGE", "NOWHERE", "WORKER", "Clearance"]
 
@@ -49,7 +49,7 @@ class Clearance:
         return sorted(each for each in confining(labels) if not self._goes(each, at))
 
     def _goes(self, label: str, place: str | None) -> bool:
-        if place is None or label == UNSEEN or place not in self.places.get(label, ()):
+        if place is None or label in UNCLEARABLE or place not in self.places.get(label, ()):
             return False
         return place != self.worker or self.takes is None or label in self.takes
 
@@ -59,7 +59,7 @@ class Clearance:
         if not back:
             return ""
         at = self.worker if place == WORKER else place
-        said = [each for each in back if at is not None and at in self.places.get(each, ()) and each != UNSEEN]
+        said = [each for each in back if at is not None and at in self.places.get(each, ()) and each not in UNCLEARABLE]
         if said and len(said) == len(back):
             return f"this device lets {_words(back)} go there, but the worker is not cleared for that"
         return f"{_words(back)} {'is' if len(back) == 1 else 'are'} not cleared to leave this device for {_told(place, at)}"

@@ -89,7 +89,7 @@ class _Needs:
     pins: frozenset[str]
     here: frozenset[str]
     asks: bool
-    """Whether it asks people itself, or by its tools."""
+    """Whether it asks people itself, or by its tools, or works with what must not leave the device."""
     dynamic: bool
     """Whether its agent, its graph or its model is known only when it runs."""
 
@@ -187,15 +187,16 @@ def _divided(
     """Of a node that asks people, and of one whose graph has nodes for either side or, as it `opens` here for another reason, is not to go as a
     whole; None for any other.
     """
+    why = "asks people, who are at this device" if "people" in needs.here else "is for this device alone"
     if needs.asks and lacking:
-        raise NoPlace(name, f"asks people, who are at this device, and needs {lacking[0]!r}, which is not", _get(lacking))
+        raise NoPlace(name, f"{why}, and needs {lacking[0]!r}, which is not", _get(lacking))
     if needs.asks and pin == "cloud" and who != _BY_DEFAULT:
-        raise NoPlace(name, "is placed at cloud, but it asks people, who are at this device", "Place it at edge.")
+        raise NoPlace(name, f"is placed at cloud, but it {why}", "Place it at edge.")
     if needs.asks:
-        return Placement("edge", "asks people, who are at this device", model)
+        return Placement("edge", why, model)
     goes = pin == "cloud" or (pin is None and bool(lacking))
     mixed = "cloud" in needs.pins and (pin == "edge" or "edge" in needs.pins)
-    return _SPLIT if mixed or (goes and ("people" in needs.here or opens())) else None
+    return _SPLIT if mixed or (goes and (not needs.here.isdisjoint(("people", "device")) or opens())) else None
 
 
 def _pin(name: str, spec: Mapping[str, Value], default: Place | None, needs: _Needs, facts: Facts) -> tuple[Place | None, str]:
@@ -237,11 +238,13 @@ def _needs(spec: Mapping[str, Value], facts: Facts) -> _Needs:
         elif known is not None and "model" in known.needs and facts.default_model is not None:
             models.add(facts.default_model)
         if known is not None:
-            here |= known.needs & {"files", "people"}
+            here |= known.needs & {"files", "people", "device"}
         tools = tools_of(each)
         agents |= tools
-        here |= {need for tool in tools if (named := facts.agents.get(tool)) for need in named.needs & {"files", "people"}}
-        asks = asks or (each is spec and "people" in here)
+        here |= {
+            need for tool in tools if (named := facts.agents.get(tool)) for need in named.needs & {"files", "people", "device"}
+        }
+        asks = asks or (each is spec and not here.isdisjoint(("people", "device")))
         if isinstance(each.get("graph"), str):
             dynamic = True
         if each is not spec and (inner := _place_of(each.get("place"))) is not None:

@@ -134,7 +134,9 @@ class Agent:
     labels: frozenset[str] | LabelsOf | None = None
     """The sensitivity labels that it puts on what it gives, perhaps by what the node says (graphs.language.labels)."""
     declassifies: LabelsOf | None = None
-    """The labels that it is there to take off what it gives."""
+    """The labels that it is there to take off what comes in through its node's `inputs` (graphs.language.declassify)."""
+    named: bool = False
+    """It has to be named in the graph itself, by no value and no model: what it does to labels is known before the run."""
     made_by: Mapping[str, Value] = field(init=False, repr=False)
     """What a result's provenance says of the agent: its name and version."""
 
@@ -160,6 +162,7 @@ def agent(
     output: Mapping[str, Value] | None = None,
     labels: Iterable[str] | LabelsOf | None = None,
     declassifies: LabelsOf | None = None,
+    named: bool = False,
     audited: bool = False,
     requires: Literal["trusted"] | None = None,
 ) -> Callable[[AgentFunction], Agent]:
@@ -194,6 +197,7 @@ def agent(
             requires=requires,
             labels=carried,
             declassifies=declassifies,
+            named=named,
         )
 
     return make

@@ -6,6 +6,7 @@ It fails closed, and it refuses before the record exists: a record once appended
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from typing import Final
 
 import msgpack
 
@@ -14,7 +15,10 @@ from graphs.records import Encoded, Known, to_fields
 from graphs.values import EXT_HANDLE, Value, decode
 from protocol.codec import MAX_ITEMS, is_plain
 
-__all__ = ["check_record", "travels_whole", "withheld"]
+__all__ = ["NEVER", "check_record", "travels_whole", "withheld"]
+
+NEVER: Final = frozenset({"a graph that is not here", "table of pseudonyms"})
+"""Labels that no policy clears, whatever it says (graphs.language.labels.UNCLEARABLE)."""
 
 
 def travels_whole(encoded: Encoded) -> bool:

@@ -16,6 +16,7 @@ from protocol.config import Config, Role
 from protocol.copies import Copies
 from protocol.errors import RemoteProtocolError
 from protocol.events import Diverged, Event, Faulted, Got, NeedRecords
+from protocol.gate import NEVER
 from protocol.liveness import Liveness
 from protocol.log import InLog, OutLog, Run
 from protocol.messages import Fault, Hash, Message, PutGraph, RunId, StoreId
@@ -107,7 +108,7 @@ class State:
 
     def clear(self, labels: Collection[str]) -> bool:
         """The gate, asked about this peer."""
-        return self.config.clear(labels, self.config.peer)
+        return NEVER.isdisjoint(labels) and self.config.clear(labels, self.config.peer)
 
     def _say(self, message: Message) -> None:
         """Control, while there is a connection that may carry it; without one it is said anew later."""

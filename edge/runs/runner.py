@@ -93,7 +93,7 @@ class Run:
         """Why nothing is given to the worker in this process, although it can be reached."""
         self.runtime: Runtime | None = None
         self.recall: Any = None
-        self.desk = Desk(device.journal, run_id, self.record, labels=labels_by_node(graph), person=device.person)
+        self.desk = Desk(device.journal, run_id, self.record, labels=labels_by_node(graph, device.agents), person=device.person)
 
     @property
     def text(self) -> str:
@@ -230,7 +230,7 @@ class Run:
         watch = Watch(self.placed, self._made, device.emit)
         suspended = True
         try:
-            seen = RunWitness(device.journal, self.id, labels_by_node(self.graph))
+            seen = RunWitness(device.journal, self.id, labels_by_node(self.graph, self.device.agents))
             with (
                 run_guard(self.options),
                 witnessed(seen),
@@ -273,7 +273,7 @@ class Run:
                 people=self.desk if permissions.grants("people") else None,
             ),
             config=options.config,
-            filters=label_guard(labels_by_node(graph)),
+            filters=label_guard(labels_by_node(graph, device.agents)),
             recorder=LogRecorder(log.record, lambda: device.journal.barrier(full=True), append_encoded=log.encoded),
             remote=self,
             observers=[watch, *bystanders(graph, device, self.placed, self.known.outcomes)],
@@ -288,7 +288,7 @@ class Run:
         delegate = Delegate(
             run=self.id,
             fragments=Fragments(self.known.outcomes, self._not_shipped()),
-            labels=labels_by_node(self.graph),
+            labels=labels_by_node(self.graph, self.device.agents),
             options=self._submit_options(),
             one_frame=self._one_frame(self.limits),
             shows_all=self.options.all,

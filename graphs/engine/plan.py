@@ -245,8 +245,12 @@ class Compiler:
         return made
 
     def agent(self, name: str, plan: Plan) -> Agent | None:
-        """The agent that a node of `plan` names by a value. Raises NodeError if a graph made at run time may not use it."""
+        """The agent that a node of `plan` names by a value, or that another agent calls. Raises NodeError if it may not be used so, or by a graph
+        made at run time.
+        """
         agent = self.agents.get(name)
+        if agent is not None and agent.named:
+            raise NodeError(f"{name} is a node of its own: no value and no model names it", retryable=False)
         if agent is not None and plan.made:
             self.made.require(name, agent)
         return agent

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from graphs.language.declassify import PSEUDONYMS, passed
 from graphs.language.refs import is_source, names_in
 from graphs.language.spec import Graph, is_computed, reads, words, written_inside
 from graphs.paths import escape
@@ -23,9 +24,12 @@ if TYPE_CHECKING:
     from graphs.registry import Agent
 
 __all__ = [
+    "UNCLEARABLE",
     "UNSEEN",
     "UNTRUSTED",
+    "AgentLabels",
     "Labels",
+    "Spread",
     "all_labels",
     "confining",
     "declared_in",
@@ -36,11 +40,15 @@ __all__ = [
 
 UNSEEN: Final = "a graph that is not here"
 """Stands for the labels of a graph that nobody has looked at: no policy clears it."""
+UNCLEARABLE: Final = frozenset({UNSEEN, PSEUDONYMS})
+"""What no policy clears, whatever it says."""
 UNTRUSTED: Final = "untrusted"
-"""Says where a value comes from, not where it may go: it confines nothing."""
+"""Says where a value comes from, not where it may go: it confines nothing (graphs.language.integrity)."""
 
 _NONE: Final = frozenset[str]()
 _LOOPS: Final = ("@loop", "__loopIndex")
+_CALLERS: Final = frozenset({"toolLoopAgent", "toolsAgent"})
+"""Agents that call those which a model names."""
 
 
 class Labels(NamedTuple):
@@ -91,10 +99,10 @@ def label_graph(
     it is opened at all; `seen` the labels in graphs that are values, by the place of the node that opens them, as far as they are known: `prefix`
     is where this graph stands in the document.
     """
-    about = _Agents(agents)
+    about = AgentLabels(agents)
     if not (around or any(given.values()) or about.any_in(graph)):
         return _NOTHING
-    spread = _Spread(graph, about, seen, prefix)
+    spread = Spread(graph, about, seen, prefix)
     spread.know(given, around)
     spread.spread()
     return spread.found()
@@ -122,12 +130,13 @@ def declared_in(value: Value) -> frozenset[str]:
     return frozenset(found)
 
 
-class _Agents:
+class AgentLabels:
     """What agents say of labels."""
 
     def __init__(self, agents: Mapping[str, Agent] | None) -> None:
         self._agents = agents or {}
         self._speak = {name for name, each in self._agents.items() if each.labels is not None}
+        self._called_by_value = {name for name in self._speak if not self._agents[name].named}
 
     def any_in(self, graph: Graph) -> bool:
         """Whether there can be labels in a graph at all: of most graphs that is all there is to say."""
@@ -136,7 +145,7 @@ class _Agents:
         for spec in graph.nodes.values():
             if "sensitivity" in spec or "graph" in spec:
                 return True
-            if self._speak and "agent" in spec:
+            if self._speak and "agent" in spec and self._called(spec):
                 return True
         return False
 
@@ -145,6 +154,14 @@ class _Agents:
         name: Any = spec["agent"]
         known = self._agents.get(name) if isinstance(name, str) else None
         return known.nests if known is not None else {"nestedAgent": "nested", "mapAgent": "map"}.get(name)
+
+    def own(self, spec: Mapping[str, Value]) -> frozenset[str]:
+        """The labels that a node or the declaration of an input names itself."""
+        return own_labels(spec)
+
+    def reads(self, _nodes: Mapping[str, Mapping[str, Value]], spec: Mapping[str, Value]) -> Iterable[str]:
+        """The nodes whose labels a node takes over."""
+        return reads(spec)
 
     def adds(self, spec: Mapping[str, Value]) -> frozenset[str]:
         """The labels that a node's agent, and those that it may call, put on the value."""
@@ -166,8 +183,8 @@ class _Agents:
         """The agents with labels that may be called: all, where a value decides which."""
         name = spec["agent"]
         if not isinstance(name, str) or name.startswith(":"):
-            return self._speak
-        if name != "toolLoopAgent":
+            return self._called_by_value
+        if name not in _CALLERS:
             return [name] if name in self._speak else []
         inputs = spec.get("inputs") or {}
         listed = (spec.get("params") or {}).get("tools") or inputs.get("tools")
@@ -177,16 +194,16 @@ class _Agents:
             or "params" in inputs
             or any(not isinstance(each, str) or each.startswith(":") for each in tools)
         ):
-            return self._speak
+            return self._called_by_value
         return [each for each in (name, *tools) if each in self._speak]
 
 
-class _Spread:
+class Spread:
     """Labels spreading over one graph until nothing changes. All sets only grow, so what is found stays true when more is known of what is around
     the graph: it goes on from there, and graphs in graphs in loops cost no more than their size.
     """
 
-    def __init__(self, graph: Graph, agents: _Agents, seen: Mapping[str, frozenset[str]], prefix: str) -> None:
+    def __init__(self, graph: Graph, agents: AgentLabels, seen: Mapping[str, frozenset[str]], prefix: str) -> None:
         self.graph = graph
         self.agents = agents
         self.seen = seen
@@ -196,7 +213,7 @@ class _Spread:
         self.values: dict[str, frozenset[str]] = {}
         """Names that are no nodes of the document are static nodes, too: those that whoever opens it makes."""
         self.touched: dict[str, frozenset[str]] = {}
-        self.nested: dict[str, _Spread] = {}
+        self.nested: dict[str, Spread] = {}
         loop = graph.document.get("loop")
         condition = loop.get("while") if isinstance(loop, Mapping) else None
         self.turns = tuple(names_in(condition)) if is_source(condition) else ()
@@ -235,8 +252,9 @@ class _Spread:
     def _of(self, name: str, spec: Mapping[str, Value]) -> tuple[frozenset[str], frozenset[str]]:
         declared = self.graph.document.get("inputs")
         about = declared.get(name) if isinstance(declared, Mapping) else None
-        own = own_labels(spec) | self.given.get(name, _NONE) | (own_labels(about) if isinstance(about, Mapping) else _NONE)
-        read = self._union(reads(spec))
+        said = self.agents.own
+        own = said(spec) | self.given.get(name, _NONE) | (said(about) if isinstance(about, Mapping) else _NONE)
+        read = self._union(self.agents.reads(self.graph.nodes, spec))
         if _counts_turns(spec):
             read |= self._union(self.turns)
         if not is_computed(spec):
@@ -246,11 +264,13 @@ class _Spread:
         graph = spec.get("graph")
         if isinstance(graph, str):
             unknown = self.seen.get(self.prefix + escape(name), frozenset({UNSEEN}))
-            return own | ((read | unknown) - removed), own | read | unknown
+            return own | read | unknown, own | read | unknown
         if isinstance(graph, Mapping):
             value, touched = self._nesting(name, spec, graph)
             return own | value, own | read | touched
-        return own | (read - removed), own | read
+        if removed:
+            return own | passed(spec, removed, lambda each: self.values.get(each, _NONE), self.graph.nodes), own | read
+        return own | read, own | read
 
     # -- graphs written in a node
 
@@ -282,7 +302,7 @@ class _Spread:
     def _inner(self, name: str, graph: Graph, given: Mapping[str, frozenset[str]], around: frozenset[str]) -> Labels:
         found = self.nested.get(name)
         if found is None:
-            found = self.nested[name] = _Spread(graph, self.agents, self.seen, f"{self.prefix}{escape(name)}/")
+            found = self.nested[name] = Spread(graph, self.agents, self.seen, f"{self.prefix}{escape(name)}/")
         elif around <= found.around and all(labels <= found.given.get(each, _NONE) for each, labels in given.items()):
             return found.found()
         found.know(given, around)
