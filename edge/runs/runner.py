@@ -12,9 +12,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from edge.clearance_settings import worker_place
 from edge.ferrying.attached import Attached, go_on, open_children
 from edge.ferrying.earlier import Earlier
-from edge.ferrying.outside import label_guard, run_guard
+from edge.ferrying.outside import label_guard, learn, run_guard
 from edge.means import Device, RunOptions
 from edge.offers import check_offer, keep_offer, last_offer
 from edge.people.desk import Desk
@@ -32,7 +33,7 @@ from graphs.engine.orders import Orders, orders
 from graphs.engine.outcomes import Known
 from graphs.errors import LimitReached, LinkCondition, RunSuspended, UsageError, WorkerUnreachable
 from graphs.journal.ids import new_run_id, run_id_text
-from graphs.language.labels import labels_by_node
+from graphs.language.run_labels import RunLabels
 from graphs.language.spec import Graph, is_computed
 from graphs.paths import escape, root_node
 from graphs.records import Known as Recordable, State, Submit
@@ -91,7 +92,8 @@ class Run:
         """Why nothing is given to the worker in this process, although it can be reached."""
         self.runtime: Runtime | None = None
         self.recall: Any = None
-        self.desk = Desk(device.journal, run_id, self.record, labels=labels_by_node(graph), person=device.person)
+        self.labels = RunLabels(graph, device.agents)
+        self.desk = Desk(device.journal, run_id, self.record, labels=self.labels.by_node, person=device.person)
 
     @property
     def text(self) -> str:
@@ -170,6 +172,9 @@ class Run:
             local_only=options.local_only,
             servers=device.servers,
             offline=options.when_offline,
+            clearance=device.clearance.towards(
+                worker_place(options.url) if options.url else None, (offer or {}).get("clearance")
+            ),
         )
 
     def _shipped(self) -> list[str]:
@@ -249,6 +254,7 @@ class Run:
         compiler = permissions.compiler(
             device.agents, strict=options.strict, places=limits, orders=limits, offered=self._offer.get("agents") or ()
         )
+        compiler.opened = self.labels.know
         return Runtime(
             compiler.plan(graph),
             compiler,
@@ -267,7 +273,7 @@ class Run:
                 people=self.desk if permissions.grants("people") else None,
             ),
             config=options.config,
-            filters=label_guard(labels_by_node(graph)),
+            filters=label_guard(self.labels, device.clearance, device.servers),
             recorder=LogRecorder(log.record, lambda: device.journal.barrier(full=True), append_encoded=log.encoded),
             remote=self,
             observers=[watch, *bystanders(graph, device, self.placed, self.known.outcomes)],
@@ -281,8 +287,8 @@ class Run:
 
         delegate = Delegate(
             run=self.id,
-            fragments=Fragments(self.known.outcomes, self._not_shipped()),
-            labels=labels_by_node(self.graph),
+            fragments=Fragments(self.known.outcomes, self._not_shipped(), self.labels),
+            labels=self.labels,
             options=self._submit_options(),
             one_frame=self._one_frame(self.limits),
             shows_all=self.options.all,
@@ -423,6 +429,7 @@ class Run:
         return self.delegate.expect(start)
 
     def settled(self, event: Any) -> None:
+        learn(self.labels, event)
         if self.delegate is not None:
             self.delegate.settled(event)
 
