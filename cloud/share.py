@@ -11,6 +11,7 @@ from graphs.errors import ModelMissing
 from graphs.language.labels import UNSEEN, confining, labels_by_node
 from graphs.language.spec import Graph
 from graphs.models.interface import Model, ModelInfo, Models
+from graphs.values import Value
 
 __all__ = ["AllowedModels", "Share"]
 
@@ -91,6 +92,9 @@ class Share(Worker):
             return None
         text = f"the account {self.account.name!r} has {self._running} open runs at this worker, which is its limit"
         return "BUSY", text, _BUSY_MS
+
+    def offer(self) -> dict[str, Value]:
+        return {**super().offer(), "clearance": sorted(self.account.clearance)}
 
     def graph(self, address: bytes, bypass: tuple[str, ...] = ()) -> Graph | None:
         found = self._whole.graph(address, bypass)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from edge.config import EdgeConfig
+from edge.labelled_files import with_labelled_files
 from edge.people.person import person_at
 from edge.runs.runner import Device
 from edge.showing.progress import ProgressEvent
@@ -49,7 +50,7 @@ def open_device(
 
     The caller closes its models inside the event loop it used them in.
     """
-    registry = known_agents(agents, folder=env.cwd)
+    registry = with_labelled_files(known_agents(agents, folder=env.cwd), config.files, env.cwd)
     models, tiers = device_models(env, config, config.models if tiers is None else tiers)
     with Journal.open(config.journal, synchronous=synchronous) as journal:
         yield Device(
@@ -59,6 +60,7 @@ def open_device(
             tiers=tiers,
             default_model=tiers.get(_SMALL, _SMALL),
             servers=frozenset(name for name, server in config.servers.items() if not server.on_device),
+            clearance=config.clearance,
             files=str(env.cwd),
             person=person_at(env, hush),
             write=lambda line: print(line, file=env.stderr),
@@ -101,6 +103,8 @@ def worker_connector(config: EdgeConfig) -> Callable[[str, str | None, Journal, 
         from edge.pairings import credentials
 
         token, pinned = credentials(config.home, url, token, plain=config.plain)
-        return await connect_worker(url, token=token, pinned=pinned, journal=journal, grace=config.grace, runs=runs)
+        return await connect_worker(
+            url, token=token, pinned=pinned, journal=journal, grace=config.grace, runs=runs, clearance=config.clearance
+        )
 
     return connect

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from edge.clearance import NOWHERE, Clearance
 from edge.placement import Place
 from edge.policies import Sayings
 from edge.showing.progress import ProgressEvent
@@ -98,6 +99,8 @@ class Device:
     default_model: str | None = None
     servers: frozenset[str] = frozenset()
     """Names of models that are behind servers outside this device."""
+    clearance: Clearance = NOWHERE
+    """Which sensitivity labels may go where."""
     files: str | None = None
     person: Person | None = None
     """Who sits at the terminal of this process."""

@@ -25,6 +25,7 @@ from protocol.errors import Close, RemoteProtocolError
 from protocol.events import Closed, Event, Faulted, GoingAway, NeedRecords
 from protocol.handshake import read_first_packet
 from protocol.messages import Bytes, Fault, GraphStatus, Hash, RunId
+from protocol.payload import Labelled
 from protocol.pull import ABOUT_BODIES, Puller
 from protocol.session import Conn
 from protocol.store import LinkStore
@@ -87,7 +88,7 @@ class Link:
 
     # -- the application's side: as the methods of Conn
 
-    def append(self, run: RunId, record: Known, labels: Collection[str] = ()) -> int:
+    def append(self, run: RunId, record: Known, labels: Labelled = ()) -> int:
         """Write a record into this side's log of the run. Raises as `Conn.append`, and JournalError once the journal cannot be written."""
         if self._commits.failure is not None:
             raise self._commits.failure

@@ -35,7 +35,7 @@ from protocol.liveness import Beat
 from protocol.log import OutLog, Run
 from protocol.messages import Bytes, Entry, Fault, GoAway, GraphState, GraphStatus, Hash, Offer, Ping, RunId
 from protocol.outbox import DELTA_MS
-from protocol.payload import Body, handle_id, lighten
+from protocol.payload import Body, Labelled, every_label, handle_id, lighten
 from protocol.resume import own_statements
 from protocol.session_bodies import BodyDoors
 from protocol.state import Connection, State
@@ -283,7 +283,7 @@ class Conn(BodyDoors):
 
     # -- the application's side: records
 
-    def append(self, run: RunId, record: Known, labels: Collection[str] = ()) -> int:
+    def append(self, run: RunId, record: Known, labels: Labelled = ()) -> int:
         """Write a record into this side's log of the run; its sequence number. `labels`: sensitivity of the values in it.
 
         Raises LinkCondition if the record may not or cannot be sent (LABEL_WITHHELD, VALUE_TOO_LARGE) or the run is over for this link
@@ -320,11 +320,11 @@ class Conn(BodyDoors):
         return seq
 
     def _passed(
-        self, id_: RunId, run: Run | None, record: Known, encoded: Encoded, labels: Collection[str]
+        self, id_: RunId, run: Run | None, record: Known, encoded: Encoded, labels: Labelled
     ) -> tuple[Known, Encoded, Sequence[Body], Collection[str]]:
         """The record as it may leave: past the gate, and with what is too large for it by reference; and the labels it leaves with."""
         state = self._state
-        carried = check_record(record, labels, state.clear)
+        carried = check_record(record, every_label(labels), state.clear)
         seq = run.out.last + 1 if run is not None and run.out is not None else 1
         return *lighten(record, encoded, labels, lambda n: handle_id(id_, state.store, seq, n)), carried
 

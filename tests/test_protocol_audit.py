@@ -13,7 +13,7 @@ from graphs.errors import JournalError
 from graphs.records import Input
 from protocol.audit import MARK_MS, Departures
 from protocol.messages import Entry, PutGraph
-from protocol.store import Left, Write
+from protocol.store import Keep, Left, Write
 from wire.pair import DEVICE, GRAPH, GRAPH_HASH, result, run_id, running
 
 RUN = run_id(7)
@@ -50,7 +50,7 @@ def test_a_labelled_record_is_noted_in_the_transaction_that_makes_it_durable() -
     handle = msgpack.ExtType(7, msgpack.packb([b"i" * 16, ["pii"], 10]))
     last = pair.device.conn.append(run, Input("c", 4, handle))
     effects = pair.device.conn.effects()
-    assert [type(each) for each in effects] == [Write, Left, Write, Left, Write]
+    assert [type(each) for each in effects] == [Write, Keep, Left, Write, Left, Write]
     assert [each for each in effects if isinstance(each, Left)] == [
         Left(run, "record", ("internal", "pii"), seq),
         Left(run, "record", ("pii",), last),

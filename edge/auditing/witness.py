@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from graphs.departures import Kind
-from graphs.paths import root_node
+from graphs.language.labels import confining
 from graphs.values import Value
 
 if TYPE_CHECKING:
@@ -22,13 +22,13 @@ def no_policy(labels: Collection[str]) -> str:
 
 
 class RunWitness:
-    """The witness of one run of this device. `labels` are those of its graph's nodes; `why` says by what some labels may leave."""
+    """The witness of one run of this device. `labels` gives those of all that a node reads, by its path; `why` says by what some labels may leave."""
 
     def __init__(
         self,
         journal: Journal,
         run: bytes,
-        labels: Mapping[str, Collection[str]],
+        labels: Callable[[str], Collection[str]],
         why: Callable[[Collection[str]], str] = no_policy,
     ) -> None:
         self._journal = journal
@@ -38,7 +38,7 @@ class RunWitness:
 
     async def leaves(self, path: str, kind: Kind, to: str, size: int) -> None:
         """A request is about to be sent. Raises JournalError."""
-        carried = sorted(self._labels.get(root_node(path), ())) if path else []
+        carried = sorted(confining(self._labels(path))) if path else []
         whom = {"agent": to} if kind == "agent" else {"server": to}
         await self._note({"kind": kind, "path": path, "to": whom, "bytes": size, "labels": carried, "why": self._why(carried)})
 

@@ -8,6 +8,8 @@ from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
+from edge.clearance import NOWHERE, WORKER, Clearance
+from edge.clearance_settings import worker_place
 from edge.config import GRACE
 from edge.pairings import device_id
 from edge.syncing.sharing import shared_part
@@ -38,7 +40,7 @@ from protocol.events import (
 from protocol.intake import Intake
 from protocol.journal_store import JournalStore
 from protocol.messages import NUMBERS, Digest, GraphStatus
-from protocol.payload import Reference
+from protocol.payload import Labelled, Reference
 from protocol.tls import client_context
 from protocol.transport import Link, connect
 
@@ -66,8 +68,9 @@ class WorkerLink:
     for; after that the worker counts as away until it is reached again, and those who hold child runs decide what becomes of them.
     """
 
-    def __init__(self, url: str, *, grace: float = GRACE) -> None:
+    def __init__(self, url: str, *, grace: float = GRACE, clearance: Clearance = NOWHERE) -> None:
         self.url = url
+        self._clearance = clearance.towards(worker_place(url))
         self.offer: Mapping[str, Any] = {}
         self.refused: dict[bytes, LinkCondition] = {}
         self._grace = grace
@@ -98,7 +101,9 @@ class WorkerLink:
 
         Raises WorkerUnreachable.
         """
-        config = Config(role=Role.DEVICE, peer=self.url, device=device_id(journal.store_id), agent="graphferry")
+        config = Config(
+            role=Role.DEVICE, peer=self.url, device=device_id(journal.store_id), agent="graphferry", clear=self._may_send
+        )
         self._departures = Departures(journal, self.url, pinned)
         self._store = JournalStore(journal, shared=shared_part(journal), departures=self._departures)
         self._early = {run: [] for run in runs}
@@ -114,6 +119,10 @@ class WorkerLink:
         self._intake = Intake(self._open_link().bodies, self._got, self._lacks, self._leaves)
         self._peer = self._departures.store = ready.store
         self.offer = ready.offer
+
+    def _may_send(self, labels: Collection[str], _peer: str) -> bool:
+        """The gate: what this device lets go there, and the worker says that it may be sent."""
+        return self._clearance.towards(self._clearance.worker, self.offer.get("clearance")).may(labels, WORKER)
 
     @property
     def store(self) -> bytes:
@@ -139,7 +148,7 @@ class WorkerLink:
         """Ship a cut graph of a root run, unless the worker has it. False: it may not go there."""
         return self._open_link().put_graph(address, body, labels, run)
 
-    def open_run(self, run: bytes, delegate: Delegate, submit: Submit, labels: Collection[str]) -> None:
+    def open_run(self, run: bytes, delegate: Delegate, submit: Submit, labels: Labelled) -> None:
         """Open a child run. Raises LinkCondition."""
         self._open_link().append(run, submit, labels)
         self._delegates[run] = delegate
@@ -181,7 +190,7 @@ class WorkerLink:
         if runs := self._given_up - self.refused.keys():
             await self.delivered(runs)
 
-    def append(self, run: bytes, record: Known, labels: Collection[str] = ()) -> None:
+    def append(self, run: bytes, record: Known, labels: Labelled = ()) -> None:
         """A record for a child run's log. Raises LinkCondition."""
         self._open_link().append(run, record, labels)
 
@@ -426,11 +435,12 @@ async def connect_worker(
     pinned: str | None = None,
     grace: float = GRACE,
     runs: Collection[bytes] = (),
+    clearance: Clearance = NOWHERE,
 ) -> WorkerLink:
-    """An open link to the worker at `url`; `pinned` is the fingerprint of its certificate, `runs` are child runs to go on with. Raises
-    WorkerUnreachable, UsageError for what is no link URL.
+    """An open link to the worker at `url`; `pinned` is the fingerprint of its certificate, `runs` are child runs to go on with, `clearance` says what
+    may go there. Raises WorkerUnreachable, UsageError for what is no link URL.
     """
-    worker = WorkerLink(url, grace=grace)
+    worker = WorkerLink(url, grace=grace, clearance=clearance)
     await worker.open(token, journal, runs, pinned)
     return worker
 

@@ -12,10 +12,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from edge.auditing.witness import RunWitness
+from edge.clearance_settings import worker_place
 from edge.ferrying.attached import Attached, go_on, open_children
 from edge.ferrying.earlier import Earlier
-from edge.ferrying.outside import label_guard, run_guard
+from edge.ferrying.outside import label_guard, learn, run_guard
 from edge.means import Device, RunOptions
 from edge.offers import check_offer, keep_offer, last_offer
 from edge.people.desk import Desk
@@ -27,14 +27,13 @@ from edge.showing.report import RunReport, status_of
 from edge.showing.watch import Watch
 from edge.syncing.waiting import waits
 from graphs.budget import measure
-from graphs.departures import witnessed
 from graphs.engine.events import Start
 from graphs.engine.frames import Frame
 from graphs.engine.orders import Orders, orders
 from graphs.engine.outcomes import Known
 from graphs.errors import LimitReached, LinkCondition, RunSuspended, UsageError, WorkerUnreachable
 from graphs.journal.ids import new_run_id, run_id_text
-from graphs.language.labels import labels_by_node
+from graphs.language.run_labels import RunLabels
 from graphs.language.spec import Graph, is_computed
 from graphs.paths import escape, root_node
 from graphs.records import Known as Recordable, State, Submit
@@ -93,7 +92,8 @@ class Run:
         """Why nothing is given to the worker in this process, although it can be reached."""
         self.runtime: Runtime | None = None
         self.recall: Any = None
-        self.desk = Desk(device.journal, run_id, self.record, labels=labels_by_node(graph, device.agents), person=device.person)
+        self.labels = RunLabels(graph, device.agents)
+        self.desk = Desk(device.journal, run_id, self.record, labels=self.labels.by_node, person=device.person)
 
     @property
     def text(self) -> str:
@@ -172,6 +172,9 @@ class Run:
             local_only=options.local_only,
             servers=device.servers,
             offline=options.when_offline,
+            clearance=device.clearance.towards(
+                worker_place(options.url) if options.url else None, (offer or {}).get("clearance")
+            ),
         )
 
     def _shipped(self) -> list[str]:
@@ -230,11 +233,9 @@ class Run:
         watch = Watch(self.placed, self._made, device.emit)
         suspended = True
         try:
-            seen = RunWitness(device.journal, self.id, labels_by_node(self.graph, self.device.agents))
-            with (
-                run_guard(self.options),
-                witnessed(seen),
-            ):  # the runtime is made in it, for it keeps the context that its agents run in
+            with run_guard(
+                self.options, device.journal, self.id, self.labels
+            ):  # the runtime keeps it for the agents that run in it
                 runtime = self.runtime = self._runtime(watch)
                 self.desk.feed, self.desk.clock = runtime.feed, runtime.clock
                 if self._reaches_out:
@@ -255,6 +256,7 @@ class Run:
         compiler = permissions.compiler(
             device.agents, strict=options.strict, places=limits, orders=limits, offered=self._offer.get("agents") or ()
         )
+        compiler.opened = self.labels.know
         return Runtime(
             compiler.plan(graph),
             compiler,
@@ -273,7 +275,7 @@ class Run:
                 people=self.desk if permissions.grants("people") else None,
             ),
             config=options.config,
-            filters=label_guard(labels_by_node(graph, device.agents)),
+            filters=label_guard(self.labels, device.clearance, device.servers),
             recorder=LogRecorder(log.record, lambda: device.journal.barrier(full=True), append_encoded=log.encoded),
             remote=self,
             observers=[watch, *bystanders(graph, device, self.placed, self.known.outcomes)],
@@ -287,8 +289,8 @@ class Run:
 
         delegate = Delegate(
             run=self.id,
-            fragments=Fragments(self.known.outcomes, self._not_shipped()),
-            labels=labels_by_node(self.graph, self.device.agents),
+            fragments=Fragments(self.known.outcomes, self._not_shipped(), self.labels),
+            labels=self.labels,
             options=self._submit_options(),
             one_frame=self._one_frame(self.limits),
             shows_all=self.options.all,
@@ -429,6 +431,7 @@ class Run:
         return self.delegate.expect(start)
 
     def settled(self, event: Any) -> None:
+        learn(self.labels, event)
         if self.delegate is not None:
             self.delegate.settled(event)
 

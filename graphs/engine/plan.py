@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from graphs.bounds import TRUSTED
@@ -221,6 +221,8 @@ class Compiler:
         self.offered = offered
         self.bypass = bypass
         self.strict = strict
+        self.opened: Callable[[str, Value], None] | None = None
+        """Hears of each graph that is a value when a node opens it: the node's place in the document, and the graph."""
         self._stand_ins: dict[tuple[PlanNode, str | None], PlanNode] = {}
 
     def plan(self, graph: Graph) -> Plan:
@@ -288,6 +290,8 @@ class Compiler:
         if not isinstance(document, Mapping):
             raise NodeError("No GraphData: the nested graph of this node is missing or not a map", retryable=False)
         if not shared:
+            if self.opened is not None:
+                self.opened(outer.prefix + node.escaped, document)
             budget.open(f"node {node.id!r} would open one more")
             size = fit_graph(document, budget.bounds)
             budget.begin(size // _READ_AT_ONCE, f"node {node.id!r} would open a graph of {size:,} values")

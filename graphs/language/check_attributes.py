@@ -97,8 +97,10 @@ class Attributes:
         self._table(_STATIC, node, path)
         if "sensitivity" in node:
             self._sensitivity(node["sensitivity"], (*path, "sensitivity"))
-        if self.allow_cut and "boundary" in node and (len(node) > 1 or node["boundary"] is not True):
-            self.report.error("GF122", f'boundary node "{name}" has to be {{boundary: true}} and nothing else', path, key=True)
+        if self.allow_cut and "boundary" in node and (node.keys() - {"boundary", "sensitivity"} or node["boundary"] is not True):
+            self.report.error(
+                "GF122", f'boundary node "{name}" has to be {{boundary: true}} and say no more than labels', path, key=True
+            )
 
     def computed(self, name: str, node: Mapping[str, Value]) -> None:
         """The attributes of a node with an agent."""

@@ -52,6 +52,16 @@ class RunLabels:
         """Whether there are any labels, or may be."""
         return bool(self._labels.touched)
 
+    @property
+    def by_node(self) -> dict[str, frozenset[str]]:
+        """The labels of all that is wherever each node of the graph runs, as far as they are known before it does."""
+        return {name: known for name, each in self._labels.touched.items() if (known := each - {UNSEEN})}
+
+    @property
+    def all(self) -> frozenset[str]:
+        """Every label there is."""
+        return self._labels.all
+
     def value(self, path: str) -> frozenset[str]:
         """The labels of the value of the node at this path."""
         return self._at(path)[0]
