@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from edge.clearance import WORKER, Clearance
 from graphs.language.label_paths import label_path, told
-from graphs.language.labels import UNSEEN, Labels
+from graphs.language.labels import UNCLEARABLE, UNSEEN, Labels
 from graphs.language.spec import Graph
 
 __all__ = ["Confined", "confined", "known_labels"]
@@ -69,6 +69,8 @@ def confined(
 
 
 def _or_clear(why: str, labels: Collection[str]) -> str:
+    if not UNCLEARABLE.isdisjoint(labels):
+        return "no policy clears it"
     if why.startswith("this device lets"):
         return f"or let whoever runs the worker clear your account for it: {why}"
     return f"or let it go there in edge/config.yaml: {_entry(labels, WORKER)}"

@@ -13,34 +13,33 @@ from graphs.values import Value
 if TYPE_CHECKING:
     from graphs.journal import Journal
 
-__all__ = ["RunWitness", "no_policy"]
+__all__ = ["RunWitness", "allowed"]
 
 
-def no_policy(labels: Collection[str]) -> str:
-    """Why something with these labels may leave where nobody says more."""
-    return "the policy clears it" if labels else "no label"
+def allowed(labels: Collection[str]) -> str:
+    """Why something that left with these labels might."""
+    said = ", ".join(f"sensitivity.{label}" for label in sorted(labels))
+    return f"cleared by {said} in edge/config.yaml" if said else "no label"
 
 
 class RunWitness:
-    """The witness of one run of this device. `labels` gives those of all that a node reads, by its path; `why` says by what some labels may leave."""
+    """The witness of one run of this device. `labels` gives those of all that a node reads, by its path."""
 
     def __init__(
         self,
         journal: Journal,
         run: bytes,
         labels: Callable[[str], Collection[str]],
-        why: Callable[[Collection[str]], str] = no_policy,
     ) -> None:
         self._journal = journal
         self._run = run
         self._labels = labels
-        self._why = why
 
     async def leaves(self, path: str, kind: Kind, to: str, size: int) -> None:
         """A request is about to be sent. Raises JournalError."""
         carried = sorted(confining(self._labels(path))) if path else []
         whom = {"agent": to} if kind == "agent" else {"server": to}
-        await self._note({"kind": kind, "path": path, "to": whom, "bytes": size, "labels": carried, "why": self._why(carried)})
+        await self._note({"kind": kind, "path": path, "to": whom, "bytes": size, "labels": carried, "why": allowed(carried)})
 
     async def declassified(self, path: str, labels: list[str] | None, reason: str, size: int) -> None:
         """Labels were taken off a value. Raises JournalError."""

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
+from edge.auditing.witness import allowed
 from edge.clearance import NOWHERE, WORKER, Clearance
 from edge.clearance_settings import worker_place
 from edge.config import GRACE
@@ -104,7 +105,7 @@ class WorkerLink:
         config = Config(
             role=Role.DEVICE, peer=self.url, device=device_id(journal.store_id), agent="graphferry", clear=self._may_send
         )
-        self._departures = Departures(journal, self.url, pinned)
+        self._departures = Departures(journal, self.url, pinned, why=allowed)
         self._store = JournalStore(journal, shared=shared_part(journal), departures=self._departures)
         self._early = {run: [] for run in runs}
         for run in runs:

@@ -23,9 +23,12 @@ KINDS: Final = (*FINDERS, PERSON)
 """What is looked for unless fewer are asked for."""
 
 _FIRST, _LAST = "_FIRST", "_LAST"
-_NUMBERED: Final = re.compile(r"(?<![A-Za-z])([A-Za-z]{1,20})_(\d{1,9})", re.ASCII)
+_NUMBERED: Final = re.compile(r"(?<![A-Za-z])([A-Za-z]{1,20})(?:\\?_|[ -])(\d{1,9})", re.ASCII)
+_BEFORE: Final = frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_AFTER: Final = _BEFORE | {"_", "\\"}
+"""What must not stand directly before or after a pseudonym, for it would be read as a part of it."""
 _WRITTEN: Final = re.compile(
-    r"(?<![A-Za-z0-9])([A-Za-z]{1,20})(\\?_|[ -])(\d{1,9})(?:\\?_([A-Za-z]{4,5})(?![A-Za-z]))?(?!\d)", re.ASCII
+    r"(?<![A-Za-z0-9])([A-Za-z]{1,20})(\\?_|[ -])(\d{1,9})(?:\\?_((?i:FIRST|LAST))(?![A-Za-z0-9]))?(?!\d)", re.ASCII
 )
 _MOST_LEVELS: Final = 128
 
@@ -55,7 +58,7 @@ class Pseudonyms:
         """
         texts = list(dict.fromkeys(text for value in values for text in _texts(value)))
         self._avoid(texts)
-        found = {text: self._find(text) for text in texts}
+        found = {text: _apart(text, self._find(text)) for text in texts}
         people = [text[start:end] for text, spans in found.items() for start, end, kind in spans if kind == PERSON]
         for name in people:  # whole names first: what is part of one is called after it
             if len(words_of(name)) > 1:
@@ -83,7 +86,7 @@ class Pseudonyms:
             if parts:
                 _add(spans, PERSON, find_parts(text, parts))
         pieces, at = [], 0
-        for start, end, kind in sorted(spans):
+        for start, end, kind in _apart(text, spans):
             pieces += [text[at:start], self._name(kind, text[start:end])]
             at = end
         return "".join([*pieces, text[at:]])
@@ -126,10 +129,7 @@ def restore(value: Value, table: Mapping[str, str]) -> Value:
         name = f"{kind.upper()}_{int(number)}"
         if part is None:
             return table.get(name, match[0])
-        found = table.get(f"{name}_{part.upper()}")
-        if found is None and name in table:  # it wrote on after the pseudonym
-            return table[name] + match[0][match.end(3) - match.start() :]
-        return found if found is not None else match[0]
+        return table.get(f"{name}_{part.upper()}", match[0])
 
     return _mapped(value, lambda text: _WRITTEN.sub(original, text))
 
@@ -143,6 +143,21 @@ def _add(taken: list[tuple[int, int, str]], kind: str, spans: Iterable[tuple[int
             at += 1
         if start < end and (at == len(held) or held[at][0] >= end):
             taken.append((start, end, kind))
+
+
+def _apart(text: str, spans: Iterable[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    """The spans in order, each with the letters and digits that adjoin it; those that touch then are one."""
+    joined: list[tuple[int, int, str]] = []
+    for start, end, kind in sorted(spans):
+        while start > 0 and text[start - 1] in _BEFORE:
+            start -= 1
+        while end < len(text) and text[end] in _AFTER:
+            end += 1
+        if joined and joined[-1][1] >= start:
+            before = joined.pop()
+            start, end, kind = before[0], max(before[1], end), before[2]
+        joined.append((start, end, kind))
+    return joined
 
 
 def _whole_words(words: Collection[str]) -> re.Pattern[str]:
