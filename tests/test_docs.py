@@ -29,6 +29,7 @@ from graphs.language.load import load_text
 from graphs.language.spec import Graph
 from graphs.loadagents import known_agents
 from graphs.values import Value
+from workers import worker
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -203,6 +204,24 @@ def test_a_program_in_a_document_runs(block: Block, folder: Path, capsys: pytest
     runpy.run_path(str(program), run_name="__main__")
     if block.then and block.then[0].language == "text":
         assert capsys.readouterr().out.strip() == block.then[0].text.strip()
+
+
+def test_the_audit_that_is_shown_is_that_of_the_run(folder: Path, own_home: Path, cli: CommandLine) -> None:
+    shown = blocks(ROOT / "docs" / "privacy.md")
+    write_files(next(each for each in shown if each.file == "letter.yaml"), folder)
+    typed_, table = next((each.text, each.then[0].text) for each in shown if "audit RUN" in each.text)
+    (own_home / "edge" / "config.yaml").write_text("models: {small: large}\n")
+    with worker(own_home) as served:
+        run, audit = (shlex.split(line)[1:] for line in typed_.splitlines())
+        ran = cli(*(served.url if word.startswith("ws:") else word for word in run), "--json")
+        assert ran.status == 0, ran.stderr
+        told = cli(*(json.loads(ran.stdout)["run"] if word == "RUN" else word for word in audit)).stdout
+    lines = [(line.split(), line.split()[2:]) for line in table.splitlines()[1:]]
+    made = [" ".join(line.split()[2:]) for line in told.splitlines()]
+    for _, words in lines:
+        wanted = re.sub(r"worker ws\S+ \(\w+\)", "WORKER", " ".join(words))
+        wanted = re.sub(r"\b\d+ B\b", "SIZE", wanted)
+        assert wanted in [re.sub(r"\b\d+ B\b", "SIZE", re.sub(r"worker ws\S+ \(\w+\)", "WORKER", line)) for line in made], told
 
 
 def test_the_story_of_a_run_and_its_fork_is_true(folder: Path, cli: CommandLine) -> None:

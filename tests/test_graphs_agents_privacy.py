@@ -155,9 +155,10 @@ def test_what_cannot_be_hidden_is_refused(inputs: dict[str, Any], params: dict[s
 
 
 def test_without_a_table_nothing_is_restored() -> None:
-    for inputs in ({"text": "PERSON_1"}, {"table": {}}):
-        with pytest.raises(NodeError):
-            run(restore_agent, context(inputs))
+    with pytest.raises(NodeError, match="table"):
+        run(restore_agent, context({"text": "PERSON_1"}))
+    with pytest.raises(NodeError, match="nothing to restore"):
+        run(restore_agent, context({"table": {}}))
 
 
 def test_words_may_come_as_an_input() -> None:

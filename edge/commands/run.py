@@ -69,7 +69,12 @@ def _run(args: Namespace, env: Environment) -> int:
         ) as device,
     ):
         graph = Graph.of(
-            document.data, _valid_agents(device, options.url), marks=document.marks, file=document.file, strict=options.strict
+            document.data,
+            _valid_agents(device, options.url),
+            marks=document.marks,
+            file=document.file,
+            strict=options.strict,
+            says=device.agents,
         )
         require_inputs(declared, inject)
         return carry_out(

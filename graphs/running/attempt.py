@@ -17,6 +17,7 @@ from graphs.errors import NodeError
 from graphs.paths import without_tries
 from graphs.registry import Agent, Effect
 from graphs.running.threads import in_thread
+from graphs.running.trust import require_trusted
 from graphs.values import Value, canonical, clean
 
 if TYPE_CHECKING:
@@ -133,6 +134,8 @@ class Attempt(Start):
         agent = self.find_agent(name)
         if agent is None or agent.nests is not None:
             raise NodeError(f"{self.agent_name}: there is no agent {name!r} to call here", retryable=False)
+        if agent.requires is not None:
+            require_trusted(self, agent)
         called = _Called(self, name, inputs, params)
         if agent.needs:
             with at_node(self.path):

@@ -32,11 +32,13 @@ class Ways:
         """How to carry out this attempt."""
         agent, node = start.agent, start.node
         assert agent is not None
-        own = node.timeout or "effect" in node.spec  # what the node says of itself; otherwise its agent decides
+        own = (
+            node.timeout or "effect" in node.spec or "requires" in node.spec
+        )  # what the node says of itself; otherwise its agent decides
         way = None if own else self._by_agent.get(agent)
         if way is None:
             guarded = self._recorded and (start.effect == "once" or bool(agent.needs) or agent.stream)
-            if guarded or agent.blocking or self._filtered or node.timeout:
+            if guarded or agent.blocking or self._filtered or node.timeout or agent.requires or "requires" in node.spec:
                 way = CAREFULLY
             else:
                 way = RECORDED if self._recorded and not agent.cheap else DIRECTLY
