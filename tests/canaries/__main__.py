@@ -7,9 +7,9 @@ import sys
 from argparse import ArgumentParser
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1])]  # as pytest does it
+sys.path[:0] = [str(each) for each in Path(__file__).resolve().parents[1:3]]
 
-from canaries.play import Leak, play, playground
+from canaries.play import Leak, play, playground  # noqa: E402 - found by the path above
 
 _BATCH = 200
 

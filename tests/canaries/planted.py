@@ -138,8 +138,9 @@ def plant(chance: random.Random) -> Planted:
             graph["nodes"]["reads"]["place"] = "cloud"
     for name, node in graph["nodes"].items():
         if "agent" not in node and chance.random() < 0.2:
-            words = node.get("sensitivity")
-            planted.inject[name] = _value(planted, frozenset([words] if isinstance(words, str) else words), chance) if words else {"v": 3, "rows": [1]}
+            words = node.get("sensitivity") or ()
+            labels = frozenset([words] if isinstance(words, str) else words)
+            planted.inject[name] = _value(planted, labels, chance) if labels else {"v": 3, "rows": [1]}
     return planted
 
 
@@ -175,7 +176,12 @@ def _open_a_value(nodes: dict[str, Any], planted: Planted, chance: random.Random
     planted.dynamic = True
     names = [name for name in nodes if "graph" not in nodes[name]]
     nodes["template"] = {"value": inner}
-    nodes["opens"] = {"agent": "nestedAgent", "graph": ":template", "inputs": {"x0": f":{chance.choice(names)}"}, "isResult": True}
+    nodes["opens"] = {
+        "agent": "nestedAgent",
+        "graph": ":template",
+        "inputs": {"x0": f":{chance.choice(names)}"},
+        "isResult": True,
+    }
     if chance.random() < 0.5:
         nodes["handed"] = {"agent": "copyAgent", "inputs": {"graph": ":template"}}
         nodes["opens"]["graph"] = ":handed.graph"

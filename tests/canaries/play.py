@@ -126,7 +126,7 @@ async def playground() -> AsyncIterator[_Playground]:
     """A worker that has an account for each set of labels it may be sent, and a proxy before it."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        journal = stack.enter_context(Journal.open(folder / "worker.db", synchronous="off"))
+        journal = stack.enter_context(Journal.open(folder / "worker.db", synchronous="normal"))
         accounts = {
             name: Account(name, clearance=labels, tokens={"t": f"sha256:{token_hash(name).hex()}"}) for name, labels in _sets()
         }
@@ -153,7 +153,7 @@ async def play(ground: _Playground, seeds: Iterable[int], *, broken: bool = Fals
     tally = Tally()
     ground.journals += 1
     with (
-        Journal.open(ground.folder / f"device-{ground.journals}.db", synchronous="off") as journal,
+        Journal.open(ground.folder / f"device-{ground.journals}.db", synchronous="normal") as journal,
         without_labels() if broken else ExitStack(),
     ):
         for seed in seeds:
@@ -214,7 +214,13 @@ async def _run(
     pinned: dict[str, Any] = {name: "cloud" for name in computed if chance.random() < most}
     while True:
         options = RunOptions(
-            inject=planted.inject, url=url, token=account, pinned=pinned, max_turns=4, deadline=_SECONDS, all=chance.random() < 0.5
+            inject=planted.inject,
+            url=url,
+            token=account,
+            pinned=pinned,
+            max_turns=4,
+            deadline=_SECONDS,
+            all=chance.random() < 0.5,
         )
         try:
             return await run_graph(device, graph, options, name="canaries")
