@@ -71,7 +71,8 @@ class Policy:
     """What becomes of a node that is placed at the worker when that is not reached.
 
     `alternative` are the attributes of the node that runs here instead; None if there is none, and `lacking` says why in a sentence.
-    `degrades` says that its result may be less than was asked for, `once` that to run the node twice might do harm.
+    `degrades` says that its result may be less than was asked for, `once` that to run the node twice might do harm. `here` are the attributes with
+    which the same node runs on this device, as it does if the link withholds what it reads; None if it cannot.
     """
 
     offline: Offline = "wait"
@@ -79,6 +80,7 @@ class Policy:
     lacking: str = ""
     degrades: bool = True
     once: bool = True
+    here: Mapping[str, Value] | None = None
 
 
 def around(document: Mapping[str, Value], outer: Around) -> Around:
@@ -127,13 +129,13 @@ def node_policies(
 
 
 def _policy(name: str, spec: Mapping[str, Value], outer: Around, sayings: Sayings, facts: Facts) -> Policy:
-    offline, once = _said(name, spec, outer, sayings), acts(spec, facts.agents)
+    offline, once, here = _said(name, spec, outer, sayings), acts(spec, facts.agents), _same(spec, facts)
     if offline != "local":
-        return Policy(offline, once=once)
+        return Policy(offline, once=once, here=here)
     alternative, lacking = _alternative(spec, around(spec, outer).local or {}, facts)
     agent = facts.agents.get(spec["agent"])
     computed_alike = agent is not None and agent.cheap and alternative["agent"] == spec["agent"]
-    return Policy(offline, None if lacking else alternative, lacking, not computed_alike, once)
+    return Policy(offline, None if lacking else alternative, lacking, not computed_alike, once, here)
 
 
 def _said(name: str, spec: Mapping[str, Value], outer: Around, sayings: Sayings) -> Offline:
@@ -179,6 +181,22 @@ def _alternative(spec: Mapping[str, Value], local: Mapping[str, Value], facts: F
     made["params"] = params
     strangers = sorted(tool for tool in tools_of(made) if tool not in facts.agents)
     return made, f"this device has no agent {strangers[0]!r}" if strangers else ""
+
+
+def _same(spec: Mapping[str, Value], facts: Facts) -> Mapping[str, Value] | None:
+    """The node as it would run on this device, where that has all it needs."""
+    name = spec["agent"]
+    agent = facts.agents.get(name) if isinstance(name, str) else None
+    if agent is None or agent.nests is not None or (spec.get("anyInput") is True and (spec.get("if") or spec.get("unless"))):
+        return None
+    if any(tool not in facts.agents for tool in tools_of(spec)):
+        return None
+    if "model" in agent.needs:
+        asked = (spec.get("params") or {}).get("model") or (spec.get("inputs") or {}).get("model") or spec.get("model")
+        model = facts.tiers.get(str(asked), asked) if asked else facts.default_model
+        if model not in facts.models or model in facts.servers:
+            return None
+    return {key: value for key, value in spec.items() if key != "place"}
 
 
 def acts(spec: Mapping[str, Value], agents: Mapping[str, Agent]) -> bool:

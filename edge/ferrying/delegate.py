@@ -235,7 +235,7 @@ class Delegate:
             return
         if event.state == State.COMPLETED:
             self._send_outcome(path, event.value)
-            if event.node.degraded is not None:
+            if event.node.stands_in:
                 self._own.add(path)
         if not is_computed(fragment.graph.nodes[name]):
             fragment.unsettled.discard(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from edge.ferrying.salting import salted
 from graphs.engine.events import Outcome
 from graphs.engine.frames import Frame
 from graphs.engine.plan import Plan
@@ -88,10 +89,13 @@ class Fragments:
     """The fragments of one run; a graph is cut once, whatever the number of its frames.
 
     `doubtful` are paths of nodes that may have happened or not, or that have: they are in no fragment, so that nobody runs them again. `labels` are
-    those of the run.
+    those of the run, `secret` is this store's.
     """
 
-    def __init__(self, known: Mapping[str, Outcome], doubtful: Collection[str], labels: RunLabels | None = None) -> None:
+    def __init__(
+        self, known: Mapping[str, Outcome], doubtful: Collection[str], labels: RunLabels | None = None, secret: bytes = b""
+    ) -> None:
+        self._secret = secret
         self._known = known
         self._doubtful = frozenset(doubtful)
         self._labels = labels
@@ -111,7 +115,8 @@ class Fragments:
         graph = self._cuts.get(key)
         if graph is None:
             outermost = frame.engine.root.plan.graph if frame.nesting is not None else None
-            graph = self._cuts[key] = cut(plan.graph, clear, loop_count=count, outermost=outermost, labels=labels)
+            graph = cut(plan.graph, clear, loop_count=count, outermost=outermost, labels=labels)
+            graph = self._cuts[key] = salted(graph, labels, self._secret) if self._labels else graph
             self._plans.append(plan)  # keeps its id its own
         on_order = [node.id for node in shipped if node.on_order and node.id in clear]
         fragment = Fragment(name, graph, whole_loop=loops and graph.whole, on_order=on_order)

@@ -23,6 +23,7 @@ from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
 from edge.policies import acts, node_policies
 from edge.runs.at_work import at_work
 from edge.runs.bystanders import bystanders
+from edge.runs.labelling import run_labels
 from edge.showing.report import RunReport, status_of
 from edge.showing.watch import Watch
 from edge.syncing.waiting import waits
@@ -33,7 +34,6 @@ from graphs.engine.orders import Orders, orders
 from graphs.engine.outcomes import Known
 from graphs.errors import LimitReached, LinkCondition, RunSuspended, UsageError, WorkerUnreachable
 from graphs.journal.ids import new_run_id, run_id_text
-from graphs.language.run_labels import RunLabels
 from graphs.language.spec import Graph, is_computed
 from graphs.paths import escape, root_node
 from graphs.records import Known as Recordable, State, Submit
@@ -67,7 +67,8 @@ async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: 
         "source": source,
         "started": _now(),
     }
-    open_run(device.journal, run.id, submit, about, shared=options.sync)
+    open_run(device.journal, run.id, submit, about, shared=options.sync, labels=run.labels.of_inputs(inputs))
+    run.labels.tell()
     with at_work(device.journal.path, run.id):
         return await run.execute(name)
 
@@ -92,7 +93,7 @@ class Run:
         """Why nothing is given to the worker in this process, although it can be reached."""
         self.runtime: Runtime | None = None
         self.recall: Any = None
-        self.labels = RunLabels(graph, device.agents)
+        self.labels = run_labels(device, graph, run_id)
         self.desk = Desk(device.journal, run_id, self.record, labels=self.labels.by_node, person=device.person)
 
     @property
@@ -286,10 +287,11 @@ class Run:
         from edge.ferrying.delegate import Delegate
         from edge.ferrying.fallback import Fallback
         from edge.ferrying.fragments import Fragments
+        from edge.ferrying.salting import store_secret
 
         delegate = Delegate(
             run=self.id,
-            fragments=Fragments(self.known.outcomes, self._not_shipped(), self.labels),
+            fragments=Fragments(self.known.outcomes, self._not_shipped(), self.labels, store_secret(self.device.journal)),
             labels=self.labels,
             options=self._submit_options(),
             one_frame=self._one_frame(self.limits),
@@ -391,7 +393,8 @@ class Run:
         return self._log().record(record)
 
     def _log(self) -> RunLog:
-        return RunLog(self.device.journal, self.id, each_durable=self.options.each_durable, shared=self.options.sync)
+        durable, shared = self.options.each_durable, self.options.sync
+        return RunLog(self.device.journal, self.id, each_durable=durable, shared=shared, labels=self.labels.touched)
 
     def _finish(self, status: str, why: str, *, waits: bool = False) -> None:
         asks = {"questions": list(self.desk.open)} if status == "suspended" and self.desk.open else {}

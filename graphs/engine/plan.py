@@ -223,7 +223,7 @@ class Compiler:
         self.strict = strict
         self.opened: Callable[[str, Value], None] | None = None
         """Hears of each graph that is a value when a node opens it: the node's place in the document, and the graph."""
-        self._stand_ins: dict[tuple[PlanNode, str | None], PlanNode] = {}
+        self._stand_ins: dict[tuple[PlanNode, str | None, bool], PlanNode] = {}
 
     def plan(self, graph: Graph) -> Plan:
         """The plan of a checked root graph. Raises NodeError if it is not trusted and names an agent that it may not use."""
@@ -232,18 +232,21 @@ class Compiler:
         with uncollected(len(graph.nodes)):
             return Plan(graph, self.agents, self.places, orders=self.orders, made=self.untrusted)
 
-    def stand_in(self, plan: Plan, node: PlanNode, spec: Mapping[str, Value], degraded: str | None) -> PlanNode:
-        """A node of this side for one of `plan` that is placed elsewhere, by attributes of its own; made once for each reason to.
+    def stand_in(
+        self, plan: Plan, node: PlanNode, spec: Mapping[str, Value], degraded: str | None, same: bool = False
+    ) -> PlanNode:
+        """A node of this side for one of `plan` that is placed elsewhere, by attributes of its own; made once for each reason to. `same` says that it
+        is that very node, so that it fails if this does.
 
         It reads no other nodes than that one, opens no graph, and counts in the queue as it does.
         """
-        made = self._stand_ins.get((node, degraded))
+        made = self._stand_ins.get((node, degraded, same))
         if made is None:
             made = PlanNode(node.index, node.id, spec, Index(plan.numbers), self.agents)
             made.retry = made.retry if "retry" in spec else node.retry
             made.label, made.priority = node.label, node.priority
-            made.stands_in, made.degraded, made.simple = True, degraded, False
-            self._stand_ins[node, degraded] = made
+            made.stands_in, made.degraded, made.simple, made.same = True, degraded, False, same
+            self._stand_ins[node, degraded, same] = made
         return made
 
     def agent(self, name: str, plan: Plan) -> Agent | None:

@@ -26,8 +26,8 @@ class PlanNode:
 
     `place` is where it runs, None is here; with `on_order` it starts there when the queue of this side says so. A `simple`
     node starts with nothing to decide but its inputs; a `plain` one's value is stored as it is. One that `stands_in` runs here
-    instead of the node of its number, which is placed elsewhere; `degraded` is the reason, where its value is less than was asked
-    for. Attributes that most nodes do not have stand here with their defaults, and in a node only where it differs.
+    instead of the node of its number, which is placed elsewhere, and may be the `same` but for that; `degraded` is the reason, where its value is
+    less than was asked for. Attributes that most nodes do not have stand here with their defaults, and in a node only where it differs.
     """
 
     __slots__ = (
@@ -66,6 +66,7 @@ class PlanNode:
     plans: dict[Any, Plan] | None = None
     priority: float = 0
     retry = 0
+    same = False
     stands_in = False
 
     def __init__(

@@ -218,6 +218,7 @@ class Spread:
         condition = loop.get("while") if isinstance(loop, Mapping) else None
         self.turns = tuple(names_in(condition)) if is_source(condition) else ()
         """What decides how many turns there are."""
+        self.opens_values = any(isinstance(spec.get("graph"), str) for spec in graph.nodes.values())
 
     def know(self, given: Mapping[str, frozenset[str]], around: frozenset[str]) -> None:
         """Take in what is around the graph."""
@@ -258,6 +259,8 @@ class Spread:
         if _counts_turns(spec):
             read |= self._union(self.turns)
         if not is_computed(spec):
+            if self.opens_values:
+                own |= declared_in(spec.get("value"))
             return own | read, own | read
         own |= self.around | self.agents.adds(spec)
         removed = self.agents.removes(spec)

@@ -5,12 +5,12 @@ They belong to nodes of the document, so they are the same for all rows and turn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from graphs.language.labels import UNSEEN, Labels, declared_in, label_graph
 from graphs.language.spec import Graph, written_inside
-from graphs.paths import document_path, unescape
+from graphs.paths import document_path, escape, unescape
 from graphs.values import Value
 
 if TYPE_CHECKING:
@@ -51,6 +51,15 @@ class RunLabels:
     def __bool__(self) -> bool:
         """Whether there are any labels, or may be."""
         return bool(self._labels.touched)
+
+    def tell(self) -> None:
+        """Tell `news` of all labels that were found so far."""
+        if self._news is not None:
+            self._news(self._found)
+
+    def of_inputs(self, names: Iterable[str]) -> dict[str, frozenset[str]]:
+        """The labels of the values of static nodes, by name."""
+        return {name: found for name in names if (found := self.value(escape(name)))}
 
     @property
     def by_node(self) -> dict[str, frozenset[str]]:
@@ -108,8 +117,7 @@ class RunLabels:
         found = self._labels.all - {UNSEEN}
         if found - self._found:
             self._found |= found
-            if self._news is not None:
-                self._news(self._found)
+            self.tell()
 
     def _at(self, path: str) -> tuple[frozenset[str], frozenset[str]]:
         place = document_path(path)
