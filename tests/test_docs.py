@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import io
 import json
 import re
 import runpy
@@ -21,8 +22,10 @@ import pytest
 
 from cloud.config import load_worker_config
 from conftest import CommandLine, Outcome
+from edge.config import load_config
 from graphferry.cli import COMMANDS
 from graphs.agents import standard
+from graphs.environment import Environment
 from graphs.language.check import CODES
 from graphs.language.fields import FIELDS
 from graphs.language.load import load_text
@@ -204,6 +207,20 @@ def test_a_program_in_a_document_runs(block: Block, folder: Path, capsys: pytest
     runpy.run_path(str(program), run_name="__main__")
     if block.then and block.then[0].language == "text":
         assert capsys.readouterr().out.strip() == block.then[0].text.strip()
+
+
+def test_the_policy_in_the_documents_is_one(own_home: Path, cli: CommandLine) -> None:
+    (block,) = [each for each in blocks(ROOT / "docs" / "privacy.md") if each.file == "config.yaml"]
+    (own_home / "edge").mkdir()
+    (own_home / "edge" / "config.yaml").write_text(block.text)
+    config = load_config(Environment(io.StringIO(), io.StringIO(), io.StringIO(), cli.environ, cli.cwd))
+    here = "wss://worker.example:8765/v1/link"
+    may = {
+        label: [place for place in (here, "big") if config.clearance.may([label], place)]
+        for label in ("private", "internal", "draft")
+    }
+    assert may == {"private": [], "internal": [here], "draft": [here, "big"]}
+    assert list(config.files.values()) == [frozenset({"private"})]
 
 
 def test_the_audit_that_is_shown_is_that_of_the_run(folder: Path, own_home: Path, cli: CommandLine) -> None:

@@ -103,6 +103,30 @@ def test_a_large_value_is_listed_when_the_worker_fetches_it(cli: CommandLine, ho
     assert [(each["path"], each["bytes"]) for each in bodies] == [("made", chunks[0].total)]
 
 
+LABELLED = """\
+version: 0.5
+nodes:
+  letter: {value: my secret knee, sensitivity: [internal]}
+  made: {agent: copyAgent, place: edge, inputs: {t: :letter}}
+  far: {agent: copyAgent, place: cloud, isResult: true, inputs: {t: :made.t}}
+"""
+
+
+def test_what_carries_a_label_says_by_what_it_was_cleared(cli: CommandLine, home: Path, tmp_path: Path) -> None:
+    (tmp_path / "g.yaml").write_text(LABELLED, encoding="utf-8")
+    with worker(home) as served, tap(served.url) as line:
+        (home / "edge" / "config.yaml").write_text(f"cloud: {{url: '{line.url}'}}\nsensitivity: {{internal: [edge, cloud]}}\n")
+        outcome = cli("run", "g.yaml")
+        assert outcome.status == 0, outcome.stderr
+    assert b"my secret knee" in b"".join(each.everything() for each in line.connections)
+    found = audited(cli)
+    labelled = [each for each in found["left"] if each["labels"]]
+    assert {each["why"] for each in labelled} == {"cleared by sensitivity.internal in edge/config.yaml"}
+    assert "made" in [each["path"] for each in labelled if each["kind"] == "body"]
+    assert found["totals"][0]["labels"] == ["internal"]
+    assert "knee" not in json.dumps(found) + cli("audit", found["run"]).stdout
+
+
 async def either(asked: Asked, connection: Connection) -> None:
     if asked.body is None:
         await connection.whole(200, "a page", "text/plain")

@@ -234,9 +234,7 @@ class Run:
         watch = Watch(self.placed, self._made, device.emit)
         suspended = True
         try:
-            with run_guard(
-                self.options, device.journal, self.id, self.labels
-            ):  # the runtime keeps it for the agents that run in it
+            with run_guard(self.options, device.journal, self.id, self.labels):  # the runtime keeps it for its agents
                 runtime = self.runtime = self._runtime(watch)
                 self.desk.feed, self.desk.clock = runtime.feed, runtime.clock
                 if self._reaches_out:
