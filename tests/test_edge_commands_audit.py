@@ -114,7 +114,7 @@ nodes:
 
 def test_what_carries_a_label_says_by_what_it_was_cleared(cli: CommandLine, home: Path, tmp_path: Path) -> None:
     (tmp_path / "g.yaml").write_text(LABELLED, encoding="utf-8")
-    with worker(home) as served, tap(served.url) as line:
+    with worker(home, clearance=["internal"]) as served, tap(served.url) as line:
         (home / "edge" / "config.yaml").write_text(f"cloud: {{url: '{line.url}'}}\nsensitivity: {{internal: [edge, cloud]}}\n")
         outcome = cli("run", "g.yaml")
         assert outcome.status == 0, outcome.stderr
