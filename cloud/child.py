@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, ClassVar, Protocol
 
 from cloud.frame import FrameRun
+from cloud.labelling import frame_labels, labelled
 from cloud.worker import RefusedCut, Worker
 from graphs.budget import Budget
 from graphs.engine.events import Settled, Start as StartCommand
@@ -32,8 +33,10 @@ __all__ = ["ChildLog", "ChildRun", "grace_of"]
 class ChildLog(Protocol):
     """Where a child run's records go: the session of the device it belongs to."""
 
-    def append(self, run: bytes, record: Known) -> int:
-        """Write a record into this worker's log of the run. Raises LinkCondition if it may not or cannot be sent."""
+    def append(self, run: bytes, record: Known, labels: Collection[str] = ()) -> int:
+        """Write a record into this worker's log of the run; `labels` are those of the values in it. Raises LinkCondition if it may not or cannot be
+        sent.
+        """
 
     def delta(self, run: bytes, start: int, token: Value) -> None:
         """A piece of an answer; volatile."""
@@ -86,6 +89,7 @@ class ChildRun:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
         self._cancelled = False
+        self._labelled = False
         worker.running += 1
 
     def __repr__(self) -> str:
@@ -102,14 +106,16 @@ class ChildRun:
         early = self._parked.pop(order.frame, None)
         if self.ended or early is None:
             return
+        compiler = self.worker.compiler(
+            self.budget, strict=bool(self._options.get("strict")), bypass=self.bypass, grants=self._grants
+        )
         frame = self._frames[order.frame] = FrameRun(
             order.frame,
             graph,
             order.inputs,
             demand=order.opts.get("demand") or (),
-            compiler=self.worker.compiler(
-                self.budget, strict=bool(self._options.get("strict")), bypass=self.bypass, grants=self._grants
-            ),
+            compiler=compiler,
+            labels=frame_labels(order.frame, graph, compiler),
             services=self.worker.services(self.model_names),
             options=self._options,
             recorder=self._recorder,
@@ -118,6 +124,7 @@ class ChildRun:
         )
         for record in early:
             frame.order(record)
+        self._labelled = self._labelled or bool(frame.labels)
         self.worker.prefetch(graph, self.model_names)
         task = asyncio.get_running_loop().create_task(self._execute(frame))
         self._tasks.add(task)
@@ -174,6 +181,12 @@ class ChildRun:
                 return name
             found = opener(found)
         return split_path(path)[0]
+
+    def _frame_at(self, path: str | None) -> FrameRun | None:
+        """The frame here that a record is of: of a node in it, or of itself."""
+        found = self._frames.get(path or "")
+        names = () if found is not None or path is None else _names(self._frame_of(path))
+        return found or next((self._frames[name] for name in names if name in self._frames), None)
 
     def _pass_on(self, frame_name: str, record: Record) -> None:
         for name in _names(frame_name):
@@ -232,8 +245,10 @@ class ChildRun:
             self._log.append(self.run, End(status, int(time.time() * 1000), {}))
 
     def _append(self, record: Known) -> int:
+        frame = self._frame_at(getattr(record, "path", None)) if self._labelled else None
+        record, labels = labelled(record, frame.labels if frame is not None else None)
         try:
-            return self._log.append(self.run, record)
+            return self._log.append(self.run, record, labels)
         except LinkCondition as condition:
             if not isinstance(record, Result):
                 raise

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from edge.clearance import NOWHERE, Clearance
+from edge.clearance_settings import read_clearance
+from edge.labelled_files import LabelledFiles, read_files
 from edge.link_policy import LinkPolicy, read_link_policy
 from edge.pairings import Pairings
 from edge.placing.search import MINIMISED, Wishes
@@ -29,6 +32,9 @@ _KEYS: Final = {
     "placement": "map with `minimise` (latency, cost or energy) and `budget`, the most that a run may cost (USD)",
     "sync": "true (every new run is marked for sync) or false",
     "link": "map with `metered`, `battery`, `rate`, `spool` and `conditions`",
+    "sensitivity": "map of a label to the places where its values may be",
+    "workers": "map of names to workers' link URLs, for `sensitivity`",
+    "files": "map of folders to the labels of what is read there",
 }
 
 GRACE: Final = 10.0
@@ -43,7 +49,8 @@ class EdgeConfig:
     connection to it may take to come back, `plain` allows one without TLS elsewhere than on this machine. `models` maps tiers and other
     names to names of models, `servers` are models behind servers by name, `memory` is what models may take together, `offline` forbids
     the network, `when_offline` is what nodes do whose worker is not reached if nobody else says so, `sync` marks every new run for sync, `link` is
-    what waits and how fast it goes, `wishes` is what nodes that could be anywhere are placed for, `token` is what the worker wants to see.
+    what waits and how fast it goes, `wishes` is what nodes that could be anywhere are placed for, `token`
+    is what the worker wants to see. `clearance` is which sensitivity labels may go where, `files` which ones files have.
     """
 
     home: Path
@@ -59,6 +66,8 @@ class EdgeConfig:
     wishes: Wishes = field(default_factory=Wishes)
     token: str | None = field(default=None, repr=False)
     plain: bool = False
+    clearance: Clearance = NOWHERE
+    files: LabelledFiles = field(default_factory=dict)
 
     @property
     def journal(self) -> Path:
@@ -95,16 +104,16 @@ def load_config(env: Environment) -> EdgeConfig:
         raise UsageError(f"{path}: `when_offline` is {_KEYS['when_offline']}")
     if not isinstance(data.get("sync", False), bool):
         raise UsageError(f"{path}: `sync` is {_KEYS['sync']}")
+    url = env.environ.get("GRAPHFERRY_CLOUD") or cloud.get("url") or _paired(home)
+    servers = {
+        name: read_server(name, entry, f"{path}: models.{name}") for name, entry in models.items() if not isinstance(entry, str)
+    }
     return EdgeConfig(
         home=home,
-        url=env.environ.get("GRAPHFERRY_CLOUD") or cloud.get("url") or _paired(home),
+        url=url,
         grace=cloud.get("grace", GRACE),
         models={name: model for name, model in models.items() if isinstance(model, str)},
-        servers={
-            name: read_server(name, entry, f"{path}: models.{name}")
-            for name, entry in models.items()
-            if not isinstance(entry, str)
-        },
+        servers=servers,
         memory=read_memory(data.get("memory"), f"{path}: memory"),
         offline=data.get("offline", False),
         when_offline=data.get("when_offline"),
@@ -113,6 +122,8 @@ def load_config(env: Environment) -> EdgeConfig:
         wishes=_wishes(data.get("placement"), path),
         token=env.environ.get("GRAPHFERRY_TOKEN"),
         plain=cloud.get("plain", False),
+        clearance=read_clearance(data, url, servers, path),
+        files=read_files(data.get("files"), path),
     )
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from edge.config import EdgeConfig
+from edge.labelled_files import with_labelled_files
 from edge.people.person import person_at
 from edge.planning.keeping import Estimating
 from edge.runs.runner import Device
@@ -50,7 +51,7 @@ def open_device(
 
     The caller closes its models inside the event loop it used them in.
     """
-    registry = known_agents(agents, folder=env.cwd)
+    registry = with_labelled_files(known_agents(agents, folder=env.cwd), config.files, env.cwd)
     models, tiers = device_models(env, config, config.models if tiers is None else tiers)
     with Journal.open(config.journal, synchronous=synchronous) as journal:
         device = Device(
@@ -61,6 +62,7 @@ def open_device(
             default_model=tiers.get(_SMALL, _SMALL),
             servers=frozenset(name for name, server in config.servers.items() if not server.on_device),
             prices={name: server.price for name, server in config.servers.items() if server.price is not None},
+            clearance=config.clearance,
             files=str(env.cwd),
             person=person_at(env, hush),
             write=lambda line: print(line, file=env.stderr),
@@ -107,7 +109,7 @@ def worker_connector(config: EdgeConfig, held: str | None = None) -> Callable[[s
         from edge.pairings import credentials
 
         token, pinned = credentials(config.home, url, token, plain=config.plain)
-        restraint: dict[str, Any] = {"rate": config.link.rate, "held": held}
+        restraint: dict[str, Any] = {"rate": config.link.rate, "held": held, "clearance": config.clearance}
         return await connect_worker(url, token=token, pinned=pinned, journal=journal, grace=config.grace, runs=runs, **restraint)
 
     return connect

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from edge.cascading.kept import kept_below
+from edge.clearance import NOWHERE, Clearance
 from edge.placement import Place
 from edge.placing.search import Wishes
 from edge.policies import Sayings
@@ -130,6 +131,8 @@ class Device:
     """Names of models that are behind servers outside this device."""
     prices: Mapping[str, Price] = field(default_factory=dict)
     """What models behind servers cost, where the configuration says so."""
+    clearance: Clearance = NOWHERE
+    """Which sensitivity labels may go where."""
     files: str | None = None
     person: Person | None = None
     """Who sits at the terminal of this process."""

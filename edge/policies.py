@@ -80,7 +80,8 @@ class Policy:
 
     `alternative` are the attributes of the node that runs here instead; None if there is none, and `lacking` says why in a sentence.
     `degrades` says that its result may be less than was asked for, `once` that to run the node twice might do harm. A `free` node is at the
-    worker by choice: it runs here just as well, but its values are not brought here in case it does.
+    worker by choice: it runs here just as well, but its values are not brought here in case it does. `here` are the attributes with which
+    the same node runs on this device, as it does if the link withholds what it reads; None if it cannot.
     """
 
     offline: Offline = "wait"
@@ -89,6 +90,7 @@ class Policy:
     degrades: bool = True
     once: bool = True
     free: bool = False
+    here: Mapping[str, Value] | None = None
 
 
 def around(document: Mapping[str, Value], outer: Around) -> Around:
@@ -137,19 +139,19 @@ def node_policies(
 
 
 def _policy(name: str, spec: Mapping[str, Value], outer: Around, sayings: Sayings, facts: Facts, placement: Placement) -> Policy:
-    offline, once = _said(name, spec, outer, sayings), acts(spec, facts.agents)
+    offline, once, same = _said(name, spec, outer, sayings), acts(spec, facts.agents), _same(spec, facts)
     agent = facts.agents.get(spec["agent"])
     if _told(name, spec, sayings) is None:
         here = next((each.spec for each in placement.others if each.place == "edge"), None)
         if here is not None:
-            return Policy("local", _unplaced(here), degrades=False, once=once or acts(here, facts.agents), free=True)
+            return Policy("local", _unplaced(here), degrades=False, once=once or acts(here, facts.agents), free=True, here=same)
         if placement.free and not once and agent is not None and not agent.cheap:
-            return Policy("local", _unplaced(spec), degrades=False, once=False, free=True)
+            return Policy("local", _unplaced(spec), degrades=False, once=False, free=True, here=same)
     if offline != "local":
-        return Policy(offline, once=once)
+        return Policy(offline, once=once, here=same)
     alternative, lacking = _alternative(spec, around(spec, outer).local or {}, facts)
     computed_alike = agent is not None and agent.cheap and alternative["agent"] == spec["agent"]
-    return Policy(offline, None if lacking else alternative, lacking, not computed_alike, once)
+    return Policy(offline, None if lacking else alternative, lacking, not computed_alike, once, here=same)
 
 
 def _unplaced(spec: Mapping[str, Value]) -> Mapping[str, Value]:
@@ -203,6 +205,22 @@ def _alternative(spec: Mapping[str, Value], local: Mapping[str, Value], facts: F
     made["params"] = params
     strangers = sorted(tool for tool in tools_of(made) if tool not in facts.agents)
     return made, f"this device has no agent {strangers[0]!r}" if strangers else ""
+
+
+def _same(spec: Mapping[str, Value], facts: Facts) -> Mapping[str, Value] | None:
+    """The node as it would run on this device, where that has all it needs."""
+    name = spec["agent"]
+    agent = facts.agents.get(name) if isinstance(name, str) else None
+    if agent is None or agent.nests is not None or (spec.get("anyInput") is True and (spec.get("if") or spec.get("unless"))):
+        return None
+    if any(tool not in facts.agents for tool in tools_of(spec)):
+        return None
+    if "model" in agent.needs:
+        asked = (spec.get("params") or {}).get("model") or (spec.get("inputs") or {}).get("model") or spec.get("model")
+        model = facts.tiers.get(str(asked), asked) if asked else facts.default_model
+        if model not in facts.models or model in facts.servers:
+            return None
+    return {key: value for key, value in spec.items() if key != "place"}
 
 
 def acts(spec: Mapping[str, Value], agents: Mapping[str, Agent]) -> bool:

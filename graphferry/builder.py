@@ -202,7 +202,7 @@ class Graph:
         from graphs.language.spec import Graph as Spec
 
         known = standard().with_agents([*self.agents, *(each for each in agents if isinstance(each, Agent))])
-        return Spec.of(self.document, {*known, *(each for each in agents if isinstance(each, str))}, strict=strict)
+        return Spec.of(self.document, {*known, *(each for each in agents if isinstance(each, str))}, strict=strict, says=known)
 
     def to_yaml(self) -> str:
         """The graph as YAML, not checked: `graphs.language.load` reads this document from it again."""

@@ -35,6 +35,7 @@ COMMANDS = {
     "schema": Command("edge.commands.schema", "print the JSON Schema of graphs, for editors"),
     "new": Command("edge.commands.new", "write a small graph to start from, and its schema"),
     "runs": Command("edge.commands.runs", "list the runs of this device, or show one"),
+    "audit": Command("edge.commands.audit", "show what left this device in a run, to whom, and why it might"),
     "resume": Command("edge.commands.resume", "go on with a run that was suspended, interrupted or cut off"),
     "answer": Command("edge.commands.answer", "answer what runs ask people, or list it"),
     "sync": Command("edge.commands.sync", "bring this device and its worker in step: runs that wait go on, results come in"),
@@ -45,7 +46,7 @@ COMMANDS = {
     "vectors": Command("edge.commands.vectors", "print the link's test vectors, or check them against this version"),
 }
 
-PLANNED = frozenset({"audit", "doctor", "ui"})
+PLANNED = frozenset({"doctor", "ui"})
 """Commands that are designed but not built: naming one deserves a better answer than "unknown"."""
 
 

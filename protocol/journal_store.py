@@ -13,11 +13,12 @@ from typing import Any, Final, Protocol
 
 from graphs.records import Cancel, Encoded, End, EndStatus, Error, Event, Record, Result, State, Submit, decode
 from graphs.values import canonical, decode as decode_value
+from protocol.audit import Departures
 from protocol.digest import Held, Line
 from protocol.events import DigestCame
 from protocol.messages import Bytes, Hash, Ref, RunId, StoreId
 from protocol.shared import Shared
-from protocol.store import BodyPart, Copy, Effect, Keep, LogHead, OpenAttempt, Snapshot, Trim, Write
+from protocol.store import BodyPart, Copy, Effect, Keep, Left, LogHead, OpenAttempt, Snapshot, Trim, Write
 
 __all__ = ["JournalPort", "JournalStore", "child_name", "device_of"]
 
@@ -65,15 +66,24 @@ class JournalPort(Protocol):
     def settle_run(self, run: bytes, at: int) -> None: ...
     def graph(self, graph_hash: bytes) -> Any: ...
     def put_graph(self, graph_hash: bytes, body: bytes) -> None: ...
+    def note_departure(self, run: bytes, t: int, entry: Mapping[str, Any]) -> None: ...
 
 
 class JournalStore:
     """A `protocol.store.LinkStore`. `scope` is whose bodies these are: a worker keeps those of its devices apart. On a worker `peer` is the
-    device it is for: child runs that come from it are named after it.
+    device it is for: child runs that come from it are named after it. A device has `departures`, where the audit of what leaves it is kept.
     """
 
-    def __init__(self, journal: JournalPort, scope: str = "own", peer: bytes = b"", shared: Shared | None = None) -> None:
+    def __init__(
+        self,
+        journal: JournalPort,
+        scope: str = "own",
+        peer: bytes = b"",
+        shared: Shared | None = None,
+        departures: Departures | None = None,
+    ) -> None:
         self._journal = journal
+        self._departures = departures
         self.shared = shared or Shared(journal)
         """What of the journal the peer has a copy of, or may have."""
         self.scope = scope
@@ -89,17 +99,28 @@ class JournalStore:
         for effect in effects:
             if isinstance(effect, Keep):  # bodies are durable before the records that refer to them
                 await asyncio.to_thread(self._journal.body_files.keep, self.scope, effect.ref, effect.data)
+        firsts: dict[RunId, int] = {}
         with self._journal.together():
             for effect in effects:
-                self._queue(effect, effects)
+                self._queue(effect, effects, firsts)
+            if self._departures is not None:
+                self._departures.wrote(firsts)
         await self._journal.barrier(full=True)
 
-    def _queue(self, effect: Effect, effects: Sequence[Effect]) -> None:
+    async def leaves(self, left: Left) -> None:
+        """Write down that something is about to leave this device. Raises JournalError."""
+        if self._departures is not None:
+            await self._departures.leaves(left, lambda: self.shared.runs_of(left.ref))
+
+    def _queue(self, effect: Effect, effects: Sequence[Effect], firsts: dict[RunId, int]) -> None:
         journal = self._journal
         if isinstance(effect, Trim):
             journal.settle_run(effect.run, int(time.time() * 1000))
         elif isinstance(effect, Copy):
             self.shared.take(effect, self.scope)
+        elif isinstance(effect, Left):
+            if self._departures is not None:
+                self._departures.left(effect)
         elif isinstance(effect, Keep):
             run, ref, data, labels, crc = effect
             if not journal.knows(run):
@@ -112,6 +133,7 @@ class JournalStore:
             if writer == journal.store_id:
                 given = journal.append(run, record)
                 assert given == seq, f"the session counted record {seq}, the journal {given}"
+                firsts.setdefault(run, seq)
             else:
                 journal.accept(run, writer, seq, record)
             if record.type == End.TYPE:

@@ -22,7 +22,7 @@ from protocol.meter import Meter
 from protocol.pacing import Bucket
 from protocol.payload import MAX_BODY, Reference, reference, references, resolve
 from protocol.session import Conn
-from protocol.store import LinkStore
+from protocol.store import Left, LinkStore
 
 __all__ = ["ABOUT_BODIES", "Puller"]
 
@@ -191,6 +191,8 @@ class Puller:
         if part is None:
             try:
                 part = await self._store.read_body(need.ref, need.off, need.length)
+                if part is not None and self._conn.clears(part):
+                    await self._store.leaves(Left(b"", "body", part.labels, size=part.total, ref=need.ref))
             except JournalError:
                 part = None  # whoever asks is told that it is not there
         self._tell(self._conn.supply_body(need, part))

@@ -1,16 +1,17 @@
 """What the holder of a run writes into its own log. One that is marked for sync is written as it can travel: a large value lies beside the journal,
-under its hash.
+under its hash, or under a handle if it has labels. What is small stays in its record, labelled or not: a log only goes where all labels of its run
+are cleared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from graphs.errors import LinkCondition
 from graphs.records import Encoded, End, EndStatus, Event, Known, State, Submit, Unknown, decode, encode
 from protocol.gate import travels_whole
-from protocol.payload import Body, handle_id, lighten
+from protocol.payload import Body, Labelled, handle_id, lighten
 from protocol.shared import is_marked, mark
 
 __all__ = ["RunLog", "lighten_log", "lighten_run", "open_run"]
@@ -19,9 +20,17 @@ OWN = "own"
 """In whose name a device keeps bodies."""
 
 
-def open_run(journal: Any, run: bytes, submit: Submit, about: Mapping[str, Any], *, shared: bool) -> None:
-    """Create a root run, marked for sync if it is `shared`; `about` is what `Journal.create_run` is told besides."""
-    encoded, bodies = _light(journal, run, submit, 1) if shared else (encode(submit), ())
+def open_run(
+    journal: Any,
+    run: bytes,
+    submit: Submit,
+    about: Mapping[str, Any],
+    *,
+    shared: bool,
+    labels: Mapping[str, Collection[str]] = {},
+) -> None:
+    """Create a root run, marked for sync if it is `shared`; `about` is what `Journal.create_run` is told besides, `labels` are its inputs' labels."""
+    encoded, bodies = _light(journal, run, submit, 1, labels) if shared else (encode(submit), ())
     _keep(journal, bodies, OWN)
     journal.create_run(run, role="root", first=encoded, **about)
     if shared:
@@ -31,10 +40,20 @@ def open_run(journal: Any, run: bytes, submit: Submit, about: Mapping[str, Any],
 
 class RunLog:
     """This store's log of one root run. `each_durable`: a record is durable when it is written; `shared` as in `open_run`; `scope`: in whose
-    name bodies are kept.
+    name bodies are kept; `labels(path)` are those of what the node there reads and gives.
     """
 
-    def __init__(self, journal: Any, run: bytes, *, each_durable: bool = False, shared: bool = True, scope: str = OWN) -> None:
+    def __init__(
+        self,
+        journal: Any,
+        run: bytes,
+        *,
+        each_durable: bool = False,
+        shared: bool = True,
+        scope: str = OWN,
+        labels: Callable[[str], Collection[str]] = lambda _path: (),
+    ) -> None:
+        self._labels = labels
         self._journal = journal
         self._scope = scope
         self._run = run
@@ -51,7 +70,8 @@ class RunLog:
         if self.shared and not travels_whole(encoded):
             record = decode(encoded.type, encoded.tail)
             assert not isinstance(record, Unknown), "this side wrote it"
-            encoded, bodies = _light(journal, run, record, journal.have(run) + 1)
+            path = getattr(record, "path", None)
+            encoded, bodies = _light(journal, run, record, journal.have(run) + 1, self._labels(path) if path else ())
             _keep(journal, bodies, self._scope)
             _pin(journal, run, bodies, self._scope)
         number: int = self._write(run, encoded)
@@ -86,7 +106,7 @@ def lighten_log(journal: Any, run: bytes, writer: bytes) -> bool:
         encoded, bodies = encode(record), list[Body]()
         if not isinstance(record, Unknown):
             try:
-                encoded, more = _light(journal, run, record, logged.seq, writer)
+                encoded, more = _light(journal, run, record, logged.seq, writer=writer)
             except LinkCondition:
                 return False  # its parts are too many
             bodies += more
@@ -103,11 +123,15 @@ def lighten_log(journal: Any, run: bytes, writer: bytes) -> bool:
     return True
 
 
-def _light(journal: Any, run: bytes, record: Known, seq: int, writer: bytes | None = None) -> tuple[Encoded, Sequence[Body]]:
+def _light(
+    journal: Any, run: bytes, record: Known, seq: int, labels: Labelled = (), writer: bytes | None = None
+) -> tuple[Encoded, Sequence[Body]]:
     encoded = encode(record)
     if travels_whole(encoded):
         return encoded, ()
-    _, encoded, bodies = lighten(record, encoded, (), lambda n: handle_id(run, writer or journal.store_id, seq, n))
+    _, encoded, bodies = lighten(
+        record, encoded, labels, lambda n: handle_id(run, writer or journal.store_id, seq, n), inline=True
+    )
     return encoded, bodies
 
 
@@ -118,4 +142,4 @@ def _keep(journal: Any, bodies: Sequence[Body], scope: str) -> None:
 
 def _pin(journal: Any, run: bytes, bodies: Sequence[Body], scope: str) -> None:
     for body in bodies:
-        journal.pin_body(run, scope, body.ref, len(body.data), own=True, crc=body.crc)
+        journal.pin_body(run, scope, body.ref, len(body.data), own=True, labels=body.labels, crc=body.crc)

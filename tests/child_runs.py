@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ class Log:
         self.commits = asyncio.Event()
         self.commits.set()
 
-    def append(self, run: bytes, record: Any) -> int:
+    def append(self, run: bytes, record: Any, labels: Collection[str] = ()) -> int:
         assert run == RUN
         assert not self.ended.is_set(), f"{record} after END"
         if isinstance(record, Result) and record.path in self.refuse:

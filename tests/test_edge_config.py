@@ -94,7 +94,7 @@ def test_the_worker_that_was_paired_last_is_used_unless_another_is_named(own_hom
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("clod: {url: x}\n", "unknown entry 'clod'; known are cloud, link, memory, models, offline"),
+        ("clod: {url: x}\n", "unknown entry 'clod'; known are cloud, files, link, memory, models, offline"),
         ("cloud: ws://127.0.0.1/\n", "`cloud` is a map with `url`"),
         ("cloud: {url: 7}\n", "`cloud` is a map with `url`"),
         ("memory: {budget: lots}\n", "memory.budget is a share"),

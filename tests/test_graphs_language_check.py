@@ -158,6 +158,7 @@ def test_names_accepted_without_an_agent() -> None:
         (graph("b: {agent: copyAgent, label: private}", concurrency="{global: 8, labels: {pii: 1}}"),
          [("GF121", 2, 35, 3), ("GF121", 4, 32, 7)]),
         (graph("a: {boundary: true}", OK, salt="xyz"), [("GF122", 2, 1, 4), ("GF122", 4, 7, 8)]),
+        (graph("b: {agent: declassifyAgent, inputs: {value: 1, reason: x}}"), [("GF128", 3, 14, 15), ("GF128", 3, 50, 6)]),
         (graph("b: {agent: copyAgent, inputs: {who: '@maria', t: '${@nwo}'}}"), [("GF150", 3, 39, 8), ("GF150", 3, 52, 9)]),
         (graph("a: {value: 1}", "b: {agent: copyAgent, anyInput: true, inputs: {v: :a}, if: :a}"), [("GF151", 4, 25, 8)]),
         (graph("a: {value: 1}", "b: {agent: copyAgent, if: :a, defaultValue: 0}"), [("GF152", 4, 47, 1)]),
@@ -182,7 +183,13 @@ def test_every_code_points_at_its_place(text: str, found: list[tuple[str, int, i
 def test_every_code_is_tested() -> None:
     (cases,) = [mark.args[1] for mark in test_every_code_points_at_its_place.pytestmark]  # type: ignore[attr-defined]
     seen = {code for _, found in cases for code, *_ in found}
-    assert set(CODES) - seen == {"GF100", "GF101", "GF108", "GF123"}  # what `load` raises, and Python objects: below
+    assert set(CODES) - seen == {
+        "GF100",
+        "GF101",
+        "GF108",
+        "GF123",
+        "GF127",
+    }  # what `load` raises, Python objects, integrity: elsewhere
 
 
 # ---- what helps ----

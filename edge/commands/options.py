@@ -72,7 +72,11 @@ def add_placing_options(parser: ArgumentParser) -> None:
         help="a limit of the run, made.NAME=N of graphs made in it; see docs",
     )
     parser.add_argument(
-        "--grant", action="append", default=[], metavar="WHAT", help="files or network, for graphs that are not trusted"
+        "--grant",
+        action="append",
+        default=[],
+        metavar="WHAT",
+        help="files, network or declassify, for graphs that are not trusted",
     )
     parser.add_argument(
         "--agents", action="append", default=[], metavar="MODULE", help="a module with agents of your own; may be repeated"

@@ -72,7 +72,12 @@ def _run(args: Namespace, env: Environment) -> int:
         ) as device,
     ):
         graph = Graph.of(
-            document.data, valid_agents(device, options.url), marks=document.marks, file=document.file, strict=options.strict
+            document.data,
+            valid_agents(device, options.url),
+            marks=document.marks,
+            file=document.file,
+            strict=options.strict,
+            says=device.agents,
         )
         require_inputs(declared, inject)
         options = _marked(options, args, config, device, env)

@@ -18,15 +18,18 @@ from edge.ferrying.earlier import Earlier
 from edge.ferrying.expectations import Expectations
 from edge.ferrying.fallback import Fallback
 from edge.ferrying.fragments import Fragment, Fragments, depending, follows, shipped_node
+from edge.ferrying.labelling import labels_of, labels_of_cut
 from edge.ferrying.needs import read_here
 from edge.ferrying.outgoing import Outgoing
+from edge.ferrying.outside import learn
 from graphs.engine.events import Event as EngineEvent, Outcome, Settled, Start, Told
 from graphs.engine.frames import Frame
 from graphs.engine.outcomes import NODE_CODES, told_condition, told_failure
 from graphs.errors import LinkCondition
 from graphs.journal.ids import new_run_id
+from graphs.language.run_labels import RunLabels
 from graphs.language.spec import is_computed
-from graphs.paths import escape, node_path, opener, root_node, split_frame, split_path
+from graphs.paths import escape, node_path, opener, split_frame, split_path
 from graphs.records import (
     Cancel,
     Close,
@@ -43,6 +46,7 @@ from graphs.records import (
     Submit,
 )
 from graphs.values import Value
+from protocol.payload import Labelled
 
 if TYPE_CHECKING:
     from edge.ferrying.worker import WorkerLink
@@ -58,7 +62,7 @@ class Delegate:
     """The child run of one root run: `graphs.running.ports.Remote` towards the engine.
 
     `made` are the results the worker reported with their sizes in bytes, `sent` the bytes sent for each path, "" being the graphs, `retries`
-    the failed attempts there before the last one. `labels` are those of the root graph's nodes. `one_frame` says that only the root graph can
+    the failed attempts there before the last one. `labels` are those of the run. `one_frame` says that only the root graph can
     have any, in one turn; `shows_all` that the caller wants all its nodes' values. `feed` takes events for the engine, `on_token(path, token)`
     the pieces of answers as they are made, `on_begun` a node that the worker has begun on order; `fallback` says what becomes of nodes that do
     not come. `earlier` is what other processes left of the run, `attached` the open child run to go on with; the run ends at `deadline`.
@@ -69,7 +73,7 @@ class Delegate:
         *,
         run: bytes,
         fragments: Fragments,
-        labels: Mapping[str, Collection[str]],
+        labels: RunLabels,
         options: Mapping[str, Value],
         one_frame: bool = False,
         shows_all: bool = False,
@@ -206,6 +210,7 @@ class Delegate:
     def expect(self, start: Start) -> bool:
         """The engine finds a shipped node ready. True: it starts on order, and what starts after it waits until it has begun."""
         path = start.path
+        learn(self._labels, start)
         if not self._expected.add(start):
             return False
         if self._attached is not None and path in self._attached.failed:
@@ -231,7 +236,7 @@ class Delegate:
             return
         if event.state == State.COMPLETED:
             self._send_outcome(path, event.value)
-            if event.node.degraded is not None or event.node.moved is not None:
+            if event.node.stands_in:
                 self._own.add(path)
         if not is_computed(fragment.graph.nodes[name]):
             fragment.unsettled.discard(name)
@@ -344,8 +349,8 @@ class Delegate:
     def _open(self, fragment: Fragment) -> None:
         assert self._link is not None
         graph = fragment.graph
-        labels = {label for name in graph.nodes for label in self._labels_of(node_path(fragment.name, escape(name)))}
-        if not self._link.put_graph(graph.hash, graph.canonical, labels):
+        labels, carried = labels_of_cut(self._labels, fragment)
+        if not self._link.put_graph(graph.hash, graph.canonical, labels, self.run):
             raise LinkCondition("LABEL_WITHHELD", "the worker is not cleared for labels in its part", retryable=False)
         self.graphs[graph.hash] = graph.canonical, labels
         if self._attached is not None and self._goes_on(fragment, self._attached):
@@ -353,7 +358,7 @@ class Delegate:
         opts: dict[str, Value] = {"demand": fragment.demand} if fragment.demand else {}
         if self._submitted:
             self._journal.put_graph(graph.hash, graph.canonical)
-            self._append(FrameRecord(fragment.name, graph.hash, fragment.inputs, opts), labels)
+            self._append(FrameRecord(fragment.name, graph.hash, fragment.inputs, opts), carried)
         else:
             opts.update(parent=[self.run, 1], options=dict(self._options), gone=list(_GONE))
             self._journal.create_run(
@@ -365,7 +370,7 @@ class Delegate:
                 name="cut",
                 started=int(time.time() * 1000),
             )
-            self._link.open_run(self.child, self, Submit(fragment.name, graph.hash, fragment.inputs, opts), labels)
+            self._link.open_run(self.child, self, Submit(fragment.name, graph.hash, fragment.inputs, opts), carried)
             self._submitted = True
         fragment.shipped = True
         self.sent[""] = self.sent.get("", 0) + len(graph.canonical)
@@ -385,7 +390,7 @@ class Delegate:
         fragment.shipped = True
         fragment.closed = fragment.name in attached.closed or None in attached.closed
         for record in fragment.untold(attached.told):
-            self._append(record, self._labels_of(record.path), record.path)
+            self._append(record, labels_of(self._labels, record.path, record.value), record.path)
         return True
 
     def _begin_anew(self, attached: Attached) -> None:
@@ -407,17 +412,14 @@ class Delegate:
         self._told -= attached.told
 
     def _send_outcome(self, path: str, value: Value) -> None:
-        self._append(Input(path, State.COMPLETED, value), self._labels_of(path), path)
+        self._append(Input(path, State.COMPLETED, value), labels_of(self._labels, path, value), path)
 
-    def _labels_of(self, path: str) -> Collection[str]:
-        return self._labels.get(root_node(path), ())
-
-    def _append(self, record: Known, labels: Collection[str] = (), path: str | None = None) -> None:
+    def _append(self, record: Known, labels: Labelled = (), path: str | None = None) -> None:
         if self._ended or self._link is None or not self._submitted:
             return
         self._outgoing.append(record, labels, path)
 
-    def _write(self, record: Known, labels: Collection[str]) -> None:
+    def _write(self, record: Known, labels: Labelled) -> None:
         assert self._link is not None
         self._link.append(self.child, record, labels)
 

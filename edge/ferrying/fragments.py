@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
+from edge.ferrying.salting import salted
 from graphs.engine.events import Outcome
 from graphs.engine.frames import Frame
 from graphs.engine.plan import Plan
 from graphs.language.cut import CutGraph, cut
+from graphs.language.labels import UNSEEN
+from graphs.language.run_labels import RunLabels
 from graphs.language.spec import is_computed, reads
 from graphs.paths import escape, node_path, opener, split_frame, split_path
 from graphs.records import Input, State
@@ -92,16 +95,25 @@ class Fragments:
 
     `doubtful` are paths of nodes that may have happened or not, or that have: they are in no fragment, so that nobody runs them again. Nor is a node
     whose outcome is known and does not fit into the order: it would come after it, and the worker might have begun. `before` are the addresses of the
-    cuts by frame in a child run that is gone on with, whose worker has begun nothing of the kind.
+    cuts by frame in a child run that is gone on with, whose worker has begun nothing of the kind. `labels` are those of the run, `secret` is this
+    store's.
     """
 
     def __init__(
-        self, known: Mapping[str, Outcome], doubtful: Collection[str], before: Mapping[str, bytes] | None = None
+        self,
+        known: Mapping[str, Outcome],
+        doubtful: Collection[str],
+        before: Mapping[str, bytes] | None = None,
+        *,
+        labels: RunLabels | None = None,
+        secret: bytes = b"",
     ) -> None:
+        self._secret = secret
         self._known = known
         self._doubtful = frozenset(doubtful)
         self._before = before
-        self._cuts: dict[tuple[int, frozenset[str], float | None], CutGraph] = {}
+        self._labels = labels
+        self._cuts: dict[tuple[int, frozenset[str], float | None, Any], CutGraph] = {}
         self._plans: list[Plan] = []
 
     def of(self, frame: Frame, turn: int) -> tuple[Fragment, set[str]]:
@@ -124,11 +136,13 @@ class Fragments:
         clear = frozenset(node.id for node in shipped if node_path(name, node.escaped) not in doubtful)
         loops = plan.loops or frame.loop_count is not None
         count = frame.loop_count if frame.loop_count != plan.loop_count else None
-        key = (id(plan), clear, count)
+        labels = self._labels_in(plan)
+        key = (id(plan), clear, count, frozenset(labels.items()))
         graph = self._cuts.get(key)
         if graph is None:
             outermost = frame.engine.root.plan.graph if frame.nesting is not None else None
-            graph = self._cuts[key] = cut(plan.graph, clear, loop_count=count, outermost=outermost)
+            graph = cut(plan.graph, clear, loop_count=count, outermost=outermost, labels=labels)
+            graph = self._cuts[key] = salted(graph, labels, self._secret) if self._labels else graph
             self._plans.append(plan)  # keeps its id its own
         on_order = [node.id for node in shipped if node.on_order and node.id in clear]
         fragment = Fragment(name, graph, whole_loop=loops and graph.whole, on_order=on_order)
@@ -139,6 +153,13 @@ class Fragments:
             if (own := _own(path, frame.base)) in ids or (own and fragment.whole_loop and _turn_of(own) > turn)
         }
         return fragment, fragment.fill(frame, inside)
+
+    def _labels_in(self, plan: Plan) -> dict[str, frozenset[str]]:
+        """The labels of the values of a graph's nodes, as far as they are known by now."""
+        if not self._labels:
+            return {}
+        found = ((name, self._labels.value(plan.prefix + escape(name)) - {UNSEEN}) for name in plan.graph.nodes)
+        return {name: labels for name, labels in found if labels}
 
 
 def _own(path: str, base: str) -> str:

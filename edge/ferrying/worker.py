@@ -9,6 +9,9 @@ from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from edge.auditing.witness import allowed
+from edge.clearance import NOWHERE, WORKER, Clearance
+from edge.clearance_settings import worker_place
 from edge.config import GRACE
 from edge.ferrying.comparing import Comparison
 from edge.ferrying.held_back import HeldBack, needs_body
@@ -18,6 +21,7 @@ from edge.syncing.sharing import shared_part
 from graphs.errors import LinkCondition, WorkerUnreachable
 from graphs.records import Cancel, End, Known, Record, State, Submit, encode
 from graphs.values import Value
+from protocol.audit import Departures
 from protocol.config import Config, Role
 from protocol.events import (
     Acked,
@@ -37,7 +41,7 @@ from protocol.events import (
 from protocol.intake import Intake
 from protocol.journal_store import JournalStore
 from protocol.messages import GraphStatus
-from protocol.payload import Reference
+from protocol.payload import Labelled, Reference
 from protocol.tls import client_context
 from protocol.transport import Link, connect
 
@@ -67,8 +71,9 @@ class WorkerLink:
     for; after that the worker counts as away until it is reached again, and those who hold child runs decide what becomes of them.
     """
 
-    def __init__(self, url: str, *, grace: float = GRACE) -> None:
+    def __init__(self, url: str, *, grace: float = GRACE, clearance: Clearance = NOWHERE) -> None:
         self.url = url
+        self._clearance = clearance.towards(worker_place(url))
         self.offer: Mapping[str, Any] = {}
         self.refused: dict[bytes, LinkCondition] = {}
         self._grace = grace
@@ -92,6 +97,7 @@ class WorkerLink:
         self._store: JournalStore | None = None
         self._journal: Journal | None = None
         self._intake: Intake | None = None
+        self._departures: Departures | None = None
         self._peer = b""
         self._comparison: Comparison | None = None
         self._held: str | None = None
@@ -103,9 +109,19 @@ class WorkerLink:
 
         Raises WorkerUnreachable.
         """
-        config = Config(role=Role.DEVICE, peer=self.url, device=device_id(journal.store_id), agent="graphferry", reserved=True)
-        self._store, self._journal = JournalStore(journal, shared=shared_part(journal)), journal
+        config = Config(
+            role=Role.DEVICE,
+            peer=self.url,
+            device=device_id(journal.store_id),
+            agent="graphferry",
+            reserved=True,
+            clear=self._may_send,
+        )
+        self._journal, self._departures = journal, Departures(journal, self.url, pinned, why=allowed)
+        self._store = JournalStore(journal, shared=shared_part(journal), departures=self._departures)
         self._early = {run: [] for run in runs}
+        for run in runs:
+            self._departures.begin(run)
         opened = connect(
             self.url, config, self._store, self._hear, token=token, tls=_tls(self.url, pinned), reconnect=True, runs=runs
         )
@@ -118,8 +134,12 @@ class WorkerLink:
             return run in self._delegates and self._delegates[run].follows(record, earlier)
 
         self._intake = Intake(self._open_link().bodies, self._got, self._lacks, self._leaves, follows)
-        self._peer = ready.store
+        self._peer = self._departures.store = ready.store
         self.offer = ready.offer
+
+    def _may_send(self, labels: Collection[str], _peer: str) -> bool:
+        """The gate: what this device lets go there, and the worker says that it may be sent."""
+        return self._clearance.towards(self._clearance.worker, self.offer.get("clearance")).may(labels, WORKER)
 
     def restrain(self, rate: int | None, held: str | None) -> None:
         """Large values leave at so many bytes a second, and while they are `held` back, for this reason, not at all; nor are they asked for."""
@@ -145,14 +165,16 @@ class WorkerLink:
         if self._link is not None and self._journal is not None:
             keep_link(self._journal, self.url, self._peer, self._link.bodies.meter, time.time())
         await self._stack.aclose()
+        if self._departures is not None:
+            self._departures.close()
 
     # -- what delegates say
 
-    def put_graph(self, address: bytes, body: bytes, labels: Collection[str]) -> bool:
-        """Ship a cut graph, unless the worker has it. False: it may not go there."""
-        return self._open_link().put_graph(address, body, labels)
+    def put_graph(self, address: bytes, body: bytes, labels: Collection[str], run: bytes) -> bool:
+        """Ship a cut graph of a root run, unless the worker has it. False: it may not go there."""
+        return self._open_link().put_graph(address, body, labels, run)
 
-    def open_run(self, run: bytes, delegate: Delegate, submit: Submit, labels: Collection[str]) -> None:
+    def open_run(self, run: bytes, delegate: Delegate, submit: Submit, labels: Labelled) -> None:
         """Open a child run. Raises LinkCondition."""
         self.append(run, submit, labels)
         self._delegates[run] = delegate
@@ -207,7 +229,7 @@ class WorkerLink:
                         self._moved.clear()
                         await self._moved.wait()
 
-    def append(self, run: bytes, record: Known, labels: Collection[str] = ()) -> None:
+    def append(self, run: bytes, record: Known, labels: Labelled = ()) -> None:
         """A record for a child run's log. Raises LinkCondition."""
         if self._held is not None and needs_body(record):
             raise HeldBack(self.url, self._held)
@@ -217,6 +239,8 @@ class WorkerLink:
         """Nobody waits for this child run any more."""
         self._taken(run)
         self._delegates.pop(run, None)
+        if self._departures is not None:
+            self._departures.over(run)
         if self._intake is not None:
             self._intake.forget(run)
 
@@ -299,8 +323,7 @@ class WorkerLink:
         elif isinstance(event, Refused):
             self._refused(event)
         elif isinstance(event, Acked):
-            self._moved.set()
-            self._taken(event.run)
+            self._acked(event)
         elif isinstance(event, Diverged):
             self._end(event.run, LinkCondition("RUN_DIVERGED", _CONTRADICTS, retryable=False, hint=_GO_ON))
         elif isinstance(event, Ready):
@@ -318,6 +341,12 @@ class WorkerLink:
             self._moved.set()
         if self._intake is not None and event.run in self._delegates:
             self._intake.take(event.run, event.record)
+
+    def _acked(self, event: Acked) -> None:
+        assert self._departures is not None
+        self._departures.taken(event.run, event.seq)
+        self._moved.set()
+        self._taken(event.run)
 
     def _refused(self, event: Refused) -> None:
         """A worker that is full for the moment is asked again by the session, for as long as a lost connection is waited for."""
@@ -356,7 +385,7 @@ class WorkerLink:
     def _needs_graph(self, address: bytes) -> None:
         for delegate in self._delegates.values():
             if address in delegate.graphs:
-                self._open_link().put_graph(address, *delegate.graphs[address])
+                self._open_link().put_graph(address, *delegate.graphs[address], delegate.run)
                 return
 
     def _judged(self, event: GraphJudged) -> None:
@@ -433,11 +462,12 @@ async def connect_worker(
     runs: Collection[bytes] = (),
     rate: int | None = None,
     held: str | None = None,
+    clearance: Clearance = NOWHERE,
 ) -> WorkerLink:
     """An open link to the worker at `url`; `pinned` is the fingerprint of its certificate, `runs` are child runs to go on with, `rate` and `held`
-    as in `WorkerLink.restrain`. Raises WorkerUnreachable, UsageError for what is no link URL.
+    as in `WorkerLink.restrain`, `clearance` says what may go there. Raises WorkerUnreachable, UsageError for what is no link URL.
     """
-    worker = WorkerLink(url, grace=grace)
+    worker = WorkerLink(url, grace=grace, clearance=clearance)
     await worker.open(token, journal, runs, pinned)
     worker.restrain(rate, held)
     return worker

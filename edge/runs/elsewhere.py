@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from edge.ferrying.outside import learn
+
 if TYPE_CHECKING:
     from edge.runs.runner import Run
     from graphs.engine.events import Start
@@ -37,6 +39,7 @@ class Elsewhere:
         return delegate.expect(start)
 
     def settled(self, event: Any) -> None:
+        learn(self._run.labels, event)
         if self._run.delegate is not None:
             self._run.delegate.settled(event)
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from edge.clearance_settings import worker_place
 from edge.ferrying.attached import Attached, go_on, open_children
 from edge.ferrying.earlier import Earlier
 from edge.ferrying.outside import label_guard, run_guard
@@ -25,6 +26,7 @@ from edge.policies import acts, node_policies
 from edge.runs.at_work import at_work
 from edge.runs.bystanders import bystanders
 from edge.runs.elsewhere import Elsewhere
+from edge.runs.labelling import run_labels
 from edge.runs.places import Chooser, Places
 from edge.showing.report import RunReport, status_of
 from edge.showing.watch import Watch
@@ -35,7 +37,6 @@ from graphs.engine.orders import Orders, orders
 from graphs.engine.outcomes import Known
 from graphs.errors import LimitReached, LinkCondition, RunSuspended, UsageError, WorkerUnreachable
 from graphs.journal.ids import new_run_id, run_id_text
-from graphs.language.labels import labels_by_node
 from graphs.language.spec import Graph, is_computed
 from graphs.paths import escape, root_node
 from graphs.records import Known as Recordable, State, Submit
@@ -72,7 +73,8 @@ async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: 
         "source": source,
         "started": _now(),
     }
-    open_run(device.journal, run.id, submit, about, shared=options.sync)
+    open_run(device.journal, run.id, submit, about, shared=options.sync, labels=run.labels.of_inputs(inputs))
+    run.labels.tell()
     run.keeper.begin()
     with at_work(device.journal.path, run.id):
         return await run.execute(name)
@@ -102,7 +104,8 @@ class Run:
         self.fallback: Fallback | None = None
         self.guard: Guard | None = None
         self.keeper = Keeper(self)
-        self.desk = Desk(device.journal, run_id, self.record, labels=labels_by_node(graph), person=device.person)
+        self.labels = run_labels(device, graph, run_id)
+        self.desk = Desk(device.journal, run_id, self.record, labels=self.labels.by_node, person=device.person)
 
     @property
     def text(self) -> str:
@@ -194,6 +197,9 @@ class Run:
             local_only=options.local_only,
             servers=device.servers,
             offline=options.when_offline,
+            clearance=device.clearance.towards(
+                worker_place(options.url) if options.url else None, (offer or {}).get("clearance")
+            ),
         )
 
     def shipped(self) -> list[str]:
@@ -249,7 +255,7 @@ class Run:
         watch = Watch(self.placed, self.made, device.emit)
         suspended = True
         try:
-            with run_guard(self.options):  # the runtime is made in it, for it keeps the context that its agents run in
+            with run_guard(self.options, device.journal, self.id, self.labels):  # the runtime keeps it for its agents
                 runtime = self.runtime = self._runtime(watch)
                 self.desk.feed, self.desk.clock = runtime.feed, runtime.clock
                 if self.guard is not None:
@@ -274,6 +280,7 @@ class Run:
             device.agents, strict=options.strict, places=limits, orders=limits, offered=self.offer.get("agents") or ()
         )
         compiler.choose = Chooser(device.models, self.placed).better
+        compiler.opened = self.labels.know
         return Runtime(
             compiler.plan(graph),
             compiler,
@@ -292,7 +299,7 @@ class Run:
                 people=self.desk if permissions.grants("people") else None,
             ),
             config=options.config,
-            filters=label_guard(labels_by_node(graph)),
+            filters=label_guard(self.labels, device.clearance, device.servers),
             before=guard.before if guard is not None else None,
             recorder=LogRecorder(log.record, lambda: device.journal.barrier(full=True), append_encoded=log.encoded),
             remote=Elsewhere(self),
@@ -308,15 +315,20 @@ class Run:
         from edge.ferrying.delegate import Delegate
         from edge.ferrying.fallback import Fallback
         from edge.ferrying.fragments import Fragments
+        from edge.ferrying.salting import store_secret
 
         policies = node_policies(self.graph, self.placed, self.facts(self.offer))
         fallback = self.fallback = Fallback(policies, runtime.compiler.stand_in, runtime.clock)
         delegate = Delegate(
             run=self.id,
             fragments=Fragments(
-                self.known.outcomes, self._not_shipped(), self.attached.frames if self.attached is not None else None
+                self.known.outcomes,
+                self._not_shipped(),
+                self.attached.frames if self.attached is not None else None,
+                labels=self.labels,
+                secret=store_secret(self.device.journal),
             ),
-            labels=labels_by_node(self.graph),
+            labels=self.labels,
             options=self._submit_options(),
             one_frame=self._one_frame(self.limits),
             shows_all=self.options.all,
@@ -412,7 +424,8 @@ class Run:
         return self._log().record(record)
 
     def _log(self) -> RunLog:
-        return RunLog(self.device.journal, self.id, each_durable=self.options.each_durable, shared=self.options.sync)
+        durable, shared = self.options.each_durable, self.options.sync
+        return RunLog(self.device.journal, self.id, each_durable=durable, shared=shared, labels=self.labels.touched)
 
     def _finish(self, status: str, why: str, *, waits: bool = False) -> None:
         asks = {"questions": list(self.desk.open)} if status == "suspended" and self.desk.open else {}

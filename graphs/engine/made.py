@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GRANTS", "Made", "Permissions", "fit_graph", "require_fit"]
 
-GRANTS: Final = ("files", "network", "people")
+GRANTS: Final = ("declassify", "files", "network", "people")
 """What can be granted to graphs made at run time; models they may always ask."""
 
 _MADE: Final = "made."
@@ -39,6 +39,11 @@ class Made(NamedTuple):
         """Raises NodeError if such a graph may not use that agent."""
         if self.agents is not None and name not in self.agents and agent.name not in self.agents:
             raise NodeError(f"a graph from others may not use {name}: it is not among the agents allowed", retryable=False)
+        if agent.requires is not None:
+            raise NodeError(
+                f"a graph from others may not use {name}: it requires trusted inputs, and whatever such a graph says anybody could have written",
+                retryable=False,
+            )
         lacking = sorted(need for need in agent.needs if need in GRANTS and need not in self.grants)
         if lacking:
             raise NodeError(

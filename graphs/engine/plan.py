@@ -238,7 +238,9 @@ class Compiler:
         self.strict = strict
         self.choose: Callable[[str], Better | None] | None = None
         """Says of a node with several implementations, by its place in the document, which is to run now if not the one that was chosen."""
-        self._stand_ins: dict[tuple[PlanNode, int, str | None, str | None], PlanNode] = {}
+        self.opened: Callable[[str, Value], None] | None = None
+        """Hears of each graph that is a value when a node opens it: the node's place in the document, and the graph."""
+        self._stand_ins: dict[tuple[PlanNode, int, str | None, str | None, bool], PlanNode] = {}
 
     def plan(self, graph: Graph) -> Plan:
         """The plan of a checked root graph. Raises NodeError if it is not trusted and names an agent that it may not use."""
@@ -249,20 +251,26 @@ class Compiler:
             return Plan(graph, self.agents, self.places, orders=self.orders, made=self.untrusted)
 
     def stand_in(
-        self, plan: Plan, node: PlanNode, spec: Mapping[str, Value], degraded: str | None, moved: str | None = None
+        self,
+        plan: Plan,
+        node: PlanNode,
+        spec: Mapping[str, Value],
+        degraded: str | None,
+        moved: str | None = None,
+        same: bool = False,
     ) -> PlanNode:
         """A node of this side for one of `plan` that is placed elsewhere, by attributes of its own; made once for each reason to, why its result
-        is less (`degraded`), or why it is here although it is not (`moved`).
+        is less (`degraded`), or why it is here although it is not (`moved`). `same` says that it is that very node, so that it fails if this does.
 
         It reads no other nodes than that one, opens no graph, and counts in the queue as it does.
         """
-        key = (node, id(spec), degraded, moved)
+        key = (node, id(spec), degraded, moved, same)
         made = self._stand_ins.get(key)
         if made is None:
             made = PlanNode(node.index, node.id, spec, Index(plan.numbers), self.agents)
             made.retry = made.retry if "retry" in spec else node.retry
             made.label, made.priority = node.label, node.priority
-            made.stands_in, made.degraded, made.moved, made.simple = True, degraded, moved, False
+            made.stands_in, made.degraded, made.moved, made.simple, made.same = True, degraded, moved, False, same
             said = {"degraded": degraded, "moved": moved}
             made.said = {**(made.said or {}), **{word: value for word, value in said.items() if value is not None}} or None
             self._stand_ins[key] = made  # it keeps its attributes, so their id stays its own
@@ -278,8 +286,12 @@ class Compiler:
         return original if found is None else self.stand_in(plan, original, found.spec, None, found.why)
 
     def agent(self, name: str, plan: Plan) -> Agent | None:
-        """The agent that a node of `plan` names by a value. Raises NodeError if a graph made at run time may not use it."""
+        """The agent that a node of `plan` names by a value, or that another agent calls. Raises NodeError if it may not be used so, or by a graph
+        made at run time.
+        """
         agent = self.agents.get(name)
+        if agent is not None and agent.named:
+            raise NodeError(f"{name} is a node of its own: no value and no model names it", retryable=False)
         if agent is not None and plan.made:
             self.made.require(name, agent)
         return agent
@@ -317,6 +329,8 @@ class Compiler:
         if not isinstance(document, Mapping):
             raise NodeError("No GraphData: the nested graph of this node is missing or not a map", retryable=False)
         if not shared:
+            if self.opened is not None:
+                self.opened(outer.prefix + node.escaped, document)
             budget.open(f"node {node.id!r} would open one more")
             size = fit_graph(document, budget.bounds)
             budget.begin(size // _READ_AT_ONCE, f"node {node.id!r} would open a graph of {size:,} values")

@@ -27,10 +27,10 @@ class PlanNode:
 
     `place` is where it runs, None is here; with `on_order` it starts there when the queue of this side says so. A `simple`
     node starts with nothing to decide but its inputs; a `plain` one's value is stored as it is; a `usual` one is carried out as its
-    agent is, for it says nothing else itself. One that `stands_in` runs here instead of the node of its number, which is placed elsewhere;
-    `degraded` is the reason, where its value is less than was asked for, `moved` where it is not. `implementation` is the number of what was
-    chosen among several (`any`); `said` is what of these goes into a result's provenance. One that `ends` its frame wins a race: with its
-    value the frame is over, whatever else still runs there.
+    agent is, for it says nothing else itself. One that `stands_in` runs here instead of the node of its number, which is placed elsewhere, and
+    may be the `same` but for that; `degraded` is the reason, where its value is less than was asked for, `moved` where it is not.
+    `implementation` is the number of what was chosen among several (`any`); `said` is what of these goes into a result's provenance. One
+    that `ends` its frame wins a race: with its value the frame is over, whatever else still runs there.
     Attributes that most nodes do not have stand here with their defaults, and in a node only where it differs.
     """
 
@@ -75,6 +75,7 @@ class PlanNode:
     priority: float = 0
     retry = 0
     said: Mapping[str, Value] | None = None
+    same = False
     stands_in = False
 
     def __init__(
@@ -126,7 +127,7 @@ class PlanNode:
         if is_source(self.graph):
             self.graph_source = compile_source(self.graph, numbers)
         self.plain = self.exists is None and self.output is None and self.pass_through is None
-        self.usual = self.usual and not self.timeout and "effect" not in spec
+        self.usual = self.usual and not self.timeout and "effect" not in spec and "requires" not in spec
         self.simple = self.simple and self.condition is None and not self.any_input and self.implementation is None
 
 

@@ -182,6 +182,11 @@ class Reader:
         """Which run needs which body."""
         return [(run, _body_row(row)) for run, *row in self._query("SELECT run, scope, name, size, labels, crc FROM bodies")]
 
+    def departures(self, run: bytes) -> list[tuple[int, Mapping[str, Value]]]:
+        """The lines of a run's audit, in the order they were written: when (ms since 1970), and what `note_departure` was told."""
+        rows = self._query("SELECT t, entry FROM audit WHERE run = ? ORDER BY id", (run,))
+        return [(t, json.loads(entry)) for t, entry in rows]
+
     def heads(self, run: bytes | None = None) -> list[Head]:
         """The heads of all logs, or of a run's, by run and writer: what is durable here (docs/protocol.md §6, §11)."""
         rows = self._query(_SELECT_HEADS + " WHERE ?1 IS NULL OR logs.run = ?1 ORDER BY logs.run, writer", (run,))

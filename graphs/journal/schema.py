@@ -151,7 +151,20 @@ def m004_history(db: sqlite3.Connection) -> None:
         db.execute(statement)
 
 
-MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (m001_first, m002_bodies, m003_repeats, m004_history)
+def m005_audit(db: sqlite3.Connection) -> None:
+    # What left this device in a run, and what else an audit wants to know (protocol.audit): `entry` is a map in JSON, never with a value in it.
+    db.execute(
+        """CREATE TABLE audit (
+            id INTEGER PRIMARY KEY,
+            run BLOB NOT NULL REFERENCES runs (run) ON DELETE CASCADE,
+            t INTEGER NOT NULL,
+            entry TEXT NOT NULL
+        )"""
+    )
+    db.execute("CREATE INDEX audit_run ON audit (run)")
+
+
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (m001_first, m002_bodies, m003_repeats, m004_history, m005_audit)
 
 
 def connect(path: Path, synchronous: Synchronous) -> sqlite3.Connection:

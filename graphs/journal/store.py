@@ -207,6 +207,14 @@ class Journal(Reader):
         with self._mutex:
             self._writer.push(Statement(sql, (name, scope, size, int(own), words, crc, run)))
 
+    def note_departure(self, run: bytes, t: int, entry: Mapping[str, Value]) -> None:
+        """Queues a line of the run's audit: at `t` (ms since 1970) something left this device, or is about to. Nothing if there is no such run
+        any more. An entry never has a value in it, nor a hash of one.
+        """
+        sql = "INSERT INTO audit (run, t, entry) SELECT run, ?, ? FROM runs WHERE run = ?"
+        with self._mutex:
+            self._writer.push(Statement(sql, (t, json.dumps(entry, ensure_ascii=False), run)))
+
     def settle_run(self, run: bytes, at: int) -> None:
         """Queues that the peer holds all of an ended run, since `at` (ms since 1970)."""
         with self._mutex:

@@ -42,6 +42,8 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         "GF124": "a second asking: escalate or hedge",
         "GF125": "several implementations: any",
         "GF126": "budget",
+        "GF127": "a node that must not act upon strangers' words does",
+        "GF128": "labels taken off without a reason",
         "GF150": "an unknown helper: it gives empty text",
         "GF151": "anyInput does not wait for the condition",
         "GF152": "a default value that counts as none",

@@ -149,6 +149,7 @@ def _input() -> _Schema:
         "default": {"description": "Its value where none is given."},
         "description": {"type": ["string", "null"], "description": "What it is for; `graphferry run GRAPH --help` shows it."},
         "sensitivity": {"$ref": "#/definitions/labels"},
+        "integrity": {"enum": [*STATIC["integrity"].choices, None], "description": STATIC["integrity"].meaning},
     }
     return _or_null(_closed(about))
 

@@ -33,7 +33,7 @@ class Ways:
         agent, node = start.agent, start.node
         assert agent is not None
         guarded = self._recorded and (start.effect == "once" or bool(agent.needs) or agent.stream)
-        if guarded or agent.blocking or self._filtered or node.timeout:
+        if guarded or agent.blocking or self._filtered or node.timeout or agent.requires or "requires" in node.spec:
             way = CAREFULLY
         else:
             way = RECORDED if self._recorded and not agent.cheap else DIRECTLY
