@@ -39,6 +39,7 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         "GF121": "a concurrency label that is a sensitivity word",
         "GF122": "an attribute of cut graphs only",
         "GF123": "a Python object that is not data",
+        "GF124": "a node placed where its labels forbid it",
         "GF150": "an unknown helper: it gives empty text",
         "GF151": "anyInput does not wait for the condition",
         "GF152": "a default value that counts as none",
