@@ -39,6 +39,7 @@ __all__ = [
     "Place",
     "Placement",
     "Way",
+    "label_conflicts",
     "model_named",
     "place_inside",
     "place_nodes",
@@ -123,6 +124,7 @@ SPLIT: Final = Placement("edge", "opens its graph here; the nodes inside have pl
 _ANYWHERE: Final = Placement("edge", "nothing it needs is elsewhere", free=True)
 
 _BY_DEFAULT: Final = "the graph's place"
+_FROM_INSIDE: Final = "a node inside it is placed there"
 
 
 class NoPlace(Exception):
@@ -166,10 +168,7 @@ def place_nodes(
     for name, spec in graph.nodes.items():
         if not is_computed(spec):
             continue
-        if is_open(spec):
-            found: Placement | None = _several(graph, name, spec, labels, default, outer, facts)
-        else:
-            found = SPLIT if _holds_open(spec) else _decide(graph, name, spec, labels, default, outer, facts)
+        found = _placed(graph, name, spec, labels, default, outer, facts)
         if found is None:
             free.append(name)
             found = _ANYWHERE
@@ -181,6 +180,35 @@ def place_nodes(
     if not facts.local_only:
         _follow(graph, free, placed, facts)
     return {escape(name): placed[name] for name in graph.nodes if name in placed} | nested
+
+
+def label_conflicts(
+    graph: Graph,
+    facts: Facts,
+    outer: Around = NOTHING,
+    default: Place | None = None,
+    labels: Labels | None = None,
+    above: tuple[str, ...] = (),
+) -> list[tuple[tuple[str, ...], NoPlace]]:
+    """All nodes that labels leave no place, by their ids from the root graph on; what else placement may find wrong is not looked at."""
+    labels = label_graph(graph, facts.agents) if labels is None else labels
+    outer = around(graph.document, outer)
+    default = _place_of(graph.document.get("place")) or default
+    found: list[tuple[tuple[str, ...], NoPlace]] = []
+    for name, spec in graph.nodes.items():
+        if not is_computed(spec):
+            continue
+        try:
+            placed = _placed(graph, name, spec, labels, default, outer, facts)
+        except NoPlace as conflict:
+            found += [((*above, name), conflict)] if conflict.by_label else []
+            continue
+        if placed is SPLIT:
+            pin = _place_of(spec.get("place")) or default
+            below: Place | None = "cloud" if pin == "cloud" else None
+            inner = Graph(spec["graph"])
+            found += label_conflicts(inner, facts, around(spec, outer), below, labels.inside.get(name), (*above, name))
+    return found
 
 
 def place_inside(
@@ -200,6 +228,15 @@ def place_inside(
 def _holds_open(spec: Mapping[str, Value]) -> bool:
     """Whether a node inside this one has several implementations: each finds its own place, so the graph is opened here."""
     return "graph" in spec and any(each is not spec and is_open(each) for each in with_inner(spec))
+
+
+def _placed(
+    graph: Graph, name: str, spec: Mapping[str, Value], labels: Labels, default: Place | None, outer: Around, facts: Facts
+) -> Placement | None:
+    """Where the rules put a node; None if they leave that open."""
+    if is_open(spec):
+        return _several(graph, name, spec, labels, default, outer, facts)
+    return SPLIT if _holds_open(spec) else _decide(graph, name, spec, labels, default, outer, facts)
 
 
 def _several(
@@ -246,6 +283,8 @@ def _decide(
     stays = confined(
         graph, labels, name, facts.clearance, pinned=pin == "cloud", lacking=lacking, get=_get(missing_here), servers=outside
     )
+    if stays is not None and "cloud" in needs.pins and (pin is None or who == _FROM_INSIDE) and not facts.local_only:
+        return _SPLIT  # it is opened here, and each node inside is looked at by itself
     if stays is not None and stays.remedy is not None:
         raise NoPlace(name, stays.reason, stays.remedy, by_label=True)
     if stays is not None:
@@ -310,7 +349,7 @@ def _pin(name: str, spec: Mapping[str, Value], default: Place | None, needs: _Ne
     if said is not None:
         return said, "placed in the graph"
     if len(needs.pins) == 1:
-        return ("edge" if "edge" in needs.pins else "cloud"), "a node inside it is placed there"
+        return ("edge" if "edge" in needs.pins else "cloud"), _FROM_INSIDE
     if len(needs.pins) > 1:
         return None, ""
     return default, _BY_DEFAULT if default else ""

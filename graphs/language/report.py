@@ -44,6 +44,7 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         "GF126": "budget",
         "GF127": "a node that must not act upon strangers' words does",
         "GF128": "labels taken off without a reason",
+        "GF129": "a node placed where its labels forbid it",
         "GF150": "an unknown helper: it gives empty text",
         "GF151": "anyInput does not wait for the condition",
         "GF152": "a default value that counts as none",
