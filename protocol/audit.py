@@ -57,7 +57,7 @@ class Departures:
         self._begun: set[RunId] = set()
         self._marked: dict[RunId, int] = {}
         self._taken: dict[RunId, int] = {}
-        self._bodies: set[Ref] = set()
+        self._bodies: set[tuple[Ref, RunId]] = set()
 
     @property
     def to(self) -> dict[str, Value]:
@@ -118,13 +118,17 @@ class Departures:
 
     async def leaves(self, left: Left, runs: Callable[[], Sequence[RunId]]) -> None:
         """Write down that something is about to leave, a body for all of `runs`. Returns when that is durable. Raises JournalError."""
-        is_body = left.kind == "body"
-        if is_body and left.ref in self._bodies:
-            return  # a further range of it
-        self.left(left, runs() if is_body else None)
-        await self._journal.barrier(full=True)
-        if is_body:
-            self._bodies.add(left.ref)
+        if left.kind != "body":
+            self.left(left)
+            await self._journal.barrier(full=True)
+            return
+        new = [
+            run for run in runs() if (left.ref, run) not in self._bodies
+        ]  # a further range of it, or a further run that needs it
+        if new:
+            self.left(left, new)
+            await self._journal.barrier(full=True)
+            self._bodies.update((left.ref, run) for run in new)
 
     def _note(self, run: RunId, entry: Mapping[str, Value]) -> None:
         self._journal.note_departure(run, self._now(), entry)

@@ -154,6 +154,8 @@ def test_a_body_is_noted_once_for_each_run_that_needs_it_and_durably() -> None:
         (run_id(8), "body", 12, ["pii"]),
     ]
     assert notes.barriers == 1
+    asyncio.run(told.leaves(left, lambda: [RUN, run_id(9)]))
+    assert [run for run, _, _ in notes.noted][2:] == [run_id(9)], "a run that came to need it later has its own line"
 
 
 def test_a_body_that_could_not_be_noted_is_noted_when_it_is_asked_for_again() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from graphs.paths import escape, node_path
@@ -63,12 +63,17 @@ class Audit:
 def audit_of(journal: Journal, run: bytes) -> Audit:
     """The audit of a root run and its child runs. Raises JournalError where the journal is damaged."""
     audit = Audit()
+    named: dict[str, Line] = {}
     rows = [run, *(child.run for child in journal.children(run))]
     paths = _bodies_of(journal, run)
     for each in rows[1:]:
-        audit.lines += _of_child(journal, each, audit, paths)
+        audit.lines += _of_child(journal, each, audit, paths, named)
     for each in rows:
+        for _, entry in journal.departures(each):
+            if entry["kind"] == "body":
+                named.pop(str(entry["ref"]), None)
         audit.lines += _noted(journal, each, paths)
+    audit.lines += named.values()
     audit.lines.sort(key=lambda line: line.t)
     return audit
 
@@ -120,28 +125,33 @@ class _Marks:
         return found
 
 
-def _of_child(journal: Journal, run: bytes, audit: Audit, paths: dict[str, str]) -> Iterator[Line]:
-    """A line for each value in this device's log of a child run. What goes as a body is noted when the worker fetches it."""
+def _of_child(journal: Journal, run: bytes, audit: Audit, paths: dict[str, str], bodies: dict[str, Line]) -> Iterator[Line]:
+    """A line for each value in this device's log of a child run. What goes as a body is noted when the worker fetches it; `bodies` gets a line for
+    each that is only named.
+    """
     marks = _Marks(journal, run)
     for logged in journal.records(run, journal.store_id):
         t, labelled = marks.when(logged.seq), marks.labelled.get(logged.seq, {})
         values = list(_values(logged.record))
         audit.orders += not values
         for kind, path, value in values:
+            line = Line(
+                t=t,
+                kind=kind,
+                path=path,
+                to=labelled.get("to") or marks.whom(t),
+                size=len(canonical(value)),
+                labels=tuple(labelled.get("labels", ())),
+                why=labelled.get("why", _NO_LABEL),
+                within=MARK_MS,
+                confirmed=logged.seq <= marks.taken,
+            )
             for named in references(Input(path, State.COMPLETED, value)):
                 paths[named.ref.hex()] = path
+                why = f"{line.why}; not fetched: only its name left, or the worker had it already"
+                bodies[named.ref.hex()] = replace(line, kind="body", size=named.size, why=why, confirmed=False)
             if reference(value) is None:
-                yield Line(
-                    t=t,
-                    kind=kind,
-                    path=path,
-                    to=labelled.get("to") or marks.whom(t),
-                    size=len(canonical(value)),
-                    labels=tuple(labelled.get("labels", ())),
-                    why=labelled.get("why", _NO_LABEL),
-                    within=MARK_MS,
-                    confirmed=logged.seq <= marks.taken,
-                )
+                yield line
 
 
 def _values(record: Record) -> Iterator[tuple[str, str, Value]]:

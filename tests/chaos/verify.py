@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from graphs.journal.bodies import BodyFiles
 from graphs.journal.reader import Reader
 from graphs.records import End, Result
 
@@ -40,6 +41,35 @@ def check_stores(device: Path, worker: Path, *, forgetful: Collection[str] = (),
             if _is_executors(entries):
                 assert ends in ([], [len(entries) - 1]), f"run {run.hex()} at the {side} goes on after its END"
     _one_result_each(device)
+    if "device" not in forgetful:
+        _audited(device, worker, stores["edge"])
+
+
+def _audited(device: Path, worker: Path, store: bytes) -> None:
+    """Whatever of the device's the worker has for its child runs has its line in the device's audit: records, graphs, bodies."""
+    if not device.exists() or not worker.exists():
+        return
+    here, there = Reader(device), Reader(worker)
+    try:
+        everything = [entry for row in here.runs() for _, entry in here.departures(row.run)]
+        bodies = {each["ref"] for each in everything if each["kind"] == "body"}
+        for row in there.runs(role="child"):
+            if row.parent is None or store not in there.writers(row.run):
+                continue
+            noted = [entry for _, entry in here.departures(row.run)]
+            marks = [each["seq"] for each in noted if each["kind"] == "mark"]
+            assert marks[:1] == [1], f"records of child run {row.run.hex()} left, and no line says when: {marks}"
+            assert any(each["kind"] == "worker" for each in noted), f"child run {row.run.hex()} left, and no line says to whom"
+            graphs = [entry for _, entry in here.departures(row.parent) if entry["kind"] == "graph"]
+            assert graphs, f"a graph of run {row.parent.hex()} left without a line"
+            files = BodyFiles(worker)
+            for body in there.bodies(row.run):
+                if there.body(body.scope, body.name) is None and files.held(body.scope, body.name)[1]:
+                    assert body.name.hex() in bodies, f"body {body.name.hex()} of child run {row.run.hex()} left without a line"
+            files.close()
+    finally:
+        here._reader.close()
+        there._reader.close()
 
 
 def _is_executors(entries: list[tuple[int, bytes]]) -> bool:

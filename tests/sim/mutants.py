@@ -12,10 +12,12 @@ from cloud.revival import reported
 from graphs.engine.outcomes import Known, known_outcomes
 from graphs.journal import Journal
 from graphs.running.recorder import LogRecorder
+from protocol.audit import Departures
 from protocol.carrier import Carrier
 from protocol.journal_store import JournalStore
 from protocol.link import Link, _now
 from protocol.session import Conn
+from protocol.store import Left
 
 __all__ = ["MUTANTS"]
 
@@ -113,6 +115,17 @@ def _no_fence() -> AbstractContextManager[Any]:
     return both
 
 
+def _graphs_leave_unnoted() -> AbstractContextManager[Any]:
+    """What leaves of a graph is not in the audit."""
+    whole = Departures.left
+
+    def left(self: Departures, left: Left, runs: Any = None) -> None:
+        if left.kind != "graph":
+            whole(self, left, runs)
+
+    return patch.object(Departures, "left", left)
+
+
 MUTANTS: Final[Mapping[str, Callable[[], AbstractContextManager[Any]]]] = {
     make.__name__.strip("_"): make
     for make in (
@@ -124,5 +137,6 @@ MUTANTS: Final[Mapping[str, Callable[[], AbstractContextManager[Any]]]] = {
         _effects_begin_at_once,
         _no_lease,
         _no_fence,
+        _graphs_leave_unnoted,
     )
 }
