@@ -27,7 +27,7 @@ if __package__ in (None, ""):  # run as a file
 from benchmarks.measure import ROOT, Row, WrongAnswer, machine, table, write_section
 from cloud.server import WorkerServer
 from cloud.worker import Worker
-from edge.ferrying.worker import connect_worker
+from edge.ferrying.connecting import connect_worker
 from edge.means import Device, RunOptions
 from edge.runs.runner import run_graph
 from graphs.agents import standard

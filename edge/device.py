@@ -105,7 +105,7 @@ def worker_connector(config: EdgeConfig, held: str | None = None) -> Callable[[s
     """
 
     async def connect(url: str, token: str | None, journal: Journal, runs: Sequence[bytes]) -> Any:
-        from edge.ferrying.worker import connect_worker
+        from edge.ferrying.connecting import connect_worker
         from edge.pairings import credentials
 
         token, pinned = credentials(config.home, url, token, plain=config.plain)

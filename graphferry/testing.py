@@ -177,7 +177,7 @@ def _several(models: Models | Model | None) -> Models:
 
 
 def _device(journal: Journal, agents: Any, models: Models) -> Any:
-    from edge.ferrying.worker import connect_worker
+    from edge.ferrying.connecting import connect_worker
     from edge.runs.runner import Device
 
     async def connect(url: str, token: str | None, journal: Journal, runs: Sequence[bytes]) -> Any:

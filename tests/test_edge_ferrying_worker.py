@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from edge.ferrying.worker import WorkerLink, connect_worker
+from edge.ferrying.connecting import connect_worker
+from edge.ferrying.worker import WorkerLink
 from ferry import FakeServer
 from graphs.agents import standard
 from graphs.errors import LinkCondition, UsageError, WorkerUnreachable

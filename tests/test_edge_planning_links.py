@@ -6,7 +6,7 @@ import asyncio
 import time
 from pathlib import Path
 
-from edge.ferrying.worker import connect_worker
+from edge.ferrying.connecting import connect_worker
 from edge.offers import heard, keep_offer
 from edge.planning.links import keep_link, link_facts
 from ferry import Ferry

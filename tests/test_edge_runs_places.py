@@ -13,7 +13,7 @@ import pytest
 
 from cloud.server import WorkerServer
 from cloud.worker import Worker
-from edge.ferrying.worker import connect_worker
+from edge.ferrying.connecting import connect_worker
 from edge.means import Device, RunOptions
 from edge.placement import Implementation, Placement
 from edge.policies import Sayings

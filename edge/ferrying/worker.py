@@ -15,6 +15,7 @@ from edge.clearance_settings import worker_place
 from edge.config import GRACE
 from edge.ferrying.comparing import Comparison
 from edge.ferrying.held_back import HeldBack, needs_body
+from edge.ferrying.pulls import Pulls
 from edge.pairings import device_id
 from edge.planning.links import keep_link
 from edge.syncing.sharing import shared_part
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from edge.ferrying.delegate import Delegate
     from graphs.journal import Journal
 
-__all__ = ["WorkerLink", "connect_worker"]
+__all__ = ["WorkerLink"]
 
 _FOR_GOOD: Final = frozenset({"AUTH_FORBIDDEN", "DEVICE_CLONED"})
 """Faults after which no connection is made again."""
@@ -86,8 +87,7 @@ class WorkerLink:
         """Child runs whose END came over this link."""
         self._early: dict[bytes, list[Event]] = {}
         """What was told of the child runs to go on with before anybody did."""
-        self._pulling: list[asyncio.Future[Value]] = []
-        """Values that somebody waits for."""
+        self._pulls = Pulls()
         self._moved = asyncio.Event()
         self._link: Link | None = None
         self._delegates: dict[bytes, Delegate] = {}
@@ -279,17 +279,7 @@ class WorkerLink:
         """A value that a record of this run refers to. Raises LinkCondition if it does not come, or the worker is not waited for any more."""
         if self._away is not None:
             raise self._away
-        pulling = asyncio.ensure_future(self._open_link().bodies.value(run, named))
-        self._pulling.append(pulling)
-        try:
-            await asyncio.wait([pulling])
-            gone = self._lost or self._away
-            if gone is not None and pulling.cancelled():
-                raise gone
-            return pulling.result()
-        finally:
-            self._pulling.remove(pulling)
-            pulling.cancel()
+        return await self._pulls.wait(self._open_link().bodies.value(run, named), lambda: self._lost or self._away)
 
     async def flush(self) -> None:
         """Returns when what was said is on its way; at once where there is none: then it is in the journal."""
@@ -418,7 +408,7 @@ class WorkerLink:
         """It is still being made again, but nobody waits for that any more."""
         self._be_patient_no_more()
         self._away = self._unreachable(why)
-        self._pull_no_more()
+        self._pulls.stop()
         for delegate in self._delegates.values():
             delegate.away(self._away)
 
@@ -436,41 +426,16 @@ class WorkerLink:
         if patience is not None:
             patience.cancel()
 
-    def _pull_no_more(self) -> None:
-        for pulling in self._pulling:
-            pulling.cancel()
-
     def _lose(self, why: str) -> None:
         self._be_patient_no_more()
         if self._lost is None:
             self._lost = self._unreachable(why)
-        self._pull_no_more()
+        self._pulls.stop()
         for run in list(self._asking):
             self._taken(run)
         delegates, self._delegates = self._delegates, {}
         for delegate in delegates.values():
             delegate.lost(self._lost)
-
-
-async def connect_worker(
-    url: str,
-    *,
-    token: str | None,
-    journal: Journal,
-    pinned: str | None = None,
-    grace: float = GRACE,
-    runs: Collection[bytes] = (),
-    rate: int | None = None,
-    held: str | None = None,
-    clearance: Clearance = NOWHERE,
-) -> WorkerLink:
-    """An open link to the worker at `url`; `pinned` is the fingerprint of its certificate, `runs` are child runs to go on with, `rate` and `held`
-    as in `WorkerLink.restrain`, `clearance` says what may go there. Raises WorkerUnreachable, UsageError for what is no link URL.
-    """
-    worker = WorkerLink(url, grace=grace, clearance=clearance)
-    await worker.open(token, journal, runs, pinned)
-    worker.restrain(rate, held)
-    return worker
 
 
 def _tls(url: str, pinned: str | None) -> ssl.SSLContext | None:

@@ -22,7 +22,7 @@ from edge.offers import check_offer, keep_offer, last_offer
 from edge.people.desk import Desk
 from edge.placement import Facts, Place, Placement
 from edge.planning.keeping import Keeper
-from edge.policies import acts, node_policies
+from edge.policies import acts
 from edge.runs.at_work import at_work
 from edge.runs.bystanders import bystanders
 from edge.runs.elsewhere import Elsewhere
@@ -43,7 +43,6 @@ from graphs.records import Known as Recordable, State, Submit
 from graphs.running.ports import Services
 from graphs.running.recorder import LogRecorder
 from graphs.running.runtime import Runtime
-from graphs.values import Value
 from protocol.run_log import RunLog, open_run
 
 if TYPE_CHECKING:
@@ -204,9 +203,9 @@ class Run:
 
     def shipped(self) -> list[str]:
         """The nodes of the root graph that go to the worker."""
-        return [name for name in self.graph.nodes if self._place_of(name) == "cloud"]
+        return [name for name in self.graph.nodes if self.place_of(name) == "cloud"]
 
-    def _place_of(self, name: str) -> Place | None:
+    def place_of(self, name: str) -> Place | None:
         placement = self.placed.get(escape(name))
         return placement.place if placement is not None else None
 
@@ -222,17 +221,6 @@ class Run:
         if self.guard is not None:  # nothing begins that nobody looked at
             return Orders(places, frozenset(places), "a budget")
         return orders(self.graph, places, nests) if places else Orders(places)
-
-    def _one_frame(self, limits: Orders) -> bool:
-        """Whether all that can be shipped is in one turn of the root graph."""
-        specs = [spec for name, spec in self.graph.nodes.items() if self._place_of(name) == "edge" or escape(name) in limits]
-        here = [spec["agent"] for spec in specs if is_computed(spec)]
-        opens = any(not isinstance(name, str) or name.startswith(":") or self._nests(name) for name in here)
-        return not opens and "loop" not in self.graph.document
-
-    def _nests(self, name: str) -> bool:
-        agent = self.device.agents.get(name)
-        return agent is not None and agent.nests is not None
 
     async def _reach_worker(self, children: Sequence[bytes]) -> None:
         url, self.unreachable = self.options.url, self.options.unasked()
@@ -261,7 +249,9 @@ class Run:
                 if self.guard is not None:
                     self.guard.feed, self.guard.clock = runtime.feed, runtime.clock
                 if self._reaches_out:
-                    self.delegate = self._make_delegate(runtime, watch)
+                    from edge.runs.delegating import make_delegate
+
+                    self.delegate = make_delegate(self, runtime, watch)
                 state = await self._run_to_its_end(runtime)
                 suspended = state == State.SUSPENDED
         except asyncio.CancelledError:
@@ -310,67 +300,6 @@ class Run:
             ],
             run_id=self.id,
         )
-
-    def _make_delegate(self, runtime: Runtime, watch: Watch) -> Delegate:
-        from edge.ferrying.delegate import Delegate
-        from edge.ferrying.fallback import Fallback
-        from edge.ferrying.fragments import Fragments
-        from edge.ferrying.salting import store_secret
-
-        policies = node_policies(self.graph, self.placed, self.facts(self.offer))
-        fallback = self.fallback = Fallback(policies, runtime.compiler.stand_in, runtime.clock)
-        delegate = Delegate(
-            run=self.id,
-            fragments=Fragments(
-                self.known.outcomes,
-                self._not_shipped(),
-                self.attached.frames if self.attached is not None else None,
-                labels=self.labels,
-                secret=store_secret(self.device.journal),
-            ),
-            labels=self.labels,
-            options=self._submit_options(),
-            one_frame=self._one_frame(self.limits),
-            shows_all=self.options.all,
-            journal=self.device.journal,
-            feed=runtime.feed,
-            clock=runtime.clock,
-            on_token=watch.streamed,
-            on_begun=runtime.begun_elsewhere,
-            fallback=fallback,
-            attached=self.attached,
-            earlier=self.earlier,
-            deadline=runtime.clock() + self.options.deadline if self.options.deadline is not None else None,
-        )
-        doubtful = {root_node(path) for path in self.known.indeterminate}
-        if self.link is None:
-            assert self.unreachable is not None
-            delegate.lost(self.unreachable)
-        elif self.not_shipping is not None:
-            delegate.lost(self.not_shipping)
-        elif doubtful and self.graph.document.get("loop"):
-            text = f"node {min(doubtful)!r} may have happened or not, and the nodes of this loop wait for it"
-            delegate.lost(LinkCondition("NODE_INDETERMINATE", text, retryable=False))
-        else:
-            delegate.use(self.link)
-        return delegate
-
-    def _not_shipped(self) -> set[str]:
-        """Nodes that nobody is to run. A new child run does not even begin what this device has made, as it might before it is told of that, nor what
-        a worker has made whose values are yet to come.
-        """
-        made = self.earlier.own | self.earlier.withheld.keys() if self.earlier is not None and self.attached is None else set()
-        return self.known.indeterminate | made
-
-    def _submit_options(self) -> dict[str, Value]:
-        options = self.options
-        return {
-            "config": dict(options.config),
-            "strict": options.strict,
-            "max_turns": options.max_turns,
-            "models": dict(self.device.tiers),
-            "grants": sorted(options.permissions.made.grants),
-        }
 
     async def _run_to_its_end(self, runtime: Runtime) -> State:
         deadline = self.options.deadline

@@ -12,10 +12,10 @@ from typing import Any
 
 from cloud.server import WorkerServer
 from cloud.worker import Worker
+from edge.ferrying.connecting import connect_worker
 from edge.ferrying.delegate import Delegate
 from edge.ferrying.fallback import Fallback
 from edge.ferrying.fragments import Fragments
-from edge.ferrying.worker import connect_worker
 from graphs.engine.events import Event, Start
 from graphs.engine.orders import orders
 from graphs.engine.plan import Compiler

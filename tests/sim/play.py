@@ -17,7 +17,7 @@ from typing import Any, Final
 from cloud.lease import lease
 from cloud.server import WorkerServer
 from cloud.worker import Worker
-from edge.ferrying.worker import connect_worker
+from edge.ferrying.connecting import connect_worker
 from edge.runs.cancel import cancel_run
 from edge.runs.resuming import resume_run
 from edge.runs.runner import Device, RunOptions, run_graph
