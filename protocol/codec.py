@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgpack
 
 from graphs.errors import ValueUnsupported
-from graphs.records import MAX_UINT, Encoded, depth, ext, from_fields, is_flat
+from graphs.records import MAX_UINT, Encoded, Record, depth, ext, flat_readers, from_fields, is_flat
 from graphs.values import Value
 from protocol.errors import RemoteProtocolError
 from protocol.messages import (
@@ -220,12 +220,15 @@ def decode(packet: bytes | bytearray | memoryview, limit: int = MAX_PACKET) -> l
         except Exception as error:  # noqa: BLE001 - msgpack raises many kinds
             raise _undecodable(error) from None
         end = tell() - before
-        if type(envelope) is not list or not envelope:
-            raise RemoteProtocolError("PROTOCOL_DECODE", f"an envelope is an array, got a {type(envelope).__name__}")
-        type_ = envelope[0]
         header = packet[start]
-        body = start + (1 if header < 0xA0 else 3 if header == 0xDC else 5)
-        if type(type_) is not int or packet[body] != type_ or type_ > 127:
+        if header < 0xA0 and envelope.__class__ is list and envelope:
+            body = start + 1
+        elif envelope.__class__ is not list or not envelope:
+            raise RemoteProtocolError("PROTOCOL_DECODE", f"an envelope is an array, got a {type(envelope).__name__}")
+        else:
+            body = start + (3 if header == 0xDC else 5)
+        type_ = packet[body]
+        if type_ > 127 or envelope[0] != type_ or envelope[0].__class__ is not int:
             raise RemoteProtocolError("PROTOCOL_DECODE", "an envelope begins with its type, a number of one byte")
         if 0x20 <= type_ <= 0x37:
             messages.append(_entry(type_, envelope, packet, body + 1, end))
@@ -335,28 +338,41 @@ def _text(fields: list[Any]) -> Delta | None:
 
 def _entry(type_: int, envelope: list[Any], packet: bytes | bytearray | memoryview, body: int, end: int) -> Entry:
     """A record: its fields from `body` to `end` of the packet are kept as bytes, for the journal, and read, for who acts on it."""
-    fields = envelope[3:]
-    al, seq = (envelope[1], envelope[2]) if len(envelope) > 2 else (None, None)
-    if al.__class__ is not int or seq.__class__ is not int or not (0 <= al <= MAX_UINT and 0 <= seq <= MAX_UINT):
-        raise RemoteProtocolError("PROTOCOL_DECODE", "a record begins with its alias and its sequence number")
-    body += _UINT_SIZE[packet[body]]
-    body += _UINT_SIZE[packet[body]]
+    if len(envelope) < 3:
+        raise RemoteProtocolError("PROTOCOL_DECODE", _NO_HEAD_OF_RECORD)
+    al, seq = envelope[1], envelope[2]
+    width = _SMALL[packet[body]]
+    if width and (more := _SMALL[packet[body + width]]):
+        body += width + more
+    elif al.__class__ is seq.__class__ is int and 0 <= al <= MAX_UINT and 0 <= seq <= MAX_UINT:
+        body += _UINT_SIZE[packet[body]]
+        body += _UINT_SIZE[packet[body]]
+    else:
+        raise RemoteProtocolError("PROTOCOL_DECODE", _NO_HEAD_OF_RECORD)
     if end - body > MAX_RECORD:
         raise RemoteProtocolError("LIMIT_RECORD", f"a record of {end - body:,} bytes, the limit is {MAX_RECORD:,}")
     tail = packet[body:end]
-    if type(tail) is not bytes:
+    if tail.__class__ is not bytes:
         tail = bytes(tail)
+    read = _FLAT.get(type_)
+    record = read(envelope) if read is not None else None
+    if record is None:
+        record = _unusual(type_, envelope[3:], tail)
+    entry: Entry = _new(Entry, (al, seq, _new(Encoded, (type_, len(envelope) - 3, tail)), record))
+    return entry
+
+
+def _unusual(type_: int, fields: list[Any], tail: bytes) -> Record:
+    """The record with these fields, which are looked at one by one."""
     for field in fields:
         if field.__class__ not in _SCALARS and not is_flat(field, _SCALARS):
             if not is_plain(tail):
                 _check_depth(fields, MAX_RECORD_DEPTH, "a record")
             break
     try:
-        record = from_fields(type_, fields, tail)
+        return from_fields(type_, fields, tail)
     except ValueUnsupported as error:
         raise RemoteProtocolError("PROTOCOL_DECODE", error.message) from None
-    entry: Entry = _new(Entry, (al, seq, _new(Encoded, (type_, len(fields), tail)), record))
-    return entry
 
 
 def _check_depth(fields: list[Any], limit: int, what: str) -> None:
@@ -371,5 +387,9 @@ def _check_depth(fields: list[Any], limit: int, what: str) -> None:
 _new: Callable[..., Any] = tuple.__new__
 """Makes a named tuple in half the time."""
 _SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
+_NO_HEAD_OF_RECORD: Final = "a record begins with its alias and its sequence number"
+_FLAT = flat_readers(3)
+_SMALL = bytes([1] * 128 + [{0xCC: 2, 0xCD: 3, 0xCE: 5}.get(each, 0) for each in range(128, 256)])
+"""Bytes of a number that is surely not negative and not too large, by its first byte; 0 for whatever else."""
 _UINT_SIZE = {**dict.fromkeys(range(128), 1), 0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9, 0xD0: 2, 0xD1: 3, 0xD2: 5, 0xD3: 9}
 """Bytes of a non-negative number, by its first byte: a peer need not write the shortest form."""
