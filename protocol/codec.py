@@ -33,6 +33,7 @@ from protocol.messages import (
 
 __all__ = [
     "DEFAULT_LIMITS",
+    "HEADS",
     "LOWEST_LIMITS",
     "Excess",
     "Limits",
@@ -44,6 +45,7 @@ __all__ = [
     "encode_entry",
     "excess",
     "is_plain",
+    "long_head",
     "longest",
     "uint",
 ]
@@ -122,6 +124,8 @@ def chunk_parts(chunk: BlobChunk) -> Sequence[Bytes]:
 def encode_ack(positions: Sequence[int]) -> bytes:
     """The envelope of an ACK: alias, sequence number, alias, ..."""
     count = len(positions) + 1
+    if count == 3:
+        return b"\x93\x05" + uint(positions[0]) + uint(positions[1])
     head = bytes((0x90 | count, 0x05)) if count < 16 else b"\xdc" + count.to_bytes(2, "big") + b"\x05"
     return head + b"".join(map(uint, positions))
 
@@ -129,8 +133,12 @@ def encode_ack(positions: Sequence[int]) -> bytes:
 def encode_entry(alias: bytes, seq: int, record: Encoded) -> bytes:
     """The envelope of a record, around bytes that are already there. `alias` is packed."""
     type_, count, tail = record
-    head = _HEADS.get((count, type_)) or b"\xdc" + (count + 3).to_bytes(2, "big") + bytes((type_,))
-    return head + alias + uint(seq) + tail
+    return (HEADS.get((count, type_)) or long_head(type_, count)) + alias + uint(seq) + tail
+
+
+def long_head(type_: int, count: int) -> bytes:
+    """How the envelope of a record with many fields begins."""
+    return b"\xdc" + (count + 3).to_bytes(2, "big") + bytes((type_,))
 
 
 def uint(number: int) -> bytes:
@@ -144,7 +152,7 @@ def uint(number: int) -> bytes:
 
 _UINT16 = struct.Struct(">BH").pack
 _FIXINT = tuple(bytes((each,)) for each in range(128))
-_HEADS = {(count, type_): bytes((0x93 + count, type_)) for count in range(13) for type_ in range(0x20, 0x38)}
+HEADS: Final = {(count, type_): bytes((0x93 + count, type_)) for count in range(13) for type_ in range(0x20, 0x38)}
 """How the envelope of a record begins, by how many fields it has, and its type."""
 
 

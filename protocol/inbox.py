@@ -313,7 +313,7 @@ class Inbox:
         run, into = taking
         if run.diverged:
             return
-        if not into.is_next(seq):
+        if seq != len(into.chks) and not into.is_next(seq):
             if seq <= into.durable:
                 connection.outbox.acknowledge(into)
             return
@@ -330,7 +330,10 @@ class Inbox:
             if type_ == _EVENT or into.texts.by_start:
                 into.texts.accepted(seq, record)
             into.ended = type_ == _END
-        state.received(_new(Write, (run.id, into.writer, seq, encoded, chk)), run, record)
+        state.unwritten += len(encoded[2])  # State.received, inlined
+        state.asks.append(_new(Write, (into.run, into.writer, seq, encoded, chk)))
+        state.whose.append(run)
+        state.meant.append(record)
 
     def _check_order(self, into: InLog, message: Entry) -> None:
         type_ = message.encoded.type
