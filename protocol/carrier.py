@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from websockets.asyncio.client import ClientConnection
     from websockets.asyncio.connection import Connection
@@ -46,6 +46,7 @@ _AHEAD: Final = 96 * 1024
 """Bytes of a frame whose rest is read to where it will stay. For a larger one memory is taken as its bytes come: what a peer says of its length may be
 a lie.
 """
+_KEYS: Final = 256
 _CONTINUATION, _TEXT, _BINARY = range(3)
 _WHOLE: Final = 0x80 | _BINARY
 """The first byte of a frame that is a binary message by itself."""
@@ -185,7 +186,7 @@ class Carrier(Connection):
         """Bytes that wait in this process for the socket."""
         return self.transport.get_write_buffer_size()
 
-    def put(self, *parts: bytes | memoryview) -> None:
+    def put(self, parts: Sequence[bytes | memoryview]) -> None:
         """Send a packet, given in one or more parts. Look at `is_open` and `paused` first."""
         size, masked = sum(map(len, parts)), self._masked
         if size < 126:
@@ -195,7 +196,7 @@ class Carrier(Connection):
         else:
             head = _LONG(_WHOLE, masked | 127, size)
         if masked:
-            key = os.urandom(4)
+            key = _keys.pop() if _keys else _new_key()
             self.transport.write(b"".join((head, key, self._mask(b"".join(parts), key))))
         else:
             self.transport.write(b"".join((head, *parts)))
@@ -304,6 +305,18 @@ class Carrier(Connection):
 def carrying(kind: Kind) -> Kind:
     """That kind of connection, as a `Carrier`."""
     return type(kind.__name__, (Carrier, kind, asyncio.BufferedProtocol), {})
+
+
+_keys: Final[list[bytes]] = []
+"""Keys to mask with, asked of the system many at a time."""
+os.register_at_fork(after_in_child=_keys.clear)
+
+
+def _new_key() -> bytes:
+    """A key that nobody can foresee."""
+    block = os.urandom(4 * _KEYS)
+    _keys.extend(block[at : at + 4] for at in range(4, len(block), 4))
+    return block[:4]
 
 
 def _masking(protocol: Any) -> tuple[int, Callable[[bytes | bytearray, bytes | bytearray], bytes]]:

@@ -182,6 +182,7 @@ class Inbox:
         agreed = agree((welcome.version, welcome.version), welcome.caps, welcome.limits, state.config.caps, state.config.limits)
         connection.outbox.limits = agreed.limits
         connection.liveness.agreed(welcome.hb_ms)
+        connection.hurries = True
         connection.move("WELCOME")
         if state.peer is not None and state.peer != welcome.store:
             self._store_changed()
@@ -380,6 +381,7 @@ class Inbox:
             connection.outbox.withdraw(out)
             if again is not None:
                 state.parked[run] = now + again
+                connection.hurries = True
                 out.resume(out.acked)
             self._refuse(run, message.code, message.text, again)
         elif type(about) is list and message.code == "RUN_DIVERGED" and (run_ := _run_of(state, about)) is not None:

@@ -244,7 +244,9 @@ class Link:
         if isinstance(packet, str):
             self._end(carrier, _TEXT_MESSAGE, "binary messages only")
         else:
-            self._tell(self._conn.receive(_now(), packet, self._number))
+            events = self._conn.receive(_now(), packet, self._number)
+            if events:
+                self._tell(events)
 
     def took_all(self, carrier: Carrier) -> None:
         """They are answered together. An acknowledgement alone waits for the next turn: what it allows often leaves with it."""
@@ -258,7 +260,7 @@ class Link:
             self._send(carrier)
         elif conn.acknowledges:
             self._soon()
-        else:
+        elif self._timer is None or not conn.is_silent or conn.hurries:
             self._arm(_now(), conn.deadline())
         if self._full or self._commits.task is not None:
             self._throttle(carrier)
@@ -290,26 +292,30 @@ class Link:
         """Hand the socket what may leave, as long as it takes it."""
         conn, now = self._conn, _now()
         parts: Sequence[Bytes] = ()
-        if carrier.is_open and not conn.is_silent:
+        silent = conn.is_silent
+        if not silent and carrier.is_open:
             for _ in range(_PACKETS):
                 if carrier.paused or not (parts := conn.parts(now, carrier.buffered)):
                     break
-                carrier.put(*parts)
-                if conn.is_silent:
+                carrier.put(parts)
+                if silent := conn.is_silent:
                     parts = ()
                     break
                 if conn.tells:
                     self._tell(conn.events())
         if carrier.paused:
             conn.blocked(now, carrier.buffered)
+            silent = False
         elif parts and carrier.is_open:
             self._soon()
             return
         elif self._idle is not None and self._commits.task is None:
             self._rest()
-        if conn.closing is not None or self._commits.failure is not None:
-            self._end(carrier, _INTERNAL if conn.closing is None else conn.closing)
-        self._arm(now, conn.deadline())
+        closing = conn.closing
+        if closing is not None or self._commits.failure is not None:
+            self._end(carrier, _INTERNAL if closing is None else closing)
+        if self._timer is None or not silent or conn.hurries:
+            self._arm(now, conn.deadline())
 
     def _rest(self) -> None:
         """Nothing is left to be sent."""

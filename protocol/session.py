@@ -42,7 +42,9 @@ from protocol.store import Effect, Keep, Snapshot
 
 __all__ = ["Conn"]
 
-_SUBMIT, _EVENT, _END = Submit.TYPE, EventRecord.TYPE, End.TYPE
+_SUBMIT, _END = Submit.TYPE, End.TYPE
+_STREAMED = frozenset({EventRecord.TYPE, End.TYPE})
+"""Records that begin streams, or end all of them."""
 _OFFER_MS = 1_000
 _MAX_OFFER = 64 * 1024
 _TOLD, _LONGEST, _PATH = 50, 500, 512
@@ -184,10 +186,11 @@ class Conn(BodyDoors):
 
     def deadline(self) -> int | None:
         """When `tick` or `poll` want to be called at the latest; None without a connection."""
-        connection = self._state.connection
+        state, connection = self._state, self._state.connection
         if connection is None:
             return None
-        state, liveness = self._state, connection.liveness
+        connection.hurries = False
+        liveness = connection.liveness
         due = liveness.deadline()
         if connection.drain_at is not None:
             due = min(due, connection.drain_at)
@@ -202,6 +205,12 @@ class Conn(BodyDoors):
         if state.offer_changed and connection.offered_at is not None:
             due = min(due, connection.offered_at + _OFFER_MS)
         return due
+
+    @property
+    def hurries(self) -> bool:
+        """Whether `deadline` may have come nearer since it was asked for; while `is_silent` it only moves away otherwise."""
+        connection = self._state.connection
+        return connection is not None and connection.hurries
 
     @property
     def volatile_due(self) -> int | None:
@@ -317,7 +326,7 @@ class Conn(BodyDoors):
         seq = effect[2]
         if type_ >= 0x30:
             out.ended = type_ == _END
-            if type_ == _EVENT or type_ == _END or out.streams.by_start:
+            if type_ in _STREAMED or out.streams.by_start:
                 out.streams.appended(seq, record, isinstance(record, EventRecord) and self._is_withheld(record))
         state.asks.append(effect)  # State.stage, inlined
         state.whose.append(known)
@@ -447,4 +456,5 @@ class Conn(BodyDoors):
         if state.connection is not None:
             state.connection.outbox.control(GoAway(reason, drain_ms, retry_ms))
             state.connection.drain_at = now + drain_ms
+            state.connection.hurries = True
             state.connection.move("drain")

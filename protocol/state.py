@@ -52,6 +52,8 @@ class Connection:
         self.looked = now
         """When chunks of bodies were last looked for."""
         self.offered_at: int | None = None
+        self.hurries = True
+        """Whether something has to be done sooner than was said when somebody last asked."""
         self.drain_at: int | None = None
 
     def move(self, event: str) -> None:

@@ -160,7 +160,7 @@ def test_a_full_socket_says_so_and_says_when_it_is_not() -> None:
             client.transport.pause_reading()
             sent = 0
             while not carrier.paused:
-                carrier.put(bytes(HIGH))
+                carrier.put([bytes(HIGH)])
                 sent += 1
                 assert sent < 10_000
             assert carrier.buffered > HIGH
@@ -243,7 +243,7 @@ def test_frames_of_all_kinds_are_read_alike_wherever_the_bytes_are_cut() -> None
             assert taken.messages == wanted
             assert await reader.readexactly(pings * 3) == frame(b"p", Opcode.PONG, mask=False) * pings
             for size in (0, 125, 126, 65_535, 65_536):
-                carrier().put(bytes(size))
+                carrier().put([bytes(size)])
                 assert await reader.readexactly(len(frame(bytes(size), mask=False))) == frame(bytes(size), mask=False)
 
     go(main)
@@ -316,7 +316,7 @@ def test_a_client_masks_what_it_sends() -> None:
             assert isinstance(carrier, Carrier)
             messages = [b"same", b"same", bytes(126), bytes(65_536)]
             for message in messages:
-                carrier.put(message)
+                carrier.put([message])
             await carrier.wait_closed()
             assert heard == messages
 
