@@ -51,6 +51,8 @@ _CONTINUATION, _TEXT, _BINARY = range(3)
 _WHOLE: Final = 0x80 | _BINARY
 """The first byte of a frame that is a binary message by itself."""
 _OPEN: Final = 1
+_NONE: Final = -1 << 32
+"""No length."""
 _END_OF_HEAD: Final = b"\r\n\r\n"
 _SHORT, _MEDIUM, _LONG = (struct.Struct(form).pack for form in (">BB", ">BBH", ">BBQ"))
 
@@ -80,7 +82,7 @@ class Carrier(Connection):
     """Mixed into the two kinds of connections of `websockets` by `carrying`."""
 
     __slots__ = (
-        "_buffer", "_filled", "_frame", "_head", "_is_text", "_mask", "_masked", "_messages", "_part", "_reads", "_rest", "_taker", "_waiter",
+        "_buffer", "_filled", "_frame", "_head", "_is_text", "_key", "_mask", "_masked", "_messages", "_part", "_reads", "_rest", "_taken", "_taker", "_waiter",
         "_whole",
     )  # few: there are thousands of connections
     # fmt: skip
@@ -106,6 +108,10 @@ class Carrier(Connection):
         self._filled = 0
         """How many bytes of it are here."""
         self._masked, self._mask = _masking(self.protocol)
+        self._taken = self._masked ^ 0x80
+        """The bit in the frames that come that says whether they are masked."""
+        self._key = 0 if self._masked else 4
+        """Bytes of the key before the bytes of a message that comes."""
 
     # -- reading
 
@@ -232,9 +238,24 @@ class Carrier(Connection):
                 return
             self._rest = None
             self._take_frames(rest)
+        elif count > _LITTLE:
+            self._take_frames(self._buffer[:count])
         else:
-            read = self._buffer[:count]
-            self._take_frames(bytes(read) if count <= _LITTLE else read)
+            data, taker = bytes(self._buffer[:count]), self._taker
+            # most reads are one message, whole and by itself; whatever else comes is looked at closer
+            length, start = data[1] ^ self._taken if count > 7 and data[0] == _WHOLE else _NONE, 2
+            if length == 126:
+                length, start = data[2] << 8 | data[3], 4
+            elif length > 126:
+                length = _NONE
+            key, start = start, start + self._key
+            if start + length == count and taker is not None:
+                protocol = self.protocol
+                if protocol.current_size is None and protocol.state == _OPEN:
+                    taker.took(self, self._mask(data[start:], data[key:start]) if start > key else data[start:])
+                    taker.took_all(self)
+                    return
+            self._take_frames(data)
         if self._taker is not None:
             self._taker.took_all(self)
 
@@ -246,7 +267,7 @@ class Carrier(Connection):
 
     def _take_frames(self, data: Packet) -> None:
         """Take the frames that begin with these bytes, and keep the rest. The library gets all but binary messages, and in the end everything."""
-        at, size, protocol, taken = 0, len(data), self.protocol, self._masked ^ 0x80
+        at, size, protocol, taken = 0, len(data), self.protocol, self._taken
         while True:
             self._whole, known = at + 2, False
             if size < self._whole:

@@ -124,8 +124,6 @@ def chunk_parts(chunk: BlobChunk) -> Sequence[Bytes]:
 def encode_ack(positions: Sequence[int]) -> bytes:
     """The envelope of an ACK: alias, sequence number, alias, ..."""
     count = len(positions) + 1
-    if count == 3:
-        return b"\x93\x05" + uint(positions[0]) + uint(positions[1])
     head = bytes((0x90 | count, 0x05)) if count < 16 else b"\xdc" + count.to_bytes(2, "big") + b"\x05"
     return head + b"".join(map(uint, positions))
 
@@ -216,12 +214,23 @@ def decode(packet: bytes | bytearray | memoryview, limit: int = MAX_PACKET) -> l
         raise RemoteProtocolError("PROTOCOL_DECODE", "an empty packet")
     if size > _LARGE and packet[1] == 0x14 and (chunk := _chunk(packet)) is not None:
         return [chunk]
-    unpacker = _UNPACKERS.pop() if _UNPACKERS else _unpacker()
-    unpack, tell = unpacker.unpack, unpacker.tell
-    before = tell()
-    unpacker.feed(packet)
     messages: list[Message] = []
     start = 0
+    if size > 3 and packet[0] == 0x93 and packet[1] == 0x05:
+        # the ACK of one log, with which nearly every packet begins
+        at = 2 + _SMALL[packet[2]]
+        end = at + _SMALL[packet[at]] if 2 < at < size else size + 1
+        if at < end <= size:
+            al = packet[2] if at == 3 else int.from_bytes(packet[3:at], "big")
+            seq = packet[at] if end == at + 1 else int.from_bytes(packet[at + 1 : end], "big")
+            messages.append(_new(Ack, (((al, seq),),)))
+            if end == size:
+                return messages
+            start = end
+    unpacker = _UNPACKERS.pop() if _UNPACKERS else _unpacker()
+    unpack, tell = unpacker.unpack, unpacker.tell
+    before = tell() - start
+    unpacker.feed(packet[start:] if start else packet)
     while start < size:
         try:
             envelope = unpack()
@@ -308,10 +317,6 @@ def _undecodable(error: Exception) -> RemoteProtocolError:
 
 
 def _message(type_: int, envelope: list[Any]) -> Message | None:
-    if type_ == 0x05 and len(envelope) == 3 and envelope[1].__class__ is envelope[2].__class__ is int:
-        _, al, seq = envelope
-        if 0 <= al <= MAX_UINT and 0 <= seq <= MAX_UINT:  # the most frequent of all
-            return Ack(((al, seq),))
     kind = CATALOGUE.get(type_)
     if kind is None or kind.message is None:
         return None if is_control_to_ignore(type_) else Unhandled(type_)

@@ -80,7 +80,6 @@ class Inbox:
             Welcome: self._welcome,
             Ping: self._ping,
             Pong: self._pong,
-            Ack: self._ack,
             Log: self._log,
             GoAway: self._go_away,
             Fault: self._fault,
@@ -327,7 +326,7 @@ class Inbox:
             connection.outbox.answer(Fault("QUOTA", full, False, al))
             return
         chk = into.accept(encoded, config.limits)
-        if state.is_device:
+        if type_ >= 0x30:
             if type_ == _EVENT or into.texts.by_start:
                 into.texts.accepted(seq, record)
             into.ended = type_ == _END
@@ -350,10 +349,13 @@ class Inbox:
         if into.ended:
             raise RemoteProtocolError("PROTOCOL_ORDER", "a record after END", about=message.al)
 
-    def _ack(self, connection: Connection, _now: int, message: Ack) -> None:
+    def ack(self, connection: Connection, message: Ack) -> None:
+        """Take in an acknowledgement. Raises RemoteProtocolError."""
+        if Ack not in connection.hears:
+            self._out_of_place(connection, Ack)
         state, outbox = self._state, connection.outbox
-        for alias, seq in message.positions:
-            out = outbox.owner(alias)
+        for alias, seq in message[0]:
+            out = outbox.aliases.get(alias)
             if out is None:
                 if alias > outbox.given:
                     raise RemoteProtocolError("PROTOCOL_ALIAS", f"an ACK of alias {alias}, which was never given")
@@ -372,7 +374,7 @@ class Inbox:
         state = self._state
         about = message.about
         kind = FAULTS.get(message.code)
-        out = connection.outbox.owner(about) if type(about) is int and not message.fatal else None
+        out = connection.outbox.aliases.get(about) if type(about) is int and not message.fatal else None
         if isinstance(out, OutCopy):
             state.copies.refused(connection, out, message)
         elif out is not None:

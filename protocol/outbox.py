@@ -42,7 +42,6 @@ class Outbox:
 
     __slots__ = (
         "_acks",
-        "_aliases",
         "_answers",
         "_bytes",
         "_control",
@@ -51,6 +50,7 @@ class Outbox:
         "_ready",
         "_states",
         "_volatile",
+        "aliases",
         "answering",
         "given",
         "limits",
@@ -65,7 +65,8 @@ class Outbox:
         self._acks: dict[InLog | InCopy, None] = {}
         self._ready: dict[OutLog, None] = {}
         self._copies: dict[OutLog, None] = {}
-        self._aliases: dict[int, OutLog] = {}
+        self.aliases: dict[int, OutLog] = {}
+        """The logs by the aliases this side gave them."""
         self._volatile: dict[Stream, OutLog] = {}
         self._states: dict[tuple[RunId, str], tuple[OutLog, StateShown]] = {}
         self.given = 0
@@ -112,14 +113,10 @@ class Outbox:
 
     def withdraw(self, log: OutLog) -> None:
         """The peer does not take this log now: it gets a new LOG when it is offered again."""
-        self._aliases.pop(log.alias, None)
+        self.aliases.pop(log.alias, None)
         self._ready.pop(log, None)
         self._copies.pop(log, None)
         log.disconnected()
-
-    def owner(self, alias: int) -> OutLog | None:
-        """The log this side gave that alias."""
-        return self._aliases.get(alias)
 
     def fell_behind(self) -> None:
         """The socket was full for a while: what waited may go as fewer tokens."""
@@ -184,8 +181,13 @@ class Outbox:
         return room - left
 
     def _put_acks(self, parts: list[bytes]) -> int:
-        positions: list[int] = []
         acks = self._acks
+        if len(acks) == 1:
+            log, _ = acks.popitem()
+            envelope = b"\x93\x05" + codec.uint(log.alias) + codec.uint(log.state())
+            parts.append(envelope)
+            return len(envelope)
+        positions: list[int] = []
         for log in acks if len(acks) <= _ACKS else islice(acks, _ACKS):
             positions += log.alias, log.state()
         if len(acks) <= _ACKS:
@@ -201,12 +203,15 @@ class Outbox:
         while self._ready and size < TARGET:
             log = next(iter(self._ready))
             del self._ready[log]
-            most = log.sendable(self.limits)
+            most, closing = log.sendable(self.limits), log.streams.closing
             if most <= 0:
                 continue
             if not log.alias:
                 size += self._announce(parts, log)
-            stop, closing = log.sent + (most if most < FAIR else FAIR), log.streams.closing
+            stop = log.sent + min(most, FAIR)
+            if most == 1 and not closing and size < TARGET:
+                size += log.put(parts, 1, TARGET - size, self.limits)
+                continue
             while log.sent < stop and size < TARGET:
                 count = stop - log.sent
                 if closing:
@@ -278,7 +283,7 @@ class Outbox:
         """Give the log an alias; the bytes that took."""
         self.given += 1
         log.alias = self.given
-        self._aliases[log.alias] = log
+        self.aliases[log.alias] = log
         parts.append(codec.encode(Log(log.alias, log.run, log.writer, log.sent + 1, log.about)))
         return len(parts[-1])
 

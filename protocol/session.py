@@ -32,7 +32,7 @@ from protocol.handshake import DeviceHello
 from protocol.inbox import Inbox
 from protocol.liveness import Beat
 from protocol.log import OutLog, Run
-from protocol.messages import Bytes, Entry, Fault, GoAway, GraphState, GraphStatus, Hash, Offer, Ping, RunId
+from protocol.messages import Ack, Bytes, Entry, Fault, GoAway, GraphState, GraphStatus, Hash, Offer, Ping, RunId
 from protocol.outbox import DELTA_MS
 from protocol.payload import Body, handle_id, lighten
 from protocol.resume import own_statements
@@ -120,6 +120,8 @@ class Conn(BodyDoors):
             for message in codec.decode(packet, limit):
                 if type(message) is Entry:
                     inbox.entry(connection, message)
+                elif type(message) is Ack:
+                    inbox.ack(connection, message)
                 else:
                     inbox.handle(connection, now, message)
         except RemoteProtocolError as error:

@@ -170,7 +170,8 @@ class State:
         wrote: list[Run] = []
         read: list[InLog] = []
         copied = False
-        for effect, run, meant in zip(self._taken[:count], self.whose, self.meant, strict=False):
+        taken = self._taken if count == len(self._taken) else self._taken[:count]
+        for effect, run, meant in zip(taken, self.whose, self.meant, strict=False):
             if type(effect) is not Write:
                 if type(effect) is Copy:
                     self.copies.kept(effect)
@@ -191,9 +192,11 @@ class State:
                 if not read or into is not read[-1]:
                     read.append(into)
                 events.append(_new(Got, (id_, writer, seq, meant)))
-        # a store may hold the list it was given
-        self._taken = self._taken[count:]
-        del self.whose[:count], self.meant[:count]
+        if count == len(self.whose):
+            self._taken, self.whose, self.meant = [], [], []
+        else:
+            self._taken = self._taken[count:]  # a store may hold the list it was given
+            del self.whose[:count], self.meant[:count]
         self.durable += count
         if self.connection is not None:
             for each in read:
