@@ -257,7 +257,7 @@ class Link:
         self._awake = awake
         conn = self._conn
         if conn.presses:
-            self._send(carrier)
+            self._send(carrier, silent=False)
         elif conn.acknowledges:
             self._soon()
         elif self._timer is None or not conn.is_silent or conn.hurries:
@@ -286,16 +286,16 @@ class Link:
         if self._carrier is not None:
             if self._full:
                 self._throttle(self._carrier)
-            self._send(self._carrier)
+            self._send(self._carrier, silent=self._conn.is_silent)
 
-    def _send(self, carrier: Carrier) -> None:
-        """Hand the socket what may leave, as long as it takes it."""
+    def _send(self, carrier: Carrier, *, silent: bool) -> None:
+        """Hand the socket what may leave, as long as it takes it; nothing if the session is silent."""
         conn, now = self._conn, _now()
         parts: Sequence[Bytes] = ()
-        silent = conn.is_silent
         if not silent and carrier.is_open:
             for _ in range(_PACKETS):
-                if carrier.paused or not (parts := conn.parts(now, carrier.buffered)):
+                # what a socket that takes more still holds is not more than anything waits for
+                if carrier.paused or not (parts := conn.parts(now, 0)):
                     break
                 carrier.put(parts)
                 if silent := conn.is_silent:
@@ -311,10 +311,10 @@ class Link:
             return
         elif self._idle is not None and self._commits.task is None:
             self._rest()
-        closing = conn.closing
-        if closing is not None or self._commits.failure is not None:
-            self._end(carrier, _INTERNAL if closing is None else closing)
-        if self._timer is None or not silent or conn.hurries:
+        if self._commits.failure is not None or not silent or self._timer is None or conn.hurries:
+            closing = conn.closing
+            if closing is not None or self._commits.failure is not None:
+                self._end(carrier, _INTERNAL if closing is None else closing)
             self._arm(now, conn.deadline())
 
     def _rest(self) -> None:

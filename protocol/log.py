@@ -105,13 +105,13 @@ class OutLog(_Log):
         self.streams.closing.clear()  # what ended while nobody listened is told by its record alone
 
     @property
-    def reads_on(self) -> bool:
-        """Whether what is in memory of it is sent."""
-        return self.sent >= self.acked + len(self._records)
+    def held(self) -> int:
+        """The last record up to which it is in memory."""
+        return self.acked + len(self._records)
 
     def lacks(self) -> tuple[int, int] | None:
         """The range (after, upto) that must be read from the store before sending goes on, if there is one; it is told once."""
-        held = self.acked + len(self._records)
+        held = self.held
         if self.wanting or self.sent < held or held >= self.durable:
             return None
         self.wanting = True
@@ -208,8 +208,7 @@ class InLog(_Log):
     def accept(self, record: Encoded, limits: Limits) -> int:
         """Take the next record; the checksum after it. Raises RemoteProtocolError if the peer sends beyond the window."""
         type_, _, tail = record
-        chks = self.chks
-        size = len(tail)
+        chks, size = self.chks, len(tail)
         self.undurable += size
         self.unacked = unacked = self.unacked + size
         if len(chks) - self.acked > limits.window or (unacked > limits.window_bytes and unacked > size):

@@ -210,7 +210,7 @@ class Conn(BodyDoors):
 
     @property
     def hurries(self) -> bool:
-        """Whether `deadline` may have come nearer since it was asked for; while `is_silent` it only moves away otherwise."""
+        """Whether `deadline` may have come nearer since it was asked for, or `closing` was set; while `is_silent` it only moves away otherwise."""
         connection = self._state.connection
         return connection is not None and connection.hurries
 
@@ -234,6 +234,7 @@ class Conn(BodyDoors):
             state.fail(RemoteProtocolError("TIMEOUT", f"the peer {what}"))
         if connection.drain_at is not None and now >= connection.drain_at:
             connection.closing = 4503
+            connection.hurries = True
             connection.move("drained")
         for run in [run for run, parked in state.parked.items() if now >= parked]:
             del state.parked[run]

@@ -166,6 +166,8 @@ class State:
 
     def committed(self, count: int) -> list[Event]:
         """The first `count` effects that were taken are durable: their records may be sent, acknowledged, told."""
+        if count == len(self.whose) == 1 and type(effect := self._taken[0]) is Write:
+            return self._committed_alone(effect, self.whose[0], self.meant[0])
         events: list[Event] = []
         wrote: list[Run] = []
         read: list[InLog] = []
@@ -199,11 +201,33 @@ class State:
             del self.whose[:count], self.meant[:count]
         self.durable += count
         if self.connection is not None:
-            for each in read:
-                self.connection.outbox.acknowledge(each)
+            for into in read:
+                self.connection.outbox.acknowledge(into)
             for run in wrote:
                 self.flow(run)
         return events + self.drain_events() if copied else events
+
+    def _committed_alone(self, effect: Write, run: Run, meant: Record | None) -> list[Event]:
+        """The same for one record when nothing else waits: what answers a single question costs as much as this does."""
+        id_, writer, seq, encoded, _ = effect
+        self._taken = []  # a store may hold the list it was given
+        self.whose.clear()
+        self.meant.clear()
+        self.durable += 1
+        if meant is None:
+            assert run.out is not None
+            run.out.durable = seq
+            self.flow(run)
+            return []
+        into = run.into
+        assert into is not None
+        size = len(encoded[2])
+        into.durable = seq
+        into.undurable -= size
+        self.unwritten -= size
+        if self.connection is not None:
+            self.connection.outbox.acknowledge(into)
+        return [_new(Got, (id_, writer, seq, meant))]
 
     # -- runs
 
@@ -218,7 +242,7 @@ class State:
                 return
             run.live = True
         if out.sent < out.durable:
-            if out.reads_on and (missing := out.lacks()) is not None:
+            if out.sent >= out.held and (missing := out.lacks()) is not None:
                 self.events.append(NeedRecords(run.id, out.writer, *missing))
             connection.outbox.records(out)
 
@@ -260,6 +284,7 @@ class State:
         self.events.append(Faulted(error.fault, error.text, True, error.close, about))
         if error.close is not None and self.connection.closing is None:
             self.connection.closing = error.close
+            self.connection.hurries = True
             self.connection.move("fault")
 
     def drain_events(self) -> list[Event]:
