@@ -82,7 +82,21 @@ class Carrier(Connection):
     """Mixed into the two kinds of connections of `websockets` by `carrying`."""
 
     __slots__ = (
-        "_buffer", "_filled", "_frame", "_head", "_is_text", "_key", "_mask", "_masked", "_messages", "_part", "_reads", "_rest", "_taken", "_taker", "_waiter",
+        "_buffer",
+        "_filled",
+        "_frame",
+        "_head",
+        "_is_text",
+        "_key",
+        "_mask",
+        "_masked",
+        "_messages",
+        "_part",
+        "_reads",
+        "_rest",
+        "_taken",
+        "_taker",
+        "_waiter",
         "_whole",
     )  # few: there are thousands of connections
     # fmt: skip
@@ -340,7 +354,7 @@ def _new_key() -> bytes:
     return block[:4]
 
 
-def _masking(protocol: Any) -> tuple[int, Callable[[bytes | bytearray, bytes | bytearray], bytes]]:
+def _masking(protocol: Any) -> tuple[int, Callable[[Packet, Packet], bytes]]:
     """The bit in the frames this side sends that says whether they are masked; those that come have the other. And how it is done."""
     from websockets.protocol import CLIENT
 

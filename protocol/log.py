@@ -151,9 +151,8 @@ class OutLog(_Log):
 
     def sendable(self, limits: Limits) -> int:
         """How many records may go now as far as their number counts: durable, in memory, inside the window."""
-        most, held = limits.window, len(self._records)
-        most = self.acked + (held if held < most else most)
-        return (most if most < self.durable else self.durable) - self.sent
+        most = self.acked + min(len(self._records), limits.window)
+        return min(most, self.durable) - self.sent
 
     def put(self, parts: list[bytes], count: int, room: int, limits: Limits) -> int:
         """Add the envelopes of the next `count` records to a packet, which has `room` bytes but takes one more; their bytes. They count as sent.

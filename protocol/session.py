@@ -17,7 +17,7 @@ raise LinkCondition for what cannot be sent and LocalProtocolError for a bug of 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from graphs.errors import LinkCondition
 from graphs.records import Encoded, End, Event as EventRecord, Known, Submit, encode, encode_plain
@@ -43,6 +43,7 @@ from protocol.store import Effect, Keep, Snapshot
 __all__ = ["Conn"]
 
 _SUBMIT, _END = Submit.TYPE, End.TYPE
+_MAX_ITEMS = codec.MAX_ITEMS
 _STREAMED = frozenset({EventRecord.TYPE, End.TYPE})
 """Records that begin streams, or end all of them."""
 _OFFER_MS = 1_000
@@ -54,11 +55,15 @@ _DIVERGED = "The two copies of this run's journal contradict each other."
 class Conn(BodyDoors):
     """One end of the link to one peer. Times are ms of one monotonic clock; the owner's calls never overlap."""
 
-    __slots__ = ("_inbox",)
+    __slots__ = ("_inbox", "committed", "effects")
 
     def __init__(self, config: Config, snapshot: Snapshot) -> None:
         self._state = State(config, snapshot)
         self._inbox = Inbox(self._state)
+        self.effects: Callable[[], list[Effect]] = self._state.take
+        """What is to be made durable since the last call, to be written in one transaction and in this order."""
+        self.committed: Callable[[int], list[Event]] = self._state.committed
+        """The oldest so many effects handed out are durable: the peer's records among them are told as `Got`."""
 
     # -- the carrier's side
 
@@ -243,14 +248,6 @@ class Conn(BodyDoors):
 
     # -- durability
 
-    def effects(self) -> list[Effect]:
-        """What is to be made durable since the last call, to be written in one transaction and in this order."""
-        return self._state.take()
-
-    def committed(self, count: int) -> list[Event]:
-        """The oldest `count` effects handed out are durable: the peer's records among them are told as `Got`."""
-        return self._state.committed(count)
-
     @property
     def staged(self) -> int:
         """How many effects were ever asked for."""
@@ -314,7 +311,7 @@ class Conn(BodyDoors):
         encoded = encode_plain(record)
         bodies: Sequence[Body] = ()
         # what is plain is neither deep nor does it refer to anything
-        if encoded is None or labels or len(encoded.tail) > codec.MAX_ITEMS:
+        if encoded is None or labels or len(encoded[2]) > _MAX_ITEMS:
             encoded = encoded or encode(record)
             if labels or not travels_whole(encoded):
                 record, encoded, bodies = self._passed(run, known, record, encoded, labels)

@@ -167,7 +167,7 @@ class State:
     def committed(self, count: int) -> list[Event]:
         """The first `count` effects that were taken are durable: their records may be sent, acknowledged, told."""
         if count == len(self.whose) == 1 and type(effect := self._taken[0]) is Write:
-            return self._committed_alone(effect, self.whose[0], self.meant[0])
+            return self._committed_alone(effect)
         events: list[Event] = []
         wrote: list[Run] = []
         read: list[InLog] = []
@@ -207,12 +207,11 @@ class State:
                 self.flow(run)
         return events + self.drain_events() if copied else events
 
-    def _committed_alone(self, effect: Write, run: Run, meant: Record | None) -> list[Event]:
-        """The same for one record when nothing else waits: what answers a single question costs as much as this does."""
+    def _committed_alone(self, effect: Write) -> list[Event]:
+        """The same for one record when nothing else waits, as whenever one question is asked after the other."""
         id_, writer, seq, encoded, _ = effect
+        run, meant = self.whose.pop(), self.meant.pop()
         self._taken = []  # a store may hold the list it was given
-        self.whose.clear()
-        self.meant.clear()
         self.durable += 1
         if meant is None:
             assert run.out is not None

@@ -357,7 +357,7 @@ class SimTransport(asyncio.Transport):
             self.protocol.data_received(data)
             return
         while data:
-            room = self.protocol.get_buffer(-1)
+            room: Any = self.protocol.get_buffer(-1)
             count = min(len(room), len(data))
             room[:count] = data[:count]
             self.protocol.buffer_updated(count)
