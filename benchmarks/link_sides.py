@@ -52,7 +52,7 @@ class Memory(SharesNothing):
         for effect in effects:
             if type(effect) is Write:
                 run, writer, _, record, chk = effect
-                self.logs[run, writer].append(record + (chk,))
+                self.logs[run, writer].append((*record, chk))
 
     async def read(self, run: bytes, writer: bytes, after: int, upto: int) -> Sequence[Encoded]:
         return [Encoded(*each[:3]) for each in self.logs[run, writer][after:upto]]

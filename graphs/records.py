@@ -354,7 +354,7 @@ _READERS: Mapping[int, Callable[..., Any]] = {each.TYPE: reader(each, names) for
 
 
 def flat_readers(before: int) -> Mapping[int, Callable[[Sequence[Any]], Any]]:
-    """By type of record: a function that makes the record whose fields follow `before` other items, or None if it is not a usual one with nothing deep
-    in it. Then look closer: `from_fields`.
+    """By type of record: a function that makes the record whose fields follow `before` other items, or None if it is not a usual one with nothing
+    deep in it. Then look closer: `from_fields`.
     """
     return {each.TYPE: flat_reader(each, names, before) for each, names in _USUAL.items()}

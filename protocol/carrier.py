@@ -43,8 +43,8 @@ _LITTLE: Final = 16 * 1024
 _LARGE: Final = 32 * 1024
 """Bytes of a message from which on a copy costs more than to keep what it was put together in."""
 _AHEAD: Final = 96 * 1024
-"""Bytes of a frame whose rest is read to where it will stay. For a larger one memory is taken as its bytes come: what a peer says of its length may be
-a lie.
+"""Bytes of a frame whose rest is read to where it will stay. For a larger one memory is taken as its bytes come: what a peer says of its length may
+be a lie.
 """
 _KEYS: Final = 256
 _CONTINUATION, _TEXT, _BINARY = range(3)
@@ -81,25 +81,23 @@ class Taker(Protocol):
 class Carrier(Connection):
     """Mixed into the two kinds of connections of `websockets` by `carrying`."""
 
-    __slots__ = (
-        "_buffer",
-        "_filled",
-        "_frame",
-        "_head",
-        "_is_text",
-        "_key",
-        "_mask",
-        "_masked",
-        "_messages",
-        "_part",
-        "_reads",
-        "_rest",
-        "_taken",
-        "_taker",
-        "_waiter",
-        "_whole",
-    )  # few: there are thousands of connections
-    # fmt: skip
+    __slots__ = (  # few: there are thousands of connections
+        *(
+            "_buffer",
+            "_filled",
+            "_frame",
+            "_head",
+            "_is_text",
+            "_key",
+            "_mask",
+            "_masked",
+            "_messages",
+            "_part",
+            "_reads",
+            "_rest",
+        ),
+        *("_taken", "_taker", "_waiter", "_whole"),
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -354,7 +352,7 @@ def _new_key() -> bytes:
     return block[:4]
 
 
-def _masking(protocol: Any) -> tuple[int, Callable[[Packet, Packet], bytes]]:
+def _masking(protocol: Any) -> tuple[int, Any]:
     """The bit in the frames this side sends that says whether they are masked; those that come have the other. And how it is done."""
     from websockets.protocol import CLIENT
 
