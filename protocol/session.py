@@ -45,7 +45,6 @@ __all__ = ["Conn"]
 _SUBMIT, _END = Submit.TYPE, End.TYPE
 _MAX_ITEMS = codec.MAX_ITEMS
 _STREAMED = frozenset({EventRecord.TYPE, End.TYPE})
-"""Records that begin streams, or end all of them."""
 _OFFER_MS = 1_000
 _MAX_OFFER = 64 * 1024
 _TOLD, _LONGEST, _PATH = 50, 500, 512
@@ -84,15 +83,8 @@ class Conn(BodyDoors):
         if not state.is_device:
             return
         config = state.config
-        hello = DeviceHello(
-            config.device,
-            state.store,
-            number,
-            config.agent,
-            caps=config.caps,
-            limits=config.limits,
-            logs=own_statements(state.runs.values()),
-        )
+        logs = own_statements(state.runs.values())
+        hello = DeviceHello(config.device, state.store, number, config.agent, caps=config.caps, limits=config.limits, logs=logs)
         connection.outbox.control(hello.message())
         for message in state.shelf.connected():
             connection.outbox.control(message)
@@ -298,15 +290,8 @@ class Conn(BodyDoors):
         """
         state, type_ = self._state, record.TYPE
         known = state.runs.get(run)
-        if (
-            known is None
-            or type_ == _SUBMIT
-            or (type_ < 0x30) is not state.is_device
-            or known.diverged
-            or known.refused is not None
-            or (out := known.out) is None
-            or out.ended
-        ):
+        out = known.out if known is not None and not known.diverged and known.refused is None else None
+        if out is None or out.ended or type_ == _SUBMIT or (type_ < 0x30) is not state.is_device:
             self._check_writer(known, record)
         encoded = encode_plain(record)
         bodies: Sequence[Body] = ()
