@@ -7,9 +7,9 @@
     receive -> effects -> (commit) -> committed -> poll       and before it is acknowledged, or told as `Got`
 
 The way of a record is short, for it decides what the link costs (benchmarks/link.py). Out: `Conn.append`, graphs.record_shortcuts, `OutLog.append`,
-`State.stage` and, once it is durable, `OutLog.put`. In: `Carrier.data_received`, codec.decode, `Inbox.entry`, `InLog.accept`, `State.received` and,
-once it is durable, `State.committed`. There named tuples are made by `tuple.__new__`, checksums are chained in place, and whatever is seldom
-(labels, references, streams that end, what is wrong) is looked for with one comparison and handled elsewhere.
+and, once it is durable, `State.committed` and `OutLog.put`. In: `Carrier.buffer_updated`, codec.decode, `Inbox.entry`, `InLog.accept` and, once it
+is durable, `State.committed`. There named tuples are made by `tuple.__new__`, checksums are chained in place, and whatever is seldom (labels,
+references, streams that end, what is wrong) is looked for with one comparison and handled elsewhere.
 
 Methods of the carrier side raise nothing: what a peer does wrong becomes a FAULT to it and a `Faulted` event. Methods of the application side
 raise LinkCondition for what cannot be sent and LocalProtocolError for a bug of the caller; then nothing was appended.
