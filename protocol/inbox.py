@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn
 
-from graphs.records import End, Event as EventRecord, Submit
+from graphs.records import Encoded, End, Event as EventRecord, Record, Submit
 from protocol.body_messages import BodyMessages
 from protocol.copies import OutCopy
 from protocol.errors import FAULTS, LocalProtocolError, RemoteProtocolError
@@ -298,14 +298,14 @@ class Inbox:
             return "BUSY", "this worker has no free places", state.config.busy_ms
         return state.config.room(message.run)
 
-    def entry(self, connection: Connection, message: Entry) -> None:
-        """Take in a record. Raises RemoteProtocolError."""
+    def entry(self, connection: Connection, message: tuple[int, int, Encoded, Record]) -> None:
+        """Take in a record, the fields of an `Entry`. Raises RemoteProtocolError."""
         if Entry not in connection.hears:
             self._out_of_place(connection, Entry)
         al, seq, encoded, record = message
         taking = connection.aliases.get(al)
         if taking is None:
-            if self._state.copies.entry(connection, message):
+            if self._state.copies.entry(connection, Entry(*message)):
                 return
             if not 0 < al <= connection.announced:
                 raise RemoteProtocolError("PROTOCOL_ALIAS", f"a record of alias {al}, which no LOG announced")
@@ -319,7 +319,7 @@ class Inbox:
             return
         state, type_ = self._state, encoded[0]
         if into.ended or (type_ < 0x30) is state.is_device or seq == 1 or type_ == _SUBMIT:
-            self._check_order(into, message)
+            self._check_order(into, Entry(*message))
         config = state.config
         if config.accepts is not None and (full := config.accepts(run.id, type_, len(encoded.tail))) is not None:
             del connection.aliases[al]  # what is on its way is dropped, the log goes on with its next LOG

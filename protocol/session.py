@@ -7,7 +7,7 @@
     receive -> effects -> (commit) -> committed -> poll       and before it is acknowledged, or told as `Got`
 
 The way of a record is short, for it decides what the link costs (benchmarks/link.py). Out: `Conn.append`, graphs.record_shortcuts, `OutLog.append`,
-and, once it is durable, `State.committed` and `OutLog.put`. In: `Carrier.buffer_updated`, codec.decode, `Inbox.entry`, `InLog.accept` and, once it
+and, once it is durable, `State.committed` and `OutLog.put`. In: `Carrier.buffer_updated`, codec.read, `Inbox.entry`, `InLog.accept` and, once it
 is durable, `State.committed`. There named tuples are made by `tuple.__new__`, checksums are chained in place, and whatever is seldom (labels,
 references, streams that end, what is wrong) is looked for with one comparison and handled elsewhere.
 
@@ -32,7 +32,7 @@ from protocol.handshake import DeviceHello
 from protocol.inbox import Inbox
 from protocol.liveness import Beat
 from protocol.log import OutLog, Run
-from protocol.messages import Ack, Bytes, Entry, Fault, GoAway, GraphState, GraphStatus, Hash, Offer, Ping, RunId
+from protocol.messages import Ack, Bytes, Fault, GoAway, GraphState, GraphStatus, Hash, Offer, Ping, RunId
 from protocol.outbox import DELTA_MS
 from protocol.payload import Body, handle_id, lighten
 from protocol.resume import own_statements
@@ -114,8 +114,8 @@ class Conn(BodyDoors):
         try:
             limit = codec.MAX_FIRST_PACKET if not (connection.greeted or state.is_device) else state.config.limits.packet
             inbox = self._inbox
-            for message in codec.decode(packet, limit):
-                if type(message) is Entry:
+            for message in codec.read(packet, limit):
+                if type(message) is tuple:
                     inbox.entry(connection, message)
                 elif type(message) is Ack:
                     inbox.ack(connection, message)

@@ -79,7 +79,7 @@ def acknowledge_before_commit() -> Iterator[None]:
 
     def mutant(self: Inbox, connection: Any, message: Any) -> None:
         entry(self, connection, message)
-        taking = connection.aliases.get(message.al)
+        taking = connection.aliases.get(message[0])
         if taking is not None:
             taking[1].durable = taking[1].last
             connection.outbox.acknowledge(taking[1])
