@@ -8,16 +8,14 @@ everything else together.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket as sockets
 import struct
-from collections.abc import MutableMapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
-from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Sequence
 
     from websockets.asyncio.client import ClientConnection
@@ -36,16 +34,8 @@ _UNSENT: Final = 64 * 1024
 """Bytes that the system takes before it has sent the last ones."""
 _WAITING: Final = 16
 """Messages that wait for a reader before no more are read from the socket."""
-_READ: Final = 256 * 1024
-"""Bytes that are read at once."""
-_LITTLE: Final = 16 * 1024
-"""Bytes of a read that are copied as a whole, and only then cut: most often they are one message."""
 _LARGE: Final = 32 * 1024
-"""Bytes of a message from which on a copy costs more than to keep what it was put together in."""
-_AHEAD: Final = 96 * 1024
-"""Bytes of a frame whose rest is read to where it will stay. For a larger one memory is taken as its bytes come: what a peer says of its length may
-be a lie.
-"""
+"""Bytes of a message from which on a copy costs more than to keep what it was read with."""
 _KEYS: Final = 256
 _CONTINUATION, _TEXT, _BINARY = range(3)
 _WHOLE: Final = 0x80 | _BINARY
@@ -58,10 +48,6 @@ _SHORT, _MEDIUM, _LONG = (struct.Struct(form).pack for form in (">BB", ">BBH", "
 
 Packet: TypeAlias = bytes | bytearray | memoryview
 """Bytes as they came: a long message is not copied out of what it was read with."""
-_buffers: MutableMapping[asyncio.AbstractEventLoop, memoryview] = WeakKeyDictionary()
-"""Where what is read lies until it is cut: one place for all connections of a loop, for each read is done with before the next one begins. A
-transport that makes bytes of 256 KiB for each read of some hundred, and gives most of them back, takes longer for that than for the read.
-"""
 Kind = TypeVar("Kind", "type[ClientConnection]", "type[ServerConnection]")
 
 
@@ -110,15 +96,10 @@ class Carrier(Connection):
         """The last bytes read while the opening handshake lasts."""
         self._reads = False
         """Whether frames are read here."""
-        self._buffer = _buffers.get(self.loop) or _buffers.setdefault(self.loop, memoryview(bytearray(_READ)))
         self._rest: bytearray | None = None
         """The beginning of a frame that is not all here."""
         self._whole = 0
         """How many bytes of it there must be before it is worth a look."""
-        self._frame: bytearray | None = None
-        """A frame that is not all here, and has room for the rest of it. Then there is no `_rest`."""
-        self._filled = 0
-        """How many bytes of it are here."""
         self._masked, self._mask = _masking(self.protocol)
         self._taken = self._masked ^ 0x80
         """The bit in the frames that come that says whether they are masked."""
@@ -226,34 +207,19 @@ class Carrier(Connection):
         self.transport.set_write_buffer_limits(HIGH, LOW)
         _keep_short(transport)
 
-    def get_buffer(self, _sizehint: int) -> memoryview:
-        """Where the next bytes are to be put."""
-        return self._buffer if self._frame is None else memoryview(self._frame)[self._filled :]
-
-    def buffer_updated(self, count: int) -> None:
-        """So many bytes were put there."""
-        frame, rest = self._frame, self._rest
-        if frame is not None:
-            self._filled += count
-            if self._filled < len(frame):
-                return
-            self._frame = None
-            self._take_frames(frame)
-        elif not self._reads:
-            data = bytes(self._buffer[:count])
+    def data_received(self, data: bytes) -> None:
+        if not self._reads:
             if self._head is not None:
                 self._look_for_frames(self._head + data)
-            self.data_received(data)
-        elif rest is not None:
-            rest += self._buffer[:count]
-            if len(rest) < self._whole:
+            super().data_received(data)
+        elif self._rest is not None:
+            self._rest += data
+            if len(self._rest) < self._whole:
                 return
-            self._rest = None
+            rest, self._rest = self._rest, None
             self._take_frames(rest)
-        elif count > _LITTLE:
-            self._take_frames(self._buffer[:count])
         else:
-            data, taker = bytes(self._buffer[:count]), self._taker
+            count, taker = len(data), self._taker
             # most reads are one message, whole and by itself; whatever else comes is looked at closer
             length, start = data[1] ^ self._taken if count > 7 and data[0] == _WHOLE else _NONE, 2
             if length == 126:
@@ -277,11 +243,11 @@ class Carrier(Connection):
         self._head = seen[-3:] if end < 0 else None
         self._reads = end + len(_END_OF_HEAD) == len(seen)
 
-    def _take_frames(self, data: Packet) -> None:
+    def _take_frames(self, data: bytes | bytearray) -> None:
         """Take the frames that begin with these bytes, and keep the rest. The library gets all but binary messages, and in the end everything."""
         at, size, protocol, taken = 0, len(data), self.protocol, self._taken
         while True:
-            self._whole, known = at + 2, False
+            self._whole = at + 2
             if size < self._whole:
                 break
             length, start = data[at + 1] ^ taken, at + 2
@@ -293,35 +259,24 @@ class Carrier(Connection):
                 length = int.from_bytes(data[at + 2 : start], "big")
             if protocol.state != _OPEN or data[at + 1] & 0x80 != taken or length > (protocol.max_message_size or length):
                 self._reads = False  # it ends the connection, or has to say why
-                self.data_received(bytes(data[at:]))
+                super().data_received(bytes(data[at:]))
                 return
             if taken:
                 start += 4
             self._whole = end = start + length
-            known = True
             if size < end:
                 break
             if data[at] == _WHOLE and protocol.current_size is None:
                 if taken:
                     self._put(self._mask(data[start:end], data[start - 4 : start]))
-                elif length >= _LARGE and data.__class__ is bytearray:
-                    self._put(memoryview(data)[start:end])
                 else:
-                    self._put(bytes(data[start:end]))
+                    self._put(data[start:end] if length < _LARGE else memoryview(data)[start:end])
             else:
-                self.data_received(bytes(data[at:end]))
+                super().data_received(bytes(data[at:end]))
             at = end
         if at < size:
-            self._keep(data, at, known)
-
-    def _keep(self, data: Packet, at: int, known: bool) -> None:
-        """Keep the beginning of a frame, from `at` on, whose length is `known` or not."""
-        self._whole -= at
-        if known and self._whole <= _AHEAD:
-            self._frame, self._filled = bytearray(self._whole), len(data) - at
-            memoryview(self._frame)[: self._filled] = data[at:]
-        else:
             self._rest = bytearray(memoryview(data)[at:])
+            self._whole -= at
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -337,7 +292,7 @@ class Carrier(Connection):
 @cache
 def carrying(kind: Kind) -> Kind:
     """That kind of connection, as a `Carrier`."""
-    return type(kind.__name__, (Carrier, kind, asyncio.BufferedProtocol), {})
+    return type(kind.__name__, (Carrier, kind), {})
 
 
 _keys: Final[list[bytes]] = []

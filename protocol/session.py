@@ -7,7 +7,7 @@
     receive -> effects -> (commit) -> committed -> poll       and before it is acknowledged, or told as `Got`
 
 The way of a record is short, for it decides what the link costs (benchmarks/link.py). Out: `Conn.append`, graphs.record_shortcuts, `OutLog.append`,
-and, once it is durable, `State.committed` and `OutLog.put`. In: `Carrier.buffer_updated`, codec.read, `Inbox.entry`, `InLog.accept` and, once it
+and, once it is durable, `State.committed` and `OutLog.put`. In: `Carrier.data_received`, codec.read, `Inbox.entry`, `InLog.accept` and, once it
 is durable, `State.committed`. There named tuples are made by `tuple.__new__`, checksums are chained in place, and whatever is seldom (labels,
 references, streams that end, what is wrong) is looked for with one comparison and handled elsewhere.
 

@@ -348,20 +348,9 @@ class SimTransport(asyncio.Transport):
 
     def _hand(self, data: bytes | None) -> None:
         if data is not None:
-            self._feed(data)
+            self.protocol.data_received(data)
         elif not self.protocol.eof_received():
             self.close()
-
-    def _feed(self, data: bytes) -> None:
-        if not isinstance(self.protocol, asyncio.BufferedProtocol):
-            self.protocol.data_received(data)
-            return
-        while data:
-            room: Any = self.protocol.get_buffer(-1)
-            count = min(len(room), len(data))
-            room[:count] = data[:count]
-            self.protocol.buffer_updated(count)
-            data = data[count:]
 
     # -- ends
 
