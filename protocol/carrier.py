@@ -69,9 +69,6 @@ class Carrier(Connection):
 
     __slots__ = (  # few: there are thousands of connections
         *(
-            "_buffer",
-            "_filled",
-            "_frame",
             "_head",
             "_is_text",
             "_key",
@@ -81,8 +78,11 @@ class Carrier(Connection):
             "_part",
             "_reads",
             "_rest",
+            "_taken",
+            "_taker",
+            "_waiter",
         ),
-        *("_taken", "_taker", "_waiter", "_whole"),
+        "_whole",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -195,7 +195,7 @@ class Carrier(Connection):
         else:
             head = _LONG(_WHOLE, masked | 127, size)
         if masked:
-            key = _keys.pop() if _keys else _new_key()
+            key = _new_key()
             self.transport.write(b"".join((head, key, self._mask(b"".join(parts), key))))
         else:
             self.transport.write(b"".join((head, *parts)))
@@ -297,14 +297,18 @@ def carrying(kind: Kind) -> Kind:
 
 _keys: Final[list[bytes]] = []
 """Keys to mask with, asked of the system many at a time."""
-os.register_at_fork(after_in_child=_keys.clear)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keys.clear)
 
 
 def _new_key() -> bytes:
     """A key that nobody can foresee."""
-    block = os.urandom(4 * _KEYS)
-    _keys.extend(block[at : at + 4] for at in range(4, len(block), 4))
-    return block[:4]
+    try:
+        return _keys.pop()
+    except IndexError:
+        block = os.urandom(4 * _KEYS)
+        _keys.extend(block[at : at + 4] for at in range(4, len(block), 4))
+        return block[:4]
 
 
 def _masking(protocol: Any) -> tuple[int, Any]:
