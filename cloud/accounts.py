@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from graphs.errors import UsageError
+from graphs.language.labels import confining
 
 __all__ = ["DAY_MS", "DEFAULT", "Account", "read_accounts"]
 
@@ -47,7 +48,7 @@ class Account:
 
     def clear(self, labels: Collection[str], _peer: str = "") -> bool:
         """The worker's gate for this account: whether values with all of these labels may pass."""
-        return self.clearance.issuperset(labels)
+        return self.clearance.issuperset(confining(labels))
 
     def allows(self, model: str) -> bool:
         """Whether it may use the model of this name."""

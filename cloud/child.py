@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, ClassVar, Protocol
 
 from cloud.frame import FrameRun
+from cloud.labelling import frame_labels, labelled
 from cloud.worker import RefusedCut, Worker
 from graphs.budget import Budget
 from graphs.engine.events import Settled, Start as StartCommand
@@ -32,8 +33,10 @@ __all__ = ["ChildLog", "ChildRun", "grace_of"]
 class ChildLog(Protocol):
     """Where a child run's records go: the session of the device it belongs to."""
 
-    def append(self, run: bytes, record: Known) -> int:
-        """Write a record into this worker's log of the run. Raises LinkCondition if it may not or cannot be sent."""
+    def append(self, run: bytes, record: Known, labels: Collection[str] = ()) -> int:
+        """Write a record into this worker's log of the run; `labels` are those of the values in it. Raises LinkCondition if it may not or cannot be
+        sent.
+        """
 
     def delta(self, run: bytes, start: int, token: Value) -> None:
         """A piece of an answer; volatile."""
@@ -78,7 +81,7 @@ class ChildRun:
         self._grants = [each for each in granted if isinstance(each, str)] if isinstance(granted, (list, tuple)) else ["people"]
         self._log = log
         self._recorder = _ChildRecorder(
-            self._append, log.durable, everything=True, held=self._held, delta=self._delta, show=self._show
+            self._append, log.durable, everything=True, held=self._held, delta=self._delta, show=self._show, unbegun=self._unbegun
         )
         self._frames: dict[str, FrameRun] = {}
         self._parked: dict[str, list[Record]] = {}
@@ -86,6 +89,7 @@ class ChildRun:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
         self._cancelled = False
+        self._labelled = False
         worker.running += 1
 
     def __repr__(self) -> str:
@@ -102,14 +106,16 @@ class ChildRun:
         early = self._parked.pop(order.frame, None)
         if self.ended or early is None:
             return
+        compiler = self.worker.compiler(
+            self.budget, strict=bool(self._options.get("strict")), bypass=self.bypass, grants=self._grants
+        )
         frame = self._frames[order.frame] = FrameRun(
             order.frame,
             graph,
             order.inputs,
             demand=order.opts.get("demand") or (),
-            compiler=self.worker.compiler(
-                self.budget, strict=bool(self._options.get("strict")), bypass=self.bypass, grants=self._grants
-            ),
+            compiler=compiler,
+            labels=frame_labels(order.frame, graph, compiler),
             services=self.worker.services(self.model_names),
             options=self._options,
             recorder=self._recorder,
@@ -118,6 +124,7 @@ class ChildRun:
         )
         for record in early:
             frame.order(record)
+        self._labelled = self._labelled or bool(frame.labels)
         self.worker.prefetch(graph, self.model_names)
         task = asyncio.get_running_loop().create_task(self._execute(frame))
         self._tasks.add(task)
@@ -174,6 +181,12 @@ class ChildRun:
                 return name
             found = opener(found)
         return split_path(path)[0]
+
+    def _frame_at(self, path: str | None) -> FrameRun | None:
+        """The frame here that a record is of: of a node in it, or of itself."""
+        found = self._frames.get(path or "")
+        names = () if found is not None or path is None else _names(self._frame_of(path))
+        return found or next((self._frames[name] for name in names if name in self._frames), None)
 
     def _pass_on(self, frame_name: str, record: Record) -> None:
         for name in _names(frame_name):
@@ -232,14 +245,23 @@ class ChildRun:
             self._log.append(self.run, End(status, int(time.time() * 1000), {}))
 
     def _append(self, record: Known) -> int:
+        frame = self._frame_at(getattr(record, "path", None)) if self._labelled else None
+        record, labels = labelled(record, frame.labels if frame is not None else None)
         try:
-            return self._log.append(self.run, record)
+            return self._log.append(self.run, record, labels)
         except LinkCondition as condition:
             if not isinstance(record, Result):
                 raise
-            # The value may not or cannot cross: the holder learns why and places the node elsewhere.
-            refused = Error(record.path, record.at, record.retry, condition.condition, str(condition), True, condition.retryable)
-            return self._log.append(self.run, refused)
+            code, text, retryable = condition.condition, str(condition), condition.retryable
+            if self._recorder.acts(record.path):
+                # It has happened, and is not to happen again for want of its value: whoever knows what it gave says so.
+                code, text, retryable = (
+                    "NODE_INDETERMINATE",
+                    f"it has done its work here, and what it gave is not kept: {text}",
+                    False,
+                )
+            # The value may not or cannot cross: the holder learns why, and places the node elsewhere if it may run again.
+            return self._log.append(self.run, Error(record.path, record.at, record.retry, code, text, True, retryable))
 
     def _show(self, path: str, at: int, state: int) -> None:
         self._log.state(self.run, path, at, state)
@@ -256,6 +278,12 @@ class ChildRun:
             await self._log.held(self.run, seq)
         if self.ended:
             raise LinkCondition("CANCELLED", "its part of the run is over here")
+
+    def _unbegun(self, start: StartCommand) -> None:
+        """A node that is on record as executing never began, for the run was cancelled: else its owner had to think that it may have."""
+        if self._cancelled and not self.ended:
+            text = "it was cancelled before it began"
+            self._append(Error(start.path, start.at, start.retry, "CANCELLED", text, True, True))
 
 
 def _names(frame: str) -> tuple[str, str]:
@@ -279,12 +307,15 @@ class _ChildRecorder(LogRecorder):
         held: Callable[[int], Awaitable[None]],
         delta: Callable[[int, Value], None],
         show: Callable[[str, int, int], None],
+        unbegun: Callable[[StartCommand], None],
     ) -> None:
         super().__init__(append, durable, everything=everything, delta=delta)
         self._held = held
         self._once: dict[StartCommand, int] = {}
         """Nodes with effects that are about to begin or have begun; of those that are over nobody need wait to hear."""
         self._show = show
+        self._unbegun = unbegun
+        self._newest: StartCommand | None = None
 
     told_of_starts: ClassVar = True
 
@@ -295,15 +326,31 @@ class _ChildRecorder(LogRecorder):
         super().begun(start, t)
         if isinstance(start, Attempt) and start.effect == "once":
             self._once[start] = self._begun[start]
+            self._newest = start
 
     async def may_begin(self) -> None:
-        await self.durable()
-        if self._once:
-            await self._held(max(self._once.values()))
+        start, self._newest = self._newest, None
+        try:
+            await self.durable()
+            if self._once:
+                await self._held(max(self._once.values()))
+        except BaseException:
+            if start is not None:
+                self._unbegun(start)
+            raise
 
     def settled(self, event: Settled, by: Mapping[str, Value], usage: Mapping[str, Value] | None, t: float) -> None:
-        if event.start is not None:
-            self._once.pop(event.start, None)
+        try:
+            self._settle(event, by, usage, t)
+        finally:
+            if event.start is not None:
+                self._once.pop(event.start, None)
+
+    def acts(self, path: str) -> bool:
+        """Whether a node with effects is at work there."""
+        return any(start.path == path for start in self._once)
+
+    def _settle(self, event: Settled, by: Mapping[str, Value], usage: Mapping[str, Value] | None, t: float) -> None:
         if event.state == State.SUSPENDED and event.start is not None and isinstance(event.value, LinkCondition):
             if event.value.condition != "CANCELLED":
                 self.erred(event.start, event.value, True, t)

@@ -13,6 +13,7 @@ from graphs.errors import UsageError
 from graphs.models.hosting.memory_settings import read_memory
 from graphs.models.hosting.seats import MemoryOptions
 from graphs.models.openai.servers import Server, read_server
+from graphs.models.prices import Price, read_price
 from graphs.settings import read_settings
 
 __all__ = ["WorkerConfig", "load_worker_config"]
@@ -24,7 +25,7 @@ _MODEL_KINDS: Final = ("file", "url", "model", "scripted")  # a server's entry h
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
     """What a worker serves. `files` are GGUF files by model name, `servers` models behind servers, `scripted` names of models that say
-    back what they are told. `memory` is what models may take together.
+    back what they are told. `prices` are what models cost, by the names devices know them by. `memory` is what models may take together.
 
     `folder` is where files may be read and written by agents; None grants no files. `network` lets the agents of the catalogue reach
     servers. `allow` are the only agents that graphs may use; None allows all that are here. `bounds` are for each run.
@@ -35,6 +36,7 @@ class WorkerConfig:
     aliases: Mapping[str, str] = field(default_factory=dict)
     servers: Mapping[str, Server] = field(default_factory=dict)
     scripted: tuple[str, ...] = ()
+    prices: Mapping[str, Price] = field(default_factory=dict)
     memory: MemoryOptions = field(default_factory=MemoryOptions)
     agents: tuple[str, ...] = ()
     folder: Path | None = None
@@ -59,7 +61,7 @@ def load_worker_config(
     models = data.get("models") or {}
     if not isinstance(models, Mapping):
         raise UsageError(f"{path}: `models` is a map of names, for instance\n{_EXAMPLE}")
-    files, aliases, servers, scripted = {}, {}, {}, []
+    files, aliases, servers, scripted, prices = {}, {}, {}, [], {}
     base = path.parent if path is not None else Path()
     for name, entry in models.items():
         kind = next((each for each in _MODEL_KINDS if isinstance(entry, Mapping) and entry.get(each)), None)
@@ -67,6 +69,8 @@ def load_worker_config(
             raise UsageError(
                 f"{path}: models.{name}: expected {{file: PATH}}, {{url: URL}}, {{model: NAME}} or {{scripted: true}}, for instance\n{_EXAMPLE}"
             )
+        if (price := read_price(entry, f"{path}: models.{name}")) is not None:
+            prices[name] = price
         if kind == "file":
             files[name] = base / str(entry["file"])
             if not files[name].is_file():
@@ -88,6 +92,7 @@ def load_worker_config(
         aliases=aliases,
         servers=servers,
         scripted=tuple(scripted),
+        prices=prices,
         memory=read_memory(data.get("memory"), f"{path}: memory"),
         agents=(*named, *agents),
         folder=base / folder if folder else None,

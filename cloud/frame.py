@@ -14,6 +14,7 @@ from graphs.engine.events import Close as CloseEvent, Event as EngineEvent, Orde
 from graphs.engine.outcomes import Known
 from graphs.engine.plan import Compiler
 from graphs.errors import LinkCondition
+from graphs.language.run_labels import RunLabels
 from graphs.language.spec import Graph, is_boundary, is_computed
 from graphs.paths import escape, node_path
 from graphs.records import Cancel, Close, Input, Record, Start, State
@@ -26,7 +27,7 @@ __all__ = ["FrameRun"]
 
 class FrameRun:
     """One frame. `name` is its name in the root run; `demand` names the nodes that start on order, True is all; `inputs` are
-    what came with the order that opened it; `before` is what an earlier process of this worker has reported of it.
+    what came with the order that opened it; `before` is what an earlier process of this worker has reported of it, `labels` are those of its values.
     """
 
     def __init__(
@@ -41,9 +42,11 @@ class FrameRun:
         options: Mapping[str, Any],
         recorder: Recorder,
         root: bytes,
+        labels: RunLabels,
         before: Known | None = None,
     ) -> None:
         self.name = name
+        self.labels = labels
         before = before or Known()
         known, self._inject = _split_inputs(name, graph, inputs)
         computed = {each for each, spec in graph.nodes.items() if is_computed(spec)}
@@ -53,7 +56,7 @@ class FrameRun:
             known={**before.outcomes, **known},
             begun=before.begun,
             retried=before.retried,
-            indeterminate=before.indeterminate,
+            indeterminate={**dict.fromkeys(before.indeterminate), **before.withheld},
             frame=name,
             demand=computed if demand is True else set(demand or ()) & computed or None,
             open=True,

@@ -24,12 +24,12 @@ from graphs.errors import GraphferryError, JournalError, LinkCondition
 from graphs.journal.ids import run_id_text
 from graphs.language.spec import Graph, is_computed
 from graphs.paths import escape
-from graphs.records import End, Event, Handover, Record, State, Submit, encode
+from graphs.records import Cancel, End, EndStatus, Event, Handover, Record, State, Submit, encode
 from graphs.running.recorder import LogRecorder
 from graphs.running.runtime import Runtime
 from graphs.values import Value, decode
 from protocol.payload import Reference
-from protocol.refill import refill
+from protocol.refill import refill, resolved_here
 from protocol.run_log import RunLog
 from protocol.shared import is_marked
 
@@ -61,7 +61,8 @@ class Keeper:
             return
         if run in self._going:
             self._again.add(run)
-            if self._standing(run).asking:
+            standing = self._standing(run)
+            if standing.asking or standing.stopping:
                 self._going[run].cancel()  # it is suspended first: there are never two that work on it
             return
         task = self._going[run] = asyncio.get_running_loop().create_task(self._see_to(run))
@@ -69,7 +70,7 @@ class Keeper:
 
     def heard(self, run: bytes, kind: int) -> None:
         """A copied record of a run, of this type, is durable."""
-        if kind == Handover.TYPE:
+        if kind in (Handover.TYPE, Cancel.TYPE):
             self.consider(run)
         elif kind == End.TYPE:
             self.part_ended(run)
@@ -107,6 +108,9 @@ class Keeper:
                 return
             if any(row.status == "running" for row in journal.children(run)):
                 return  # a part of it goes on here; its end is told
+            if standing.stopping:
+                await self._cancel(run)
+                return
             if not standing.asking and not self._has_paused(run):
                 await self._go_on(run)
                 standing = self._standing(run)
@@ -116,6 +120,12 @@ class Keeper:
             await journal.barrier(full=True)
         except JournalError as error:
             _log.warning("run %s: %s", run_id_text(run), error.message)
+
+    async def _cancel(self, run: bytes) -> None:
+        """Some store asked for it, and this one decides."""
+        self._journal.append(run, encode(End(EndStatus.CANCELLED, _now(), {})))
+        self._journal.finish_run(run, "cancelled", ended=_now(), exit_info={"why": "cancelled by a device"})
+        await self._journal.barrier(full=True)
 
     def _has_paused(self, run: bytes) -> bool:
         """Whether this worker has done all that it can since the run was handed to it."""
@@ -153,6 +163,7 @@ class Keeper:
         journal = self._journal
         logged = list(journal.records(run))
         submit = next(each.record for each in logged if isinstance(each.record, Submit))
+        submit = await asyncio.to_thread(resolved_here, journal, submit)
         records: list[Any] = [each.record for each in logged]
         for child in journal.children(run):
             records += [each.record for each in journal.records(child.run)]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graphs.engine.outcomes import Known, known_outcomes, told_failure
+from graphs.engine.outcomes import NODE_CODES, Known, known_outcomes, told_condition, told_failure
 from graphs.records import End, EndStatus, Error, Record, Submit
 
 if TYPE_CHECKING:
@@ -58,14 +58,18 @@ def left_open(journal: Journal, run: bytes) -> LeftOpen | None:
 def reported(records: Iterable[Record]) -> Known:
     """What the reports of a child run say is known: failures that are final among them, since its owner was told and decides.
 
-    That nobody knows whether a node happened is no failure: it would become one of the node whose nested graph it is in.
+    A condition of the link is no failure: it would become one of the node whose nested graph it is in. Its node waits as it did before.
     """
     records = list(records)
     known = known_outcomes(records)
     for record in records:
         if not isinstance(record, Error) or not record.final or record.path is None or record.code == "NODE_INDETERMINATE":
             continue
-        if record.path not in known.outcomes:
+        if record.path in known.outcomes:
+            continue
+        if record.code in NODE_CODES:
             known.outcomes[record.path] = told_failure(record)
+        else:
+            known.withheld[record.path] = told_condition(record)
     known.indeterminate -= set(known.outcomes)
     return known

@@ -74,12 +74,12 @@ class _Device:
 
     # -- cloud.child.ChildLog
 
-    def append(self, run: bytes, record: Known) -> int:
+    def append(self, run: bytes, record: Known, labels: Collection[str] = ()) -> int:
         """Write a record of a child run. Raises LinkCondition QUOTA for a result that the account has no room for."""
         if isinstance(record, Result) and (full := self.holdings.full(self.worker.account)) is not None:
             raise full
         try:
-            return self.link.append(run, record)
+            return self.link.append(run, record, labels)
         except JournalError:
             return 0  # nothing is kept, sent or called durable any more: this process is about to end, and the next one goes on
 

@@ -8,9 +8,10 @@ from typing import Final
 from cloud.accounts import Account
 from cloud.worker import RefusedCut, Worker
 from graphs.errors import ModelMissing
-from graphs.language.labels import labels_by_node
+from graphs.language.labels import UNSEEN, confining, labels_by_node
 from graphs.language.spec import Graph
 from graphs.models.interface import Model, ModelInfo, Models
+from graphs.values import Value
 
 __all__ = ["AllowedModels", "Share"]
 
@@ -62,6 +63,7 @@ class Share(Worker):
             files=worker.files,
             network=worker.network,
             bounds=worker.bounds,
+            prices=worker.prices,
         )
         self.account = account
         self._cleared: set[bytes] = set()
@@ -92,6 +94,9 @@ class Share(Worker):
         text = f"the account {self.account.name!r} has {self._running} open runs at this worker, which is its limit"
         return "BUSY", text, _BUSY_MS
 
+    def offer(self) -> dict[str, Value]:
+        return {**super().offer(), "clearance": sorted(self.account.clearance)}
+
     def graph(self, address: bytes, bypass: tuple[str, ...] = ()) -> Graph | None:
         found = self._whole.graph(address, bypass)
         if found is not None and address not in self._cleared:
@@ -105,8 +110,8 @@ class Share(Worker):
     def _check_labels(self, graph: Graph) -> None:
         problems = []
         for name, labels in labels_by_node(graph).items():
-            if not self.account.clear(labels):
-                word = ", ".join(sorted(labels - self.account.clearance))
+            if back := confining(labels) - {UNSEEN} - self.account.clearance:  # a graph that is a value comes here as any value
+                word = ", ".join(sorted(back))
                 text = f"node {name!r} carries {word}, which the account {self.account.name!r} is not cleared for at this worker"
                 problems.append((name, "LABEL_WITHHELD", text))
         if problems:

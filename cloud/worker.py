@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from graphs.bounds import UNTRUSTED, Bounds
 from graphs.budget import Budget
@@ -12,6 +14,7 @@ from graphs.engine.plan import Compiler
 from graphs.errors import GraphInvalid, ModelMissing, ValueUnsupported
 from graphs.language.spec import Graph, is_computed
 from graphs.models.interface import Models
+from graphs.models.prices import Price
 from graphs.models.together import Aliased, prefetch
 from graphs.registry import Registry
 from graphs.running.ports import Services
@@ -24,6 +27,9 @@ __all__ = ["RefusedCut", "Worker"]
 
 _TOLD, _LONGEST = 10, 500
 """How many problems of a cut are told in one text, and how much of each: the text has to fit a record."""
+
+
+_NO_PRICES: Final[Mapping[str, Price]] = MappingProxyType({})
 
 
 class RefusedCut(Exception):
@@ -39,7 +45,8 @@ class RefusedCut(Exception):
 class Worker:
     """Agents, models and the journal of one worker process. Verdicts about cuts are kept by their hash.
 
-    `files` is the folder that is granted to agents, `network` whether servers are; `bounds` are those of each child run.
+    `files` is the folder that is granted to agents, `network` whether servers are; `bounds` are those of each child run, `prices` those of
+    models.
     """
 
     def __init__(
@@ -52,6 +59,7 @@ class Worker:
         files: str | None = None,
         network: bool = False,
         bounds: Bounds = UNTRUSTED,
+        prices: Mapping[str, Price] = _NO_PRICES,
     ) -> None:
         self.journal = journal
         self.agents = agents
@@ -60,6 +68,7 @@ class Worker:
         self.files = files
         self.network = network
         self.bounds = bounds
+        self.prices = prices
         self.running = 0
         self._received: dict[bytes, Any] = {}
         """Documents that the journal may not show yet."""
@@ -95,7 +104,10 @@ class Worker:
                 "digest": info.digest,
                 "context": info.context,
                 "toks_s": info.tokens_per_second,
+                "prompt_s": info.prompt_per_second,
+                "measured": int(info.measured * 1000) if info.measured is not None else None,
                 "loaded": info.loaded,
+                **(self.prices[name].as_offer() if name in self.prices else {}),
             }
         return {
             "agents": {name: each.version for name, each in self.agents.items()},
@@ -103,6 +115,7 @@ class Worker:
             "filters": [],
             "queue": max(0, self.free),
             "slots": self.slots,
+            "t": int(time.time() * 1000),
         }
 
     @property

@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from edge.clearance import NOWHERE, Clearance
+from edge.clearance_settings import read_clearance
+from edge.labelled_files import LabelledFiles, read_files
+from edge.link_policy import LinkPolicy, read_link_policy
 from edge.pairings import Pairings
+from edge.placing.search import MINIMISED, Wishes
 from edge.policies import OFFLINE, Offline
 from graphs.environment import Environment
 from graphs.errors import UsageError
@@ -24,7 +29,12 @@ _KEYS: Final = {
     "memory": "map with `budget`, `keep_alive` and `pin`",
     "offline": "true or false",
     "when_offline": "wait, local or fail",
+    "placement": "map with `minimise` (latency, cost or energy) and `budget`, the most that a run may cost (USD)",
     "sync": "true (every new run is marked for sync) or false",
+    "link": "map with `metered`, `battery`, `rate`, `spool` and `conditions`",
+    "sensitivity": "map of a label to the places where its values may be",
+    "workers": "map of names to workers' link URLs, for `sensitivity`",
+    "files": "map of folders to the labels of what is read there",
 }
 
 GRACE: Final = 10.0
@@ -38,8 +48,9 @@ class EdgeConfig:
     `url` is the worker's link URL, by default that of the worker this device was paired with last, `grace` the seconds that a lost
     connection to it may take to come back, `plain` allows one without TLS elsewhere than on this machine. `models` maps tiers and other
     names to names of models, `servers` are models behind servers by name, `memory` is what models may take together, `offline` forbids
-    the network, `when_offline` is what nodes do whose worker is not reached if nobody else says so, `sync` marks every new run for sync, `token`
-    is what the worker wants to see.
+    the network, `when_offline` is what nodes do whose worker is not reached if nobody else says so, `sync` marks every new run for sync, `link` is
+    what waits and how fast it goes, `wishes` is what nodes that could be anywhere are placed for, `token`
+    is what the worker wants to see. `clearance` is which sensitivity labels may go where, `files` which ones files have.
     """
 
     home: Path
@@ -51,8 +62,12 @@ class EdgeConfig:
     offline: bool = False
     when_offline: Offline | None = None
     sync: bool = False
+    link: LinkPolicy = field(default_factory=LinkPolicy)
+    wishes: Wishes = field(default_factory=Wishes)
     token: str | None = field(default=None, repr=False)
     plain: bool = False
+    clearance: Clearance = NOWHERE
+    files: LabelledFiles = field(default_factory=dict)
 
     @property
     def journal(self) -> Path:
@@ -89,27 +104,41 @@ def load_config(env: Environment) -> EdgeConfig:
         raise UsageError(f"{path}: `when_offline` is {_KEYS['when_offline']}")
     if not isinstance(data.get("sync", False), bool):
         raise UsageError(f"{path}: `sync` is {_KEYS['sync']}")
+    url = env.environ.get("GRAPHFERRY_CLOUD") or cloud.get("url") or _paired(home)
+    servers = {
+        name: read_server(name, entry, f"{path}: models.{name}") for name, entry in models.items() if not isinstance(entry, str)
+    }
     return EdgeConfig(
         home=home,
-        url=env.environ.get("GRAPHFERRY_CLOUD") or cloud.get("url") or _paired(home),
+        url=url,
         grace=cloud.get("grace", GRACE),
         models={name: model for name, model in models.items() if isinstance(model, str)},
-        servers={
-            name: read_server(name, entry, f"{path}: models.{name}")
-            for name, entry in models.items()
-            if not isinstance(entry, str)
-        },
+        servers=servers,
         memory=read_memory(data.get("memory"), f"{path}: memory"),
         offline=data.get("offline", False),
         when_offline=data.get("when_offline"),
         sync=data.get("sync", False),
+        link=read_link_policy(data.get("link"), f"{path}: link"),
+        wishes=_wishes(data.get("placement"), path),
         token=env.environ.get("GRAPHFERRY_TOKEN"),
         plain=cloud.get("plain", False),
+        clearance=read_clearance(data, url, servers, path),
+        files=read_files(data.get("files"), path),
     )
 
 
 def _is_model(name: object, entry: object) -> bool:
     return isinstance(name, str) and (isinstance(entry, str) or (isinstance(entry, Mapping) and "url" in entry))
+
+
+def _wishes(said: object, path: Path) -> Wishes:
+    said = {} if said is None else said
+    if not isinstance(said, Mapping) or set(said) - {"minimise", "budget"} or said.get("minimise") not in (None, *MINIMISED):
+        raise UsageError(f"{path}: `placement` is a {_KEYS['placement']}, for instance\nplacement: {{minimise: cost}}")
+    budget = said.get("budget")
+    if budget is not None and (type(budget) not in (int, float) or not 0 <= budget < float("inf")):
+        raise UsageError(f"{path}: `placement.budget` is an amount in USD, 0 or more")
+    return Wishes(said.get("minimise") or "latency", budget=budget)
 
 
 def _paired(home: Path) -> str | None:

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from edge.config import EdgeConfig
+from edge.labelled_files import with_labelled_files
 from edge.people.person import person_at
+from edge.planning.keeping import Estimating
 from edge.runs.runner import Device
 from edge.showing.progress import ProgressEvent
 from graphs.environment import Environment
@@ -49,22 +51,26 @@ def open_device(
 
     The caller closes its models inside the event loop it used them in.
     """
-    registry = known_agents(agents, folder=env.cwd)
+    registry = with_labelled_files(known_agents(agents, folder=env.cwd), config.files, env.cwd)
     models, tiers = device_models(env, config, config.models if tiers is None else tiers)
     with Journal.open(config.journal, synchronous=synchronous) as journal:
-        yield Device(
+        device = Device(
             journal=journal,
             agents=registry,
             models=models,
             tiers=tiers,
             default_model=tiers.get(_SMALL, _SMALL),
             servers=frozenset(name for name, server in config.servers.items() if not server.on_device),
+            prices={name: server.price for name, server in config.servers.items() if server.price is not None},
+            clearance=config.clearance,
             files=str(env.cwd),
             person=person_at(env, hush),
             write=lambda line: print(line, file=env.stderr),
             emit=emit,
             connect=worker_connector(config),
         )
+        device.estimator = Estimating(device)
+        yield device
         sweep_bodies(journal)
 
 
@@ -93,14 +99,17 @@ def device_models(env: Environment, config: EdgeConfig, tiers: Mapping[str, str]
     return Aliased(local_models(host, servers=servers), tiers), tiers
 
 
-def worker_connector(config: EdgeConfig) -> Callable[[str, str | None, Journal, Sequence[bytes]], Any]:
-    """What opens the link to a worker: called with its URL, the token, the journal, and the child runs to go on with."""
+def worker_connector(config: EdgeConfig, held: str | None = None) -> Callable[[str, str | None, Journal, Sequence[bytes]], Any]:
+    """What opens the link to a worker: called with its URL, the token, the journal, and the child runs to go on with. `held` is why large values
+    wait, if they do.
+    """
 
     async def connect(url: str, token: str | None, journal: Journal, runs: Sequence[bytes]) -> Any:
         from edge.ferrying.worker import connect_worker
         from edge.pairings import credentials
 
         token, pinned = credentials(config.home, url, token, plain=config.plain)
-        return await connect_worker(url, token=token, pinned=pinned, journal=journal, grace=config.grace, runs=runs)
+        restraint: dict[str, Any] = {"rate": config.link.rate, "held": held, "clearance": config.clearance}
+        return await connect_worker(url, token=token, pinned=pinned, journal=journal, grace=config.grace, runs=runs, **restraint)
 
     return connect

@@ -7,17 +7,24 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from edge.cascading.kept import kept_below
+from edge.clearance import NOWHERE, Clearance
 from edge.placement import Place
+from edge.placing.search import Wishes
 from edge.policies import Sayings
 from edge.showing.progress import ProgressEvent
 from graphs.engine.made import Permissions
-from graphs.errors import UsageError
+from graphs.errors import UsageError, WorkerUnreachable
+from graphs.language.cascade import expanded
 from graphs.values import Value
 
 if TYPE_CHECKING:
     from edge.people.desk import Person
+    from edge.placing.figures import Estimator
     from graphs.journal import Journal
+    from graphs.language.spec import Graph
     from graphs.models.interface import Models
+    from graphs.models.prices import Price
     from graphs.registry import Registry
 
 __all__ = ["Device", "RunOptions"]
@@ -50,11 +57,26 @@ class RunOptions:
     grants: tuple[str, ...] = ()
     when_offline: Sayings = field(default_factory=Sayings)
     sync: bool = False
+    budget: Mapping[str, float] = field(default_factory=dict)
+    """What the whole run may spend before a person is asked, by kind; counts instead of what the graph says."""
+    wishes: Wishes = field(default_factory=Wishes)
+    """What is best, where figures say what a node takes here and there."""
+    decided: Mapping[str, str] = field(default_factory=dict)
+    """Where a run that goes on had the nodes that figures placed, and which of several implementations."""
 
     @cached_property
     def permissions(self) -> Permissions:
         """What the run may do and have. Raises UsageError for a limit or a grant that there is not."""
         return Permissions.of(untrusted=self.untrusted, limits=self.limits, grants=self.grants, max_turns=self.max_turns)
+
+    def unasked(self) -> WorkerUnreachable | None:
+        """Why no worker is even asked; None if one is."""
+        if self.offline:
+            return WorkerUnreachable(self.url or "", "this run is offline: no worker was asked")
+        hint = (
+            "Start one with `graphferry serve` and name it with --cloud URL, or get the model here: `graphferry models get NAME`."
+        )
+        return WorkerUnreachable("", "no worker is configured", hint=hint) if self.url is None else None
 
     def require_nodes(self, computed: Iterable[str]) -> None:
         """Raises UsageError for a node that is named on the command line and is none of the graph's computed ones."""
@@ -74,8 +96,15 @@ class RunOptions:
             "all": self.all,
             "untrusted": self.untrusted,
             "limits": list(self.limits),
+            **({"budget": dict(self.budget)} if self.budget else {}),
             "grants": list(self.grants),
-            "when_offline": {"nodes": dict(self.when_offline.nodes), "every": self.when_offline.every},
+            "when_offline": {
+                "nodes": dict(self.when_offline.nodes),
+                "every": self.when_offline.every,
+                **({"always": self.when_offline.always} if self.when_offline.always else {}),
+            },
+            "wishes": {"minimise": self.wishes.minimise, "deadline": self.wishes.deadline, "budget": self.wishes.budget},
+            "decided": dict(self.decided),
         }
 
     @classmethod
@@ -83,7 +112,9 @@ class RunOptions:
         """The options of which `as_record` gave that."""
         fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()}
         said = fields.pop("when_offline", None) or {}
-        return cls(**fields, when_offline=Sayings(nodes=said.get("nodes") or {}, every=said.get("every")))
+        wishes = Wishes(**(fields.pop("wishes", None) or {}))
+        sayings = Sayings(said.get("nodes") or {}, said.get("every"), always=said.get("always"))
+        return cls(**fields, wishes=wishes, when_offline=sayings)
 
 
 @dataclass(slots=True)
@@ -98,9 +129,29 @@ class Device:
     default_model: str | None = None
     servers: frozenset[str] = frozenset()
     """Names of models that are behind servers outside this device."""
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    """What models behind servers cost, where the configuration says so."""
+    clearance: Clearance = NOWHERE
+    """Which sensitivity labels may go where."""
     files: str | None = None
     person: Person | None = None
     """Who sits at the terminal of this process."""
     write: Callable[[str], Any] | None = None
     emit: Callable[[ProgressEvent], None] = lambda _event: None
     connect: Callable[[str, str | None, Journal, Sequence[bytes]], Any] | None = None
+    estimator: Callable[[Graph, Mapping[str, Any], str | None, Mapping[str, Value]], Estimator] | None = None
+    """What knows figures for a graph, by a worker's offer, its URL, and values of static nodes. None knows none: the rules alone place nodes."""
+
+    def written_out(self, graph: Graph) -> Graph:
+        """The graph with its cascades and hedges written out: each asking where its model is, with the bars calibrated here."""
+        here = self.models.names()
+
+        def place_of(agent: str, model: str | None) -> Place | None:
+            if model is not None:
+                return "edge" if self.tiers.get(model, model) in here else "cloud"
+            known = self.agents.get(agent)
+            if known is not None and ("model" not in known.needs or self.default_model in here):
+                return "edge"
+            return None
+
+        return expanded(graph, place_of, lambda key: kept_below(self.journal, key))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +15,25 @@ if TYPE_CHECKING:
     from graphs.journal import Journal
     from graphs.language.spec import Graph
 
-__all__ = ["check_offer", "keep_offer", "last_offer"]
+__all__ = ["check_offer", "heard", "keep_offer", "last_offer"]
 
 
 def keep_offer(journal: Journal, url: str, offer: Mapping[str, Any]) -> None:
     """Queues a worker's offer, to be read with `last_offer`."""
     journal.set_meta(f"offer {url}", canonical(dict(offer)))
+    journal.set_meta(f"heard {url}", canonical(int(time.time() * 1000)))
 
 
 def last_offer(journal: Journal, url: str | None) -> Mapping[str, Any] | None:
     """What the worker at this URL offered last; None if it was never met."""
     stored = journal.meta(f"offer {url}") if url else None
     return decode(stored) if stored is not None else None
+
+
+def heard(journal: Journal, url: str | None) -> float | None:
+    """When the worker at this URL made the offer that is kept (seconds since 1970, by this device's clock); None if nobody knows."""
+    stored = journal.meta(f"heard {url}") if url else None
+    return decode(stored) / 1000 if stored is not None else None
 
 
 def check_offer(graph: Graph, placed: Mapping[str, Placement], shipped: Collection[str], offer: Mapping[str, Any]) -> None:

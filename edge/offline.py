@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 
 from edge.policies import Policy
 
-__all__ = ["DEADLINE", "Reason", "Verdict", "decide", "reason_of", "too_near"]
+__all__ = ["DEADLINE", "Reason", "Verdict", "decide", "moved_by", "reason_of", "too_near"]
 
 Reason: TypeAlias = Literal["unreachable", "deadline", "budget", "too large"]
 """Why a result is less than was asked for, as its record says it."""
@@ -34,6 +34,19 @@ _REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
 )
 
 
+_MOVED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "BUSY": "worker busy",
+        "DRAINING": "worker draining",
+        "MODEL_OVERLOADED": "model at the worker overloaded",
+        DEADLINE: "deadline near",
+        "QUOTA": "quota at the worker used up",
+        "BUDGET_EXCEEDED": "budget at the worker used up",
+        "VALUE_TOO_LARGE": "value too large for the worker",
+    }
+)
+
+
 class Verdict(Enum):
     """What becomes of the node."""
 
@@ -51,6 +64,11 @@ def reason_of(condition: str) -> Reason | None:
     graph that the worker refuses or lacks the agent for: to hide that would hide a mistake.
     """
     return _REASONS.get(condition)
+
+
+def moved_by(condition: str) -> str:
+    """Why a node that could be anywhere runs here after all, as its record says it."""
+    return _MOVED.get(condition, "worker unreachable")
 
 
 def decide(policy: Policy, condition: str, *, begun: bool) -> Verdict:

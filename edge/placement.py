@@ -3,7 +3,8 @@
 Placement is per node of the document, the same for all rows and turns. Users write what a node needs; this decides, and says
 the reason in a sentence. Rules, the first that applies decides:
 
-1. a value that carries a sensitivity label stays on the device, and so does everything made from it;
+1. a value that carries a sensitivity label is only where the device's clearance lets it be, by default on the device, and so is everything made from
+   it (edge.label_rule);
 2. what the command line or the graph says (`--place`, `place:`);
 3. an agent or a model that only one side has;
 4. an agent that needs the device's files or its user stays on the device; one that needs its user does so whatever is said, and a graph
@@ -19,25 +20,79 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
+from edge.clearance import NOWHERE, Clearance
+from edge.label_rule import confined
+from edge.placing.figures import Estimate
 from edge.policies import NOTHING, Around, Sayings, around, opens_here, tools_of, with_inner
-from graphs.language.labels import labels_by_node
+from graphs.language.implementations import implementations, is_open
+from graphs.language.labels import Labels, label_graph
 from graphs.language.spec import Graph, is_computed, reads
 from graphs.paths import escape
 from graphs.registry import Agent
 from graphs.values import Value
 
-__all__ = ["Facts", "NoPlace", "Place", "Placement", "place_nodes"]
+__all__ = [
+    "SPLIT",
+    "Facts",
+    "Implementation",
+    "NoPlace",
+    "Place",
+    "Placement",
+    "Way",
+    "model_named",
+    "place_inside",
+    "place_nodes",
+]
 
 Place: TypeAlias = Literal["edge", "cloud"]
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a node runs, and why. `model` is the name of the model it will ask, if it asks one."""
+    """Where a node runs, and why. `model` is the name of the model it will ask, if it asks one.
+
+    `free` says that no rule forbids it another place: figures may decide (`edge.placing`). Where they did, `estimate` is what it is expected to
+    take, and `ways` are all there were, this one first. Of a node with several implementations `implementation` is the number of this one, and
+    `others` are those that could be had besides, in the order in which they are preferred.
+    """
 
     place: Place
     reason: str
     model: str | None = None
+    free: bool = False
+    estimate: Estimate | None = None
+    ways: tuple[Way, ...] = ()
+    implementation: int | None = None
+    others: tuple[Implementation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Implementation:
+    """One of the ways that a node lists under `any`, at a place where it can be had: its number, and the node's attributes in it."""
+
+    number: int
+    place: Place
+    model: str | None
+    spec: Mapping[str, Value]
+    free: bool = False
+    """No rule forbids it another place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One of the ways to do a node: seconds of its work and of its values on the link, what it costs, and the seconds that the whole run takes
+    with it, everything else as it is placed. `figures` say where these come from.
+    """
+
+    place: Place
+    model: str | None
+    seconds: float
+    moving: float
+    usd: float
+    joules: float
+    run_seconds: float
+    figures: Estimate
+    implementation: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +112,27 @@ class Facts:
     """Of the models, those that are behind servers outside this device."""
     offline: Sayings = field(default_factory=Sayings)
     """What is said outside of the graph of nodes whose worker is not reached."""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """Of the models on this device, those whose file is known: two are the same where these are."""
+    clearance: Clearance = NOWHERE
+    """Which labels may go where."""
 
 
-_SPLIT: Final = Placement("edge", "opens its graph here; the nodes inside have places of their own")
+SPLIT: Final = Placement("edge", "opens its graph here; the nodes inside have places of their own")
 
+_ANYWHERE: Final = Placement("edge", "nothing it needs is elsewhere", free=True)
 
 _BY_DEFAULT: Final = "the graph's place"
 
 
 class NoPlace(Exception):
-    """No place satisfies a node: which node, which rule, and what would resolve it."""
+    """No place satisfies a node: which node, which rule, and what would resolve it. `by_label` says that its labels are what rules places out."""
 
-    def __init__(self, node: str, reason: str, remedy: str) -> None:
+    def __init__(self, node: str, reason: str, remedy: str, *, by_label: bool = False) -> None:
         super().__init__(f"node {node!r} {reason}")
         self.node = node
         self.remedy = remedy
+        self.by_label = by_label
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +144,20 @@ class _Needs:
     pins: frozenset[str]
     here: frozenset[str]
     asks: bool
-    """Whether it asks people itself, or by its tools."""
+    """Whether it asks people itself, or by its tools, or works with what must not leave the device."""
     dynamic: bool
     """Whether its agent, its graph or its model is known only when it runs."""
 
 
-def place_nodes(graph: Graph, facts: Facts, outer: Around = NOTHING, default: Place | None = None) -> dict[str, Placement]:
+def place_nodes(
+    graph: Graph, facts: Facts, outer: Around = NOTHING, default: Place | None = None, labels: Labels | None = None
+) -> dict[str, Placement]:
     """A placement for each computed node of the graph, by its place in the document (ids, escaped, joined by `/`).
 
     Nodes inside a nested graph have one of their own only where they are not all in one place, or do not all do the same when no worker is
-    reached. `outer` and `default` are what is said around the graph. Raises NoPlace where none is possible.
+    reached. `outer`, `default` and `labels` are what is said around the graph. Raises NoPlace where none is possible.
     """
-    labels = labels_by_node(graph)
+    labels = label_graph(graph, facts.agents) if labels is None else labels
     outer = around(graph.document, outer)
     default = _place_of(graph.document.get("place")) or default
     placed: dict[str, Placement] = {}
@@ -103,23 +166,72 @@ def place_nodes(graph: Graph, facts: Facts, outer: Around = NOTHING, default: Pl
     for name, spec in graph.nodes.items():
         if not is_computed(spec):
             continue
-        found = _decide(name, spec, labels.get(name, frozenset()), default, outer, facts)
+        if is_open(spec):
+            found: Placement | None = _several(graph, name, spec, labels, default, outer, facts)
+        else:
+            found = SPLIT if _holds_open(spec) else _decide(graph, name, spec, labels, default, outer, facts)
         if found is None:
             free.append(name)
-            found = Placement("edge", "nothing it needs is elsewhere")
+            found = _ANYWHERE
         placed[name] = found
-        if found is _SPLIT:
-            below = replace(facts, pinned={}, offline=replace(facts.offline, nodes={}))
+        if found is SPLIT:
             pin = facts.pinned.get(name) or _place_of(spec.get("place")) or default
-            inner = place_nodes(Graph(spec["graph"]), below, around(spec, outer), "cloud" if pin == "cloud" else None)
-            nested.update({f"{escape(name)}/{path}": each for path, each in inner.items()})
+            inside = labels.inside.get(name)
+            nested.update(place_inside(name, spec, facts, outer, "cloud" if pin == "cloud" else None, inside))
     if not facts.local_only:
         _follow(graph, free, placed, facts)
     return {escape(name): placed[name] for name in graph.nodes if name in placed} | nested
 
 
+def place_inside(
+    name: str,
+    spec: Mapping[str, Value],
+    facts: Facts,
+    outer: Around = NOTHING,
+    default: Place | None = None,
+    labels: Labels | None = None,
+) -> dict[str, Placement]:
+    """A placement for each node of the graph that is written in this one, which is opened here; `outer` is what is said around the node."""
+    below = replace(facts, pinned={}, offline=replace(facts.offline, nodes={}))
+    inner = place_nodes(Graph(spec["graph"]), below, around(spec, outer), default, labels)
+    return {f"{escape(name)}/{path}": each for path, each in inner.items()}
+
+
+def _holds_open(spec: Mapping[str, Value]) -> bool:
+    """Whether a node inside this one has several implementations: each finds its own place, so the graph is opened here."""
+    return "graph" in spec and any(each is not spec and is_open(each) for each in with_inner(spec))
+
+
+def _several(
+    graph: Graph, name: str, spec: Mapping[str, Value], labels: Labels, default: Place | None, outer: Around, facts: Facts
+) -> Placement:
+    """The first implementation that can be had, and the others; at the worker, as far as anybody knows what it has."""
+    found: list[tuple[Implementation, str]] = []
+    refused: NoPlace | None = None
+    for number, each in enumerate(implementations(spec)):
+        try:
+            placement = _decide(graph, name, each, labels, default, outer, facts) or _ANYWHERE
+        except NoPlace as error:
+            refused = refused or error
+            continue
+        found.append((Implementation(number, placement.place, placement.model, each, placement.free), placement.reason))
+    found.sort(key=lambda pair: not _is_offered(pair[0], facts))  # what nobody offers comes last: it is what the user is told of
+    if not found:
+        assert refused is not None
+        raise refused
+    (own, reason), *others = found
+    rest = tuple(each for each, _ in others if _is_offered(each, facts))
+    return Placement(own.place, reason, own.model, free=own.free, implementation=own.number, others=rest)
+
+
+def _is_offered(each: Implementation, facts: Facts) -> bool:
+    offer = facts.offer or {}
+    lacks = each.model is not None and each.model not in (offer.get("models") or {})
+    return each.place == "edge" or not (lacks or each.spec["agent"] not in (offer.get("agents") or {}))
+
+
 def _decide(
-    name: str, spec: Mapping[str, Value], labels: frozenset[str], default: Place | None, outer: Around, facts: Facts
+    graph: Graph, name: str, spec: Mapping[str, Value], labels: Labels, default: Place | None, outer: Around, facts: Facts
 ) -> Placement | None:
     needs = _needs(spec, facts)
     models = sorted({facts.tiers.get(each, each) for each in needs.models})
@@ -130,27 +242,14 @@ def _decide(
     missing_here = [each for each in models if each not in facts.models]
     outside = [each for each in models if each in facts.servers]
     strangers = sorted(each for each in needs.agents if each not in facts.agents)
-    if labels:
-        words = ", ".join(sorted(labels))
-        if pin == "cloud":
-            raise NoPlace(
-                name,
-                f"is placed at cloud, but its inputs carry the label {words}, which is not cleared to leave this device",
-                "Place it at edge, or remove the label from its source.",
-            )
-        if missing_here or strangers:
-            raise NoPlace(
-                name,
-                f"carries the label {words} and so must stay on this device, which has no {(missing_here + strangers)[0]!r}",
-                _get(missing_here),
-            )
-        if outside:
-            raise NoPlace(
-                name,
-                f"carries the label {words} and so must stay on this device, and {outside[0]!r} is behind a server",
-                "Name a model of this device, or remove the label from its source.",
-            )
-        return Placement("edge", f"carries the label {words}: stays on this device", model)
+    lacking = (missing_here + strangers)[0] if missing_here or strangers else None
+    stays = confined(
+        graph, labels, name, facts.clearance, pinned=pin == "cloud", lacking=lacking, get=_get(missing_here), servers=outside
+    )
+    if stays is not None and stays.remedy is not None:
+        raise NoPlace(name, stays.reason, stays.remedy, by_label=True)
+    if stays is not None:
+        return Placement("edge", stays.reason, model)
     if facts.local_only and pin == "cloud":
         raise NoPlace(
             name, "is placed at cloud, but --local-only forbids the link", "Run without --local-only, or place it at edge."
@@ -179,7 +278,8 @@ def _decide(
     if needs.here:
         return Placement("edge", f"needs this device's {', '.join(sorted(needs.here))}", model)
     if model is not None:
-        return Placement("edge", f"{model} is behind a server that this device asks" if outside else f"{model} is here", model)
+        text = f"{model} is behind a server that this device asks" if outside else f"{model} is here"
+        return Placement("edge", text, model, free=not (needs.dynamic or outside))
     if needs.dynamic:
         return Placement("edge", "decided at run time, here by default")
     return None
@@ -191,15 +291,16 @@ def _divided(
     """Of a node that asks people, and of one whose graph has nodes for either side or, as it `opens` here for another reason, is not to go as a
     whole; None for any other.
     """
+    why = "asks people, who are at this device" if "people" in needs.here else "is for this device alone"
     if needs.asks and lacking:
-        raise NoPlace(name, f"asks people, who are at this device, and needs {lacking[0]!r}, which is not", _get(lacking))
+        raise NoPlace(name, f"{why}, and needs {lacking[0]!r}, which is not", _get(lacking))
     if needs.asks and pin == "cloud" and who != _BY_DEFAULT:
-        raise NoPlace(name, "is placed at cloud, but it asks people, who are at this device", "Place it at edge.")
+        raise NoPlace(name, f"is placed at cloud, but it {why}", "Place it at edge.")
     if needs.asks:
-        return Placement("edge", "asks people, who are at this device", model)
+        return Placement("edge", why, model)
     goes = pin == "cloud" or (pin is None and bool(lacking))
     mixed = "cloud" in needs.pins and (pin == "edge" or "edge" in needs.pins)
-    return _SPLIT if mixed or (goes and ("people" in needs.here or opens())) else None
+    return SPLIT if mixed or (goes and (not needs.here.isdisjoint(("people", "device")) or opens())) else None
 
 
 def _pin(name: str, spec: Mapping[str, Value], default: Place | None, needs: _Needs, facts: Facts) -> tuple[Place | None, str]:
@@ -233,24 +334,40 @@ def _needs(spec: Mapping[str, Value], facts: Facts) -> _Needs:
             continue
         agents.add(agent)
         known = facts.agents.get(agent)
-        asked = (each.get("params") or {}).get("model") or (each.get("inputs") or {}).get("model") or each.get("model")
+        asked = _asked(each)
         if isinstance(asked, str) and asked.startswith(":"):
             dynamic = True
-        elif isinstance(asked, str):
-            models.add(asked)
-        elif known is not None and "model" in known.needs and facts.default_model is not None:
-            models.add(facts.default_model)
+        elif (model := asked or _default(each, facts)) is not None:
+            models.add(model)
         if known is not None:
-            here |= known.needs & {"files", "people"}
+            here |= known.needs & {"files", "people", "device"}
         tools = tools_of(each)
         agents |= tools
-        here |= {need for tool in tools if (named := facts.agents.get(tool)) for need in named.needs & {"files", "people"}}
-        asks = asks or (each is spec and "people" in here)
+        here |= {
+            need for tool in tools if (named := facts.agents.get(tool)) for need in named.needs & {"files", "people", "device"}
+        }
+        asks = asks or (each is spec and not here.isdisjoint(("people", "device")))
         if isinstance(each.get("graph"), str):
             dynamic = True
         if each is not spec and (inner := _place_of(each.get("place"))) is not None:
             pins.add(inner)
     return _Needs(frozenset(agents), frozenset(models), frozenset(pins), frozenset(here), asks, dynamic)
+
+
+def model_named(spec: Mapping[str, Value], facts: Facts) -> str | None:
+    """The name of the model that a node itself asks; None if it asks none, or one that is known only when it runs."""
+    asked = _asked(spec) or _default(spec, facts)
+    return None if asked is None or asked.startswith(":") else facts.tiers.get(asked, asked)
+
+
+def _asked(spec: Mapping[str, Value]) -> str | None:
+    said = (spec.get("params") or {}).get("model") or (spec.get("inputs") or {}).get("model") or spec.get("model")
+    return said if isinstance(said, str) else None
+
+
+def _default(spec: Mapping[str, Value], facts: Facts) -> str | None:
+    agent = facts.agents.get(spec["agent"]) if isinstance(spec["agent"], str) else None
+    return facts.default_model if agent is not None and "model" in agent.needs else None
 
 
 def _follow(graph: Graph, free: list[str], placed: dict[str, Placement], facts: Facts) -> None:
@@ -278,7 +395,7 @@ def _follow(graph: Graph, free: list[str], placed: dict[str, Placement], facts: 
                 continue
             sources = [each for each in reads(spec) if each in placed]
             if sources and all(placed.get(each, placed[name]).place == "cloud" for each in [*sources, *readers[name]]):
-                placed[name] = Placement("cloud", f"follows {sources[0]}, saves a round trip")
+                placed[name] = Placement("cloud", f"follows {sources[0]}, saves a round trip", free=True)
                 changed = True
 
 

@@ -49,11 +49,19 @@ OFFLINE: Final = cast("tuple[Offline, ...]", fields.OFFLINE)
 
 @dataclass(frozen=True, slots=True)
 class Sayings:
-    """What is said outside of the graph: of single nodes and of all on the command line, and in the device's configuration."""
+    """What is said outside of the graph: of single nodes and of all on the command line, and in the device's configuration. `always` counts before
+    all of that, and before the graph's own word, at whatever depth: of a run in which nothing may stand in again.
+    """
 
     nodes: Mapping[str, Offline] = field(default_factory=dict)
     every: Offline | None = None
     device: Offline | None = None
+    always: Offline | None = None
+
+    @property
+    def inside(self) -> Sayings:
+        """What of it holds in graphs inside nodes, whose nodes have no names outside."""
+        return Sayings(every=self.every, device=self.device, always=self.always)
 
 
 class Around(NamedTuple):
@@ -71,7 +79,9 @@ class Policy:
     """What becomes of a node that is placed at the worker when that is not reached.
 
     `alternative` are the attributes of the node that runs here instead; None if there is none, and `lacking` says why in a sentence.
-    `degrades` says that its result may be less than was asked for, `once` that to run the node twice might do harm.
+    `degrades` says that its result may be less than was asked for, `once` that to run the node twice might do harm. A `free` node is at the
+    worker by choice: it runs here just as well, but its values are not brought here in case it does. `here` are the attributes with which
+    the same node runs on this device, as it does if the link withholds what it reads; None if it cannot.
     """
 
     offline: Offline = "wait"
@@ -79,6 +89,8 @@ class Policy:
     lacking: str = ""
     degrades: bool = True
     once: bool = True
+    free: bool = False
+    here: Mapping[str, Value] | None = None
 
 
 def around(document: Mapping[str, Value], outer: Around) -> Around:
@@ -102,7 +114,7 @@ def opens_here(name: str, spec: Mapping[str, Value], outer: Around, sayings: Say
         return False
     offline = _said(name, spec, outer, sayings)
     inside = around(graph.document, around(spec, outer))
-    below = Sayings(every=sayings.every, device=sayings.device)
+    below = sayings.inside
     inner = [(each, node) for each, node in graph.nodes.items() if is_computed(node)]
     said = [_said(each, node, inside, below) for each, node in inner]
     return "local" in said or any(each != offline for each in said) or any(opens_here(*each, inside, below) for each in inner)
@@ -114,31 +126,45 @@ def node_policies(
     """The policy of each node that is placed at the worker, by its place in the document as `place_nodes` gives it."""
     found: dict[str, Policy] = {}
     outer = around(graph.document, outer)
-    sayings = facts.offline if not prefix else Sayings(every=facts.offline.every, device=facts.offline.device)
+    sayings = facts.offline.inside if prefix else facts.offline
     for name, spec in graph.nodes.items():
         placement = placed.get(prefix + escape(name))
         if placement is None:
             continue
         if placement.place == "cloud":
-            found[prefix + escape(name)] = _policy(name, spec, outer, sayings, facts)
+            found[prefix + escape(name)] = _policy(name, spec, outer, sayings, facts, placement)
         elif (inside := written_inside(spec)) is not None:
             found.update(node_policies(inside, placed, facts, around(spec, outer), f"{prefix}{escape(name)}/"))
     return found
 
 
-def _policy(name: str, spec: Mapping[str, Value], outer: Around, sayings: Sayings, facts: Facts) -> Policy:
-    offline, once = _said(name, spec, outer, sayings), acts(spec, facts.agents)
-    if offline != "local":
-        return Policy(offline, once=once)
-    alternative, lacking = _alternative(spec, around(spec, outer).local or {}, facts)
+def _policy(name: str, spec: Mapping[str, Value], outer: Around, sayings: Sayings, facts: Facts, placement: Placement) -> Policy:
+    offline, once, same = _said(name, spec, outer, sayings), acts(spec, facts.agents), _same(spec, facts)
     agent = facts.agents.get(spec["agent"])
+    if _told(name, spec, sayings) is None:
+        here = next((each.spec for each in placement.others if each.place == "edge"), None)
+        if here is not None:
+            return Policy("local", _unplaced(here), degrades=False, once=once or acts(here, facts.agents), free=True, here=same)
+        if placement.free and not once and agent is not None and not agent.cheap:
+            return Policy("local", _unplaced(spec), degrades=False, once=False, free=True, here=same)
+    if offline != "local":
+        return Policy(offline, once=once, here=same)
+    alternative, lacking = _alternative(spec, around(spec, outer).local or {}, facts)
     computed_alike = agent is not None and agent.cheap and alternative["agent"] == spec["agent"]
-    return Policy(offline, None if lacking else alternative, lacking, not computed_alike, once)
+    return Policy(offline, None if lacking else alternative, lacking, not computed_alike, once, here=same)
+
+
+def _unplaced(spec: Mapping[str, Value]) -> Mapping[str, Value]:
+    return {key: value for key, value in spec.items() if key != "place"}
 
 
 def _said(name: str, spec: Mapping[str, Value], outer: Around, sayings: Sayings) -> Offline:
-    own = around(spec, NOTHING).offline
-    return sayings.nodes.get(name) or own or sayings.every or outer.offline or sayings.device or "wait"
+    return sayings.always or _told(name, spec, sayings) or sayings.every or outer.offline or sayings.device or "wait"
+
+
+def _told(name: str, spec: Mapping[str, Value], sayings: Sayings) -> Offline | None:
+    """What is said of this node alone."""
+    return sayings.nodes.get(name) or around(spec, NOTHING).offline
 
 
 # -- the alternative
@@ -179,6 +205,22 @@ def _alternative(spec: Mapping[str, Value], local: Mapping[str, Value], facts: F
     made["params"] = params
     strangers = sorted(tool for tool in tools_of(made) if tool not in facts.agents)
     return made, f"this device has no agent {strangers[0]!r}" if strangers else ""
+
+
+def _same(spec: Mapping[str, Value], facts: Facts) -> Mapping[str, Value] | None:
+    """The node as it would run on this device, where that has all it needs."""
+    name = spec["agent"]
+    agent = facts.agents.get(name) if isinstance(name, str) else None
+    if agent is None or agent.nests is not None or (spec.get("anyInput") is True and (spec.get("if") or spec.get("unless"))):
+        return None
+    if any(tool not in facts.agents for tool in tools_of(spec)):
+        return None
+    if "model" in agent.needs:
+        asked = (spec.get("params") or {}).get("model") or (spec.get("inputs") or {}).get("model") or spec.get("model")
+        model = facts.tiers.get(str(asked), asked) if asked else facts.default_model
+        if model not in facts.models or model in facts.servers:
+            return None
+    return {key: value for key, value in spec.items() if key != "place"}
 
 
 def acts(spec: Mapping[str, Value], agents: Mapping[str, Agent]) -> bool:

@@ -66,6 +66,7 @@ class GraphAttributes(TypedDict, total=False):
     metadata: Value
     agent_id: Value
     place: Place
+    budget: Mapping[str, float]
 
 
 class NodeAttributes(TypedDict, total=False):
@@ -93,6 +94,10 @@ class NodeAttributes(TypedDict, total=False):
     model: str
     sensitivity: str | Sequence[str]
     effect: Effect
+    any: Sequence[Mapping[str, Value]]
+    budget: Mapping[str, float]
+    escalate: Mapping[str, Value]
+    hedge: Mapping[str, Value]
 
 
 class Graph:
@@ -197,7 +202,7 @@ class Graph:
         from graphs.language.spec import Graph as Spec
 
         known = standard().with_agents([*self.agents, *(each for each in agents if isinstance(each, Agent))])
-        return Spec.of(self.document, {*known, *(each for each in agents if isinstance(each, str))}, strict=strict)
+        return Spec.of(self.document, {*known, *(each for each in agents if isinstance(each, str))}, strict=strict, says=known)
 
     def to_yaml(self) -> str:
         """The graph as YAML, not checked: `graphs.language.load` reads this document from it again."""

@@ -30,20 +30,23 @@ COMMANDS = {
     "demo": Command("edge.commands.demo", "run a small graph on a real model, with a worker beside it"),
     "run": Command("edge.commands.run", "run a graph"),
     "check": Command("edge.commands.check", "report every problem of a graph, each with its line; run nothing"),
+    "plan": Command("edge.commands.plan", "say where each node of a graph would run, why, and what it takes; run nothing"),
     "graph": Command("edge.commands.graph", "draw a graph: text, SVG, Mermaid or Graphviz; run nothing"),
     "schema": Command("edge.commands.schema", "print the JSON Schema of graphs, for editors"),
     "new": Command("edge.commands.new", "write a small graph to start from, and its schema"),
     "runs": Command("edge.commands.runs", "list the runs of this device, or show one"),
+    "audit": Command("edge.commands.audit", "show what left this device in a run, to whom, and why it might"),
     "resume": Command("edge.commands.resume", "go on with a run that was suspended, interrupted or cut off"),
     "answer": Command("edge.commands.answer", "answer what runs ask people, or list it"),
     "sync": Command("edge.commands.sync", "bring this device and its worker in step: runs that wait go on, results come in"),
+    "calibrate": Command("edge.commands.calibrate", "set from past runs how sure a small model must be not to ask a larger one"),
     "models": Command("edge.commands.models", "list the models of this device; get, import or measure one"),
     "pair": Command("edge.commands.pair", "pair this device with a worker, by a code that the worker prints"),
     "serve": Command("cloud.commands.serve", "start a worker that devices can ferry work to"),
     "vectors": Command("edge.commands.vectors", "print the link's test vectors, or check them against this version"),
 }
 
-PLANNED = frozenset({"audit", "calibrate", "doctor", "plan", "ui"})
+PLANNED = frozenset({"doctor", "ui"})
 """Commands that are designed but not built: naming one deserves a better answer than "unknown"."""
 
 

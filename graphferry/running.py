@@ -159,7 +159,7 @@ def checked(graph: AnyGraph, agents: Iterable[Agent] = (), graph_loader: GraphLo
         graph_loader = beside(Path(document.file))
     if graph_loader is not None:
         document = with_graphs(document, graph_loader)
-    return Spec.of(document.data, registry.keys(), marks=document.marks, file=document.file), registry
+    return Spec.of(document.data, registry.keys(), marks=document.marks, file=document.file, says=registry), registry
 
 
 class OneModel(Models):

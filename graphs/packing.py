@@ -10,7 +10,7 @@ import msgpack
 from graphs.states import EndStatus, State
 from graphs.values import Value
 
-__all__ = ["PLAIN", "is_flat", "pack", "pack_small", "packs_as_it_is"]
+__all__ = ["PLAIN", "is_flat", "pack", "pack_flat", "pack_small", "packs_as_it_is"]
 
 PLAIN: Final = frozenset({str, int, bool, bytes, type(None), State, EndStatus})
 """Types whose every value is written one way only."""
@@ -59,6 +59,19 @@ def pack(value: Value) -> bytes:
     if len(packed) > _MOST_KEPT:
         _packer = msgpack.Packer()
     return packed
+
+
+def pack_flat(value: Value) -> bytes | None:
+    """The value as msgpack if `is_flat`, in one call as each result goes through here; None otherwise, or for what msgpack cannot say."""
+    if value.__class__ is not dict:
+        return None
+    for key, item in value.items():
+        if key.__class__ is not str or item.__class__ not in PLAIN:
+            return None
+    try:
+        return pack(value)
+    except (OverflowError, UnicodeEncodeError):
+        return None
 
 
 _packer = msgpack.Packer()  # one for all threads: plain values are packed in one step of the interpreter

@@ -37,7 +37,9 @@ _MOST_SHOWN: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a node asks. `at` counts the executions of its path; `inputs` are shown to the person; `required` refuses an empty text."""
+    """What a node asks. `at` counts the executions of its path; `inputs` are shown to the person; `required` refuses an empty text. `labels` are
+    the sensitivity of what is asked about: the answer has them too.
+    """
 
     path: str
     at: int
@@ -47,6 +49,7 @@ class Question:
     choices: Sequence[Value] = ()
     schema: Mapping[str, Value] | None = None
     required: bool = False
+    labels: Sequence[str] = ()
 
     @property
     def node(self) -> str:
@@ -62,7 +65,8 @@ class Question:
             "schema": self.schema,
             "required": self.required,
         }
-        return {_KEY: {**said, **{name: value for name, value in optional.items() if value}}}
+        info: dict[str, Value] = {_KEY: {**said, **{name: value for name, value in optional.items() if value}}}
+        return {**info, "labels": list(self.labels)} if self.labels else info
 
     @classmethod
     def of(cls, record: Event) -> Question | None:
@@ -73,7 +77,7 @@ class Question:
         kind, prompt, schema = said.get("kind"), said.get("prompt"), said.get("schema")
         if kind not in KINDS or not isinstance(prompt, str) or not (schema is None or isinstance(schema, Mapping)):
             return None
-        inputs, choices = said.get("inputs"), said.get("choices")
+        inputs, choices, labels = said.get("inputs"), said.get("choices"), (record.info or {}).get("labels")
         return cls(
             path=record.path,
             at=record.at,
@@ -83,6 +87,7 @@ class Question:
             choices=choices if isinstance(choices, list) else (),
             schema=schema,
             required=bool(said.get("required")),
+            labels=tuple(map(str, labels)) if isinstance(labels, (list, tuple)) else (),
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -95,6 +100,10 @@ class Question:
         if self.schema is not None:
             entry["schema"] = dict(self.schema)
         return entry
+
+    def answer(self, value: Value) -> Answer:
+        """The record of an answer to it."""
+        return Answer(self.path, self.at, value, self.labels or None)
 
 
 class Given(NamedTuple):

@@ -126,6 +126,13 @@ def _paths(items: Sequence[Value]) -> str | None:
     return None
 
 
+def _answer(items: Sequence[Value]) -> str | None:
+    for label in items[3] or ():
+        if type(label) is not str:
+            return f"labels are text, got a {type(label).__name__}"
+    return _path(items)
+
+
 def _opening(items: Sequence[Value]) -> str | None:
     frame, graph, inputs, opts = items
     if len(frame.encode("utf-8", "replace")) > MAX_PATH:
@@ -188,7 +195,7 @@ RULES: Mapping[int, Rule] = {
     0x22: _paths,
     0x23: _path,
     0x25: _opening,
-    0x26: _path,
+    0x26: _answer,
     0x27: _handover,
     0x30: _path,
     0x31: _path,

@@ -133,12 +133,13 @@ class Frame:
 
 @_record(frozen=True, slots=True)
 class Answer:
-    """A person's answer, as a request to the holder."""
+    """A person's answer, as a request to the holder. `labels` are those of what the person was asked about."""
 
     TYPE: ClassVar[int] = 0x26
     path: str
     at: int
     value: Value
+    labels: Sequence[str] | None = None
 
 
 @_record(frozen=True, slots=True)
@@ -344,9 +345,7 @@ def _split(tail: bytes) -> list[Value]:
 # -- shortcuts, for the types whose fields need no further rule than a path's
 
 _INTS = frozenset({int, State, EndStatus})
-_USUAL = {
-    each: {field.name: str(field.type) for field in fields(each)} for each in (Input, Start, Answer, Event, Result, Error, End)
-}
+_USUAL = {each: {field.name: str(field.type) for field in fields(each)} for each in (Input, Start, Event, Result, Error, End)}
 _WRITERS: Mapping[type, Callable[[Any], Encoded | None]] = {
     each: writer(each.TYPE, names, Encoded, PLAIN, _INTS, pack) for each, names in _USUAL.items()
 }

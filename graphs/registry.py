@@ -13,12 +13,16 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from graphs.values import Value
 
-__all__ = ["Agent", "AgentContext", "AgentFunction", "Effect", "Need", "Registry", "Sample", "agent"]
+__all__ = ["Agent", "AgentContext", "AgentFunction", "Effect", "LabelsOf", "Need", "Registry", "Sample", "agent"]
 
 Effect: TypeAlias = Literal["none", "idempotent", "once"]
 """What a repetition after a crash may do: nothing bad; nothing bad with the same key; harm, so it is never repeated by itself."""
 
-Need: TypeAlias = Literal["model", "network", "files", "people"]
+LabelsOf: TypeAlias = Callable[[Mapping[str, Value]], Collection[str]]
+"""Labels by a node's attributes. Pure."""
+
+Need: TypeAlias = Literal["model", "network", "files", "people", "device", "declassify"]
+"""`device` is the device that holds the run, and nowhere else; `declassify` the right to take labels off."""
 
 
 class AgentContext(Protocol):
@@ -123,6 +127,16 @@ class Agent:
     samples: tuple[Sample, ...] = ()
     stream: bool = False
     aliases: tuple[str, ...] = field(default=())
+    audited: bool = False
+    """It uses the network and says itself what it sends (graphs.departures); of any other all it is handed counts as sent."""
+    requires: Literal["trusted"] | None = None
+    """What its inputs have to be: without a value that anybody could have written (graphs.language.integrity)."""
+    labels: frozenset[str] | LabelsOf | None = None
+    """The sensitivity labels that it puts on what it gives, perhaps by what the node says (graphs.language.labels)."""
+    declassifies: LabelsOf | None = None
+    """The labels that it is there to take off what comes in through its node's `inputs` (graphs.language.declassify)."""
+    named: bool = False
+    """It has to be named in the graph itself, by no value and no model: what it does to labels is known before the run."""
     made_by: Mapping[str, Value] = field(init=False, repr=False)
     """What a result's provenance says of the agent: its name and version."""
 
@@ -146,11 +160,19 @@ def agent(
     inputs: Mapping[str, Value] | None = None,
     params: Mapping[str, Value] | None = None,
     output: Mapping[str, Value] | None = None,
+    labels: Iterable[str] | LabelsOf | None = None,
+    declassifies: LabelsOf | None = None,
+    named: bool = False,
+    audited: bool = False,
+    requires: Literal["trusted"] | None = None,
 ) -> Callable[[AgentFunction], Agent]:
     """Make an agent of a function; its docstring's first paragraph becomes the description.
 
-    An `effect` left out counts as `once`: after a crash in the middle of it, a person is asked before it runs again.
+    An `effect` left out counts as `once`: after a crash in the middle of it, a person is asked before it runs again. `labels` are sensitivity
+    labels that its values carry, besides those of its inputs. `requires="trusted"` keeps it from running on what came from the network or out of a
+    graph of others, unless a person approved it (docs/privacy.md).
     """
+    carried = labels if labels is None or callable(labels) else frozenset(labels)
 
     def make(function: AgentFunction) -> Agent:
         return Agent(
@@ -171,6 +193,11 @@ def agent(
             samples=tuple(samples),
             stream=stream,
             aliases=tuple(aliases),
+            audited=audited,
+            requires=requires,
+            labels=carried,
+            declassifies=declassifies,
+            named=named,
         )
 
     return make

@@ -44,7 +44,8 @@ class Config:
     clear: the gate; the default withholds every labelled value. device: 16 bytes, of the device, on both sides. hb_ms: how long this side may
     be silent. offer: what a worker offers at first. max_runs, busy_ms: open child runs a worker takes, and when a device may ask again.
     room: asked before each new run, for limits that are not this session's alone. accepts: asked before each record of the peer; a run one of
-    whose records is refused is refused with QUOTA, and its log can be announced anew once there is room.
+    whose records is refused is refused with QUOTA, and its log can be announced anew once there is room. reserved: on a device, in runs that are
+    known from before no beginning of a node is acknowledged until `Conn.release`.
     """
 
     role: Role
@@ -60,3 +61,4 @@ class Config:
     busy_ms: int = 1_000
     room: Room = lambda _run: None
     accepts: Accepts | None = None
+    reserved: bool = False

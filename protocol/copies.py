@@ -38,10 +38,11 @@ IN_FLIGHT: Final = 16 << 20
 class OutCopy(OutLog):
     """A log that the peer gets a copy of: its records come from the store."""
 
-    __slots__ = ("_about", "_others")
+    __slots__ = ("_about", "_others", "labels")
 
     def __init__(self, held: Held, have: int, others: Mapping[Key, OutCopy]) -> None:
         super().__init__(held.run, held.writer)
+        self.labels = tuple(held.labels)
         self._others = others
         self.durable = held.last
         self.acked = self.sent = have
@@ -306,6 +307,11 @@ class Copies:
             self._given(connection, (run, writer))
         elif out.supply(after, records):
             self._flow(connection, out)
+
+    def labels_of(self, run: RunId, writer: StoreId) -> tuple[str, ...]:
+        """The labels of the values in a log that is being given."""
+        out = self._gives.get((run, writer))
+        return () if out is None else out.labels
 
     def acknowledged(self, connection: Connection, out: OutCopy) -> None:
         """The peer holds more of a log."""

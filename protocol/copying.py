@@ -12,7 +12,7 @@ from protocol.events import DigestCame, Event, NeedBodies, NeedCopies
 from protocol.payload import Reference
 from protocol.pull import Puller
 from protocol.session import Conn
-from protocol.store import LinkStore
+from protocol.store import Left, LinkStore
 
 __all__ = ["ABOUT_COPIES", "Copying"]
 
@@ -50,6 +50,8 @@ class Copying:
     async def _supply(self, need: NeedCopies) -> None:
         try:
             records = await self._store.read(need.run, need.writer, need.after, need.upto)
+            labels = self._conn.copies.labels_of(need.run, need.writer)
+            await self._store.leaves(Left(need.run, "copy", labels, need.after, upto=need.upto, writer=need.writer))
         except JournalError as error:  # a damaged log holds up no other
             _log.warning("%s", error.message)
             records = ()

@@ -6,6 +6,7 @@ It fails closed, and it refuses before the record exists: a record once appended
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from typing import Final
 
 import msgpack
 
@@ -14,7 +15,10 @@ from graphs.records import Encoded, Known, to_fields
 from graphs.values import EXT_HANDLE, Value, decode
 from protocol.codec import MAX_ITEMS, is_plain
 
-__all__ = ["check_record", "travels_whole", "withheld"]
+__all__ = ["NEVER", "check_record", "travels_whole", "withheld"]
+
+NEVER: Final = frozenset({"a graph that is not here", "table of pseudonyms"})
+"""Labels that no policy clears, whatever it says (graphs.language.labels.UNCLEARABLE)."""
 
 
 def travels_whole(encoded: Encoded) -> bool:
@@ -22,11 +26,14 @@ def travels_whole(encoded: Encoded) -> bool:
     return len(encoded.tail) <= MAX_ITEMS and is_plain(encoded.tail)
 
 
-def check_record(record: Known, labels: Collection[str], clear: Callable[[Collection[str]], bool]) -> None:
-    """Raise LinkCondition LABEL_WITHHELD if the record may not be sent to the peer: `labels`, or those of a handle in it, are not cleared."""
+def check_record(record: Known, labels: Collection[str], clear: Callable[[Collection[str]], bool]) -> set[str]:
+    """The labels that a record leaves with: `labels`, and those of handles in it. Raises LinkCondition LABEL_WITHHELD if it may not be sent to the
+    peer, as these are not cleared.
+    """
     wanted = set(labels) | _labels(to_fields(record))
     if wanted and not clear(wanted):
         raise withheld(f"The {type(record).__name__.upper()} of {getattr(record, 'path', None) or 'the run'!r}", wanted)
+    return wanted
 
 
 def withheld(what: str, labels: Collection[str]) -> LinkCondition:

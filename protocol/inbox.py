@@ -231,6 +231,7 @@ class Inbox:
             run.announced = max(run.announced, said.have)
         before = run.out.acked if run.out is not None else 0
         heard = hear(run, said, state.store)
+        run.fence()
         if not heard.diverged and run.out is not None and run.out.acked > before:
             state.events.append(Acked(run.id, run.out.acked))
         if heard.diverged:
@@ -278,6 +279,7 @@ class Inbox:
             run.out = OutLog(message.run, state.store)
         if run.into is None:
             run.into = InLog(message.run, message.writer)
+            run.fence()
         return run
 
     def _refusal(self, run: Run | None, message: Log) -> tuple[str, str, int | None] | None:
@@ -330,22 +332,17 @@ class Inbox:
             if type_ == _EVENT or into.texts.by_start:
                 into.texts.accepted(seq, record)
             into.ended = type_ == _END
-        state.unwritten += len(encoded[2])  # State.received, inlined
-        state.asks.append(_new(Write, (into.run, into.writer, seq, encoded, chk)))
-        state.whose.append(run)
-        state.meant.append(record)
+        state.received(_new(Write, (into.run, into.writer, seq, encoded, chk)), run, record)
 
     def _check_order(self, into: InLog, message: Entry) -> None:
         type_ = message.encoded.type
         orders = type_ < 0x30
         if orders is self._state.is_device:
-            raise RemoteProtocolError(
-                "PROTOCOL_WRITER", f"a record of type {type_:#x} is not the peer's to write", about=message.al
-            )
+            text = f"a record of type {type_:#x} is not the peer's to write"
+            raise RemoteProtocolError("PROTOCOL_WRITER", text, about=message.al)
         if orders and (message.seq == 1) is not (type_ == Submit.TYPE):
-            raise RemoteProtocolError(
-                "PROTOCOL_ORDER", "SUBMIT is the first record of a run, and only the first", about=message.al
-            )
+            text = "SUBMIT is the first record of a run, and only the first"
+            raise RemoteProtocolError("PROTOCOL_ORDER", text, about=message.al)
         if into.ended:
             raise RemoteProtocolError("PROTOCOL_ORDER", "a record after END", about=message.al)
 
@@ -365,10 +362,13 @@ class Inbox:
                     state.copies.acknowledged(connection, out)
             elif out.acknowledge(seq):
                 state.events.append(_new(Acked, (out.run, seq)))
+                run = state.runs[out.run]
+                if out.cancelled:
+                    state.fence(run)
                 if out.ended:
-                    state.trim(state.runs[out.run])
+                    state.trim(run)
                 if out.sent < out.durable:
-                    state.flow(state.runs[out.run])
+                    state.flow(run)
 
     def _fault(self, connection: Connection, now: int, message: Fault) -> None:
         state = self._state

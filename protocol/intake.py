@@ -1,7 +1,8 @@
 """The intake: where references in the peer's records become values again, before an engine or a table of results sees them.
 
 Records go on in the order of their log, but those that wait for a body hold up only what may not overtake them: what opens a frame comes before all
-that follows, and what closes one, or ends the run, after all that came before it (docs/protocol.md §14).
+that follows, and what closes one, or ends the run, after all that came before it (docs/protocol.md §14). Nor is anything told before the value
+that it was made from: who gets another value meanwhile must not read both.
 """
 
 from __future__ import annotations
@@ -39,15 +40,22 @@ class Intake:
 
     `obey(run, record, size)` takes a record with all its values, of which `size` bytes came as bodies; `lack(run, record, condition)` one
     whose values do not come. `leaves(run, record)` says that nobody here needs the values: the references stay, nothing is transferred.
+    `follows(run, record, earlier)` says that a record may tell of what was made from the values of an earlier one.
     """
 
     def __init__(
-        self, bodies: Puller, obey: Obey, lack: Lack, leaves: Callable[[RunId, Record], bool] = lambda _run, _record: False
+        self,
+        bodies: Puller,
+        obey: Obey,
+        lack: Lack,
+        leaves: Callable[[RunId, Record], bool] = lambda _run, _record: False,
+        follows: Callable[[RunId, Record, Record], bool] = lambda _run, _record, _earlier: False,
     ) -> None:
         self._bodies = bodies
         self._obey = obey
         self._lack = lack
         self._leaves = leaves
+        self._follows = follows
         self._waiting: dict[RunId, list[_Entry]] = {}
 
     def take(self, run: RunId, record: Record) -> None:
@@ -114,10 +122,13 @@ class Intake:
             else:
                 self._obey(run, entry.record, entry.bytes)
 
+    def _waits(self, run: RunId, entry: _Entry, before: list[_Entry]) -> bool:
+        return isinstance(entry.record, (Close, End)) or any(self._follows(run, entry.record, each.record) for each in before)
+
     def _next(self, run: RunId) -> _Entry | None:
         waiting = self._waiting.get(run, [])
         for place, entry in enumerate(waiting):
-            if entry.task is None and (place == 0 or not isinstance(entry.record, (Close, End))):
+            if entry.task is None and (place == 0 or not self._waits(run, entry, waiting[:place])):
                 del waiting[place]
                 if not waiting:
                     del self._waiting[run]

@@ -8,15 +8,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol
 
-from graphs.records import Encoded, End, EndStatus, Error, Event, Record, Result, State, Submit, decode
+from graphs.records import Cancel, Encoded, End, EndStatus, Error, Event, Record, Result, State, Submit, decode
 from graphs.values import canonical, decode as decode_value
+from protocol.audit import Departures
 from protocol.digest import Held, Line
 from protocol.events import DigestCame
 from protocol.messages import Bytes, Hash, Ref, RunId, StoreId
 from protocol.shared import Shared
-from protocol.store import BodyPart, Copy, Effect, Keep, LogHead, OpenAttempt, Snapshot, Trim, Write
+from protocol.store import BodyPart, Copy, Effect, Keep, Left, LogHead, OpenAttempt, Snapshot, Trim, Write
 
 __all__ = ["JournalPort", "JournalStore", "child_name", "device_of"]
 
@@ -47,6 +49,7 @@ class JournalPort(Protocol):
     def finish_run(self, run: bytes, status: str, *, ended: int, exit_info: Mapping[str, Any] | None = None) -> None: ...
     def append(self, run: bytes, encoded: Encoded) -> int: ...
     def accept(self, run: bytes, writer: bytes, seq: int, encoded: Encoded) -> None: ...
+    def together(self) -> AbstractContextManager[None]: ...
     async def barrier(self, *, full: bool = False) -> None: ...
     def heads(self, run: bytes | None = None) -> Sequence[Any]: ...
     def entries(self, run: bytes, writer: bytes, after: int = 0) -> Iterator[Any]: ...
@@ -63,15 +66,24 @@ class JournalPort(Protocol):
     def settle_run(self, run: bytes, at: int) -> None: ...
     def graph(self, graph_hash: bytes) -> Any: ...
     def put_graph(self, graph_hash: bytes, body: bytes) -> None: ...
+    def note_departure(self, run: bytes, t: int, entry: Mapping[str, Any]) -> None: ...
 
 
 class JournalStore:
     """A `protocol.store.LinkStore`. `scope` is whose bodies these are: a worker keeps those of its devices apart. On a worker `peer` is the
-    device it is for: child runs that come from it are named after it.
+    device it is for: child runs that come from it are named after it. A device has `departures`, where the audit of what leaves it is kept.
     """
 
-    def __init__(self, journal: JournalPort, scope: str = "own", peer: bytes = b"", shared: Shared | None = None) -> None:
+    def __init__(
+        self,
+        journal: JournalPort,
+        scope: str = "own",
+        peer: bytes = b"",
+        shared: Shared | None = None,
+        departures: Departures | None = None,
+    ) -> None:
         self._journal = journal
+        self._departures = departures
         self.shared = shared or Shared(journal)
         """What of the journal the peer has a copy of, or may have."""
         self.scope = scope
@@ -83,39 +95,49 @@ class JournalStore:
         """The body that was asked for last: the next range is most often of the same."""
 
     async def commit(self, effects: Sequence[Effect]) -> None:
-        """Everything a peer will see survives a loss of power before this returns (docs/protocol.md §10)."""
-        journal = self._journal
-        kept = [effect for effect in effects if isinstance(effect, Keep)]
-        if kept:
-            await self._keep(kept, effects)
+        """Everything a peer will see survives a loss of power before this returns, in one transaction (docs/protocol.md §10)."""
         for effect in effects:
-            if isinstance(effect, Trim):
-                journal.settle_run(effect.run, int(time.time() * 1000))
-            if isinstance(effect, Copy):
-                self.shared.take(effect, self.scope)
-            if not isinstance(effect, Write):
-                continue
+            if isinstance(effect, Keep):  # bodies are durable before the records that refer to them
+                await asyncio.to_thread(self._journal.body_files.keep, self.scope, effect.ref, effect.data)
+        firsts: dict[RunId, int] = {}
+        with self._journal.together():
+            for effect in effects:
+                self._queue(effect, effects, firsts)
+            if self._departures is not None:
+                self._departures.wrote(firsts)
+        await self._journal.barrier(full=True)
+
+    async def leaves(self, left: Left) -> None:
+        """Write down that something is about to leave this device. Raises JournalError."""
+        if self._departures is not None:
+            await self._departures.leaves(left, lambda: self.shared.runs_of(left.ref))
+
+    def _queue(self, effect: Effect, effects: Sequence[Effect], firsts: dict[RunId, int]) -> None:
+        journal = self._journal
+        if isinstance(effect, Trim):
+            journal.settle_run(effect.run, int(time.time() * 1000))
+        elif isinstance(effect, Copy):
+            self.shared.take(effect, self.scope)
+        elif isinstance(effect, Left):
+            if self._departures is not None:
+                self._departures.left(effect)
+        elif isinstance(effect, Keep):
+            run, ref, data, labels, crc = effect
+            if not journal.knows(run):
+                self._open_child(run, next(each.record for each in effects if isinstance(each, Write) and each.run == run))
+            journal.pin_body(run, self.scope, ref, len(data), own=True, labels=labels, crc=crc)
+        else:
             run, writer, seq, record, _chk = effect
             if not journal.knows(run):
                 self._open_child(run, record)
             if writer == journal.store_id:
                 given = journal.append(run, record)
                 assert given == seq, f"the session counted record {seq}, the journal {given}"
+                firsts.setdefault(run, seq)
             else:
                 journal.accept(run, writer, seq, record)
             if record.type == End.TYPE:
                 journal.finish_run(run, _ending(record), ended=int(time.time() * 1000))
-        await journal.barrier(full=True)
-
-    async def _keep(self, bodies: Sequence[Keep], effects: Sequence[Effect]) -> None:
-        """Bodies are durable, and pinned, before the records that refer to them."""
-        journal = self._journal
-        for run, ref, data, labels, crc in bodies:
-            await asyncio.to_thread(journal.body_files.keep, self.scope, ref, data)
-            if not journal.knows(run):
-                first = next(effect.record for effect in effects if isinstance(effect, Write) and effect.run == run)
-                self._open_child(run, first)
-            journal.pin_body(run, self.scope, ref, len(data), own=True, labels=labels, crc=crc)
 
     def _open_child(self, run: RunId, record: Encoded) -> None:
         """A child run begins with its SUBMIT, here at the worker; a device creates its child runs itself, with their parents."""
@@ -150,7 +172,7 @@ class JournalStore:
 
     def _head(self, run: RunId, writer: StoreId) -> LogHead:
         chks: list[int] = []
-        ended = False
+        ended, cancelled = False, 0
         attempts: dict[str, OpenAttempt] = {}
         for entry in self._journal.entries(run, writer):
             chks.append(entry.chk)
@@ -160,7 +182,9 @@ class JournalStore:
                 attempts[record.path] = OpenAttempt(entry.seq, record.path, record.at)
             elif isinstance(record, (Result, Error)) and record.path is not None:
                 attempts.pop(record.path, None)
-        return LogHead(run, writer, chks, ended, tuple(attempts.values()))
+            elif isinstance(record, Cancel) and record.paths is None:
+                cancelled = cancelled or entry.seq
+        return LogHead(run, writer, chks, ended, tuple(attempts.values()), cancelled)
 
     # -- bodies
 

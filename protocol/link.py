@@ -25,6 +25,7 @@ from protocol.errors import Close, RemoteProtocolError
 from protocol.events import Closed, Event, Faulted, GoingAway, NeedRecords
 from protocol.handshake import read_first_packet
 from protocol.messages import Bytes, Fault, GraphStatus, Hash, RunId
+from protocol.payload import Labelled
 from protocol.pull import ABOUT_BODIES, Puller
 from protocol.session import Conn
 from protocol.store import LinkStore
@@ -87,7 +88,7 @@ class Link:
 
     # -- the application's side: as the methods of Conn
 
-    def append(self, run: RunId, record: Known, labels: Collection[str] = ()) -> int:
+    def append(self, run: RunId, record: Known, labels: Labelled = ()) -> int:
         """Write a record into this side's log of the run. Raises as `Conn.append`, and JournalError once the journal cannot be written."""
         if self._commits.failure is not None:
             raise self._commits.failure
@@ -95,6 +96,12 @@ class Link:
         if not self._awake:
             self._soon()
         return seq
+
+    def release(self, run: RunId) -> None:
+        """As `Conn.release`."""
+        self._conn.release(run)
+        if not self._awake:
+            self._soon()
 
     def behind(self, run: RunId) -> bool:
         """As `Conn.behind`."""
@@ -114,9 +121,9 @@ class Link:
         self._conn.state(run, path, at, state, t)
         self._prompt()
 
-    def put_graph(self, address: Hash, body: bytes, labels: Collection[str] = ()) -> bool:
+    def put_graph(self, address: Hash, body: bytes, labels: Collection[str] = (), run: RunId | None = None) -> bool:
         """Hold a graph ready for the worker. False: the gate refused. Raises as `Conn.put_graph`."""
-        passed = self._conn.put_graph(address, body, labels)
+        passed = self._conn.put_graph(address, body, labels, run)
         self._soon()
         return passed
 
@@ -164,6 +171,7 @@ class Link:
         if self._carrier is not None:
             await _shut(self._carrier)
         self._copying.close()
+        self.bodies.close()
         self._commits.run()
         while self._tasks or self._commits.task is not None:
             pending = {*self._tasks} if self._commits.task is None else {*self._tasks, self._commits.task}

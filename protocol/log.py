@@ -59,7 +59,7 @@ class _Log:
 class OutLog(_Log):
     """A log this side writes."""
 
-    __slots__ = ("_records", "_size", "acked", "flying", "offered", "sent", "streams", "wanting")
+    __slots__ = ("_records", "_size", "acked", "cancelled", "flying", "offered", "sent", "streams", "wanting")
 
     def __init__(self, run: RunId, writer: StoreId, head: LogHead | None = None) -> None:
         super().__init__(run, writer, head)
@@ -75,6 +75,8 @@ class OutLog(_Log):
         self.wanting = False
         """Whether records are being read from the store."""
         self.streams = Streams()
+        self.cancelled = head.cancelled if head is not None else 0
+        """On a device: the record that gives the run up; 0 while none does."""
 
     @property
     def about(self) -> Mapping[str, Value] | None:
@@ -185,7 +187,7 @@ class OutLog(_Log):
 class InLog(_Log):
     """A log the peer writes."""
 
-    __slots__ = ("acked", "texts", "unacked", "undurable")
+    __slots__ = ("acked", "held", "texts", "unacked", "undurable")
 
     def __init__(self, run: RunId, writer: StoreId, head: LogHead | None = None) -> None:
         super().__init__(run, writer, head)
@@ -196,6 +198,8 @@ class InLog(_Log):
         self.undurable = 0
         """Bytes accepted and not durable."""
         self.texts = Texts(head.attempts if head else ())
+        self.held = False
+        """Whether no attempt that may be about to begin is acknowledged."""
 
     def is_next(self, seq: int) -> bool:
         """Whether a record is the next one; False: it is here already. Raises RemoteProtocolError at a gap."""
@@ -219,16 +223,19 @@ class InLog(_Log):
         return chk
 
     def state(self) -> int:
-        """The durable position; counts as told to the peer."""
-        self.acked = self.durable
+        """What the peer is told to be durable here: all that is, unless that would let an attempt begin that must not."""
+        position = self.durable
+        if self.held and self.texts.by_start:
+            position = min(position, min(self.texts.by_start) - 1)
+        self.acked = position
         self.unacked = self.undurable
-        return self.durable
+        return position
 
 
 class Run:
     """A child run on this link: the log this side writes and the one it reads."""
 
-    __slots__ = ("announced", "diverged", "id", "into", "live", "out", "refused", "settled", "trimmed")
+    __slots__ = ("announced", "diverged", "id", "into", "live", "out", "refused", "reserved", "settled", "trimmed")
 
     def __init__(self, id_: RunId) -> None:
         self.id = id_
@@ -241,6 +248,8 @@ class Run:
         self.diverged = False
         self.refused: str | None = None
         """Why the peer will not take this run, for good."""
+        self.reserved = False
+        """On a device: whether nobody has said yet that the run goes on."""
         self.settled = False
         """On a device: the worker knows that its END is durable here."""
         self.trimmed = False
@@ -262,6 +271,13 @@ class Run:
     def behind(self) -> bool:
         """Whether the peer has records, of those it named in its handshake, that are not durable here."""
         return self.announced > (self.into.durable if self.into is not None else 0)
+
+    def fence(self) -> None:
+        """On a device: while the run is given up and the worker does not hold that, or it is not known whether it goes on, nothing may begin there
+        because of an acknowledgement.
+        """
+        if self.into is not None and self.out is not None:
+            self.into.held = self.reserved or self.out.cancelled > self.out.acked
 
     def disconnected(self) -> None:
         """Forget what belongs to a connection."""

@@ -15,15 +15,17 @@ import msgpack
 
 from graphs.errors import LinkCondition, ValueUnsupported
 from graphs.records import Encoded, Known, Record, Unknown, depth, encode, to_fields
-from graphs.values import EXT_BLOBREF, EXT_HANDLE, Value, canonical, decode, digest
+from graphs.values import EXT_BLOBREF, EXT_HANDLE, MISSING, Value, canonical, decode, digest
 from protocol.codec import MAX_RECORD, Excess, excess, longest
 from protocol.messages import Hash, Ref, is_uint
 
 __all__ = [
     "MAX_BODY",
     "Body",
+    "Labelled",
     "Reference",
     "blobref",
+    "every_label",
     "handle_id",
     "lighten",
     "reference",
@@ -41,6 +43,13 @@ _Place: TypeAlias = tuple[Any, ...]
 _MOST_LEVELS: Final = 1 << 16
 _NEVER: Final = frozenset({"labels"})
 """Entries of an EVENT's `info` that the link itself reads."""
+_OPEN: Final = frozenset(
+    {"retry", "effect", "agent", "version", "model", "digest", "backend", "degraded", "answer", "alt", "from", "ms"}
+)
+"""Entries of a record's maps that say nothing of its values, and are told of labelled ones too."""
+
+Labelled: TypeAlias = Collection[str] | Mapping[str, Collection[str]]
+"""The labels of the values in a record; of SUBMIT and FRAME, they may be given by the names of their inputs."""
 
 
 class Reference(NamedTuple):
@@ -96,38 +105,77 @@ def reference(item: Value) -> Reference | None:
 # -- sending
 
 
+def every_label(labels: Labelled) -> Collection[str]:
+    """All labels of the values in a record."""
+    return frozenset[str]().union(*labels.values()) if isinstance(labels, Mapping) else labels
+
+
 def lighten(
-    record: Known, encoded: Encoded, labels: Collection[str], name_handle: Callable[[int], Ref]
+    record: Known, encoded: Encoded, labels: Labelled, name_handle: Callable[[int], Ref], *, inline: bool = False
 ) -> tuple[Known, Encoded, tuple[Body, ...]]:
     """The record as it travels: its values inside as far as the limits allow, the others by reference, with their bodies.
 
-    `labels` are those of the values in it: with any, bodies are named by handles, `name_handle(n)`. Raises LinkCondition VALUE_TOO_LARGE if
-    it still cannot travel, or a body is larger than any may be.
+    `labels` are those of the values in it: what has any is named by a handle, `name_handle(n)`, and never inside the record, unless it may be
+    `inline`. Raises LinkCondition VALUE_TOO_LARGE if it still cannot travel, or a body is larger than any may be.
     """
     fields = to_fields(record)
     size = len(encoded.tail)
     problem = excess(fields, size)
-    if problem is None:
+    if problem is None and (inline or not labels):
         return record, encoded, ()
     places = list(_places(record.TYPE, fields))
     bodies: list[Body] = []
+    if labels and not inline:
+        secret = [place for place in places if _is_secret(record.TYPE, place, _labels_at(labels, place), _at(fields, place))]
+        for place in secret:
+            places.remove(place)
+            bodies.append(_replaced(record, fields, place, _labels_at(labels, place), name_handle(len(bodies))))
+        record = type(record)(*fields)
+        encoded = encode(record)
+        size = len(encoded.tail)
+        problem = excess(fields, size)
     while problem is not None:
         weights = [_WEIGH[problem](_at(fields, place)) for place in places]
         heaviest = max(range(len(places)), key=weights.__getitem__, default=None)
         if heaviest is None or (problem is Excess.SIZE and weights[heaviest] <= _REFERENCE):
             raise _too_large(record, problem, size)
         place = places.pop(heaviest)
-        body, stand_in = _body(_at(fields, place), labels, name_handle(len(bodies)))
-        if len(body.data) > MAX_BODY:
-            raise _too_large(record, problem, len(body.data))
-        bodies.append(body)
-        _put(fields, place, stand_in)
+        bodies.append(_replaced(record, fields, place, _labels_at(labels, place), name_handle(len(bodies))))
         record = type(record)(*fields)
         encoded = encode(record)
         size = len(encoded.tail)
         problem = excess(fields, size)
     return record, encoded, tuple(bodies)
 
+
+def _labels_at(labels: Labelled, place: _Place) -> Collection[str]:
+    """The labels of the value at a place; of an order's other parts than its inputs, all."""
+    if not isinstance(labels, Mapping):
+        return labels
+    return labels.get(place[1], ()) if place[0] == _INPUTS else every_label(labels)
+
+
+def _is_secret(type_: int, place: _Place, labels: Collection[str], value: Value) -> bool:
+    """Whether a value may not stand in a record: one with labels that says anything."""
+    if not labels or value is None or value is MISSING or type(value) is msgpack.ExtType:
+        return False
+    if type_ in _ORDERS:
+        return bool(place[0] == _INPUTS)
+    return len(place) == 1 or place[-1] not in _OPEN
+
+
+def _replaced(record: Known, fields: list[Value], place: _Place, labels: Collection[str], handle: Ref) -> Body:
+    """Put a reference in the place of a value; its body."""
+    body, stand_in = _body(_at(fields, place), labels, handle)
+    if len(body.data) > MAX_BODY:
+        raise _too_large(record, Excess.SIZE, len(body.data))
+    _put(fields, place, stand_in)
+    return body
+
+
+_INPUTS: Final = 2
+_ORDERS: Final = (0x20, 0x25)
+"""SUBMIT and FRAME, and which of their fields has the inputs."""
 
 _REFERENCE: Final = 256
 """Bytes below which a reference is no gain."""
@@ -167,9 +215,9 @@ def _places(type_: int, fields: Sequence[Value]) -> Iterator[_Place]:
         for key in fields[index] or ():
             if key not in _NEVER:
                 yield index, key
-    if type_ in (0x20, 0x25):
-        for node in fields[2]:
-            yield 2, node, 1
+    if type_ in _ORDERS:
+        for node in fields[_INPUTS]:
+            yield _INPUTS, node, 1
         for key in fields[3].get("options") or ():
             yield 3, "options", key
 

@@ -15,11 +15,14 @@ import msgpack
 from graphs.errors import GraphferryError, JournalError, LinkCondition, ValueUnsupported
 from graphs.records import Record, ext
 from graphs.values import Value, decode
+from protocol.bodies import RANGE
 from protocol.events import BodyArrived, BodyBytes, BodyFailed, BodyWhole, Event, GraphReferred, NeedBytes
 from protocol.messages import Ref, RunId
+from protocol.meter import Meter
+from protocol.pacing import Bucket
 from protocol.payload import MAX_BODY, Reference, reference, references, resolve
 from protocol.session import Conn
-from protocol.store import LinkStore
+from protocol.store import Left, LinkStore
 
 __all__ = ["ABOUT_BODIES", "Puller"]
 
@@ -53,12 +56,25 @@ class Puller:
         self._store = store
         self._tell = tell
         self._start = start
+        self.meter = Meter()
         self._waiting: dict[Ref, list[asyncio.Future[None]]] = {}
         """Who waits for a body, in the order in which they asked."""
         self._steps: dict[Ref, list[BodyBytes | BodyWhole]] = {}
         """What is to be done for a body, in order."""
         self._busy: set[Ref] = set()
         """Bodies for which a task does it."""
+        self.held: Callable[[], LinkCondition] | None = None
+        """Why nothing is asked for at the moment."""
+        self._bucket: Bucket | None = None
+        self._closing = asyncio.Event()
+
+    def limit(self, rate: int | None) -> None:
+        """Give at most so many bytes a second; None for as many as the peer takes."""
+        self._bucket = None if rate is None else Bucket(rate, min(rate, RANGE))
+
+    def close(self) -> None:
+        """Nothing more is given."""
+        self._closing.set()
 
     # -- for the application
 
@@ -76,12 +92,17 @@ class Puller:
         have, whole = await self._store.begin_body(run, named.ref, named.size)
         if whole:
             return
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.held is not None:
+            raise self.held()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        began = loop.time()
         waiting = self._waiting.setdefault(named.ref, [])
         waiting.append(future)
         try:
             self._tell(self._conn.want_body(named.ref, named.size, have))
             await future
+            self.meter.pulled(named.size - have, loop.time() - began)
         finally:
             waiting.remove(future)
             if not waiting and self._waiting.get(named.ref) is waiting:
@@ -116,6 +137,7 @@ class Puller:
         if isinstance(event, (BodyBytes, BodyWhole)):
             self._step(event)
         elif isinstance(event, NeedBytes):
+            self.meter.asked(event.ref, event.off, asyncio.get_running_loop().time())
             self._start(self._supply(event))
         elif isinstance(event, BodyArrived):
             self._settle(event.ref, None)
@@ -164,12 +186,27 @@ class Puller:
 
     async def _supply(self, need: NeedBytes) -> None:
         part = self._conn.graph_part(need)
+        if part is None and not await self._may_leave(need.length):
+            return
         if part is None:
             try:
                 part = await self._store.read_body(need.ref, need.off, need.length)
+                if part is not None and self._conn.clears(part):
+                    await self._store.leaves(Left(b"", "body", part.labels, size=part.total, ref=need.ref))
             except JournalError:
                 part = None  # whoever asks is told that it is not there
         self._tell(self._conn.supply_body(need, part))
+
+    async def _may_leave(self, size: int) -> bool:
+        """Returns when so many bytes may leave; False if the link is closed before."""
+        wait = self._bucket.take(asyncio.get_running_loop().time(), size) if self._bucket is not None else 0.0
+        if not wait:
+            return True
+        try:
+            await asyncio.wait_for(self._closing.wait(), wait)
+        except TimeoutError:
+            return True
+        return False
 
     async def _take_graph(self, event: GraphReferred) -> None:
         named = reference(event.message.body)

@@ -7,13 +7,18 @@ decides (docs/protocol.md §14).
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, cast
 
-from graphs.errors import LinkCondition, ValueUnsupported
-from graphs.values import Value
+from graphs.errors import JournalError, LinkCondition, ValueUnsupported
+from graphs.records import Record
+from graphs.values import Value, decode
+from protocol.messages import Ref
 from protocol.payload import Reference, references, resolve
 
-__all__ = ["KnownResults", "refill"]
+__all__ = ["KnownResults", "refill", "resolved_here"]
+
+
+R = TypeVar("R", bound=Record)
 
 
 class KnownResults(Protocol):
@@ -23,6 +28,20 @@ class KnownResults(Protocol):
     outcomes: dict[str, Any]
     once: set[str]
     indeterminate: set[str]
+
+
+def resolved_here(journal: Any, record: R) -> R:
+    """The record with its values, of which this store has the bodies. Blocks. Raises JournalError if one is not here."""
+    values: dict[Ref, Value] = {}
+    for named in references(record):
+        scopes = (row.scope for _, row in journal.bodies_named(named.ref))
+        data = next((found for scope in scopes if (found := journal.body_files.load(scope, named.ref)) is not None), None)
+        if data is None:
+            raise JournalError(
+                f"a value of {named.size:,} bytes is not here, only its name.", hint="Try again after `graphferry sync`."
+            )
+        values[named.ref] = decode(data)
+    return cast("R", resolve(record, values))
 
 
 async def refill(

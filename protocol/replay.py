@@ -15,6 +15,7 @@ import msgpack
 from graphs.errors import LinkCondition, ValueUnsupported
 from graphs.records import (
     RECORDS,
+    Cancel,
     Encoded,
     End,
     Error,
@@ -57,7 +58,7 @@ def split(packet: bytes) -> list[Any]:
 def log_head(run: RunId, writer: StoreId, log: Sequence[tuple[Encoded, int]]) -> LogHead:
     """What a session needs to know of a log whose durable records and checksums these are."""
     attempts: dict[str, OpenAttempt] = {}
-    ended = False
+    ended, cancelled = False, 0
     for seq, (encoded, _) in enumerate(log, 1):
         record = decode(encoded.type, encoded.tail)
         if isinstance(record, EventRecord) and record.state == State.EXECUTING and record.path is not None:
@@ -67,7 +68,9 @@ def log_head(run: RunId, writer: StoreId, log: Sequence[tuple[Encoded, int]]) ->
         elif isinstance(record, End):
             ended = True
             attempts.clear()
-    return LogHead(run, writer, [chk for _, chk in log], ended, list(attempts.values()))
+        elif isinstance(record, Cancel) and record.paths is None:
+            cancelled = cancelled or seq
+    return LogHead(run, writer, [chk for _, chk in log], ended, list(attempts.values()), cancelled)
 
 
 def held_logs(logs: Mapping[tuple[RunId, StoreId], Sequence[tuple[Encoded, int]]], came: DigestCame) -> list[Held]:

@@ -44,7 +44,7 @@ def hear(run: Run, said: Statement, own: StoreId) -> Heard:
 
 def statement(log: InLog | OutLog, status: Status = Status.OK) -> Statement:
     """What this side holds durably of a log; said of the peer's log it is an acknowledgement."""
-    have = log.state() if isinstance(log, InLog) else log.durable
+    have = log.state() if isinstance(log, InLog) else log.durable  # less than is here of a run that was given up
     return Statement(log.run, log.writer, have, log.chks[have], log.texts.shown() if isinstance(log, InLog) else (), status)
 
 

@@ -1,26 +1,36 @@
 """What the holder of a run writes into its own log. One that is marked for sync is written as it can travel: a large value lies beside the journal,
-under its hash.
+under its hash, or under a handle if it has labels. What is small stays in its record, labelled or not: a log only goes where all labels of its run
+are cleared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from graphs.errors import LinkCondition
 from graphs.records import Encoded, End, EndStatus, Event, Known, State, Submit, Unknown, decode, encode
 from protocol.gate import travels_whole
-from protocol.payload import Body, handle_id, lighten
+from protocol.payload import Body, Labelled, handle_id, lighten
 from protocol.shared import is_marked, mark
 
-__all__ = ["RunLog", "open_run"]
+__all__ = ["RunLog", "lighten_log", "lighten_run", "open_run"]
 
 OWN = "own"
 """In whose name a device keeps bodies."""
 
 
-def open_run(journal: Any, run: bytes, submit: Submit, about: Mapping[str, Any], *, shared: bool) -> None:
-    """Create a root run, marked for sync if it is `shared`; `about` is what `Journal.create_run` is told besides."""
-    encoded, bodies = _light(journal, run, submit, 1) if shared else (encode(submit), ())
+def open_run(
+    journal: Any,
+    run: bytes,
+    submit: Submit,
+    about: Mapping[str, Any],
+    *,
+    shared: bool,
+    labels: Mapping[str, Collection[str]] = {},
+) -> None:
+    """Create a root run, marked for sync if it is `shared`; `about` is what `Journal.create_run` is told besides, `labels` are its inputs' labels."""
+    encoded, bodies = _light(journal, run, submit, 1, labels) if shared else (encode(submit), ())
     _keep(journal, bodies, OWN)
     journal.create_run(run, role="root", first=encoded, **about)
     if shared:
@@ -30,10 +40,20 @@ def open_run(journal: Any, run: bytes, submit: Submit, about: Mapping[str, Any],
 
 class RunLog:
     """This store's log of one root run. `each_durable`: a record is durable when it is written; `shared` as in `open_run`; `scope`: in whose
-    name bodies are kept.
+    name bodies are kept; `labels(path)` are those of what the node there reads and gives.
     """
 
-    def __init__(self, journal: Any, run: bytes, *, each_durable: bool = False, shared: bool = True, scope: str = OWN) -> None:
+    def __init__(
+        self,
+        journal: Any,
+        run: bytes,
+        *,
+        each_durable: bool = False,
+        shared: bool = True,
+        scope: str = OWN,
+        labels: Callable[[str], Collection[str]] = lambda _path: (),
+    ) -> None:
+        self._labels = labels
         self._journal = journal
         self._scope = scope
         self._run = run
@@ -50,7 +70,8 @@ class RunLog:
         if self.shared and not travels_whole(encoded):
             record = decode(encoded.type, encoded.tail)
             assert not isinstance(record, Unknown), "this side wrote it"
-            encoded, bodies = _light(journal, run, record, journal.have(run) + 1)
+            path = getattr(record, "path", None)
+            encoded, bodies = _light(journal, run, record, journal.have(run) + 1, self._labels(path) if path else ())
             _keep(journal, bodies, self._scope)
             _pin(journal, run, bodies, self._scope)
         number: int = self._write(run, encoded)
@@ -67,11 +88,50 @@ class RunLog:
         self._journal.finish_run(self._run, status, ended=now, exit_info={"why": why, "waits": waits, **more})
 
 
-def _light(journal: Any, run: bytes, record: Known, seq: int) -> tuple[Encoded, Sequence[Body]]:
+def lighten_run(journal: Any, run: bytes) -> bool:
+    """`lighten_log` of all logs of a root run: whether any was written anew."""
+    return any([lighten_log(journal, run, writer) for writer in journal.writers(run)])  # noqa: C419 - each of them
+
+
+def lighten_log(journal: Any, run: bytes, writer: bytes) -> bool:
+    """Write the rest of a log anew as it can travel, from the first record on that cannot: with its large values beside the journal. Whether it can
+    now. Nobody may append to it meanwhile. Blocks.
+
+    No other store has any of these records, since a log is given in its order and no peer takes that one. Raises JournalError.
+    """
+    journal.flush()  # what is queued is a part of it
+    first, made, kept = None, list[Encoded](), list[Body]()
+    for logged in journal.records(run, writer):
+        record = logged.record
+        encoded, bodies = encode(record), list[Body]()
+        if not isinstance(record, Unknown):
+            try:
+                encoded, more = _light(journal, run, record, logged.seq, writer=writer)
+            except LinkCondition:
+                return False  # its parts are too many
+            bodies += more
+        if bodies and first is None:
+            first = logged.seq
+        if first is not None:
+            made.append(encoded)
+            kept += bodies
+    if first is None:
+        return False
+    _keep(journal, kept, OWN)
+    _pin(journal, run, kept, OWN)
+    journal.rewrite(run, writer, first - 1, made)
+    return True
+
+
+def _light(
+    journal: Any, run: bytes, record: Known, seq: int, labels: Labelled = (), writer: bytes | None = None
+) -> tuple[Encoded, Sequence[Body]]:
     encoded = encode(record)
     if travels_whole(encoded):
         return encoded, ()
-    _, encoded, bodies = lighten(record, encoded, (), lambda n: handle_id(run, journal.store_id, seq, n))
+    _, encoded, bodies = lighten(
+        record, encoded, labels, lambda n: handle_id(run, writer or journal.store_id, seq, n), inline=True
+    )
     return encoded, bodies
 
 
@@ -82,4 +142,4 @@ def _keep(journal: Any, bodies: Sequence[Body], scope: str) -> None:
 
 def _pin(journal: Any, run: bytes, bodies: Sequence[Body], scope: str) -> None:
     for body in bodies:
-        journal.pin_body(run, scope, body.ref, len(body.data), own=True, crc=body.crc)
+        journal.pin_body(run, scope, body.ref, len(body.data), own=True, labels=body.labels, crc=body.crc)

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from graphs.errors import LinkCondition
-from graphs.records import Encoded, End, Event as EventRecord, Known, Submit, encode, encode_plain
+from graphs.records import Cancel, Encoded, End, Event as EventRecord, Known, Submit, encode, encode_plain
 from graphs.values import Value, canonical
 from protocol import codec
 from protocol.config import Config
@@ -34,11 +34,11 @@ from protocol.liveness import Beat
 from protocol.log import OutLog, Run
 from protocol.messages import Ack, Bytes, Fault, GoAway, GraphState, GraphStatus, Hash, Offer, Ping, RunId
 from protocol.outbox import DELTA_MS
-from protocol.payload import Body, handle_id, lighten
+from protocol.payload import Body, Labelled, every_label, handle_id, lighten
 from protocol.resume import own_statements
 from protocol.session_bodies import BodyDoors
 from protocol.state import Connection, State
-from protocol.store import Effect, Keep, Snapshot
+from protocol.store import Effect, Keep, Left, Snapshot
 
 __all__ = ["Conn"]
 
@@ -269,6 +269,10 @@ class Conn(BodyDoors):
         known = self._state.runs.get(run)
         return known is None or known.out is None or known.out.acked == known.out.last
 
+    def release(self, run: RunId) -> None:
+        """The run goes on: what begins in it is acknowledged as in any other (`Config.reserved`)."""
+        self._state.release(run)
+
     def learn(self, snapshot: Snapshot) -> None:
         """Take in what the store has of runs that are not in memory."""
         self._state.learn(snapshot)
@@ -281,7 +285,7 @@ class Conn(BodyDoors):
 
     # -- the application's side: records
 
-    def append(self, run: RunId, record: Known, labels: Collection[str] = ()) -> int:
+    def append(self, run: RunId, record: Known, labels: Labelled = ()) -> int:
         """Write a record into this side's log of the run; its sequence number. `labels`: sensitivity of the values in it.
 
         Raises LinkCondition if the record may not or cannot be sent (LABEL_WITHHELD, VALUE_TOO_LARGE) or the run is over for this link
@@ -295,11 +299,12 @@ class Conn(BodyDoors):
             self._check_writer(known, record)
         encoded = encode_plain(record)
         bodies: Sequence[Body] = ()
+        carried: Collection[str] = ()
         # what is plain is neither deep nor does it refer to anything
         if encoded is None or labels or len(encoded[2]) > _MAX_ITEMS:
             encoded = encoded or encode(record)
             if labels or not travels_whole(encoded):
-                record, encoded, bodies = self._passed(run, known, record, encoded, labels)
+                record, encoded, bodies, carried = self._passed(run, known, record, encoded, labels)
         if known is None:
             known = state.runs[run] = Run(run)
             known.out = OutLog(run, state.store)
@@ -309,6 +314,11 @@ class Conn(BodyDoors):
             state.stage(Keep(run, body.ref, body.data, body.labels, body.crc), known)
         effect = out.append(encoded)
         seq = effect[2]
+        if type_ == Cancel.TYPE and record.paths is None:  # type: ignore[union-attr]  # its type says so
+            out.cancelled = out.cancelled or seq
+            known.fence()
+        if carried and state.is_device:
+            state.stage(Left(run, "record", tuple(sorted(carried)), seq), known)
         if type_ >= 0x30:
             out.ended = type_ == _END
             if type_ in _STREAMED or out.streams.by_start:
@@ -319,13 +329,13 @@ class Conn(BodyDoors):
         return seq
 
     def _passed(
-        self, id_: RunId, run: Run | None, record: Known, encoded: Encoded, labels: Collection[str]
-    ) -> tuple[Known, Encoded, Sequence[Body]]:
-        """The record as it may leave: past the gate, and with what is too large for it by reference."""
+        self, id_: RunId, run: Run | None, record: Known, encoded: Encoded, labels: Labelled
+    ) -> tuple[Known, Encoded, Sequence[Body], Collection[str]]:
+        """The record as it may leave: past the gate, and with what is too large for it by reference; and the labels it leaves with."""
         state = self._state
-        check_record(record, labels, state.clear)
+        carried = check_record(record, every_label(labels), state.clear)
         seq = run.out.last + 1 if run is not None and run.out is not None else 1
-        return lighten(record, encoded, labels, lambda n: handle_id(id_, state.store, seq, n))
+        return *lighten(record, encoded, labels, lambda n: handle_id(id_, state.store, seq, n)), carried
 
     def _check_writer(self, run: Run | None, record: Known) -> None:
         state, type_ = self._state, record.TYPE
@@ -396,17 +406,7 @@ class Conn(BodyDoors):
         """The logs that both ends bring up to date without executing them; what it says comes with `events`."""
         return self._state.copies
 
-    # -- the application's side: graphs, offer, drain
-
-    def put_graph(self, h: Hash, body: bytes, labels: Collection[str] = ()) -> bool:
-        """Hold a graph's canonical bytes ready for the worker, and send them if it is not known to have them. False: the gate refused.
-
-        Raises LinkCondition VALUE_TOO_LARGE.
-        """
-        passed, message = self._state.shelf.put(h, body, labels)
-        if message is not None and self._state.connection is not None:
-            self._state.connection.outbox.control(message)
-        return passed
+    # -- the application's side: graphs (`put_graph` is among the doors), offer, drain
 
     def graph_state(self, h: Hash, status: GraphStatus, problems: Sequence[tuple[str, str, str]] = ()) -> None:
         """Say what became of a graph; UNKNOWN asks for it, again after a reconnect.

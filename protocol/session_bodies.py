@@ -5,11 +5,14 @@ What to ask for and what to give is decided in protocol.bodies; here the session
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from protocol.events import Event, NeedBytes
 from protocol.graph_messages import GraphMessages
-from protocol.messages import PutGraph, Ref
+from protocol.log import Run
+from protocol.messages import Hash, PutGraph, Ref, RunId
 from protocol.state import State
-from protocol.store import BodyPart
+from protocol.store import BodyPart, Left
 
 __all__ = ["BodyDoors"]
 
@@ -41,6 +44,10 @@ class BodyDoors:
         self._state.wants.verified(ref, ok)
         return self._state.drain_events()
 
+    def clears(self, part: BodyPart | None) -> bool:
+        """Whether what was read for a peer may go there, as far as can be said now: a body that may is written down before `supply_body`."""
+        return part is not None and (not part.labels or self._state.clear(part.labels))
+
     def supply_body(self, need: NeedBytes, part: BodyPart | None) -> list[Event]:
         """Answer `NeedBytes`: what was read, or None if there is no such body for this peer."""
         data, total, labels, crc = part if part is not None else (None, 0, (), None)
@@ -56,3 +63,17 @@ class BodyDoors:
         """Answer `GraphReferred`: the body it refers to."""
         GraphMessages(self._state).here(message, packed)
         return self._state.drain_events()
+
+    def put_graph(self, h: Hash, body: bytes, labels: Collection[str] = (), run: RunId | None = None) -> bool:
+        """Hold a graph's canonical bytes ready for the worker, and send them if it is not known to have them. False: the gate refused. With `run`
+        nothing of it is sent before a line of that run's audit is durable.
+
+        Raises LinkCondition VALUE_TOO_LARGE.
+        """
+        state = self._state
+        passed, message = state.shelf.put(h, body, labels, hold=run is not None)
+        if passed and run is not None:
+            left = Left(run, "graph", tuple(sorted(labels)), size=len(body), ref=h, have=state.shelf.has(h))
+            state.stage(left, Run(run))
+        state.put_graph(message)
+        return passed

@@ -11,16 +11,16 @@ from typing import Any, Final
 
 from graphs.errors import JournalError, UsageError
 from graphs.records import End, EndStatus, Event, State, decode
-from graphs.values import digest
+from graphs.values import canonical, decode as decode_value, digest
 from protocol.digest import Held, Line
 from protocol.events import DigestCame
 from protocol.messages import Hash, Ref, RunId, StoreId
 from protocol.payload import Reference, blobref, references
 from protocol.store import BodyPart, Copy
 
-__all__ = ["Shared", "is_marked", "mark", "remove_mark", "was_removed"]
+__all__ = ["Shared", "is_marked", "mark", "note_labels", "noted_labels", "remove_mark", "was_removed"]
 
-_MARK, _REMOVED = "sync ", "removed "
+_MARK, _REMOVED, _LABELS = "sync ", "removed ", "labels "
 _LEAST, _GREATEST = bytes(16), b"\xff" * 16
 _PART_NAME: Final = "a part of a run of another device"
 _MOST_NAME: Final = 200
@@ -50,6 +50,18 @@ def was_removed(journal: Any, run: RunId) -> bool:
 def is_marked(journal: Any, run: RunId) -> bool:
     """Whether a root run is marked for sync."""
     return journal.meta(_MARK + run.hex()) is not None
+
+
+def note_labels(journal: Any, run: RunId, labels: Collection[str]) -> None:
+    """Note the sensitivity labels of the values of a root run, where its document alone does not tell them all."""
+    if labels:
+        journal.set_meta(_LABELS + run.hex(), canonical(sorted(labels)))
+
+
+def noted_labels(journal: Any, run: RunId) -> frozenset[str]:
+    """What was noted."""
+    noted = journal.meta(_LABELS + run.hex())
+    return frozenset(decode_value(noted)) if noted is not None else frozenset()
 
 
 class Shared:
@@ -141,7 +153,8 @@ class Shared:
             return ()  # what is in its logs has passed the gate once, for the same account
         if row.graph not in self._known:
             self._known[row.graph] = tuple(sorted(self._labels(row.graph)))
-        return self._known[row.graph]
+        noted = noted_labels(self._journal, row.run)
+        return tuple(sorted({*self._known[row.graph], *noted})) if noted else self._known[row.graph]
 
     def _row(self, run: RunId, rows: dict[RunId, Any] | None = None) -> Any:
         """What the journal shows of a run; None if there is none, or none that is durable."""
@@ -176,6 +189,13 @@ class Shared:
                 if data is not None:
                     return BodyPart(data, row.size, row.labels, row.crc)
         return None
+
+    def runs_of(self, ref: Ref) -> list[RunId]:
+        """The runs here for which the peer may want the body or the document of this name. Blocks."""
+        address = self._documents.get(ref)
+        if address is not None:
+            return [row.run for row in self._journal.runs(role="root") if row.graph == address and self._sees(row)]
+        return list(dict.fromkeys(run for run, _ in self._journal.bodies_named(ref)))
 
     # -- taking
 

@@ -34,7 +34,7 @@ _DOMAIN: Final = b"graphferry.graph.1\n"
 class Shelf:
     """A device's graphs and what it knows about the worker's."""
 
-    __slots__ = ("_asked", "_bodies", "_clear", "_held", "_labels", "_large", "_peer", "_told")
+    __slots__ = ("_asked", "_bodies", "_clear", "_held", "_labels", "_large", "_peer", "_told", "_unnoted")
 
     def __init__(
         self, clear: Callable[[Collection[str]], bool], peer: StoreId | None, held: Iterable[tuple[StoreId, Hash]] = ()
@@ -49,6 +49,8 @@ class Shelf:
             self._held.setdefault(store, {})[h] = None
         self._told: set[Hash] = set()
         self._asked: set[Hash] = set()
+        self._unnoted: set[Hash] = set()
+        """Graphs that do not leave before it is durable that they do."""
 
     def connected(self) -> list[PutGraph]:
         """A connection begins: small graphs that the peer is not known to hold go along with HELLO."""
@@ -60,17 +62,30 @@ class Shelf:
         """The peer's store is this one."""
         self._peer = peer
 
-    def put(self, h: Hash, body: bytes, labels: Collection[str]) -> tuple[bool, PutGraph | None]:
-        """Offer a graph: whether the gate lets it pass, and the message to send now, if any. Raises LinkCondition if it is too large."""
+    def put(self, h: Hash, body: bytes, labels: Collection[str], *, hold: bool = False) -> tuple[bool, PutGraph | None]:
+        """Offer a graph: whether the gate lets it pass, and the message to send now, if any. With `hold` that is when it is `noted`, unless the
+        graph was offered before. Raises LinkCondition if it is too large.
+        """
         if labels and not self._clear(labels):
             return False, None
         if h not in self._bodies:
             message, packed = _pack(h, body)
+            if hold:
+                self._unnoted.add(h)
             self._bodies[h] = message
             if (named := reference(message.body)) is not None:
                 self._large[named.ref] = h, packed
             self._labels[h] = tuple(labels)
         return True, self._bodies[h] if (h in self._asked or self._wants(h)) and self._send(h) else None
+
+    def has(self, h: Hash) -> bool:
+        """Whether the peer's store is known to have that graph."""
+        return h in self._held.get(self._peer or b"", ())
+
+    def noted(self, h: Hash) -> PutGraph | None:
+        """It is durable that a graph leaves: the message to send now, if any."""
+        self._unnoted.discard(h)
+        return self._bodies[h] if h in self._bodies and (h in self._asked or self._wants(h)) and self._send(h) else None
 
     def judged(self, h: Hash, status: int) -> tuple[bool, PutGraph | None]:
         """The worker spoke about a graph: whether its body must be got from the application, and the message to send now, if any."""
@@ -96,17 +111,18 @@ class Shelf:
     def packed(self, ref: Ref) -> bytes | None:
         """The bytes of a large graph that the peer pulls; None if there is none of that name, or the gate refuses it now."""
         h, packed = self._large.get(ref, (None, None))
-        return None if h is None or (self._labels[h] and not self._clear(self._labels[h])) else packed
+        withheld = h is None or h in self._unnoted or (self._labels[h] and not self._clear(self._labels[h]))
+        return None if withheld else packed
 
     def _wants(self, h: Hash) -> bool:
-        if h in self._told or h in self._held.get(self._peer or b"", ()):
+        if h in self._told or self.has(h):
             return False
         body = self._bodies[h].body
         return type(body) is bytes and len(body) <= MAX_UNASKED
 
     def _send(self, h: Hash) -> bool:
         # asked again at every exit: what a peer is cleared for may have changed since the graph was put here
-        if self._labels[h] and not self._clear(self._labels[h]):
+        if h in self._unnoted or (self._labels[h] and not self._clear(self._labels[h])):
             return False
         self._told.add(h)
         self._asked.discard(h)

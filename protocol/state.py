@@ -16,13 +16,14 @@ from protocol.config import Config, Role
 from protocol.copies import Copies
 from protocol.errors import RemoteProtocolError
 from protocol.events import Diverged, Event, Faulted, Got, NeedRecords
+from protocol.gate import NEVER
 from protocol.liveness import Liveness
 from protocol.log import InLog, OutLog, Run
-from protocol.messages import Fault, Hash, Message, RunId, StoreId
+from protocol.messages import Fault, Hash, Message, PutGraph, RunId, StoreId
 from protocol.outbox import Outbox
 from protocol.shelf import Shelf
 from protocol.states import HEARD, Phase, after
-from protocol.store import Copy, Effect, LogHead, Snapshot, Trim, Write
+from protocol.store import Copy, Effect, Left, LogHead, Snapshot, Trim, Write
 
 __all__ = ["Connection", "State"]
 
@@ -109,11 +110,16 @@ class State:
 
     def clear(self, labels: Collection[str]) -> bool:
         """The gate, asked about this peer."""
-        return self.config.clear(labels, self.config.peer)
+        return NEVER.isdisjoint(labels) and self.config.clear(labels, self.config.peer)
 
     def _say(self, message: Message) -> None:
         """Control, while there is a connection that may carry it; without one it is said anew later."""
         if self.connection is not None and self.connection.greeted:
+            self.connection.outbox.control(message)
+
+    def put_graph(self, message: PutGraph | None) -> None:
+        """Send a graph, if there is one to be sent and somebody to send it to: without a connection the next one begins with it."""
+        if message is not None and self.connection is not None:
             self.connection.outbox.control(message)
 
     def _tell(self, event: Event) -> None:
@@ -134,7 +140,22 @@ class State:
                     run.into = InLog(id_, head.writer, head)
             if run.out is None:
                 run.out = OutLog(id_, self.store)
+            run.reserved = self.config.reserved
+            run.fence()
         self.expired.update(snapshot.expired)
+
+    def release(self, id_: RunId) -> None:
+        """A run from before goes on."""
+        run = self.runs.get(id_)
+        if run is not None:
+            run.reserved = False
+            self.fence(run)
+
+    def fence(self, run: Run) -> None:
+        """What is held back of a run may have changed; what no longer is goes."""
+        run.fence()
+        if self.connection is not None and run.into is not None:
+            self.connection.outbox.acknowledge(run.into)
 
     # -- durability
 
@@ -178,6 +199,8 @@ class State:
                 if type(effect) is Copy:
                     self.copies.kept(effect)
                     copied = True
+                elif type(effect) is Left and effect.kind == "graph":
+                    self.put_graph(self.shelf.noted(effect.ref))
             elif meant is None:
                 assert run.out is not None
                 run.out.durable = effect[2]

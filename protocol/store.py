@@ -21,6 +21,7 @@ __all__ = [
     "Copy",
     "Effect",
     "Keep",
+    "Left",
     "LinkStore",
     "LogHead",
     "OpenAttempt",
@@ -72,7 +73,25 @@ class Copy(NamedTuple):
     about: Mapping[str, Value] | None = None
 
 
-Effect: TypeAlias = Write | Trim | Keep | Copy
+class Left(NamedTuple):
+    """A line of a run's audit: this leaves the device for the peer, or is about to. It is durable before it can be sent.
+
+    `kind`: `record`, a record with labels, `seq` of this side's log of the run; `graph`, a graph's text, `size` bytes, that the peer was known to
+    `have` or not; `body`, a body of that `size`, named `ref`; `copy`, records after `seq` up to `upto` of the log of `writer`.
+    """
+
+    run: RunId
+    kind: str
+    labels: tuple[str, ...] = ()
+    seq: int = 0
+    size: int = 0
+    ref: Ref = b""
+    have: bool = False
+    upto: int = 0
+    writer: StoreId = b""
+
+
+Effect: TypeAlias = Write | Trim | Keep | Copy | Left
 
 
 class BodyPart(NamedTuple):
@@ -94,13 +113,16 @@ class OpenAttempt(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LogHead:
-    """What is durable of one log: the checksum after each of its records, whether END is among them, and the attempts still open."""
+    """What is durable of one log: the checksum after each of its records, whether END is among them, the attempts still open, and which record
+    is the CANCEL of the run, 0 if none is.
+    """
 
     run: RunId
     writer: StoreId
     chks: Sequence[int]
     ended: bool = False
     attempts: Sequence[OpenAttempt] = ()
+    cancelled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +172,9 @@ class LinkStore(Protocol):
     async def load_body(self, ref: Ref) -> bytes | None:
         """A whole body; None if it is not here."""
 
+    async def leaves(self, left: Left) -> None:
+        """Write down that a body or copied records are about to leave; returns when that is durable. Only a device does. Raises JournalError."""
+
     def lines(self) -> list[Line]:
         """What a digest of this store says to this peer."""
 
@@ -167,7 +192,10 @@ class LinkStore(Protocol):
 
 
 class SharesNothing:
-    """The part of a `LinkStore` that is about copies, for a store of which no peer has any."""
+    """The part of a `LinkStore` that is about copies and about the audit, for a store of which no peer has any and that keeps none."""
+
+    async def leaves(self, _left: Left) -> None:
+        """There is no audit."""
 
     def lines(self) -> list[Line]:
         return []

@@ -102,11 +102,13 @@ async def connect(
     socket = await open_socket(url, token, tls=tls, seconds=seconds)
     link = Link(Conn(config, await store.find(runs)), store, hear)
     number = await store.next_connection()
+    began = asyncio.get_running_loop().time()
     carrying = asyncio.get_running_loop().create_task(_carry(link, socket, number))
     try:
         try:
             async with asyncio.timeout(seconds):
                 welcome = await asyncio.shield(ready)
+                link.bodies.meter.answered(asyncio.get_running_loop().time() - began)
         except TimeoutError:
             raise WorkerUnreachable(url, f"the worker at {url} took the connection but said nothing for {seconds:g} s") from None
         keeping = (

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any
 
 from cloud.child import ChildRun
 from cloud.worker import Worker
 from graphs.agents import standard
+from graphs.engine.outcomes import Known
 from graphs.errors import LinkCondition
 from graphs.journal import Journal
 from graphs.language.cut import CutGraph, cut
@@ -45,7 +46,7 @@ class Log:
         self.commits = asyncio.Event()
         self.commits.set()
 
-    def append(self, run: bytes, record: Any) -> int:
+    def append(self, run: bytes, record: Any, labels: Collection[str] = ()) -> int:
         assert run == RUN
         assert not self.ended.is_set(), f"{record} after END"
         if isinstance(record, Result) and record.path in self.refuse:
@@ -122,9 +123,10 @@ def with_child(
     graph: CutGraph,
     use: Callable[[ChildRun, Submit, Log], Awaitable[None]],
     inputs: dict[str, Any] | None = None,
+    before: Known | None = None,
     **opts: Any,
 ) -> Log:
-    """Use a child run of this cut, ordered but not begun yet; gives what its log holds."""
+    """Use a child run of this cut, ordered but not begun yet, of which `before` is known; gives what its log holds."""
     logs: list[Log] = []
 
     async def main() -> None:
@@ -133,7 +135,7 @@ def with_child(
         with Journal.open(tmp_path / "journal.db") as journal:
             worker = Worker(journal, AGENTS, ScriptedModels([ScriptedModel("large")]))
             order = Submit("", graph.hash, inputs or {}, {"parent": [ROOT, 1], **opts})
-            child = ChildRun(worker, logs[0], RUN, order)
+            child = ChildRun(worker, logs[0], RUN, order, before)
             assert worker.running == 1
             child.park(order)
             await use(child, order, logs[0])

@@ -22,6 +22,10 @@ MODELS = Environment.current().home("models")
 """Where this machine keeps its models: looked up before any test moves its files elsewhere."""
 
 
+FREE = "unmetered mains"
+"""The way to a worker costs nothing."""
+
+
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A GRAPHFERRY_HOME of each test's own, so that no test sees the files of another or of the person who runs it."""
@@ -29,6 +33,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     for name in [name for name in os.environ if name.startswith("GRAPHFERRY_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("GRAPHFERRY_HOME", str(home))
+    monkeypatch.setenv("GRAPHFERRY_CONDITIONS", FREE)  # whatever network and battery whoever runs the tests has
     return home
 
 
@@ -84,7 +89,7 @@ class CommandLine:
 
     def __call__(self, *words: str, stdin: str = "", **environ: str) -> Outcome:
         out, err = io.StringIO(), self.streams()
-        env = Environment(io.StringIO(stdin), out, err, {**self.environ, **environ}, self.cwd)
+        env = Environment(io.StringIO(stdin), out, err, {"GRAPHFERRY_CONDITIONS": FREE, **self.environ, **environ}, self.cwd)
         status = main(words, env)
         return Outcome(status, out.getvalue(), err.getvalue())
 

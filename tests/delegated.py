@@ -21,6 +21,7 @@ from graphs.errors import LinkCondition
 from graphs.journal import Journal
 from graphs.journal.ids import new_run_id
 from graphs.language.load import load_text
+from graphs.language.run_labels import RunLabels
 from graphs.language.spec import Graph
 from graphs.records import Cancel, Close, Error, Result, State, Submit
 from graphs.running.runtime import Runtime
@@ -49,7 +50,7 @@ class Link:
         self.clear = True
         self._more = asyncio.Event()
 
-    def put_graph(self, address: bytes, body: bytes, labels: Collection[str]) -> bool:
+    def put_graph(self, address: bytes, body: bytes, labels: Collection[str], run: bytes) -> bool:
         return self.clear
 
     def open_run(self, run: bytes, delegate: Delegate, submit: Submit, labels: Collection[str]) -> None:
@@ -102,7 +103,7 @@ class Device:
         places = {"far": "cloud", "last": "cloud"}
         compiler = Compiler(standard(), places=places, orders=places if demand else ())
         self.tokens: list[tuple[str, Any]] = []
-        usual: dict[str, Any] = {"labels": {}, "options": {"strict": False}, "one_frame": True}
+        usual: dict[str, Any] = {"labels": RunLabels(graph), "options": {"strict": False}, "one_frame": True}
         self.delegate = Delegate(
             run=run,
             fragments=Fragments(known, doubtful),

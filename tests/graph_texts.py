@@ -8,7 +8,7 @@ from graphs.errors import Problem
 from graphs.language.check import check
 from graphs.language.load import load_text
 
-AGENTS = ("copyAgent", "nestedAgent", "mapAgent", "llmAgent")
+AGENTS = ("copyAgent", "nestedAgent", "mapAgent", "llmAgent", "declassifyAgent")
 
 OK = "b: {agent: copyAgent, inputs: {v: :a}}"
 """A node that can start, for graphs whose problem is elsewhere."""

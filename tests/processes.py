@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from conftest import Outcome
+from conftest import FREE, Outcome
 
 __all__ = ["Process", "Worker", "graphferry", "serve", "start"]
 
@@ -67,7 +67,7 @@ class Worker(Process):
 
 def _popen(words: Sequence[str], home: Path, cwd: Path, environ: dict[str, str]) -> subprocess.Popen[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GRAPHFERRY_")}
-    variables = {**kept, "PYTHONPATH": str(ROOT), "GRAPHFERRY_HOME": str(home), **environ}
+    variables = {**kept, "PYTHONPATH": str(ROOT), "GRAPHFERRY_HOME": str(home), "GRAPHFERRY_CONDITIONS": FREE, **environ}
     command = [sys.executable, "-m", "graphferry", *words]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True, cwd=cwd, env=variables)

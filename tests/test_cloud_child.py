@@ -8,8 +8,10 @@ import pytest
 
 from child_runs import ROOT, Log, ran, shipped, with_child
 from cloud.child import ChildRun
+from cloud.revival import reported
 from cloud.worker import RefusedCut
-from graphs.records import Cancel, Close, EndStatus, Error, Event, Input, State, Submit
+from graphs.engine.outcomes import known_outcomes
+from graphs.records import Cancel, Close, EndStatus, Error, Event, Input, Result, State, Submit
 from graphs.values import MISSING
 
 CHAIN = """\
@@ -288,6 +290,74 @@ def test_a_value_that_may_not_cross_is_an_error_instead_of_a_result(tmp_path: Pa
     (error,) = [record for record in log.records if isinstance(record, Error)]
     assert (error.path, error.code, error.final, error.retryable) == ("a", "VALUE_TOO_LARGE", True, False)
     assert log.results() == {"b": {"t": 1}}, "here, the value is there"
+
+
+def test_a_node_with_effects_whose_value_may_not_cross_has_happened_all_the_same(tmp_path: Path) -> None:
+    """To call it failed would have it run again."""
+    graph = shipped("nodes:\n  a: {agent: onceAgent, isResult: true, inputs: {t: 1}}\n", "a")
+
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
+        log.refuse.add("a")
+        log.holds.set()
+        child.begin(order, graph)
+        child.order(Close(None))
+        await log.ended.wait()
+
+    log = with_child(tmp_path, graph, use)
+    (error,) = [record for record in log.records if isinstance(record, Error)]
+    assert (error.path, error.code, error.final, error.retryable) == ("a", "NODE_INDETERMINATE", True, False)
+    assert error.text == "it has done its work here, and what it gave is not kept: it is too large"
+    assert known_outcomes(log.records).indeterminate == {"a"}
+
+
+@pytest.mark.parametrize("stops", [False, True], ids=["cancelled", "this process ends"])
+def test_a_node_with_effects_that_is_cancelled_before_the_device_holds_that_it_begins_has_not_begun(
+    tmp_path: Path, stops: bool
+) -> None:
+    graph = shipped("nodes:\n  a: {agent: onceAgent, isResult: true, inputs: {t: 1}}\n", "a")
+
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
+        child.begin(order, graph)
+        await log.waits.wait()
+        if not stops:
+            child.order(Cancel(None, "it goes on elsewhere"))
+            await log.ended.wait()
+
+    log = with_child(tmp_path, graph, use)
+    assert ran == []
+    said = [(record.path, record.at, record.code, record.final) for record in log.records if isinstance(record, Error)]
+    assert said == ([] if stops else [("a", 1, "CANCELLED", True)])
+    assert known_outcomes(log.records).indeterminate == ({"a"} if stops else set())
+
+
+NESTED = """\
+nodes:
+  rows:
+    agent: mapAgent
+    isResult: true
+    inputs: {rows: [1, 2]}
+    graph:
+      nodes:
+        x: {agent: countAgent, isResult: true, inputs: {t: :row}}
+"""
+
+
+@pytest.mark.parametrize("code", ["QUOTA", "VALUE_TOO_LARGE", "BUSY", "MODEL_OVERLOADED", "LABEL_WITHHELD", "WHATEVER"])
+def test_a_condition_of_the_link_inside_a_graph_is_no_failure_around_it_for_the_next_process_either(
+    tmp_path: Path, code: str
+) -> None:
+    graph = shipped(NESTED, "rows")
+    before = reported([Result("rows[0]/x", 1, 0, {"t": 1}, 0, {}), Error("rows[1]/x", 1, 0, code, "not now", True, True)])
+
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
+        child.begin(order, graph)
+        child.order(Close(None))
+        await log.ended.wait()
+
+    log = with_child(tmp_path, graph, use, before=before)
+    assert ran == [], "its owner was told, and decides"
+    assert {(record.path, record.code) for record in log.records if isinstance(record, Error)} == {("rows[1]/x", code)}
+    assert log.results() == {}
 
 
 def test_tokens_hang_on_the_record_of_their_beginning(tmp_path: Path) -> None:

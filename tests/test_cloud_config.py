@@ -8,6 +8,7 @@ from cloud.config import load_worker_config
 from graphs.bounds import UNTRUSTED
 from graphs.errors import UsageError
 from graphs.models.openai.servers import Server
+from graphs.models.prices import Price
 
 
 def written(folder: Path, text: str) -> Path:
@@ -43,9 +44,16 @@ def test_everything_in_the_file_is_taken_with_paths_beside_it(tmp_path: Path) ->
     assert set(config.accounts) == {"default"}
 
 
+def test_models_of_any_kind_may_have_a_price(tmp_path: Path) -> None:
+    price = "price: {input: 0.2, output: 0.8}"
+    text = f"models: {{b: {{model: small, {price}}}, c: {{scripted: true, {price}}}, d: {{url: 'http://h', {price}}}, e: {{scripted: true}}}}\n"
+    assert dict(load_worker_config(written(tmp_path, text)).prices) == dict.fromkeys("bcd", Price(0.2, 0.8))
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
+        ("models: {c: {scripted: true, price: 1}}", "models.c: `price` is dollars"),
         ("model: {}\n", "unknown entry 'model'; known are accounts, agents, allow, files, limits, memory, models, network"),
         ("models: [large]\n", "`models` is a map of names"),
         ("models: {large: big.gguf}\n", "models.large: expected {file: PATH}, {url: URL}, {model: NAME} or {scripted: true}"),

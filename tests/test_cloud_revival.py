@@ -29,10 +29,14 @@ def test_what_was_reported_is_known_failures_among_it() -> None:
         Event("running", 1, State.EXECUTING, 0, {"effect": "once"}),
         Event("asked", 1, State.EXECUTING, 0, {"effect": "once"}),
         Error("asked", 1, 0, "NODE_INDETERMINATE", "nobody knows", True, False),
+        Error("full", 1, 0, "QUOTA", "no room", True, False),
+        Error("was full", 1, 0, "QUOTA", "no room", True, False),
+        Result("was full", 2, 0, 5, 0, {}),
     ]
     known = reported(records)
     states = {path: outcome.state for path, outcome in known.outcomes.items()}
-    assert states == {"done": State.COMPLETED, "failed": State.FAILED, "late": State.TIMED_OUT}
+    assert states == {"done": State.COMPLETED, "was full": State.COMPLETED, "failed": State.FAILED, "late": State.TIMED_OUT}
+    assert {path: error.condition for path, error in known.withheld.items()} == {"full": "QUOTA"}
     assert str(known.outcomes["failed"].error) == "no"
     assert (known.indeterminate, known.begun["again"]) == ({"running", "asked"}, 1)
 
@@ -51,7 +55,7 @@ def test_orders_and_reports_are_told_apart_by_their_writers(tmp_path: Path) -> N
         found = left_open(journal, run)
         assert found is not None
         assert (found.submit, found.orders) == (orders[0], orders)
-        assert set(found.known.outcomes) == {"n", "rows[1]/"}
+        assert (set(found.known.outcomes), set(found.known.withheld)) == ({"n"}, {"rows[1]/"})
         assert found.broken == {"rows[1]/"}
         journal.append(run, encode(End(EndStatus.COMPLETED, 0, {})))
 

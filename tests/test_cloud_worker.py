@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cloud.accounts import Account
+from cloud.share import Share
 from cloud.worker import RefusedCut, Worker
 from graphs.agents import standard
 from graphs.journal import Journal
 from graphs.language.cut import cut
 from graphs.language.load import load_text
 from graphs.language.spec import Graph
+from graphs.models.prices import Price
 from graphs.models.scripted import ScriptedModel, ScriptedModels
 from graphs.registry import Agent
 from graphs.values import canonical, digest
@@ -138,6 +142,18 @@ def test_a_models_own_name_here_wins_over_the_devices_word_for_it(journal: Journ
         await worker.close()
 
     asyncio.run(main())
+
+
+def test_the_offer_says_what_models_cost_how_fast_they_were_and_when_it_was_said(journal: Journal) -> None:
+    models = ScriptedModels([ScriptedModel("large"), ScriptedModel("free")])
+    worker = Worker(journal, standard(), models, prices={"large": Price(0.25, 1.0)})
+    before = time.time() * 1000
+    offer: Any = worker.offer()
+    assert (offer["models"]["large"]["usd_in"], offer["models"]["large"]["usd_out"]) == (0.25, 1.0)
+    assert "usd_in" not in offer["models"]["free"], "nobody said what it costs"
+    assert before - 1 <= offer["t"] <= time.time() * 1000
+    assert {"toks_s", "prompt_s", "measured"} <= set(offer["models"]["large"])
+    assert Share(worker, Account("alice")).offer()["models"] == offer["models"]
 
 
 def test_the_offer_counts_what_runs(journal: Journal) -> None:

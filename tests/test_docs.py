@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import io
 import json
 import re
 import runpy
@@ -21,14 +22,17 @@ import pytest
 
 from cloud.config import load_worker_config
 from conftest import CommandLine, Outcome
+from edge.config import load_config
 from graphferry.cli import COMMANDS
 from graphs.agents import standard
+from graphs.environment import Environment
 from graphs.language.check import CODES
 from graphs.language.fields import FIELDS
 from graphs.language.load import load_text
 from graphs.language.spec import Graph
 from graphs.loadagents import known_agents
 from graphs.values import Value
+from workers import worker
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -203,6 +207,38 @@ def test_a_program_in_a_document_runs(block: Block, folder: Path, capsys: pytest
     runpy.run_path(str(program), run_name="__main__")
     if block.then and block.then[0].language == "text":
         assert capsys.readouterr().out.strip() == block.then[0].text.strip()
+
+
+def test_the_policy_in_the_documents_is_one(own_home: Path, cli: CommandLine) -> None:
+    (block,) = [each for each in blocks(ROOT / "docs" / "privacy.md") if each.file == "config.yaml"]
+    (own_home / "edge").mkdir()
+    (own_home / "edge" / "config.yaml").write_text(block.text)
+    config = load_config(Environment(io.StringIO(), io.StringIO(), io.StringIO(), cli.environ, cli.cwd))
+    here = "wss://worker.example:8765/v1/link"
+    may = {
+        label: [place for place in (here, "big") if config.clearance.may([label], place)]
+        for label in ("private", "internal", "draft")
+    }
+    assert may == {"private": [], "internal": [here], "draft": [here, "big"]}
+    assert list(config.files.values()) == [frozenset({"private"})]
+
+
+def test_the_audit_that_is_shown_is_that_of_the_run(folder: Path, own_home: Path, cli: CommandLine) -> None:
+    shown = blocks(ROOT / "docs" / "privacy.md")
+    write_files(next(each for each in shown if each.file == "letter.yaml"), folder)
+    typed_, table = next((each.text, each.then[0].text) for each in shown if "audit RUN" in each.text)
+    (own_home / "edge" / "config.yaml").write_text("models: {small: large}\n")
+    with worker(own_home) as served:
+        run, audit = (shlex.split(line)[1:] for line in typed_.splitlines())
+        ran = cli(*(served.url if word.startswith("ws:") else word for word in run), "--json")
+        assert ran.status == 0, ran.stderr
+        told = cli(*(json.loads(ran.stdout)["run"] if word == "RUN" else word for word in audit)).stdout
+    lines = [(line.split(), line.split()[2:]) for line in table.splitlines()[1:]]
+    made = [" ".join(line.split()[2:]) for line in told.splitlines()]
+    for _, words in lines:
+        wanted = re.sub(r"worker ws\S+ \(\w+\)", "WORKER", " ".join(words))
+        wanted = re.sub(r"\b\d+ B\b", "SIZE", wanted)
+        assert wanted in [re.sub(r"\b\d+ B\b", "SIZE", re.sub(r"worker ws\S+ \(\w+\)", "WORKER", line)) for line in made], told
 
 
 def test_the_story_of_a_run_and_its_fork_is_true(folder: Path, cli: CommandLine) -> None:

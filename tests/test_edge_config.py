@@ -7,6 +7,7 @@ import pytest
 
 from edge.config import load_config
 from edge.pairings import Pairing, Pairings
+from edge.placing.search import Wishes
 from graphs.environment import Environment
 from graphs.errors import UsageError
 from graphs.models.openai.servers import Server
@@ -52,6 +53,16 @@ def test_what_nodes_do_offline_is_one_of_three_words(own_home: Path) -> None:
             load_config(environment(own_home))
 
 
+def test_what_nodes_are_placed_for_is_one_of_three_words_and_may_have_a_budget(own_home: Path) -> None:
+    assert load_config(environment(own_home)).wishes == Wishes("latency")
+    write(own_home, "placement: {minimise: cost, budget: 0.05}\n")
+    assert load_config(environment(own_home)).wishes == Wishes("cost", budget=0.05)
+    for wrong in ("{minimise: speed}", "{budget: lots}", "{budget: -1}", "fast", "{best: cost}"):
+        write(own_home, f"placement: {wrong}\n")
+        with pytest.raises(UsageError, match="placement"):
+            load_config(environment(own_home))
+
+
 def test_a_model_may_be_behind_a_server(own_home: Path) -> None:
     write(own_home, "models: {small: tiny, large: {url: 'http://127.0.0.1:1/v1', model: big, key: {secret: K}}}\n")
     config = load_config(environment(own_home))
@@ -83,7 +94,7 @@ def test_the_worker_that_was_paired_last_is_used_unless_another_is_named(own_hom
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("clod: {url: x}\n", "unknown entry 'clod'; known are cloud, memory, models, offline"),
+        ("clod: {url: x}\n", "unknown entry 'clod'; known are cloud, files, link, memory, models, offline"),
         ("cloud: ws://127.0.0.1/\n", "`cloud` is a map with `url`"),
         ("cloud: {url: 7}\n", "`cloud` is a map with `url`"),
         ("memory: {budget: lots}\n", "memory.budget is a share"),
@@ -94,6 +105,7 @@ def test_the_worker_that_was_paired_last_is_used_unless_another_is_named(own_hom
         ("models: {small: {model: x}}\n", "or to a server with `url`"),
         ("models: {large: {url: ftp://h}}\n", "models.large: `url` is the address of a server"),
         ("models: {large: {url: 'http://h', key: sk-1}}\n", "models.large: a key is written as the name of a secret"),
+        ("link: {metered: never}\n", "link.metered is wait or go"),
         ("offline: sometimes\n", "`offline` is true or false"),
         ("- cloud\n", "expected a map of entries, got list"),
         ("cloud: {url: [\n", "cannot be read"),

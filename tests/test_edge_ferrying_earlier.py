@@ -50,7 +50,7 @@ def test_what_both_sides_made_is_known_and_a_worker_may_have_begun_the_rest(tmp_
         assert (run.own, run.children, run.lacking) == ({"far"}, [child], {})
         assert run.may_have_begun("last")
         assert not run.may_have_begun("n/inside")
-        assert run.spoilt([child]) == []
+        assert run.spoilt([child], {}, standard()) == set()
 
 
 def test_what_follows_from_a_result_that_came_too_late_is_not_known(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_what_follows_from_a_result_that_came_too_late_is_not_known(tmp_path: Pa
         known = asyncio.run(run.known(None))
         assert {path: outcome.value for path, outcome in known.outcomes.items()} == {"far": "here", "other": "there"}
         assert known.indeterminate == {"last"}, "it happened, and must not happen again by itself"
-        assert run.spoilt([child]) == [child]
+        assert run.spoilt([child], {}, standard()) == {child}
 
 
 def test_a_value_that_is_at_a_worker_is_withheld_while_nobody_reaches_it(tmp_path: Path) -> None:

@@ -79,3 +79,13 @@ def test_a_value_that_is_still_at_the_worker_cannot_be_read_here() -> None:
 def test_what_no_policy_is_about_waits_with_its_own_words() -> None:
     invalid = LinkCondition("GRAPH_INVALID", "not this")
     assert event(LOCAL, invalid).error is invalid
+
+
+def test_a_free_node_says_that_it_was_moved_and_its_values_are_not_fetched_for_that() -> None:
+    work = {"agent": "work", "inputs": {"x": 1}}
+    free = Policy("local", work, degrades=False, once=False, free=True)
+    made = event(free, LinkCondition("BUSY", "the worker is full"))
+    assert isinstance(made, Instead)
+    assert (made.node.degraded, made.node.moved) == (None, "worker busy")
+    driven = Driven({"far": {"agent": "remote"}}, places={"far": "cloud"})
+    assert not Fallback({"far": free}, driven.engine.compiler.stand_in, lambda: 7.0).has_alternative("far")

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from conftest import CommandLine
+from edge.clearance import NOWHERE
 from edge.ferrying.outside import label_guard
+from graphs.language.run_labels import RunLabels
+from graphs.language.spec import Graph
 from model_server import ModelServer, answering, serving
 
 KEY = "sk-very-secret-4711"
@@ -153,5 +156,5 @@ def test_a_run_that_is_local_only_fetches_nothing(cli: CommandLine, tmp_path: Pa
 
 
 def test_without_labels_no_filter_costs_anything() -> None:
-    assert label_guard({}) == []
-    assert label_guard({"a": []}) == []
+    graph = Graph({"version": 0.5, "nodes": {"a": {"agent": "copyAgent", "inputs": {"x": 1}}}})
+    assert label_guard(RunLabels(graph), NOWHERE) == []

@@ -37,6 +37,7 @@ class Heard:
     def __init__(self, agent: str = "copyAgent") -> None:
         self.fragment = cut(Graph.of(load_text(GRAPH.replace("AGENT", agent)).data, [*standard(), "farAgent"]), ["far"])
         self.hashes = {self.fragment.hash}
+        self.run = bytes(16)
         self.records: list[Any] = []
         self.condition: asyncio.Future[LinkCondition] = asyncio.get_running_loop().create_future()
         self.told: list[str] = []
@@ -70,7 +71,7 @@ class Heard:
 
     def open(self, link: WorkerLink, journal: Journal) -> bytes:
         run = new_run_id()
-        assert link.put_graph(self.fragment.hash, self.fragment.canonical, ())
+        assert link.put_graph(self.fragment.hash, self.fragment.canonical, (), self.run)
         journal.create_run(run, role="child", graph_hash=self.fragment.hash, graph=self.fragment.canonical, name="cut", started=0)
         link.open_run(run, self, Submit("", self.fragment.hash, {}, {"parent": None}), ())  # type: ignore[arg-type]
         return run
@@ -253,7 +254,7 @@ def test_a_closed_link_takes_nothing(own_home: Path) -> None:
     async def use(link: WorkerLink, journal: Journal) -> None:
         await link.close()
         with pytest.raises(WorkerUnreachable, match="closed"):
-            link.put_graph(bytes(32), b"", ())
+            link.put_graph(bytes(32), b"", (), bytes(16))
         await link.flush()
 
     with worker(own_home) as served:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.offline import DEADLINE, Reason, Verdict, decide, reason_of, too_near
+from edge.offline import DEADLINE, Reason, Verdict, decide, moved_by, reason_of, too_near
 from edge.policies import Offline, Policy
 
 
@@ -70,3 +70,8 @@ def test_what_a_condition_means_to_a_policy(condition: str, reason: Reason | Non
 )
 def test_a_connection_is_not_waited_for_beyond_the_deadline(now: float, grace: float, deadline: float | None, near: bool) -> None:
     assert too_near(now, grace, deadline) is near
+
+
+def test_what_moves_a_free_node_is_said_in_words() -> None:
+    assert moved_by("BUSY") == "worker busy"
+    assert moved_by("UNREACHABLE") == moved_by("ANYTHING") == "worker unreachable"

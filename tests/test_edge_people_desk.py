@@ -123,6 +123,25 @@ def test_a_question_is_on_record_once_however_often_the_run_goes_on_without_an_a
         assert kinds(opened.journal, run) == ["Event", "Result", "Answer"]
 
 
+@pytest.mark.parametrize("at_the_terminal", [False, True])
+def test_an_answer_has_the_labels_of_what_was_asked_about(own_home: Path, at_the_terminal: bool) -> None:
+    text = ASKS.replace("nodes:", "nodes:\n  diary: {value: dear me, sensitivity: [private, health]}").replace(
+        "t: hello", "t: :diary"
+    )
+    with device(own_home, []) as opened:
+        begin(opened, text)
+        run = the_run(opened)
+        found = asked_in(opened.journal, run)["ok"]
+        assert found.question.labels == ("health", "private")
+        if at_the_terminal:
+            opened.person = Somebody(lambda _question: {"approved": True})
+        else:
+            give(opened.journal, run, found.question, {"approved": True})
+        assert go_on(opened, run, text).status == "completed"
+        (answer,) = [each.record for each in opened.journal.records(run) if isinstance(each.record, Answer)]
+        assert answer == Answer("ok", 1, {"approved": True}, ["health", "private"])
+
+
 def test_a_person_at_the_terminal_is_asked_while_the_rest_goes_on(own_home: Path) -> None:
     person = Somebody(lambda _question: {"approved": True})
     with device(own_home, [], person) as opened:

@@ -286,3 +286,46 @@ def test_of_a_graph_that_asks_and_has_a_node_for_the_worker_only_that_one_goes()
     nodes = ASKS_INSIDE.format(more="label: l", then="workAgent").replace("work: {agent", "work: {place: cloud, agent")
     found = placed(nodes)
     assert {name: each[0] for name, each in found.items()} == {"n": "edge", "n/work": "cloud", "n/ask": "edge", "n/then": "edge"}
+
+
+SEVERAL = "  n: {agent: llmAgent, inputs: {prompt: :text}, any: [%s]}\n"
+
+
+def several(entries: str, **different: Any) -> Any:
+    return place_nodes(graph(SEVERAL % entries), facts(**different))["n"]
+
+
+@pytest.mark.parametrize(
+    ("entries", "different", "place", "number", "others"),
+    [
+        ("{model: small}, {model: large}", {}, "edge", 0, [(1, "cloud")]),
+        ("{model: large}, {model: small}", {}, "cloud", 0, [(1, "edge")]),
+        ("{model: large}, {model: small}", {"offer": None}, "edge", 1, []),
+        ("{model: large}, {model: small}", {"local_only": True}, "edge", 1, []),
+        ("{model: huge}, {agent: workAgent}, {model: small}", {}, "edge", 1, [(2, "edge")]),
+        ("{model: huge}", {}, "cloud", 0, []),
+        ("{model: large}, {agent: farAgent}", {"offer": {"agents": {"farAgent": "1"}, "models": {}}}, "cloud", 1, []),
+    ],
+)
+def test_the_first_implementation_that_can_be_had_is_placed(
+    entries: str, different: dict[str, Any], place: str, number: int, others: list[Any]
+) -> None:
+    found = several(entries, **different)
+    assert (found.place, found.implementation) == (place, number)
+    assert [(each.number, each.place) for each in found.others] == others
+
+
+def test_an_implementation_that_would_leave_the_device_with_a_label_is_none() -> None:
+    node = "  n: {agent: llmAgent, sensitivity: private, inputs: {prompt: :text}, any: [{model: large}, {model: small}]}\n"
+    found = place_nodes(graph(node), facts())["n"]
+    assert (found.place, found.implementation, found.others) == ("edge", 1, ())
+    with pytest.raises(NoPlace, match="large"):
+        place_nodes(graph(node.replace(", {model: small}", "")), facts())
+
+
+@pytest.mark.parametrize(("label", "place"), [("", "cloud"), ("sensitivity: private, ", "edge")])
+def test_a_graph_with_such_a_node_inside_is_opened_here(label: str, place: str) -> None:
+    inner = "{nodes: {t: {}, x: {agent: llmAgent, inputs: {prompt: :t}, any: [{model: large}, {model: small}]}}}"
+    found = place_nodes(graph(f"  n: {{agent: nestedAgent, {label}inputs: {{t: :text}}, graph: {inner}}}\n"), facts())
+    assert found["n"].place == "edge"
+    assert found["n/x"].place == place

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from edge.placement import Facts, place_nodes
+from edge.placement import Facts, Placement, place_nodes
 from edge.policies import Policy, Sayings, node_policies
+from graphs.language.implementations import settled
 from graphs.language.load import load_text
 from graphs.language.spec import Graph
 from graphs.registry import Agent, Registry
@@ -185,3 +186,26 @@ def test_a_nodes_own_alternative_stands_for_all_that_is_in_it() -> None:
     assert list(found) == ["n"]
     assert found["n"].alternative is not None
     assert found["n"].alternative["agent"] == "workAgent"
+
+
+def test_a_free_node_at_the_worker_runs_here_as_it_is_unless_told_otherwise() -> None:
+    free = Placement("cloud", "quicker at the worker", "tiny", free=True)
+    text = "  n: {agent: llmAgent, model: small, place: auto, inputs: {prompt: :text}}\n"
+    graph = Graph.of(load_text(f"version: 0.5\nnodes:\n  text: {{value: hi}}\n{text}").data, [*AGENTS])
+    known = Facts(AGENTS, models=["tiny"], tiers={"small": "tiny"}, offline=Sayings(device="wait"))
+    found = node_policies(graph, {"n": free}, known)["n"]
+    assert (found.offline, found.degrades, found.once, found.free) == ("local", False, False, True)
+    assert found.alternative == {"agent": "llmAgent", "model": "small", "inputs": {"prompt": ":text"}}
+    said = Facts(AGENTS, models=["tiny"], tiers={"small": "tiny"}, offline=Sayings(nodes={"n": "wait"}))
+    assert node_policies(graph, {"n": free}, said)["n"] == Policy("wait", once=False)
+
+
+def test_without_a_worker_a_node_does_what_else_it_can_do_here() -> None:
+    text = "  n: {agent: llmAgent, any: [{model: large}, {model: small}], inputs: {prompt: :text}}\n"
+    graph = Graph.of(load_text(f"version: 0.5\nnodes:\n  text: {{value: hi}}\n{text}").data, [*AGENTS])
+    offer = {"agents": {"llmAgent": "1"}, "models": {"large": {}}}
+    known = Facts(AGENTS, models=["tiny"], tiers={"small": "tiny"}, offer=offer)
+    placed = place_nodes(graph, known)
+    found = node_policies(settled(graph, {"n": 0}), placed, known)["n"]
+    assert (found.offline, found.degrades, found.free) == ("local", False, True)
+    assert found.alternative == {"agent": "llmAgent", "model": "small", "inputs": {"prompt": ":text"}, "any": 1}

@@ -19,7 +19,7 @@ class Watched:
         self.watch = Watch(PLACED, made.get, self.told.append)
 
     def start(self, path: str, *, retry: int = 0, stands_in: bool = False) -> Any:
-        start: Any = SimpleNamespace(path=path, retry=retry, t=10.0, node=SimpleNamespace(stands_in=stands_in))
+        start: Any = SimpleNamespace(path=path, retry=retry, t=10.0, node=SimpleNamespace(stands_in=stands_in, moved=None))
         self.watch.started(start, 10.0)
         return start
 

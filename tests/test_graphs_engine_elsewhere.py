@@ -171,10 +171,13 @@ def test_an_alternative_begins_in_the_place_of_what_was_expected_and_gives_the_n
 def test_an_alternative_is_compiled_once_for_each_reason() -> None:
     driven = Driven(NODES, places={"far": "cloud"})
     expected = driven.running["far"]
-    made = [
-        driven.engine.compiler.stand_in(expected.frame.plan, expected.node, {"agent": "work"}, why) for why in ("a", "a", "b")
-    ]
+    work = {"agent": "work"}
+    made = [driven.engine.compiler.stand_in(expected.frame.plan, expected.node, work, why) for why in ("a", "a", "b")]
     assert made[0] is made[1] is not made[2]
+    moved = driven.engine.compiler.stand_in(expected.frame.plan, expected.node, work, None, "worker busy")
+    assert (moved.degraded, moved.moved, moved.stands_in) == (None, "worker busy", True)
+    other = driven.engine.compiler.stand_in(expected.frame.plan, expected.node, {"agent": "other"}, "a")
+    assert other is not made[0]
 
 
 def test_what_was_expected_and_comes_after_all_counts_and_stops_what_runs_here() -> None:

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from graphs.engine.holding import Holding, holding
-from graphs.records import End, Handover, Record, Result, Submit
+from graphs.records import Cancel, End, Handover, Record, Result, Submit
 
 A, B, C = b"store--a", b"store--b", b"store--c"
 BEGUN = (A, Submit("", bytes(32), {}, {"parent": None}))
@@ -33,6 +33,9 @@ def result(writer: bytes) -> Logged:
         ([BEGUN, (B, Handover(C, 2))], Holding(A, 1)),
         ([BEGUN, (A, Handover(B, 3))], Holding(A, 1)),
         ([BEGUN, (A, End(0, 5, {}))], Holding(A, 1, over=True)),
+        ([BEGUN, (B, Cancel(None, "enough"))], Holding(A, 1, stopping=True)),
+        ([BEGUN, (B, Cancel(["a"], "not this one"))], Holding(A, 1)),
+        ([BEGUN, (B, Cancel(None, "enough")), (A, End(3, 5, {}))], Holding(A, 1, over=True)),
     ],
 )
 def test_the_holder(records: list[Logged], found: Holding | None) -> None:

@@ -416,3 +416,21 @@ Interleavings.TestCase.settings = settings(
     max_examples=25, stateful_step_count=25, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 test_interleavings = Interleavings.TestCase
+
+
+def test_the_end_of_a_log_can_be_written_anew(tmp_path: Path) -> None:
+    texts = [f"{number} {'the tide comes in ' * 60}" for number in range(6)]
+    olds, news = ([encode(Result("a", 1, 0, [kind, text], 5, {})) for text in texts] for kind in ("old", "new"))
+    path = tmp_path / "journal.db"
+    with Journal.open(path) as journal:
+        run, own = create(journal), journal.store_id
+        for each in olds:
+            journal.append(run, each)
+        with pytest.raises(JournalError, match="another"):
+            journal.rewrite(run, own, 2, news[2:5])
+        journal.rewrite(run, own, 2, news[2:])
+        assert journal.append(run, olds[0]) == 7
+    with Journal.open(path) as journal:  # what is read refers to nothing that is gone, and every checksum holds
+        whole = [Encoded(entry.type, entry.fields, entry.tail) for entry in journal.entries(run, own)]
+        assert whole == [*olds[:2], *news[2:], olds[0]]
+        assert journal.have(run) == 7

@@ -145,8 +145,10 @@ def test_names_accepted_without_an_agent() -> None:
         (graph("a: {value: 1}", OK, "c: {agent: copyAgent, inputs: {v: :d}}", "d: {agent: copyAgent, if: :c}"), [("GF115", 5, 3, 1)]),
         (graph("a: {value: 1}"), [("GF116", 2, 1, 5)]),
         (graph("b: {agent: copyAgent, inputs: [1]}"), [("GF117", 3, 25, 6)]),
-        (graph("b: {agent: copyAgent, any: [], hedge: 1}", budget="{}", sync="true"),
-         [("GF118", 2, 1, 6), ("GF118", 3, 1, 4), ("GF118", 5, 25, 3), ("GF118", 5, 34, 5)]),
+        (graph("b: {agent: copyAgent, any: [3, {}]}"), [("GF125", 3, 31, 1)]),
+        (graph("b: {agent: copyAgent, fit: true, hedge: {}}", sync="true"),
+         [("GF118", 2, 1, 4), ("GF118", 4, 25, 3), ("GF124", 4, 36, 5)]),
+        (graph("b: {agent: copyAgent, budget: {tokens: 0, token: 1}}"), [("GF126", 3, 42, 1), ("GF126", 3, 45, 5)]),
         (graph("b: {agent: copyAgent, place: {at: clod, offline: never, local: {modle: small}, on: edge}}", place="moon"),
          [("GF119", 2, 8, 4), ("GF119", 4, 37, 4), ("GF119", 4, 52, 5), ("GF104", 4, 67, 5), ("GF119", 4, 82, 2)]),
         (graph("b: {agent: copyAgent, place: {local: small}}", "c: {agent: copyAgent, place: {local: }}"), [("GF119", 3, 40, 5)]),
@@ -156,6 +158,7 @@ def test_names_accepted_without_an_agent() -> None:
         (graph("b: {agent: copyAgent, label: private}", concurrency="{global: 8, labels: {pii: 1}}"),
          [("GF121", 2, 35, 3), ("GF121", 4, 32, 7)]),
         (graph("a: {boundary: true}", OK, salt="xyz"), [("GF122", 2, 1, 4), ("GF122", 4, 7, 8)]),
+        (graph("b: {agent: declassifyAgent, inputs: {value: 1, reason: x}}"), [("GF128", 3, 14, 15), ("GF128", 3, 50, 6)]),
         (graph("b: {agent: copyAgent, inputs: {who: '@maria', t: '${@nwo}'}}"), [("GF150", 3, 39, 8), ("GF150", 3, 52, 9)]),
         (graph("a: {value: 1}", "b: {agent: copyAgent, anyInput: true, inputs: {v: :a}, if: :a}"), [("GF151", 4, 25, 8)]),
         (graph("a: {value: 1}", "b: {agent: copyAgent, if: :a, defaultValue: 0}"), [("GF152", 4, 47, 1)]),
@@ -180,7 +183,13 @@ def test_every_code_points_at_its_place(text: str, found: list[tuple[str, int, i
 def test_every_code_is_tested() -> None:
     (cases,) = [mark.args[1] for mark in test_every_code_points_at_its_place.pytestmark]  # type: ignore[attr-defined]
     seen = {code for _, found in cases for code, *_ in found}
-    assert set(CODES) - seen == {"GF100", "GF101", "GF108", "GF123"}  # what `load` raises, and Python objects: below
+    assert set(CODES) - seen == {
+        "GF100",
+        "GF101",
+        "GF108",
+        "GF123",
+        "GF127",
+    }  # what `load` raises, Python objects, integrity: elsewhere
 
 
 # ---- what helps ----
@@ -261,7 +270,7 @@ def test_a_nested_graph_sees_its_inputs_only() -> None:
         ("{agent: mapAgent, params: {rowKey: r}, inputs: {rows: []}, graph: {nodes: {i: {agent: copyAgent, inputs: {v: :row}}}}}",
          ["GF103"]),
         ("{agent: ':a', inputs: {x: 1}, graph: {nodes: {i: {agent: copyAgent, inputs: {v: [:x, :row]}}}}}", []),
-        ("{agent: nestedAgent, graph: {nodes: {i: {agent: wizard, any: 1}}, loop: {}}}", ["GF105", "GF118", "GF112"]),
+        ("{agent: nestedAgent, graph: {nodes: {i: {agent: wizard, fit: true}}, loop: {}}}", ["GF105", "GF118", "GF112"]),
         ("{agent: nestedAgent, graph: {nodes: {i: {agent: nestedAgent, graph: {nodes: 3}}}}}", ["GF102"]),
         ("{agent: nestedAgent}", ["GF156"]),
         ("{agent: nestedAgent, graphLoader: {fileName: x}}", []),

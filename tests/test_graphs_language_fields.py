@@ -21,8 +21,8 @@ GRAPHAI: dict[str, set[str]] = {
 
 OURS: dict[str, set[str]] = {
     "graph": {"retry", "inputs", "place", "budget", "sync", "filters", "salt"},
-    "static": {"sensitivity", "boundary"},
-    "computed": {"place", "model", "sensitivity", "effect", "any", "escalate", "hedge", "budget", "fit"},
+    "static": {"sensitivity", "integrity", "boundary"},
+    "computed": {"place", "model", "sensitivity", "integrity", "requires", "effect", "any", "escalate", "hedge", "budget", "fit"},
 }
 """Section 14, and what cut graphs have."""
 
@@ -66,9 +66,13 @@ def test_the_checker_goes_by_the_types_of_the_table(field: Field) -> None:
     needs: dict[str, Any] = {
         "loop": {"count": 1},
         "effect": "none",
+        "integrity": "untrusted",
+        "requires": "trusted",
         "repeatUntil": {"exists": ".x"},
         "concurrency": 2,
         "place": "edge",
+        "any": [{}],
+        "hedge": {"after": "1s"},
     }
     right = needs.get(field.name, RIGHT[field.types[0]])
     if field.name == "graph":

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from graphs.agents import standard
-from graphs.language.labels import labels_by_node, own_labels
+from graphs.language.labels import UNSEEN, labels_by_node, own_labels
 from graphs.language.spec import Graph
 
 
@@ -54,7 +54,8 @@ def test_conditions_pass_through_and_names_of_agents_and_graphs_count_as_inputs(
     found = labels(nodes)
     assert found.pop("called") == {"named"}
     assert found.pop("name") == {"named"}
-    assert found == {name: {"private"} for name in ("a", "if", "unless", "passes", "opens")}
+    assert found.pop("opens") == {"private", UNSEEN}
+    assert found == {name: {"private"} for name in ("a", "if", "unless", "passes")}
 
 
 def test_labels_come_back_through_a_loop() -> None:
@@ -68,10 +69,18 @@ def test_labels_come_back_through_a_loop() -> None:
 
 
 def test_a_nested_graphs_labels_are_its_nodes() -> None:
-    inner = {"version": 0.5, "inputs": {"topic": {"sensitivity": "declared"}}, "nodes": {"s": SECRET, "x": copy(":s")}}
-    outer = {"version": 0.5, "nodes": {"deep": {"agent": "nestedAgent", "inputs": {"topic": 1}, "graph": inner}}}
+    inner: dict[str, Any] = {
+        "version": 0.5,
+        "inputs": {"topic": {"sensitivity": "declared"}},
+        "nodes": {"s": SECRET, "x": copy(":s")},
+    }
+    outer: dict[str, Any] = {"version": 0.5, "nodes": {"deep": {"agent": "nestedAgent", "inputs": {"topic": 1}, "graph": inner}}}
     nodes = {"n": {"agent": "mapAgent", "inputs": {"rows": [1]}, "graph": outer}, "after": copy(":n")}
-    assert labels(nodes) == {"n": {"private", "declared"}, "after": {"private", "declared"}}
+    assert labels(nodes) == {"n": {"private", "declared"}}, "no value inside is a result"
+    inner["nodes"]["x"]["isResult"] = True
+    assert labels(nodes) == {"n": {"private", "declared"}}
+    outer["nodes"]["deep"]["isResult"] = True
+    assert labels(nodes) == {"n": {"private", "declared"}, "after": {"private"}}
 
 
 def test_declared_inputs_carry_their_labels() -> None:

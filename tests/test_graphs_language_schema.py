@@ -102,7 +102,7 @@ WRONG: dict[str, Any] = {
     "input of a strange type": graph(inputs={"t": {"type": "text"}}),
     "input with a strange key": graph(inputs={"t": {"defualt": 1}}),
     "nested wrong": graph({"agent": "nestedAgent", "graph": {"nodes": {"x": {"agent": "a", "wrong": 1}}}}),
-    "reserved": graph({"agent": "a", "hedge": {}}),
+    "reserved": graph({"agent": "a", "fit": True}),
     "of cut graphs": {"nodes": {"s": {"boundary": True}, "a": {"agent": "x"}}},
 }
 

@@ -44,7 +44,7 @@ def test_what_is_left_out_has_a_default() -> None:
         ({"url": URL, "context": True}, "number of tokens"),
         ({"url": URL, "on_device": 1}, "`on_device` is true or false"),
         ({"url": "http://elsewhere/v1", "on_device": True}, "true only for a server at"),
-        ({"url": URL, "keys": 1}, "unknown entry 'keys'; known are context, key, model, on_device, url"),
+        ({"url": URL, "keys": 1}, "unknown entry 'keys'; known are context, key, model, on_device, price, url"),
     ],
 )
 def test_a_mistake_is_named_and_never_repeats_a_key(entry: dict[str, Any], told: str) -> None:

@@ -32,13 +32,13 @@ class Later:
 class Bench:
     """An intake, and what came out of it."""
 
-    def __init__(self, leaves: Callable[[bytes, Record], bool] = lambda _run, _record: False) -> None:
+    def __init__(self, leaves: Callable[[bytes, Record], bool] = lambda _run, _record: False, **more: Any) -> None:
         self.bodies = Later()
         self.obeyed: list[Record] = []
         self.sizes: list[int] = []
         self.lacking: list[tuple[Record, str]] = []
         bodies: Any = self.bodies
-        self.intake = Intake(bodies, self.obey, self.lack, leaves)
+        self.intake = Intake(bodies, self.obey, self.lack, leaves, **more)
 
     def obey(self, _run: bytes, record: Record, size: int) -> None:
         self.obeyed.append(record)
@@ -194,5 +194,23 @@ def test_a_run_that_is_given_up_before_it_began_is_told() -> None:
             assert bench.intake.submits() == []
             bench.intake.give_up(OTHER, LinkCondition("GONE", "nobody is there"))
             assert len(bench.lacking) == 1, "what has begun is somebody else's to end"
+
+    go(main)
+
+
+def test_what_was_made_from_a_value_does_not_overtake_it() -> None:
+    def follows(_run: bytes, record: Any, earlier: Any) -> bool:
+        return (record.path, earlier.path) in {("b", "a"), ("c", "b")}
+
+    def told(path: str, value: Any) -> Result:
+        return Result(path, 1, 0, value, 0, {}, None)
+
+    async def main() -> None:
+        bench = Bench(follows=follows)
+        for each in (told("a", body("x")), told("b", 1), told("c", 2), told("d", 3)):
+            bench.intake.take(RUN, each)
+        assert bench.obeyed == [told("d", 3)], "that has nothing to do with it"
+        await bench.comes("x", "large")
+        assert bench.obeyed == [told("d", 3), told("a", "large"), told("b", 1), told("c", 2)]
 
     go(main)

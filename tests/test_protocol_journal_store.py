@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from graphs.errors import JournalError
 from graphs.journal import Journal
 from graphs.journal.ids import new_run_id
 from graphs.journal.reader import BodyRow
@@ -58,6 +64,121 @@ def test_both_logs_of_a_run_are_kept_and_read_back_byte_by_byte(tmp_path: Path) 
         assert read == [Encoded(*encode(result("b")))]
         assert asyncio.run(store.read(run, PEER, 0, 9)) == [Encoded(*encode(submit()))]
         assert asyncio.run(store.read(new_run_id(), PEER, 0, 9)) == []
+
+
+class Dawdling(list[Effect]):
+    """Effects that come so slowly that whoever commits beside it could do so after each of them; at number `due`, counted over all passes, the
+    process is killed.
+    """
+
+    def __init__(self, effects: Sequence[Effect], journal: Journal, due: int = -1) -> None:
+        super().__init__(effects)
+        self.durable = threading.Event()
+        self.left = due
+        journal.on_durable(lambda _: self.durable.set())
+
+    def __iter__(self) -> Iterator[Effect]:
+        for effect in super().__iter__():
+            if not self.left:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self.left -= 1
+            yield effect
+            self.durable.wait(0.03)
+
+
+def several(journal: Journal) -> list[Effect]:
+    """A commit of a worker: the end of one run, and another run that begins, in which it has a result with a body."""
+    first, second = b"\x01" * 16, b"\x02" * 16
+    words = random.Random(7).randbytes(20_000)
+    mine: list[Known] = [Result("a", 1, 0, words, 0, {}), Result("b", 1, 0, words[::-1], 0, {}), End(EndStatus.COMPLETED, 5, {})]
+    big = Result("c", 1, 0, "x" * 100_000, 0, {}, None)
+    _, light, bodies = lighten(big, encode(big), (), lambda _: b"")
+    chk = chain(0, light.type, light.tail)
+    return [
+        *writes(first, PEER, [submit(), Close(None)]),
+        *writes(first, journal.store_id, mine),
+        *writes(second, PEER, [submit()]),
+        *(Keep(second, body.ref, body.data, body.labels, body.crc) for body in bodies),
+        Write(second, journal.store_id, 1, light, chk),
+        Trim(first, journal.store_id, 3),
+    ]
+
+
+def whole(path: Path) -> bool:
+    """Whether all of `several` is here; if not, nothing of it may be."""
+    with Journal.open(path) as journal:
+        found = {head.run: head.last for head in journal.heads() if head.writer == journal.store_id}
+        there = [len(journal.runs()), len(journal.heads()), sum(head.last for head in journal.heads()), len(journal.bodies())]
+        assert there in ([0, 0, 0, 0], [2, 4, 7, 1]), there
+        assert not found or journal.run(b"\x01" * 16).status == "completed"
+        return bool(found)
+
+
+def test_one_commit_is_one_transaction(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "journal.db") as journal:
+        effects = Dawdling(several(journal), journal)
+        grew: list[dict[tuple[bytes, bytes], int]] = []
+        journal.on_durable(lambda grown: grew.append(dict(grown)))
+        asyncio.run(JournalStore(journal).commit(effects))
+        (once,) = grew
+        assert sum(once.values()) == 7
+    assert whole(tmp_path / "journal.db")
+
+
+KILLED = """
+import asyncio, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+import test_protocol_journal_store as test
+from graphs.journal import Journal
+from protocol.journal_store import JournalStore
+
+with Journal.open(sys.argv[1]) as journal:
+    asyncio.run(JournalStore(journal).commit(test.Dawdling(test.several(journal), journal, int(sys.argv[2]))))
+"""
+
+
+@pytest.mark.parametrize("due", [10, 13, 15, 17, 99])
+def test_a_process_that_is_killed_in_the_middle_leaves_nothing_of_a_commit(tmp_path: Path, due: int) -> None:
+    path = tmp_path / "journal.db"
+    words = [sys.executable, "-c", KILLED, str(path), str(due), str(Path(__file__).parent)]
+    ended = subprocess.run(words, cwd=Path(__file__).parent.parent, check=False, capture_output=True, text=True)
+    assert ended.returncode == (-signal.SIGKILL if due < 99 else 0), ended.stderr
+    assert whole(path) is (due == 99)
+
+
+def test_a_disk_that_is_full_in_the_middle_leaves_nothing_of_a_commit(tmp_path: Path) -> None:
+    went: list[bool] = []
+    for pages in range(40):
+        path = tmp_path / f"journal{pages}.db"
+        journal = Journal.open(path)
+        db = journal._writer._db
+        db.execute(f"PRAGMA max_page_count = {db.execute('PRAGMA page_count').fetchone()[0] + pages}")
+        try:
+            asyncio.run(JournalStore(journal).commit(Dawdling(several(journal), journal)))
+            journal.close()
+        except JournalError as error:
+            assert "the disk is full" in error.message  # noqa: PT017
+            with pytest.raises(JournalError):
+                journal.close()
+        went.append(whole(path))
+        if went[-1]:
+            break
+    assert went[-1]
+    assert len(went) > 1
+
+
+def test_what_goes_wrong_in_the_middle_leaves_nothing_of_a_commit(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path / "journal.db")
+    effects = several(journal)
+    gap = writes(b"\x03" * 16, PEER, [Close(None)], after=7)
+    with pytest.raises(JournalError, match="does not follow"):
+        asyncio.run(JournalStore(journal).commit([*effects, *gap]))
+    with pytest.raises(JournalError):  # the heads of its logs have counted what was dropped
+        journal.flush()
+    with pytest.raises(JournalError):
+        journal.close()
+    assert not whole(tmp_path / "journal.db")
 
 
 @pytest.mark.parametrize(

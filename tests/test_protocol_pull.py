@@ -148,6 +148,38 @@ def test_who_asked_first_goes_on_first(tmp_path: Path) -> None:
     go(main)
 
 
+def test_bytes_leave_no_faster_than_they_may_and_hold_up_nothing_else(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with two(tmp_path) as both:
+            both.worker.link.bodies.limit(1)  # the first of them would take some days
+            named = await both.result(BIG)
+            pulling = asyncio.ensure_future(both.device.link.bodies.pull(RUN, named))
+            for number in range(2, 12):
+                both.worker.link.append(RUN, Result(f"r{number}", 1, 0, number, 5, {}))
+                await both.device.got(Got, number)
+            assert both.device.journal.body_files.held("own", named.ref) == (0, False)
+            await both.worker.link.close()  # and does not wait for it
+            pulling.cancel()
+            await asyncio.gather(pulling, return_exceptions=True)
+
+    go(main)
+
+
+def test_what_is_held_back_is_not_asked_for_and_what_is_here_is_given(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with two(tmp_path) as both:
+            named, bodies = await both.result(BIG), both.device.link.bodies
+            bodies.held = lambda: LinkCondition("HELD_BACK", "it is dear")
+            with pytest.raises(LinkCondition, match="dear"):
+                await bodies.value(RUN, named)
+            bodies.held = None
+            assert await bodies.value(RUN, named) == BIG
+            bodies.held = lambda: LinkCondition("HELD_BACK", "it is dear")
+            assert await bodies.value(RUN, named) == BIG
+
+    go(main)
+
+
 def test_what_came_for_somebody_who_gave_up_is_not_mixed_with_what_comes_anew(tmp_path: Path) -> None:
     async def main() -> None:
         async with two(tmp_path) as both:

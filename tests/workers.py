@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from cloud.access import Access
+from cloud.accounts import DEFAULT, Account
 from cloud.server import WorkerServer
 from cloud.worker import Worker
 from graphs.bounds import UNTRUSTED
@@ -56,8 +58,11 @@ def worker(
     agents: Sequence[str] = (),
     folder: Path | None = None,
     token: str | None = None,
+    clearance: Collection[str] = (),
 ) -> Iterator[ServedWorker]:
-    """A worker that serves scripted models under these names, with the agents of these modules in `folder`."""
+    """A worker that serves scripted models under these names, with the agents of these modules in `folder`; it takes what has the labels of
+    `clearance`.
+    """
     made = [ScriptedModel(each) if isinstance(each, str) else each for each in models]
     served: list[ServedWorker] = []
     failed: list[BaseException] = []
@@ -70,7 +75,8 @@ def worker(
         with Journal.open(home / "cloud" / "journal.db") as journal:
             registry: Registry = known_agents(agents, folder=folder)
             each = Worker(journal, registry, ScriptedModels(made), bounds=_ROOMY)
-            server = WorkerServer(each, token=token)
+            access = Access({DEFAULT: Account(clearance=frozenset(clearance))}, token=token, anybody=True)
+            server = WorkerServer(each, access=access)
             served.append(ServedWorker(await server.start(), each, server, loop))
             stop.append(lambda: loop.call_soon_threadsafe(stopping.set))
             ready.set()

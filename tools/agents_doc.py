@@ -31,6 +31,7 @@ TITLES: Final = {
     "string": "Text",
     "matrix": "Numbers and comparing",
     "input": "People and events",
+    "privacy": "Privacy",
     "fs": "Files",
     "service": "Network",
     "embedding": "Embeddings",

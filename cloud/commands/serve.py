@@ -101,7 +101,15 @@ def main(args: Namespace, env: Environment) -> int:
         DeviceStore(home / "devices.db") as devices,
     ):
         folder = str(config.folder) if config.folder else None
-        worker = Worker(journal, agents, _models(config, env), files=folder, network=config.network, bounds=config.bounds)
+        worker = Worker(
+            journal,
+            agents,
+            _models(config, env),
+            files=folder,
+            network=config.network,
+            bounds=config.bounds,
+            prices=config.prices,
+        )
         access = Access(config.accounts, token=token, devices=devices, anybody=args.host in LOOPBACK, bindings=door.bindings)
         server = WorkerServer(
             worker, host=args.host, port=args.port, access=access, tls=door.tls, plain=args.tls is False, public=door.public

@@ -11,6 +11,7 @@ from graphs.errors import GraphInvalid, Problem
 from graphs.language.graph_files import load_graph, text_of
 from graphs.language.spec import Graph
 from graphs.loadagents import known_agents
+from graphs.registry import Registry
 
 __all__ = ["add_arguments", "main"]
 
@@ -29,7 +30,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def main(args: Namespace, env: Environment) -> int:
     from graphs.language.problems import as_data, render
 
-    agents = set(known_agents(args.agents, folder=env.cwd))
+    agents = known_agents(args.agents, folder=env.cwd)
     found: list[Problem] = []
     bad = False
     for name in args.graph:
@@ -49,14 +50,14 @@ def main(args: Namespace, env: Environment) -> int:
     return ExitStatus.USAGE if bad else ExitStatus.COMPLETED
 
 
-def _checked(name: str, agents: set[str], env: Environment, *, strict: bool) -> tuple[Sequence[Problem], str | None, int]:
+def _checked(name: str, agents: Registry, env: Environment, *, strict: bool) -> tuple[Sequence[Problem], str | None, int]:
     """A file's problems, the text that their lines are in where it can be read, and how many nodes there are."""
     try:
         document = load_graph(env.cwd / name, file=name)
     except GraphInvalid as error:
         return error.problems, text_of(name, env.cwd), 0
     try:
-        graph = Graph.of(document.data, agents, marks=document.marks, file=document.file, strict=strict)
+        graph = Graph.of(document.data, agents.keys(), marks=document.marks, file=document.file, strict=strict, says=agents)
     except GraphInvalid as error:
         return error.problems, document.text, 0
     return graph.warnings, document.text, len(document.data["nodes"])

@@ -9,18 +9,35 @@ from typing import Any
 
 from edge.config import EdgeConfig
 from edge.placement import Place
+from edge.placing.search import MINIMISED, Wishes
 from edge.policies import OFFLINE, Offline, Sayings
 from edge.runs.runner import RunOptions
 from edge.showing.progress import MODES
 from graphs.environment import Environment
 from graphs.errors import UsageError
+from graphs.language.check_budget import BUDGETS
 from graphs.values import Value
 
-__all__ = ["add_run_options", "duration", "parse_sets", "read_value", "run_options"]
+__all__ = ["add_placing_options", "add_run_options", "duration", "parse_sets", "read_value", "run_options"]
 
 
 def add_run_options(parser: ArgumentParser) -> None:
     """Where and how a run goes, and how it is shown: for `run` and `resume`."""
+    add_placing_options(parser)
+    parser.add_argument(
+        "--durability",
+        choices=("group", "node"),
+        default="group",
+        help="group: many results a commit (default); node: each before what depends on it",
+    )
+    parser.add_argument("--max-turns", type=int, metavar="N", help="a loop that goes on after N turns fails")
+    parser.add_argument("--all", action="store_true", help="give the values of all nodes, not only of results")
+    parser.add_argument("--json", action="store_true", help="print one JSON object about the run")
+    parser.add_argument("--progress", choices=MODES, default="auto", help="how the run is shown on stderr")
+
+
+def add_placing_options(parser: ArgumentParser) -> None:
+    """What decides where nodes run and what they may have: for `plan`, too."""
     parser.add_argument("--cloud", metavar="URL", help="the worker's link URL, wss://HOST:PORT/v1/link")
     parser.add_argument("--offline", action="store_true", help="ask no worker: nodes that need one wait")
     parser.add_argument(
@@ -31,14 +48,19 @@ def add_run_options(parser: ArgumentParser) -> None:
         help="what nodes do whose worker is not reached: wait (default), local or fail; may be repeated",
     )
     parser.add_argument("--local-only", action="store_true", help="open no socket at all; refuse graphs that need one")
+    parser.add_argument(
+        "--budget",
+        action="append",
+        default=[],
+        metavar="KIND=N",
+        help="ask before the run spends more: tokens, usd, seconds or bytes; may be repeated",
+    )
     parser.add_argument("--deadline", metavar="DURATION", help="suspend the run after this long, for instance 60s or 5m")
     parser.add_argument(
-        "--durability",
-        choices=("group", "node"),
-        default="group",
-        help="group: many results a commit (default); node: each before what depends on it",
+        "--minimise",
+        choices=MINIMISED,
+        help="what nodes that could be anywhere are placed for: latency (default), cost or energy",
     )
-    parser.add_argument("--max-turns", type=int, metavar="N", help="a loop that goes on after N turns fails")
     parser.add_argument(
         "--untrusted", action="store_true", help="the graph is a stranger's: it gets tight limits, no files and no network"
     )
@@ -50,14 +72,15 @@ def add_run_options(parser: ArgumentParser) -> None:
         help="a limit of the run, made.NAME=N of graphs made in it; see docs",
     )
     parser.add_argument(
-        "--grant", action="append", default=[], metavar="WHAT", help="files or network, for graphs that are not trusted"
+        "--grant",
+        action="append",
+        default=[],
+        metavar="WHAT",
+        help="files, network or declassify, for graphs that are not trusted",
     )
     parser.add_argument(
         "--agents", action="append", default=[], metavar="MODULE", help="a module with agents of your own; may be repeated"
     )
-    parser.add_argument("--all", action="store_true", help="give the values of all nodes, not only of results")
-    parser.add_argument("--json", action="store_true", help="print one JSON object about the run")
-    parser.add_argument("--progress", choices=MODES, default="auto", help="how the run is shown on stderr")
 
 
 def run_options(
@@ -69,6 +92,8 @@ def run_options(
     token: str | None = None,
 ) -> RunOptions:
     """The options of one run: the command line over the configuration, and for `resume` over what the run began with."""
+    wishes = earlier.get("wishes") or {}
+    deadline = duration(args.deadline) if args.deadline else None
     return RunOptions(
         inject=inject,
         url=args.cloud or config.url,
@@ -76,7 +101,8 @@ def run_options(
         offline=args.offline or config.offline,
         local_only=args.local_only,
         pinned=_pins(getattr(args, "place", ())) or earlier.get("pinned") or {},
-        deadline=duration(args.deadline) if args.deadline else None,
+        budget={**(earlier.get("budget") or {}), **_budget(getattr(args, "budget", ()))},
+        deadline=deadline,
         each_durable=args.durability == "node",
         strict=getattr(args, "strict", False) or bool(earlier.get("strict")),
         max_turns=args.max_turns or earlier.get("max_turns"),
@@ -88,6 +114,10 @@ def run_options(
         limits=(*(earlier.get("limits") or ()), *args.limit),
         grants=tuple(word for each in args.grant for word in each.split(",")) or tuple(earlier.get("grants") or ()),
         when_offline=_sayings(args.when_offline, earlier.get("when_offline") or {}, config.when_offline),
+        wishes=Wishes(
+            getattr(args, "minimise", None) or wishes.get("minimise") or config.wishes.minimise, deadline, config.wishes.budget
+        ),
+        decided=earlier.get("decided") or {},
     )
 
 
@@ -120,6 +150,22 @@ def duration(text: str) -> float:
     return seconds
 
 
+def _budget(pairs: Iterable[str]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for each in pairs:
+        kind, _, text = each.partition("=")
+        try:
+            number = float(text.replace("_", ""))
+        except ValueError:
+            number = 0.0
+        if kind not in BUDGETS or not 0 < number < float("inf"):
+            raise UsageError(
+                f"--budget {each}: expected one of {', '.join(BUDGETS)} and a number, for instance --budget tokens=5000"
+            )
+        found[kind] = number
+    return found
+
+
 def _pins(pairs: Iterable[str]) -> dict[str, Place]:
     pins: dict[str, Place] = {}
     for each in pairs:
@@ -146,7 +192,7 @@ def _sayings(words: Iterable[str], earlier: Mapping[str, Any], device: Offline |
             nodes[name] = policy
         else:
             every = policy
-    return Sayings(nodes, every, device)
+    return Sayings(nodes, every, device, earlier.get("always"))
 
 
 def _parse(text: str) -> Value:

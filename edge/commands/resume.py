@@ -20,10 +20,11 @@ from edge.syncing.held import require_held
 from graphs.environment import Environment
 from graphs.errors import JournalError, UsageError
 from graphs.journal import Journal, RunRow
-from graphs.journal.ids import run_id_text
+from graphs.journal.ids import run_id_short, run_id_text
 from graphs.language.spec import Graph
 from graphs.records import State, Submit
 from graphs.values import decode
+from protocol.refill import resolved_here
 
 __all__ = ["ASSUME", "add_arguments", "main", "open_resumed", "parse_assumptions", "read_order", "stored_graph"]
 
@@ -79,7 +80,11 @@ def open_resumed(
             raise UsageError(
                 f"run {run_id_text(row.run)} is {row.status}", hint=f"Look at it: graphferry runs show {run_id_text(row.run)}"
             )
-        require_held(journal, row.run)
+        if require_held(journal, row.run).stopping:
+            raise UsageError(
+                f"run {run_id_text(row.run)} was cancelled on another device.",
+                hint=f"`graphferry sync` ends it; `graphferry runs fork {run_id_short(row.run)}` makes a copy with an id of its own.",
+            )
         submit = read_order(journal, row.run)
         require_whole(row.run, submit, sum(head.last for head in journal.heads(row.run)))
         graph = stored_graph(journal, row)
@@ -98,8 +103,8 @@ def stored_graph(journal: Journal, row: RunRow) -> Graph:
 
 
 def read_order(journal: Journal, run: bytes) -> Submit:
-    """What a run was begun with, in the log of the store that began it. Raises JournalError if it is not here."""
+    """What a run was begun with, in the log of the store that began it, with its values. Raises JournalError if it is not here."""
     for logged in journal.records(run):
         if isinstance(logged.record, Submit):
-            return logged.record
+            return resolved_here(journal, logged.record)
     raise JournalError(f"no log of run {run_id_text(run)} begins with its order")

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edge.commands.inputs import add_input_options, given_inputs, require_inputs
 from edge.commands.options import add_run_options, parse_sets, run_options
 from edge.commands.running import carry_out
-from edge.config import load_config
+from edge.config import EdgeConfig, load_config
 from edge.device import open_device
+from edge.means import Device, RunOptions
+from edge.offers import last_offer
 from edge.runs.runner import run_graph
 from edge.showing.progress import open_progress
 from graphs.environment import Environment, ExitStatus
@@ -20,7 +23,7 @@ from graphs.journal.schema import Synchronous
 from graphs.language.graph_files import load_graph
 from graphs.language.spec import Graph
 
-__all__ = ["add_arguments", "add_more_arguments", "main"]
+__all__ = ["add_arguments", "add_more_arguments", "main", "valid_agents"]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -69,9 +72,15 @@ def _run(args: Namespace, env: Environment) -> int:
         ) as device,
     ):
         graph = Graph.of(
-            document.data, _valid_agents(device, options.url), marks=document.marks, file=document.file, strict=options.strict
+            document.data,
+            valid_agents(device, options.url),
+            marks=document.marks,
+            file=document.file,
+            strict=options.strict,
+            says=device.agents,
         )
         require_inputs(declared, inject)
+        options = _marked(options, args, config, device, env)
         return carry_out(
             run_graph(device, graph, options, name=Path(args.graph).name, source=None if document.loaded else document.text),
             device,
@@ -81,10 +90,19 @@ def _run(args: Namespace, env: Environment) -> int:
         )
 
 
-def _valid_agents(device: object, url: str | None) -> set[str]:
-    """The names a graph may use: this device's agents, and those of the worker's last offer."""
-    from edge.offers import last_offer
-    from edge.runs.runner import Device
+def _marked(options: RunOptions, args: Namespace, config: EdgeConfig, device: Device, env: Environment) -> RunOptions:
+    """The options; with the warning, and without the mark for sync if nobody asked for it by name, where too much waits to go out already."""
+    from edge.syncing.spool import over_the_bound, spooled, total
 
-    assert isinstance(device, Device)
+    if not options.sync or (warning := over_the_bound(total(spooled(device.journal)), config.link)) is None:
+        return options
+    env.stderr.write(f"warning: {warning}\n")
+    if args.sync:
+        return options
+    env.stderr.write("This run is not marked for sync; `graphferry runs mark RUN` does that later.\n")
+    return replace(options, sync=False)
+
+
+def valid_agents(device: Device, url: str | None) -> set[str]:
+    """The names a graph may use: this device's agents, and those of the worker's last offer."""
     return {*device.agents, *(last_offer(device.journal, url) or {}).get("agents", {})}

@@ -13,13 +13,19 @@ from typing import Any, Final
 
 from edge.commands import forking, keeping, moving
 from edge.config import EdgeConfig, load_config
+from edge.offers import last_offer
 from edge.people.answers import UNDECIDED, asked_in, asking_runs
 from edge.people.posters import notice
+from edge.planning.keeping import kept_plan
+from edge.planning.took import Prices, Totals, took
 from edge.runs.at_work import at_work
 from edge.showing.node_table import NodeRow, node_table
+from edge.showing.plan_fact import cost_text, plan_and_fact
+from edge.syncing.spool import over_the_bound, spooled, total
+from edge.syncing.state import run_states
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import UsageError
-from graphs.journal import Journal
+from graphs.journal import Journal, RunRow
 from graphs.journal.ids import run_id_text
 from graphs.language.jstext import json_text
 from graphs.records import Answer, End, Error, Event, Record, Result, State, Submit
@@ -69,17 +75,18 @@ def main(args: Namespace, env: Environment) -> int:
         if args.action in _MOVING:
             return _MOVING[args.action](journal, args, config, env)
         if args.action == "mark":
-            return _mark(journal, args, env)
+            return _mark(journal, args, config, env)
         if args.action in _KEEPING:
             return _KEEPING[args.action](journal, args, env)
         if args.action == "show":
-            return _show(journal, args.run, as_json=args.json or args.json_one, env=env)
+            return _show(journal, args.run, config, as_json=args.json or args.json_one, env=env)
         return _list(journal, args, env)
 
 
 def _list(journal: Journal, args: Namespace, env: Environment) -> int:
     rows = journal.runs(args.limit, role="root")
     asks = {row.run: [each.question.path for each in found if each.open] for row, found in asking_runs(journal, rows)}
+    states = run_states(journal, rows)
     if args.json:
         entries = [
             {
@@ -88,6 +95,7 @@ def _list(journal: Journal, args: Namespace, env: Environment) -> int:
                 "status": row.status,
                 "started": row.started,
                 "ended": row.ended,
+                **states[row.run].as_json(),
                 **({"questions": asks[row.run]} if row.run in asks else {}),
             }
             for row in rows
@@ -98,20 +106,24 @@ def _list(journal: Journal, args: Namespace, env: Environment) -> int:
         env.stdout.write("no runs yet\n")
     for row in rows:
         began = datetime.fromtimestamp(row.started / 1000, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        env.stdout.write(f"{run_id_text(row.run)}  {began}  {row.status:<10} {row.name}{_asks(asks.get(row.run))}\n")
+        env.stdout.write(
+            f"{run_id_text(row.run)}  {began}  {row.status:<10} {row.name}{_besides(states[row.run].words(), asks.get(row.run))}\n"
+        )
     return ExitStatus.COMPLETED
 
 
-def _asks(paths: list[str] | None) -> str:
+def _besides(words: list[str], asked: list[str] | None) -> str:
     """What stands behind a run in the list."""
-    return f"  (asks: {', '.join(map(printable, paths))})" if paths else ""
+    said = [*map(printable, words), *([f"asks: {', '.join(map(printable, asked))}"] if asked else [])]
+    return f"  ({'; '.join(said)})" if said else ""
 
 
-def _show(journal: Journal, prefix: str, *, as_json: bool, env: Environment) -> int:
+def _show(journal: Journal, prefix: str, config: EdgeConfig, *, as_json: bool, env: Environment) -> int:
     row = journal.run(prefix)
     logs: list[tuple[str, Record]] = [("edge", logged.record) for logged in journal.records(row.run)]
     for child in journal.children(row.run):
         logs += [("cloud", logged.record) for logged in journal.records(child.run)]
+    state = run_states(journal, [row])[row.run]
     shown = {
         "run": run_id_text(row.run),
         "graph": row.name,
@@ -119,18 +131,31 @@ def _show(journal: Journal, prefix: str, *, as_json: bool, env: Environment) -> 
         "status": row.status,
         "started": row.started,
         "ended": row.ended,
+        **state.as_json(),
         "records": [entry for place, record in logs if (entry := _entry(place, record)) is not None],
     }
     asked = [each.question for each in asked_in(journal, row.run).values() if each.open and row.status in UNDECIDED]
     if asked:
         shown["questions"] = [each.as_json() for each in asked]
+    plan, fact = _compared(journal, row, config)
     if as_json:
-        env.stdout.write(json_text(clean(shown), 2) + "\n")
+        env.stdout.write(json_text(clean({**shown, "plan": plan, "fact": fact.as_json()}), 2) + "\n")
         return ExitStatus.COMPLETED
-    took = f", {(row.ended - row.started) / 1000:.1f} s" if row.ended else ""
-    env.stdout.write(f"run {shown['run']}\ngraph {row.name} ({row.graph.hex()[:12]})\n{row.status}{took}\n\n")
+    lasted = f", {(row.ended - row.started) / 1000:.1f} s" if row.ended else ""
+    env.stdout.write(f"run {shown['run']}\ngraph {row.name} ({row.graph.hex()[:12]})\n{row.status}{lasted}\n")
+    for run in state.upgraded_by:
+        env.stdout.write(f"upgraded by run {run_id_text(run)}\n")
+    if state.upgrade_of is not None:
+        env.stdout.write(f"an upgrade of run {run_id_text(state.upgrade_of)}\n")
+    env.stdout.write("\n")
     rows = _rows([(place, record) for place, record in logs if isinstance(record, Result)])
-    env.stdout.write(node_table(rows, width=shutil.get_terminal_size((110, 24)).columns))
+    width = shutil.get_terminal_size((110, 24)).columns
+    env.stdout.write(node_table(rows, width=width))
+    if plan is not None:
+        encoding = getattr(env.stdout, "encoding", None) or "utf-8"
+        env.stdout.write(f"\n{plan_and_fact(plan, fact, width=width, encoding=encoding)}")
+    elif fact.usd or fact.unpriced:
+        env.stdout.write(f"{cost_text(fact)}\n")
     for place, record in logs:
         if isinstance(record, Error):
             env.stdout.write(f"{place}: {record.path or 'the run'}: {record.code}: {record.text}\n")
@@ -139,11 +164,21 @@ def _show(journal: Journal, prefix: str, *, as_json: bool, env: Environment) -> 
     return ExitStatus.COMPLETED
 
 
+def _compared(journal: Journal, row: RunRow, config: EdgeConfig) -> tuple[dict[str, Any] | None, Totals]:
+    """The plan that a run began with, None if it has none, and what it took so far; by the prices of the plan, or else by those of now."""
+    plan = kept_plan(journal, row.run)
+    if plan is not None:
+        return plan, took(journal, row, plan, Prices.of_plan(plan))
+    servers = {name: server.price for name, server in config.servers.items() if server.price is not None}
+    return None, took(journal, row, None, Prices.of_now(servers, last_offer(journal, config.url)))
+
+
 def _cancel(journal: Journal, args: Namespace, config: EdgeConfig, env: Environment) -> int:
     import asyncio
 
     from edge.device import worker_connector
-    from edge.runs.cancel import cancel_run
+    from edge.runs.cancel import ask_to_cancel, cancel_run
+    from edge.syncing.held import holding_of
 
     row = journal.run(args.run)
     text = run_id_text(row.run)
@@ -152,6 +187,14 @@ def _cancel(journal: Journal, args: Namespace, config: EdgeConfig, env: Environm
     if row.status in _OVER:
         raise UsageError(f"run {text} is over: it is {row.status}")
     url = args.cloud or config.url
+    holder = holding_of(journal, row.run).holder
+    if holder != journal.store_id:
+        asyncio.run(ask_to_cancel(journal, row.run))
+        env.stdout.write(f"run {text} is held by the store {holder.hex()}, which is asked to cancel it\n")
+        env.stderr.write(
+            "That goes along with `graphferry sync`; the run ends when its holder has synced, too, and no process works on it.\n"
+        )
+        return ExitStatus.COMPLETED
     with at_work(config.journal, row.run):  # whoever works on it would go on
         untold = asyncio.run(cancel_run(journal, row.run, url=url, token=config.token, connect=worker_connector(config)))
     env.stdout.write(f"run {text} is cancelled\n")
@@ -163,11 +206,14 @@ def _cancel(journal: Journal, args: Namespace, config: EdgeConfig, env: Environm
     return ExitStatus.COMPLETED
 
 
-def _mark(journal: Journal, args: Namespace, env: Environment) -> int:
+def _mark(journal: Journal, args: Namespace, config: EdgeConfig, env: Environment) -> int:
     row = journal.run(args.run)
     if row.role != "root":
         raise UsageError(f"{args.run} is the part of a run that a worker ran; mark the run itself")
     mark(journal, row.run, on=not args.off)
+    journal.flush()
+    if not args.off and (warning := over_the_bound(total(spooled(journal)), config.link)) is not None:
+        env.stderr.write(f"warning: {warning}\n")
     env.stdout.write(f"run {run_id_text(row.run)} {'is not synced any more' if args.off else 'goes along with the next sync'}\n")
     return ExitStatus.COMPLETED
 

@@ -6,15 +6,23 @@ import asyncio
 import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
-from typing import Any, Final
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
 
 from edge.commands.options import add_run_options, duration
+from edge.commands.upgrading import say_upgrades, upgrade_all
 from edge.config import EdgeConfig, load_config
+from edge.link_policy import held_back
+from edge.sensing import read_conditions
 from edge.showing.node_table import size
+from edge.syncing.spool import ToGo, over_the_bound, spooled, total
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import GraphferryError, LinkCondition, UsageError, WorkerUnreachable
 from graphs.journal import Journal
 from graphs.journal.ids import run_id_text
+
+if TYPE_CHECKING:
+    from edge.syncing.sync import Round
 
 __all__ = ["add_arguments", "main"]
 
@@ -27,6 +35,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--cloud", metavar="URL", help="the worker to sync with, if not the configured one")
     parser.add_argument("--watch", action="store_true", help="go on for ever: again and again, at once when something waits")
     parser.add_argument("--every", metavar="DURATION", default=f"{_EVERY:g}s", help="how often --watch looks (%(default)s)")
+    parser.add_argument(
+        "--upgrade", action="store_true", help="do again what something smaller stood in for, and what depended on it, in forks"
+    )
+    parser.add_argument("--now", action="store_true", help="move everything, whatever the network and the battery")
     parser.add_argument("--status", action="store_true", help="say how things stand and move nothing")
     parser.add_argument("--json", action="store_true", help="print JSON, one object a round")
 
@@ -48,19 +60,20 @@ def main(args: Namespace, env: Environment) -> int:
 
 
 def _once(args: Namespace, env: Environment, config: EdgeConfig, url: str) -> int:
-    from edge.syncing.sync import Round, converge
+    from edge.syncing.sync import converge
 
+    held = None if args.now else held_back(config.link, read_conditions(env.environ, config.link.command))
     with Journal.open(config.journal) as journal:
-        first = asyncio.run(converge(journal, _connector(journal, config, url)))
+        done = asyncio.run(converge(journal, _connector(journal, config, url, held), held))
         going = _waiting(journal)
-    ended = [(run, _resume(run, url, env)) for run in going]
-    done = Round(first.received, first.refused, first.bodies)
-    if ended:
+    ended = [(run, _resume(run, url, env, config, held)) for run in going]
+    upgraded = upgrade_all(config, url, env) if args.upgrade and held is None else []
+    if ended or upgraded:
         with Journal.open(config.journal) as journal:
-            second = asyncio.run(converge(journal, _connector(journal, config, url)))
-        done = Round(first.received + second.received, {**first.refused, **second.refused}, first.bodies + second.bodies)
-    _print(done, ended, args, env)
-    return ExitStatus.SUSPENDED if any(status == "suspended" for _, status in ended) else ExitStatus.COMPLETED
+            done += asyncio.run(converge(journal, _connector(journal, config, url, held), held))
+    _print(done, ended, upgraded, args, env, config)
+    statuses = [status for _, status in ended] + [each["status"] for each in upgraded]
+    return ExitStatus.SUSPENDED if "suspended" in statuses else ExitStatus.COMPLETED
 
 
 def _watch(args: Namespace, env: Environment, config: EdgeConfig, url: str, every: float) -> int:
@@ -91,12 +104,22 @@ def _status(args: Namespace, env: Environment, config: EdgeConfig, url: str | No
         except WorkerUnreachable as error:
             unreachable = error
             found = asyncio.run(standing(journal, None))
+    conditions = read_conditions(env.environ, config.link.command)
+    held = held_back(config.link, conditions)
+    warning = over_the_bound(ToGo(found.ahead, found.bytes), config.link)
     if args.json:
-        env.stdout.write(json.dumps(found.as_json()) + "\n")
+        more = {
+            "held": held,
+            "conditions": asdict(conditions),
+            "spool": {"bound": config.link.spool, "over": warning is not None},
+        }
+        env.stdout.write(json.dumps({**found.as_json(), **more}) + "\n")
         return ExitStatus.COMPLETED
-    if found.ahead is None:
+    if not found.asked:
         why = unreachable.message if unreachable is not None else "no worker was asked"
-        env.stdout.write(f"ahead and behind are not known: {why}\n")
+        env.stdout.write(
+            f"ahead by {found.ahead} records ({size(found.bytes)}) since the last sync; behind is not known: {why}\n"
+        )
     elif found.ahead or found.behind:
         env.stdout.write(f"ahead by {found.ahead} records ({size(found.bytes)}), behind by {found.behind}\n")
     else:
@@ -104,29 +127,58 @@ def _status(args: Namespace, env: Environment, config: EdgeConfig, url: str | No
     for word, runs in (("waiting", found.waiting), ("degraded", found.degraded), ("diverged", found.diverged)):
         for run in runs:
             env.stdout.write(f"{word:<9} {run}\n")
+    if held is not None:
+        env.stdout.write(f"{_held(held, ToGo(found.ahead, found.bytes))}\n")
+    if warning is not None:
+        env.stdout.write(f"warning: {warning}\n")
     return ExitStatus.COMPLETED
 
 
-def _print(done: Any, ended: Sequence[tuple[str, str]], args: Namespace, env: Environment) -> None:
+def _print(
+    done: Round,
+    ended: Sequence[tuple[str, str]],
+    upgraded: Sequence[dict[str, Any]],
+    args: Namespace,
+    env: Environment,
+    config: EdgeConfig,
+) -> None:
+    with Journal.open(config.journal) as journal:
+        left = total(spooled(journal))
+    if (warning := over_the_bound(left, config.link)) is not None:
+        env.stderr.write(f"warning: {warning}\n")
     if args.json:
         went = [{"run": run, "status": status} for run, status in ended]
-        env.stdout.write(json.dumps({**done.as_json(), "went_on": went}) + "\n")
+        more = {"upgraded": upgraded} if args.upgrade else {}
+        spool = {"records": left.records, "bytes": left.bytes, "bound": config.link.spool}
+        env.stdout.write(json.dumps({**done.as_json(), "went_on": went, **more, "spool": spool}) + "\n")
         return
     for run, status in ended:
         env.stdout.write(f"{run}  {status}\n")
-    for run, (code, text) in done.refused.items():
-        env.stderr.write(f"{run_id_text(run)} is not in sync: {code}: {text}\n")
+    say_upgrades(upgraded, env)
+    for each, (code, text) in done.refused.items():
+        env.stderr.write(f"{run_id_text(each)} is not in sync: {code}: {text}\n")
     came = sum(done.received.values())
     if came or done.bodies:
         env.stdout.write(f"{came} records of {len(done.received)} runs came in, {done.bodies} large values\n")
-    elif not ended:
+    if done.held is not None:
+        env.stdout.write(f"{_held(done.held, left)}\n")
+    elif not (came or done.bodies or ended or upgraded):
         env.stdout.write("everything is in sync\n")
 
 
-def _connector(journal: Journal, config: EdgeConfig, url: str) -> Any:
+def _held(why: str, left: ToGo) -> str:
+    what = (
+        f"{left.records} records of marked runs ({size(left.bytes)}) and large values wait"
+        if left.records
+        else "large values wait"
+    )
+    return f"{what}, since {why}; `graphferry sync --now` does not"
+
+
+def _connector(journal: Journal, config: EdgeConfig, url: str, held: str | None = None) -> Any:
     from edge.device import worker_connector
 
-    connect = worker_connector(config)
+    connect = worker_connector(config, held)
     return lambda runs: connect(url, config.token, journal, runs)
 
 
@@ -136,9 +188,10 @@ def _waiting(journal: Journal) -> list[str]:
     return [run_id_text(row.run) for row in waiting_runs(journal)]
 
 
-def _resume(run: str, url: str, env: Environment) -> str:
-    """Go on with a run, quietly; what became of it."""
+def _resume(run: str, url: str, env: Environment, config: EdgeConfig, held: str | None) -> str:
+    """Go on with a run, quietly; what became of it. Large values wait while they are `held` back."""
     from edge.commands.resume import open_resumed
+    from edge.device import worker_connector
     from edge.runs.resuming import resume_run
 
     parser = ArgumentParser()
@@ -147,6 +200,7 @@ def _resume(run: str, url: str, env: Environment) -> str:
     words.run = run
     try:
         with open_resumed(words, env) as (device, graph, options, row):
+            device.connect = worker_connector(config, held)
 
             async def whole() -> str:
                 try:

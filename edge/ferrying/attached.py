@@ -10,7 +10,8 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from graphs.engine.outcomes import known_outcomes
+from edge.ferrying.fence import give_up
+from graphs.engine.outcomes import NODE_CODES, known_outcomes
 from graphs.errors import LinkCondition
 from graphs.paths import escape, node_path, split_frame, split_path
 from graphs.records import Cancel, Close, End, Error, Event, Frame, Input, Record, Result, Start, State, Submit
@@ -19,10 +20,7 @@ if TYPE_CHECKING:
     from edge.ferrying.worker import WorkerLink
     from graphs.journal import Journal
 
-__all__ = ["NODE_CODES", "Attached", "go_on", "open_children", "usable"]
-
-NODE_CODES = frozenset({"NODE_FAILED", "NODE_TIMEOUT", "LIMIT_REACHED", "MODEL_REFUSED", "CONTEXT_TOO_LONG", "VALUE_UNSUPPORTED"})
-"""Failures of the node's own doing; everything else is a condition of the link (docs/protocol.md §17)."""
+__all__ = ["Attached", "go_on", "open_children", "usable"]
 
 
 @dataclass(slots=True)
@@ -115,7 +113,7 @@ def usable(journal: Journal, child: bytes) -> Attached | None:
 
 def go_on(journal: Journal, link: WorkerLink, children: Sequence[bytes], spoilt: Container[bytes] = ()) -> Attached | None:
     """Which of a run's open child runs (the newest first) it goes on with over this link; the worker is told to end the others, also those
-    that are `spoilt`, as it has made there what does not count.
+    that are `spoilt`, as it has made there what does not count. Those of another worker are given up.
 
     Raises LinkCondition RUN_DIVERGED if one of them contradicts the worker's copy: one of the two stores lost what it had called durable, so
     nobody can say what happened, and another child run might do it again.
@@ -123,15 +121,13 @@ def go_on(journal: Journal, link: WorkerLink, children: Sequence[bytes], spoilt:
     attached: Attached | None = None
     for child in children:
         condition = link.refused.get(child)
-        known = (journal.store_id, link.store)
-        if (
-            condition is not None
-            and condition.condition == "RUN_DIVERGED"
-            and all(head.writer in known for head in journal.heads(child))
-        ):
-            raise condition
         if condition is not None:
-            continue  # another worker's
+            foreign = any(head.writer not in (journal.store_id, link.store) for head in journal.heads(child))
+            if condition.condition == "RUN_DIVERGED" and not foreign:
+                raise condition
+            if foreign or condition.condition == "STORE_CHANGED":
+                give_up(journal, [child], "the run goes on at another worker")
+            continue
         if child not in spoilt:
             attached = attached or usable(journal, child)
         if attached is None or attached.run != child:

@@ -13,20 +13,23 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
-from edge.ferrying.attached import NODE_CODES, Attached
+from edge.ferrying.attached import Attached
 from edge.ferrying.earlier import Earlier
 from edge.ferrying.expectations import Expectations
 from edge.ferrying.fallback import Fallback
-from edge.ferrying.fragments import Fragment, Fragments, depending, shipped_node
+from edge.ferrying.fragments import Fragment, Fragments, depending, follows, shipped_node
+from edge.ferrying.labelling import labels_of, labels_of_cut
 from edge.ferrying.needs import read_here
 from edge.ferrying.outgoing import Outgoing
+from edge.ferrying.outside import learn
 from graphs.engine.events import Event as EngineEvent, Outcome, Settled, Start, Told
 from graphs.engine.frames import Frame
-from graphs.engine.outcomes import told_failure
+from graphs.engine.outcomes import NODE_CODES, told_condition, told_failure
 from graphs.errors import LinkCondition
 from graphs.journal.ids import new_run_id
+from graphs.language.run_labels import RunLabels
 from graphs.language.spec import is_computed
-from graphs.paths import escape, node_path, opener, root_node, split_frame, split_path
+from graphs.paths import escape, node_path, opener, split_frame, split_path
 from graphs.records import (
     Cancel,
     Close,
@@ -41,8 +44,9 @@ from graphs.records import (
     Start as StartRecord,
     State,
     Submit,
-)  # fmt: skip
+)
 from graphs.values import Value
+from protocol.payload import Labelled
 
 if TYPE_CHECKING:
     from edge.ferrying.worker import WorkerLink
@@ -58,7 +62,7 @@ class Delegate:
     """The child run of one root run: `graphs.running.ports.Remote` towards the engine.
 
     `made` are the results the worker reported with their sizes in bytes, `sent` the bytes sent for each path, "" being the graphs, `retries`
-    the failed attempts there before the last one. `labels` are those of the root graph's nodes. `one_frame` says that only the root graph can
+    the failed attempts there before the last one. `labels` are those of the run. `one_frame` says that only the root graph can
     have any, in one turn; `shows_all` that the caller wants all its nodes' values. `feed` takes events for the engine, `on_token(path, token)`
     the pieces of answers as they are made, `on_begun` a node that the worker has begun on order; `fallback` says what becomes of nodes that do
     not come. `earlier` is what other processes left of the run, `attached` the open child run to go on with; the run ends at `deadline`.
@@ -69,7 +73,7 @@ class Delegate:
         *,
         run: bytes,
         fragments: Fragments,
-        labels: Mapping[str, Collection[str]],
+        labels: RunLabels,
         options: Mapping[str, Value],
         one_frame: bool = False,
         shows_all: bool = False,
@@ -161,9 +165,8 @@ class Delegate:
     # -- graphs.running.ports.Remote: what the device's engine says
 
     def opened(self, frame: Frame, turn: int) -> None:
-        """A turn begins with nodes at the worker: ship its cut, and open the frame there.
-
-        Whatever the gate or the limits refuse is a link condition: the nodes of the frame wait, the run goes on without them.
+        """A turn begins with nodes at the worker: ship its cut, and open the frame there. Whatever the gate or the limits refuse is a link condition:
+        the nodes of the frame wait, the run goes on without them.
         """
         if self._expected.lost is not None or self._link is None or not frame.results:  # without: it was over in the same breath
             return
@@ -171,14 +174,15 @@ class Delegate:
         if frame.base not in self._read:
             everything = self._shows_all if frame.nesting is None else frame.nesting.everything
             self._read[frame.base] = read_here(frame.plan, everything=everything, may_run=self._fallback.has_alternative)
-        before = self._frames.get(frame.base)
-        if turn and before is not None and before.whole_loop:
+        if turn and (before := self._frames.get(frame.base)) is not None and before.whole_loop:
             self._frames[name] = before
             return
         if self._expected.away is not None:
             self._expected.note(name, self._expected.away)
             return
         fragment, told = self._fragments.of(frame, turn)
+        if not fragment.graph.nodes:
+            return  # all of it is known, or in doubt
         self._frames[name] = fragment
         self._told |= told
         try:
@@ -188,7 +192,8 @@ class Delegate:
             return
         for path, outcome in fragment.late.items():
             self._send_outcome(path, outcome.value)
-        self._close_if_settled(fragment)
+        if fragment.settled:
+            self._close(fragment)
 
     def over(self, frame: Frame, turn: int, *, cancelled: bool) -> None:
         """The turn is over: nothing more is needed of it."""
@@ -205,6 +210,7 @@ class Delegate:
     def expect(self, start: Start) -> bool:
         """The engine finds a shipped node ready. True: it starts on order, and what starts after it waits until it has begun."""
         path = start.path
+        learn(self._labels, start)
         if not self._expected.add(start):
             return False
         if self._attached is not None and path in self._attached.failed:
@@ -230,11 +236,12 @@ class Delegate:
             return
         if event.state == State.COMPLETED:
             self._send_outcome(path, event.value)
-            if event.node.degraded is not None:
+            if event.node.stands_in:
                 self._own.add(path)
         if not is_computed(fragment.graph.nodes[name]):
             fragment.unsettled.discard(name)
-            self._close_if_settled(fragment)
+            if fragment.settled:
+                self._close(fragment)
 
     def stop(self, start: Start) -> None:
         """The engine gives a shipped node up."""
@@ -272,9 +279,15 @@ class Delegate:
         frame_name, name = split_path(record.path)
         return record.path in self._own or name not in self._read.get(split_frame(frame_name)[0], ())
 
+    def follows(self, record: Record, earlier: Record) -> bool:
+        """Whether the worker may have made what one record tells from the value of the other: then it is not told before that."""
+        return follows(getattr(record, "path", None) or "", getattr(earlier, "path", None) or "", self._frames)
+
     def lacks(self, record: Record, condition: LinkCondition) -> None:
         """The values in a record do not come, for instance because the worker has lost them."""
-        if isinstance(record, (Result, Error)) and record.path is not None:
+        if isinstance(record, Result) and record.path in self._own:
+            self._made_too_late(record.path)
+        elif isinstance(record, (Result, Error)) and record.path is not None:
             self._expected.refuse(record.path, condition)
         else:
             self.lost(condition)
@@ -317,8 +330,7 @@ class Delegate:
             self._expected.over(path)
             self._feed(Told(path, told_failure(record), now))
         else:
-            condition = LinkCondition(record.code, text, retryable=record.retryable, retry_ms=record.retry_ms)
-            self._expected.refuse(shipped_node(path, self._frames), condition)
+            self._expected.refuse(shipped_node(path, self._frames), told_condition(record))
 
     # -- inside
 
@@ -337,15 +349,16 @@ class Delegate:
     def _open(self, fragment: Fragment) -> None:
         assert self._link is not None
         graph = fragment.graph
-        labels = {label for name in graph.nodes for label in self._labels_of(node_path(fragment.name, escape(name)))}
-        if not self._link.put_graph(graph.hash, graph.canonical, labels):
+        labels, carried = labels_of_cut(self._labels, fragment)
+        if not self._link.put_graph(graph.hash, graph.canonical, labels, self.run):
             raise LinkCondition("LABEL_WITHHELD", "the worker is not cleared for labels in its part", retryable=False)
         self.graphs[graph.hash] = graph.canonical, labels
         if self._attached is not None and self._goes_on(fragment, self._attached):
             return
         opts: dict[str, Value] = {"demand": fragment.demand} if fragment.demand else {}
         if self._submitted:
-            self._append(FrameRecord(fragment.name, graph.hash, fragment.inputs, opts), labels)
+            self._journal.put_graph(graph.hash, graph.canonical)
+            self._append(FrameRecord(fragment.name, graph.hash, fragment.inputs, opts), carried)
         else:
             opts.update(parent=[self.run, 1], options=dict(self._options), gone=list(_GONE))
             self._journal.create_run(
@@ -357,7 +370,7 @@ class Delegate:
                 name="cut",
                 started=int(time.time() * 1000),
             )
-            self._link.open_run(self.child, self, Submit(fragment.name, graph.hash, fragment.inputs, opts), labels)
+            self._link.open_run(self.child, self, Submit(fragment.name, graph.hash, fragment.inputs, opts), carried)
             self._submitted = True
         fragment.shipped = True
         self.sent[""] = self.sent.get("", 0) + len(graph.canonical)
@@ -377,7 +390,7 @@ class Delegate:
         fragment.shipped = True
         fragment.closed = fragment.name in attached.closed or None in attached.closed
         for record in fragment.untold(attached.told):
-            self._append(record, self._labels_of(record.path), record.path)
+            self._append(record, labels_of(self._labels, record.path, record.value), record.path)
         return True
 
     def _begin_anew(self, attached: Attached) -> None:
@@ -399,17 +412,14 @@ class Delegate:
         self._told -= attached.told
 
     def _send_outcome(self, path: str, value: Value) -> None:
-        self._append(Input(path, State.COMPLETED, value), self._labels_of(path), path)
+        self._append(Input(path, State.COMPLETED, value), labels_of(self._labels, path, value), path)
 
-    def _labels_of(self, path: str) -> Collection[str]:
-        return self._labels.get(root_node(path), ())
-
-    def _append(self, record: Known, labels: Collection[str] = (), path: str | None = None) -> None:
+    def _append(self, record: Known, labels: Labelled = (), path: str | None = None) -> None:
         if self._ended or self._link is None or not self._submitted:
             return
         self._outgoing.append(record, labels, path)
 
-    def _write(self, record: Known, labels: Collection[str]) -> None:
+    def _write(self, record: Known, labels: Labelled) -> None:
         assert self._link is not None
         self._link.append(self.child, record, labels)
 
@@ -424,18 +434,13 @@ class Delegate:
     def _withhold(self, path: str, condition: LinkCondition) -> None:
         """A boundary value may not or cannot be sent: what depends on it at the worker waits."""
         frame_name, name = split_path(path)
-        fragment = self._frames.get(frame_name)
-        if fragment is None:
+        if (fragment := self._frames.get(frame_name)) is None:
             return
         for each in depending(fragment.graph, name):
             reader = node_path(frame_name, escape(each))
             if reader not in self.made:
                 self._expected.note(reader, condition)
         self._expected.refuse_noted(condition)
-
-    def _close_if_settled(self, fragment: Fragment) -> None:
-        if not fragment.unsettled and not fragment.demand and not fragment.whole_loop:
-            self._close(fragment)
 
     def _close(self, fragment: Fragment) -> None:
         """No further boundary value and no order will come for the frame (docs/protocol.md §8)."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from edge.ferrying.attached import open_children
 from edge.ferrying.contradictions import made_elsewise, own_results, sound
 from edge.ferrying.doubt import begun_before
+from edge.ferrying.fence import outgrown
 from edge.ferrying.refill import Source
 from graphs.engine.outcomes import Known, known_outcomes
 from graphs.errors import LinkCondition, ValueUnsupported, WorkerUnreachable
@@ -17,8 +18,10 @@ from protocol.refill import refill
 
 if TYPE_CHECKING:
     from edge.ferrying.worker import WorkerLink
+    from edge.placement import Placement
     from graphs.journal import Journal
     from graphs.language.spec import Graph
+    from graphs.registry import Agent
 
 __all__ = ["Earlier"]
 
@@ -46,9 +49,12 @@ class Earlier:
         """What is lacking only as long as no worker is reached."""
         return {path: error for path, error in self.lacking.items() if isinstance(error, WorkerUnreachable)}
 
-    def spoilt(self, children: Iterable[bytes]) -> list[bytes]:
-        """Of these child runs, those in which the worker has gone on from a value that is not the result."""
-        return [child for child in children if made_elsewise(self._graph, self.own, self._log(child))]
+    def spoilt(self, children: Collection[bytes], placed: Mapping[str, Placement], agents: Mapping[str, Agent]) -> set[bytes]:
+        """Of these child runs, those in which the worker has gone on from a value that is not the result, or that have nodes with effects which
+        are no longer at a worker.
+        """
+        elsewise = {child for child in children if made_elsewise(self._graph, self.own, self._log(child))}
+        return elsewise | outgrown(self._journal, children, placed, agents)
 
     async def known(self, link: WorkerLink | None) -> Known:
         """What is known of the run, its values included as far as they can be had."""

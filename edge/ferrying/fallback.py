@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from edge.offline import Verdict, decide, reason_of
+from edge.offline import Verdict, decide, moved_by, reason_of
 from edge.policies import Policy
 from graphs.engine.events import Failed, Instead, Start, Suspend
 from graphs.engine.plan import Plan, PlanNode
@@ -16,7 +16,7 @@ from protocol.payload import references_in
 
 __all__ = ["Fallback", "StandIn"]
 
-StandIn: TypeAlias = Callable[[Plan, PlanNode, Mapping[str, Value], str | None], PlanNode]
+StandIn: TypeAlias = Callable[[Plan, PlanNode, Mapping[str, Value], str | None, str | None, bool], PlanNode]
 """`graphs.engine.plan.Compiler.stand_in`"""
 
 
@@ -29,9 +29,9 @@ class Fallback:
         self._clock = clock
 
     def has_alternative(self, path: str) -> bool:
-        """Whether a node, by its place in the document, may come to run here: then the values it reads have to be here."""
+        """Whether a node, by its place in the document, is meant to run here when no worker is reached: then the values it reads have to be here."""
         policy = self._policies.get(path)
-        return policy is not None and policy.alternative is not None
+        return policy is not None and policy.alternative is not None and not policy.free
 
     def runs_here(self, start: Start, condition: LinkCondition, *, begun: bool) -> bool:
         """Whether the node's alternative runs on such a condition."""
@@ -40,6 +40,8 @@ class Fallback:
     def event(self, start: Start, condition: LinkCondition, *, begun: bool) -> Suspend | Instead | Failed:
         """What the engine is told of a node that it expects, and that meets this condition. `begun` says that it may have begun there."""
         policy = self._policies.get(document_path(start.path)) or Policy()
+        if condition.condition == "LABEL_WITHHELD":
+            return self._withheld(start, policy, condition, begun=begun)
         verdict, now, node = decide(policy, condition.condition, begun=begun), self._clock(), start.node
         if verdict is Verdict.FAIL:
             return Failed(start, _needed(node, condition), now)
@@ -52,7 +54,17 @@ class Fallback:
         if references_in(start.inputs):
             return Suspend(start, _lacks(node, condition, "a value that it reads is still at the worker"), now)
         degraded = reason_of(condition.condition) if policy.degrades else None
-        return Instead(start, self._stand_in(start.frame.plan, node, policy.alternative, degraded), now)
+        moved = moved_by(condition.condition) if policy.free else None
+        return Instead(start, self._stand_in(start.frame.plan, node, policy.alternative, degraded, moved, False), now)
+
+    def _withheld(self, start: Start, policy: Policy, condition: LinkCondition, *, begun: bool) -> Suspend | Instead:
+        """The link did not let a value of the node's pass, whatever placement thought: it runs here, if it can."""
+        now = self._clock()
+        if policy.here is None or (begun and policy.once):
+            return Suspend(start, condition, now)
+        if references_in(start.inputs):
+            return Suspend(start, _lacks(start.node, condition, "a value that it reads is still at the worker"), now)
+        return Instead(start, self._stand_in(start.frame.plan, start.node, policy.here, None, None, True), now)
 
 
 def _needed(node: PlanNode, condition: LinkCondition) -> WorkerNeeded:

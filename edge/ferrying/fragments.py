@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
+from edge.ferrying.salting import salted
 from graphs.engine.events import Outcome
 from graphs.engine.frames import Frame
 from graphs.engine.plan import Plan
 from graphs.language.cut import CutGraph, cut
+from graphs.language.labels import UNSEEN
+from graphs.language.run_labels import RunLabels
 from graphs.language.spec import is_computed, reads
-from graphs.paths import escape, node_path, opener, split_path
+from graphs.paths import escape, node_path, opener, split_frame, split_path
 from graphs.records import Input, State
 from graphs.values import MISSING, Value, canonical
 
-__all__ = ["Fragment", "Fragments", "depending", "shipped_node"]
+__all__ = ["Fragment", "Fragments", "depending", "follows", "shipped_node"]
 
 _ROOM: Final = 48 * 1024
 """Bytes of inputs that go along with the order of a frame; a record holds 64 KiB."""
@@ -40,6 +43,11 @@ class Fragment:
         self.closed = False
         self.shipped = False
         """Whether the worker was told of it, so that it may be at work."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more is to be said of it: no value, no order, no turn."""
+        return not self.unsettled and not self.demand and not self.whole_loop
 
     def fill(self, frame: Frame, known: Mapping[str, Outcome]) -> set[str]:
         """Collect what the worker is told with the order: values of static nodes, and outcomes it must not find again by
@@ -85,28 +93,56 @@ class Fragment:
 class Fragments:
     """The fragments of one run; a graph is cut once, whatever the number of its frames.
 
-    `doubtful` are paths of nodes that may have happened or not, or that have: they are in no fragment, so that nobody runs them again.
+    `doubtful` are paths of nodes that may have happened or not, or that have: they are in no fragment, so that nobody runs them again. Nor is a node
+    whose outcome is known and does not fit into the order: it would come after it, and the worker might have begun. `before` are the addresses of the
+    cuts by frame in a child run that is gone on with, whose worker has begun nothing of the kind. `labels` are those of the run, `secret` is this
+    store's.
     """
 
-    def __init__(self, known: Mapping[str, Outcome], doubtful: Collection[str]) -> None:
+    def __init__(
+        self,
+        known: Mapping[str, Outcome],
+        doubtful: Collection[str],
+        before: Mapping[str, bytes] | None = None,
+        *,
+        labels: RunLabels | None = None,
+        secret: bytes = b"",
+    ) -> None:
+        self._secret = secret
         self._known = known
         self._doubtful = frozenset(doubtful)
-        self._cuts: dict[tuple[int, frozenset[str], float | None], CutGraph] = {}
+        self._before = before
+        self._labels = labels
+        self._cuts: dict[tuple[int, frozenset[str], float | None, Any], CutGraph] = {}
         self._plans: list[Plan] = []
 
     def of(self, frame: Frame, turn: int) -> tuple[Fragment, set[str]]:
         """The fragment of a turn of a frame, and the paths whose outcomes it carries."""
+        found = self._of(frame, turn, self._doubtful)
+        name = frame.name_of(turn)
+        late = {
+            path
+            for path in found[0].late
+            if (inner := split_path(path))[0] == name and is_computed(found[0].graph.nodes[inner[1]])
+        }
+        if not late or (self._before is not None and self._before.get(name) == found[0].graph.hash):
+            return found
+        return self._of(frame, turn, self._doubtful | late)
+
+    def _of(self, frame: Frame, turn: int, doubtful: Collection[str]) -> tuple[Fragment, set[str]]:
         plan = frame.plan
         name = frame.name_of(turn)
         shipped = [node for node in plan.nodes if node is not None and node.place is not None]
-        clear = frozenset(node.id for node in shipped if node_path(name, node.escaped) not in self._doubtful)
+        clear = frozenset(node.id for node in shipped if node_path(name, node.escaped) not in doubtful)
         loops = plan.loops or frame.loop_count is not None
         count = frame.loop_count if frame.loop_count != plan.loop_count else None
-        key = (id(plan), clear, count)
+        labels = self._labels_in(plan)
+        key = (id(plan), clear, count, frozenset(labels.items()))
         graph = self._cuts.get(key)
         if graph is None:
             outermost = frame.engine.root.plan.graph if frame.nesting is not None else None
-            graph = self._cuts[key] = cut(plan.graph, clear, loop_count=count, outermost=outermost)
+            graph = cut(plan.graph, clear, loop_count=count, outermost=outermost, labels=labels)
+            graph = self._cuts[key] = salted(graph, labels, self._secret) if self._labels else graph
             self._plans.append(plan)  # keeps its id its own
         on_order = [node.id for node in shipped if node.on_order and node.id in clear]
         fragment = Fragment(name, graph, whole_loop=loops and graph.whole, on_order=on_order)
@@ -114,9 +150,16 @@ class Fragments:
         inside = {
             path: outcome
             for path, outcome in self._known.items()
-            if (own := _own(path, frame.base)) in ids or (own and fragment.whole_loop)
+            if (own := _own(path, frame.base)) in ids or (own and fragment.whole_loop and _turn_of(own) > turn)
         }
         return fragment, fragment.fill(frame, inside)
+
+    def _labels_in(self, plan: Plan) -> dict[str, frozenset[str]]:
+        """The labels of the values of a graph's nodes, as far as they are known by now."""
+        if not self._labels:
+            return {}
+        found = ((name, self._labels.value(plan.prefix + escape(name)) - {UNSEEN}) for name in plan.graph.nodes)
+        return {name: labels for name, labels in found if labels}
 
 
 def _own(path: str, base: str) -> str:
@@ -128,6 +171,10 @@ def _own(path: str, base: str) -> str:
     return ""
 
 
+def _turn_of(path: str) -> int:
+    return split_frame(split_path(path)[0])[1]
+
+
 def depending(graph: CutGraph, name: str) -> set[str]:
     """The computed nodes that read this one, directly or through others."""
     found = {name}
@@ -137,6 +184,20 @@ def depending(graph: CutGraph, name: str) -> set[str]:
         found |= more
         grown = bool(more)
     return {each for each in found - {name} if is_computed(graph.nodes[each])}
+
+
+def follows(path: str, earlier: str, frames: Mapping[str, Fragment]) -> bool:
+    """Whether a worker that has these frames may have made one node's outcome from the other's value, directly or through others."""
+    frame, name = split_path(earlier)
+    fragment = frames.get(frame)
+    if fragment is None:
+        return False
+    base, turn = split_frame(frame)
+    own = _own(path, base)
+    if own and fragment.whole_loop and _turn_of(own) > turn:
+        return True
+    found, reader = split_path(own)
+    return bool(own) and found == frame and reader in depending(fragment.graph, name)
 
 
 def shipped_node(path: str, frames: Container[str]) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Final
 
 from graphs.errors import JournalError, LinkCondition
 from graphs.records import Known, encode
+from protocol.payload import Labelled
 
 __all__ = ["Outgoing"]
 
@@ -23,7 +24,7 @@ class Outgoing:
 
     def __init__(
         self,
-        write: Callable[[Known, Collection[str]], None],
+        write: Callable[[Known, Labelled], None],
         refused: Callable[[Known, str | None, LinkCondition], None],
         may: Callable[[], bool],
     ) -> None:
@@ -31,9 +32,9 @@ class Outgoing:
         self._write = write
         self._refused = refused
         self._may = may
-        self._unsaid: list[tuple[Known, Collection[str], str | None]] = []
+        self._unsaid: list[tuple[Known, Labelled, str | None]] = []
 
-    def append(self, record: Known, labels: Collection[str] = (), path: str | None = None) -> None:
+    def append(self, record: Known, labels: Labelled = (), path: str | None = None) -> None:
         """A record to be said soon; `path` is the one whose value it is."""
         if not self._unsaid:
             self._soon(_TURNS)

@@ -7,41 +7,62 @@ servers for a run that is local or offline, and for each node that carries a lab
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
+from edge.auditing.witness import RunWitness
+from edge.clearance import Clearance
 from edge.means import RunOptions
+from graphs.departures import witnessed
+from graphs.engine.events import Settled, Start
+from graphs.language.labels import UNSEEN, confining
+from graphs.language.run_labels import RunLabels
 from graphs.models.openai.servers import servers_shut
-from graphs.paths import root_node
 from graphs.running.ports import AgentFilter
+from graphs.states import State
 from graphs.values import Value
 
-__all__ = ["label_guard", "run_guard"]
+if TYPE_CHECKING:
+    from graphs.journal import Journal
+
+__all__ = ["label_guard", "learn", "run_guard"]
 
 
-def run_guard(options: RunOptions) -> AbstractContextManager[None]:
-    """What a run is to be carried out in."""
+@contextmanager
+def run_guard(options: RunOptions, journal: Journal, run: bytes, labels: RunLabels) -> Iterator[None]:
+    """What a run is to be carried out in: what leaves in requests is written down, and servers are shut if they must be."""
+    shut: AbstractContextManager[None] = nullcontext()
     if options.local_only:
-        return servers_shut("UNREACHABLE", "--local-only forbids that")
-    if options.offline:
-        return servers_shut("UNREACHABLE", "this run is offline")
-    return nullcontext()
+        shut = servers_shut("UNREACHABLE", "--local-only forbids that")
+    elif options.offline:
+        shut = servers_shut("UNREACHABLE", "this run is offline")
+    with witnessed(RunWitness(journal, run, labels.touched)), shut:
+        yield
 
 
-def label_guard(labels: Mapping[str, Collection[str]]) -> list[AgentFilter]:
-    """The filter around agents that closes servers for nodes with these labels, by node; none where no node has any."""
-    if not any(labels.values()):
+def label_guard(labels: RunLabels, clearance: Clearance, servers: Collection[str] = ()) -> list[AgentFilter]:
+    """The filter around agents that closes servers for nodes with labels, but for those of `servers` that the labels may go to; none where no node
+    has any.
+    """
+    if not labels:
         return []
 
     async def guarded(context: Any, go_on: Callable[[Any], Any]) -> Value:
-        carried = labels.get(root_node(context.path))
+        carried = confining(labels.touched(context.path)) - {UNSEEN}  # whatever is here now was made of what has been seen
         if not carried:
             value = go_on(context)
             return await value if inspect.isawaitable(value) else value
         words = ", ".join(sorted(carried))
-        with servers_shut("LABEL_WITHHELD", f"this node carries the label {words}, which is not cleared to leave this device"):
+        why = f"this node carries the label {words}, which is not cleared to leave this device"
+        with servers_shut("LABEL_WITHHELD", why, but=[name for name in servers if clearance.may(carried, name)]):
             value = go_on(context)
             return await value if inspect.isawaitable(value) else value
 
     return [AgentFilter("servers closed to labelled nodes", guarded)]
+
+
+def learn(labels: RunLabels, of: Settled | Start) -> None:
+    """A node that opens a graph begins, or has settled by a record of an earlier process: if that graph is a value, it is here to be looked at."""
+    if of.node.graph_source is not None and (isinstance(of, Start) or of.state == State.COMPLETED):
+        labels.know(of.path, of.node.graph_source(of.frame.results))

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import Collection, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from edge.auditing.witness import allowed
+from edge.clearance import NOWHERE, WORKER, Clearance
+from edge.clearance_settings import worker_place
 from edge.config import GRACE
+from edge.ferrying.comparing import Comparison
+from edge.ferrying.held_back import HeldBack, needs_body
 from edge.pairings import device_id
+from edge.planning.links import keep_link
 from edge.syncing.sharing import shared_part
 from graphs.errors import LinkCondition, WorkerUnreachable
-from graphs.records import Cancel, Known, Record, State, Submit, encode
+from graphs.records import Cancel, End, Known, Record, State, Submit, encode
 from graphs.values import Value
+from protocol.audit import Departures
 from protocol.config import Config, Role
 from protocol.events import (
     Acked,
     Closed,
-    Copied,
-    CopyRefused,
     DeltaSeen,
-    Differs,
     Diverged,
     Event,
     Faulted,
@@ -32,12 +37,11 @@ from protocol.events import (
     Ready,
     Refused,
     StateSeen,
-    Synced,
 )
 from protocol.intake import Intake
 from protocol.journal_store import JournalStore
-from protocol.messages import NUMBERS, Digest, GraphStatus
-from protocol.payload import Reference
+from protocol.messages import GraphStatus
+from protocol.payload import Labelled, Reference
 from protocol.tls import client_context
 from protocol.transport import Link, connect
 
@@ -51,6 +55,8 @@ _FOR_GOOD: Final = frozenset({"AUTH_FORBIDDEN", "DEVICE_CLONED"})
 """Faults after which no connection is made again."""
 
 
+_END_SECONDS: Final = 2.0
+"""For which the end of a child run that was given up is waited for: its nodes may take longer to stop."""
 _CONTRADICTS: Final = "the worker's copy of this run contradicts this device's: one of the two disks lost what was written to it"
 _GO_ON: Final = (
     "`graphferry runs fork RUN` makes a run that goes on with what this device knows; what only the worker knew of happens again."
@@ -65,8 +71,9 @@ class WorkerLink:
     for; after that the worker counts as away until it is reached again, and those who hold child runs decide what becomes of them.
     """
 
-    def __init__(self, url: str, *, grace: float = GRACE) -> None:
+    def __init__(self, url: str, *, grace: float = GRACE, clearance: Clearance = NOWHERE) -> None:
         self.url = url
+        self._clearance = clearance.towards(worker_place(url))
         self.offer: Mapping[str, Any] = {}
         self.refused: dict[bytes, LinkCondition] = {}
         self._grace = grace
@@ -75,6 +82,8 @@ class WorkerLink:
         """Child runs that a busy worker is asked for again, and until when."""
         self._given_up: set[bytes] = set()
         """Child runs that the worker was told to end."""
+        self._over: set[bytes] = set()
+        """Child runs whose END came over this link."""
         self._early: dict[bytes, list[Event]] = {}
         """What was told of the child runs to go on with before anybody did."""
         self._pulling: list[asyncio.Future[Value]] = []
@@ -86,19 +95,33 @@ class WorkerLink:
         self._lost: LinkCondition | None = None
         self._away: LinkCondition | None = None
         self._store: JournalStore | None = None
+        self._journal: Journal | None = None
         self._intake: Intake | None = None
+        self._departures: Departures | None = None
         self._peer = b""
-        self._compared: asyncio.Future[None] | None = None
-        self._told: list[Event] = []
+        self._comparison: Comparison | None = None
+        self._held: str | None = None
+        """Why large values wait."""
 
     async def open(self, token: str | None, journal: Journal, runs: Collection[bytes] = (), pinned: str | None = None) -> None:
-        """Connect and shake hands; `runs` are child runs to go on with, `pinned` the fingerprint of the worker's certificate.
+        """Connect and shake hands; `runs` are child runs to go on with, `pinned` the fingerprint of the worker's certificate. What waits in these
+        runs for this device to hold that it begins waits until `attach`, or `release`.
 
         Raises WorkerUnreachable.
         """
-        config = Config(role=Role.DEVICE, peer=self.url, device=device_id(journal.store_id), agent="graphferry")
-        self._store = JournalStore(journal, shared=shared_part(journal))
+        config = Config(
+            role=Role.DEVICE,
+            peer=self.url,
+            device=device_id(journal.store_id),
+            agent="graphferry",
+            reserved=True,
+            clear=self._may_send,
+        )
+        self._journal, self._departures = journal, Departures(journal, self.url, pinned, why=allowed)
+        self._store = JournalStore(journal, shared=shared_part(journal), departures=self._departures)
         self._early = {run: [] for run in runs}
+        for run in runs:
+            self._departures.begin(run)
         opened = connect(
             self.url, config, self._store, self._hear, token=token, tls=_tls(self.url, pinned), reconnect=True, runs=runs
         )
@@ -106,9 +129,24 @@ class WorkerLink:
             self._link, ready = await self._stack.enter_async_context(opened)
         finally:
             self._be_patient_no_more()
-        self._intake = Intake(self._open_link().bodies, self._got, self._lacks, self._leaves)
-        self._peer = ready.store
+
+        def follows(run: bytes, record: Record, earlier: Record) -> bool:
+            return run in self._delegates and self._delegates[run].follows(record, earlier)
+
+        self._intake = Intake(self._open_link().bodies, self._got, self._lacks, self._leaves, follows)
+        self._peer = self._departures.store = ready.store
         self.offer = ready.offer
+
+    def _may_send(self, labels: Collection[str], _peer: str) -> bool:
+        """The gate: what this device lets go there, and the worker says that it may be sent."""
+        return self._clearance.towards(self._clearance.worker, self.offer.get("clearance")).may(labels, WORKER)
+
+    def restrain(self, rate: int | None, held: str | None) -> None:
+        """Large values leave at so many bytes a second, and while they are `held` back, for this reason, not at all; nor are they asked for."""
+        bodies = self._open_link().bodies
+        bodies.limit(rate)
+        self._held = held
+        bodies.held = None if held is None else lambda: HeldBack(self.url, held)
 
     @property
     def store(self) -> bytes:
@@ -124,17 +162,21 @@ class WorkerLink:
             self._taken(run)
         if self._intake is not None:
             self._intake.close()
+        if self._link is not None and self._journal is not None:
+            keep_link(self._journal, self.url, self._peer, self._link.bodies.meter, time.time())
         await self._stack.aclose()
+        if self._departures is not None:
+            self._departures.close()
 
     # -- what delegates say
 
-    def put_graph(self, address: bytes, body: bytes, labels: Collection[str]) -> bool:
-        """Ship a cut graph, unless the worker has it. False: it may not go there."""
-        return self._open_link().put_graph(address, body, labels)
+    def put_graph(self, address: bytes, body: bytes, labels: Collection[str], run: bytes) -> bool:
+        """Ship a cut graph of a root run, unless the worker has it. False: it may not go there."""
+        return self._open_link().put_graph(address, body, labels, run)
 
-    def open_run(self, run: bytes, delegate: Delegate, submit: Submit, labels: Collection[str]) -> None:
+    def open_run(self, run: bytes, delegate: Delegate, submit: Submit, labels: Labelled) -> None:
         """Open a child run. Raises LinkCondition."""
-        self._open_link().append(run, submit, labels)
+        self.append(run, submit, labels)
         self._delegates[run] = delegate
         if self._away is not None:
             asyncio.get_running_loop().call_soon(delegate.away, self._away)
@@ -153,10 +195,17 @@ class WorkerLink:
     def attach(self, run: bytes, delegate: Delegate) -> None:
         """Go on with a child run that was among those of `open`; what was told of it meanwhile is told soon, when the run has begun."""
         self._delegates[run] = delegate
+        self.release([run])
         if self._away is not None:
             delegate.away(self._away)
         for event in self._early.pop(run, ()):
             asyncio.get_running_loop().call_soon(self._hear, event)
+
+    def release(self, runs: Collection[bytes]) -> None:
+        """These child runs of `open` go on, as far as this device is concerned."""
+        for run in runs:
+            if self._link is not None:
+                self._link.release(run)
 
     def give_up(self, run: bytes, why: str = "the run goes on in another child run") -> None:
         """End a child run of those of `open` that nobody goes on with."""
@@ -169,19 +218,29 @@ class WorkerLink:
 
     async def stopped(self) -> None:
         """Returns when the worker holds all that was said in child runs that were given up. From then on it begins nothing in them, and that it began
-        a node with effects before is durable here: it waits for that. Raises WorkerUnreachable if it does not in time.
+        a node with effects before is durable here: it waits for that. With their END it has said what did not begin, if that comes soon. Raises
+        WorkerUnreachable if it does not hold it in time.
         """
         if runs := self._given_up - self.refused.keys():
             await self.delivered(runs)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_END_SECONDS):
+                    while not runs - self.refused.keys() <= self._over:
+                        self._moved.clear()
+                        await self._moved.wait()
 
-    def append(self, run: bytes, record: Known, labels: Collection[str] = ()) -> None:
+    def append(self, run: bytes, record: Known, labels: Labelled = ()) -> None:
         """A record for a child run's log. Raises LinkCondition."""
+        if self._held is not None and needs_body(record):
+            raise HeldBack(self.url, self._held)
         self._open_link().append(run, record, labels)
 
     def forget(self, run: bytes) -> None:
         """Nobody waits for this child run any more."""
         self._taken(run)
         self._delegates.pop(run, None)
+        if self._departures is not None:
+            self._departures.over(run)
         if self._intake is not None:
             self._intake.forget(run)
 
@@ -193,14 +252,12 @@ class WorkerLink:
         link = self._open_link()
         if not link.is_up:  # it was lost just now, and is being made again
             raise WorkerUnreachable(self.url, f"the connection to the worker at {self.url} was lost")
-        self._told = []
-        self._compared = asyncio.get_running_loop().create_future()
+        self._comparison = Comparison(self.url)
         link.sync(look=look)
         try:
-            await self._compared
+            return await self._comparison.done()
         finally:
-            self._compared = None
-        return self._told
+            self._comparison = None
 
     async def delivered(self, runs: Collection[bytes], seconds: float = 10.0) -> None:
         """Returns when the worker holds this device's logs of these child runs. Raises WorkerUnreachable if it does not in time."""
@@ -248,14 +305,13 @@ class WorkerLink:
     # -- what the link says
 
     def _hear(self, event: Event) -> None:
-        if self._compared is not None:
-            self._comparing(event)
+        if self._comparison is not None:
+            self._comparison.hear(event)
         if isinstance(event, (Got, DeltaSeen, StateSeen)) and event.run in self._early:
             self._early[event.run].append(event)
             self._moved.set()
         elif isinstance(event, Got):
-            if self._intake is not None and event.run in self._delegates:
-                self._intake.take(event.run, event.record)
+            self._take(event)
         elif isinstance(event, (DeltaSeen, StateSeen)):
             self._shown(event)
         elif isinstance(event, Offered):
@@ -267,8 +323,7 @@ class WorkerLink:
         elif isinstance(event, Refused):
             self._refused(event)
         elif isinstance(event, Acked):
-            self._moved.set()
-            self._taken(event.run)
+            self._acked(event)
         elif isinstance(event, Diverged):
             self._end(event.run, LinkCondition("RUN_DIVERGED", _CONTRADICTS, retryable=False, hint=_GO_ON))
         elif isinstance(event, Ready):
@@ -280,22 +335,18 @@ class WorkerLink:
         elif isinstance(event, Closed):
             self._wait(event.text or f"closed with code {event.code}")
 
-    def _comparing(self, event: Event) -> None:
-        """What is told while what is shared is compared."""
-        assert self._compared is not None
-        error: LinkCondition | None = None
-        if isinstance(event, (Copied, CopyRefused, Differs)):
-            self._told.append(event)
-        elif isinstance(event, Faulted) and event.about == NUMBERS[Digest]:
-            error = LinkCondition("PROTOCOL_TYPE", f"the worker at {self.url} is of a version that cannot sync", retryable=False)
-        elif isinstance(event, Closed):
-            error = WorkerUnreachable(self.url, f"the connection to the worker at {self.url} was lost")
-        if self._compared.done():
-            return
-        if error is not None:
-            self._compared.set_exception(error)
-        elif isinstance(event, Synced):
-            self._compared.set_result(None)
+    def _take(self, event: Got) -> None:
+        if isinstance(event.record, End):
+            self._over.add(event.run)
+            self._moved.set()
+        if self._intake is not None and event.run in self._delegates:
+            self._intake.take(event.run, event.record)
+
+    def _acked(self, event: Acked) -> None:
+        assert self._departures is not None
+        self._departures.taken(event.run, event.seq)
+        self._moved.set()
+        self._taken(event.run)
 
     def _refused(self, event: Refused) -> None:
         """A worker that is full for the moment is asked again by the session, for as long as a lost connection is waited for."""
@@ -307,18 +358,15 @@ class WorkerLink:
 
     def _taken(self, run: bytes) -> None:
         """The worker has the run, or nobody waits for it any more."""
-        asking = self._asking.pop(run, None)
-        if asking is not None:
+        if (asking := self._asking.pop(run, None)) is not None:
             asking.cancel()
 
     def _got(self, run: bytes, record: Record, bodies: int) -> None:
-        delegate = self._delegates.get(run)
-        if delegate is not None:
+        if (delegate := self._delegates.get(run)) is not None:
             delegate.got(record, bodies or len(encode(record).tail))
 
     def _lacks(self, run: bytes, record: Record, condition: LinkCondition) -> None:
-        delegate = self._delegates.get(run)
-        if delegate is not None:
+        if (delegate := self._delegates.get(run)) is not None:
             delegate.lacks(record, condition)
 
     def _leaves(self, run: bytes, record: Record) -> bool:
@@ -337,7 +385,7 @@ class WorkerLink:
     def _needs_graph(self, address: bytes) -> None:
         for delegate in self._delegates.values():
             if address in delegate.graphs:
-                self._open_link().put_graph(address, *delegate.graphs[address])
+                self._open_link().put_graph(address, *delegate.graphs[address], delegate.run)
                 return
 
     def _judged(self, event: GraphJudged) -> None:
@@ -412,12 +460,16 @@ async def connect_worker(
     pinned: str | None = None,
     grace: float = GRACE,
     runs: Collection[bytes] = (),
+    rate: int | None = None,
+    held: str | None = None,
+    clearance: Clearance = NOWHERE,
 ) -> WorkerLink:
-    """An open link to the worker at `url`; `pinned` is the fingerprint of its certificate, `runs` are child runs to go on with. Raises
-    WorkerUnreachable, UsageError for what is no link URL.
+    """An open link to the worker at `url`; `pinned` is the fingerprint of its certificate, `runs` are child runs to go on with, `rate` and `held`
+    as in `WorkerLink.restrain`, `clearance` says what may go there. Raises WorkerUnreachable, UsageError for what is no link URL.
     """
-    worker = WorkerLink(url, grace=grace)
+    worker = WorkerLink(url, grace=grace, clearance=clearance)
     await worker.open(token, journal, runs, pinned)
+    worker.restrain(rate, held)
     return worker
 
 

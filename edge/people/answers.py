@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphs.errors import JournalError, UsageError
 from graphs.questions import Asked, Question, asked, shown
-from graphs.records import Answer, Handover, Submit, encode
+from graphs.records import Handover, Submit, encode
 from graphs.values import Value
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def is_held_here(journal: Journal, run: bytes) -> bool:
 def note(journal: Journal, run: bytes, question: Question, value: Value) -> bytes:
     """Queue the answer; gives the writer that was made for it. It counts once it is durable, if no other was before it."""
     writer = secrets.token_bytes(8)
-    journal.accept(run, writer, 1, encode(Answer(question.path, question.at, value)))
+    journal.accept(run, writer, 1, encode(question.answer(value)))
     return writer
 
 

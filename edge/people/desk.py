@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from edge.people.answers import note
@@ -91,12 +92,11 @@ class Desk:
     async def answer(self, question: Question) -> tuple[Value, Mapping[str, Value]]:
         self._look()
         self._left.discard(question.path)
+        question = replace(question, labels=tuple(sorted(self._labels.get(root_node(question.path), ()))))
         if (given := self._given(question)) is not None:
             return given.value, {"answer": [given.writer, given.seq]}
         if (question.path, question.at) not in self._recorded:
-            labels = self._labels.get(root_node(question.path))
-            info = {**question.as_info(), **({"labels": sorted(labels)} if labels else {})}
-            self._record(Event(question.path, question.at, State.SUSPENDED, int(time.time() * 1000), info))
+            self._record(Event(question.path, question.at, State.SUSPENDED, int(time.time() * 1000), question.as_info()))
             self._recorded.add((question.path, question.at))
             await self._journal.barrier()  # who sees the question may answer it
         self._open[question.path] = question
@@ -156,6 +156,11 @@ class Desk:
         for path, question in list(self._open.items()):
             if self._given(question) is not None:
                 self._wake(path)
+
+    def wake(self, path: str) -> None:
+        """What a node waited for has come otherwise: its question needs no answer any more."""
+        if path in self._open:
+            self._wake(path)
 
     def _wake(self, path: str) -> None:
         self._open.pop(path, None)

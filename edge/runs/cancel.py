@@ -1,4 +1,8 @@
-"""Cancelling a run that no process works on any more: what a worker still does for it ends, too."""
+"""Cancelling a run that no process works on any more: what a worker still does for it ends, too.
+
+Only the holder ends a run. Another store asks for it, by a record in its own log of the run; the holder does so when that has come
+(docs/protocol.md §11).
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,18 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge.ferrying.attached import open_children
-from edge.syncing.held import require_held
-from graphs.errors import WorkerUnreachable
-from graphs.records import End, EndStatus, encode
+from edge.runs.at_work import at_work, is_at_work
+from edge.syncing.held import holding_of, require_held
+from graphs.errors import UsageError, WorkerUnreachable
+from graphs.journal.ids import run_id_short, run_id_text
+from graphs.records import Cancel, End, EndStatus, encode
+from protocol.shared import is_marked
 
 if TYPE_CHECKING:
+    from edge.ferrying.worker import WorkerLink
     from graphs.journal import Journal
 
-__all__ = ["cancel_run"]
+__all__ = ["ask_to_cancel", "cancel_as_asked", "cancel_run"]
 
 
 async def cancel_run(
@@ -44,8 +52,41 @@ async def cancel_run(
                 link.give_up(child, "the user cancelled the run")
             untold = [child for child in children if child in link.refused]  # another worker's
             await link.close()
+    await _end(journal, run, "cancelled")
+    return untold
+
+
+async def ask_to_cancel(journal: Journal, run: bytes) -> None:
+    """Ask whoever holds a root run to cancel it: that goes along with the next sync. Raises UsageError if the run is not marked for sync."""
+    if not is_marked(journal, run):
+        raise UsageError(f"run {run_id_text(run)} is not marked for sync.", hint=f"graphferry runs mark {run_id_short(run)}")
+    if not any(isinstance(logged.record, Cancel) for logged in journal.records(run, journal.store_id)):
+        journal.append(run, encode(Cancel(None, "the user cancelled the run on another device")))
+    await journal.barrier(full=True)
+
+
+async def cancel_as_asked(journal: Journal, link: WorkerLink) -> int:
+    """End the runs of this device that another store asked to cancel and that no process works on; how many they were. `link` was opened with their
+    open child runs.
+    """
+    ended = 0
+    for row in journal.runs(role="root"):
+        if row.status not in ("running", "suspended", "failed") or not is_marked(journal, row.run):
+            continue
+        standing = holding_of(journal, row.run)
+        if standing.holder != journal.store_id or not standing.stopping or is_at_work(journal.path, row.run):
+            continue
+        with at_work(journal.path, row.run):
+            for child in open_children(journal, row.run):
+                if child not in link.refused:  # else it is another worker's
+                    link.give_up(child, "the user cancelled the run")
+            await _end(journal, row.run, "cancelled on another device")
+        ended += 1
+    return ended
+
+
+async def _end(journal: Journal, run: bytes, why: str) -> None:
     now = int(time.time() * 1000)
     journal.append(run, encode(End(EndStatus.CANCELLED, now, {})))
-    journal.finish_run(run, "cancelled", ended=now, exit_info={"why": "cancelled"})
+    journal.finish_run(run, "cancelled", ended=now, exit_info={"why": why})
     await journal.barrier(full=True)
-    return untold

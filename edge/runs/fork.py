@@ -8,9 +8,9 @@ goes on with it is asked.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from edge.ferrying.contradictions import made_elsewise, own_results, sound
 from edge.ferrying.refill import Source
@@ -25,14 +25,31 @@ from graphs.journal import Journal
 from graphs.journal.ids import new_run_id, run_id_short, run_id_text
 from graphs.language.spec import Graph, is_computed
 from graphs.paths import root_node
-from graphs.records import Event, Record, Result, State, Submit, encode
+from graphs.records import Event, Known as Recordable, Record, Result, State, Submit, encode
 from graphs.registry import Agent, Registry
 from graphs.running.attempt import Attempt
 from graphs.running.runtime import Runtime
 from graphs.values import Value
-from protocol.refill import refill
+from protocol.payload import references
+from protocol.refill import refill, resolved_here
+from protocol.run_log import RunLog, open_run
 
-__all__ = ["Forked", "Recall", "fork_run", "require_whole"]
+if TYPE_CHECKING:
+    from edge.ferrying.worker import WorkerLink
+
+__all__ = [
+    "Forked",
+    "Past",
+    "Recall",
+    "engine_of",
+    "fork_of",
+    "fork_run",
+    "read_past",
+    "require_whole",
+    "same_maker",
+    "with_offered",
+    "write_fork",
+]
 
 _FORK: Final = "fork"
 
@@ -72,6 +89,42 @@ class Forked:
     recall: Recall | None = None
 
 
+@dataclass(slots=True)
+class Past:
+    """A run as its journals have it. `away` are outcomes whose values are still where they were made, `places` say where the result of each path
+    stands, `submit` is its order.
+    """
+
+    known: Known
+    away: dict[str, Outcome]
+    places: dict[str, tuple[bytes, bytes, int]]
+    submit: Submit
+
+    @property
+    def outcomes(self) -> dict[str, Outcome]:
+        """All of them."""
+        return {**self.known.outcomes, **self.away}
+
+    @property
+    def inject(self) -> dict[str, Value]:
+        """The values of static nodes that it began with."""
+        return {name: value for name, (state, value) in self.submit.inputs.items() if state == State.INJECTED}
+
+    def done(self, effects: Mapping[str, str]) -> set[str]:
+        """The paths of nodes that have had effects; `effects` are those of a node by its path, as a trace says them."""
+        return {path for path in self.known.outcomes if path in self.known.once or effects.get(path, "none") != "none"}
+
+    def later(
+        self, handed: Mapping[str, bytes | None], held: Collection[str], may: Callable[[str], bool]
+    ) -> dict[str, tuple[bytes, Result]]:
+        """The results for `Recall`: of paths that are not held, that were handed this, and that `may` be taken."""
+        found: dict[str, tuple[bytes, Result]] = {}
+        for path, what in handed.items():
+            if what is not None and path not in held and path in self.known.made and may(path):
+                found[path] = what, _copied(self.known.made[path], self.places[path])
+        return found
+
+
 async def fork_run(
     device: Device,
     graph: Graph,
@@ -88,57 +141,75 @@ async def fork_run(
     other values for static nodes (None: a plain fork); of the rest is kept what is handed the same and made by the same agent and model. `keep`
     are paths whose results count whatever they depend on. `options` are those of the fork. Raises UsageError, JournalError.
     """
-    journal = device.journal
-    row = journal.run(source)
-    known, away, places, submit = await _read(journal, source, graph)
-    before = {name: value for name, (state, value) in submit.inputs.items() if state == State.INJECTED}
+    past = await read_past(device.journal, source, graph)
+    known, away = past.known, past.away
+    before = past.inject
     after = {**before, **(changes or {})}
     held = set(known.outcomes)
     doubtful = set(known.indeterminate)
     later: dict[str, tuple[bytes, Result]] = {}
 
-    def same_maker(path: str) -> bool:
-        return _same_maker(device, agents, known.made.get(path))
+    def same(path: str) -> bool:
+        return same_maker(device, agents, known.made.get(path))
 
-    agents = _with_offered(device, options)
+    agents = with_offered(device, options)
     if changes is not None:
         _require_nodes(graph, again, changes)
         held, traced = retrace(
-            lambda skipped: _engine(graph, options, agents, known, skipped),
-            {**known.outcomes, **away},
+            lambda skipped: engine_of(graph, options, agents, known, skipped),
+            past.outcomes,
             before=before,
             after=after,
             again=again,
-            same_maker=same_maker,
+            same_maker=same,
         )
         held -= away.keys()  # what was made of them holds, but they themselves are not here
         _require_kept(keep, known)
         held |= set(keep)
-        done = {path for path in known.outcomes if path in known.once or traced.effects.get(path, "none") != "none"}
-        doubtful |= done - held
-        for path, handed in traced.handed.items():
-            if handed is None or path in held or path not in known.made or any(is_below(path, each) for each in again):
-                continue
-            if same_maker(path):
-                later[path] = handed, _copied(known.made[path], places[path])
-    records = list(_records(known, places, held, doubtful))
-    run = new_run_id()
-    forked = Forked(run, len(held), sorted(doubtful), Recall(run, journal, later, doubtful))
-    inputs = {name: [int(State.INJECTED), value] for name, value in after.items()}
-    opts = {"parent": None, _FORK: {"run": source, "records": len(records)}, "options": options.as_record()}
-    journal.create_run(
-        forked.run,
-        role="root",
-        graph_hash=row.graph,
-        name=row.name,
-        started=_now(),
-        first=encode(Submit("", row.graph, inputs, opts)),
-    )
+        doubtful |= past.done(traced.effects) - held
+        later = past.later(traced.handed, held, lambda path: same(path) and not any(is_below(path, each) for each in again))
+    return await write_fork(device.journal, source, past, options, held=held, doubtful=doubtful, later=later, inject=after)
+
+
+async def write_fork(
+    journal: Journal,
+    source: bytes,
+    past: Past,
+    options: RunOptions,
+    *,
+    held: Collection[str],
+    doubtful: Collection[str],
+    later: Mapping[str, tuple[bytes, Result]],
+    inject: Mapping[str, Value],
+    about: Mapping[str, Value] = {},
+    shared: bool = False,
+    waits: bool = False,
+) -> Forked:
+    """Write a fork down, suspended: with the results `held`, and the word that the nodes `doubtful` are not to run by themselves. `later` are results
+    that may turn out to hold (`Recall`), `inject` the values it begins with, `about` is noted in its order; it is marked for sync
+    if it is `shared`, and goes on with the next sync if it `waits`.
+    """
+    row = journal.run(source)
+    records = _records(past.known, past.places, held, doubtful)
+    forked = Forked(new_run_id(), len(held), sorted(doubtful))
+    forked.recall = Recall(forked.run, journal, later, doubtful)
+    inputs = {name: [int(State.INJECTED), value] for name, value in inject.items()}
+    opts = {"parent": None, _FORK: {"run": source, "records": len(records), **about}, "options": options.as_record()}
+    what: dict[str, Any] = {"graph_hash": row.graph, "name": row.name, "started": _now()}
+    open_run(journal, forked.run, Submit("", row.graph, inputs, opts), what, shared=shared)
+    log = RunLog(journal, forked.run, shared=shared)
     for record in records:
-        journal.append(forked.run, encode(record))
-    journal.finish_run(forked.run, "suspended", ended=_now(), exit_info={"why": f"forked from {run_id_text(source)}"})
+        log.record(record)
+    why = {"why": f"forked from {run_id_text(source)}", **({"waits": True} if waits else {})}
+    journal.finish_run(forked.run, "suspended", ended=_now(), exit_info=why)
     await journal.barrier(full=True)
     return forked
+
+
+def fork_of(submit: Submit) -> Mapping[str, Any] | None:
+    """What a run's order says of the run that it is a fork of: `run`, how many `records` were copied, what was noted besides; None if it is none."""
+    fork: Any = submit.opts.get(_FORK)
+    return fork if isinstance(fork, Mapping) and isinstance(fork.get("run"), bytes) else None
 
 
 def require_whole(run: bytes, submit: Submit, records: int) -> None:
@@ -151,11 +222,12 @@ def require_whole(run: bytes, submit: Submit, records: int) -> None:
         )
 
 
-async def _read(
-    journal: Journal, source: bytes, graph: Graph
-) -> tuple[Known, dict[str, Outcome], dict[str, tuple[bytes, bytes, int]], Submit]:
-    """What is known of a run, the outcomes whose values are still where they were made, where the result of each path stands, and the order."""
+async def read_past(journal: Journal, source: bytes, graph: Graph, link: WorkerLink | None = None) -> Past:
+    """What the journal knows of a run; values that are at the worker come over the `link`, where there is one. Raises JournalError if the run's
+    beginning is not here.
+    """
     found: list[Record] = []
+    homes: dict[bytes, bytes] = {}
     places: dict[str, tuple[bytes, bytes, int]] = {}
     own: set[str] = set()
     for run in (source, *(child.run for child in journal.children(source))):
@@ -165,6 +237,7 @@ async def _read(
         if run == source:
             own = own_results(records)
         found += sound(records, elsewise)
+        homes.update((named.ref, run) for record in records for named in references(record))
         for logged in entries:
             record = logged.record
             if isinstance(record, Result) and not record.by.get("alt") and record.path not in elsewise:
@@ -172,18 +245,19 @@ async def _read(
     order = next((record for record in found if isinstance(record, Submit)), None)
     if order is None:
         raise JournalError(f"no log of run {run_id_text(source)} begins with its order")
+    order = resolved_here(journal, order)
     known = known_outcomes(found)
     before = dict(known.outcomes)
-    await refill(known, Source(journal, None, {}).value)
+    await refill(known, Source(journal, link, homes).value)
     away = {path: outcome for path, outcome in before.items() if path not in known.outcomes}
-    return known, away, places, order
+    return Past(known, away, places, order)
 
 
 def _records(
     known: Known, places: Mapping[str, tuple[bytes, bytes, int]], held: Collection[str], doubtful: Collection[str]
-) -> Sequence[Record]:
+) -> list[Recordable]:
     """What the fork's log says of the run it was made of."""
-    records: list[Record] = []
+    records: list[Recordable] = []
     for path in known.outcomes:
         if path not in held:
             continue
@@ -205,7 +279,7 @@ def _copied(made: Result, place: tuple[bytes, bytes, int]) -> Result:
     return made if "from" in made.by else replace(made, by={**made.by, "from": list(place)})
 
 
-def _engine(graph: Graph, options: RunOptions, agents: Registry, known: Known, skipped: Mapping[str, Outcome]) -> Engine:
+def engine_of(graph: Graph, options: RunOptions, agents: Registry, known: Known, skipped: Mapping[str, Outcome]) -> Engine:
     """An engine of that graph with nobody to run its nodes."""
     compiler = options.permissions.compiler(agents, strict=options.strict)
     plan = compiler.plan(graph)
@@ -223,7 +297,7 @@ def _engine(graph: Graph, options: RunOptions, agents: Registry, known: Known, s
     )
 
 
-def _with_offered(device: Device, options: RunOptions) -> Registry:
+def with_offered(device: Device, options: RunOptions) -> Registry:
     """The agents here, and those that only the worker has: what they gave is known, and they are not run."""
     offered: Any = (last_offer(device.journal, options.url) or {}).get("agents") or {}
     strangers = [Agent(name, _never, version=str(version)) for name, version in offered.items() if name not in device.agents]
@@ -234,7 +308,7 @@ def _never(_context: Any) -> Value:
     raise AssertionError("an agent of the worker is not run here")
 
 
-def _same_maker(device: Device, agents: Registry, made: Result | None) -> bool:
+def same_maker(device: Device, agents: Registry, made: Result | None) -> bool:
     """Whether the agent and the model that made a result are those that would make it now, as far as that is known here."""
     if made is None:
         return True

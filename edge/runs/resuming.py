@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.ferrying.doubt import doubtful_openers, made_again, still_running
 from edge.ferrying.earlier import Earlier
+from edge.ferrying.fence import give_up, outgrown
 from edge.means import Device, RunOptions
 from edge.runs.assume import Assumption, assume
 from edge.runs.at_work import at_work
@@ -63,6 +64,10 @@ async def _take_stock(run: Run, assumed: Sequence[Assumption]) -> list[Recordabl
     run.earlier = earlier = Earlier(device.journal, run.graph, run_id)
     run.desk.know(earlier.logged)
     await run.prepare(earlier.children)
+    if run.link is None:
+        give_up(
+            device.journal, outgrown(device.journal, earlier.children, run.placed, device.agents), "the run goes on at the device"
+        )
     run.known = await earlier.known(run.link)
     if made_again(earlier.lacking, run.known, run.placed, run.attached):
         await run.begin_anew()

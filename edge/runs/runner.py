@@ -10,29 +10,33 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from edge.clearance_settings import worker_place
 from edge.ferrying.attached import Attached, go_on, open_children
 from edge.ferrying.earlier import Earlier
 from edge.ferrying.outside import label_guard, run_guard
 from edge.means import Device, RunOptions
 from edge.offers import check_offer, keep_offer, last_offer
 from edge.people.desk import Desk
-from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
+from edge.placement import Facts, Place, Placement
+from edge.planning.keeping import Keeper
 from edge.policies import acts, node_policies
 from edge.runs.at_work import at_work
 from edge.runs.bystanders import bystanders
+from edge.runs.elsewhere import Elsewhere
+from edge.runs.labelling import run_labels
+from edge.runs.places import Chooser, Places
 from edge.showing.report import RunReport, status_of
 from edge.showing.watch import Watch
+from edge.spending.guarding import guard_of
 from edge.syncing.waiting import waits
 from graphs.budget import measure
-from graphs.engine.events import Start
-from graphs.engine.frames import Frame
 from graphs.engine.orders import Orders, orders
 from graphs.engine.outcomes import Known
 from graphs.errors import LimitReached, LinkCondition, RunSuspended, UsageError, WorkerUnreachable
 from graphs.journal.ids import new_run_id, run_id_text
-from graphs.language.labels import labels_by_node
 from graphs.language.spec import Graph, is_computed
 from graphs.paths import escape, root_node
 from graphs.records import Known as Recordable, State, Submit
@@ -44,7 +48,9 @@ from protocol.run_log import RunLog, open_run
 
 if TYPE_CHECKING:
     from edge.ferrying.delegate import Delegate
+    from edge.ferrying.fallback import Fallback
     from edge.ferrying.worker import WorkerLink
+    from edge.spending.guard import Guard
 
 __all__ = ["Device", "Run", "RunOptions", "run_graph"]
 
@@ -55,10 +61,11 @@ async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: 
     Raises UsageError for what can be known to be impossible before anything runs, and JournalError. Failures of nodes and
     conditions of the link are in the report.
     """
+    graph = device.written_out(graph)
     run = Run(device, graph, options, new_run_id(), Known())
     await run.prepare()
     inputs = {node: [int(State.INJECTED), value] for node, value in options.inject.items()}
-    submit = Submit("", graph.hash, inputs, {"parent": None, "options": options.as_record()})
+    submit = Submit("", graph.hash, inputs, {"parent": None, "options": run.options.as_record()})
     about: dict[str, Any] = {
         "graph_hash": graph.hash,
         "graph": graph.canonical,
@@ -66,7 +73,9 @@ async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: 
         "source": source,
         "started": _now(),
     }
-    open_run(device.journal, run.id, submit, about, shared=options.sync)
+    open_run(device.journal, run.id, submit, about, shared=options.sync, labels=run.labels.of_inputs(inputs))
+    run.labels.tell()
+    run.keeper.begin()
     with at_work(device.journal.path, run.id):
         return await run.execute(name)
 
@@ -81,6 +90,7 @@ class Run:
         self.options = options
         self.known = known
         self.placed: dict[str, Placement] = {}
+        self.places = Places(device, graph, options)
         self.link: WorkerLink | None = None
         self.unreachable: LinkCondition | None = None
         self.limits: Orders = Orders({})
@@ -91,7 +101,11 @@ class Run:
         """Why nothing is given to the worker in this process, although it can be reached."""
         self.runtime: Runtime | None = None
         self.recall: Any = None
-        self.desk = Desk(device.journal, run_id, self.record, labels=labels_by_node(graph), person=device.person)
+        self.fallback: Fallback | None = None
+        self.guard: Guard | None = None
+        self.keeper = Keeper(self)
+        self.labels = run_labels(device, graph, run_id)
+        self.desk = Desk(device.journal, run_id, self.record, labels=self.labels.by_node, person=device.person)
 
     @property
     def text(self) -> str:
@@ -100,32 +114,50 @@ class Run:
     # -- before anything runs
 
     async def prepare(self, children: Sequence[bytes] = ()) -> None:
-        """Place every node, reaching for the worker only if a node may need it. Raises UsageError if no place satisfies a node, and
-        for a graph that is not trusted and wants more than it may, GraphInvalid.
+        """Place every node, reaching for the worker only if a node may need it. Raises as `place`.
 
         `children` are the run's open child runs, the newest first: that one is gone on with if the worker has it, the others are ended.
         """
-        self.options.permissions.require(self.graph.document, self.graph.nodes, self.device.agents)
-        self.options.require_nodes(name for name, spec in self.graph.nodes.items() if is_computed(spec))
-        self.placed = self._place(last_offer(self.device.journal, self.options.url))
+        goes_on = bool(children)
+        self.place(goes_on=goes_on)
         if self._reaches_out and not self.options.local_only:
             await self._reach_worker(children)
-            if self.link is not None:
-                await self._place_with(self.link)
+            if self.link is None:
+                self.place(reached=False)
+            else:
+                await self._place_with(self.link, goes_on=goes_on)
                 await self.link.caught_up()
                 await self._attach(self.link, open_children(self.device.journal, self.id) if children else ())
+        self.options = replace(self.options, decided=self.places.decided)
 
-    async def _place_with(self, link: WorkerLink) -> None:
+    def require_places(self, offer: Mapping[str, Any], *, goes_on: bool = False) -> None:
+        """Place every node, given what the worker offers. Raises UsageError if that does not satisfy one."""
+        self._find(offer, goes_on=goes_on)
+        check_offer(self.graph, self.placed, self.shipped(), offer)
+
+    def place(self, *, reached: bool = True, goes_on: bool = False) -> None:
+        """Place every node by what is known without asking anybody. Raises UsageError if no place satisfies a node, and for a graph that is not
+        trusted and wants more than it may, GraphInvalid.
+        """
+        self.options.permissions.require(self.graph.document, self.graph.nodes, self.device.agents)
+        self.options.require_nodes(name for name, spec in self.graph.nodes.items() if is_computed(spec))
+        offer = last_offer(self.device.journal, self.options.url)
+        self._find(offer, reached=reached, goes_on=goes_on)
+
+    def _find(self, offer: Mapping[str, Any] | None, **how: bool) -> None:
+        self.placed = self.places.find(self.facts(offer), **how)
+        self.graph = self.places.graph
+
+    async def _place_with(self, link: WorkerLink, *, goes_on: bool) -> None:
         try:
-            self.placed = self._place(link.offer)
-            check_offer(self.graph, self.placed, self._shipped(), link.offer)
+            self.require_places(link.offer, goes_on=goes_on)
         except UsageError:
             await link.close()
             raise
 
     async def _attach(self, link: WorkerLink, children: Sequence[bytes]) -> None:
         try:
-            spoilt = self.earlier.spoilt(children) if self.earlier is not None else ()
+            spoilt = self.earlier.spoilt(children, self.placed, self.device.agents) if self.earlier is not None else ()
             self.attached = go_on(self.device.journal, link, children, spoilt)
             await link.stopped()
         except LinkCondition as condition:
@@ -147,18 +179,13 @@ class Run:
         except LinkCondition as condition:
             self.not_shipping = condition
 
-    def _place(self, offer: Mapping[str, Any] | None) -> dict[str, Placement]:
-        try:
-            return place_nodes(self.graph, self._facts(offer))
-        except NoPlace as error:
-            raise UsageError(str(error), hint=error.remedy) from error
-
     @property
-    def _offer(self) -> Mapping[str, Any]:
+    def offer(self) -> Mapping[str, Any]:
         """What the worker offers, or did last."""
         return self.link.offer if self.link is not None else last_offer(self.device.journal, self.options.url) or {}
 
-    def _facts(self, offer: Mapping[str, Any] | None) -> Facts:
+    def facts(self, offer: Mapping[str, Any] | None) -> Facts:
+        """What nodes are placed by."""
         device, options = self.device, self.options
         return Facts(
             agents=device.agents,
@@ -170,9 +197,13 @@ class Run:
             local_only=options.local_only,
             servers=device.servers,
             offline=options.when_offline,
+            clearance=device.clearance.towards(
+                worker_place(options.url) if options.url else None, (offer or {}).get("clearance")
+            ),
         )
 
-    def _shipped(self) -> list[str]:
+    def shipped(self) -> list[str]:
+        """The nodes of the root graph that go to the worker."""
         return [name for name in self.graph.nodes if self._place_of(name) == "cloud"]
 
     def _place_of(self, name: str) -> Place | None:
@@ -188,6 +219,8 @@ class Run:
         """What of the shipped nodes starts when this device's queue says so, as a concurrency limit could bind across the cut."""
         nests = {name: each.nests for name, each in self.device.agents.items() if each.nests}
         places = {path: placement.place for path, placement in self.placed.items() if placement.place == "cloud"}
+        if self.guard is not None:  # nothing begins that nobody looked at
+            return Orders(places, frozenset(places), "a budget")
         return orders(self.graph, places, nests) if places else Orders(places)
 
     def _one_frame(self, limits: Orders) -> bool:
@@ -202,35 +235,31 @@ class Run:
         return agent is not None and agent.nests is not None
 
     async def _reach_worker(self, children: Sequence[bytes]) -> None:
-        url = self.options.url
-        if self.options.offline:
-            self.unreachable = WorkerUnreachable(url or "", "this run is offline: no worker was asked")
-        elif url is None:
-            self.unreachable = WorkerUnreachable(
-                "",
-                "no worker is configured",
-                hint="Start one with `graphferry serve` and name it with --cloud URL, or get the model here: `graphferry models get NAME`.",
-            )
-        else:
-            assert self.device.connect is not None
-            try:
-                self.link = await self.device.connect(url, self.options.token, self.device.journal, children)
-            except WorkerUnreachable as error:
-                self.unreachable = error
-                return
-            keep_offer(self.device.journal, url, self.link.offer)
+        url, self.unreachable = self.options.url, self.options.unasked()
+        if self.unreachable is not None:
+            return
+        assert self.device.connect is not None
+        assert url is not None
+        try:
+            self.link = await self.device.connect(url, self.options.token, self.device.journal, children)
+        except WorkerUnreachable as error:
+            self.unreachable = error
+            return
+        keep_offer(self.device.journal, url, self.link.offer)
 
     # -- the run
 
     async def execute(self, name: str) -> RunReport:
         device = self.device
         device.emit({"event": "run-started", "t": time.time() * 1000, "run": self.text, "graph": name, "nodes": len(self.placed)})
-        watch = Watch(self.placed, self._made, device.emit)
+        watch = Watch(self.placed, self.made, device.emit)
         suspended = True
         try:
-            with run_guard(self.options):  # the runtime is made in it, for it keeps the context that its agents run in
+            with run_guard(self.options, device.journal, self.id, self.labels):  # the runtime keeps it for its agents
                 runtime = self.runtime = self._runtime(watch)
                 self.desk.feed, self.desk.clock = runtime.feed, runtime.clock
+                if self.guard is not None:
+                    self.guard.feed, self.guard.clock = runtime.feed, runtime.clock
                 if self._reaches_out:
                     self.delegate = self._make_delegate(runtime, watch)
                 state = await self._run_to_its_end(runtime)
@@ -244,11 +273,14 @@ class Run:
 
     def _runtime(self, watch: Watch) -> Runtime:
         device, options, graph, log = self.device, self.options, self.graph, self._log()
+        guard = self.guard = guard_of(self)
         limits = self.limits = self._orders()
         permissions = options.permissions
         compiler = permissions.compiler(
-            device.agents, strict=options.strict, places=limits, orders=limits, offered=self._offer.get("agents") or ()
+            device.agents, strict=options.strict, places=limits, orders=limits, offered=self.offer.get("agents") or ()
         )
+        compiler.choose = Chooser(device.models, self.placed).better
+        compiler.opened = self.labels.know
         return Runtime(
             compiler.plan(graph),
             compiler,
@@ -267,10 +299,15 @@ class Run:
                 people=self.desk if permissions.grants("people") else None,
             ),
             config=options.config,
-            filters=label_guard(labels_by_node(graph)),
+            filters=label_guard(self.labels, device.clearance, device.servers),
+            before=guard.before if guard is not None else None,
             recorder=LogRecorder(log.record, lambda: device.journal.barrier(full=True), append_encoded=log.encoded),
-            remote=self,
-            observers=[watch, *bystanders(graph, device, self.placed, self.known.outcomes)],
+            remote=Elsewhere(self),
+            observers=[
+                watch,
+                *bystanders(graph, device, self.placed, self.known.outcomes),
+                *((guard,) if guard is not None else ()),
+            ],
             run_id=self.id,
         )
 
@@ -278,11 +315,20 @@ class Run:
         from edge.ferrying.delegate import Delegate
         from edge.ferrying.fallback import Fallback
         from edge.ferrying.fragments import Fragments
+        from edge.ferrying.salting import store_secret
 
+        policies = node_policies(self.graph, self.placed, self.facts(self.offer))
+        fallback = self.fallback = Fallback(policies, runtime.compiler.stand_in, runtime.clock)
         delegate = Delegate(
             run=self.id,
-            fragments=Fragments(self.known.outcomes, self._not_shipped()),
-            labels=labels_by_node(self.graph),
+            fragments=Fragments(
+                self.known.outcomes,
+                self._not_shipped(),
+                self.attached.frames if self.attached is not None else None,
+                labels=self.labels,
+                secret=store_secret(self.device.journal),
+            ),
+            labels=self.labels,
             options=self._submit_options(),
             one_frame=self._one_frame(self.limits),
             shows_all=self.options.all,
@@ -291,9 +337,7 @@ class Run:
             clock=runtime.clock,
             on_token=watch.streamed,
             on_begun=runtime.begun_elsewhere,
-            fallback=Fallback(
-                node_policies(self.graph, self.placed, self._facts(self._offer)), runtime.compiler.stand_in, runtime.clock
-            ),
+            fallback=fallback,
             attached=self.attached,
             earlier=self.earlier,
             deadline=runtime.clock() + self.options.deadline if self.options.deadline is not None else None,
@@ -312,8 +356,10 @@ class Run:
         return delegate
 
     def _not_shipped(self) -> set[str]:
-        """Nodes that nobody is to run. A new child run does not even begin what this device has made: it might, before it is told of that."""
-        made = self.earlier.own if self.earlier is not None and self.attached is None else set()
+        """Nodes that nobody is to run. A new child run does not even begin what this device has made, as it might before it is told of that, nor what
+        a worker has made whose values are yet to come.
+        """
+        made = self.earlier.own | self.earlier.withheld.keys() if self.earlier is not None and self.attached is None else set()
         return self.known.indeterminate | made
 
     def _submit_options(self) -> dict[str, Value]:
@@ -356,19 +402,14 @@ class Run:
             status, results, errors[""], first = "failed", {}, error, ("", error)
         self._finish(status, str(why) if why is not None else status, waits=any(map(waits, engine.suspended.values())))
         await self.device.journal.barrier(full=True)
+        self.keeper.end()
         for node in self.graph.nodes:  # nodes that never became ready belong in the table too
             path = escape(node)
             if path in self.placed and path not in watch.nodes:
                 watch.nodes[path] = watch.waiting(path)
         self.device.emit({"event": "run-ended", "t": time.time() * 1000, "run": self.text, "status": status})
-        return RunReport(
-            run=self.text,
-            status=status,
-            results=results,
-            errors=errors,
-            nodes=self._in_graph_order(watch),
-            first_error=first,
-        )
+        report = RunReport(self.text, status, results, errors, nodes=self._in_graph_order(watch), first_error=first)
+        return self.keeper.priced(report)
 
     def _in_graph_order(self, watch: Watch) -> dict[str, Any]:
         order = {name: place for place, name in enumerate(self.graph.nodes)}
@@ -383,7 +424,8 @@ class Run:
         return self._log().record(record)
 
     def _log(self) -> RunLog:
-        return RunLog(self.device.journal, self.id, each_durable=self.options.each_durable, shared=self.options.sync)
+        durable, shared = self.options.each_durable, self.options.sync
+        return RunLog(self.device.journal, self.id, each_durable=durable, shared=shared, labels=self.labels.touched)
 
     def _finish(self, status: str, why: str, *, waits: bool = False) -> None:
         asks = {"questions": list(self.desk.open)} if status == "suspended" and self.desk.open else {}
@@ -396,44 +438,18 @@ class Run:
 
     async def _close(self, *, suspended: bool) -> None:
         await self.desk.close()
+        if self.guard is not None:
+            self.guard.close()
         if self.delegate is not None:
             await self.delegate.close(suspended=suspended)
         await self.leave()
 
-    def _made(self, path: str) -> Any:
+    def made(self, path: str) -> Any:
         found = self.delegate.made.get(path) if self.delegate is not None else None
         if found is not None:
             return found
         record = self.known.made.get(path)
         return (record, 0) if record is not None else None
-
-    # -- graphs.running.ports.Remote, passed on to the delegate
-
-    def opened(self, frame: Frame, turn: int) -> None:
-        assert self.delegate is not None
-        self.delegate.opened(frame, turn)
-
-    def over(self, frame: Frame, turn: int, *, cancelled: bool) -> None:
-        if not self._is_over:
-            assert self.delegate is not None
-            self.delegate.over(frame, turn, cancelled=cancelled)
-
-    def expect(self, start: Start) -> bool:
-        assert self.delegate is not None
-        return self.delegate.expect(start)
-
-    def settled(self, event: Any) -> None:
-        if self.delegate is not None:
-            self.delegate.settled(event)
-
-    def stop(self, start: Start) -> None:
-        if self.delegate is not None and not self._is_over:
-            self.delegate.stop(start)
-
-    @property
-    def _is_over(self) -> bool:
-        """Whether the whole run ends: what becomes of the worker's part is decided when it is closed, and a suspended run leaves it be."""
-        return self.runtime is not None and self.runtime.ended
 
 
 def _now() -> int:

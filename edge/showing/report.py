@@ -32,7 +32,7 @@ def status_of(state: int) -> str:
 @dataclass(slots=True)
 class NodeReport:
     """One execution's place: where it ran, why, by what, how long (ms), at what cost. `up` and `down` are payload bytes over the
-    link.
+    link; `usd` is what its tokens cost, None where it used none or nobody named a price.
     """
 
     path: str
@@ -45,6 +45,7 @@ class NodeReport:
     usage: Mapping[str, Value] | None = None
     up: int = 0
     down: int = 0
+    usd: float | None = None
 
     @property
     def degraded(self) -> str | None:
@@ -64,6 +65,8 @@ class NodeReport:
         }
         if self.usage:
             entry["usage"] = dict(self.usage)
+        if self.usd is not None:
+            entry["usd"] = round(self.usd, 9)
         if self.degraded:
             entry["degraded"] = self.degraded
         if self.up or self.down:
@@ -98,6 +101,8 @@ class RunReport:
     errors: Mapping[str, BaseException]
     nodes: Mapping[str, NodeReport]
     first_error: tuple[str, BaseException] | None = None
+    cost: Mapping[str, Any] | None = None
+    """What the tokens of all nodes cost (`usd`, `unpriced`, `prices`); None if there were none."""
 
     @property
     def questions(self) -> list[Question]:
@@ -134,6 +139,7 @@ class RunReport:
                 for path, error in self.errors.items()
             },
             "nodes": {path: node.as_json() for path, node in self.nodes.items()},
+            **({"cost": dict(self.cost)} if self.cost is not None else {}),
             **({"questions": [each.as_json() for each in self.questions]} if self.questions else {}),
         }
 

@@ -58,7 +58,7 @@ class Watch:
         report.state = "executing"
         self.errors.pop(report.path, None)  # it only waited
         if start.node.stands_in:
-            report.place, report.reason = "edge", _INSTEAD
+            report.place, report.reason = "edge", _why_here(start.node.moved)
         self._emit({"event": "started", "t": _now(), "path": report.path, "place": report.place, "why": report.reason})
 
     def token(self, start: Start, token: Value) -> None:
@@ -104,7 +104,9 @@ class Watch:
         record, size = found
         report.by, report.usage, report.retry = dict(record.by), record.usage, record.retry
         self.errors.pop(report.path, None)  # it only seemed that it would not come
-        report.place, report.reason = ("edge", _INSTEAD) if report.degraded else self._placement(report.path)
+        moved = report.by.get("moved")
+        here = report.degraded or moved
+        report.place, report.reason = ("edge", _why_here(moved)) if here else self._placement(report.path)
         report.ms = (record.usage or {}).get("ms")
         report.down = size if report.place == "cloud" else 0
 
@@ -142,6 +144,10 @@ class Watch:
     def _placement(self, path: str) -> tuple[str, str]:
         placement = self._placed.get(document_path(path)) or self._placed.get(escape(root_node(path)))
         return (placement.place, placement.reason) if placement is not None else ("edge", "")
+
+
+def _why_here(moved: Value) -> str:
+    return f"runs here as well: {moved}" if moved else _INSTEAD
 
 
 def _message(error: BaseException) -> str:

@@ -19,6 +19,7 @@ from graphs.errors import LinkCondition, UsageError
 from graphs.journal.ids import run_id_short, run_id_text
 from graphs.records import Cancel, Close, Handover, encode
 from protocol.events import CopyRefused
+from protocol.run_log import lighten_run
 from protocol.shared import is_marked, mark
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ async def push(journal: Journal, run: bytes, connect: Connect, *, hand_over: boo
     """
     mark(journal, run)
     await journal.barrier(full=True)
+    if not is_at_work(journal.path, run):
+        with at_work(journal.path, run):
+            lighten_run(journal, run)  # it may have been marked just now
     if not hand_over:
         link: WorkerLink = await connect(())
         try:
@@ -54,6 +58,7 @@ async def push(journal: Journal, run: bytes, connect: Connect, *, hand_over: boo
         standing = require_held(journal, run)
         children = open_children(journal, run)
         link = await connect(children)
+        link.release(children)
         try:
             await link.caught_up()
             await _copy(link, run)  # what the worker does not take it does not get

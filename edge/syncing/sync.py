@@ -7,19 +7,22 @@ shared runs are compared and copied, both ways, with their bodies. Nothing of it
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.ferrying.attached import open_children
-from edge.runs.at_work import is_at_work
+from edge.runs.at_work import at_work, is_at_work
+from edge.runs.cancel import cancel_as_asked
+from edge.runs.upgrade import degraded_in, upgrades_of
 from edge.syncing.handover import Connect, give_to_askers
 from edge.syncing.sharing import shared_part
+from edge.syncing.spool import note_given, spooled, to_go, total
 from edge.syncing.waiting import waiting_runs
-from graphs.errors import LinkCondition
+from graphs.errors import JournalError, LinkCondition, WorkerUnreachable
 from graphs.journal.ids import run_id_text
-from graphs.records import Result
 from protocol.events import Copied, CopyRefused, Differs
+from protocol.run_log import lighten_run
 
 if TYPE_CHECKING:
     from edge.ferrying.worker import WorkerLink
@@ -28,19 +31,28 @@ if TYPE_CHECKING:
 __all__ = ["Round", "Standing", "converge", "standing"]
 
 _MOST_OPEN: Final = 1_024
+_SOON: Final = 1.0
+"""Seconds for what was said to be acknowledged."""
 
 
 @dataclass(slots=True)
 class Round:
-    """What one round moved: records that came in, by run; logs that were refused, why, by run; bodies that came."""
+    """What one round moved: records that came in, by run; logs that were refused, why, by run; bodies that came. `held` is why no more was tried."""
 
     received: Counter[bytes] = field(default_factory=Counter)
     refused: dict[bytes, tuple[str, str]] = field(default_factory=dict)
     bodies: int = 0
+    held: str | None = None
+
+    def __add__(self, later: Round) -> Round:
+        """What both moved."""
+        refused = {**self.refused, **later.refused}
+        return Round(self.received + later.received, refused, self.bodies + later.bodies, self.held or later.held)
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
         return {
+            "held": self.held,
             "received": sum(self.received.values()),
             "runs": [run_id_text(run) for run in self.received],
             "bodies": self.bodies,
@@ -50,11 +62,13 @@ class Round:
 
 @dataclass(slots=True)
 class Standing:
-    """How this device stands to the worker, like a clone to its origin: records it is `ahead` and `behind` by, `waiting` runs, runs with
-    `degraded` results, and `bytes` to go out; `diverged` runs. The first two are None when nobody was asked.
+    """How this device stands to the worker, like a clone to its origin: records it is `ahead` and `behind` by, `bytes` to go out, large values
+    included; `waiting` runs, runs with `degraded` results that no other one upgrades, `diverged` runs. If nobody was `asked`, `ahead` and `bytes` are
+    what this device knows since the last round, and `behind` is None.
     """
 
-    ahead: int | None = None
+    asked: bool = False
+    ahead: int = 0
     behind: int | None = None
     bytes: int = 0
     waiting: list[str] = field(default_factory=list)
@@ -63,25 +77,27 @@ class Standing:
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
-        return {name: getattr(self, name) for name in ("ahead", "behind", "bytes", "waiting", "degraded", "diverged")}
+        return {name: getattr(self, name) for name in ("asked", "ahead", "behind", "bytes", "waiting", "degraded", "diverged")}
 
 
-async def converge(journal: Journal, connect: Connect) -> Round:
-    """One round. Raises WorkerUnreachable if there is no worker, LinkCondition if it went away in the middle; what was moved by then is kept."""
-    done = Round()
+async def converge(journal: Journal, connect: Connect, held: str | None = None) -> Round:
+    """One round. While shared runs and large values are `held` back, for this reason, only what the worker did for open runs comes in. Raises
+    WorkerUnreachable if there is no worker, LinkCondition if it went away in the middle; what was moved by then is kept.
+    """
+    done = Round(held=held)
     attached = _open_parts(journal)
     before = _positions(journal, attached)
     link: WorkerLink = await connect(attached)
+    link.release(attached)
     try:
         await link.caught_up()
-        for event in await link.compare():
-            if isinstance(event, Copied):
-                done.received[event.run] += 1
-            elif isinstance(event, CopyRefused):
-                done.refused[event.run] = event.code, event.text
-        done.bodies = await _fetch(journal, link)
-        if await give_to_askers(journal):
-            await link.compare()
+        if held is None:
+            await _compare(journal, link, attached, done)
+            if _lighten(journal, done):
+                await _compare(journal, link, attached, done)
+            done.bodies = await _fetch(journal, link)
+            if await cancel_as_asked(journal, link) + await give_to_askers(journal):
+                await _compare(journal, link, attached, done)
     finally:
         await link.close()
     for run, count in _positions(journal, attached).items():
@@ -90,30 +106,81 @@ async def converge(journal: Journal, connect: Connect) -> Round:
     return done
 
 
+async def _compare(journal: Journal, link: WorkerLink, attached: Collection[bytes], done: Round) -> None:
+    """Bring what is shared up to date on both sides; how far the worker has it is noted."""
+    given = {line.key: line.last for line in shared_part(journal).lines()}
+    for event in await link.compare():
+        if isinstance(event, Copied):
+            done.received[event.run] += 1
+            given[event.run, event.writer] = max(event.seq, given.get((event.run, event.writer), 0))
+        elif isinstance(event, CopyRefused):
+            done.refused[event.run] = event.code, event.text
+    away = done.refused.keys() | await _undelivered(link, attached)
+    note_given(journal, {key: last for key, last in given.items() if key[0] not in away})
+    await journal.barrier()
+
+
+def _lighten(journal: Journal, done: Round) -> bool:
+    """Write anew what was refused as a value in it is too large for its record: of runs that were marked later than they began. Whether any was."""
+    some = False
+    for run, (code, _) in list(done.refused.items()):
+        if code != "VALUE_TOO_LARGE" or is_at_work(journal.path, run):
+            continue
+        with at_work(journal.path, run):
+            if lighten_run(journal, run):
+                del done.refused[run]
+                some = True
+    return some
+
+
+async def _undelivered(link: WorkerLink, attached: Collection[bytes]) -> set[bytes]:
+    """Open child runs, which are not compared as the session itself brings them, of which the worker may lack something."""
+    live = [run for run in attached if run not in link.refused]
+    try:
+        await link.delivered(live, _SOON)
+    except WorkerUnreachable:  # it is busy, and asks again
+        return set(attached)
+    return set(attached) - set(live)
+
+
 async def standing(journal: Journal, connect: Connect | None) -> Standing:
     """How things stand; without `connect` nobody is asked. Moves nothing."""
+    upgraded = upgrades_of(journal)
     found = Standing(
         waiting=[run_id_text(row.run) for row in waiting_runs(journal)],
-        degraded=[run_id_text(row.run) for row in journal.runs(role="root") if _is_degraded(journal, row.run)],
+        degraded=[
+            run_id_text(row.run)
+            for row in journal.runs(role="root")
+            if row.run not in upgraded and _is_degraded(journal, row.run)
+        ],
     )
     if connect is None:
+        found.ahead, found.bytes = total(spooled(journal))
         return found
     link: WorkerLink = await connect(())
     try:
         told = await link.compare(look=True)
     finally:
         await link.close()
-    found.ahead = found.behind = 0
+    found.asked, found.behind = True, 0
+    lacking: list[tuple[bytes, bytes, int]] = []
     for event in told:
         if isinstance(event, CopyRefused) or (isinstance(event, Differs) and event.diverged):
             found.diverged.append(run_id_text(event.run))
         elif isinstance(event, Differs) and event.here > event.there:
-            found.ahead += event.here - event.there
-            found.bytes += sum(len(entry.tail) for entry in journal.entries(event.run, event.writer, event.there))
+            lacking.append((event.run, event.writer, event.there))
         elif isinstance(event, Differs):
             found.behind += event.there - event.here
+    found.ahead, found.bytes = total(to_go(journal, lacking))
     found.diverged = sorted(set(found.diverged))
     return found
+
+
+def _is_degraded(journal: Journal, run: bytes) -> bool:
+    try:
+        return bool(degraded_in(journal, run))
+    except JournalError:
+        return False  # `runs show` says what is wrong with it
 
 
 def _open_parts(journal: Journal) -> list[bytes]:
@@ -138,7 +205,3 @@ async def _fetch(journal: Journal, link: WorkerLink) -> int:
             if condition.condition == "UNREACHABLE":
                 raise
     return fetched
-
-
-def _is_degraded(journal: Journal, run: bytes) -> bool:
-    return any(isinstance(logged.record, Result) and logged.record.by.get("degraded") for logged in journal.records(run))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from graphs.journal import Journal
     from graphs.journal.reader import RunRow
 
-__all__ = ["waiting_runs", "waits"]
+__all__ = ["is_waiting", "waiting_runs", "waits"]
 
 _ASK: Final = frozenset({"ANSWER_NEEDED", "NODE_INDETERMINATE", "CANCELLED", "RUN_DIVERGED", "LABEL_WITHHELD", "VALUE_TOO_LARGE"})
 """Link conditions that another try does not change: a person decides."""
@@ -27,12 +27,16 @@ def waits(error: object) -> bool:
 def waiting_runs(journal: Journal) -> Iterator[RunRow]:
     """Root runs that this device holds and that wait for a worker, or whose process died; the oldest first. Not those that a person stopped."""
     for row in reversed(journal.runs(role="root")):
-        cut_off = row.status == "running"
-        if not cut_off and not (row.status == "suspended" and (row.exit_info or {}).get("waits")):
-            continue
-        try:
-            holder = holding_of(journal, row.run).holder
-        except JournalError:
-            continue
-        if holder == journal.store_id and not is_at_work(journal.path, row.run):
+        if is_waiting(journal, row):
             yield row
+
+
+def is_waiting(journal: Journal, row: RunRow) -> bool:
+    """Whether this run is one of those."""
+    if row.status != "running" and not (row.status == "suspended" and (row.exit_info or {}).get("waits")):
+        return False
+    try:
+        holder = holding_of(journal, row.run).holder
+    except JournalError:
+        return False
+    return holder == journal.store_id and not is_at_work(journal.path, row.run)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["standard"]
 
 _MODULES: Final = (
-    "array", "control", "data", "embeddings", "files", "llm", "matrix", "nesting", "network", "people", "text", "toolloop", "tools",
+    "array", "cascade", "control", "data", "embeddings", "files", "llm", "matrix", "nesting", "network", "people", "privacy", "text",
+    "toolloop", "tools",
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from graphs.agents.common import given, option, refuse, service
+from graphs.departures import request_hook
 from graphs.errors import LinkCondition, NodeError
 from graphs.language.jstext import json_text, parse_json, text, truthy
 from graphs.registry import AgentContext, Sample, agent
@@ -52,6 +53,7 @@ class _Request:
     category="service",
     effect="once",
     needs=["network"],
+    audited=True,
     samples=[
         Sample(
             {"url": "http://127.0.0.1:9/p", "queryParams": {"q": "a b", "n": 1}, "headers": {"B": "3"}},
@@ -166,6 +168,7 @@ async def _sent(context: AgentContext, name: str, request: _Request) -> httpx.Re
         timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS),  # an attempt's time is the node's `timeout`
         follow_redirects=True,
         max_redirects=_MAX_REDIRECTS,
+        event_hooks=request_hook("fetch"),
     )
     try:
         async with client:

@@ -54,7 +54,7 @@ __all__ = ["Engine", "Frame"]
 _READ: Final[dict[str, Value]] = {}
 """The inputs of an attempt that is over and that nobody watched."""
 
-_new, _init = object.__new__, Start.__init__
+_new, _init, _new_tuple = object.__new__, Start.__init__, tuple.__new__
 
 WAITING, QUEUED, EXECUTING = State.WAITING.value, State.QUEUED.value, State.EXECUTING.value
 COMPLETED, FAILED, TIMED_OUT = State.COMPLETED.value, State.FAILED.value, State.TIMED_OUT.value
@@ -278,6 +278,8 @@ class Engine:
             self.fail(start, error)
             return
         self.finish(frame, node, value, start)
+        if node.ends:
+            nesting.win(self, frame)
 
     def fail(self, start: Start, error: BaseException) -> None:
         """An attempt failed."""
@@ -301,6 +303,8 @@ class Engine:
             frame.results[number] = value
             self.settled(frame, node, COMPLETED, value, start, True)
             self.tell(frame, number)
+            if node.ends:
+                self.later(nesting.win, self, frame)
         if start is not None:
             self.leave(frame, node)
         else:
@@ -308,9 +312,7 @@ class Engine:
             frame.check_end()
 
     def finish(self, frame: Frame, node: PlanNode, value: Value, start: Start) -> None:
-        """An attempt gave the node's value. This runs once a node, so what `tell`, `ready`, `leave` and `_drain` do in the commonest
-        case is written out.
-        """
+        """An attempt gave the node's value. Once a node, so what `tell`, `ready`, `leave` and `_drain` mostly do is written out."""
         number = node.index
         plan, states, queue = frame.plan, frame.states, self.queue
         del frame.starts[number]
@@ -321,7 +323,7 @@ class Engine:
         start.ended = self.now
         self.log.append(start)
         if self.report:
-            self.commands.append(Settled(frame, node, start.turn, COMPLETED, value, start, False))
+            self.commands.append(_new_tuple(Settled, (frame, node, start.turn, COMPLETED, value, start, False)))
         else:
             start.inputs = _READ  # kept only while somebody may ask: they are a third of what a node costs in memory
         waits = frame.waits
@@ -429,9 +431,7 @@ class Engine:
     # -- what to ask it
 
     def results(self, *, all: bool = True) -> dict[str, Value]:
-        """The root graph's values by node, in written order; without `all` only those of `isResult` nodes. Nodes without a
-        value are left out.
-        """
+        """The root graph's values by node, in written order, without `all` those of `isResult` nodes; nodes without one are left out."""
         return self.root.values(all=all)
 
     def errors(self) -> dict[str, BaseException]:
@@ -439,7 +439,7 @@ class Engine:
         return self.root.errors_by_id()
 
     def first_error(self) -> tuple[str, BaseException] | None:
-        """The failed node that comes first in written order, and its error; ("", error) if the graph could not start."""
+        """The first failed node in written order, and its error; ("", error) if the graph could not start."""
         return self.root.first_error()
 
 

@@ -128,7 +128,7 @@ def fail(engine: Engine, start: Start, error: BaseException, *, last: bool = Fal
             engine.elsewhere.give_up(start)
         engine.attempt(frame, node, start.retry + 1, start.at + 1)
         return
-    if node.stands_in and not isinstance(error, LimitReached):
+    if node.stands_in and node.moved is None and not node.same and not isinstance(error, LimitReached):
         # What was asked for has not failed: it may still be done where it was to be done.
         message = f"the worker was not reached, and what runs here instead of node {node.id!r} failed: {error}"
         suspend(engine, Suspend(start, LinkCondition("ALTERNATIVE_FAILED", message), engine.now))

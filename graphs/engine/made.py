@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from graphs.bounds import TRUSTED, UNTRUSTED, Bounds, split_limit, with_limits
 from graphs.budget import Budget
 from graphs.errors import GraphInvalid, LimitReached, NodeError, Problem, UsageError
+from graphs.language.implementations import implementations
 from graphs.registry import Agent
 from graphs.values import Value
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GRANTS", "Made", "Permissions", "fit_graph", "require_fit"]
 
-GRANTS: Final = ("files", "network", "people")
+GRANTS: Final = ("declassify", "files", "network", "people")
 """What can be granted to graphs made at run time; models they may always ask."""
 
 _MADE: Final = "made."
@@ -38,6 +39,11 @@ class Made(NamedTuple):
         """Raises NodeError if such a graph may not use that agent."""
         if self.agents is not None and name not in self.agents and agent.name not in self.agents:
             raise NodeError(f"a graph from others may not use {name}: it is not among the agents allowed", retryable=False)
+        if agent.requires is not None:
+            raise NodeError(
+                f"a graph from others may not use {name}: it requires trusted inputs, and whatever such a graph says anybody could have written",
+                retryable=False,
+            )
         lacking = sorted(need for need in agent.needs if need in GRANTS and need not in self.grants)
         if lacking:
             raise NodeError(
@@ -48,7 +54,7 @@ class Made(NamedTuple):
 
     def require_all(self, nodes: Mapping[str, Mapping[str, Value]], agents: Mapping[str, Agent]) -> None:
         """Raises NodeError if a node names an agent that such a graph may not use; a name out of a value is looked at once known."""
-        for spec in nodes.values():
+        for spec in (each for node in nodes.values() for each in (node, *implementations(node))):
             name = spec.get("agent")
             agent = agents.get(name) if isinstance(name, str) else None
             if agent is not None:

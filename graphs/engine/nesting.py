@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from graphs.budget import Budget
 from graphs.engine.events import Arm, Start
 from graphs.engine.frames import Frame
-from graphs.engine.turns import begin
+from graphs.engine.turns import abandon, begin
 from graphs.errors import GraphInvalid, LimitReached, NodeError, NodeTimeout
 from graphs.language.jstext import to_number
 from graphs.paths import child_frame, row_frames
@@ -19,7 +19,7 @@ from graphs.values import MISSING, Value
 if TYPE_CHECKING:
     from graphs.engine.engine import Engine
 
-__all__ = ["Nesting", "frame_over", "open_node"]
+__all__ = ["Nesting", "frame_over", "open_node", "win"]
 
 _new, _init = object.__new__, Frame.__init__
 
@@ -133,6 +133,17 @@ def frame_over(engine: Engine, frame: Frame) -> None:
     if not nesting.left:
         _close(engine, start)
         _over(engine, start, nesting.is_map, nesting.values)
+
+
+def win(engine: Engine, frame: Frame) -> None:
+    """The node that ends the frame has its value: that decides, and what still runs there is cancelled, failures or not."""
+    nesting = frame.nesting
+    if nesting is None or nesting.start.nesting is not nesting:
+        return
+    start = nesting.start
+    values = frame.values(all=False)
+    abandon(engine, start)
+    _over(engine, start, nesting.is_map, [values])
 
 
 def _over(engine: Engine, start: Start, is_map: bool, values: list[Any]) -> None:

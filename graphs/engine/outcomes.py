@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from graphs.engine.events import Outcome
-from graphs.errors import LimitReached, NodeError, NodeTimeout
+from graphs.errors import LimitReached, LinkCondition, NodeError, NodeTimeout
 from graphs.records import Error, Event, Record, Result, State
 from graphs.values import MISSING
 
-__all__ = ["Known", "known_outcomes", "told_failure"]
+__all__ = ["NODE_CODES", "Known", "known_outcomes", "told_condition", "told_failure"]
+
+NODE_CODES: Final = frozenset(
+    {"NODE_FAILED", "NODE_TIMEOUT", "LIMIT_REACHED", "MODEL_REFUSED", "CONTEXT_TOO_LONG", "VALUE_UNSUPPORTED"}
+)
+"""Failures of the node's own doing; everything else is a condition of the link (docs/protocol.md §17)."""
 
 
 @dataclass(slots=True)
 class Known:
     """Outcomes by path; how often each path was begun, and how many of its attempts failed while others were left; the paths of nodes with
     effects, and of those among them that were in flight and may or may not have happened, or, in a fork, that did happen in the run it was
-    made of (`repeated`).
+    made of (`repeated`). `withheld` are nodes that met a condition of the link of which somebody else was told, who decides what becomes of them.
     """
 
     outcomes: dict[str, Outcome] = field(default_factory=dict)
@@ -27,6 +33,7 @@ class Known:
     once: set[str] = field(default_factory=set)
     indeterminate: set[str] = field(default_factory=set)
     repeated: set[str] = field(default_factory=set)
+    withheld: dict[str, LinkCondition] = field(default_factory=dict)
 
 
 def known_outcomes(records: Iterable[Record]) -> Known:
@@ -60,6 +67,12 @@ def known_outcomes(records: Iterable[Record]) -> Known:
     # A result or an error ends the execution it names; another log may tell of a later one.
     known.indeterminate = {path for path, at in once.items() if path not in known.outcomes and at > ended.get(path, 0)}
     return known
+
+
+def told_condition(record: Error) -> LinkCondition:
+    """The condition of the link of which a record tells."""
+    text = record.text if isinstance(record.text, str) else record.code
+    return LinkCondition(record.code, text, retryable=record.retryable, retry_ms=record.retry_ms)
 
 
 def told_failure(record: Error) -> Outcome:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Mapping
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from collections.abc import Callable, Collection, Container, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from graphs.bounds import TRUSTED
 from graphs.budget import Budget
 from graphs.engine.made import Made, fit_graph
 from graphs.engine.plan_node import PlanNode, always
 from graphs.errors import NodeError
+from graphs.language.cascade import expanded
 from graphs.language.refs import Getter, Index, compile_source, is_source
 from graphs.language.spec import Graph, is_boundary, is_computed
 from graphs.language.uncollected import uncollected
@@ -22,12 +23,19 @@ if TYPE_CHECKING:
     from graphs.engine.events import Start
     from graphs.engine.frames import Frame
 
-__all__ = ["DEFAULT_LIMIT", "Compiler", "Places", "Plan", "PlanNode"]
+__all__ = ["DEFAULT_LIMIT", "Better", "Compiler", "Places", "Plan", "PlanNode"]
 
 DEFAULT_LIMIT: Final = 8
 
 _READ_AT_ONCE: Final = 10
 """Values of a graph made at run time that take as long to read and check as a node takes to run."""
+
+
+class Better(NamedTuple):
+    """Attributes of a node that serve better now than those it was placed with, and why."""
+
+    spec: Mapping[str, Value]
+    why: str
 
 
 class Places(Protocol):
@@ -168,6 +176,13 @@ class Plan:
         elif update is None:
             self.valueless.append(number)
 
+    def end_with(self, name: Value) -> None:
+        """The graph is over as soon as the node of that name, if there is one, has a value."""
+        number = self.numbers.get(name) if isinstance(name, str) else None
+        node = self.nodes[number] if number is not None else None
+        if node is not None:
+            node.ends, node.plain = True, False
+
     def _strike(self, follower: int) -> None:
         if self.waits[follower] > 0:
             self.waits[follower] -= 1
@@ -221,32 +236,62 @@ class Compiler:
         self.offered = offered
         self.bypass = bypass
         self.strict = strict
-        self._stand_ins: dict[tuple[PlanNode, str | None], PlanNode] = {}
+        self.choose: Callable[[str], Better | None] | None = None
+        """Says of a node with several implementations, by its place in the document, which is to run now if not the one that was chosen."""
+        self.opened: Callable[[str, Value], None] | None = None
+        """Hears of each graph that is a value when a node opens it: the node's place in the document, and the graph."""
+        self._stand_ins: dict[tuple[PlanNode, int, str | None, str | None, bool], PlanNode] = {}
 
     def plan(self, graph: Graph) -> Plan:
         """The plan of a checked root graph. Raises NodeError if it is not trusted and names an agent that it may not use."""
+        graph = expanded(graph)
         if self.untrusted:
             self.made.require_all(graph.nodes, self.agents)
         with uncollected(len(graph.nodes)):
             return Plan(graph, self.agents, self.places, orders=self.orders, made=self.untrusted)
 
-    def stand_in(self, plan: Plan, node: PlanNode, spec: Mapping[str, Value], degraded: str | None) -> PlanNode:
-        """A node of this side for one of `plan` that is placed elsewhere, by attributes of its own; made once for each reason to.
+    def stand_in(
+        self,
+        plan: Plan,
+        node: PlanNode,
+        spec: Mapping[str, Value],
+        degraded: str | None,
+        moved: str | None = None,
+        same: bool = False,
+    ) -> PlanNode:
+        """A node of this side for one of `plan` that is placed elsewhere, by attributes of its own; made once for each reason to, why its result
+        is less (`degraded`), or why it is here although it is not (`moved`). `same` says that it is that very node, so that it fails if this does.
 
         It reads no other nodes than that one, opens no graph, and counts in the queue as it does.
         """
-        made = self._stand_ins.get((node, degraded))
+        key = (node, id(spec), degraded, moved, same)
+        made = self._stand_ins.get(key)
         if made is None:
             made = PlanNode(node.index, node.id, spec, Index(plan.numbers), self.agents)
             made.retry = made.retry if "retry" in spec else node.retry
             made.label, made.priority = node.label, node.priority
-            made.stands_in, made.degraded, made.simple = True, degraded, False
-            self._stand_ins[node, degraded] = made
+            made.stands_in, made.degraded, made.moved, made.simple, made.same = True, degraded, moved, False, same
+            said = {"degraded": degraded, "moved": moved}
+            made.said = {**(made.said or {}), **{word: value for word, value in said.items() if value is not None}} or None
+            self._stand_ins[key] = made  # it keeps its attributes, so their id stays its own
         return made
 
+    def best(self, plan: Plan, node: PlanNode) -> PlanNode:
+        """A node with several implementations as it is to be done now: by the one that was chosen for it, or as `choose` says."""
+        path = plan.prefix + node.escaped
+        original = plan.nodes[node.index]
+        if self.choose is None or original is None or original.place is not None:
+            return node
+        found = self.choose(path)
+        return original if found is None else self.stand_in(plan, original, found.spec, None, found.why)
+
     def agent(self, name: str, plan: Plan) -> Agent | None:
-        """The agent that a node of `plan` names by a value. Raises NodeError if a graph made at run time may not use it."""
+        """The agent that a node of `plan` names by a value, or that another agent calls. Raises NodeError if it may not be used so, or by a graph
+        made at run time.
+        """
         agent = self.agents.get(name)
+        if agent is not None and agent.named:
+            raise NodeError(f"{name} is a node of its own: no value and no model names it", retryable=False)
         if agent is not None and plan.made:
             self.made.require(name, agent)
         return agent
@@ -284,12 +329,14 @@ class Compiler:
         if not isinstance(document, Mapping):
             raise NodeError("No GraphData: the nested graph of this node is missing or not a map", retryable=False)
         if not shared:
+            if self.opened is not None:
+                self.opened(outer.prefix + node.escaped, document)
             budget.open(f"node {node.id!r} would open one more")
             size = fit_graph(document, budget.bounds)
             budget.begin(size // _READ_AT_ONCE, f"node {node.id!r} would open a graph of {size:,} values")
         prefix = f"{outer.prefix}{node.escaped}/"
         known = self.agents.keys() | self._strangers(document, prefix)
-        graph = Graph.of(_with_statics(document, given, mode), known, bypass=self.bypass, strict=self.strict)
+        graph = expanded(Graph.of(_with_statics(document, given, mode), known, bypass=self.bypass, strict=self.strict))
         made = outer.made or not shared
         if made:
             self.made.require_all(graph.nodes, self.agents)
@@ -302,6 +349,8 @@ class Compiler:
             given=given,
             made=made,
         )
+        if mode == "nested" and node.params.get("race"):
+            plan.end_with(node.params.get("resultNodeId"))
         if shared:
             node.plans = {**(node.plans or {}), given: plan}
         return plan

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from graphs.language.implementations import implemented, is_open
 from graphs.language.refs import Getter, compile_output, compile_path, compile_source, compile_value, is_source
 from graphs.paths import escape
 from graphs.registry import Agent
@@ -25,9 +26,12 @@ class PlanNode:
     """One node, compiled.
 
     `place` is where it runs, None is here; with `on_order` it starts there when the queue of this side says so. A `simple`
-    node starts with nothing to decide but its inputs; a `plain` one's value is stored as it is. One that `stands_in` runs here
-    instead of the node of its number, which is placed elsewhere; `degraded` is the reason, where its value is less than was asked
-    for. Attributes that most nodes do not have stand here with their defaults, and in a node only where it differs.
+    node starts with nothing to decide but its inputs; a `plain` one's value is stored as it is; a `usual` one is carried out as its
+    agent is, for it says nothing else itself. One that `stands_in` runs here instead of the node of its number, which is placed elsewhere, and
+    may be the `same` but for that; `degraded` is the reason, where its value is less than was asked for, `moved` where it is not.
+    `implementation` is the number of what was chosen among several (`any`); `said` is what of these goes into a result's provenance. One
+    that `ends` its frame wins a race: with its value the frame is over, whatever else still runs there.
+    Attributes that most nodes do not have stand here with their defaults, and in a node only where it differs.
     """
 
     __slots__ = (
@@ -48,9 +52,11 @@ class PlanNode:
         "simple",
         "spec",
         "timeout",
+        "usual",
     )
 
     any_input = False
+    ends = False
     condition: Callable[[list[Any]], bool] | None = None
     default: Value = MISSING
     degraded: str | None = None
@@ -58,7 +64,9 @@ class PlanNode:
     filter_params: Mapping[str, Value] = _NONE
     graph: Value = None
     graph_source: Getter | None = None
+    implementation: int | None = None
     label: str | None = None
+    moved: str | None = None
     on_order = False
     output: Callable[[Value], Value] | None = None
     pass_through: Getter | None = None
@@ -66,11 +74,17 @@ class PlanNode:
     plans: dict[Any, Plan] | None = None
     priority: float = 0
     retry = 0
+    said: Mapping[str, Value] | None = None
+    same = False
     stands_in = False
 
     def __init__(
         self, index: int, name: str, spec: Mapping[str, Value], numbers: Mapping[str, int], agents: Mapping[str, Agent]
     ) -> None:
+        if "any" in spec:
+            spec = implemented(spec, 0) if is_open(spec) else spec
+            self.implementation = spec["any"]
+            self.said = {"any": self.implementation}
         self.index = index
         self.id = name
         self.spec = spec
@@ -88,6 +102,7 @@ class PlanNode:
         self.overlays = "params" in inputs
         self.timeout: float = 0
         self.plain = True
+        self.usual = self.agent is not None
         self.simple = self.agent is not None and self.nests is None and not self.overlays
         if not spec.keys() <= _COMMON:
             self._read_more(spec, numbers)
@@ -112,7 +127,8 @@ class PlanNode:
         if is_source(self.graph):
             self.graph_source = compile_source(self.graph, numbers)
         self.plain = self.exists is None and self.output is None and self.pass_through is None
-        self.simple = self.simple and self.condition is None and not self.any_input
+        self.usual = self.usual and not self.timeout and "effect" not in spec and "requires" not in spec
+        self.simple = self.simple and self.condition is None and not self.any_input and self.implementation is None
 
 
 def always(value: Value) -> Getter:

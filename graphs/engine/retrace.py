@@ -20,7 +20,7 @@ from graphs.paths import without_tries
 from graphs.states import State
 from graphs.values import Value, canonical, clean, digest
 
-__all__ = ["Traced", "handed_to", "is_below", "retrace", "trace"]
+__all__ = ["Traced", "apart", "handed_to", "is_below", "retrace", "trace"]
 
 _ROW: Final = re.compile(r"\[\d+\]")
 _TURN: Final = re.compile(r"#\d+")
@@ -46,25 +46,33 @@ def retrace(
     after: Mapping[str, Value],
     again: Collection[str] = (),
     same_maker: Callable[[str], bool] = lambda _path: True,
+    instead: Callable[[str, bytes | None], Outcome | None] = lambda _path, _handed: None,
 ) -> tuple[set[str], Traced]:
     """The paths whose outcomes hold, and what each execution was handed before.
 
     `engine` makes an engine that takes these outcomes without looking; `before` and `after` are the values of static nodes that the run began
     with and that the other one begins with; `again` are nodes that are to run again whatever they are handed, as in `is_below`.
-    `same_maker` says whether an outcome was made by what would make it now.
+    `same_maker` says whether an outcome was made by what would make it now; `instead` may give another one for an execution whose own does not hold.
     """
-    skipped = {path: outcome for path, outcome in outcomes.items() if outcome.state == State.SKIPPED}
-    made = {path: outcome for path, outcome in outcomes.items() if outcome.state != State.SKIPPED}
+    skipped, made = apart(outcomes)
     first = trace(engine(skipped), made, before)
 
     def fits(path: str, handed: bytes | None) -> bool:
         return handed is not None and handed == first.handed.get(path) and same_maker(path)
 
     second_engine = engine(skipped)
-    second = trace(second_engine, made, after, hold=lambda path: any(is_below(path, each) for each in again), fits=fits)
-    kept = {path for path in second.taken if path in made}
+    second = trace(
+        second_engine, made, after, hold=lambda path: any(is_below(path, each) for each in again), fits=fits, instead=instead
+    )
+    kept = second.taken
     kept |= {path for path in skipped if path not in second_engine.known}
     return kept, first
+
+
+def apart(outcomes: Mapping[str, Outcome]) -> tuple[dict[str, Outcome], dict[str, Outcome]]:
+    """The outcomes of what was skipped, which an engine takes as they are, and those of what was done."""
+    skipped = {path: outcome for path, outcome in outcomes.items() if outcome.state == State.SKIPPED}
+    return skipped, {path: outcome for path, outcome in outcomes.items() if path not in skipped}
 
 
 def is_below(path: str, node: str) -> bool:
@@ -84,11 +92,12 @@ def trace(
     *,
     hold: Callable[[str], bool] = lambda _path: False,
     fits: Callable[[str, bytes | None], bool] = lambda _path, _handed: True,
+    instead: Callable[[str, bytes | None], Outcome | None] = lambda _path, _handed: None,
 ) -> Traced:
     """Run an engine on known outcomes as far as they go. Cheap agents are computed; nothing else is run.
 
     `hold` says of a path that its outcome does not count and that it is not computed either, `fits` whether an outcome counts for an attempt
-    that is handed this.
+    that is handed this, `instead` which one counts if that does not.
     """
     found = Traced()
     todo: deque[Command] = deque(engine.handle(Begin(0.0, inject)))
@@ -100,10 +109,12 @@ def trace(
             found.effects[path] = _effect(command)
             if hold(path):
                 todo.extend(engine.handle(Suspend(command, _UNDONE, 0.0)))
-            elif path in outcomes and fits(path, handed):
+                continue
+            outcome = outcomes[path] if path in outcomes and fits(path, handed) else instead(path, handed)
+            if outcome is not None:
                 found.taken.add(path)
                 engine.elsewhere.expect(command)
-                todo.extend(engine.handle(Told(path, outcomes[path], 0.0)))
+                todo.extend(engine.handle(Told(path, outcome, 0.0)))
             else:
                 todo.extend(engine.handle(_computed(command)))
         elif isinstance(command, Settled) and command.state == State.COMPLETED and command.start is not None:

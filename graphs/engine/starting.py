@@ -21,6 +21,8 @@ __all__ = ["attempt", "default"]
 
 def attempt(engine: Engine, frame: Frame, node: PlanNode, retry: int, at: int) -> None:
     """Resolve the inputs and start; a failure to do so is a failure of the attempt (D2)."""
+    if node.implementation is not None and node.place is None:
+        node = engine.compiler.best(frame.plan, node)
     results = frame.results
     try:
         inputs = node.inputs(results) if node.inputs is not None else dict(node.literal_inputs)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from graphs.errors import JournalError, UsageError, ValueUnsupported
+from graphs.journal.history import SELECT, HistoryRow
 from graphs.journal.ids import id_prefix_range, run_id_short, run_id_text
 from graphs.journal.repeats import LEAST, Kept, Memory, restore
 from graphs.journal.schema import SEQ_BITS, connect_reader, unreadable
@@ -149,6 +150,15 @@ class Reader:
         """All that `set_meta` stored under keys that begin so."""
         return dict(self._query("SELECT key, value FROM meta WHERE substr(key, 1, ?) = ?", (len(prefix), prefix)))
 
+    def history(self, what: Sequence[str]) -> list[HistoryRow]:
+        """What the nodes and agents of these names took in earlier runs, the newest first."""
+        return [HistoryRow(*row) for row in self._query(SELECT, (json.dumps(list(what)),))]
+
+    def plan(self, run: bytes) -> bytes | None:
+        """What `keep_plan` stored with the run."""
+        rows = self._query("SELECT plan FROM plans WHERE run = ?", (run,))
+        return rows[0][0] if rows else None
+
     def sizes(self, run: bytes | None = None) -> dict[bytes, int]:
         """The bytes that the records of each run, or of one, take here."""
         query = (
@@ -171,6 +181,11 @@ class Reader:
     def pinned(self) -> list[tuple[bytes, BodyRow]]:
         """Which run needs which body."""
         return [(run, _body_row(row)) for run, *row in self._query("SELECT run, scope, name, size, labels, crc FROM bodies")]
+
+    def departures(self, run: bytes) -> list[tuple[int, Mapping[str, Value]]]:
+        """The lines of a run's audit, in the order they were written: when (ms since 1970), and what `note_departure` was told."""
+        rows = self._query("SELECT t, entry FROM audit WHERE run = ? ORDER BY id", (run,))
+        return [(t, json.loads(entry)) for t, entry in rows]
 
     def heads(self, run: bytes | None = None) -> list[Head]:
         """The heads of all logs, or of a run's, by run and writer: what is durable here (docs/protocol.md §6, §11)."""

@@ -126,7 +126,45 @@ def m003_repeats(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE records ADD COLUMN base INTEGER")
 
 
-MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (m001_first, m002_bodies, m003_repeats)
+def m004_history(db: sqlite3.Connection) -> None:
+    for statement in (
+        # What the nodes of a run took, all executions of one together: what estimates are made of (edge.planning.history). A run has
+        # one row of each `what`, so to note it again changes nothing; ids of runs rise with time, so the key has the newest last.
+        """CREATE TABLE history (
+            what TEXT NOT NULL,
+            place TEXT NOT NULL,
+            model TEXT NOT NULL,
+            run BLOB NOT NULL,
+            t INTEGER NOT NULL,
+            runs INTEGER NOT NULL,
+            whole INTEGER NOT NULL,
+            ms INTEGER NOT NULL,
+            bytes INTEGER NOT NULL,
+            prompt INTEGER,
+            completion INTEGER,
+            PRIMARY KEY (what, place, model, run)
+        ) WITHOUT ROWID""",
+        "CREATE INDEX history_t ON history (t)",
+        # What was expected of a run before it began (edge.planning.kept).
+        "CREATE TABLE plans (run BLOB PRIMARY KEY REFERENCES runs (run) ON DELETE CASCADE, plan BLOB NOT NULL)",
+    ):
+        db.execute(statement)
+
+
+def m005_audit(db: sqlite3.Connection) -> None:
+    # What left this device in a run, and what else an audit wants to know (protocol.audit): `entry` is a map in JSON, never with a value in it.
+    db.execute(
+        """CREATE TABLE audit (
+            id INTEGER PRIMARY KEY,
+            run BLOB NOT NULL REFERENCES runs (run) ON DELETE CASCADE,
+            t INTEGER NOT NULL,
+            entry TEXT NOT NULL
+        )"""
+    )
+    db.execute("CREATE INDEX audit_run ON audit (run)")
+
+
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (m001_first, m002_bodies, m003_repeats, m004_history, m005_audit)
 
 
 def connect(path: Path, synchronous: Synchronous) -> sqlite3.Connection:

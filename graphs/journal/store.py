@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Final, Self
 
 from graphs.errors import JournalError
 from graphs.journal.bodies import BodyFiles
+from graphs.journal.history import HistoryRow, noting
 from graphs.journal.ids import run_id_text
 from graphs.journal.reader import Reader, graph_address
 from graphs.journal.schema import SEQ_BITS, Synchronous, connect
@@ -205,6 +207,14 @@ class Journal(Reader):
         with self._mutex:
             self._writer.push(Statement(sql, (name, scope, size, int(own), words, crc, run)))
 
+    def note_departure(self, run: bytes, t: int, entry: Mapping[str, Value]) -> None:
+        """Queues a line of the run's audit: at `t` (ms since 1970) something left this device, or is about to. Nothing if there is no such run
+        any more. An entry never has a value in it, nor a hash of one.
+        """
+        sql = "INSERT INTO audit (run, t, entry) SELECT run, ?, ? FROM runs WHERE run = ?"
+        with self._mutex:
+            self._writer.push(Statement(sql, (t, json.dumps(entry, ensure_ascii=False), run)))
+
     def settle_run(self, run: bytes, at: int) -> None:
         """Queues that the peer holds all of an ended run, since `at` (ms since 1970)."""
         with self._mutex:
@@ -219,6 +229,18 @@ class Journal(Reader):
         """Queues that such a fact is forgotten."""
         with self._mutex:
             self._writer.push(Statement("DELETE FROM meta WHERE key = ?", (key,)))
+
+    def note_history(self, rows: Iterable[HistoryRow], now: int) -> None:
+        """Queues what the nodes of a run took, to be read with `history`; `now`: ms since 1970."""
+        with self._mutex:
+            for sql, values in noting(rows, now):
+                self._writer.push(Statement(sql, values))
+
+    def keep_plan(self, run: bytes, plan: bytes) -> None:
+        """Queues what is expected of a run, to be read with `plan`; nothing if there is no such run any more."""
+        sql = "INSERT OR REPLACE INTO plans (run, plan) SELECT run, ? FROM runs WHERE run = ?"
+        with self._mutex:
+            self._writer.push(Statement(sql, (plan, run)))
 
     def knows(self, run: bytes) -> bool:
         """Whether the run is here, queued or committed."""
@@ -245,6 +267,31 @@ class Journal(Reader):
                 raise OutOfOrder(run, writer, seq, log.last)
             self._writer.record(log, encoded)
 
+    def rewrite(self, run: bytes, writer: bytes, after: int, records: Sequence[Encoded]) -> None:
+        """Put others in the place of all records of a log that follow `after`, as many, in one commit. Blocks.
+
+        For a log of which no other store has any of these, and that nobody appends to meanwhile: that is for the caller to know. Raises JournalError.
+        """
+        self.flush()
+        with self._mutex:
+            old = self._log(run, writer)
+            if old.id is None or old.last - after != len(records):
+                raise JournalError(
+                    f"the log of {writer.hex()} in run {run_id_text(run)} has {old.last} records; {after} and {len(records)} is another."
+                )
+            log = Log(
+                run, writer, old.id, after, self.chk(run, writer, after), after
+            )  # another one: nothing repeats what is not there any more
+            sql = "DELETE FROM records WHERE id > ? AND id < ?"
+            self._writer.push(Statement(sql, ((old.id << SEQ_BITS) + after, (old.id + 1) << SEQ_BITS)), ring=False)
+            for encoded in records:
+                self._writer.record(log, encoded, ring=False)
+            self._drop(old)
+            self._logs[run, writer] = log
+            if writer == self.store_id:
+                self._own[run] = log
+        self._writer.flush(full=True)
+
     def have(self, run: bytes, writer: bytes | None = None) -> int:
         """The last sequence number of a log, queued ones included; `writer` None is this store."""
         with self._mutex:
@@ -256,6 +303,13 @@ class Journal(Reader):
             return self._log(run, writer).durable
 
     # Durability
+
+    def together(self) -> AbstractContextManager[None]:
+        """What is queued inside `with journal.together():` is one transaction: all of it is durable, or nothing of it ever.
+
+        For calls that return at once; nothing inside may block or await. After an exception inside the journal counts as failed.
+        """
+        return self._writer.together()
 
     async def barrier(self, *, full: bool = False) -> None:
         """Waits until all that is queued now is durable, without blocking the loop; `full`: with full sync in a "normal" journal too.

@@ -4,7 +4,8 @@ A *drain* takes all that is queued and commits it at once. The writer thread dra
 while one commit runs makes up the next one; a caller who needs each record durable before the next step drains in its own thread,
 which saves two thread switches.
 
-Two locks: `mutex` guards memory and is never held across a commit; `_draining` is held by the one drain that runs.
+Two locks: `mutex` guards memory and is never held across a commit; `_draining` is held by the one drain that runs. Whoever holds `mutex` over
+several calls (`together`) has what they queue in one transaction: no drain takes a part of it.
 After a write failed the writer stays failed: every later call raises that JournalError, nothing is pretended.
 """
 
@@ -13,7 +14,8 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -42,7 +44,7 @@ _OFTEN: Final = AHEAD // PAGE // 2
 # commit inserts many rows a statement, in a few fixed sizes that stay in the statement cache.
 _INSERT: Final = "INSERT INTO records (id, type, fields, tail, chk, base) VALUES "
 _INSERTS: Final = tuple((size, _INSERT + ", ".join(["(?, ?, ?, ?, ?, ?)"] * size)) for size in (256, 64, 16, 4, 1))
-_INSERT_ONE: Final = _INSERTS[-1][1]
+_INSERT_ONE: Final = "INSERT INTO records (id, type, fields, tail, chk) VALUES (?, ?, ?, ?, ?)"
 
 
 @dataclass(slots=True, eq=False)
@@ -88,7 +90,7 @@ class Writer:
 
     def __init__(self, path: Path, db: sqlite3.Connection, synchronous: Synchronous) -> None:
         self.path = path
-        self.mutex = threading.Lock()
+        self.mutex = threading.RLock()
         self.commits = 0
         self._hooks: dict[object, DurableHook] = {}
         self._db = db
@@ -143,10 +145,11 @@ class Writer:
                     self._commit(batch, full=False)
                 else:  # nothing else is queued: one statement is a transaction of its own, a fifth faster
                     at = (log.id << SEQ_BITS) + seq  # type: ignore[operator]
-                    base = None
                     if len(tail) >= LEAST:
                         tail, base = self._shortener.keep(log, seq, tail)
-                    self._execute(_INSERT_ONE, (at, type_, count, tail, log.chk, base))
+                        self._execute(_INSERTS[-1][1], (at, type_, count, tail, log.chk, base))
+                    else:
+                        self._execute(_INSERT_ONE, (at, type_, count, tail, log.chk))
                     self.commits += 1
             except JournalError:
                 raise  # it was closed, or had failed before
@@ -178,6 +181,22 @@ class Writer:
             raise _again(self._failure)
         if self._closing:
             raise JournalError(f"the journal {self.path} is closed.")
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is queued inside becomes durable at once or not at all. Nothing inside may wait, flush or `write`.
+
+        If it ends with an exception, the part that was queued is dropped, and the writer has failed: the heads of its logs have counted it.
+        """
+        with self.mutex:
+            first = len(self._queue)
+            try:
+                yield
+            except BaseException as error:
+                if len(self._queue) > first:
+                    del self._queue[first:]
+                    self._failure = self._failure or _write_failed(self.path, error)
+                raise
 
     # Waiting; the caller does not hold `mutex`
 

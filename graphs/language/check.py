@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from graphs.errors import GraphInvalid, Problem
 from graphs.language.check_attributes import RUN_OPTIONS, SENSITIVITY_WORDS, Attributes
+from graphs.language.check_privacy import check_declassify
 from graphs.language.check_sources import Sources
 from graphs.language.cycles import circles, stuck
 from graphs.language.fields import GRAPH, word_for
@@ -122,6 +123,8 @@ class _GraphCheck:
                 agent = node["agent"]
                 if type(agent) is not str or agents is None or agent not in agents:
                     self._agent(name, agent)
+                if agent == "declassifyAgent":
+                    check_declassify(report, name, node)
                 waits[name] = sources.computed(name, node)
                 if "graph" in node or agent in _NESTING:
                     self._nested(name, node)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from graphs.language.check_any import check_any
+from graphs.language.check_budget import check_budget
+from graphs.language.check_cascade import check_cascade
 from graphs.language.check_place import PlaceCheck
 from graphs.language.fields import COMPUTED, GRAPH, STATIC, Field, described, python_types, word_for
 from graphs.language.jstext import truthy
@@ -18,7 +21,7 @@ SENSITIVITY_WORDS: Final = frozenset({"private", "pii", "confidential", "secret"
 """Words that name a sensitivity everywhere; a graph's own `sensitivity` lists add to them."""
 
 RUN_OPTIONS: Final = frozenset({
-    "agents", "all", "cloud", "deadline", "durability", "help", "json", "local-only", "max-turns", "offline", "place", "progress",
+    "agents", "all", "cloud", "deadline", "durability", "help", "json", "local-only", "max-turns", "minimise", "offline", "place", "progress",
     "resume", "set", "strict", "when-offline",
 })  # fmt: skip
 """The options of `graphferry run`: an input of that name can only be given with --set."""
@@ -53,7 +56,24 @@ _GRAPH = _Table(GRAPH, "Graph Data does not allow")
 _STATIC = _Table(STATIC, "Static node does not allow")
 _COMPUTED = _Table(COMPUTED, "Computed node does not allow")
 
-_SPECIAL = frozenset({"label", "sensitivity", "effect", "place", "repeatUntil", "model", "anyInput", "defaultValue"})
+_SPECIAL = frozenset(
+    {
+        "label",
+        "sensitivity",
+        "effect",
+        "place",
+        "repeatUntil",
+        "model",
+        "anyInput",
+        "defaultValue",
+        "escalate",
+        "hedge",
+        "any",
+        "budget",
+        "integrity",
+        "requires",
+    }
+)
 _ELSEWHERE: Final = frozenset({"inputs", "if", "unless", "update", "agent", "graph"})
 """Attributes of nodes whose types are checked where sources are."""
 
@@ -73,6 +93,7 @@ class Attributes:
         self.report = report
         self.place = PlaceCheck(report, agents, self._of_alternative, self._not_one_of)
         self.models = models
+        self.agents = agents
         self.labels_refused = labels_refused
         self.allow_cut = allow_cut
 
@@ -88,6 +109,8 @@ class Attributes:
             self._concurrency(graph["concurrency"])
         if graph.get("place") is not None:
             self.place.check(graph["place"], ("place",))
+        if graph.get("budget") is not None:
+            check_budget(graph["budget"], ("budget",), self.report)
         if isinstance(graph.get("inputs"), dict):
             self._inputs(graph["inputs"], nodes)
 
@@ -97,8 +120,12 @@ class Attributes:
         self._table(_STATIC, node, path)
         if "sensitivity" in node:
             self._sensitivity(node["sensitivity"], (*path, "sensitivity"))
-        if self.allow_cut and "boundary" in node and (len(node) > 1 or node["boundary"] is not True):
-            self.report.error("GF122", f'boundary node "{name}" has to be {{boundary: true}} and nothing else', path, key=True)
+        if "integrity" in node:
+            self._one_of(STATIC["integrity"], node["integrity"], (*path, "integrity"))
+        if self.allow_cut and "boundary" in node and (node.keys() - {"boundary", "sensitivity"} or node["boundary"] is not True):
+            self.report.error(
+                "GF122", f'boundary node "{name}" has to be {{boundary: true}} and say no more than labels', path, key=True
+            )
 
     def computed(self, name: str, node: Mapping[str, Value]) -> None:
         """The attributes of a node with an agent."""
@@ -156,12 +183,16 @@ class Attributes:
             self._label(value, here)
         elif key == "sensitivity":
             self._sensitivity(value, here)
-        elif key == "effect":
-            choices = COMPUTED["effect"].choices
-            if isinstance(value, str) and value not in choices:
-                self._not_one_of("GF106", "effect", value, choices, here)
+        elif key in ("effect", "integrity", "requires"):
+            self._one_of(COMPUTED[key], value, here)
         elif key == "place":
             self.place.check(value, here)
+        elif key == "budget":
+            check_budget(value, here, self.report)
+        elif key == "any":
+            check_any(node, path, self.report, self.agents, self._of_alternative)
+        elif key in ("escalate", "hedge"):
+            check_cascade(key, node, path, self.report)
         elif key == "repeatUntil":
             if isinstance(value, dict) and not (isinstance(value.get("exists"), str) and value["exists"].startswith(".")):
                 self.report.error("GF106", "`repeatUntil` is {exists: .path}, a path into the node's value", here)
@@ -184,6 +215,9 @@ class Attributes:
         words = value if isinstance(value, list) else [value]
         if value is not None and not all(isinstance(word, str) and word for word in words):
             self.report.error("GF106", "`sensitivity` is a word or a list of words, for instance [private]", path, key=True)
+        elif "untrusted" in words:
+            message = "`untrusted` says where a value comes from, not where it may go: it is no sensitivity"
+            self.report.error("GF106", message, path, suggestion="write integrity: untrusted")
 
     def _version(self, graph: Mapping[str, Value]) -> None:
         version = graph.get("version")
@@ -262,7 +296,7 @@ class Attributes:
                 self.report.error("GF120", message, path)
 
     def _declared(self, declared: Mapping[str, Value], path: Path) -> None:
-        known = ("type", "default", "description", "sensitivity")
+        known = ("type", "default", "description", "sensitivity", "integrity")
         for key in declared:
             if key not in known:
                 hint = self.report.did_you_mean(key, known)
@@ -279,10 +313,16 @@ class Attributes:
             self.report.error("GF120", f"the description is text, not {word_for(description)}", (*path, "description"))
         if "sensitivity" in declared:
             self._sensitivity(declared["sensitivity"], (*path, "sensitivity"))
+        if declared.get("integrity") is not None:
+            self._one_of(STATIC["integrity"], declared["integrity"], (*path, "integrity"))
+
+    def _one_of(self, field: Field, value: Value, path: Path) -> None:
+        if value is not None and (not isinstance(value, str) or value not in field.choices):
+            self._not_one_of("GF106", field.name, value, field.choices, path)
 
     def _not_one_of(self, code: str, name: str, value: Value, choices: tuple[str, ...], path: Path) -> None:
         hint = self.report.did_you_mean(value, choices) if isinstance(value, str) else None
-        words = ", ".join(choices[:-1]) + f" or {choices[-1]}"
+        words = ", ".join(choices[:-1]) + f" or {choices[-1]}" if len(choices) > 1 else f"{choices[0]} or left out"
         self.report.error(code, f"`{name}` is {words}, not {word_for(value)}", path, suggestion=hint)
 
 

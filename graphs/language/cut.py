@@ -8,9 +8,10 @@ sent a cut once (docs/protocol.md §7).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Final
 
-from graphs.language.spec import Graph, is_computed, reads
+from graphs.language.spec import Graph, is_computed, reads, words
 from graphs.values import Value, canonical
 
 __all__ = ["CutGraph", "cut"]
@@ -39,20 +40,22 @@ def cut(
     injected: Mapping[str, Value] | None = None,
     loop_count: float | None = None,
     outermost: Graph | None = None,
+    labels: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> CutGraph:
     """The cut graph of these computed nodes. `injected` are values that static nodes have in this run, `loop_count` counts instead of
     the graph's own loop. `outermost` is the graph that this one is nested in: its `concurrency` is the one that counts.
 
-    Static nodes that carry a `sensitivity` become boundary nodes: their values never are in a cut's text.
+    `labels` are the sensitivity labels of the nodes' values. Static nodes that carry any become boundary nodes, so that their values are not in a
+    cut's text, unless the loop that updates them is in the cut, too; each boundary node says which labels its value has.
     """
     chosen = set(nodes)
     computed = [name for name, spec in graph.nodes.items() if is_computed(spec)]
     unknown = chosen.difference(computed)
     if unknown:
         raise ValueError(f"not computed nodes of this graph: {', '.join(sorted(unknown))}")
-    whole = len(chosen) == len(computed)
+    whole, turned = len(chosen) == len(computed), "loop" in graph.document
     named = {each for name in chosen for each in reads(graph.nodes[name])}
-    if whole and "loop" in graph.document:
+    if whole and turned:
         named |= _loop_names(graph)
     kept: dict[str, Mapping[str, Value]] = {}
     boundary = []
@@ -60,8 +63,14 @@ def cut(
         if name in chosen:
             kept[name] = spec
         elif name in named:
-            kept[name] = _static_in_cut(name, spec, injected or {}, looping=whole) if not is_computed(spec) else _BOUNDARY
-            if kept[name] is _BOUNDARY:
+            carried = {*labels.get(name, ()), *words(spec.get("sensitivity"))}
+            stands = _BOUNDARY if not carried else {**_BOUNDARY, "sensitivity": sorted(carried)}
+            apart = (
+                is_computed(spec) or ("update" in spec and not whole) or (carried and not (whole and turned and "update" in spec))
+            )
+            inside = None if apart else _static_in_cut(name, spec, injected or {})
+            kept[name] = stands if inside is None else inside
+            if inside is None:
                 boundary.append(name)
     left_out = {"nodes", "loop", "inputs", "metadata"} if not whole else {"nodes", "inputs", "metadata"}
     attributes = {key: value for key, value in graph.document.items() if key not in left_out}
@@ -73,14 +82,13 @@ def cut(
     return CutGraph({**attributes, "nodes": kept}, tuple(boundary), whole)
 
 
-def _static_in_cut(name: str, spec: Mapping[str, Value], injected: Mapping[str, Value], *, looping: bool) -> Mapping[str, Value]:
-    if spec.get("sensitivity") or ("update" in spec and not looping):
-        return _BOUNDARY
+def _static_in_cut(name: str, spec: Mapping[str, Value], injected: Mapping[str, Value]) -> Mapping[str, Value] | None:
+    """The static node as it stands in the cut; None if its value is too large for that."""
     value = injected[name] if name in injected else spec.get("value")
     if name not in injected and "value" not in spec:
         return spec
     if len(canonical(value)) > INLINE_STATIC:
-        return _BOUNDARY
+        return None
     return {**spec, "value": value} if name in injected else spec
 
 

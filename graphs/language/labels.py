@@ -1,21 +1,72 @@
 """Sensitivity labels: which nodes of a graph carry which (graph-spec §14).
 
-A node's output has the union of its inputs' labels, conditions included, and its own `sensitivity`; a computed node may add
-labels, never remove them. Pure; whether a labelled value may leave is decided elsewhere, and in the end by the link's encoder.
+A value has the union of the labels of all it was made of, conditions included, what its agent puts on it, and its node's own `sensitivity`; a node
+may add labels, never remove them, but for an agent that is there to do so. A nested graph's labels come out with the results that it gives, and
+go in with its inputs. A graph that is itself a value cannot be looked at before it runs: until then it has the label `UNSEEN`.
+
+What is *at* a node's place is more than its value: all that it reads, and the whole text of a graph written in it. So there are two answers for
+each node, `Labels.values` and `Labels.touched`. Pure; whether a labelled value may leave is decided elsewhere, and in the end by the link's encoder.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from graphs.language.spec import Graph, reads, words
+from graphs.language.declassify import PSEUDONYMS, passed
+from graphs.language.refs import is_source, names_in
+from graphs.language.spec import Graph, is_computed, reads, words, written_inside
+from graphs.paths import escape
 from graphs.values import Value
 
-__all__ = ["UNSEEN", "all_labels", "labels_by_node", "own_labels"]
+if TYPE_CHECKING:
+    from graphs.registry import Agent
+
+__all__ = [
+    "UNCLEARABLE",
+    "UNSEEN",
+    "UNTRUSTED",
+    "AgentLabels",
+    "Labels",
+    "Spread",
+    "all_labels",
+    "confining",
+    "declared_in",
+    "label_graph",
+    "labels_by_node",
+    "own_labels",
+]
 
 UNSEEN: Final = "a graph that is not here"
-"""Stands for the labels of a graph that nobody can look at: no policy clears it."""
+"""Stands for the labels of a graph that nobody has looked at: no policy clears it."""
+UNCLEARABLE: Final = frozenset({UNSEEN, PSEUDONYMS})
+"""What no policy clears, whatever it says."""
+UNTRUSTED: Final = "untrusted"
+"""Says where a value comes from, not where it may go: it confines nothing (graphs.language.integrity)."""
+
+_NONE: Final = frozenset[str]()
+_LOOPS: Final = ("@loop", "__loopIndex")
+_CALLERS: Final = frozenset({"toolLoopAgent", "toolsAgent"})
+"""Agents that call those which a model names."""
+
+
+class Labels(NamedTuple):
+    """The labels in one graph; nodes without any are left out. `values` are those of each node's value, `touched` those of all that is wherever
+    the node runs, `inside` what was found in the graphs written in its nodes.
+    """
+
+    values: Mapping[str, frozenset[str]]
+    touched: Mapping[str, frozenset[str]]
+    inside: Mapping[str, Labels]
+
+    @property
+    def all(self) -> frozenset[str]:
+        """Every label in the graph."""
+        return _NONE.union(*self.touched.values(), *self.values.values())
+
+
+_NOTHING: Final = Labels(MappingProxyType({}), MappingProxyType({}), MappingProxyType({}))
 
 
 def own_labels(spec: Mapping[str, Value]) -> frozenset[str]:
@@ -23,47 +74,271 @@ def own_labels(spec: Mapping[str, Value]) -> frozenset[str]:
     return frozenset(words(spec.get("sensitivity")))
 
 
-def labels_by_node(graph: Graph) -> dict[str, frozenset[str]]:
-    """The labels of every node's value; nodes without any are left out. Loops are followed: an update carries labels back."""
-    declared = graph.document.get("inputs") or {}
-    found: dict[str, frozenset[str]] = {}
-    for name, spec in graph.nodes.items():
-        if "sensitivity" in spec or "graph" in spec or name in declared:
-            own = own_labels(spec) | own_labels(declared.get(name) or {}) | _inside(spec)
-            if own:
-                found[name] = own
-    if not found:
+def confining(labels: Iterable[str]) -> frozenset[str]:
+    """Those of the labels that limit where a value may go."""
+    return frozenset(labels) - {UNTRUSTED}
+
+
+def labels_by_node(graph: Graph, agents: Mapping[str, Agent] | None = None) -> Mapping[str, frozenset[str]]:
+    """The labels of all that is wherever a node runs, by node; nodes without any are left out. `agents` say which labels they put on what they
+    give. With `UNSEEN` among them, a graph decides that will only be known when it runs.
+    """
+    return label_graph(graph, agents).touched
+
+
+def label_graph(
+    graph: Graph,
+    agents: Mapping[str, Agent] | None = None,
+    *,
+    given: Mapping[str, frozenset[str]] = MappingProxyType({}),
+    around: frozenset[str] = _NONE,
+    seen: Mapping[str, frozenset[str]] = MappingProxyType({}),
+    prefix: str = "",
+) -> Labels:
+    """The labels in a graph. `given` are those of values that whoever opens it puts into static nodes, `around` those of the conditions under which
+    it is opened at all; `seen` the labels in graphs that are values, by the place of the node that opens them, as far as they are known: `prefix`
+    is where this graph stands in the document.
+    """
+    about = AgentLabels(agents)
+    if not (around or any(given.values()) or about.any_in(graph)):
+        return _NOTHING
+    spread = Spread(graph, about, seen, prefix)
+    spread.know(given, around)
+    spread.spread()
+    return spread.found()
+
+
+def all_labels(document: Mapping[str, Value] | None, agents: Mapping[str, Agent] | None = None) -> frozenset[str]:
+    """The labels of all values of a graph, but for those of graphs that are values themselves; None is a graph that is not here."""
+    return frozenset({UNSEEN}) if document is None else label_graph(Graph(document), agents).all - {UNSEEN}
+
+
+def declared_in(value: Value) -> frozenset[str]:
+    """The labels that are declared in graphs anywhere in a value, which nobody may have checked: maps that have `nodes`."""
+    found: set[str] = set()
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, Mapping):
+            for part in (item.get("nodes"), item.get("inputs")):
+                for each in part.values() if isinstance(part, Mapping) else ():
+                    if isinstance(each, Mapping):
+                        found.update(own_labels(each))
+            stack.extend(item.values())
+        elif isinstance(item, (list, tuple)):
+            stack.extend(item)
+    return frozenset(found)
+
+
+class AgentLabels:
+    """What agents say of labels."""
+
+    def __init__(self, agents: Mapping[str, Agent] | None) -> None:
+        self._agents = agents or {}
+        self._speak = {name for name, each in self._agents.items() if each.labels is not None}
+        self._called_by_value = {name for name in self._speak if not self._agents[name].named}
+
+    def any_in(self, graph: Graph) -> bool:
+        """Whether there can be labels in a graph at all: of most graphs that is all there is to say."""
+        if graph.document.get("inputs"):
+            return True
+        for spec in graph.nodes.values():
+            if "sensitivity" in spec or "graph" in spec:
+                return True
+            if self._speak and "agent" in spec and self._called(spec):
+                return True
+        return False
+
+    def nests(self, spec: Mapping[str, Value]) -> str | None:
+        """How a node's agent opens a graph, as far as that is known: nested, map."""
+        name: Any = spec["agent"]
+        known = self._agents.get(name) if isinstance(name, str) else None
+        return known.nests if known is not None else {"nestedAgent": "nested", "mapAgent": "map"}.get(name)
+
+    def own(self, spec: Mapping[str, Value]) -> frozenset[str]:
+        """The labels that a node or the declaration of an input names itself."""
+        return own_labels(spec)
+
+    def reads(self, _nodes: Mapping[str, Mapping[str, Value]], spec: Mapping[str, Value]) -> Iterable[str]:
+        """The nodes whose labels a node takes over."""
+        return reads(spec)
+
+    def adds(self, spec: Mapping[str, Value]) -> frozenset[str]:
+        """The labels that a node's agent, and those that it may call, put on the value."""
+        if not self._speak:
+            return _NONE
+        return _NONE.union(*(self._of(name, spec) for name in self._called(spec)))
+
+    def removes(self, spec: Mapping[str, Value]) -> frozenset[str]:
+        """The labels that a node's agent is there to take off."""
+        name = spec["agent"]
+        known = self._agents.get(name) if isinstance(name, str) else None
+        return frozenset(known.declassifies(spec)) if known is not None and known.declassifies is not None else _NONE
+
+    def _of(self, name: str, spec: Mapping[str, Value]) -> frozenset[str]:
+        said = self._agents[name].labels
+        return frozenset(said(spec) if callable(said) else said or ())
+
+    def _called(self, spec: Mapping[str, Value]) -> Collection[str]:
+        """The agents with labels that may be called: all, where a value decides which."""
+        name = spec["agent"]
+        if not isinstance(name, str) or name.startswith(":"):
+            return self._called_by_value
+        if name not in _CALLERS:
+            return [name] if name in self._speak else []
+        inputs = spec.get("inputs") or {}
+        listed = (spec.get("params") or {}).get("tools") or inputs.get("tools")
+        tools = [each.get("agent") if isinstance(each, Mapping) else each for each in listed] if isinstance(listed, list) else []
+        if (
+            isinstance(listed, str)
+            or "params" in inputs
+            or any(not isinstance(each, str) or each.startswith(":") for each in tools)
+        ):
+            return self._called_by_value
+        return [each for each in (name, *tools) if each in self._speak]
+
+
+class Spread:
+    """Labels spreading over one graph until nothing changes. All sets only grow, so what is found stays true when more is known of what is around
+    the graph: it goes on from there, and graphs in graphs in loops cost no more than their size.
+    """
+
+    def __init__(self, graph: Graph, agents: AgentLabels, seen: Mapping[str, frozenset[str]], prefix: str) -> None:
+        self.graph = graph
+        self.agents = agents
+        self.seen = seen
+        self.prefix = prefix
+        self.given: dict[str, frozenset[str]] = {}
+        self.around = _NONE
+        self.values: dict[str, frozenset[str]] = {}
+        """Names that are no nodes of the document are static nodes, too: those that whoever opens it makes."""
+        self.touched: dict[str, frozenset[str]] = {}
+        self.nested: dict[str, Spread] = {}
+        loop = graph.document.get("loop")
+        condition = loop.get("while") if isinstance(loop, Mapping) else None
+        self.turns = tuple(names_in(condition)) if is_source(condition) else ()
+        """What decides how many turns there are."""
+        self.opens_values = any(isinstance(spec.get("graph"), str) for spec in graph.nodes.values())
+
+    def know(self, given: Mapping[str, frozenset[str]], around: frozenset[str]) -> None:
+        """Take in what is around the graph."""
+        self.around |= around
+        for name, labels in given.items():
+            self.given[name] = self.given.get(name, _NONE) | labels
+            self.values[name] = self.values.get(name, _NONE) | labels
+
+    def spread(self) -> None:
+        """Go on until nothing changes."""
+        nodes = self.graph.nodes
+        followers: dict[str, list[str]] = {}
+        for name, spec in nodes.items():
+            for source in {*reads(spec), *(self.turns if _counts_turns(spec) else ())}:
+                followers.setdefault(source, []).append(name)
+        todo = dict.fromkeys(nodes)
+        while todo:
+            name = next(iter(todo))
+            del todo[name]
+            value, touched = self._of(name, nodes[name])
+            if touched:
+                self.touched[name] = touched
+            if value != self.values.get(name, _NONE):
+                self.values[name] = value
+                todo |= dict.fromkeys(followers.get(name, ()))
+
+    def found(self) -> Labels:
+        """What is known by now."""
+        inside = {name: each.found() for name, each in self.nested.items()}
+        return Labels({name: each for name, each in self.values.items() if each}, self.touched, inside)
+
+    def _of(self, name: str, spec: Mapping[str, Value]) -> tuple[frozenset[str], frozenset[str]]:
+        declared = self.graph.document.get("inputs")
+        about = declared.get(name) if isinstance(declared, Mapping) else None
+        said = self.agents.own
+        own = said(spec) | self.given.get(name, _NONE) | (said(about) if isinstance(about, Mapping) else _NONE)
+        read = self._union(self.agents.reads(self.graph.nodes, spec))
+        if _counts_turns(spec):
+            read |= self._union(self.turns)
+        if not is_computed(spec):
+            if self.opens_values:
+                own |= declared_in(spec.get("value"))
+            return own | read, own | read
+        own |= self.around | self.agents.adds(spec)
+        removed = self.agents.removes(spec)
+        graph = spec.get("graph")
+        if isinstance(graph, str):
+            unknown = self.seen.get(self.prefix + escape(name), frozenset({UNSEEN}))
+            return own | read | unknown, own | read | unknown
+        if isinstance(graph, Mapping):
+            value, touched = self._nesting(name, spec, graph)
+            return own | value, own | read | touched
+        if removed:
+            return own | passed(spec, removed, lambda each: self.values.get(each, _NONE), self.graph.nodes), own | read
+        return own | read, own | read
+
+    # -- graphs written in a node
+
+    def _nesting(
+        self, name: str, spec: Mapping[str, Value], document: Mapping[str, Value]
+    ) -> tuple[frozenset[str], frozenset[str]]:
+        """The labels that a nested graph gives to the value, and all labels in it."""
+        graph, mode = written_inside(spec), self.agents.nests(spec)
+        inputs: Mapping[str, Value] = spec.get("inputs") or {}
+        everything = self._union(reads(spec))
+        if graph is None:
+            declared = declared_in(document)
+            return everything | declared, declared
+        if mode is None or "params" in inputs:  # what becomes of the inputs, or which results are given, is not written here
+            inner = self._inner(name, graph, dict.fromkeys((*graph.nodes, *inputs), everything), self.around | everything)
+            return everything | inner.all, inner.all
+        params: Mapping[str, Value] = spec.get("params") or {}
+        given = {key: self._union(names_in(value)) for key, value in inputs.items()}
+        outside = self._union(reads({key: value for key, value in spec.items() if key != "inputs"}))
+        rows = given.pop("rows", _NONE) if mode == "map" else given.get("loopCount", _NONE)
+        if mode == "map":
+            key = params.get("rowKey")
+            given.update(dict.fromkeys((key if isinstance(key, str) and key else "row", "__mapIndex"), rows))
+        inner = self._inner(name, graph, given, self.around | outside | rows)
+        if params.get("supressError") or params.get("suppressError"):  # then the text of any error inside is the value
+            return outside | rows | inner.all, inner.all
+        return outside | rows | _results(graph, inner, every=bool(params.get("resultAll"))), inner.all
+
+    def _inner(self, name: str, graph: Graph, given: Mapping[str, frozenset[str]], around: frozenset[str]) -> Labels:
+        found = self.nested.get(name)
+        if found is None:
+            found = self.nested[name] = Spread(graph, self.agents, self.seen, f"{self.prefix}{escape(name)}/")
+        elif around <= found.around and all(labels <= found.given.get(each, _NONE) for each, labels in given.items()):
+            return found.found()
+        found.know(given, around)
+        found.spread()
+        return found.found()
+
+    def _union(self, names: Iterable[str]) -> frozenset[str]:
+        found = _NONE
+        for name in names:
+            found |= self.values.get(name, _NONE)
         return found
-    followers: dict[str, list[str]] = {}
-    for name, spec in graph.nodes.items():
-        for source in reads(spec):
-            followers.setdefault(source, []).append(name)
-    todo = list(found)
-    while todo:
-        name = todo.pop()
-        for follower in followers.get(name, ()):
-            both = found.get(follower, frozenset()) | found[name]
-            if both != found.get(follower):
-                found[follower] = both
-                todo.append(follower)
-    return found
 
 
-def _inside(spec: Mapping[str, Value]) -> frozenset[str]:
-    """Labels declared anywhere in a nested graph written in place count for the node that opens it."""
-    graph = spec.get("graph")
-    if not isinstance(graph, Mapping):
-        return frozenset()
-    inner: frozenset[str] = frozenset()
-    for part in (graph.get("nodes"), graph.get("inputs")):
-        for each in part.values() if isinstance(part, Mapping) else ():  # nobody has checked it yet
-            if isinstance(each, Mapping):
-                inner |= own_labels(each) | _inside(each)
-    return inner
+def _results(graph: Graph, labels: Labels, *, every: bool) -> frozenset[str]:
+    if every:
+        return _NONE.union(*labels.values.values())
+    results = (name for name, spec in graph.nodes.items() if spec.get("isResult"))
+    return _NONE.union(*(labels.values.get(name, _NONE) for name in results))
 
 
-def all_labels(document: Mapping[str, Value] | None) -> frozenset[str]:
-    """The labels of all values of a graph; None is a graph that is not here."""
-    if document is None:
-        return frozenset({UNSEEN})
-    return frozenset().union(*labels_by_node(Graph(document)).values())
+def _counts_turns(spec: Mapping[str, Value]) -> bool:
+    """Whether a node's value depends on how many turns there were."""
+    return "update" in spec or any(
+        word in text for part in ("inputs", "passThrough") for text in _texts(spec.get(part)) for word in _LOOPS
+    )
+
+
+def _texts(item: Value) -> Iterator[str]:
+    if isinstance(item, str):
+        yield item
+    elif isinstance(item, Mapping):
+        for each in item.values():
+            yield from _texts(each)
+    elif isinstance(item, (list, tuple)):
+        for each in item:
+            yield from _texts(each)

@@ -57,6 +57,10 @@ def json_schema(agents: Mapping[str, str] | None = None) -> _Schema:
                 **_closed({key: value for key, value in computed.items() if key in ALTERNATIVE}),
                 "description": "Attributes that differ where the node runs on the device after all.",
             },
+            "implementation": {
+                **_closed({key: value for key, value in computed.items() if key in ALTERNATIVE}),
+                "description": "Attributes of one way to do the node.",
+            },
             "agent": _agent(agents or {}),
             "source": {"type": "string", "pattern": "^:", "description": "A source: a node's value, :node.part.part"},
             "labels": _labels(),
@@ -145,6 +149,7 @@ def _input() -> _Schema:
         "default": {"description": "Its value where none is given."},
         "description": {"type": ["string", "null"], "description": "What it is for; `graphferry run GRAPH --help` shows it."},
         "sensitivity": {"$ref": "#/definitions/labels"},
+        "integrity": {"enum": [*STATIC["integrity"].choices, None], "description": STATIC["integrity"].meaning},
     }
     return _or_null(_closed(about))
 
@@ -180,5 +185,8 @@ _SPECIAL: Final[Mapping[tuple[str, str], _Schema]] = {
     ("graph", "inputs"): _or_null({"type": "object", "additionalProperties": {"$ref": "#/definitions/input"}}),
     ("computed", "graph"): _or_null({"$ref": "#/definitions/graph"}, {"$ref": "#/definitions/source"}),
     ("computed", "repeatUntil"): _repeat_until(),
+    ("computed", "any"): _or_null(
+        {"type": "array", "items": {"$ref": "#/definitions/implementation"}}, {"type": "integer", "minimum": 0}
+    ),
 }
 """What the table's types alone do not say."""

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphs.errors import GraphInvalid, Problem
 from graphs.language.check import check
+from graphs.language.check_privacy import check_trust
 from graphs.language.refs import is_source, names_in
+from graphs.language.report import Report, in_document_order
 from graphs.language.uncollected import uncollected
 from graphs.values import Value, canonical, graph_hash
+
+if TYPE_CHECKING:
+    from graphs.registry import Agent
 
 __all__ = ["Graph", "is_boundary", "is_computed", "reads", "words", "written_inside"]
 
@@ -38,14 +43,20 @@ class Graph:
         bypass: Collection[str] = (),
         strict: bool = False,
         allow_cut: bool = False,
+        says: Mapping[str, Agent] | None = None,
     ) -> Graph:
-        """Check a document and make it a graph. `agents` are the names known here.
+        """Check a document and make it a graph. `agents` are the names known here; with what they say of themselves it is looked at whether nodes
+        act upon what anybody could have written that must not.
 
         Raises GraphInvalid with all problems, in document order.
         """
         nodes = document.get("nodes") if isinstance(document, dict) else None
         with uncollected(len(nodes) if isinstance(nodes, dict) else 0):
             problems = check(document, agents, marks=marks, file=file, bypass=bypass, strict=strict, allow_cut=allow_cut)
+        if says is not None and all(problem.warning for problem in problems):
+            report = Report(marks, file)
+            check_trust(report, cls(document), says)
+            problems = in_document_order([*problems, *report.problems], document)
         if any(not problem.warning for problem in problems):
             raise GraphInvalid(problems, file=file)
         return cls(document, warnings=tuple(problems))

@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from graphs.departures import at_node, begins
 from graphs.engine.events import Start
 from graphs.errors import NodeError
 from graphs.paths import without_tries
 from graphs.registry import Agent, Effect
 from graphs.running.threads import in_thread
+from graphs.running.trust import require_trusted
 from graphs.values import Value, canonical, clean
 
 if TYPE_CHECKING:
@@ -132,11 +134,14 @@ class Attempt(Start):
         agent = self.find_agent(name)
         if agent is None or agent.nests is not None:
             raise NodeError(f"{self.agent_name}: there is no agent {name!r} to call here", retryable=False)
+        if agent.requires is not None:
+            require_trusted(self, agent)
         called = _Called(self, name, inputs, params)
-        if agent.blocking:
-            return await in_thread(agent.run, called)
-        value = agent.run(called)
-        return await value if inspect.isawaitable(value) else value
+        if agent.needs:
+            with at_node(self.path):
+                await begins(agent, {**inputs, **params})
+                return await _run(agent, called)
+        return await _run(agent, called)
 
     def find_agent(self, name: str) -> Agent | None:
         """The agent of that name that `call_agent` would call, to read what it says of itself."""
@@ -158,11 +163,18 @@ class Attempt(Start):
     def provenance(self) -> tuple[Mapping[str, Value], Mapping[str, Value] | None]:
         """By what the value was made, and what it cost. The same object for every attempt of an agent that says nothing more."""
         by = self.agent.made_by if self.agent is not None else _NOBODY
-        if self.node.degraded is not None:
-            by = {**by, "degraded": self.node.degraded}
+        if self.node.said is not None:
+            by = {**by, **self.node.said}
         if self.live is None:
             return by, None
         return {**by, **self.live.by}, self.live.usage or None
+
+
+async def _run(agent: Agent, called: Any) -> Value:
+    if agent.blocking:
+        return await in_thread(agent.run, called)
+    value = agent.run(called)
+    return await value if inspect.isawaitable(value) else value
 
 
 class _Called:

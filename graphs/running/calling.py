@@ -7,11 +7,13 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from graphs.departures import at_node, begins
 from graphs.engine.events import Event, Failed, Interrupted, Suspend
 from graphs.errors import LinkCondition, ModelCrashed
 from graphs.running.attempt import Attempt
 from graphs.running.ports import AgentFilter
 from graphs.running.threads import in_thread
+from graphs.running.trust import require_trusted
 from graphs.values import Value
 
 __all__ = ["call_agent", "failure", "in_doubt", "uncancel"]
@@ -21,10 +23,17 @@ async def call_agent(start: Attempt, filters: Sequence[AgentFilter]) -> Value:
     """Run the attempt's agent inside the filters that apply, the first one outermost. Raises whatever any of them raises."""
     agent = start.agent
     assert agent is not None
+    if agent.requires is not None or "requires" in start.node.spec:
+        require_trusted(start, agent)
     call: Callable[[Any], Any] = _in_thread(agent.run) if agent.blocking else agent.run
     for each in reversed(filters):
         if each.applies(agent.name, start.node.id):
             call = _wrapped(each, call, start)
+    if agent.needs:
+        with at_node(start.path):
+            await begins(agent, start.inputs)
+            value = call(start)
+            return await value if inspect.isawaitable(value) else value
     value = call(start)
     return await value if inspect.isawaitable(value) else value
 

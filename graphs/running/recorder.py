@@ -10,7 +10,7 @@ from graphs.budget import ITEM, current, measure
 from graphs.engine.events import Settled, Start
 from graphs.engine.plan_node import PlanNode
 from graphs.errors import GraphferryError, LinkCondition, NodeError
-from graphs.packing import is_flat, pack, packs_as_it_is
+from graphs.packing import pack_flat, packs_as_it_is
 from graphs.records import Encoded, Error, Event, Known, Result, State, encode_result
 from graphs.running.attempt import Attempt
 from graphs.values import Value, canonical, clean
@@ -65,16 +65,11 @@ class LogRecorder:
         """Nothing to record."""
 
     def admit(self, value: Value) -> None:
-        if self._append_encoded is not None and is_flat(value):
-            try:
-                packed = pack(value)
-            except (OverflowError, UnicodeEncodeError):
-                pass  # the long way says what is wrong
-            else:
-                most = current.get().bounds.value_bytes
-                if most is None or len(packed) * ITEM <= most:  # an element counts no more than that for each byte it packs to
-                    self._admitted, self._packed = value, packed
-                    return
+        if self._append_encoded is not None and (packed := pack_flat(value)) is not None:
+            most = current.get().bounds.value_bytes
+            if most is None or len(packed) * ITEM <= most:  # an element counts no more than that for each byte it packs to
+                self._admitted, self._packed = value, packed
+                return
         self._require_fit(value)
         if not packs_as_it_is((value,), 0):
             canonical(value)
@@ -111,7 +106,7 @@ class LogRecorder:
             return
         agent = start.agent if start is not None else None
         if agent is None or agent.cheap or agent.nests is not None:
-            if not self._everything and node.degraded is None and self._is_repeatable(node):
+            if not self._everything and node.degraded is None and node.moved is None and self._is_repeatable(node):
                 return
             if agent is None or agent.cheap:  # any other value was admitted before
                 self._require_fit(value)

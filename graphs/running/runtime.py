@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextvars import Context, copy_context
 from typing import Any, Final
 
@@ -38,11 +38,12 @@ from graphs.engine.events import (
     Told,
 )  # fmt: skip
 from graphs.engine.plan import Compiler, Plan
-from graphs.errors import LimitReached, NodeError, NodeTimeout, UsageError
+from graphs.errors import LinkCondition, NodeError, UsageError
 from graphs.running.attempt import Attempt
 from graphs.running.calling import call_agent, failure, in_doubt, uncancel
 from graphs.running.ports import AgentFilter, Observer, Recorder, Remote, Services
 from graphs.running.stopclock import StopClock, is_busy
+from graphs.running.timers import Timers
 from graphs.running.ways import CAREFULLY, RECORDED, Ways
 from graphs.states import State
 from graphs.values import Value
@@ -59,7 +60,8 @@ _CROWD: Final = 256
 class Runtime:
     """One run in this process: `await Runtime(...).run()`.
 
-    `remote` runs the nodes that the plan places elsewhere, `recorder` writes down what must not be lost, `observers` watch.
+    `remote` runs the nodes that the plan places elsewhere, `before` may hold an attempt back or refuse it, `recorder` writes down what must not
+    be lost, `observers` watch. Those that are `indeterminate` do not run: a person is asked, or they wait for what is said there.
     """
 
     def __init__(
@@ -70,7 +72,7 @@ class Runtime:
         known: Mapping[str, Outcome] | None = None,
         begun: Mapping[str, int] | None = None,
         retried: Mapping[str, int] | None = None,
-        indeterminate: Collection[str] = (),
+        indeterminate: Collection[str] | Mapping[str, LinkCondition | None] = (),
         repeated: Collection[str] = (),
         recall: Callable[[Attempt], Outcome | None] | None = None,
         frame: str = "",
@@ -81,6 +83,7 @@ class Runtime:
         services: Services | None = None,
         config: Mapping[str, Any] | None = None,
         filters: Sequence[AgentFilter] = (),
+        before: Callable[[Attempt], Awaitable[None]] | None = None,
         recorder: Recorder | None = None,
         remote: Remote | None = None,
         observers: Sequence[Observer] = (),
@@ -113,16 +116,21 @@ class Runtime:
         self._remote = remote
         self._observers: tuple[Observer, ...] = (*observers, *((recorder,) if recorder is not None else ()))
         self._told_of_starts = tuple(each for each in self._observers if each is not recorder or recorder.told_of_starts)
-        self._indeterminate, self._repeated, self._recall = set(indeterminate), repeated, recall
+        self._indeterminate: Mapping[str, LinkCondition | None] = (
+            indeterminate if isinstance(indeterminate, Mapping) else dict.fromkeys(indeterminate)
+        )
+        self._repeated, self._recall = repeated, recall
         self._ordered: set[Attempt] = set()  # elsewhere, and not begun: what is to start here after it waits for that
         self._behind: deque[Attempt] = deque()
         self._ready: deque[Attempt] = deque()
         self._workers: set[asyncio.Task[None]] = set()
-        self._ways = Ways(recorded=recorder is not None, filtered=bool(self.filters))
+        self._before = before
+        self._ways = Ways(recorded=recorder is not None, filtered=bool(self.filters or before))
         self._armed = False
         self._context: Context = copy_context()
         self._context.run(current.set, self.budget)
         self._stop_clock = StopClock(self.budget, clock, self.feed, lambda: is_busy(self.engine, open=open))
+        self._timers = Timers(self.feed, clock)
         self._over: asyncio.Future[State] | None = None
 
     # -- what callers use
@@ -193,7 +201,7 @@ class Runtime:
             elif kind is Stop:
                 self._stop(command.start)
             elif kind is Arm:
-                self._arm(command.start, command.limit)
+                self._timers.arm(command.start, command.limit)
             elif kind is Opened:
                 if command.frame.emptied:
                     continue  # all of it was known: it was over before anybody could hear of it
@@ -203,9 +211,21 @@ class Runtime:
             elif kind is Ended and self._over is not None and not self._over.done():
                 self._over.set_result(command.state)
 
+    def _apply_alone(self, commands: Sequence[Any]) -> None:
+        """`_apply` where nothing is placed elsewhere, in doubt or recalled."""
+        for command in commands:
+            if command.__class__ is Attempt:
+                self._ready.append(command)
+            elif command.__class__ is Settled:
+                self._settled(command)
+            else:
+                self._apply((command,))
+
     def _ask_about(self, start: Attempt) -> None:
-        """A node with effects was in flight when its side died: it may have happened or not, so it is never repeated by itself."""
-        error = in_doubt(start, repeated=start.path in self._repeated)
+        """A node with effects was in flight when its side died: it may have happened or not, so it is never repeated by itself. Or it waits for
+        what is said of it.
+        """
+        error = self._indeterminate[start.path] or in_doubt(start, repeated=start.path in self._repeated)
         asyncio.get_running_loop().call_soon(lambda: self.feed(Suspend(start, error, self.clock())))
 
     def begun_elsewhere(self, start: Start) -> None:
@@ -244,24 +264,25 @@ class Runtime:
             if self._ordered:
                 self.begun_elsewhere(start)
             if start.live is not None:
-                self._disarm(start)
+                self._timers.disarm(start)
             if not event.known:
-                by, usage = start.provenance()
-        now = self.clock()
+                plain = start.live is None and start.node.said is None and start.agent is not None
+                by, usage = (start.agent.made_by, None) if plain else start.provenance()
+        now = self.engine.now
         for observer in self._observers:
             observer.settled(event, by, usage, now)
         if self._remote is not None:
             self._remote.settled(event)
 
     def _erred(self, command: Erred) -> None:
-        self._disarm(command.start)  # type: ignore[arg-type]
+        self._timers.disarm(command.start)  # type: ignore[arg-type]
         now = self.clock()
         for observer in self._observers:
             observer.erred(command.start, command.error, command.final, now)
 
     def _stop(self, start: Start) -> None:
         assert isinstance(start, Attempt)
-        self._disarm(start)
+        self._timers.disarm(start)
         start.over = True
         self.begun_elsewhere(start)
         if start.node.place is not None:
@@ -269,24 +290,6 @@ class Runtime:
                 self._remote.stop(start)
         elif start.task is not None and start.task is not asyncio.current_task():
             start.task.cancel()  # not the worker that tells of the attempt's own end
-
-    def _arm(self, start: Start, limit: float | None = None) -> None:
-        assert isinstance(start, Attempt)
-        loop = asyncio.get_running_loop()
-        seconds, error = start.node.timeout / 1000, None
-        if limit is not None and not 0 < seconds <= limit:
-            seconds, error = limit, LimitReached("seconds", limit, f"the graph made for node {start.node.id!r} still runs")
-        start.alive.timer = loop.call_later(seconds, self._timed_out, start, error)
-
-    def _disarm(self, start: Attempt) -> None:
-        if start.live is not None and start.live.timer is not None:
-            start.live.timer.cancel()
-            start.live.timer = None
-
-    def _timed_out(self, start: Attempt, error: LimitReached | None) -> None:
-        start.alive.timer = None
-        start.over = True
-        self.feed(Failed(start, error or NodeTimeout("Timeout"), self.clock()))
 
     # -- workers
 
@@ -316,11 +319,13 @@ class Runtime:
 
     async def _work(self) -> None:
         ready, clock, base = self._ready, self.clock, self._context
-        pop, apply, ways, find_way = ready.popleft, self._apply, self._ways.known, self._ways.find
+        pop, ways = ready.popleft, self._ways
+        of_agent, of_node, find_way = ways.by_agent.get, ways.by_node.get, ways.find
         handle, completed = self.engine.handle, self.engine.completed
         observed = bool(self._told_of_starts)
         # Without these there is nothing to ask about an attempt: it is simply ready.
         alone = self._remote is None and not self._indeterminate and self._recall is None
+        apply = self._apply_alone if alone else self._apply
         admit: Any = self._recorder.admit if self._recorder is not None else None
         task = asyncio.current_task()
         slice_ends = clock() + _SLICE
@@ -331,7 +336,7 @@ class Runtime:
             agent: Any = start.agent
             if observed:
                 self._started(start)
-            way = ways.get(start.node) or find_way(start)
+            way = (of_agent(agent) if start.node.usual else of_node(start.node)) or find_way(start)
             if way == CAREFULLY:
                 event = await self._carefully(start)
                 now = clock()
@@ -372,10 +377,12 @@ class Runtime:
         self._call_help()
         start.t = self.clock()
         try:
+            if self._before is not None:
+                await self._before(start)
             if self._recorder is not None:
                 await self._record_begin(start)
             if start.node.timeout:
-                self._arm(start)
+                self._timers.arm(start)
             value = await call_agent(start, self.filters)
             if self._recorder is not None and start.agent is not None and not start.agent.cheap:
                 self._recorder.admit(value)

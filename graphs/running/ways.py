@@ -20,11 +20,11 @@ CAREFULLY: Final = 3
 
 
 class Ways:
-    """The ways of one run; `known` has those that were found, by node."""
+    """The ways of one run; those that were found are `by_agent` for usual nodes, and `by_node` for others."""
 
     def __init__(self, *, recorded: bool, filtered: bool) -> None:
-        self.known: dict[PlanNode, int] = {}
-        self._by_agent: dict[Agent, int] = {}
+        self.by_agent: dict[Agent, int] = {}
+        self.by_node: dict[PlanNode, int] = {}
         self._recorded = recorded
         self._filtered = filtered
 
@@ -32,16 +32,13 @@ class Ways:
         """How to carry out this attempt."""
         agent, node = start.agent, start.node
         assert agent is not None
-        own = node.timeout or "effect" in node.spec  # what the node says of itself; otherwise its agent decides
-        way = None if own else self._by_agent.get(agent)
-        if way is None:
-            guarded = self._recorded and (start.effect == "once" or bool(agent.needs) or agent.stream)
-            if guarded or agent.blocking or self._filtered or node.timeout:
-                way = CAREFULLY
-            else:
-                way = RECORDED if self._recorded and not agent.cheap else DIRECTLY
-            if not own:
-                self._by_agent[agent] = way
-        if node.agent_source is None:  # otherwise the next attempt may be another agent's
-            self.known[node] = way
+        guarded = self._recorded and (start.effect == "once" or bool(agent.needs) or agent.stream)
+        if guarded or agent.blocking or self._filtered or node.timeout or agent.requires or "requires" in node.spec:
+            way = CAREFULLY
+        else:
+            way = RECORDED if self._recorded and not agent.cheap else DIRECTLY
+        if node.usual:
+            self.by_agent[agent] = way
+        elif node.agent_source is None:  # otherwise the next attempt may be another agent's
+            self.by_node[node] = way
         return way

@@ -20,6 +20,7 @@ from graphs.engine.events import Event, Start
 from graphs.engine.orders import orders
 from graphs.engine.plan import Compiler
 from graphs.journal import Journal, new_run_id
+from graphs.language.run_labels import RunLabels
 from graphs.language.spec import Graph
 from graphs.models.scripted import ScriptedModels
 from graphs.paths import escape
@@ -94,7 +95,9 @@ async def run_ferried(
     places = Everywhere(graph, seed)
     needed = orders(graph, places, nests)
     on_order: Container[str] = _Always() if seed is not None and seed % 3 == 0 else needed
+    labels = RunLabels(graph, registry)
     compiler = Compiler(registry, bypass=bypass, places=needed, orders=on_order)
+    compiler.opened = labels.know
     options = {"config": dict(config or {}), "bypass": list(bypass), "force_loop": force_loop, "max_turns": max_turns}
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
@@ -116,7 +119,7 @@ async def run_ferried(
             delegate = Delegate(
                 run=run,
                 fragments=Fragments({}, ()),
-                labels={},
+                labels=labels,
                 options=options,
                 journal=device,
                 feed=feed,

@@ -171,3 +171,38 @@ def test_a_run_with_labels_is_not_handed_over(served: ServedWorker, device: Call
     assert seen is not None
     assert seen.holder == store
     assert laptop("resume", begun, "--cloud", served.url).status == ExitStatus.COMPLETED
+
+
+def test_the_worker_ends_what_it_holds_when_a_device_says_so(
+    served: ServedWorker, device: Callable[[], CommandLine], own_home: Path
+) -> None:
+    laptop, other = device(), device()
+    begun = pushed(laptop, served, own_home)
+    sync(other, served)
+    assert other("runs", "cancel", begun).status == ExitStatus.COMPLETED
+    sync(other, served)
+
+    def over() -> bool:
+        _, seen = view(own_home / "cloud", begun)
+        return seen is not None and seen.over
+
+    until(over)
+    for each in (laptop, other):
+        sync(each, served)
+        assert json.loads(each("runs", "show", begun, "--json").stdout)["status"] == "cancelled"
+    assert logs(edge(laptop), begun) == logs(edge(other), begun) == logs(own_home / "cloud", begun)
+
+
+def test_a_run_that_began_with_a_large_value_is_handed_over_though_it_was_not_marked(
+    served: ServedWorker, device: Callable[[], CommandLine], own_home: Path
+) -> None:
+    laptop = device()
+    topic = json.dumps({"short": "the ebb", "long": "x" * 300_000})
+    text = LID.replace("{prompt: :topic}", "{prompt: :topic.short}")
+    begun = run(laptop, text, "--offline", "--set", f"topic={topic}", status=ExitStatus.UNREACHABLE)["run"]
+    outcome = laptop("runs", "push", begun, "--continue", "--cloud", served.url)
+    assert outcome.status == ExitStatus.COMPLETED, outcome.stderr
+    until(lambda: results(own_home / "cloud", begun) == ["again", "there"])
+    with Journal.open(own_home / "cloud" / "journal.db") as journal:
+        made = [each.record for each in journal.records(journal.run(begun).run) if isinstance(each.record, Result)]
+    assert "the ebb" in made[0].value["text"]

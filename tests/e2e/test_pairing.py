@@ -14,6 +14,7 @@ import pytest
 from conftest import CommandLine, Outcome
 from edge.pairings import Pairings
 from gates import gates
+from graphs.environment import ExitStatus
 from logbook import made
 from processes import Worker, graphferry, serve, start
 
@@ -219,6 +220,33 @@ def test_a_limit_of_an_account_is_a_condition_of_the_link(two: Two, account: str
         assert outcome.status in (2, 3, 4)
         assert two.pair(worker.url).status == 0, "another account is not touched"
         assert two.at_device("run", "g.yaml").status == 0
+
+
+def test_a_node_with_effects_whose_result_finds_no_room_is_not_repeated(two: Two) -> None:
+    with gates(two.folder) as gate, two.serving(*MINE, accounts="{default: {quota: {disk: 10KB}}}") as worker:
+        text = f"""\
+version: 0.5
+nodes:
+  big: {{agent: bigAgent, place: cloud, params: {{bytes: 20000}}}}
+  paid: {{agent: onceAgent, place: cloud, isResult: true, params: {{port: {gate.port}}}, inputs: {{of: :big}}}}
+"""
+        (two.folder / "gated.yaml").write_text(text, encoding="utf-8")
+        assert two.pair(worker.url).status == 0
+        with start("run", "gated.yaml", *MINE, "--json", home=two.device, cwd=two.folder) as device:
+            gate.next().release("done")
+            first = device.outcome()
+        assert first.status == ExitStatus.SUSPENDED, first.stderr
+        found = json.loads(first.stdout)
+        assert found["errors"]["paid"]["code"] == "NODE_INDETERMINATE"
+        assert "what it gave is not kept: the account 'default'" in found["errors"]["paid"]["message"]
+        for _ in range(2):  # whoever went on with it ran it again
+            again = two.at_device("resume", found["run"], *MINE, "--json")
+            assert again.status == ExitStatus.SUSPENDED, again.stderr
+            assert json.loads(again.stdout)["errors"]["paid"]["code"] == "NODE_INDETERMINATE"
+        said = two.at_device("resume", found["run"], *MINE, "--json", "--assume", 'paid=done:"done"')
+        assert said.status == 0, said.stderr
+        assert json.loads(said.stdout)["results"] == {"paid": "done"}
+        gate.nobody_else()
 
 
 def test_no_more_runs_at_once_than_the_account_has(two: Two) -> None:

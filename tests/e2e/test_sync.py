@@ -50,7 +50,9 @@ def test_what_waits_goes_out_and_comes_in(served: ServedWorker, device: Callable
     assert status(laptop, served)["waiting"] == [begun["run"]]
     done = sync(laptop, served)
     assert done["went_on"] == [{"run": begun["run"], "status": "completed"}]
-    assert status(laptop, served) == {"ahead": 0, "behind": 0, "bytes": 0, "waiting": [], "degraded": [], "diverged": []}
+    now = status(laptop, served)
+    assert [now[name] for name in ("asked", "ahead", "behind", "bytes")] == [True, 0, 0, 0]
+    assert [now[name] for name in ("waiting", "degraded", "diverged", "held")] == [[], [], [], None]
     assert sync(laptop, served)["went_on"] == []
 
 
@@ -173,3 +175,81 @@ def test_an_answer_from_another_device_counts_when_it_has_come(
     for each in (laptop, phone):
         sync(each, served)
     assert logs(edge(phone), begun["run"]) == logs(edge(laptop), begun["run"]) == logs(own_home / "cloud", begun["run"])
+
+
+def test_a_run_with_large_values_can_be_marked_later(
+    served: ServedWorker, device: Callable[[], CommandLine], own_home: Path
+) -> None:
+    laptop, other = device(), device()
+    text = "x" * 300_000
+    begun = run(laptop, LARGE, "--set", f"word={text}")["run"]
+    before = json.loads(laptop("runs", "show", begun, "--json").stdout)["records"]
+    sync(laptop, served)
+    assert laptop("runs", "mark", begun).status == ExitStatus.COMPLETED
+    for each in (laptop, other):
+        done = sync(each, served)
+        assert (done["refused"], done["spool"]["records"]) == ({}, 0)
+    assert logs(edge(other), begun) == logs(edge(laptop), begun) == logs(own_home / "cloud", begun)
+    for home in (edge(laptop), own_home / "cloud", edge(other)):
+        with Journal.open(home / "journal.db") as journal:
+            bodies = journal.bodies(bytes.fromhex(begun.replace("-", "")))
+            assert bodies
+            assert all(journal.body_files.held(body.scope, body.name) == (body.size, True) for body in bodies)
+    after = json.loads(laptop("runs", "show", begun, "--json").stdout)["records"]
+    assert [each["type"] for each in after] == [each["type"] for each in before]
+    fork = other("runs", "fork", begun).stderr.split()[-1]
+    again = other("resume", fork, "--offline", "--json")
+    assert json.loads(again.stdout)["results"] == {"here": text}
+
+
+def test_a_large_value_that_a_run_began_with_is_there_when_it_goes_on(
+    served: ServedWorker, device: Callable[[], CommandLine]
+) -> None:
+    laptop = device()
+    text = TRAIN.replace("inputs: {prompt: :here}", "inputs: {prompt: :topic.short}")
+    topic = json.dumps({"short": "the ebb", "long": "x" * 300_000})
+    begun = run(laptop, text, "--offline", "--sync", "--set", f"topic={topic}", status=ExitStatus.SUSPENDED)
+    assert sync(laptop, served)["went_on"] == [{"run": begun["run"], "status": "completed"}]
+    records = json.loads(laptop("runs", "show", begun["run"], "--json").stdout)["records"]
+    (there,) = [each["value"] for each in records if each["type"] == "result"]
+    assert "the ebb" in there["text"]
+
+
+def test_a_run_is_cancelled_on_another_device(served: ServedWorker, device: Callable[[], CommandLine], own_home: Path) -> None:
+    laptop, phone = device(), device()
+    asks = run(laptop, ASKING, "--sync", status=ExitStatus.SUSPENDED)["run"]
+    waits = run(laptop, TRAIN, "--offline", "--sync", status=ExitStatus.SUSPENDED)["run"]
+    move(laptop, served)
+    sync(phone, served)
+    for each in (asks, waits):
+        outcome = phone("runs", "cancel", each)
+        assert outcome.status == ExitStatus.COMPLETED
+        assert "is asked to cancel it" in outcome.stdout
+        assert phone("runs", "cancel", each).status == ExitStatus.COMPLETED, "saying it twice is saying it once"
+    sync(phone, served)
+    assert json.loads(phone("runs", "show", waits, "--json").stdout)["status"] == "suspended", "its holder decides"
+    assert sync(laptop, served)["went_on"] == []
+    for each in (laptop, phone):
+        sync(each, served)
+        assert {found["status"] for found in json.loads(each("runs", "--json").stdout)} == {"cancelled"}
+    for each in (asks, waits):
+        assert logs(edge(phone), each) == logs(edge(laptop), each) == logs(own_home / "cloud", each)
+    assert phone("runs", "cancel", asks).status == ExitStatus.USAGE, "it is over"
+
+
+def test_a_run_that_was_cancelled_elsewhere_is_not_gone_on_with(served: ServedWorker, device: Callable[[], CommandLine]) -> None:
+    laptop, phone = device(), device()
+    begun = run(laptop, TRAIN, "--offline", "--sync", status=ExitStatus.SUSPENDED)["run"]
+    move(laptop, served)
+    sync(phone, served)
+    assert phone("runs", "cancel", begun).status == ExitStatus.COMPLETED
+    sync(phone, served)
+    from edge.runs.at_work import at_work
+
+    with at_work(edge(laptop) / "journal.db", bytes.fromhex(begun.replace("-", ""))):
+        move(laptop, served)  # somebody works on it: it comes, and is not acted upon
+    refused = laptop("resume", begun, "--cloud", served.url)
+    assert refused.status == ExitStatus.USAGE
+    assert "was cancelled on another device" in refused.stderr
+    assert sync(laptop, served)["went_on"] == []
+    assert json.loads(laptop("runs", "show", begun, "--json").stdout)["status"] == "cancelled"

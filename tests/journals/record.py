@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from msgpack import ExtType, packb
 
 from graphs.journal import Journal, run_id_text
+from graphs.journal.history import HistoryRow
 from graphs.journal.reader import graph_address
 from graphs.journal.schema import APPLICATION_ID, MIGRATIONS
 from graphs.records import (
@@ -101,6 +102,8 @@ def fill(journal: Journal) -> None:
     journal.finish_run(RUN, "cancelled", ended=T + 9, exit_info={"reason": "by the user"})
     journal.pin_body(RUN, "own", b"i" * 16, 120, own=False, labels=["private"], crc=7)
     journal.set_meta("offer", b"\x80")
+    journal.note_history([HistoryRow("agent llmAgent", "edge", "small", RUN, T, 1, True, 420, 300, 12, 30)], T)
+    journal.keep_plan(RUN, b"\x80")
     journal.flush()
 
 

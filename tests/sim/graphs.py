@@ -17,7 +17,7 @@ from sim.loop import SimLoop
 if TYPE_CHECKING:
     from sim.world import World
 
-__all__ = ["MAX_TURNS", "draw_graph", "has_policies", "registry"]
+__all__ = ["MAX_TURNS", "Seeded", "draw_graph", "has_policies", "registry"]
 
 MAX_TURNS: Final = 4
 _LARGE: Final = 70_000
@@ -75,7 +75,7 @@ def registry() -> Registry:
     return standard().with_agents([answer_agent, deed_agent, song_agent])
 
 
-class _Seeded(Drawing):
+class Seeded(Drawing):
     """Draws from a seed, without hypothesis."""
 
     def __init__(self, chance: random.Random) -> None:
@@ -145,7 +145,7 @@ def draw_graph(chance: random.Random) -> dict[str, Value]:
     if chance.random() < 0.4:
         graph: dict[str, Any] = _copy(chance.choice(_KNOWN))
     else:
-        drawing = _Seeded(chance)
+        drawing = Seeded(chance)
         graph = _without_races(drawing.graph(1 if chance.random() < 0.75 else 0))
         graph["concurrency"] = drawing.pick([1, 2, 8, 8, {"global": 3, "labels": {"a": 1}}])
     for node in _computed(graph):

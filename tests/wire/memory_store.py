@@ -12,7 +12,7 @@ from protocol.digest import Held, Line
 from protocol.events import DigestCame
 from protocol.messages import Bytes, Ref, RunId, StoreId
 from protocol.replay import held_logs, log_head
-from protocol.store import BodyPart, Copy, Effect, Keep, Snapshot, Trim
+from protocol.store import BodyPart, Copy, Effect, Keep, Left, Snapshot, Trim
 
 
 class MemoryStore:
@@ -31,6 +31,8 @@ class MemoryStore:
         self.own: dict[Ref, Keep] = {}
         """Those that may be asked for."""
         self.parts: dict[Ref, bytes] = {}
+        self.left: list[Left] = []
+        """The audit, as far as it is written where it leaves."""
         self.connection = 0
         self.commits = 0
 
@@ -42,6 +44,9 @@ class MemoryStore:
         for effect in effects:
             if isinstance(effect, Trim):
                 self.trimmed.add(effect.run)
+                continue
+            if isinstance(effect, Left):
+                self.left.append(effect)
                 continue
             if isinstance(effect, Keep):
                 self.own[effect.ref] = effect
@@ -144,6 +149,9 @@ class MemoryStore:
 
     async def find(self, runs: Collection[RunId]) -> Snapshot:
         return self.snapshot(runs)
+
+    async def leaves(self, left: Left) -> None:
+        self.left.append(left)
 
     async def next_connection(self, above: int = 0) -> int:
         self.connection = max(self.connection, above) + 1

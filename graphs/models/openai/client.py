@@ -19,6 +19,7 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from graphs.departures import request_hook
 from graphs.errors import (
     ContextTooLong,
     GraphferryError,
@@ -414,6 +415,7 @@ class ServerModel(Model):
                 headers={"Accept-Encoding": "identity"},
                 follow_redirects=False,  # a key goes to the server it is for, and nowhere else
                 trust_env=not self._server.is_loopback,  # a proxy is no way to this machine
+                event_hooks={} if self._server.on_device else request_hook("model"),
             )
         return self._client
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 from graphs.errors import LinkCondition, UsageError
 from graphs.models.files.store import missing
 from graphs.models.interface import ModelInfo, Models
+from graphs.models.prices import Price, read_price
 from graphs.secrets import Secrets, secret_name
 
 if TYPE_CHECKING:
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Server", "ServerModels", "read_server", "servers_shut", "why_shut"]
 
-_KEYS: Final = frozenset({"url", "model", "key", "context", "on_device"})
+_KEYS: Final = frozenset({"url", "model", "key", "context", "on_device", "price"})
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-_shut: ContextVar[tuple[str, str] | None] = ContextVar("servers_shut", default=None)
+_shut: ContextVar[tuple[str, str, frozenset[str]] | None] = ContextVar("servers_shut", default=None)
 _EXAMPLE: Final = "large: {url: http://127.0.0.1:11434/v1, model: qwen2.5:7b}"
 
 
@@ -30,7 +31,7 @@ class Server:
     """A model behind an OpenAI-compatible server.
 
     `url` is the address its paths are appended to (`.../v1`), `model` what the server calls the model, `key` the name of the secret
-    it wants to see, `context` in tokens if it is known. `on_device` is the owner's word that the server runs on this machine and
+    it wants to see, `context` in tokens and `price` if they are known. `on_device` is the owner's word that the server runs on this machine and
     hands nothing on; without it, whatever it is asked counts as having left the machine.
     """
 
@@ -39,6 +40,7 @@ class Server:
     key: str | None = None
     context: int | None = None
     on_device: bool = False
+    price: Price | None = None
 
     @property
     def backend(self) -> str:
@@ -61,20 +63,30 @@ def read_server(name: str, entry: Mapping[str, Any], where: str) -> Server:
         raise UsageError(f"{where}: `model` is what the server calls the model, for instance\n{_EXAMPLE}")
     if context is not None and (isinstance(context, bool) or not isinstance(context, int) or context < 1):
         raise UsageError(f"{where}: `context` is a number of tokens")
-    server = Server(_address(entry.get("url"), where), model, secret_name(entry.get("key"), where), context, on_device is True)
+    server = Server(
+        _address(entry.get("url"), where),
+        model,
+        secret_name(entry.get("key"), where),
+        context,
+        on_device is True,
+        read_price(entry, where),
+    )
     if not isinstance(on_device, bool) or (on_device and not server.is_loopback):
         raise UsageError(f"{where}: `on_device` is true or false, and true only for a server at {', '.join(sorted(_LOOPBACK))}")
     return server
 
 
 @contextmanager
-def servers_shut(condition: str, why: str) -> Iterator[None]:
-    """Inside it, and in all tasks begun there, no server is asked but those on the device: `get` raises LinkCondition instead, and so do
-    agents that reach servers of any kind.
+def servers_shut(condition: str, why: str, but: Collection[str] = ()) -> Iterator[None]:
+    """Inside it, and in all tasks begun there, no server is asked but those on the device and models of these names: `get` raises LinkCondition
+    instead, and so do agents that reach servers of any kind.
 
-    `condition` is its code, `why` a sentence's end.
+    `condition` is its code, `why` a sentence's end. Inside another one, what both let through is.
     """
-    token = _shut.set((condition, why))
+    around = _shut.get()
+    if around is not None:
+        condition, why = around[:2]
+    token = _shut.set((condition, why, frozenset(but) & around[2] if around is not None else frozenset(but)))
     try:
         yield
     finally:
@@ -83,7 +95,8 @@ def servers_shut(condition: str, why: str) -> Iterator[None]:
 
 def why_shut() -> tuple[str, str] | None:
     """Why no server may be asked here, as `servers_shut` was told it; None if one may."""
-    return _shut.get()
+    shut = _shut.get()
+    return shut[:2] if shut is not None else None
 
 
 def _address(url: object, where: str) -> str:
@@ -113,7 +126,7 @@ class ServerModels(Models):
         if self._closed:
             raise LinkCondition("DRAINING", f"Model {name} is being closed.")
         model, shut = self._model(name), _shut.get()
-        if shut is not None and not self._servers[name].on_device:
+        if shut is not None and not self._servers[name].on_device and name not in shut[2]:
             raise LinkCondition(
                 shut[0], f"Model {name} is behind a server, and {shut[1]}.", retryable=shut[0] != "LABEL_WITHHELD"
             )

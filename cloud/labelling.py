@@ -1,0 +1,42 @@
+"""The labels of what a worker reports: what it makes of labelled values carries their labels, and so do errors and the pieces of an answer.
+
+A cut says of each boundary node which labels its value has; the rest follows from the cut's own text (graphs.language.labels).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from graphs.engine.plan import Compiler
+from graphs.language.labels import UNSEEN
+from graphs.language.run_labels import RunLabels
+from graphs.language.spec import Graph
+from graphs.paths import document_path
+from graphs.records import Error, Event, Known, Result
+
+__all__ = ["frame_labels", "labelled"]
+
+_NONE = frozenset[str]()
+
+
+def frame_labels(frame: str, graph: Graph, compiler: Compiler) -> RunLabels:
+    """The labels in the cut of a frame; graphs that are values are looked at when the compiler has them."""
+    prefix = document_path(frame)
+    labels = RunLabels(graph, compiler.agents, prefix=prefix)
+    compiler.opened = lambda place, document: labels.know(prefix + place, document)
+    return labels
+
+
+def labelled(record: Known, labels: RunLabels | None) -> tuple[Known, frozenset[str]]:
+    """A record of a frame as it is reported, with the labels of the values in it; `labels` are those of the frame, None if none is known.
+
+    A graph that nobody has looked at here is one that an earlier process opened: it came from the device that is told of it.
+    """
+    if not labels or not isinstance(record, (Result, Error, Event)):
+        return record, _NONE
+    if isinstance(record, Result):
+        return record, labels.value(record.path) - {UNSEEN}
+    carried = (labels.all if record.path is None or record.path.endswith("/") else labels.touched(record.path)) - {UNSEEN}
+    if isinstance(record, Event) and carried:
+        record = replace(record, info={**(record.info or {}), "labels": sorted(carried)})
+    return record, carried

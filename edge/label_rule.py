@@ -1,0 +1,84 @@
+"""What labels say of where a node may run: the first rule of placement. Pure.
+
+A node is where all that it reads and all that is written in it may be: on this device always, elsewhere only where the device's clearance lets every
+label go. A graph that is only known when the run goes on is looked at then, and what leaves is looked at by the link in any case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from edge.clearance import WORKER, Clearance
+from graphs.language.label_paths import label_path, told
+from graphs.language.labels import UNCLEARABLE, UNSEEN, Labels
+from graphs.language.spec import Graph
+
+__all__ = ["Confined", "confined", "known_labels"]
+
+
+class Confined(NamedTuple):
+    """A node that its labels keep on this device: `reason` says so. With a `remedy` it cannot be there, so there is no place for it."""
+
+    reason: str
+    remedy: str | None = None
+
+
+def known_labels(labels: Labels, name: str) -> frozenset[str]:
+    """The labels of all that is wherever a node runs, as far as they are known before the run."""
+    return labels.touched.get(name, frozenset[str]()) - {UNSEEN}
+
+
+def confined(
+    graph: Graph,
+    labels: Labels,
+    name: str,
+    clearance: Clearance,
+    *,
+    pinned: bool,
+    lacking: str | None,
+    get: str,
+    servers: Sequence[str],
+) -> Confined | None:
+    """Whether labels keep a node on this device; None if they do not.
+
+    `pinned` says that it is placed at the worker, `lacking` what it needs that the device has not and `get` how to get that, `servers` are those of
+    its models that are behind servers elsewhere.
+    """
+    carried = known_labels(labels, name)
+    back = clearance.held_back(carried, WORKER)
+    for server in servers:
+        if shut := clearance.held_back(carried, server):
+            words, way = _words(shut), told(label_path(graph, labels, name, shut[0]))
+            reason = f"carries the label {words} and so must stay on this device, and {server!r} is behind a server ({way})"
+            remedy = f"Name a model of this device, remove the label from its source, or let it go there: {_entry(shut, server)}."
+            return Confined(reason, remedy)
+    if not back:
+        return None
+    words, way = _words(back), told(label_path(graph, labels, name, back[0]))
+    if pinned:
+        why = clearance.explain(carried, WORKER)
+        return Confined(
+            f"is placed at cloud, but its inputs carry the label {words}, which is not cleared to leave this device ({way})",
+            f"Place it at edge, or remove the label from its source; {_or_clear(why, back)}.",
+        )
+    if lacking is not None:
+        reason = f"carries the label {words} and so must stay on this device, which has no {lacking!r} ({way})"
+        return Confined(reason, f"{get} Or {_or_clear(clearance.explain(carried, WORKER), back)}.")
+    return Confined(f"carries the label {words}: stays on this device")
+
+
+def _or_clear(why: str, labels: Collection[str]) -> str:
+    if not UNCLEARABLE.isdisjoint(labels):
+        return "no policy clears it"
+    if why.startswith("this device lets"):
+        return f"or let whoever runs the worker clear your account for it: {why}"
+    return f"or let it go there in edge/config.yaml: {_entry(labels, WORKER)}"
+
+
+def _entry(labels: Collection[str], place: str) -> str:
+    return f"`sensitivity: {{{', '.join(f'{each}: [edge, {place}]' for each in labels)}}}`"
+
+
+def _words(labels: Collection[str]) -> str:
+    return ", ".join(labels)

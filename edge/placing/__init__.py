@@ -1,0 +1,1 @@
+"""Where nodes run best: figures, and the search for the places that suit them."""

@@ -1,0 +1,116 @@
+"""Which ways there are to do each node: what the rules of `edge.placement` leave open. Pure.
+
+The rules come first and figures only decide where they leave a choice. A node has one if nothing said or needed keeps it anywhere, the worker has
+the same agents in the same version and the same model, and doing it a second time elsewhere could do no harm: it must be able to come back when the
+worker is lost. A nested graph does not move as a whole: it is opened on this device, and the nodes inside have choices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from edge.placement import SPLIT, Facts, Implementation, Placement, model_named, place_inside
+from edge.placing.tasks import CLOUD, EDGE, Choice
+from edge.policies import NOTHING, Around, acts, around, tools_of
+from graphs.language.implementations import implemented
+from graphs.language.spec import Graph, is_computed, written_inside
+from graphs.paths import escape
+from graphs.values import Value
+
+__all__ = ["Choices", "choices_of", "could_move"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """By place in the document: the choices of each unit, the one by the rules first; `opened` are the nodes whose graphs are opened here.
+
+    `placed` is what the rules say of each, of nodes inside graphs too that the rules would leave as they are.
+    """
+
+    units: Mapping[str, tuple[Choice, ...]]
+    opened: frozenset[str]
+    placed: Mapping[str, Placement]
+    specs: Mapping[str, Mapping[str, Value]]
+
+
+def choices_of(graph: Graph, placed: Mapping[str, Placement], facts: Facts) -> Choices:
+    """The choices that are left by the rules, of which `placed` is what they say."""
+    found = _Finding(facts, dict(placed))
+    found.frame(graph, "", NOTHING)
+    return Choices(found.units, frozenset(found.opened), found.placed, found.specs)
+
+
+def could_move(spec: Mapping[str, Value], facts: Facts) -> bool:
+    """Whether the worker would do this node, which opens no graph, just as this device does, and either could after the other has begun."""
+    offer = facts.offer or {}
+    agent = facts.agents.get(spec["agent"]) if isinstance(spec["agent"], str) else None
+    if agent is None or agent.nests is not None or acts(spec, facts.agents):
+        return False
+    if spec.get("anyInput") is True and (spec.get("if") or spec.get("unless")):
+        return False  # whether it runs is decided by what arrives first
+    offered = offer.get("agents") or {}
+    for name in (agent.name, *sorted(tools_of(spec))):
+        known = facts.agents.get(name)
+        if known is None or str(offered.get(name)) != str(known.version) or not known.needs <= {"model"}:
+            return False
+    model = model_named(spec, facts)
+    if model is None:
+        return "model" not in agent.needs
+    there = (offer.get("models") or {}).get(model)
+    if not isinstance(there, Mapping) or model in facts.servers or model not in facts.models:
+        return False
+    return there.get("digest") == facts.digests.get(model)
+
+
+class _Finding:
+    def __init__(self, facts: Facts, placed: dict[str, Placement]) -> None:
+        self.facts = facts
+        self.placed = placed
+        self.units: dict[str, tuple[Choice, ...]] = {}
+        self.opened: set[str] = set()
+        self.specs: dict[str, Mapping[str, Value]] = {}
+
+    def frame(self, graph: Graph, prefix: str, outer: Around) -> None:
+        outer = around(graph.document, outer)
+        for name, spec in graph.nodes.items():
+            if is_computed(spec):
+                self.node(prefix, name, spec, outer)
+
+    def node(self, prefix: str, name: str, spec: Mapping[str, Value], outer: Around) -> None:
+        path = prefix + escape(name)
+        placement = self.placed[path]
+        inner = written_inside(spec)
+        self.specs[path] = spec
+        free = placement.free and self.facts.offer is not None and not self.facts.local_only
+        if inner is not None and (placement is SPLIT or (free and self.opens(spec))):
+            self.opened.add(path)
+            if placement is not SPLIT:
+                said = place_inside(name, spec, self.facts, outer)
+                self.placed.update({f"{prefix}{each}": one for each, one in said.items()})
+            self.frame(inner, f"{path}/", around(spec, outer))
+            return
+        if placement.implementation is None:
+            self.units[path] = self.ways(spec, None, placement)
+        else:
+            own = Implementation(
+                placement.implementation,
+                placement.place,
+                placement.model,
+                implemented(spec, placement.implementation),
+                placement.free,
+            )
+            self.units[path] = tuple(way for each in (own, *placement.others) for way in self.ways(each.spec, each.number, each))
+
+    def ways(self, spec: Mapping[str, Value], number: int | None, where: Placement | Implementation) -> tuple[Choice, ...]:
+        """The place it has by the rules, and the other one if it is free."""
+        written = None if number is None else spec
+        rule = Choice(EDGE if where.place == "edge" else CLOUD, where.model, number, written)
+        free = where.free and self.facts.offer is not None and not self.facts.local_only
+        if not free or not could_move(spec, self.facts):
+            return (rule,)
+        return (rule, Choice(CLOUD if rule.place == EDGE else EDGE, where.model, number, written))
+
+    def opens(self, spec: Mapping[str, Value]) -> bool:
+        agent = self.facts.agents.get(spec["agent"])
+        return agent is not None and agent.nests is not None

@@ -1,0 +1,244 @@
+"""What a way of placing the nodes gives: when each is done, and what it costs. Pure.
+
+The run is played once, as the engine plays it: a node starts when its inputs are there, in the order in which nodes become so, as far as the
+limit of what runs at once and the model it asks leave room; a model computes its requests in order, so many at once. The worker runs ahead: a
+node there needs its inputs there, not this device's word. A value goes over the link once, each way one after the other at its speed, and takes
+half a round trip more; the cut graph goes first. The play takes time in proportion to the graph's nodes and edges.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from math import ceil
+
+from edge.placing.tasks import CLOUD, EDGE, Problem
+
+__all__ = ["Schedule", "play"]
+
+_HEAD = 200
+"""Bytes of a record on the wire besides its value, and of a cut graph besides its nodes."""
+
+
+@dataclass(slots=True)
+class Schedule:
+    """What comes of one choice for each unit. `seconds` until the run is over; bytes, money and energy in all.
+
+    By task: `started` and `ended` where it runs, `last` the input that it waited for longest, -1 if for none; `moved` are the seconds that its
+    inputs were on the link.
+    """
+
+    seconds: float
+    usd: float
+    joules: float
+    up: float
+    down: float
+    started: list[float]
+    ended: list[float]
+    last: list[int]
+    moved: list[float]
+
+    def critical(self) -> list[int]:
+        """The tasks that the run's end waits for, in order, each waiting for the one before it."""
+        task = max(range(len(self.ended)), key=self.ended.__getitem__, default=-1)
+        path: list[int] = []
+        while task >= 0:
+            path.append(task)
+            task = self.last[task]
+        return path[::-1]
+
+
+def play(problem: Problem, chosen: Sequence[int]) -> Schedule:
+    """The schedule of these choices, one a unit."""
+    return _Play(problem, chosen).schedule()
+
+
+class _Play:
+    __slots__ = (
+        "asking",
+        "carried",
+        "ended",
+        "extra",
+        "free_at",
+        "half",
+        "heap",
+        "last",
+        "left",
+        "moved",
+        "options",
+        "over",
+        "place",
+        "problem",
+        "room",
+        "sequence",
+        "servers",
+        "slots",
+        "speed",
+        "started",
+        "taken",
+        "tasks",
+        "there",
+    )
+
+    def __init__(self, problem: Problem, chosen: Sequence[int]) -> None:
+        self.problem = problem
+        self.tasks = tasks = problem.tasks
+        count = len(tasks)
+        self.options = [task.options[chosen[task.unit]] for task in tasks]
+        self.place = [option.place for option in self.options]
+        link = problem.link
+        self.half = link.rtt.value / 2
+        self.speed = (max(1.0, link.up.value), max(1.0, link.down.value))
+        self.free_at = [0.0, 0.0]
+        self.carried = [0.0, 0.0]
+        self.slots = list(problem.slots)
+        self.servers = [at_once for _, _, at_once in problem.servers]
+        self.room: tuple[deque[int], deque[int]] = (deque(), deque())
+        self.asking: list[deque[int]] = [deque() for _ in self.servers]
+        self.taken: dict[int, int] = {}
+        self.left = [len(task.inputs) for task in tasks]
+        self.started, self.ended = [0.0] * count, [0.0] * count
+        self.last, self.moved = [-1] * count, [0.0] * count
+        self.heap: list[tuple[float, int, int]] = []
+        self.sequence = 0
+        self.over = 0.0
+        away = CLOUD in self.place
+        self.extra = self._exchanges() if problem.updates and away else None
+        opened = self._open() if away else 0.0
+        self.there = [opened if each else 0.0 for each in self.place]
+
+    def schedule(self) -> Schedule:
+        there, heap, done, ready = self.there, self.heap, self._done, self._ready
+        for number, left in enumerate(self.left):
+            if not left:
+                self._push(there[number], ~number)
+        while heap:
+            now, _, what = heappop(heap)
+            if what < 0:
+                ready(~what, now)
+            else:
+                done(what, now)
+        options = self.options
+        return Schedule(
+            self.over,
+            sum([option.usd for option in options]),
+            sum([option.joules for option in options]),
+            self.carried[EDGE],
+            self.carried[CLOUD],
+            self.started,
+            self.ended,
+            self.last,
+            self.moved,
+        )
+
+    def _open(self) -> float:
+        """Ship the cut graph with what static nodes hold; when the worker can begin."""
+        problem = self.problem
+        size, values = float(_HEAD), set[int]()
+        for unit in problem.units:
+            if unit.tasks and self.place[unit.tasks[0]] == CLOUD:
+                size += unit.text
+        for task, place in zip(problem.tasks, self.place, strict=True):
+            if place == CLOUD and task.values:
+                values.update(task.values)
+        size += sum([problem.values[each] for each in values])
+        return self._carry(EDGE, size, 0.0, 1.0) + problem.link.queue.value
+
+    def _carry(self, side: int, size: float, now: float, turns: float) -> float:
+        """Send something from a side to the other; when it is there."""
+        begins = max(now, self.free_at[side])
+        self.free_at[side] = begins = begins + size / self.speed[side]
+        self.carried[side] += size
+        return begins + self.half * turns
+
+    def _push(self, when: float, what: int) -> None:
+        self.sequence += 1
+        heappush(self.heap, (when, self.sequence, what))
+
+    def _exchanges(self) -> dict[int, float]:
+        """The seconds that nodes wait for a loop's values in its later turns."""
+        extra: dict[int, float] = {}
+        for update in self.problem.updates:
+            sides = {self.place[each] for each in update.frame}
+            writer, reader = self.place[update.writer], self.place[update.reader]
+            if writer == reader == EDGE or len(sides) == 1:
+                continue  # here, or the whole loop at the worker
+            size = self.options[update.writer].out_bytes / update.turns
+            ways = [writer] if writer != reader else [CLOUD, EDGE]  # this device opens each turn
+            each = sum(self.half + size / self.speed[side] for side in ways)
+            extra[update.reader] = max(extra.get(update.reader, 0.0), each * (update.turns - 1))
+        return extra
+
+    # -- what happens
+
+    def _ready(self, number: int, now: float) -> None:
+        """The inputs are there: it takes its place among what runs at once, and then in line for its model."""
+        place = self.place[number]
+        if self.slots[place] <= 0:
+            self.room[place].append(number)
+            return
+        self.slots[place] -= 1
+        server = self.options[number].server
+        if server < 0 or self.servers[server] > 0:
+            self._start(number, now)
+        else:
+            self.asking[server].append(number)
+
+    def _start(self, number: int, now: float) -> None:
+        option, task = self.options[number], self.tasks[number]
+        server, seconds, taken = option.server, option.seconds, 1
+        if task.width > 1 or task.turns > 1:
+            at_once = self.problem.servers[server][2] if server >= 0 else self.problem.slots[option.place]
+            taken = min(task.width, max(1, at_once))
+            seconds *= task.turns * ceil(task.width / taken)
+            self.taken[number] = taken
+        if server >= 0:
+            self.servers[server] -= taken
+        if self.extra is not None:
+            seconds += self.extra.get(number, 0.0)
+        self.started[number] = now
+        self.sequence += 1
+        heappush(self.heap, (now + seconds, self.sequence, number))
+
+    def _done(self, number: int, now: float) -> None:
+        task, place, server = self.tasks[number], self.place[number], self.options[number].server
+        self.ended[number] = now
+        if task.readers or task.result:
+            self._hand_on(number, now)
+        if server >= 0:
+            self.servers[server] += self.taken.get(number, 1)
+            asking = self.asking[server]
+            while asking and self.servers[server] > 0:
+                self._start(asking.popleft(), now)
+        self.slots[place] += 1
+        room = self.room[place]
+        while room and self.slots[place] > 0:
+            self._ready(room.popleft(), now)
+        over = now if place == EDGE else now + self.half
+        if over > self.over and (place == EDGE or not task.readers):
+            self.over = over
+
+    def _hand_on(self, number: int, now: float) -> None:
+        """Its value is there for its readers, on the other side once it has crossed the link."""
+        task, where = self.tasks[number], self.place
+        place, there, last, left = where[number], self.there, self.last, self.left
+        arrives = 0.0
+        if place == CLOUD and task.result:
+            arrives = self._carry(CLOUD, self.options[number].out_bytes + _HEAD, now, task.turns)
+            self.over = max(self.over, arrives)
+        for reader in task.readers:
+            when = now
+            if where[reader] != place:
+                if not arrives:
+                    arrives = self._carry(place, self.options[number].out_bytes + _HEAD, now, task.turns)
+                when = arrives
+                self.moved[reader] = max(self.moved[reader], arrives - now)
+            if when >= there[reader] or last[reader] < 0:
+                last[reader] = number
+                if when > there[reader]:
+                    there[reader] = when
+            left[reader] -= 1
+            if not left[reader]:
+                self._push(there[reader], ~reader)

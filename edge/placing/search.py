@@ -1,0 +1,349 @@
+"""The search for the choices that suit the run best: exact where there are few of them, near the best where there are many. Pure.
+
+What is sought is the least of one thing (time, money or energy) under constraints (a deadline, a budget); what breaks a constraint less counts
+more than anything else. The search begins with everything on the device, everything at the worker, what the rules say, what is cheapest node
+by node, and a greedy pass that looks ahead (as PEFT does: the time a node adds with what must follow it at least); so the result is never worse
+than these. It goes on from the best of them by moving whole fragments, what the end of the run waits for, and single nodes. Its effort is
+bounded by count and not by the clock: the same problem has the same answer everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import ceil, prod
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from edge.placing.schedule import Schedule, play
+from edge.placing.tasks import CLOUD, EDGE, Problem
+
+__all__ = ["MINIMISED", "Found", "Minimise", "Score", "Wishes", "score", "search"]
+
+Minimise: TypeAlias = Literal["latency", "cost", "energy"]
+
+MINIMISED: Final[tuple[Minimise, ...]] = ("latency", "cost", "energy")
+
+_EFFORT: Final = 10_000
+"""Tasks played in one search: some 50 ms of a laptop's core."""
+
+_SETTING_UP: Final = 8
+"""What a play costs besides its tasks, in tasks."""
+
+_EVEN: Final = 0.01
+"""Two ways that differ by less than this part are alike: then nodes stay on the device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the best is: the least of what, by when (seconds), for how much (USD)."""
+
+    minimise: Minimise = "latency"
+    deadline: float | None = None
+    budget: float | None = None
+
+
+class Score(NamedTuple):
+    """How good a schedule is, the less the better: by how much of them it breaks constraints, what is to be least, and what counts then."""
+
+    broken: float
+    first: float
+    second: float
+    third: float
+    away: int
+    """Tasks that are not on the device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The choices, one a unit, with what they give. `exact` says that all there are were looked at."""
+
+    chosen: tuple[int, ...]
+    schedule: Schedule
+    score: Score
+    exact: bool
+
+
+def score(problem: Problem, chosen: Sequence[int], schedule: Schedule, wishes: Wishes) -> Score:
+    """How well a schedule does by these wishes."""
+    broken = 0.0
+    for value, bound in ((schedule.seconds, wishes.deadline), (schedule.usd, wishes.budget)):
+        if bound is not None and value > bound:
+            broken += (value - bound) / max(bound, 1e-9)
+    away = sum(len(unit.tasks) for unit, each in zip(problem.units, chosen, strict=True) if unit.choices[each].place != EDGE)
+    metered = schedule.up + schedule.down if problem.link.metered else 0.0
+    if wishes.minimise == "cost":
+        order = (schedule.usd, metered, schedule.seconds)
+    elif wishes.minimise == "energy":
+        order = (schedule.joules, schedule.seconds, schedule.usd)
+    else:
+        order = (schedule.seconds, schedule.usd, metered)
+    return Score(broken, *order, away)
+
+
+def search(problem: Problem, wishes: Wishes = Wishes(), effort: int = _EFFORT) -> Found:
+    """The best choices that can be found by playing `effort` tasks."""
+    return _Search(problem, wishes, effort).found()
+
+
+class _Search:
+    def __init__(self, problem: Problem, wishes: Wishes, effort: int) -> None:
+        self.problem = problem
+        self.wishes = wishes
+        self.plays = max(8, effort // (len(problem.tasks) + _SETTING_UP))
+        self.free = [number for number, unit in enumerate(problem.units) if len(unit.choices) > 1]
+        self.known: dict[tuple[int, ...], tuple[Score, Schedule]] = {}
+        self.neighbours: dict[int, list[int]] = {}
+
+    def found(self) -> Found:
+        count = prod(len(self.problem.units[each].choices) for each in self.free)
+        exact = count <= self.plays
+        uniform = [self._uniform(EDGE), self._uniform(CLOUD)]
+        for each in uniform:
+            self._look(each)
+        best = self._everything() if exact else self._climb([*uniform, *self._seeds()])
+        best = self._at_home(best, min(self.known[each][0] for each in uniform))
+        return Found(best, self.known[best][1], self.known[best][0], exact)
+
+    def _look(self, chosen: tuple[int, ...]) -> Score:
+        entry = self.known.get(chosen)
+        if entry is None:
+            schedule = play(self.problem, chosen)
+            entry = self.known[chosen] = (score(self.problem, chosen, schedule, self.wishes), schedule)
+        return entry[0]
+
+    @property
+    def _spent(self) -> bool:
+        return len(self.known) >= self.plays
+
+    # -- where it begins
+
+    def _uniform(self, place: int) -> tuple[int, ...]:
+        def at(unit: int) -> int:
+            choices = self.problem.units[unit].choices
+            return next((number for number, each in enumerate(choices) if each.place == place), 0)
+
+        return tuple(at(unit) for unit in range(len(self.problem.units)))
+
+    def _seeds(self) -> Iterator[tuple[int, ...]]:
+        yield tuple([0] * len(self.problem.units))
+        if self.wishes.minimise != "latency":
+            yield self._cheapest()
+        yield _look_ahead(self.problem)
+
+    def _cheapest(self) -> tuple[int, ...]:
+        def costs(unit: int, choice: int) -> float:
+            options = [self.problem.tasks[each].options[choice] for each in self.problem.units[unit].tasks]
+            return sum(each.usd if self.wishes.minimise == "cost" else each.joules for each in options)
+
+        units = self.problem.units
+        return tuple(min(range(len(units[each].choices)), key=lambda way: costs(each, way)) for each in range(len(units)))
+
+    def _everything(self) -> tuple[int, ...]:
+        fixed = [0] * len(self.problem.units)
+        best: tuple[int, ...] | None = None
+        for way in product(*(range(len(self.problem.units[each].choices)) for each in self.free)):
+            for unit, choice in zip(self.free, way, strict=True):
+                fixed[unit] = choice
+            chosen = tuple(fixed)
+            if best is None or self._look(chosen) < self._look(best):
+                best = chosen
+        assert best is not None
+        return best
+
+    # -- from there on
+
+    def _climb(self, seeds: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+        ranked = sorted(dict.fromkeys(seeds), key=self._look)
+        best = self._descend(ranked[0])
+        for seed in ranked[1:]:
+            if self._spent:
+                break
+            best = min(best, self._descend(seed), key=self._look)
+        dice = _Dice()
+        while not self._spent:
+            before = len(self.known)
+            best = min(best, self._descend(self._kicked(best, dice)), key=self._look)
+            dice.idle = dice.idle + 1 if len(self.known) == before else 0
+            if dice.idle > 20:
+                break
+        return best
+
+    def _descend(self, chosen: tuple[int, ...]) -> tuple[int, ...]:
+        self._look(chosen)
+        better = True
+        while better and not self._spent:
+            better = False
+            for move in self._moves(chosen):
+                if self._look(move) < self._look(chosen):
+                    chosen, better = move, True
+                    break
+                if self._spent:
+                    break
+        return chosen
+
+    def _kicked(self, chosen: tuple[int, ...], dice: _Dice) -> tuple[int, ...]:
+        """The same with a few nodes elsewhere, to leave a hollow that no single move leads out of."""
+        kicked = list(chosen)
+        for _ in range(2 + dice.roll(3)):
+            unit = self.free[dice.roll(len(self.free))]
+            kicked[unit] = (kicked[unit] + 1) % len(self.problem.units[unit].choices)
+        return tuple(kicked)
+
+    def _moves(self, chosen: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+        """Neighbours, the most promising first: whole fragments, what the run's end waits for, with what lies around it, and each unit alone."""
+        problem = self.problem
+        for fragment in self._fragments(chosen):
+            yield from self._moved(chosen, fragment)
+        share = self.known[chosen][1]
+        path = [problem.tasks[each].unit for each in share.critical()]
+        waited = [unit for unit in dict.fromkeys(path) if len(problem.units[unit].choices) > 1]
+        if len(waited) > 1:
+            yield from self._moved(chosen, waited)
+            for size in (len(waited) // 2, len(waited) // 4):
+                for begin in range(0, len(waited) - 1, max(1, size)) if size > 1 else ():
+                    yield from self._moved(chosen, waited[begin : begin + size])
+        waited.sort(key=lambda unit: sum(share.started[each] - share.ended[each] for each in problem.units[unit].tasks))
+        alone = [*waited, *(unit for unit in self.free if unit not in set(waited))]
+        for unit in alone:
+            yield from self._moved(chosen, [unit])
+        for unit in alone:
+            around = self._around(unit)
+            yield from self._moved(chosen, [unit, *around])
+            for other in around:
+                yield from self._moved(chosen, [unit, other])
+
+    def _moved(self, chosen: tuple[int, ...], units: Sequence[int]) -> Iterator[tuple[int, ...]]:
+        """These units in each other choice that the first of them has; those that cannot go along stay."""
+        for choice, wanted in enumerate(self.problem.units[units[0]].choices):
+            if choice == chosen[units[0]]:
+                continue
+            moved = list(chosen)
+            moved[units[0]] = choice
+            for unit in units[1:]:
+                choices = self.problem.units[unit].choices
+                if choices[chosen[unit]].place != wanted.place:
+                    moved[unit] = next(
+                        (number for number, each in enumerate(choices) if each.place == wanted.place), chosen[unit]
+                    )
+            yield tuple(moved)
+
+    def _around(self, unit: int) -> list[int]:
+        """The free units that hand values to a unit or take them from it."""
+        if unit in self.neighbours:
+            return self.neighbours[unit]
+        tasks, found = self.problem.tasks, dict[int, None]()
+        for number in self.problem.units[unit].tasks:
+            for each in (*tasks[number].inputs, *tasks[number].readers):
+                other = tasks[each].unit
+                if other != unit and len(self.problem.units[other].choices) > 1:
+                    found[other] = None
+        self.neighbours[unit] = around = list(found)
+        return around
+
+    def _fragments(self, chosen: tuple[int, ...]) -> list[list[int]]:
+        """The free units that hang together and are in one place; the largest first. One that is alone is none."""
+        place = [unit.choices[each].place for unit, each in zip(self.problem.units, chosen, strict=True)]
+        seen, found = set[int](), []
+        for first in self.free:
+            if first in seen:
+                continue
+            seen.add(first)
+            part = [first]
+            for unit in part:
+                for other in self._around(unit):
+                    if other not in seen and place[other] == place[unit]:
+                        seen.add(other)
+                        part.append(other)
+            if len(part) > 1:
+                found.append(part)
+        return sorted(found, key=len, reverse=True)
+
+    # -- ties
+
+    def _at_home(self, best: tuple[int, ...], uniform: Score) -> tuple[int, ...]:
+        """What makes no difference elsewhere stays on the device; never worse than everything in one place."""
+        self.plays = len(self.known) + max(4, self.plays // 4)
+        limit = self._look(best)
+        cap = min(limit.first * (1 + _EVEN), max(limit.first, uniform.first)) if not uniform.broken else limit.first * (1 + _EVEN)
+        away = lambda unit: self.problem.units[unit].choices[best[unit]].place != EDGE  # noqa: E731
+        groups = [*self._fragments(best), *([unit] for unit in self.free)]
+        for group in groups:
+            if self._spent:
+                break
+            if not any(map(away, group)):
+                continue
+            moved = list(best)
+            for unit in group:
+                choices = self.problem.units[unit].choices
+                if choices[best[unit]].place != EDGE:
+                    moved[unit] = next((number for number, each in enumerate(choices) if each.place == EDGE), best[unit])
+            at_home = self._look(tuple(moved))
+            if at_home.broken <= limit.broken and at_home.first <= cap and at_home.second <= limit.second * (1 + _EVEN) + 1e-9:
+                best = tuple(moved)
+        return best
+
+
+class _Dice:
+    """Numbers that look like chance and are the same everywhere."""
+
+    def __init__(self) -> None:
+        self.state = 0x9E3779B9
+        self.idle = 0
+
+    def roll(self, sides: int) -> int:
+        self.state = (self.state * 1_103_515_245 + 12_345) & 0x7FFFFFFF
+        return (self.state >> 8) % sides
+
+
+def _look_ahead(problem: Problem) -> tuple[int, ...]:
+    """Each task in turn where it is done first, with what must follow it at least, as far as the load so far tells."""
+    tasks, half = problem.tasks, problem.link.rtt.value / 2
+    speed = (max(1.0, problem.link.up.value), max(1.0, problem.link.down.value))
+    follow = [[0.0] * len(task.options) for task in tasks]
+
+    def seconds(number: int, choice: int) -> float:
+        task, option = tasks[number], tasks[number].options[choice]
+        at_once = problem.servers[option.server][2] if option.server >= 0 else problem.slots[option.place]
+        return option.seconds * task.turns * ceil(task.width / max(1, min(task.width, at_once)))
+
+    def moving(number: int, choice: int, place: int) -> float:
+        option = tasks[number].options[choice]
+        return 0.0 if option.place == place else half * tasks[number].turns + option.out_bytes / speed[option.place]
+
+    for number in range(len(tasks) - 1, -1, -1):
+        for choice, option in enumerate(tasks[number].options):
+            worst = half if option.place == CLOUD else 0.0
+            for reader in tasks[number].readers:
+                if reader > number:
+                    ways = range(len(tasks[reader].options))
+                    worst = max(
+                        worst,
+                        min(
+                            follow[reader][way] + seconds(reader, way) + moving(number, choice, tasks[reader].options[way].place)
+                            for way in ways
+                        ),
+                    )
+            follow[number][choice] = worst
+    chosen: list[int | None] = [0 if len(unit.choices) == 1 else None for unit in problem.units]
+    ended = [0.0] * len(tasks)
+    opened = half + problem.link.queue.value
+    load: dict[tuple[int, int], float] = {}
+    for number, task in enumerate(tasks):
+        best = None
+        fixed = chosen[task.unit]
+        for choice in range(len(task.options)) if fixed is None else (fixed,):
+            option = task.options[choice]
+            ready = opened if option.place == CLOUD else 0.0
+            for source in task.inputs:
+                ready = max(ready, ended[source] + moving(source, chosen[tasks[source].unit] or 0, option.place))
+            at_once = problem.servers[option.server][2] if option.server >= 0 else problem.slots[option.place]
+            took = seconds(number, choice)
+            busy = load.get((option.place, option.server), 0.0)
+            end = max(ready, busy) + took
+            if best is None or end + follow[number][choice] < best[0] - 1e-12:
+                best = (end + follow[number][choice], choice, end, (option.place, option.server), busy + took / at_once)
+        assert best is not None
+        chosen[task.unit], ended[number] = best[1], best[2]
+        load[best[3]] = best[4]
+    return tuple(each or 0 for each in chosen)

@@ -1,0 +1,140 @@
+"""What is kept of a run beside its records: the plan it began with, and in the end what it took, for the estimates of the next one.
+
+Neither is on the run's way, and neither may stop it: a run whose plan cannot be made runs without one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from edge.placement import Facts, model_named
+from edge.planning.estimates import Estimates
+from edge.planning.gathering import gather
+from edge.planning.history import note_run
+from edge.planning.plan import make_plan
+from edge.planning.took import Bill, Prices
+from graphs.errors import JournalError
+from graphs.models.prices import Price
+from graphs.paths import document_path
+from graphs.values import Value, canonical, decode
+
+if TYPE_CHECKING:
+    from edge.means import Device
+    from edge.runs.runner import Run
+    from edge.showing.report import RunReport
+    from graphs.journal import Journal
+    from graphs.language.spec import Graph
+
+__all__ = ["Estimating", "Keeper", "kept_plan"]
+
+_log = logging.getLogger(__name__)
+_TURNS: Final = 4
+"""Turns of the event loop after which the plan is made: by then the first nodes have asked their models."""
+
+
+class Estimating:
+    """What makes estimates for a device's graphs, by what it knows then: its `Device.estimator`. Whoever asks the same gets the same."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._asked: tuple[Any, ...] = ()
+        self._made: Estimates | None = None
+
+    def __call__(self, graph: Graph, offer: Mapping[str, Any], url: str | None, injected: Mapping[str, Value]) -> Estimates:
+        """Estimates for a graph: with this offer of the worker at `url`, and these values of static nodes."""
+        asked = (graph, dict(offer), url, injected)
+        if self._made is None or asked != self._asked:
+            device = self._device
+            facts = Facts(device.agents, (), tiers=device.tiers, default_model=device.default_model)
+            self._asked = asked
+            self._made = Estimates(
+                graph,
+                gather(device, url, offer),
+                device.journal.history,
+                agents=device.agents,
+                model_of=partial(model_named, facts=facts),
+                injected=injected,
+            )
+        return self._made
+
+
+def kept_plan(journal: Journal, run: bytes) -> dict[str, Any] | None:
+    """The plan that a run began with, as `Plan.as_json` gave it; None if none was kept."""
+    stored = journal.plan(run)
+    found: dict[str, Any] | None = decode(stored) if stored is not None else None
+    return found
+
+
+class Keeper:
+    """Keeps the plan of a run, and what it took. The run does not wait for it: its first nodes start before the plan is made."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._waits = False
+        self._keys: Mapping[str, str] = {}
+        self._prices = Prices({}, True)
+
+    def begin(self) -> None:
+        """The run is on record, and about to begin."""
+        self._waits = True
+        self._soon(_TURNS)
+
+    def end(self) -> None:
+        """The run stops: what it comes to is durable."""
+        self._make_plan()
+        run, device = self._run, self._run.device
+        now = int(time.time() * 1000)
+        with _harmless(f"what run {run.text} took could not be noted"):
+            note_run(device.journal, run.id, run.graph, run.facts(None), now, self._keys)
+
+    def priced(self, report: RunReport) -> RunReport:
+        """The report, with what the tokens of its nodes cost by the prices of when the plan was made; those of nodes in graphs that a worker opened
+        are in the sum.
+        """
+        bill = Bill()
+        for path, node in report.nodes.items():
+            placement = self._run.placed.get(document_path(path))
+            named = placement.model if placement is not None and not node.degraded else None
+            node.usd = bill.add(self._prices, node.place, node.by, node.usage, named)
+        run = self._run
+        made = {path: record for path, (record, _) in run.delegate.made.items()} if run.delegate is not None else {}
+        for path, record in {**run.known.made, **made}.items():
+            if path not in report.nodes:
+                bill.add(self._prices, "cloud", record.by, record.usage)
+        report.cost = bill.as_json(self._prices)
+        return report
+
+    def _soon(self, turns: int) -> None:
+        asyncio.get_running_loop().call_soon(*((self._soon, turns - 1) if turns else (self._make_plan,)))
+
+    def _make_plan(self) -> None:
+        if not self._waits:
+            return
+        self._waits = False
+        run, options = self._run, self._run.options
+        with _harmless(f"the plan of run {run.text} could not be made"):
+            made = run.device.estimator
+            estimating = made if isinstance(made, Estimating) else Estimating(run.device)
+            estimates = estimating(run.graph, run.offer, options.url, options.inject)
+            self._keys = estimates.keys
+            why = run.unreachable.message if run.unreachable is not None else None
+            self._prices = Prices({name: Price(*each) for name, each in estimates.prices.items()}, True)
+            plan = make_plan(run.graph, run.placed, run.facts(run.offer), estimates, why)
+            run.device.journal.keep_plan(run.id, canonical(plan.as_json()))
+
+
+@contextmanager
+def _harmless(what: str) -> Iterator[None]:
+    """Whatever is wrong with an estimate, the run is not. That the journal fails, who writes into it is told."""
+    try:
+        yield
+    except JournalError:
+        return
+    except Exception:  # noqa: BLE001 - an estimate's mistake must not stop a run
+        _log.exception("%s", what)

@@ -1,0 +1,79 @@
+"""How single runs stand to the worker and to each other: for `graphferry runs`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edge.runs.upgrade import degraded_in, upgrade_of, upgrades_of
+from edge.syncing.spool import NOTHING, ToGo, spooled
+from edge.syncing.waiting import is_waiting
+from graphs.errors import JournalError
+from graphs.journal.ids import run_id_short, run_id_text
+from protocol.shared import is_marked
+
+if TYPE_CHECKING:
+    from graphs.journal import Journal
+    from graphs.journal.reader import RunRow
+
+__all__ = ["RunState", "run_states"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """`marked` for sync, with so much `to_go`; `waits` for a worker; paths of `degraded` results; the run it is an `upgrade_of`, and those that are
+    upgrades of it.
+    """
+
+    marked: bool = False
+    to_go: ToGo = NOTHING
+    waits: bool = False
+    degraded: tuple[str, ...] = ()
+    upgrade_of: bytes | None = None
+    upgraded_by: tuple[bytes, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "marked": self.marked,
+            "ahead": self.to_go.records,
+            "bytes": self.to_go.bytes,
+            "waits": self.waits,
+            "degraded": list(self.degraded),
+            "upgrade_of": None if self.upgrade_of is None else run_id_text(self.upgrade_of),
+            "upgraded_by": [run_id_text(run) for run in self.upgraded_by],
+        }
+
+    def words(self) -> list[str]:
+        """The same for people: what is worth a word."""
+        found = ["waits for a worker"] if self.waits else []
+        if self.to_go.records:
+            found.append(f"ahead by {self.to_go.records}")
+        if self.degraded:
+            more = f" and {len(self.degraded) - 3} more" if len(self.degraded) > 3 else ""
+            found.append(f"degraded: {', '.join(self.degraded[:3])}{more}")
+        if self.upgraded_by:
+            found.append(f"upgraded by {', '.join(map(run_id_short, self.upgraded_by))}")
+        if self.upgrade_of is not None:
+            found.append(f"upgrade of {run_id_short(self.upgrade_of)}")
+        return found
+
+
+def run_states(journal: Journal, rows: Collection[RunRow]) -> dict[bytes, RunState]:
+    """How these root runs stand, as this device knows. One that is damaged has nothing said of it: `runs show` says what is wrong."""
+    waiting, upgrades = spooled(journal), upgrades_of(journal)
+    found = {}
+    for row in rows:
+        try:
+            found[row.run] = RunState(
+                marked=is_marked(journal, row.run),
+                to_go=waiting.get(row.run, NOTHING),
+                waits=is_waiting(journal, row),
+                degraded=tuple(degraded_in(journal, row.run)),
+                upgrade_of=upgrade_of(journal, row.run),
+                upgraded_by=tuple(upgrades.get(row.run, ())),
+            )
+        except JournalError:
+            found[row.run] = RunState()
+    return found

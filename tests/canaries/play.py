@@ -1,0 +1,276 @@
+"""Plays one planted graph after the other: a device, a worker, real sockets between them, and a proxy that keeps every byte."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from unittest.mock import patch
+from urllib.parse import urlsplit
+
+from canaries.planted import LABELS, Canary, Planted, plant, registry
+from cloud.access import Access
+from cloud.accounts import Account
+from cloud.devices import token_hash
+from cloud.server import WorkerServer
+from cloud.worker import Worker
+from edge.clearance import Clearance
+from edge.ferrying.worker import connect_worker
+from edge.means import Device, RunOptions
+from edge.pairings import link_url
+from edge.runs.runner import run_graph
+from graphs.errors import GraphInvalid, UsageError
+from graphs.journal import Journal
+from graphs.language.spec import Graph, is_computed
+from graphs.models.scripted import ScriptedModels
+from graphs.values import Value
+from protocol.messages import BlobChunk, Delta
+from wiretap import Connection
+
+__all__ = ["Leak", "Tally", "play", "playground", "without_labels"]
+
+_AGENTS: Final = registry()
+_SECONDS: Final = 60
+
+
+class Leak(AssertionError):
+    """A canary was on the wire."""
+
+
+@dataclass
+class Tally:
+    """What the graphs of a series came to. `shown` counts cleared canaries that were seen: what is looked for can be found."""
+
+    graphs: int = 0
+    planted: int = 0
+    secret: int = 0
+    shown: int = 0
+    bytes: int = 0
+    status: Counter[str] = field(default_factory=Counter)
+    withheld: int = 0
+    replaced: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.graphs} graphs, {self.planted} canaries, {self.secret} of them not cleared, {self.shown} cleared ones seen; "
+            f"{self.bytes:,} bytes looked through; runs {dict(self.status)}, withheld at the gate in {self.withheld}, "
+            f"nodes run here instead in {self.replaced}"
+        )
+
+
+class _Proxy:
+    """Between the device and the worker: keeps every byte of the connections since `begin`."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._target = (parts.hostname, parts.port)
+        self._path = parts.path
+        self.connections: list[Connection] = []
+        self._pumps: set[asyncio.Task[None]] = set()
+        self.url = ""
+
+    async def start(self) -> asyncio.Server:
+        server = await asyncio.start_server(self._take, "127.0.0.1", 0)
+        self.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}{self._path}"
+        return server
+
+    def begin(self) -> None:
+        self.connections = []
+
+    async def all_here(self) -> list[Connection]:
+        """All connections, once they are over."""
+        while self._pumps:
+            await asyncio.wait(self._pumps)
+        return self.connections
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._pumps.add(task)
+        connection = Connection()
+        self.connections.append(connection)
+        try:
+            far_reader, far_writer = await asyncio.open_connection(*self._target)
+            up = _pump(reader, far_writer, connection.up)
+            await asyncio.gather(up, _pump(far_reader, writer, connection.down))
+        finally:
+            self._pumps.discard(task)
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kept: bytearray) -> None:
+    try:
+        while data := await reader.read(65_536):
+            kept += data
+            writer.write(data)
+            await writer.drain()
+    except OSError:
+        pass
+    writer.close()
+
+
+class _Playground:
+    def __init__(self, proxy: _Proxy, folder: Path) -> None:
+        self.proxy = proxy
+        self.folder = folder
+        self.journals = 0
+
+
+@asynccontextmanager
+async def playground() -> AsyncIterator[_Playground]:
+    """A worker that has an account for each set of labels it may be sent, and a proxy before it."""
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        journal = stack.enter_context(Journal.open(folder / "worker.db", synchronous="normal"))
+        accounts = {
+            name: Account(name, clearance=labels, tokens={"t": f"sha256:{token_hash(name).hex()}"}) for name, labels in _sets()
+        }
+        server = WorkerServer(Worker(journal, _AGENTS, ScriptedModels()), access=Access(accounts))
+        proxy = _Proxy(await server.start())
+        stack.push_async_callback(server.stop)
+        listening = await proxy.start()
+        stack.callback(listening.close)
+        yield _Playground(proxy, folder)
+
+
+def _sets() -> Iterator[tuple[str, frozenset[str]]]:
+    yield "default", frozenset()
+    for number in range(1, 2 ** len(LABELS)):
+        labels = frozenset(label for place, label in enumerate(LABELS) if number >> place & 1)
+        yield "-".join(sorted(labels)), labels
+
+
+async def play(ground: _Playground, seeds: Iterable[int], *, broken: bool = False) -> Tally:
+    """Run the graph of each seed, and look for its canaries in what went over the wire. Raises Leak.
+
+    `broken`: placement has a bug, it sends everything to the worker and sees no labels.
+    """
+    tally = Tally()
+    ground.journals += 1
+    with (
+        Journal.open(ground.folder / f"device-{ground.journals}.db", synchronous="normal") as journal,
+        without_labels() if broken else ExitStack(),
+    ):
+        for seed in seeds:
+            await _play_one(ground, journal, seed, tally, broken=broken)
+    return tally
+
+
+async def _play_one(ground: _Playground, journal: Journal, seed: int, tally: Tally, *, broken: bool) -> None:
+    chance = random.Random(seed)
+    planted = plant(chance)
+    sets = list(_sets())
+    account, taken = chance.choice([*sets, sets[-1], sets[-1], sets[-1]])
+    let_go = frozenset(label for label in LABELS if chance.random() < 0.7)
+    url = ground.proxy.url
+    clearance = Clearance({label: frozenset({link_url(url)} if label in let_go else ()) for label in LABELS})
+    ground.proxy.begin()
+    report = await _run(planted, chance, journal, clearance, url, account, broken=broken)
+    connections = await ground.proxy.all_here()
+    seen = _seen(connections)
+    tally.graphs += 1
+    tally.planted += len(planted.canaries)
+    tally.bytes += len(seen)
+    for canary in planted.canaries:
+        shown = next((form for form in canary.forms() if form in seen), None)
+        if canary.labels <= (let_go & taken):
+            tally.shown += shown is not None
+            continue
+        tally.secret += 1
+        if shown is not None:
+            raise Leak(_told(seed, canary, shown, clearance, taken, broken=broken))
+    if report is None:
+        tally.status["refused"] += 1
+        return
+    tally.status[report.status] += 1
+    codes = {getattr(error, "condition", "") for error in report.errors.values()}
+    here = any(node.reason == "ran here instead of at the worker" for node in report.nodes.values())
+    tally.withheld += "LABEL_WITHHELD" in codes or here
+    tally.replaced += here
+    if not (broken or planted.dynamic) and ("LABEL_WITHHELD" in codes or here):
+        raise AssertionError(f"seed {seed}: placement let go what the gate withheld: {report.errors}")
+
+
+async def _run(
+    planted: Planted, chance: random.Random, journal: Journal, clearance: Clearance, url: str, account: str, *, broken: bool
+) -> Any:
+    """The run's report; None if placement found no place for a node."""
+
+    async def connect(url: str, token: str | None, journal: Journal, runs: Any) -> Any:
+        return await connect_worker(url, token=token, journal=journal, runs=runs, clearance=clearance)
+
+    device = Device(journal=journal, agents=_AGENTS, models=ScriptedModels(), connect=connect, clearance=clearance)
+    try:
+        graph = Graph.of(planted.graph, _AGENTS)
+    except GraphInvalid:
+        return None
+    computed = [name for name, spec in graph.nodes.items() if is_computed(spec)]
+    most = 1.0 if broken else chance.choice([0.0, 0.5, 0.9])
+    pinned: dict[str, Any] = {name: "cloud" for name in computed if chance.random() < most}
+    while True:
+        options = RunOptions(
+            inject=planted.inject,
+            url=url,
+            token=account,
+            pinned=pinned,
+            max_turns=4,
+            deadline=_SECONDS,
+            all=chance.random() < 0.5,
+        )
+        try:
+            return await run_graph(device, graph, options, name="canaries")
+        except UsageError as error:
+            refused = [name for name, _ in _nodes(planted.graph) if f"node {name!r} " in str(error)]
+            if not any(name in pinned or "place" in spec for name, spec in _nodes(planted.graph) if name in refused):
+                return None
+            for name, spec in _nodes(planted.graph):
+                if name in refused:
+                    spec.pop("place", None)
+                    pinned.pop(name, None)
+            graph = Graph.of(planted.graph, _AGENTS)
+
+
+def _nodes(graph: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """All nodes that are written in a graph, and in those inside it."""
+    for name, spec in graph["nodes"].items():
+        yield name, spec
+        if isinstance(spec.get("graph"), dict):
+            yield from _nodes(spec["graph"])
+
+
+@contextmanager
+def without_labels() -> Iterator[None]:
+    """Placement as if nothing had labels."""
+    with patch("edge.placement.confined", lambda *_args, **_more: None):
+        yield
+
+
+def _seen(connections: Iterable[Connection]) -> bytes:
+    """All that a reader of the wire could see: packets unmasked, graphs inflated, bodies and the pieces of answers put together."""
+    parts: list[bytes] = []
+    for each in connections:
+        parts.append(each.everything())
+        for messages in (each.sent(), each.received()):
+            bodies: dict[bytes, bytes] = {}
+            pieces: list[Value] = []
+            for message in messages:
+                if isinstance(message, BlobChunk):
+                    bodies[message.ref] = bodies.get(message.ref, b"") + bytes(message.data)
+                elif isinstance(message, Delta):
+                    pieces += message.data
+            parts += bodies.values()
+            parts.append("".join(piece for piece in pieces if isinstance(piece, str)).encode())
+    return b"\n".join(parts)
+
+
+def _told(seed: int, canary: Canary, shown: bytes, clearance: Clearance, taken: frozenset[str], *, broken: bool) -> str:
+    places = {label: sorted(places) for label, places in clearance.places.items()}
+    return (
+        f"seed {seed}{' with placement broken' if broken else ''}: {canary.text} of {sorted(canary.labels)} was on the wire as "
+        f"{shown!r}; the device lets go {places}, the worker takes {sorted(taken)}"
+    )

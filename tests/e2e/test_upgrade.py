@@ -1,0 +1,120 @@
+"""Upgrades where the worker had the better result already: it is used, and nothing is computed for it again; processes and sockets are real."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import impatient
+from gates import Gates, gates
+from graphs.records import Result
+from logbook import of
+from processes import Process, graphferry, serve, start
+from wiretap import tap
+
+AGENTS = ("--agents", "gate_agents.py")
+LOCAL = ", place: {at: cloud, offline: local}"
+WAIT = ", place: {at: cloud, offline: wait}"
+
+
+@pytest.fixture
+def home(own_home: Path) -> Path:
+    impatient(own_home)
+    return own_home
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gates]:
+    with gates(tmp_path) as open_gates:
+        yield open_gates
+
+
+def write(folder: Path, port: int, **nodes: tuple[str, str]) -> None:
+    lines = [
+        f"  {name}: {{agent: gateAgent, params: {{port: {port}}}, inputs: {{of: {of}}}{more}}}\n"
+        for name, (of, more) in nodes.items()
+    ]
+    (folder / "g.yaml").write_text("version: 0.5\nnodes:\n" + "".join(lines), encoding="utf-8")
+
+
+def report(process: Process) -> dict[str, Any]:
+    outcome = process.outcome()
+    assert outcome.status == 0, outcome.stderr
+    found: dict[str, Any] = json.loads(outcome.stdout)
+    return found
+
+
+def values(home: Path, tmp_path: Path, run: str) -> dict[str, Any]:
+    shown = json.loads(graphferry("runs", "show", run, "--json", home=home, cwd=tmp_path).stdout)
+    return {each["path"]: each["value"] for each in shown["records"] if each["type"] == "result"}
+
+
+def test_what_came_too_late_is_used_and_not_made_again(home: Path, tmp_path: Path, gate: Gates) -> None:
+    write(
+        tmp_path,
+        gate.port,
+        far=("1", LOCAL),
+        other=("2", WAIT),
+        end=(":far", ", place: edge, isResult: true"),
+        after=(":other", ", place: edge, isResult: true"),
+    )
+    with serve(*AGENTS, home=home, cwd=tmp_path) as worker, tap(worker.url) as line:
+        with start("run", "g.yaml", "--cloud", line.url, "--json", *AGENTS, home=home, cwd=tmp_path) as device:
+            held = {each.path: each for each in (gate.next(), gate.next())}
+            line.part()
+            gate.next().release("made here")
+            end = gate.next()
+            held["far"].release("made there")
+            held["other"].release("made there, too")
+            line.join()
+            after = gate.next()  # what came before in the worker's log has come, too
+            end.release("from here")
+            after.release("done")
+            first = report(device)
+        assert first["results"] == {"end": "from here", "after": "done"}
+        with start("sync", "--upgrade", "--cloud", line.url, "--json", home=home, cwd=tmp_path) as syncing:
+            again = gate.next()
+            assert (again.path, again.who["inputs"], again.who["pid"]) == ("end", {"of": "made there"}, syncing.pid)
+            again.release("from there")
+            (done,) = report(syncing)["upgraded"]
+        gate.nobody_else()
+        assert (done["status"], done["again"], done["late"]) == ("completed", [], ["far"])
+        assert values(home, tmp_path, done["fork"]) == {
+            "far": "made there",
+            "other": "made there, too",
+            "end": "from there",
+            "after": "done",
+        }
+        (far,) = [each for each in of(home, "edge", Result) if each.path == "far" and "from" in each.by]
+        assert "degraded" not in far.by
+        assert values(home, tmp_path, first["run"])["end"] == "from here"
+
+
+def test_so_is_what_the_worker_made_of_it(home: Path, tmp_path: Path, gate: Gates) -> None:
+    """It went on from its own value, in a course of things that did not become the run's; in the upgrade that is how it was."""
+    write(tmp_path, gate.port, far=("1", LOCAL), last=(":far", LOCAL + ", isResult: true"))
+    with serve(*AGENTS, home=home, cwd=tmp_path) as worker, tap(worker.url) as line:
+        with start("run", "g.yaml", "--cloud", line.url, "--json", *AGENTS, home=home, cwd=tmp_path) as device:
+            far = gate.next()
+            line.part()
+            here = gate.next()
+            far.release("far there")
+            last = gate.next()
+            assert last.who["inputs"] == {"of": "far there"}
+            last.release("last there")
+            here.release("far here")
+            last_here = gate.next()
+            assert last_here.who["inputs"] == {"of": "far here"}
+            last_here.release("last here")
+            first = report(device)
+        line.join()
+        assert first["results"] == {"last": "last here"}
+        with start("sync", "--upgrade", "--cloud", line.url, "--json", home=home, cwd=tmp_path) as syncing:
+            (done,) = report(syncing)["upgraded"]
+        gate.nobody_else()
+        assert (done["status"], done["again"], done["late"]) == ("completed", [], ["far", "last"])
+        assert values(home, tmp_path, done["fork"]) == {"far": "far there", "last": "last there"}
