@@ -16,7 +16,7 @@ from graphs.paths import MAX_PATH
 from graphs.record_fields import MAX_UINT
 from graphs.values import Value
 
-__all__ = ["reader", "writer"]
+__all__ = ["flat_reader", "reader", "writer"]
 
 Pack: TypeAlias = Callable[[Sequence[Value]], bytes]
 
@@ -40,6 +40,16 @@ _READ: Final[Mapping[str, str]] = {
     "Value": "",
 }
 """The same for what msgpack gave: a value may be anything, its depth was looked at before."""
+
+
+_SCALARS: Final = frozenset({str, int, float, bool, bytes, type(None)})
+_FLAT: Final[Mapping[str, str]] = {
+    **_READ,
+    "Mapping[str, Value]": "is_flat({0}, SCALARS)",
+    "Mapping[str, Value] | None": "({0} is None or is_flat({0}, SCALARS))",
+    "Value": "({0}.__class__ in SCALARS or is_flat({0}, SCALARS))",
+}
+"""The same, and none of it is deep."""
 
 
 def writer(
@@ -78,6 +88,27 @@ def read({", ".join(f"{name}=None" for name in names)}):
     return cls({", ".join(names)}) if {_all(_READ, names)} else None
 """
     read: Callable[..., Any] = _compiled(source, "read", cls=cls)
+    return read
+
+
+def flat_reader(cls: type, names: Mapping[str, str], before: int) -> Callable[[Sequence[Any]], Any]:
+    """`read(items)`: the record of that class whose fields follow the first `before` items. None if there are more or fewer than are usual, if they
+    are not surely right, or if any is more than a scalar or a flat map of them: such a record may be too deep.
+    """
+    skipped, count, last = "_, " * before, before + len(names), list(names)[-1]
+    fewer = f"""
+    elif len(items) == {count - 1}:
+        {skipped}{", ".join(list(names)[:-1])}{"," if count - 1 == 1 else ""} = items
+        {last} = None""" if _may_be_nil(names[last]) else ""  # fmt: skip
+    source = f"""
+def read(items):
+    if len(items) == {count}:
+        {skipped}{", ".join(names)} = items{fewer}
+    else:
+        return None
+    return cls({", ".join(names)}) if {_all(_FLAT, names)} else None
+"""
+    read: Callable[[Sequence[Any]], Any] = _compiled(source, "read", cls=cls, SCALARS=_SCALARS)
     return read
 
 

@@ -24,7 +24,7 @@ from graphs.errors import ValueUnsupported
 from graphs.packing import PLAIN, is_flat, pack, pack_small, packs_as_it_is
 from graphs.paths import MAX_PATH
 from graphs.record_fields import MAX_UINT, RULES, check, depth, types_of
-from graphs.record_shortcuts import reader, writer
+from graphs.record_shortcuts import flat_reader, reader, writer
 from graphs.states import EndStatus, State
 from graphs.values import EXT_UNDEFINED, MAX_DEPTH, MISSING, Value, canonical
 
@@ -57,6 +57,7 @@ __all__ = [
     "encode_plain",
     "encode_result",
     "ext",
+    "flat_readers",
     "from_fields",
     "is_flat",
     "to_fields",
@@ -349,3 +350,10 @@ _WRITERS: Mapping[type, Callable[[Any], Encoded | None]] = {
     each: writer(each.TYPE, names, Encoded, PLAIN, _INTS, pack) for each, names in _USUAL.items()
 }
 _READERS: Mapping[int, Callable[..., Any]] = {each.TYPE: reader(each, names) for each, names in _USUAL.items()}
+
+
+def flat_readers(before: int) -> Mapping[int, Callable[[Sequence[Any]], Any]]:
+    """By type of record: a function that makes the record whose fields follow `before` other items, or None if it is not a usual one with nothing
+    deep in it. Then look closer: `from_fields`.
+    """
+    return {each.TYPE: flat_reader(each, names, before) for each, names in _USUAL.items()}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     from websockets.asyncio.client import ClientConnection
     from websockets.asyncio.connection import Connection
@@ -36,10 +36,13 @@ _WAITING: Final = 16
 """Messages that wait for a reader before no more are read from the socket."""
 _LARGE: Final = 32 * 1024
 """Bytes of a message from which on a copy costs more than to keep what it was read with."""
+_KEYS: Final = 256
 _CONTINUATION, _TEXT, _BINARY = range(3)
 _WHOLE: Final = 0x80 | _BINARY
 """The first byte of a frame that is a binary message by itself."""
 _OPEN: Final = 1
+_NONE: Final = -1 << 32
+"""No length."""
 _END_OF_HEAD: Final = b"\r\n\r\n"
 _SHORT, _MEDIUM, _LONG = (struct.Struct(form).pack for form in (">BB", ">BBH", ">BBQ"))
 
@@ -64,8 +67,23 @@ class Taker(Protocol):
 class Carrier(Connection):
     """Mixed into the two kinds of connections of `websockets` by `carrying`."""
 
-    __slots__ = ("_head", "_is_text", "_mask", "_masked", "_messages", "_part", "_reads", "_rest", "_taker", "_waiter", "_whole")
-    # few: there are thousands of connections
+    __slots__ = (  # few: there are thousands of connections
+        *(
+            "_head",
+            "_is_text",
+            "_key",
+            "_mask",
+            "_masked",
+            "_messages",
+            "_part",
+            "_reads",
+            "_rest",
+            "_taken",
+            "_taker",
+            "_waiter",
+        ),
+        "_whole",
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -83,6 +101,10 @@ class Carrier(Connection):
         self._whole = 0
         """How many bytes of it there must be before it is worth a look."""
         self._masked, self._mask = _masking(self.protocol)
+        self._taken = self._masked ^ 0x80
+        """The bit in the frames that come that says whether they are masked."""
+        self._key = 0 if self._masked else 4
+        """Bytes of the key before the bytes of a message that comes."""
 
     # -- reading
 
@@ -163,7 +185,7 @@ class Carrier(Connection):
         """Bytes that wait in this process for the socket."""
         return self.transport.get_write_buffer_size()
 
-    def put(self, *parts: bytes | memoryview) -> None:
+    def put(self, parts: Sequence[bytes | memoryview]) -> None:
         """Send a packet, given in one or more parts. Look at `is_open` and `paused` first."""
         size, masked = sum(map(len, parts)), self._masked
         if size < 126:
@@ -173,7 +195,7 @@ class Carrier(Connection):
         else:
             head = _LONG(_WHOLE, masked | 127, size)
         if masked:
-            key = os.urandom(4)
+            key = _new_key()
             self.transport.write(b"".join((head, key, self._mask(b"".join(parts), key))))
         else:
             self.transport.write(b"".join((head, *parts)))
@@ -190,14 +212,28 @@ class Carrier(Connection):
             if self._head is not None:
                 self._look_for_frames(self._head + data)
             super().data_received(data)
-        elif self._rest is None:
-            self._take_frames(data)
-        else:
+        elif self._rest is not None:
             self._rest += data
             if len(self._rest) < self._whole:
                 return
             rest, self._rest = self._rest, None
             self._take_frames(rest)
+        else:
+            count, taker = len(data), self._taker
+            # most reads are one message, whole and by itself; whatever else comes is looked at closer
+            length, start = data[1] ^ self._taken if count > 7 and data[0] == _WHOLE else _NONE, 2
+            if length == 126:
+                length, start = data[2] << 8 | data[3], 4
+            elif length > 126:
+                length = _NONE
+            key, start = start, start + self._key
+            if start + length == count and taker is not None:
+                protocol = self.protocol
+                if protocol.current_size is None and protocol.state == _OPEN:
+                    taker.took(self, self._mask(data[start:], data[key:start]) if start > key else data[start:])
+                    taker.took_all(self)
+                    return
+            self._take_frames(data)
         if self._taker is not None:
             self._taker.took_all(self)
 
@@ -209,7 +245,7 @@ class Carrier(Connection):
 
     def _take_frames(self, data: bytes | bytearray) -> None:
         """Take the frames that begin with these bytes, and keep the rest. The library gets all but binary messages, and in the end everything."""
-        at, size, protocol, taken = 0, len(data), self.protocol, self._masked ^ 0x80
+        at, size, protocol, taken = 0, len(data), self.protocol, self._taken
         while True:
             self._whole = at + 2
             if size < self._whole:
@@ -259,7 +295,23 @@ def carrying(kind: Kind) -> Kind:
     return type(kind.__name__, (Carrier, kind), {})
 
 
-def _masking(protocol: Any) -> tuple[int, Callable[[bytes | bytearray, bytes | bytearray], bytes]]:
+_keys: Final[list[bytes]] = []
+"""Keys to mask with, asked of the system many at a time."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keys.clear)
+
+
+def _new_key() -> bytes:
+    """A key that nobody can foresee."""
+    try:
+        return _keys.pop()
+    except IndexError:
+        block = os.urandom(4 * _KEYS)
+        _keys.extend(block[at : at + 4] for at in range(4, len(block), 4))
+        return block[:4]
+
+
+def _masking(protocol: Any) -> tuple[int, Any]:
     """The bit in the frames this side sends that says whether they are masked; those that come have the other. And how it is done."""
     from websockets.protocol import CLIENT
 

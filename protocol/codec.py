@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgpack
 
 from graphs.errors import ValueUnsupported
-from graphs.records import MAX_UINT, Encoded, depth, ext, from_fields, is_flat
+from graphs.records import MAX_UINT, Encoded, Record, depth, ext, flat_readers, from_fields, is_flat
 from graphs.values import Value
 from protocol.errors import RemoteProtocolError
 from protocol.messages import (
@@ -33,6 +33,7 @@ from protocol.messages import (
 
 __all__ = [
     "DEFAULT_LIMITS",
+    "HEADS",
     "LOWEST_LIMITS",
     "Excess",
     "Limits",
@@ -44,7 +45,9 @@ __all__ = [
     "encode_entry",
     "excess",
     "is_plain",
+    "long_head",
     "longest",
+    "read",
     "uint",
 ]
 
@@ -129,8 +132,12 @@ def encode_ack(positions: Sequence[int]) -> bytes:
 def encode_entry(alias: bytes, seq: int, record: Encoded) -> bytes:
     """The envelope of a record, around bytes that are already there. `alias` is packed."""
     type_, count, tail = record
-    head = _HEADS.get((count, type_)) or b"\xdc" + (count + 3).to_bytes(2, "big") + bytes((type_,))
-    return head + alias + uint(seq) + tail
+    return (HEADS.get((count, type_)) or long_head(type_, count)) + alias + uint(seq) + tail
+
+
+def long_head(type_: int, count: int) -> bytes:
+    """How the envelope of a record with many fields begins."""
+    return b"\xdc" + (count + 3).to_bytes(2, "big") + bytes((type_,))
 
 
 def uint(number: int) -> bytes:
@@ -144,7 +151,7 @@ def uint(number: int) -> bytes:
 
 _UINT16 = struct.Struct(">BH").pack
 _FIXINT = tuple(bytes((each,)) for each in range(128))
-_HEADS = {(count, type_): bytes((0x93 + count, type_)) for count in range(13) for type_ in range(0x20, 0x38)}
+HEADS: Final = {(count, type_): bytes((0x93 + count, type_)) for count in range(13) for type_ in range(0x20, 0x38)}
 """How the envelope of a record begins, by how many fields it has, and its type."""
 
 
@@ -201,6 +208,11 @@ def decode(packet: bytes | bytearray | memoryview, limit: int = MAX_PACKET) -> l
 
     Raises RemoteProtocolError, and nothing else, whatever the bytes are.
     """
+    return [Entry(*message) if message.__class__ is tuple else message for message in read(packet, limit)]
+
+
+def read(packet: bytes | bytearray | memoryview, limit: int = MAX_PACKET) -> list[Any]:
+    """As `decode`, but records are plain tuples with the fields of an `Entry`: to make one of each takes a twentieth of all that a record costs."""
     size = len(packet)
     if size > limit:
         raise RemoteProtocolError("LIMIT_PACKET", f"a packet of {size:,} bytes, the limit is {limit:,}")
@@ -208,24 +220,38 @@ def decode(packet: bytes | bytearray | memoryview, limit: int = MAX_PACKET) -> l
         raise RemoteProtocolError("PROTOCOL_DECODE", "an empty packet")
     if size > _LARGE and packet[1] == 0x14 and (chunk := _chunk(packet)) is not None:
         return [chunk]
+    messages: list[Any] = []
+    start = 0
+    if size > 3 and packet[0] == 0x93 and packet[1] == 0x05:
+        # the ACK of one log, with which nearly every packet begins
+        at = 2 + _SMALL[packet[2]]
+        end = at + _SMALL[packet[at]] if 2 < at < size else size + 1
+        if at < end <= size:
+            al = packet[2] if at == 3 else int.from_bytes(packet[3:at], "big")
+            seq = packet[at] if end == at + 1 else int.from_bytes(packet[at + 1 : end], "big")
+            messages.append(_new(Ack, (((al, seq),),)))
+            if end == size:
+                return messages
+            start = end
     unpacker = _UNPACKERS.pop() if _UNPACKERS else _unpacker()
     unpack, tell = unpacker.unpack, unpacker.tell
-    before = tell()
-    unpacker.feed(packet)
-    messages: list[Message] = []
-    start = 0
+    before = tell() - start
+    unpacker.feed(packet[start:] if start else packet)
     while start < size:
         try:
             envelope = unpack()
         except Exception as error:  # noqa: BLE001 - msgpack raises many kinds
             raise _undecodable(error) from None
         end = tell() - before
-        if type(envelope) is not list or not envelope:
-            raise RemoteProtocolError("PROTOCOL_DECODE", f"an envelope is an array, got a {type(envelope).__name__}")
-        type_ = envelope[0]
         header = packet[start]
-        body = start + (1 if header < 0xA0 else 3 if header == 0xDC else 5)
-        if type(type_) is not int or packet[body] != type_ or type_ > 127:
+        if header < 0xA0 and envelope.__class__ is list and envelope:
+            body = start + 1
+        elif envelope.__class__ is not list or not envelope:
+            raise RemoteProtocolError("PROTOCOL_DECODE", f"an envelope is an array, got a {type(envelope).__name__}")
+        else:
+            body = start + (3 if header == 0xDC else 5)
+        type_ = packet[body]
+        if type_ > 127 or envelope[0] != type_ or envelope[0].__class__ is not int:
             raise RemoteProtocolError("PROTOCOL_DECODE", "an envelope begins with its type, a number of one byte")
         if 0x20 <= type_ <= 0x37:
             messages.append(_entry(type_, envelope, packet, body + 1, end))
@@ -297,10 +323,6 @@ def _undecodable(error: Exception) -> RemoteProtocolError:
 
 
 def _message(type_: int, envelope: list[Any]) -> Message | None:
-    if type_ == 0x05 and len(envelope) == 3 and envelope[1].__class__ is envelope[2].__class__ is int:
-        _, al, seq = envelope
-        if 0 <= al <= MAX_UINT and 0 <= seq <= MAX_UINT:  # the most frequent of all
-            return Ack(((al, seq),))
     kind = CATALOGUE.get(type_)
     if kind is None or kind.message is None:
         return None if is_control_to_ignore(type_) else Unhandled(type_)
@@ -333,30 +355,44 @@ def _text(fields: list[Any]) -> Delta | None:
     return delta
 
 
-def _entry(type_: int, envelope: list[Any], packet: bytes | bytearray | memoryview, body: int, end: int) -> Entry:
+def _entry(
+    type_: int, envelope: list[Any], packet: bytes | bytearray | memoryview, body: int, end: int
+) -> tuple[int, int, Encoded, Record]:
     """A record: its fields from `body` to `end` of the packet are kept as bytes, for the journal, and read, for who acts on it."""
-    fields = envelope[3:]
-    al, seq = (envelope[1], envelope[2]) if len(envelope) > 2 else (None, None)
-    if al.__class__ is not int or seq.__class__ is not int or not (0 <= al <= MAX_UINT and 0 <= seq <= MAX_UINT):
-        raise RemoteProtocolError("PROTOCOL_DECODE", "a record begins with its alias and its sequence number")
-    body += _UINT_SIZE[packet[body]]
-    body += _UINT_SIZE[packet[body]]
+    if len(envelope) < 3:
+        raise RemoteProtocolError("PROTOCOL_DECODE", _NO_HEAD_OF_RECORD)
+    al, seq = envelope[1], envelope[2]
+    width = _SMALL[packet[body]]
+    if width and (more := _SMALL[packet[body + width]]):
+        body += width + more
+    elif al.__class__ is seq.__class__ is int and 0 <= al <= MAX_UINT and 0 <= seq <= MAX_UINT:
+        body += _UINT_SIZE[packet[body]]
+        body += _UINT_SIZE[packet[body]]
+    else:
+        raise RemoteProtocolError("PROTOCOL_DECODE", _NO_HEAD_OF_RECORD)
     if end - body > MAX_RECORD:
         raise RemoteProtocolError("LIMIT_RECORD", f"a record of {end - body:,} bytes, the limit is {MAX_RECORD:,}")
     tail = packet[body:end]
-    if type(tail) is not bytes:
+    if tail.__class__ is not bytes:
         tail = bytes(tail)
+    usual = _FLAT.get(type_)
+    record = usual(envelope) if usual is not None else None
+    if record is None:
+        record = _unusual(type_, envelope[3:], tail)
+    return al, seq, _new(Encoded, (type_, len(envelope) - 3, tail)), record
+
+
+def _unusual(type_: int, fields: list[Any], tail: bytes) -> Record:
+    """The record with these fields, which are looked at one by one."""
     for field in fields:
         if field.__class__ not in _SCALARS and not is_flat(field, _SCALARS):
             if not is_plain(tail):
                 _check_depth(fields, MAX_RECORD_DEPTH, "a record")
             break
     try:
-        record = from_fields(type_, fields, tail)
+        return from_fields(type_, fields, tail)
     except ValueUnsupported as error:
         raise RemoteProtocolError("PROTOCOL_DECODE", error.message) from None
-    entry: Entry = _new(Entry, (al, seq, _new(Encoded, (type_, len(fields), tail)), record))
-    return entry
 
 
 def _check_depth(fields: list[Any], limit: int, what: str) -> None:
@@ -371,5 +407,9 @@ def _check_depth(fields: list[Any], limit: int, what: str) -> None:
 _new: Callable[..., Any] = tuple.__new__
 """Makes a named tuple in half the time."""
 _SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
+_NO_HEAD_OF_RECORD: Final = "a record begins with its alias and its sequence number"
+_FLAT = flat_readers(3)
+_SMALL = bytes([1] * 128 + [{0xCC: 2, 0xCD: 3, 0xCE: 5}.get(each, 0) for each in range(128, 256)])
+"""Bytes of a number that is surely not negative and not too large, by its first byte; 0 for whatever else."""
 _UINT_SIZE = {**dict.fromkeys(range(128), 1), 0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9, 0xD0: 2, 0xD1: 3, 0xD2: 5, 0xD3: 9}
 """Bytes of a non-negative number, by its first byte: a peer need not write the shortest form."""

@@ -38,7 +38,8 @@ class Commits:
 
     def run(self) -> None:
         """Commit what is asked for. A store that is done at once costs no turn of the loop."""
-        while self.task is None and self.failure is None and (effects := self._conn.effects()):
+        conn = self._conn
+        while self.task is None and self.failure is None and (effects := conn.effects()):
             try:
                 pending = self._store.commit(effects)
             except Exception as error:  # noqa: BLE001 - whatever the store raises, nothing may be called durable any more
@@ -48,7 +49,10 @@ class Commits:
                 self.task = asyncio.ensure_future(pending)
                 self.task.add_done_callback(partial(self._finished, len(effects)))
                 return
-            self._done(len(effects))
+            if events := self._conn.committed(len(effects)):  # _done, inlined
+                self._tell(events)
+            if self._waiting:
+                self._release()
 
     def close(self) -> None:
         """Begin no commit any more: the loop that would carry it out may be about to end."""

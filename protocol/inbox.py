@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn
 
-from graphs.records import End, Event as EventRecord, Submit
+from graphs.records import Encoded, End, Event as EventRecord, Record, Submit
 from protocol.body_messages import BodyMessages
 from protocol.copies import OutCopy
 from protocol.errors import FAULTS, LocalProtocolError, RemoteProtocolError
@@ -80,7 +80,6 @@ class Inbox:
             Welcome: self._welcome,
             Ping: self._ping,
             Pong: self._pong,
-            Ack: self._ack,
             Log: self._log,
             GoAway: self._go_away,
             Fault: self._fault,
@@ -182,6 +181,7 @@ class Inbox:
         agreed = agree((welcome.version, welcome.version), welcome.caps, welcome.limits, state.config.caps, state.config.limits)
         connection.outbox.limits = agreed.limits
         connection.liveness.agreed(welcome.hb_ms)
+        connection.hurries = True
         connection.move("WELCOME")
         if state.peer is not None and state.peer != welcome.store:
             self._store_changed()
@@ -300,14 +300,14 @@ class Inbox:
             return "BUSY", "this worker has no free places", state.config.busy_ms
         return state.config.room(message.run)
 
-    def entry(self, connection: Connection, message: Entry) -> None:
-        """Take in a record. Raises RemoteProtocolError."""
+    def entry(self, connection: Connection, message: tuple[int, int, Encoded, Record]) -> None:
+        """Take in a record, the fields of an `Entry`. Raises RemoteProtocolError."""
         if Entry not in connection.hears:
             self._out_of_place(connection, Entry)
         al, seq, encoded, record = message
         taking = connection.aliases.get(al)
         if taking is None:
-            if self._state.copies.entry(connection, message):
+            if self._state.copies.entry(connection, Entry(*message)):
                 return
             if not 0 < al <= connection.announced:
                 raise RemoteProtocolError("PROTOCOL_ALIAS", f"a record of alias {al}, which no LOG announced")
@@ -315,43 +315,44 @@ class Inbox:
         run, into = taking
         if run.diverged:
             return
-        if not into.is_next(seq):
+        if seq != len(into.chks) and not into.is_next(seq):
             if seq <= into.durable:
                 connection.outbox.acknowledge(into)
             return
         state, type_ = self._state, encoded[0]
         if into.ended or (type_ < 0x30) is state.is_device or seq == 1 or type_ == _SUBMIT:
-            self._check_order(into, message)
+            self._check_order(into, Entry(*message))
         config = state.config
         if config.accepts is not None and (full := config.accepts(run.id, type_, len(encoded.tail))) is not None:
             del connection.aliases[al]  # what is on its way is dropped, the log goes on with its next LOG
             connection.outbox.answer(Fault("QUOTA", full, False, al))
             return
         chk = into.accept(encoded, config.limits)
-        if state.is_device:
+        if type_ >= 0x30:
             if type_ == _EVENT or into.texts.by_start:
                 into.texts.accepted(seq, record)
             into.ended = type_ == _END
-        state.received(_new(Write, (run.id, into.writer, seq, encoded, chk)), run, record)
+        state.received(_new(Write, (into.run, into.writer, seq, encoded, chk)), run, record)
 
     def _check_order(self, into: InLog, message: Entry) -> None:
         type_ = message.encoded.type
         orders = type_ < 0x30
         if orders is self._state.is_device:
-            raise RemoteProtocolError(
-                "PROTOCOL_WRITER", f"a record of type {type_:#x} is not the peer's to write", about=message.al
-            )
+            text = f"a record of type {type_:#x} is not the peer's to write"
+            raise RemoteProtocolError("PROTOCOL_WRITER", text, about=message.al)
         if orders and (message.seq == 1) is not (type_ == Submit.TYPE):
-            raise RemoteProtocolError(
-                "PROTOCOL_ORDER", "SUBMIT is the first record of a run, and only the first", about=message.al
-            )
+            text = "SUBMIT is the first record of a run, and only the first"
+            raise RemoteProtocolError("PROTOCOL_ORDER", text, about=message.al)
         if into.ended:
             raise RemoteProtocolError("PROTOCOL_ORDER", "a record after END", about=message.al)
 
-    def _ack(self, connection: Connection, _now: int, message: Ack) -> None:
+    def ack(self, connection: Connection, message: Ack) -> None:
+        """Take in an acknowledgement. Raises RemoteProtocolError."""
+        if Ack not in connection.hears:
+            self._out_of_place(connection, Ack)
         state, outbox = self._state, connection.outbox
-        for alias, seq in message.positions:
-            out = outbox.owner(alias)
+        for alias, seq in message[0]:
+            out = outbox.aliases.get(alias)
             if out is None:
                 if alias > outbox.given:
                     raise RemoteProtocolError("PROTOCOL_ALIAS", f"an ACK of alias {alias}, which was never given")
@@ -373,7 +374,7 @@ class Inbox:
         state = self._state
         about = message.about
         kind = FAULTS.get(message.code)
-        out = connection.outbox.owner(about) if type(about) is int and not message.fatal else None
+        out = connection.outbox.aliases.get(about) if type(about) is int and not message.fatal else None
         if isinstance(out, OutCopy):
             state.copies.refused(connection, out, message)
         elif out is not None:
@@ -382,6 +383,7 @@ class Inbox:
             connection.outbox.withdraw(out)
             if again is not None:
                 state.parked[run] = now + again
+                connection.hurries = True
                 out.resume(out.acked)
             self._refuse(run, message.code, message.text, again)
         elif type(about) is list and message.code == "RUN_DIVERGED" and (run_ := _run_of(state, about)) is not None:

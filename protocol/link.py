@@ -252,7 +252,9 @@ class Link:
         if isinstance(packet, str):
             self._end(carrier, _TEXT_MESSAGE, "binary messages only")
         else:
-            self._tell(self._conn.receive(_now(), packet, self._number))
+            events = self._conn.receive(_now(), packet, self._number)
+            if events:
+                self._tell(events)
 
     def took_all(self, carrier: Carrier) -> None:
         """They are answered together. An acknowledgement alone waits for the next turn: what it allows often leaves with it."""
@@ -263,10 +265,10 @@ class Link:
         self._awake = awake
         conn = self._conn
         if conn.presses:
-            self._send(carrier)
+            self._send(carrier, silent=False)
         elif conn.acknowledges:
             self._soon()
-        else:
+        elif self._timer is None or not conn.is_silent or conn.hurries:
             self._arm(_now(), conn.deadline())
         if self._full or self._commits.task is not None:
             self._throttle(carrier)
@@ -292,32 +294,36 @@ class Link:
         if self._carrier is not None:
             if self._full:
                 self._throttle(self._carrier)
-            self._send(self._carrier)
+            self._send(self._carrier, silent=self._conn.is_silent)
 
-    def _send(self, carrier: Carrier) -> None:
-        """Hand the socket what may leave, as long as it takes it."""
+    def _send(self, carrier: Carrier, *, silent: bool) -> None:
+        """Hand the socket what may leave, as long as it takes it; nothing if the session is silent."""
         conn, now = self._conn, _now()
         parts: Sequence[Bytes] = ()
-        if carrier.is_open and not conn.is_silent:
+        if not silent and carrier.is_open:
             for _ in range(_PACKETS):
-                if carrier.paused or not (parts := conn.parts(now, carrier.buffered)):
+                # what a socket that takes more still holds is not more than anything waits for
+                if carrier.paused or not (parts := conn.parts(now, 0)):
                     break
-                carrier.put(*parts)
-                if conn.is_silent:
+                carrier.put(parts)
+                if silent := conn.is_silent:
                     parts = ()
                     break
                 if conn.tells:
                     self._tell(conn.events())
         if carrier.paused:
             conn.blocked(now, carrier.buffered)
+            silent = False
         elif parts and carrier.is_open:
             self._soon()
             return
         elif self._idle is not None and self._commits.task is None:
             self._rest()
-        if conn.closing is not None or self._commits.failure is not None:
-            self._end(carrier, _INTERNAL if conn.closing is None else conn.closing)
-        self._arm(now, conn.deadline())
+        if self._commits.failure is not None or not silent or self._timer is None or conn.hurries:
+            closing = conn.closing
+            if closing is not None or self._commits.failure is not None:
+                self._end(carrier, _INTERNAL if closing is None else closing)
+            self._arm(now, conn.deadline())
 
     def _rest(self) -> None:
         """Nothing is left to be sent."""

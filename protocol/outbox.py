@@ -7,6 +7,7 @@ urgent never waits behind much (docs/protocol.md §3, §15).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from protocol import codec
@@ -41,7 +42,6 @@ class Outbox:
 
     __slots__ = (
         "_acks",
-        "_aliases",
         "_answers",
         "_bytes",
         "_control",
@@ -50,6 +50,7 @@ class Outbox:
         "_ready",
         "_states",
         "_volatile",
+        "aliases",
         "answering",
         "given",
         "limits",
@@ -64,7 +65,8 @@ class Outbox:
         self._acks: dict[InLog | InCopy, None] = {}
         self._ready: dict[OutLog, None] = {}
         self._copies: dict[OutLog, None] = {}
-        self._aliases: dict[int, OutLog] = {}
+        self.aliases: dict[int, OutLog] = {}
+        """The logs by the aliases this side gave them."""
         self._volatile: dict[Stream, OutLog] = {}
         self._states: dict[tuple[RunId, str], tuple[OutLog, StateShown]] = {}
         self.given = 0
@@ -111,14 +113,10 @@ class Outbox:
 
     def withdraw(self, log: OutLog) -> None:
         """The peer does not take this log now: it gets a new LOG when it is offered again."""
-        self._aliases.pop(log.alias, None)
+        self.aliases.pop(log.alias, None)
         self._ready.pop(log, None)
         self._copies.pop(log, None)
         log.disconnected()
-
-    def owner(self, alias: int) -> OutLog | None:
-        """The log this side gave that alias."""
-        return self._aliases.get(alias)
 
     def fell_behind(self) -> None:
         """The socket was full for a while: what waited may go as fewer tokens."""
@@ -145,25 +143,19 @@ class Outbox:
     def poll(self, now: int, buffered: int, *, closing: bool) -> Sequence[bytes]:
         """The next packet, in parts; none if there is nothing to send. `closing`: only control leaves any more."""
         parts: list[bytes] = []
-        room = self.limits.packet
-        if self._control:
-            room = _move(self._control, parts, room)
-        if not closing and not self._control:
-            if self._answers:
-                before = room
-                room = _move(self._answers, parts, room)
-                self.answering -= before - room
-                if self._answers:
-                    return parts
-            size = self.limits.packet - room
-            if self._acks:
-                size += self._put_acks(parts)
-            if self._ready:
-                size = self._put_records(parts, size, buffered > PRESSURE)
-            if self._volatile or self._states:
-                self._put_volatile(parts, size, now, buffered > PRESSURE)
-            if self._copies and not self._ready:
-                self._put_copies(parts, sum(map(len, parts)))
+        size = 0
+        if self._control or self._answers or closing:
+            size = self._put_urgent(parts, closing)
+            if self._control or self._answers or closing:
+                return parts
+        if self._acks:
+            size += self._put_acks(parts)
+        if self._ready:
+            size = self._put_records(parts, size, buffered > PRESSURE)
+        if self._volatile or self._states:
+            self._put_volatile(parts, size, now, buffered > PRESSURE)
+        if self._copies and not self._ready:
+            self._put_copies(parts, sum(map(len, parts)))
         return parts
 
     def deadline(self) -> int | None:
@@ -178,25 +170,48 @@ class Outbox:
                 return True
         return False
 
+    def _put_urgent(self, parts: list[bytes], closing: bool) -> int:
+        """Add control and answers, as far as they fit, but no answer while `closing`; their bytes."""
+        room = self.limits.packet
+        left = _move(self._control, parts, room)
+        if not self._control and not closing:
+            before = left
+            left = _move(self._answers, parts, left)
+            self.answering -= before - left
+        return room - left
+
     def _put_acks(self, parts: list[bytes]) -> int:
+        acks = self._acks
+        if len(acks) == 1:
+            log, _ = acks.popitem()
+            envelope = b"\x93\x05" + codec.uint(log.alias) + codec.uint(log.state())
+            parts.append(envelope)
+            return len(envelope)
         positions: list[int] = []
-        while self._acks and len(positions) < 2 * _ACKS:
-            log = next(iter(self._acks))
-            del self._acks[log]
+        for log in acks if len(acks) <= _ACKS else islice(acks, _ACKS):
             positions += log.alias, log.state()
-        parts.append(codec.encode_ack(positions))
-        return len(parts[-1])
+        if len(acks) <= _ACKS:
+            acks.clear()
+        else:
+            self._acks = dict(islice(acks.items(), _ACKS, None))
+        envelope = codec.encode_ack(positions)
+        parts.append(envelope)
+        return len(envelope)
 
     def _put_records(self, parts: list[bytes], size: int, pressed: bool) -> int:
         """Add records of all logs in turn to a packet of `size` bytes; its size with them."""
         while self._ready and size < TARGET:
             log = next(iter(self._ready))
             del self._ready[log]
-            closing = log.streams.closing
-            most = log.sendable(self.limits)
-            stop = log.sent + min(most, FAIR)
-            if most > 0 and not log.alias:
+            most, closing = log.sendable(self.limits), log.streams.closing
+            if most <= 0:
+                continue
+            if not log.alias:
                 size += self._announce(parts, log)
+            stop = log.sent + min(most, FAIR)
+            if most == 1 and not closing and size < TARGET:
+                size += log.put(parts, 1, TARGET - size, self.limits)
+                continue
             while log.sent < stop and size < TARGET:
                 count = stop - log.sent
                 if closing:
@@ -268,7 +283,7 @@ class Outbox:
         """Give the log an alias; the bytes that took."""
         self.given += 1
         log.alias = self.given
-        self._aliases[log.alias] = log
+        self.aliases[log.alias] = log
         parts.append(codec.encode(Log(log.alias, log.run, log.writer, log.sent + 1, log.about)))
         return len(parts[-1])
 

@@ -7,9 +7,9 @@
     receive -> effects -> (commit) -> committed -> poll       and before it is acknowledged, or told as `Got`
 
 The way of a record is short, for it decides what the link costs (benchmarks/link.py). Out: `Conn.append`, graphs.record_shortcuts, `OutLog.append`,
-`State.stage` and, once it is durable, `OutLog.put`. In: `Carrier.data_received`, codec.decode, `Inbox.entry`, `InLog.accept`, `State.received` and,
-once it is durable, `State.committed`. There named tuples are made by `tuple.__new__`, checksums are chained in place, and whatever is seldom
-(labels, references, streams that end, what is wrong) is looked for with one comparison and handled elsewhere.
+and, once it is durable, `State.committed` and `OutLog.put`. In: `Carrier.data_received`, codec.read, `Inbox.entry`, `InLog.accept` and, once it
+is durable, `State.committed`. There named tuples are made by `tuple.__new__`, checksums are chained in place, and whatever is seldom (labels,
+references, streams that end, what is wrong) is looked for with one comparison and handled elsewhere.
 
 Methods of the carrier side raise nothing: what a peer does wrong becomes a FAULT to it and a `Faulted` event. Methods of the application side
 raise LinkCondition for what cannot be sent and LocalProtocolError for a bug of the caller; then nothing was appended.
@@ -18,7 +18,6 @@ raise LinkCondition for what cannot be sent and LocalProtocolError for a bug of 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
 
 from graphs.errors import LinkCondition
 from graphs.records import Cancel, Encoded, End, Event as EventRecord, Known, Submit, encode, encode_plain
@@ -33,18 +32,19 @@ from protocol.handshake import DeviceHello
 from protocol.inbox import Inbox
 from protocol.liveness import Beat
 from protocol.log import OutLog, Run
-from protocol.messages import Bytes, Entry, Fault, GoAway, GraphState, GraphStatus, Hash, Offer, Ping, RunId
+from protocol.messages import Ack, Bytes, Fault, GoAway, GraphState, GraphStatus, Hash, Offer, Ping, RunId
 from protocol.outbox import DELTA_MS
 from protocol.payload import Body, Labelled, every_label, handle_id, lighten
 from protocol.resume import own_statements
 from protocol.session_bodies import BodyDoors
 from protocol.state import Connection, State
-from protocol.store import Effect, Keep, Left, Snapshot, Write
+from protocol.store import Effect, Keep, Left, Snapshot
 
 __all__ = ["Conn"]
 
-_new: Callable[..., Any] = tuple.__new__
-"""Makes a named tuple in half the time."""
+_SUBMIT, _END = Submit.TYPE, End.TYPE
+_MAX_ITEMS = codec.MAX_ITEMS
+_STREAMED = frozenset({EventRecord.TYPE, End.TYPE})
 _OFFER_MS = 1_000
 _MAX_OFFER = 64 * 1024
 _TOLD, _LONGEST, _PATH = 50, 500, 512
@@ -54,11 +54,15 @@ _DIVERGED = "The two copies of this run's journal contradict each other."
 class Conn(BodyDoors):
     """One end of the link to one peer. Times are ms of one monotonic clock; the owner's calls never overlap."""
 
-    __slots__ = ("_inbox",)
+    __slots__ = ("_inbox", "committed", "effects")
 
     def __init__(self, config: Config, snapshot: Snapshot) -> None:
         self._state = State(config, snapshot)
         self._inbox = Inbox(self._state)
+        self.effects: Callable[[], list[Effect]] = self._state.take
+        """What is to be made durable since the last call, to be written in one transaction and in this order."""
+        self.committed: Callable[[int], list[Event]] = self._state.committed
+        """The oldest so many effects handed out are durable: the peer's records among them are told as `Got`."""
 
     # -- the carrier's side
 
@@ -79,15 +83,8 @@ class Conn(BodyDoors):
         if not state.is_device:
             return
         config = state.config
-        hello = DeviceHello(
-            config.device,
-            state.store,
-            number,
-            config.agent,
-            caps=config.caps,
-            limits=config.limits,
-            logs=own_statements(state.runs.values()),
-        )
+        logs = own_statements(state.runs.values())
+        hello = DeviceHello(config.device, state.store, number, config.agent, caps=config.caps, limits=config.limits, logs=logs)
         connection.outbox.control(hello.message())
         for message in state.shelf.connected():
             connection.outbox.control(message)
@@ -117,14 +114,16 @@ class Conn(BodyDoors):
         try:
             limit = codec.MAX_FIRST_PACKET if not (connection.greeted or state.is_device) else state.config.limits.packet
             inbox = self._inbox
-            for message in codec.decode(packet, limit):
-                if type(message) is Entry:
+            for message in codec.read(packet, limit):
+                if type(message) is tuple:
                     inbox.entry(connection, message)
+                elif type(message) is Ack:
+                    inbox.ack(connection, message)
                 else:
                     inbox.handle(connection, now, message)
         except RemoteProtocolError as error:
             state.fail(error)
-        return state.drain_events()
+        return state.drain_events() if state.events else []
 
     def poll(self, now: int, buffered: int) -> bytes | None:
         """The next packet to send, or None; call until None, then take `events`. `buffered`: bytes the socket still holds."""
@@ -186,10 +185,11 @@ class Conn(BodyDoors):
 
     def deadline(self) -> int | None:
         """When `tick` or `poll` want to be called at the latest; None without a connection."""
-        connection = self._state.connection
+        state, connection = self._state, self._state.connection
         if connection is None:
             return None
-        state, liveness = self._state, connection.liveness
+        connection.hurries = False
+        liveness = connection.liveness
         due = liveness.deadline()
         if connection.drain_at is not None:
             due = min(due, connection.drain_at)
@@ -204,6 +204,12 @@ class Conn(BodyDoors):
         if state.offer_changed and connection.offered_at is not None:
             due = min(due, connection.offered_at + _OFFER_MS)
         return due
+
+    @property
+    def hurries(self) -> bool:
+        """Whether `deadline` may have come nearer since it was asked for, or `closing` was set; while `is_silent` it only moves away otherwise."""
+        connection = self._state.connection
+        return connection is not None and connection.hurries
 
     @property
     def volatile_due(self) -> int | None:
@@ -225,6 +231,7 @@ class Conn(BodyDoors):
             state.fail(RemoteProtocolError("TIMEOUT", f"the peer {what}"))
         if connection.drain_at is not None and now >= connection.drain_at:
             connection.closing = 4503
+            connection.hurries = True
             connection.move("drained")
         for run in [run for run, parked in state.parked.items() if now >= parked]:
             del state.parked[run]
@@ -232,15 +239,6 @@ class Conn(BodyDoors):
         return state.drain_events()
 
     # -- durability
-
-    def effects(self) -> list[Effect]:
-        """What is to be made durable since the last call, to be written in one transaction and in this order."""
-        state = self._state
-        return state.take() if state.asks else []
-
-    def committed(self, count: int) -> list[Event]:
-        """The oldest `count` effects handed out are durable: the peer's records among them are told as `Got`."""
-        return self._state.committed(count)
 
     @property
     def staged(self) -> int:
@@ -296,13 +294,14 @@ class Conn(BodyDoors):
         """
         state, type_ = self._state, record.TYPE
         known = state.runs.get(run)
-        if known is None or type_ == Submit.TYPE or (type_ < 0x30) is not state.is_device or not known.is_open:
+        out = known.out if known is not None and not known.diverged and known.refused is None else None
+        if out is None or out.ended or type_ == _SUBMIT or (type_ < 0x30) is not state.is_device:
             self._check_writer(known, record)
         encoded = encode_plain(record)
         bodies: Sequence[Body] = ()
         carried: Collection[str] = ()
         # what is plain is neither deep nor does it refer to anything
-        if encoded is None or labels or len(encoded.tail) > codec.MAX_ITEMS:
+        if encoded is None or labels or len(encoded[2]) > _MAX_ITEMS:
             encoded = encoded or encode(record)
             if labels or not travels_whole(encoded):
                 record, encoded, bodies, carried = self._passed(run, known, record, encoded, labels)
@@ -313,17 +312,20 @@ class Conn(BodyDoors):
         assert out is not None
         for body in bodies:
             state.stage(Keep(run, body.ref, body.data, body.labels, body.crc), known)
-        seq = out.append(encoded)
+        effect = out.append(encoded)
+        seq = effect[2]
         if type_ == Cancel.TYPE and record.paths is None:  # type: ignore[union-attr]  # its type says so
             out.cancelled = out.cancelled or seq
             known.fence()
         if carried and state.is_device:
             state.stage(Left(run, "record", tuple(sorted(carried)), seq), known)
-        if not state.is_device:
-            out.ended = type_ == End.TYPE
-            if type_ == EventRecord.TYPE or type_ == End.TYPE or out.streams.by_start:
+        if type_ >= 0x30:
+            out.ended = type_ == _END
+            if type_ in _STREAMED or out.streams.by_start:
                 out.streams.appended(seq, record, isinstance(record, EventRecord) and self._is_withheld(record))
-        state.stage(_new(Write, (run, out.writer, seq, encoded, out.chks[-1])), known)
+        state.asks.append(effect)  # State.stage, inlined
+        state.whose.append(known)
+        state.meant.append(None)
         return seq
 
     def _passed(
@@ -439,4 +441,5 @@ class Conn(BodyDoors):
         if state.connection is not None:
             state.connection.outbox.control(GoAway(reason, drain_ms, retry_ms))
             state.connection.drain_at = now + drain_ms
+            state.connection.hurries = True
             state.connection.move("drain")

@@ -53,6 +53,8 @@ class Connection:
         self.looked = now
         """When chunks of bodies were last looked for."""
         self.offered_at: int | None = None
+        self.hurries = True
+        """Whether something has to be done sooner than was said when somebody last asked."""
         self.drain_at: int | None = None
 
     def move(self, event: str) -> None:
@@ -100,9 +102,9 @@ class State:
         self.asks: list[Effect] = []
         """What is to be made durable and was not handed out yet."""
         self._taken: list[Effect] = []
-        self._whose: list[Run] = []
+        self.whose: list[Run] = []
         """The run of each effect handed out, then of each one asked for."""
-        self._meant: list[Record | None] = []
+        self.meant: list[Record | None] = []
         """What each of them means, if it is a record of the peer: that is told as `Got` once durable."""
         self.learn(snapshot)
 
@@ -165,51 +167,61 @@ class State:
     def stage(self, effect: Effect, run: Run) -> None:
         """Ask for this to be made durable."""
         self.asks.append(effect)
-        self._whose.append(run)
-        self._meant.append(None)
+        self.whose.append(run)
+        self.meant.append(None)
 
     def received(self, effect: Write | Copy, run: Run, record: Record) -> None:
         """Ask for a record of the peer to be made durable."""
         self.unwritten += len(effect[3][2])
         self.asks.append(effect)
-        self._whose.append(run)
-        self._meant.append(record)
+        self.whose.append(run)
+        self.meant.append(record)
 
     def take(self) -> list[Effect]:
         """What was asked for since the last call."""
-        asked, self.asks = self.asks, []
-        self._taken += asked
+        asked = self.asks
+        if asked:
+            self.asks = []
+            self._taken = self._taken + asked if self._taken else asked
         return asked
 
     def committed(self, count: int) -> list[Event]:
         """The first `count` effects that were taken are durable: their records may be sent, acknowledged, told."""
+        if count == len(self.whose) == 1 and type(effect := self._taken[0]) is Write:
+            return self._committed_alone(effect)
         events: list[Event] = []
-        wrote: dict[Run, None] = {}
-        read: dict[InLog, None] = {}
+        wrote: list[Run] = []
+        read: list[InLog] = []
         copied = False
-        for effect, run, meant in zip(self._taken[:count], self._whose, self._meant, strict=False):
+        taken = self._taken if count == len(self._taken) else self._taken[:count]
+        for effect, run, meant in zip(taken, self.whose, self.meant, strict=False):
             if type(effect) is not Write:
                 if type(effect) is Copy:
                     self.copies.kept(effect)
                     copied = True
                 elif type(effect) is Left and effect.kind == "graph":
                     self.put_graph(self.shelf.noted(effect.ref))
-                continue
-            id_, writer, seq, encoded, _ = effect
-            if meant is None:
+            elif meant is None:
                 assert run.out is not None
-                run.out.durable = seq
-                wrote[run] = None
+                run.out.durable = effect[2]
+                if not wrote or run is not wrote[-1]:
+                    wrote.append(run)
             else:
+                id_, writer, seq, encoded, _ = effect
                 into = run.into
                 assert into is not None
                 size = len(encoded[2])
                 into.durable = seq
                 into.undurable -= size
                 self.unwritten -= size
-                read[into] = None
+                if not read or into is not read[-1]:
+                    read.append(into)
                 events.append(_new(Got, (id_, writer, seq, meant)))
-        del self._taken[:count], self._whose[:count], self._meant[:count]
+        if count == len(self.whose):
+            self._taken, self.whose, self.meant = [], [], []
+        else:
+            self._taken = self._taken[count:]  # a store may hold the list it was given
+            del self.whose[:count], self.meant[:count]
         self.durable += count
         if self.connection is not None:
             for into in read:
@@ -218,12 +230,33 @@ class State:
                 self.flow(run)
         return events + self.drain_events() if copied else events
 
+    def _committed_alone(self, effect: Write) -> list[Event]:
+        """The same for one record when nothing else waits, as whenever one question is asked after the other."""
+        id_, writer, seq, encoded, _ = effect
+        run, meant = self.whose.pop(), self.meant.pop()
+        self._taken = []  # a store may hold the list it was given
+        self.durable += 1
+        if meant is None:
+            assert run.out is not None
+            run.out.durable = seq
+            self.flow(run)
+            return []
+        into = run.into
+        assert into is not None
+        size = len(encoded[2])
+        into.durable = seq
+        into.undurable -= size
+        self.unwritten -= size
+        if self.connection is not None:
+            self.connection.outbox.acknowledge(into)
+        return [_new(Got, (id_, writer, seq, meant))]
+
     # -- runs
 
     def flow(self, run: Run) -> None:
         """Let the run's records go, if they may go on this connection."""
         out, connection = run.out, self.connection
-        if out is None or connection is None or run.diverged or run.refused is not None or run in self.parked:
+        if out is None or connection is None or run.diverged or run.refused is not None or (self.parked and run in self.parked):
             return
         if not run.live:
             # a run the worker cannot know yet needs no word of it first; GOAWAY keeps it for the next connection
@@ -231,7 +264,7 @@ class State:
                 return
             run.live = True
         if out.sent < out.durable:
-            if (missing := out.lacks()) is not None:
+            if out.sent >= out.held and (missing := out.lacks()) is not None:
                 self.events.append(NeedRecords(run.id, out.writer, *missing))
             connection.outbox.records(out)
 
@@ -273,6 +306,7 @@ class State:
         self.events.append(Faulted(error.fault, error.text, True, error.close, about))
         if error.close is not None and self.connection.closing is None:
             self.connection.closing = error.close
+            self.connection.hurries = True
             self.connection.move("fault")
 
     def drain_events(self) -> list[Event]:

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosedOK
 from websockets.frames import Frame, Opcode
 from websockets.typing import Subprotocol
 
+from protocol import bodies, outbox
 from protocol.carrier import HIGH, Carrier, Packet
 from protocol.transport import MAX_PACKET, SUBPROTOCOL, listen, open_socket
 
@@ -160,7 +161,7 @@ def test_a_full_socket_says_so_and_says_when_it_is_not() -> None:
             client.transport.pause_reading()
             sent = 0
             while not carrier.paused:
-                carrier.put(bytes(HIGH))
+                carrier.put([bytes(HIGH)])
                 sent += 1
                 assert sent < 10_000
             assert carrier.buffered > HIGH
@@ -243,7 +244,7 @@ def test_frames_of_all_kinds_are_read_alike_wherever_the_bytes_are_cut() -> None
             assert taken.messages == wanted
             assert await reader.readexactly(pings * 3) == frame(b"p", Opcode.PONG, mask=False) * pings
             for size in (0, 125, 126, 65_535, 65_536):
-                carrier().put(bytes(size))
+                carrier().put([bytes(size)])
                 assert await reader.readexactly(len(frame(bytes(size), mask=False))) == frame(bytes(size), mask=False)
 
     go(main)
@@ -301,6 +302,45 @@ def test_what_is_wrong_with_a_frame_is_said_and_what_follows_is_not_read(wrong: 
     go(main)
 
 
+@pytest.mark.parametrize(
+    ("reads", "code"),
+    [
+        (
+            [b"\x82\x05" + bytes(137)],
+            1002,
+        ),  # as long as a frame of 133 bytes would be, which is its length and the missing mask read as one
+        (
+            [b"\x82\xff" + b"\xff" * 8 + bytes(125)],
+            1009,
+        ),  # as long as a frame of 127 bytes would be, which only says that its length follows
+        ([frame(b"x" * 9, fin=False), frame(b"y" * 9)], 1002),
+        ([frame(b"", Opcode.CLOSE), frame(b"y" * 9)], 1005),
+    ],
+)
+def test_a_read_that_seems_to_be_one_whole_message_is_one(reads: list[bytes], code: int) -> None:
+    async def main() -> None:
+        async with raw() as (reader, writer, taken, _):
+            writer.write(_REQUEST)
+            await head(reader)
+            for number, data in enumerate([frame(b"long enough"), *reads]):
+                writer.write(data)
+                if number == 0:
+                    await taken.until(lambda: len(taken.messages) == 1)
+                await writer.drain()
+                await asyncio.sleep(0.01)
+            said = await reader.readexactly(2)
+            assert said[0] == 0x88
+            assert code == (int.from_bytes(await reader.readexactly(2), "big") if said[1] else 1005)
+            assert taken.messages == [b"long enough"]
+
+    go(main)
+
+
+def test_a_socket_that_takes_more_holds_nothing_back() -> None:
+    assert outbox.PRESSURE >= HIGH  # the link does not ask such a socket what it holds
+    assert bodies.PRESSURE >= HIGH
+
+
 def test_a_client_masks_what_it_sends() -> None:
     async def main() -> None:
         heard: list[Any] = []
@@ -316,7 +356,7 @@ def test_a_client_masks_what_it_sends() -> None:
             assert isinstance(carrier, Carrier)
             messages = [b"same", b"same", bytes(126), bytes(65_536)]
             for message in messages:
-                carrier.put(message)
+                carrier.put([message])
             await carrier.wait_closed()
             assert heard == messages
 

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from protocol import resume
 from protocol.bodies import Gives, Wants, _Want as Want
 from protocol.handshake import Statement
+from protocol.inbox import Inbox
 from protocol.log import InLog, OutLog
 from protocol.session import Conn
 from protocol.state import State
@@ -58,29 +59,32 @@ def test_a_store_that_went_back_in_time_is_noticed() -> None:
 
 @contextmanager
 def send_before_commit() -> Iterator[None]:
-    stage = State.stage
+    append = Conn.append
 
-    def mutant(self: State, effect: Any, run: Any) -> None:
-        stage(self, effect, run)
-        if not isinstance(effect, Trim):
-            run.out.durable = effect.seq
-            self.flow(run)
+    def mutant(self: Conn, run: Any, *what: Any) -> int:
+        seq = append(self, run, *what)
+        known = self._state.runs[run]
+        assert known.out is not None
+        known.out.durable = seq
+        self._state.flow(known)
+        return seq
 
-    with patch.object(State, "stage", mutant):
+    with patch.object(Conn, "append", mutant):
         yield
 
 
 @contextmanager
 def acknowledge_before_commit() -> Iterator[None]:
-    received = State.received
+    entry = Inbox.entry
 
-    def mutant(self: State, effect: Any, run: Any, record: Any) -> None:
-        received(self, effect, run, record)
-        run.into.durable = effect.seq
-        assert self.connection is not None
-        self.connection.outbox.acknowledge(run.into)
+    def mutant(self: Inbox, connection: Any, message: Any) -> None:
+        entry(self, connection, message)
+        taking = connection.aliases.get(message[0])
+        if taking is not None:
+            taking[1].durable = taking[1].last
+            connection.outbox.acknowledge(taking[1])
 
-    with patch.object(State, "received", mutant):
+    with patch.object(Inbox, "entry", mutant):
         yield
 
 
