@@ -12,7 +12,7 @@ from protocol.gate import travels_whole
 from protocol.payload import Body, handle_id, lighten
 from protocol.shared import is_marked, mark
 
-__all__ = ["RunLog", "open_run"]
+__all__ = ["OWN", "RunLog", "open_run"]
 
 OWN = "own"
 """In whose name a device keeps bodies."""

@@ -19,7 +19,7 @@ from edge.means import Device, RunOptions
 from edge.offers import check_offer, keep_offer, last_offer
 from edge.people.desk import Desk
 from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
-from edge.policies import acts, node_policies
+from edge.policies import Policy, acts, node_policies
 from edge.runs.at_work import at_work
 from edge.runs.bystanders import bystanders
 from edge.showing.report import RunReport, status_of
@@ -45,6 +45,7 @@ from protocol.run_log import RunLog, open_run
 if TYPE_CHECKING:
     from edge.ferrying.delegate import Delegate
     from edge.ferrying.worker import WorkerLink
+    from graphs.engine.plan import Compiler
 
 __all__ = ["Device", "Run", "RunOptions", "run_graph"]
 
@@ -184,7 +185,7 @@ class Run:
         """Whether any node, at whatever depth, is placed at the worker."""
         return any(placement.place == "cloud" for placement in self.placed.values())
 
-    def _orders(self) -> Orders:
+    def orders(self) -> Orders:
         """What of the shipped nodes starts when this device's queue says so, as a concurrency limit could bind across the cut."""
         nests = {name: each.nests for name, each in self.device.agents.items() if each.nests}
         places = {path: placement.place for path, placement in self.placed.items() if placement.place == "cloud"}
@@ -244,11 +245,8 @@ class Run:
 
     def _runtime(self, watch: Watch) -> Runtime:
         device, options, graph, log = self.device, self.options, self.graph, self._log()
-        limits = self.limits = self._orders()
-        permissions = options.permissions
-        compiler = permissions.compiler(
-            device.agents, strict=options.strict, places=limits, orders=limits, offered=self._offer.get("agents") or ()
-        )
+        limits = self.limits = self.orders()
+        permissions, compiler = options.permissions, self.compiler(limits)
         return Runtime(
             compiler.plan(graph),
             compiler,
@@ -274,6 +272,17 @@ class Run:
             run_id=self.id,
         )
 
+    def compiler(self, limits: Orders) -> Compiler:
+        """Compiles the graphs of the run, as its nodes are placed."""
+        offered, options = self._offer.get("agents") or (), self.options
+        return options.permissions.compiler(
+            self.device.agents, strict=options.strict, places=limits, orders=limits, offered=offered
+        )
+
+    def policies(self) -> dict[str, Policy]:
+        """What becomes of the nodes at the worker while it is away, by their place in the document."""
+        return node_policies(self.graph, self.placed, self._facts(self._offer))
+
     def _make_delegate(self, runtime: Runtime, watch: Watch) -> Delegate:
         from edge.ferrying.delegate import Delegate
         from edge.ferrying.fallback import Fallback
@@ -291,9 +300,7 @@ class Run:
             clock=runtime.clock,
             on_token=watch.streamed,
             on_begun=runtime.begun_elsewhere,
-            fallback=Fallback(
-                node_policies(self.graph, self.placed, self._facts(self._offer)), runtime.compiler.stand_in, runtime.clock
-            ),
+            fallback=Fallback(self.policies(), runtime.compiler.stand_in, runtime.clock),
             attached=self.attached,
             earlier=self.earlier,
             deadline=runtime.clock() + self.options.deadline if self.options.deadline is not None else None,
