@@ -1,6 +1,7 @@
 """Forks: a run of its own that begins with what another one has done. Nothing of the other run changes.
 
-The results that hold are copied into the fork's own log, each with where it came from, so that the fork needs the other run no more. A node with
+The results that hold are copied into the fork's own log, each with where it came from, so that the fork needs the other run no more, but for
+large values that are only at a worker: those are referred to, for as long as the worker keeps that run. A node with
 effects whose result does not hold is not run by itself: it has done its work in the other run, or may have. The fork's log says so, and whoever
 goes on with it is asked.
 """
@@ -154,7 +155,10 @@ def require_whole(run: bytes, submit: Submit, records: int) -> None:
 async def _read(
     journal: Journal, source: bytes, graph: Graph
 ) -> tuple[Known, dict[str, Outcome], dict[str, tuple[bytes, bytes, int]], Submit]:
-    """What is known of a run, the outcomes whose values are still where they were made, where the result of each path stands, and the order."""
+    """What is known of a run, the outcomes of nodes with effects whose values are still where they were made, where the result of each path
+    stands, and the order. Other values that are elsewhere stay there, and their references count for them: whoever goes on with the fork has them
+    fetched if somebody reads them, or made again if they are lost.
+    """
     found: list[Record] = []
     places: dict[str, tuple[bytes, bytes, int]] = {}
     own: set[str] = set()
@@ -174,7 +178,8 @@ async def _read(
         raise JournalError(f"no log of run {run_id_text(source)} begins with its order")
     known = known_outcomes(found)
     before = dict(known.outcomes)
-    await refill(known, Source(journal, None, {}).value)
+    elsewhere = Source(journal, None, {})
+    await refill(known, elsewhere.value, lambda path, record, named: path not in known.once and elsewhere.is_away(record, named))
     away = {path: outcome for path, outcome in before.items() if path not in known.outcomes}
     return known, away, places, order
 

@@ -217,3 +217,36 @@ def test_a_resumed_run_does_not_fetch_what_nobody_here_reads(own_home: Path, tmp
         gate.nobody_else()
     assert total < 40_000
     assert [result.path for result in of(own_home, "cloud", Result)].count("big") == (2 if left == "lost" else 1)
+
+
+@pytest.mark.parametrize("words", [("fork", "RUN"), ("replay", "RUN", "--from", "length")], ids=["fork", "replay"])
+def test_a_fork_leaves_a_value_that_nobody_here_reads_where_it_is(own_home: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
+    text = f"""\
+version: 0.5
+nodes:
+  big: {{agent: bigAgent, place: cloud, params: {{bytes: {SIZE}}}}}
+  length: {{agent: lengthAgent, place: cloud, inputs: {{of: :big}}}}
+  end: {{agent: lengthAgent, place: cloud, isResult: true, inputs: {{of: :big, after: :length}}}}
+"""
+    with gates(tmp_path), serve(*AGENTS, home=own_home, cwd=tmp_path) as worker:
+        (tmp_path / "g.yaml").write_text(text, encoding="utf-8")
+        with start("run", "g.yaml", "--cloud", worker.url, *AGENTS, home=own_home, cwd=tmp_path) as device:
+            told(device)
+        (row,) = (row for row in runs(own_home, "edge") if row.role == "root")
+        with tap(worker.url) as line:
+            cloud = ("--cloud", line.url) if words[0] == "replay" else ()
+            more = ("--json", *AGENTS) if words[0] == "replay" else ()
+            with start(
+                "runs", *(row.run.hex() if word == "RUN" else word for word in words), *cloud, *more, home=own_home, cwd=tmp_path
+            ) as device:
+                told(device)
+            if words[0] == "fork":
+                *_, fork = (each for each in runs(own_home, "edge") if each.role == "root")
+                with start(
+                    "resume", fork.run.hex(), "--cloud", line.url, "--json", *AGENTS, home=own_home, cwd=tmp_path
+                ) as device:
+                    assert f'"end": {SIZE}' in told(device)
+            assert moved(line, "down") + moved(line, "up") < 20_000
+        made_there = [result.path for result in of(own_home, "cloud", Result)]
+        assert made_there.count("big") == 1
+        assert made_there.count("length") == (2 if words[0] == "replay" else 1)
