@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import functools
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from edge.ferrying.attached import open_children
@@ -12,11 +13,12 @@ from edge.ferrying.fence import outgrown
 from edge.ferrying.refill import Source
 from graphs.engine.outcomes import Known, known_outcomes
 from graphs.errors import LinkCondition, ValueUnsupported, WorkerUnreachable
-from graphs.records import Record
-from protocol.payload import references
+from graphs.records import Error, Record, Result
+from protocol.payload import Reference, references
 from protocol.refill import refill
 
 if TYPE_CHECKING:
+    from edge.ferrying.needs import Unread
     from edge.ferrying.worker import WorkerLink
     from edge.placement import Placement
     from graphs.journal import Journal
@@ -56,8 +58,10 @@ class Earlier:
         elsewise = {child for child in children if made_elsewise(self._graph, self.own, self._log(child))}
         return elsewise | outgrown(self._journal, children, placed, agents)
 
-    async def known(self, link: WorkerLink | None) -> Known:
-        """What is known of the run, its values included as far as they can be had."""
+    async def known(self, link: WorkerLink | None, unread: Callable[[], Unread] | None = None) -> Known:
+        """What is known of the run, its values included as far as they can be had. Of `unread`, asked for only if there are any at a worker, the
+        references stay: the values stay where they are, and this worker finds them at home.
+        """
         records = [*self._records]
         homes = {named.ref: self._run for record in records for named in references(record)}
         for child in self._journal.children(self._run):
@@ -65,7 +69,15 @@ class Earlier:
             homes.update((named.ref, child.run) for record in made for named in references(record))
             records.extend(sound(made, made_elsewise(self._graph, self.own, made)))
         known = known_outcomes(records)
-        self.lacking = await refill(known, Source(self._journal, link, homes).value)
+        source = Source(self._journal, link, homes)
+        # A worker that has lost such a value refuses what reads it: then whoever has the value is asked, or it is made again.
+        gone = any(isinstance(record, Error) and record.code == "BLOB_GONE" for record in records)
+        asked = functools.cache(unread) if unread is not None and not gone else None
+
+        def leaves(path: str, record: Result, named: Sequence[Reference]) -> bool:
+            return asked is not None and source.is_away(record, named) and asked()(path, known.outcomes)
+
+        self.lacking = await refill(known, source.value, leaves)
         return known
 
     def _log(self, run: bytes) -> list[Record]:

@@ -1,6 +1,7 @@
 """Forks: a run of its own that begins with what another one has done. Nothing of the other run changes.
 
-The results that hold are copied into the fork's own log, each with where it came from, so that the fork needs the other run no more. A node with
+The results that hold are copied into the fork's own log, each with where it came from, so that the fork needs the other run no more, but for
+large values that are only at a worker: those are referred to, for as long as the worker keeps that run. A node with
 effects whose result does not hold is not run by itself: it has done its work in the other run, or may have. The fork's log says so, and whoever
 goes on with it is asked.
 """
@@ -223,8 +224,9 @@ def require_whole(run: bytes, submit: Submit, records: int) -> None:
 
 
 async def read_past(journal: Journal, source: bytes, graph: Graph, link: WorkerLink | None = None) -> Past:
-    """What the journal knows of a run; values that are at the worker come over the `link`, where there is one. Raises JournalError if the run's
-    beginning is not here.
+    """What the journal knows of a run; values of nodes with effects that are at the worker come over the `link`, where there is one. Other values
+    that are elsewhere stay there, and their references count for them: whoever goes on with the fork has them fetched if somebody reads
+    them, or made again if they are lost. Raises JournalError if the run's beginning is not here.
     """
     found: list[Record] = []
     homes: dict[bytes, bytes] = {}
@@ -248,7 +250,8 @@ async def read_past(journal: Journal, source: bytes, graph: Graph, link: WorkerL
     order = resolved_here(journal, order)
     known = known_outcomes(found)
     before = dict(known.outcomes)
-    await refill(known, Source(journal, link, homes).value)
+    elsewhere = Source(journal, link, homes)
+    await refill(known, elsewhere.value, lambda path, record, named: path not in known.once and elsewhere.is_away(record, named))
     away = {path: outcome for path, outcome in before.items() if path not in known.outcomes}
     return Past(known, away, places, order)
 
