@@ -127,9 +127,13 @@ def _lighten(journal: Journal, done: Round) -> bool:
         if code != "VALUE_TOO_LARGE" or is_at_work(journal.path, run):
             continue
         with at_work(journal.path, run):
-            if lighten_run(journal, run):
-                del done.refused[run]
-                some = True
+            try:
+                lightened = lighten_run(journal, run)
+            except JournalError:
+                continue  # `runs show` says what is wrong with it
+        if lightened:
+            del done.refused[run]
+            some = True
     return some
 
 
