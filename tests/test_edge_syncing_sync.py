@@ -121,6 +121,27 @@ def test_a_damaged_run_is_named_and_holds_up_no_other(served: ServedWorker, jour
     assert set(spooled(journal)) == {damaged}
 
 
+def test_what_is_damaged_or_not_whole_holds_up_nothing(served: ServedWorker, journal: Journal, tmp_path: Path) -> None:
+    """Not even where it would have to be read to know what is to be done: runs that are not over, and their parts."""
+    damaged, good = begun(journal, "one", status="suspended"), begun(journal, "two", status="suspended")
+    part, lacking = new_run_id(), new_run_id()
+    order = encode(Submit("", GRAPH.hash, {}, {"parent": [good, 1]}))
+    journal.create_run(part, role="child", parent=good, graph_hash=GRAPH.hash, name="cut", started=1, first=order)
+    journal.create_run(lacking, role="root", graph_hash=GRAPH.hash, name="g", started=1)
+    journal.accept(lacking, b"device-2", 1, encode(Result("a", 1, 0, 1, 5, {})))
+    mark(journal, lacking)
+    journal.flush()
+    db = sqlite3.connect(tmp_path / "journal.db")
+    with db:
+        for run in (damaged, part):
+            db.execute("UPDATE records SET tail = x'00' WHERE id = ((SELECT id FROM logs WHERE run = ?) << 32) + 1", (run,))
+    db.close()
+    done = go(converge(journal, at(served.url, journal)))
+    assert damaged in done.refused
+    assert (journal.store_id, journal.have(good)) in there(served, good)
+    assert go(standing(journal, None)).degraded == []
+
+
 def test_a_run_that_was_marked_late_waits_while_somebody_works_on_it(served: ServedWorker, journal: Journal) -> None:
     run = begun(journal, LARGE, shared=False)
     mark(journal, run)
