@@ -53,6 +53,7 @@ def node(attributes: str) -> str:
         (", place: {at: cloud, offline: wait}", "", {"every": "fail", "nodes": {"n": "local"}}, "local"),
         ("", "", {"nodes": {"other": "local"}}, "wait"),
         (", place: {at: cloud}", "place: {offline: local}\n", {}, "local"),
+        (", place: {offline: local}", "", {"nodes": {"n": "local"}, "every": "fail", "always": "wait"}, "wait"),
     ],
 )
 def test_who_says_what_becomes_of_a_node(place: str, head: str, said: dict[str, Any], offline: str) -> None:

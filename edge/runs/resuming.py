@@ -15,6 +15,7 @@ from edge.means import Device, RunOptions
 from edge.runs.assume import Assumption, assume
 from edge.runs.at_work import at_work
 from edge.runs.runner import Run
+from edge.runs.upgrade import recall_of
 from edge.syncing.held import require_held
 from graphs.engine.outcomes import Known
 from graphs.errors import UsageError
@@ -41,10 +42,12 @@ async def resume_run(
     """Go on with a run from its journal: completed nodes do not run again, nodes with effects that were in flight ask.
 
     What a worker still does for the run, or did while this device was away, counts; so does what is `assumed` of nodes in flight, and what
-    `recall` knows (edge.runs.fork). Raises UsageError if another process or another store works on it.
+    `recall` knows (edge.runs.fork), which an upgrade finds out again. Raises UsageError if another process or another store works on it.
     """
     with at_work(device.journal.path, run_id):
         require_held(device.journal, run_id)
+        if recall is None:
+            recall = await recall_of(device, graph, options, run_id)
         run = Run(device, graph, options, run_id, Known())
         return await _go_on(run, name, assumed, recall)
 

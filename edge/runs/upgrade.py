@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.runs.at_work import at_work
-from edge.runs.fork import Forked, engine_of, fork_of, read_past, require_whole, with_offered, write_fork
+from edge.runs.fork import Forked, Recall, engine_of, fork_of, read_past, require_whole, with_offered, write_fork
 from edge.runs.late import Late, late_results
 from edge.syncing.held import holding_of
 from graphs.engine.events import Outcome
+from graphs.engine.outcomes import known_outcomes
 from graphs.engine.retrace import apart, retrace, trace
 from graphs.errors import JournalError
 from graphs.paths import opener
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from graphs.journal import Journal, RunRow
     from graphs.language.spec import Graph
 
-__all__ = ["Upgrade", "degraded_in", "nothing_stands_in", "upgradable", "upgrade_of", "upgrade_run", "upgrades_of"]
+__all__ = ["Upgrade", "degraded_in", "nothing_stands_in", "recall_of", "upgradable", "upgrade_of", "upgrade_run", "upgrades_of"]
 
 _UPGRADE: Final = "upgrade"
 
@@ -138,6 +139,22 @@ async def _upgrade(device: Device, graph: Graph, options: RunOptions, source: by
         waits=True,
     )
     return Upgrade(forked, sorted(again - late.taken.keys()), sorted(late.taken), sorted(degraded & acting))
+
+
+async def recall_of(device: Device, graph: Graph, options: RunOptions, run: bytes) -> Recall | None:
+    """What a process that goes on with an upgrade may take from the run that it upgrades, as the process that made it did; None for a run that is no
+    upgrade, or if that other run is not here any more. Raises JournalError.
+    """
+    journal = device.journal
+    source = upgrade_of(journal, run)
+    if source is None or not journal.knows(source):
+        return None
+    past = await read_past(journal, source, graph)
+    skipped, made = apart(past.outcomes)
+    first = trace(engine_of(graph, options, with_offered(device, options), past.known, skipped), made, past.inject)
+    degraded = {path for path, result in past.known.made.items() if result.by.get("degraded")}
+    asked = known_outcomes(logged.record for logged in journal.records(run)).repeated
+    return Recall(run, journal, past.later(first.handed, (), lambda path: path not in degraded), asked)
 
 
 def _openers(path: str) -> Iterator[str]:

@@ -15,7 +15,7 @@ from edge.ferrying.attached import open_children
 from edge.runs.at_work import at_work, is_at_work
 from edge.syncing.held import holding_of, require_held
 from graphs.engine.holding import Holding
-from graphs.errors import LinkCondition, UsageError
+from graphs.errors import JournalError, LinkCondition, UsageError
 from graphs.journal.ids import run_id_short, run_id_text
 from graphs.records import Cancel, Close, Handover, encode
 from protocol.events import CopyRefused
@@ -111,7 +111,10 @@ async def give_to_askers(journal: Journal) -> int:
     for row in journal.runs(role="root"):
         if row.status not in ("suspended", "failed") or not is_marked(journal, row.run) or is_at_work(journal.path, row.run):
             continue
-        standing = holding_of(journal, row.run)
+        try:
+            standing = holding_of(journal, row.run)
+        except JournalError:
+            continue  # it is damaged, or its beginning is still to come
         if standing.holder != journal.store_id or not standing.asking or _still_wants(journal, row.run):
             continue
         if not open_children(journal, row.run):
