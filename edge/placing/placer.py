@@ -14,7 +14,7 @@ from edge.placement import SPLIT, Facts, Implementation, Place, Placement, Way, 
 from edge.placing.choices import Choices, choices_of
 from edge.placing.figures import Estimator, known
 from edge.placing.reasons import follows, reason
-from edge.placing.schedule import Schedule, play
+from edge.placing.schedule import Schedule, crossing, play
 from edge.placing.search import Found, Wishes, search
 from edge.placing.tasks import CLOUD, EDGE, Choice, Problem, Unit, problem_of
 from graphs.language.spec import Graph, reads
@@ -240,7 +240,7 @@ class _Placing:
                 other for other in task.readers if self._place_of(other, found) != place and problem.tasks[other].unit != number
             ]
             if away or (task.result and place == CLOUD):
-                waits += link.rtt.value / 2 * task.turns + task.options[way].out_bytes / speed[place]
+                waits += sum(crossing(link.rtt.value / 2, speed[place], task.options[way].out_bytes, task.turns))
             if place == CLOUD and not task.inputs:
                 waits += link.rtt.value / 2 + sum(problem.values[value] for value in task.values) / speed[EDGE] + link.queue.value
         return waits

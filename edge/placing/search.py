@@ -15,7 +15,7 @@ from itertools import product
 from math import ceil, prod
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from edge.placing.schedule import Schedule, play
+from edge.placing.schedule import Schedule, crossing, play
 from edge.placing.tasks import CLOUD, EDGE, Problem
 
 __all__ = ["MINIMISED", "Found", "Minimise", "Score", "Wishes", "score", "search"]
@@ -309,7 +309,7 @@ def _look_ahead(problem: Problem) -> tuple[int, ...]:
 
     def moving(number: int, choice: int, place: int) -> float:
         option = tasks[number].options[choice]
-        return 0.0 if option.place == place else half * tasks[number].turns + option.out_bytes / speed[option.place]
+        return 0.0 if option.place == place else sum(crossing(half, speed[option.place], option.out_bytes, tasks[number].turns))
 
     for number in range(len(tasks) - 1, -1, -1):
         for choice, option in enumerate(tasks[number].options):
