@@ -33,7 +33,12 @@ class Places:
 
     @property
     def decided(self) -> dict[str, str]:
-        return {path: decided(each) for path, each in self.placed.nodes.items() if each.ways or each.implementation is not None}
+        by_figures = self.placed.found is not None
+        return {
+            path: decided(each)
+            for path, each in self.placed.nodes.items()
+            if each.implementation is not None or (by_figures and each.free)
+        }
 
     @property
     def graph(self) -> Graph:
