@@ -284,7 +284,7 @@ def _decide(
         graph, labels, name, facts.clearance, pinned=pin == "cloud", lacking=lacking, get=_get(missing_here), servers=outside
     )
     if stays is not None and "cloud" in needs.pins and (pin is None or who == _FROM_INSIDE) and not facts.local_only:
-        return _SPLIT  # it is opened here, and each node inside is looked at by itself
+        return SPLIT  # it is opened here, and each node inside is looked at by itself
     if stays is not None and stays.remedy is not None:
         raise NoPlace(name, stays.reason, stays.remedy, by_label=True)
     if stays is not None:
