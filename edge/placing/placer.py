@@ -183,7 +183,7 @@ class _Placing:
                     nodes[unit.path] = replace(nodes[unit.path], reason=briefly(nodes[unit.path].place, *seconds))
                 continue
             ways = tuple(self._way(number, way, found, played=rank < plays) for way in self._own_first(number, found))
-            text = nodes[unit.path].reason if cheap else reason(ways, self.wishes.minimise)
+            text = nodes[unit.path].reason if cheap else reason(ways, self.wishes.minimise or "latency")
             nodes[unit.path] = replace(nodes[unit.path], reason=text, ways=ways)
             if ways[0].implementation is not None:
                 nodes[unit.path] = replace(nodes[unit.path], others=self._others(unit.path, ways))

@@ -36,9 +36,9 @@ _EVEN: Final = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the best is: the least of what, by when (seconds), for how much (USD)."""
+    """What the best is: the least of what, by when (seconds), for how much (USD). Where nobody said of what it is of time."""
 
-    minimise: Minimise = "latency"
+    minimise: Minimise | None = None
     deadline: float | None = None
     budget: float | None = None
 
@@ -127,7 +127,7 @@ class _Search:
 
     def _seeds(self) -> Iterator[tuple[int, ...]]:
         yield tuple([0] * len(self.problem.units))
-        if self.wishes.minimise != "latency":
+        if self.wishes.minimise not in (None, "latency"):
             yield self._cheapest()
         yield _look_ahead(self.problem)
 
