@@ -9,9 +9,11 @@ from typing import Any, Final
 
 from edge.config import EdgeConfig
 from edge.labelled_files import with_labelled_files
+from edge.link_policy import is_low
 from edge.people.person import person_at
 from edge.planning.keeping import Estimating
 from edge.runs.runner import Device
+from edge.sensing import read_battery
 from edge.showing.progress import ProgressEvent
 from graphs.environment import Environment
 from graphs.errors import JournalError
@@ -68,6 +70,7 @@ def open_device(
             write=lambda line: print(line, file=env.stderr),
             emit=emit,
             connect=worker_connector(config),
+            is_low=lambda: is_low(config.link, read_battery(env.environ)),
         )
         device.estimator = Estimating(device)
         yield device

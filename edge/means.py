@@ -139,6 +139,8 @@ class Device:
     write: Callable[[str], Any] | None = None
     emit: Callable[[ProgressEvent], None] = lambda _event: None
     connect: Callable[[str, str | None, Journal, Sequence[bytes]], Any] | None = None
+    is_low: Callable[[], bool] = lambda: False
+    """Whether this device runs on a battery that is nearly empty."""
     estimator: Callable[[Graph, Mapping[str, Any], str | None, Mapping[str, Value]], Estimator] | None = None
     """What knows figures for a graph, by a worker's offer, its URL, and values of static nodes. None knows none: the rules alone place nodes."""
 

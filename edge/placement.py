@@ -21,7 +21,7 @@ from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 from edge.clearance import NOWHERE, Clearance
-from edge.label_rule import confined
+from edge.label_rule import confined, labels_inside
 from edge.placing.figures import Estimate
 from edge.policies import NOTHING, Around, Sayings, around, opens_here, tools_of, with_inner
 from graphs.language.implementations import implementations, is_open
@@ -175,7 +175,7 @@ def place_nodes(
         placed[name] = found
         if found is SPLIT:
             pin = facts.pinned.get(name) or _place_of(spec.get("place")) or default
-            inside = labels.inside.get(name)
+            inside = labels_inside(labels, name, spec)
             nested.update(place_inside(name, spec, facts, outer, "cloud" if pin == "cloud" else None, inside))
     if not facts.local_only:
         _follow(graph, free, placed, facts)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from edge.means import Device, RunOptions
 from edge.placement import Facts, NoPlace, Placement
 from edge.placing.placer import Placed, decided, place
+from edge.placing.search import Wishes
 from graphs.engine.plan import Better
 from graphs.errors import ModelMissing, UsageError
 from graphs.language.implementations import settled
@@ -33,13 +34,23 @@ class Places:
 
     @property
     def decided(self) -> dict[str, str]:
-        return {path: decided(each) for path, each in self.placed.nodes.items() if each.ways or each.implementation is not None}
+        by_figures = self.placed.found is not None
+        return {
+            path: decided(each)
+            for path, each in self.placed.nodes.items()
+            if each.implementation is not None or (by_figures and each.free)
+        }
 
     @property
     def graph(self) -> Graph:
         """The graph with the implementations that were chosen."""
         chosen = {path: each.implementation for path, each in self.placed.nodes.items() if each.implementation is not None}
         return settled(self._graph, chosen)
+
+    def _wishes(self) -> Wishes:
+        """What the user wants; of a device whose battery is nearly empty energy, unless they said otherwise."""
+        wishes = self._options.wishes
+        return replace(wishes, minimise="energy") if wishes.minimise is None and self._device.is_low() else wishes
 
     def find(self, facts: Facts, *, reached: bool = True, goes_on: bool = False) -> dict[str, Placement]:
         """Places for all nodes. Figures count only while the worker is `reached`, as far as anybody knows; a run that `goes_on` with what is at
@@ -55,7 +66,7 @@ class Places:
                 facts = replace(facts, digests=known_digests(device, facts.offer or {}))
                 estimator = made(self._graph, facts.offer or {}, options.url, options.inject)
                 fixed = options.decided if goes_on else {}
-                self.placed = place(self._graph, facts, estimator, options.wishes, fixed)
+                self.placed = place(self._graph, facts, estimator, self._wishes(), fixed)
         except NoPlace as error:
             raise UsageError(str(error), hint=error.remedy) from error
         return self.placed.nodes
