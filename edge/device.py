@@ -12,6 +12,7 @@ from edge.labelled_files import with_labelled_files
 from edge.people.person import person_at
 from edge.planning.keeping import Estimating
 from edge.runs.runner import Device
+from edge.sensing import read_conditions
 from edge.showing.progress import ProgressEvent
 from graphs.environment import Environment
 from graphs.errors import JournalError
@@ -69,7 +70,7 @@ def open_device(
             emit=emit,
             connect=worker_connector(config),
         )
-        device.estimator = Estimating(device)
+        device.estimator = Estimating(device, lambda: read_conditions(env.environ, config.link.command))
         yield device
         sweep_bodies(journal)
 

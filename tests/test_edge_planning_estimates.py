@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from edge.conditions import Conditions
 from edge.placement import Facts, model_named
 from edge.placing.figures import Figure
 from edge.planning.estimates import Estimates, Told
@@ -127,7 +128,7 @@ def test_tokens_of_the_same_model_count_wherever_they_were_counted() -> None:
 
 def test_what_is_known_of_the_way_counts_and_what_is_not_is_said_to_be_assumed() -> None:
     link = LinkFacts(b"w" * 8, rtt=Figure(0.3, "measured", 4, 2.0), down=Figure(5e5, "measured", 1, 2.0))
-    way = estimates(ASKS, Knowledge(NOW, url="wss://far/v1/link", link=link, metered=True)).link("cloud")
+    way = estimates(ASKS, Knowledge(NOW, url="wss://far/v1/link", link=link, conditions=Conditions(metered=True))).link("cloud")
     assert (way.rtt, way.down, way.metered) == (link.rtt, link.down, True)
     assert way.up == Figure(14_600 / 0.3, "measured", 4, 2.0), "what TCP sends in a round trip, until more was seen to go over"
     near = estimates(ASKS, Knowledge(NOW, url="ws://127.0.0.1:1/v1/link")).link("cloud")

@@ -118,7 +118,7 @@ class Estimates:
         measured = facts.rtt if facts else None
         least = _of(_FIRST_WINDOW / max(measured.value, 1e-6), measured) if measured else Figure(width, "default")
         up, down = (facts.up if facts else None) or least, (facts.down if facts else None) or least
-        return Link(measured or Figure(rtt, "default"), up, down, known.metered, known.queue)
+        return Link(measured or Figure(rtt, "default"), up, down, known.conditions.metered is True, known.queue)
 
     def value_bytes(self, path: str) -> Figure:
         """The size of a static node's value: as it is written or given; a loop may change it."""

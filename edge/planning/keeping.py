@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
+from edge.conditions import UNKNOWN, Conditions
 from edge.placement import Facts, model_named
 from edge.planning.estimates import Estimates
 from edge.planning.gathering import gather
@@ -41,8 +42,10 @@ _TURNS: Final = 4
 class Estimating:
     """What makes estimates for a device's graphs, by what it knows then: its `Device.estimator`. Whoever asks the same gets the same."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, conditions: Callable[[], Conditions] = lambda: UNKNOWN) -> None:
+        """`conditions` finds out how the way to a worker stands; it is asked once, and only where there is a worker."""
         self._device = device
+        self._conditions = cache(conditions)
         self._asked: tuple[Any, ...] = ()
         self._made: Estimates | None = None
 
@@ -55,7 +58,7 @@ class Estimating:
             self._asked = asked
             self._made = Estimates(
                 graph,
-                gather(device, url, offer),
+                gather(device, url, offer, self._conditions() if offer else UNKNOWN),
                 device.journal.history,
                 agents=device.agents,
                 model_of=partial(model_named, facts=facts),

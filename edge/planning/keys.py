@@ -19,7 +19,21 @@ EDGE: Final = "edge"
 """The place of this device in the table; a worker's is its store id in hex."""
 
 _PLACING: Final = frozenset(
-    {"place", "model", "any", "escalate", "hedge", "isResult", "console", "priority", "label", "sensitivity", "timeout", "retry"}
+    {
+        "place",
+        "model",
+        "any",
+        "budget",
+        "escalate",
+        "hedge",
+        "isResult",
+        "console",
+        "priority",
+        "label",
+        "sensitivity",
+        "timeout",
+        "retry",
+    }
 )
 
 
