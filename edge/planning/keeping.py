@@ -81,7 +81,7 @@ class Keeper:
         self._run = run
         self._waits = False
         self._keys: Mapping[str, str] = {}
-        self._prices = Prices({}, True)
+        self._prices: Prices | None = None
 
     def begin(self) -> None:
         """The run is on record, and about to begin."""
@@ -100,18 +100,24 @@ class Keeper:
         """The report, with what the tokens of its nodes cost by the prices of when the plan was made; those of nodes in graphs that a worker opened
         are in the sum.
         """
-        bill = Bill()
+        bill, prices = Bill(), self._prices or self._known_prices()
         for path, node in report.nodes.items():
             placement = self._run.placed.get(document_path(path))
             named = placement.model if placement is not None and not node.degraded else None
-            node.usd = bill.add(self._prices, node.place, node.by, node.usage, named)
+            node.usd = bill.add(prices, node.place, node.by, node.usage, named)
         run = self._run
         made = {path: record for path, (record, _) in run.delegate.made.items()} if run.delegate is not None else {}
         for path, record in {**run.known.made, **made}.items():
             if path not in report.nodes:
-                bill.add(self._prices, "cloud", record.by, record.usage)
-        report.cost = bill.as_json(self._prices)
+                bill.add(prices, "cloud", record.by, record.usage)
+        report.cost = bill.as_json(prices)
         return report
+
+    def _known_prices(self) -> Prices:
+        """Of a run that goes on: those that it began with; else those of now."""
+        device = self._run.device
+        plan = kept_plan(device.journal, self._run.id)
+        return Prices.of_plan(plan) if plan is not None else Prices.of_now(device.prices, self._run.offer)
 
     def _soon(self, turns: int) -> None:
         asyncio.get_running_loop().call_soon(*((self._soon, turns - 1) if turns else (self._make_plan,)))
