@@ -28,7 +28,8 @@ version: 0.5
 nodes:
   topic: {value: the tide comes and goes and comes again}
   say: {agent: llmAgent, model: small, inputs: {prompt: "Say it: ${:topic}"}}
-  then: {agent: stringTemplateAgent, params: {template: x}, inputs: {t: :say.text}}
+  then: {agent: sleeperAgent, inputs: {t: :say.text}}
+  last: {agent: copyAgent, inputs: {t: :then}}
 """
 
 NESTED = """\
@@ -183,7 +184,9 @@ def test_agents_without_a_model_take_what_they_took_or_next_to_nothing() -> None
     own = [row(key(ASKS, "then"), 1, 40, None, model="", prompt=None)]
     assert asked(estimates(ASKS, rows=own), "then", model=None).seconds == Figure(0.04, "measured", 1, 1.0)
     never = asked(estimates(ASKS), "then", model=None)
-    assert (never.seconds.value, never.tokens) == (0.0, None)
+    assert (never.seconds.source, never.tokens) == ("default", None)
+    cheap = asked(estimates(ASKS), "last", model=None)
+    assert (cheap.seconds.value, cheap.seconds.source) == (0.0, "declared"), "its agent says so"
 
 
 def test_the_size_of_a_value_that_is_written_out_is_known() -> None:
