@@ -16,6 +16,7 @@ from edge.planning.keys import agent_key, computed_nodes, node_key
 from edge.planning.knowledge import FREE_OF_CHARGE, Knowledge, LinkFacts, ModelFacts
 from graphs.agents import standard
 from graphs.journal.history import HistoryRow
+from graphs.language.implementations import implementations, settled
 from graphs.language.load import load_text
 from graphs.language.spec import Graph
 from graphs.models.prices import Price
@@ -194,3 +195,17 @@ def test_the_size_of_a_value_that_is_written_out_is_known() -> None:
     assert made.value_bytes("topic").value == 1_003
     assert estimates(NESTED).value_bytes("list") == Figure(6.0, "measured", 1, 0.0)
     assert estimates(NESTED).value_bytes("each/nowhere").source == "default"
+
+
+def test_each_implementation_of_a_node_has_figures_of_its_own() -> None:
+    text = ASKS.replace("model: small,", "any: [{model: small}, {agent: sleeperAgent}, {model: big, params: {max_tokens: 5}}],")
+    spec = nodes(text)["say"]
+    small, sleeps, big = implementations(spec)
+    rows = [row(node_key("say", small), 1, 500), row(node_key("say", sleeps), 2, 70, None, model="", prompt=None)]
+    made = estimates(text, rows=rows)
+    assert made.node("say", small, "edge", "tiny").seconds == Figure(0.5, "measured", 1, 1.0)
+    assert made.node("say", sleeps, "edge", None).seconds == Figure(0.07, "measured", 1, 2.0)
+    assert made.node("say", big, "edge", "big").seconds.source == "default"
+    assert made.node("say", big, "edge", "big").completion == Figure(5.0, "declared")
+    chosen = settled(Graph(load_text(text).data), {"say": 1})
+    assert node_key("say", chosen.nodes["say"]) == node_key("say", sleeps), "it is noted as what was chosen"

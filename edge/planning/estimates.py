@@ -15,6 +15,7 @@ from edge.planning.keys import EDGE, agent_key, computed_nodes, node_key
 from edge.planning.knowledge import FREE_OF_CHARGE, Knowledge
 from edge.planning.past import Past, Seen, median
 from graphs.journal.history import HistoryRow
+from graphs.language.implementations import implementations
 from graphs.language.refs import names_in
 from graphs.language.spec import Graph, is_computed, written_inside
 from graphs.paths import escape, unescape
@@ -89,11 +90,13 @@ class Estimates:
         self._injected = injected or {}
         self._model_of = model_of
         self._cheap = frozenset(name for name, agent in agents.items() if agent.cheap and not agent.needs)
-        computed = [(path, spec) for path, spec in computed_nodes(graph) if not self._is_cheap(spec)]
-        self.keys: Mapping[str, str] = {path: node_key(path, spec) for path, spec in computed}
-        """What history calls the nodes, by their place in the document; it has none that are cheap."""
-        named = {spec["agent"] for _, spec in computed if isinstance(spec["agent"], str)}
-        rows = history([*self.keys.values(), *sorted(map(self._agent_key, named))]) if self.keys else ()
+        self._specs = dict(computed_nodes(graph))
+        ways = [(path, each) for path, spec in self._specs.items() for each in implementations(spec) or (spec,)]
+        keys = [(path, node_key(path, each)) for path, each in ways if not self._is_cheap(each)]
+        self.keys: Mapping[str, str] = dict(reversed(keys))
+        """What history calls the nodes, by their place in the document: of several implementations the first. It has none that are cheap."""
+        named = {each["agent"] for _, each in ways if isinstance(each["agent"], str) and not self._is_cheap(each)}
+        rows = history([*dict.fromkeys(key for _, key in keys), *sorted(map(self._agent_key, named))]) if keys else ()
         self._past = Past(rows, knowledge.now, knowledge.store)
         self._sizes: dict[str, Figure] = {}
         self._known: dict[tuple[str, str, str | None, int], Told] = {}
@@ -166,6 +169,12 @@ class Estimates:
         """Whether its agent says that it takes no time; then nobody notes what it took."""
         return spec["agent"] in self._cheap if isinstance(spec["agent"], str) else False
 
+    def _what(self, path: str, spec: Mapping[str, Value]) -> str:
+        """What history calls a node with these attributes. What stood in for a node while there was no worker is noted as that node's."""
+        if self._specs.get(path) is spec or not isinstance(spec.get("any"), int):
+            return self.keys.get(path, "")
+        return node_key(path, spec)
+
     def _agent_key(self, name: str) -> str:
         return agent_key(self._agents[name].name if name in self._agents else name)
 
@@ -174,7 +183,7 @@ class Estimates:
         return _AT_ONCE if runs == _ONCE else replace(_AT_ONCE, out_bytes=_product(runs, _AT_ONCE.out_bytes), runs=runs)
 
     def _leaf(self, path: str, spec: Mapping[str, Value], place: str, model: str | None) -> Told:
-        what = self.keys.get(path, "")
+        what = self._what(path, spec)
         runs = self._past.anyhow(what).runs or self._repeats(path)
         each = self._each(spec, what, place, model)
         prompt, completion = (_times(runs, figure) for figure in (each.prompt, each.completion))
