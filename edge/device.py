@@ -13,7 +13,7 @@ from edge.link_policy import is_low
 from edge.people.person import person_at
 from edge.planning.keeping import Estimating
 from edge.runs.runner import Device
-from edge.sensing import read_battery
+from edge.sensing import read_battery, read_conditions
 from edge.showing.progress import ProgressEvent
 from graphs.environment import Environment
 from graphs.errors import JournalError
@@ -72,7 +72,7 @@ def open_device(
             connect=worker_connector(config),
             is_low=lambda: is_low(config.link, read_battery(env.environ)),
         )
-        device.estimator = Estimating(device)
+        device.estimator = Estimating(device, lambda: read_conditions(env.environ, config.link.command))
         yield device
         sweep_bodies(journal)
 

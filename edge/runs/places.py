@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from edge.placement import Facts, NoPlace, Placement
 from edge.placing.placer import Placed, decided, place
 from edge.placing.search import Wishes
 from graphs.engine.plan import Better
-from graphs.errors import ModelMissing, UsageError
+from graphs.errors import JournalError, ModelMissing, UsageError
 from graphs.language.implementations import settled
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from graphs.models.interface import Models
 
 __all__ = ["Chooser", "Places", "known_digests"]
+
+_log = logging.getLogger(__name__)
 
 
 class Places:
@@ -57,19 +60,27 @@ class Places:
         the worker keeps the places it had. Raises UsageError if no place satisfies a node.
         """
         device, options = self._device, self._options
-        made = device.estimator
-        wanted = reached and made is not None and facts.offer is not None and not (options.local_only or options.offline)
+        wanted = (
+            reached and device.estimator is not None and facts.offer is not None and not (options.local_only or options.offline)
+        )
         try:
-            if not wanted or made is None:
-                self.placed = place(self._graph, facts)
-            else:
-                facts = replace(facts, digests=known_digests(device, facts.offer or {}))
-                estimator = made(self._graph, facts.offer or {}, options.url, options.inject)
-                fixed = options.decided if goes_on else {}
-                self.placed = place(self._graph, facts, estimator, self._wishes(), fixed)
+            self.placed = self._by_figures(facts, options.decided if goes_on else {}) if wanted else place(self._graph, facts)
         except NoPlace as error:
             raise UsageError(str(error), hint=error.remedy) from error
         return self.placed.nodes
+
+    def _by_figures(self, facts: Facts, fixed: Mapping[str, str]) -> Placed:
+        device, options = self._device, self._options
+        assert device.estimator is not None
+        try:
+            known = replace(facts, digests=known_digests(device, facts.offer or {}))
+            estimator = device.estimator(self._graph, facts.offer or {}, options.url, options.inject)
+            return place(self._graph, known, estimator, self._wishes(), fixed)
+        except (NoPlace, JournalError):
+            raise
+        except Exception:  # noqa: BLE001 - an estimate's mistake must not stop a run
+            _log.exception("figures could not be found, so the rules alone place nodes")
+            return place(self._graph, facts)
 
 
 class Chooser:
