@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from edge.ferrying.worker import connect_worker
+from edge.ferrying.connecting import connect_worker
 from edge.runs.at_work import at_work
 from edge.syncing.spool import spooled
 from edge.syncing.sync import Round, converge, standing
