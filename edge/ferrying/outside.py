@@ -7,12 +7,13 @@ servers for a run that is local or offline, and for each node that carries a lab
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from edge.clearance import Clearance
 from edge.means import RunOptions
+from edge.no_sockets import no_sockets
 from graphs.engine.events import Settled, Start
 from graphs.language.labels import UNSEEN, confining
 from graphs.language.run_labels import RunLabels
@@ -24,13 +25,16 @@ from graphs.values import Value
 __all__ = ["label_guard", "learn", "run_guard"]
 
 
-def run_guard(options: RunOptions) -> AbstractContextManager[None]:
+@contextmanager
+def run_guard(options: RunOptions) -> Iterator[None]:
     """What a run is to be carried out in."""
-    if options.local_only:
-        return servers_shut("UNREACHABLE", "--local-only forbids that")
-    if options.offline:
-        return servers_shut("UNREACHABLE", "this run is offline")
-    return nullcontext()
+    with ExitStack() as stack:
+        if options.local_only:
+            stack.enter_context(no_sockets())
+            stack.enter_context(servers_shut("UNREACHABLE", "--local-only forbids that", near=True))
+        elif options.offline:
+            stack.enter_context(servers_shut("UNREACHABLE", "this run is offline"))
+        yield
 
 
 def label_guard(labels: RunLabels, clearance: Clearance, servers: Collection[str] = ()) -> list[AgentFilter]:
