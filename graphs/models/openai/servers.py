@@ -69,7 +69,7 @@ def read_server(name: str, entry: Mapping[str, Any], where: str) -> Server:
 
 @contextmanager
 def servers_shut(condition: str, why: str, but: Collection[str] = (), *, near: bool = False) -> Iterator[None]:
-    """Inside it, and in all tasks begun there, no server is asked but models of these names, and those on the device if not `near` ones are shut, too:
+    """Inside it, and in all tasks begun there, no server is asked but models of these names, and those on the device if `near` ones are not shut:
     `get` raises LinkCondition instead, and so do agents that reach servers of any kind.
 
     `condition` is its code, `why` a sentence's end. Inside another one, what both let through is.
