@@ -13,7 +13,7 @@ from cloud.devices import token_hash
 from cloud.server import WorkerServer
 from cloud.worker import Worker
 from edge.clearance import Clearance
-from edge.ferrying.worker import connect_worker
+from edge.ferrying.connecting import connect_worker
 from edge.means import Device, RunOptions
 from edge.pairings import link_url
 from edge.runs.runner import run_graph

@@ -24,6 +24,8 @@ def reached(graph: Mapping[str, Any]) -> dict[str, frozenset[str]]:
     for path, node in _nodes(graph, ""):
         words = node.get("sensitivity") or []
         declared.setdefault(("value", path), set()).update([words] if isinstance(words, str) else words)
+        if "graph" in node:  # what is said of the whole holds for all that it is made in
+            declared.setdefault(("runs", f"{path}/"), set()).update([words] if isinstance(words, str) else words)
     found: dict[str, set[str]] = {}
     for source, words in declared.items():
         for place in _from(source, arrows):
