@@ -178,7 +178,7 @@ class Keeper:
             known=known.outcomes,
             begun=known.begun,
             retried=known.retried,
-            indeterminate=known.indeterminate,
+            indeterminate=known.doubts,
             max_turns=options.get("max_turns"),
             services=worker.services({}),
             config=options.get("config") or {},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Final
 
 from graphs.engine.events import Outcome
@@ -88,9 +88,9 @@ class Fragments:
     `doubtful` are paths of nodes that may have happened or not, or that have: they are in no fragment, so that nobody runs them again.
     """
 
-    def __init__(self, known: Mapping[str, Outcome], doubtful: Collection[str]) -> None:
+    def __init__(self, known: Mapping[str, Outcome], doubtful: Container[str]) -> None:
         self._known = known
-        self._doubtful = frozenset(doubtful)
+        self._doubtful = doubtful
         self._cuts: dict[tuple[int, frozenset[str], float | None], CutGraph] = {}
         self._plans: list[Plan] = []
 

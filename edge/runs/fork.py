@@ -10,66 +10,41 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any
 
-from edge.ferrying.contradictions import made_elsewise, own_results, sound
-from edge.ferrying.refill import Source
+from edge.ferrying.earlier import Earlier, Place
 from edge.means import Device, RunOptions
-from edge.offers import last_offer
+from edge.people.answers import is_held_here
+from edge.runs.pauses import DIVERGED
+from edge.runs.recall import keyed, same_maker as made_alike, with_offered
+from edge.runs.suspects import acting, begun_at_workers
 from graphs.engine.engine import Engine
-from graphs.engine.events import Outcome, Start
-from graphs.engine.outcomes import Known, known_outcomes
-from graphs.engine.retrace import handed_to, is_below, retrace
-from graphs.errors import JournalError, ModelMissing, UsageError
-from graphs.journal import Journal
+from graphs.engine.events import Outcome
+from graphs.engine.outcomes import FORK, Known
+from graphs.engine.retrace import is_below, retrace
+from graphs.errors import JournalError, UsageError
 from graphs.journal.ids import new_run_id, run_id_short, run_id_text
 from graphs.language.spec import Graph, is_computed
 from graphs.paths import root_node
-from graphs.records import Event, Record, Result, State, Submit, encode
-from graphs.registry import Agent, Registry
+from graphs.records import Event, Known as Recordable, Result, State, Submit
+from graphs.registry import Registry
 from graphs.running.attempt import Attempt
 from graphs.running.runtime import Runtime
 from graphs.values import Value
-from protocol.refill import refill
+from protocol.run_log import RunLog, open_run
 
-__all__ = ["Forked", "Recall", "fork_run", "require_whole"]
-
-_FORK: Final = "fork"
-
-
-class Recall:
-    """Results of the other run that hold in a fork if, when it comes to them, they are handed the same: what was done before them again may have
-    come to the same.
-
-    Called with an attempt; gives the outcome, once it is in the fork's log, or None.
-    """
-
-    def __init__(self, run: bytes, journal: Journal, results: Mapping[str, tuple[bytes, Result]], asked: Collection[str]) -> None:
-        self._run = run
-        self._journal = journal
-        self._results = dict(results)
-        self._asked = frozenset(asked)
-
-    def __call__(self, start: Start) -> Outcome | None:
-        if start.node.place is not None and start.path not in self._asked:
-            return None  # a worker runs it ahead
-        handed, result = self._results.pop(start.path, (None, None))
-        if result is None or handed != handed_to(start):
-            return None
-        self._journal.append(self._run, encode(result))
-        return Outcome(State.COMPLETED, result.value)
+__all__ = ["Forked", "fork_run", "require_whole"]
 
 
 @dataclass(slots=True)
 class Forked:
-    """A fork. `kept` are the results it begins with, `asked` the paths of nodes with effects that will not run again without a word; `recall`
-    knows results that may turn out to hold while it runs.
+    """A fork. `kept` are the results it begins with, `asked` the nodes with effects that will not run again without a word: paths, or where in the
+    graph they stand.
     """
 
     run: bytes
     kept: int = 0
     asked: list[str] = field(default_factory=list)
-    recall: Recall | None = None
 
 
 async def fork_run(
@@ -86,21 +61,31 @@ async def fork_run(
 
     Without `again` and `changes` all results are kept. `again` are nodes that run again, with all that depends on them; `changes` are
     other values for static nodes (None: a plain fork); of the rest is kept what is handed the same and made by the same agent and model. `keep`
-    are paths whose results count whatever they depend on. `options` are those of the fork. Raises UsageError, JournalError.
+    are paths whose results count whatever they depend on. `options` are those of the fork. Where another store may have begun nodes with effects that
+    have no result here, they wait for a word: of a run that it holds, or of whose records one of the two has lost some, that may be any.
+    Raises UsageError, JournalError.
     """
     journal = device.journal
     row = journal.run(source)
-    known, away, places, submit = await _read(journal, source, graph)
+    earlier = Earlier(journal, graph, source)
+    submit = next((each.record for each in earlier.logged if isinstance(each.record, Submit)), None)
+    if submit is None:
+        raise JournalError(f"no log of run {run_id_text(source)} begins with its order")
+    known, places = await earlier.known(None), earlier.places()
+    away = earlier.away
     before = {name: value for name, (state, value) in submit.inputs.items() if state == State.INJECTED}
     after = {**before, **(changes or {})}
     held = set(known.outcomes)
     doubtful = set(known.indeterminate)
-    later: dict[str, tuple[bytes, Result]] = {}
+    later: dict[str, Result] = {}
 
     def same_maker(path: str) -> bool:
-        return _same_maker(device, agents, known.made.get(path))
+        return made_alike(device, agents, known.made.get(path))
 
-    agents = _with_offered(device, options)
+    agents = with_offered(device, options.url)
+    suspects = begun_at_workers(journal, earlier.children, agents, graph) | known.suspects
+    if (row.exit_info or {}).get(DIVERGED) or not is_held_here(journal, source):
+        suspects |= set(acting(graph, agents))
     if changes is not None:
         _require_nodes(graph, again, changes)
         held, traced = retrace(
@@ -120,22 +105,18 @@ async def fork_run(
             if handed is None or path in held or path not in known.made or any(is_below(path, each) for each in again):
                 continue
             if same_maker(path):
-                later[path] = handed, _copied(known.made[path], places[path])
-    records = list(_records(known, places, held, doubtful))
+                later[path] = keyed(_copied(known.made[path], places[path]), handed)
+    records = [*_records(known, places, held, doubtful), *later.values()]
     run = new_run_id()
-    forked = Forked(run, len(held), sorted(doubtful), Recall(run, journal, later, doubtful))
+    forked = Forked(run, len(held), sorted(doubtful | (suspects - held)))
     inputs = {name: [int(State.INJECTED), value] for name, value in after.items()}
-    opts = {"parent": None, _FORK: {"run": source, "records": len(records)}, "options": options.as_record()}
-    journal.create_run(
-        forked.run,
-        role="root",
-        graph_hash=row.graph,
-        name=row.name,
-        started=_now(),
-        first=encode(Submit("", row.graph, inputs, opts)),
-    )
+    about = {"run": source, "records": len(records), "suspects": sorted(suspects)}
+    opts = {"parent": None, FORK: about, "options": options.as_record()}
+    submitted = Submit("", row.graph, inputs, opts)
+    open_run(journal, run, submitted, {"graph_hash": row.graph, "name": row.name, "started": _now()}, shared=options.sync)
+    log = RunLog(journal, run, shared=options.sync)
     for record in records:
-        journal.append(forked.run, encode(record))
+        log.record(record)
     journal.finish_run(forked.run, "suspended", ended=_now(), exit_info={"why": f"forked from {run_id_text(source)}"})
     await journal.barrier(full=True)
     return forked
@@ -143,7 +124,7 @@ async def fork_run(
 
 def require_whole(run: bytes, submit: Submit, records: int) -> None:
     """Raises JournalError for a fork with so few records that making it was cut off: what it lacks it would do again."""
-    fork: Any = submit.opts.get(_FORK)
+    fork: Any = submit.opts.get(FORK)
     if isinstance(fork, Mapping) and records < 1 + fork["records"]:
         raise JournalError(
             f"making the fork {run_id_text(run)} was cut off, so it lacks results of the run it was made of.",
@@ -151,39 +132,9 @@ def require_whole(run: bytes, submit: Submit, records: int) -> None:
         )
 
 
-async def _read(
-    journal: Journal, source: bytes, graph: Graph
-) -> tuple[Known, dict[str, Outcome], dict[str, tuple[bytes, bytes, int]], Submit]:
-    """What is known of a run, the outcomes whose values are still where they were made, where the result of each path stands, and the order."""
-    found: list[Record] = []
-    places: dict[str, tuple[bytes, bytes, int]] = {}
-    own: set[str] = set()
-    for run in (source, *(child.run for child in journal.children(source))):
-        entries = list(journal.records(run))
-        records = [logged.record for logged in entries]
-        elsewise = set() if run == source else made_elsewise(graph, own, records)
-        if run == source:
-            own = own_results(records)
-        found += sound(records, elsewise)
-        for logged in entries:
-            record = logged.record
-            if isinstance(record, Result) and not record.by.get("alt") and record.path not in elsewise:
-                places.setdefault(record.path, (run, logged.writer, logged.seq))
-    order = next((record for record in found if isinstance(record, Submit)), None)
-    if order is None:
-        raise JournalError(f"no log of run {run_id_text(source)} begins with its order")
-    known = known_outcomes(found)
-    before = dict(known.outcomes)
-    await refill(known, Source(journal, None, {}).value)
-    away = {path: outcome for path, outcome in before.items() if path not in known.outcomes}
-    return known, away, places, order
-
-
-def _records(
-    known: Known, places: Mapping[str, tuple[bytes, bytes, int]], held: Collection[str], doubtful: Collection[str]
-) -> Sequence[Record]:
+def _records(known: Known, places: Mapping[str, Place], held: Collection[str], doubtful: Collection[str]) -> Sequence[Recordable]:
     """What the fork's log says of the run it was made of."""
-    records: list[Record] = []
+    records: list[Recordable] = []
     for path in known.outcomes:
         if path not in held:
             continue
@@ -195,12 +146,12 @@ def _records(
     for path in sorted(doubtful):
         info: dict[str, Value] = {"retry": 0, "effect": "once"}
         if path in known.outcomes or path in known.repeated:
-            info[_FORK] = True
+            info[FORK] = True
         records.append(Event(path, max(known.begun.get(path, 0), 1), State.EXECUTING, _now(), info))
     return records
 
 
-def _copied(made: Result, place: tuple[bytes, bytes, int]) -> Result:
+def _copied(made: Result, place: Place) -> Result:
     """A result as it stands in a fork: with where it came from first."""
     return made if "from" in made.by else replace(made, by={**made.by, "from": list(place)})
 
@@ -221,35 +172,6 @@ def _engine(graph: Graph, options: RunOptions, agents: Registry, known: Known, s
         start=Attempt,
         shell=shell,
     )
-
-
-def _with_offered(device: Device, options: RunOptions) -> Registry:
-    """The agents here, and those that only the worker has: what they gave is known, and they are not run."""
-    offered: Any = (last_offer(device.journal, options.url) or {}).get("agents") or {}
-    strangers = [Agent(name, _never, version=str(version)) for name, version in offered.items() if name not in device.agents]
-    return device.agents.with_agents(strangers)
-
-
-def _never(_context: Any) -> Value:
-    raise AssertionError("an agent of the worker is not run here")
-
-
-def _same_maker(device: Device, agents: Registry, made: Result | None) -> bool:
-    """Whether the agent and the model that made a result are those that would make it now, as far as that is known here."""
-    if made is None:
-        return True
-    by = made.by
-    agent = agents.get(str(by.get("agent")))
-    if agent is not None and by.get("version") not in (None, agent.version):
-        return False
-    model, was = by.get("model"), by.get("digest")
-    if not isinstance(model, str) or was is None:
-        return True
-    try:
-        now = device.models.describe(model).digest
-    except ModelMissing:  # the worker's, or gone: nothing says that it changed
-        return True
-    return now is None or now == was
 
 
 def _require_nodes(graph: Graph, again: Collection[str], changes: Mapping[str, Value]) -> None:

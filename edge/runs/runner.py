@@ -20,17 +20,18 @@ from edge.offers import check_offer, keep_offer, last_offer
 from edge.people.desk import Desk
 from edge.placement import Facts, NoPlace, Place, Placement, place_nodes
 from edge.policies import acts, node_policies
-from edge.runs.at_work import at_work
 from edge.runs.bystanders import bystanders
+from edge.runs.pauses import asked_for, noted, too_late
+from edge.runs.resting import at_work_until_asked
 from edge.showing.report import RunReport, status_of
 from edge.showing.watch import Watch
-from edge.syncing.waiting import waits
 from graphs.budget import measure
+from graphs.engine.doubts import Doubts
 from graphs.engine.events import Start
 from graphs.engine.frames import Frame
 from graphs.engine.orders import Orders, orders
 from graphs.engine.outcomes import Known
-from graphs.errors import LimitReached, LinkCondition, RunSuspended, UsageError, WorkerUnreachable
+from graphs.errors import LimitReached, LinkCondition, UsageError, WorkerUnreachable
 from graphs.journal.ids import new_run_id, run_id_text
 from graphs.language.labels import labels_by_node
 from graphs.language.spec import Graph, is_computed
@@ -66,8 +67,10 @@ async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: 
         "source": source,
         "started": _now(),
     }
-    open_run(device.journal, run.id, submit, about, shared=options.sync)
-    with at_work(device.journal.path, run.id):
+    with at_work_until_asked(
+        device.journal.path, run.id, run.rest
+    ):  # before it can be seen: else somebody might go on with it, or remove it
+        open_run(device.journal, run.id, submit, about, shared=options.sync)
         return await run.execute(name)
 
 
@@ -91,11 +94,19 @@ class Run:
         """Why nothing is given to the worker in this process, although it can be reached."""
         self.runtime: Runtime | None = None
         self.recall: Any = None
+        self.rests = False
+        """Whether another process has asked for the run."""
         self.desk = Desk(device.journal, run_id, self.record, labels=labels_by_node(graph), person=device.person)
 
     @property
     def text(self) -> str:
         return run_id_text(self.id)
+
+    def rest(self) -> None:
+        """Begin nothing more, and suspend the run when what runs here has finished."""
+        self.rests = True
+        if self.runtime is not None:
+            self.runtime.rest()
 
     # -- before anything runs
 
@@ -231,6 +242,8 @@ class Run:
             with run_guard(self.options):  # the runtime is made in it, for it keeps the context that its agents run in
                 runtime = self.runtime = self._runtime(watch)
                 self.desk.feed, self.desk.clock = runtime.feed, runtime.clock
+                if self.rests:
+                    runtime.rest()
                 if self._reaches_out:
                     self.delegate = self._make_delegate(runtime, watch)
                 state = await self._run_to_its_end(runtime)
@@ -255,8 +268,7 @@ class Run:
             known=self.known.outcomes,
             begun=self.known.begun,
             retried=self.known.retried,
-            indeterminate=self.known.indeterminate,
-            repeated=self.known.repeated,
+            indeterminate=self.known.doubts,
             recall=self.recall,
             max_turns=options.max_turns,
             services=Services(
@@ -299,6 +311,7 @@ class Run:
             deadline=runtime.clock() + self.options.deadline if self.options.deadline is not None else None,
         )
         doubtful = {root_node(path) for path in self.known.indeterminate}
+        doubtful |= {name for name in map(root_node, self.known.suspects) if self._place_of(name) == "cloud"}
         if self.link is None:
             assert self.unreachable is not None
             delegate.lost(self.unreachable)
@@ -311,10 +324,10 @@ class Run:
             delegate.use(self.link)
         return delegate
 
-    def _not_shipped(self) -> set[str]:
+    def _not_shipped(self) -> Doubts:
         """Nodes that nobody is to run. A new child run does not even begin what this device has made: it might, before it is told of that."""
         made = self.earlier.own if self.earlier is not None and self.attached is None else set()
-        return self.known.indeterminate | made
+        return Doubts(self.known.indeterminate | made, (), self.known.suspects, self.known.cleared)
 
     def _submit_options(self) -> dict[str, Value]:
         options = self.options
@@ -344,17 +357,14 @@ class Run:
         if first is not None and not first[0]:
             errors[""] = first[1]
         why = next((error for error in engine.suspended.values()), None)
-        if state == State.SUSPENDED and why is None:
-            why = RunSuspended(
-                self.text, "deadline", f"the deadline of {self.options.deadline:g} s passed before the run was complete"
-            )
-            errors[""] = why
+        if state == State.SUSPENDED and (why is None or self.rests):
+            why = errors[""] = asked_for(self.text) if self.rests else too_late(self.text, self.options.deadline)
         results = engine.results(all=self.options.all)
         try:
             measure(results, self.options.permissions.bounds, "what the run gives")
         except LimitReached as error:  # its parts are shared, so it may be more than any memory holds once written out
             status, results, errors[""], first = "failed", {}, error, ("", error)
-        self._finish(status, str(why) if why is not None else status, waits=any(map(waits, engine.suspended.values())))
+        self._finish(status, str(why) if why is not None else status, **noted(engine.suspended.values(), rests=self.rests))
         await self.device.journal.barrier(full=True)
         for node in self.graph.nodes:  # nodes that never became ready belong in the table too
             path = escape(node)
@@ -385,9 +395,9 @@ class Run:
     def _log(self) -> RunLog:
         return RunLog(self.device.journal, self.id, each_durable=self.options.each_durable, shared=self.options.sync)
 
-    def _finish(self, status: str, why: str, *, waits: bool = False) -> None:
+    def _finish(self, status: str, why: str, *, waits: bool = False, **more: Any) -> None:
         asks = {"questions": list(self.desk.open)} if status == "suspended" and self.desk.open else {}
-        self._log().end(status, why, waits=waits, now=_now(), more=asks)
+        self._log().end(status, why, waits=waits, now=_now(), more={**asks, **more})
 
     async def leave(self) -> None:
         """Nothing is to run after all."""

@@ -31,6 +31,6 @@ def require_held(journal: Journal, run: bytes) -> Holding:
         short = run_id_short(run)
         raise UsageError(
             f"run {run_id_text(run)} is held by the store {found.holder.hex()}, not by this device ({journal.store_id.hex()}).",
-            hint=f"`graphferry runs pull {short}` asks for it; `graphferry runs fork {short}` makes a copy with an id of its own.",
+            hint=f"`graphferry runs pull {short}` asks for it; with --force, if nobody answers, it makes a copy with an id of its own.",
         )
     return found

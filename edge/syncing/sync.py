@@ -16,6 +16,7 @@ from edge.runs.at_work import is_at_work
 from edge.syncing.handover import Connect, give_to_askers
 from edge.syncing.sharing import shared_part
 from edge.syncing.waiting import waiting_runs
+from graphs.engine.outcomes import KEY
 from graphs.errors import LinkCondition
 from graphs.journal.ids import run_id_text
 from graphs.records import Result
@@ -141,4 +142,5 @@ async def _fetch(journal: Journal, link: WorkerLink) -> int:
 
 
 def _is_degraded(journal: Journal, run: bytes) -> bool:
-    return any(isinstance(logged.record, Result) and logged.record.by.get("degraded") for logged in journal.records(run))
+    found = (logged.record for logged in journal.records(run))
+    return any(isinstance(each, Result) and each.by.get("degraded") and KEY not in each.by for each in found)
