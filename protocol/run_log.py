@@ -21,7 +21,7 @@ OWN = "own"
 def open_run(journal: Any, run: bytes, submit: Submit, about: Mapping[str, Any], *, shared: bool) -> None:
     """Create a root run, marked for sync if it is `shared`; `about` is what `Journal.create_run` is told besides."""
     encoded, bodies = _light(journal, run, submit, 1) if shared else (encode(submit), ())
-    _keep(journal, bodies, OWN)
+    _keep(journal, run, bodies, OWN)
     journal.create_run(run, role="root", first=encoded, **about)
     if shared:
         mark(journal, run)
@@ -51,7 +51,7 @@ class RunLog:
             record = decode(encoded.type, encoded.tail)
             assert not isinstance(record, Unknown), "this side wrote it"
             encoded, bodies = _light(journal, run, record, journal.have(run) + 1)
-            _keep(journal, bodies, self._scope)
+            _keep(journal, run, bodies, self._scope)
             _pin(journal, run, bodies, self._scope)
         number: int = self._write(run, encoded)
         return number
@@ -75,9 +75,9 @@ def _light(journal: Any, run: bytes, record: Known, seq: int) -> tuple[Encoded, 
     return encoded, bodies
 
 
-def _keep(journal: Any, bodies: Sequence[Body], scope: str) -> None:
+def _keep(journal: Any, run: bytes, bodies: Sequence[Body], scope: str) -> None:
     for body in bodies:
-        journal.body_files.keep(scope, body.ref, body.data)
+        journal.body_files.keep(scope, body.ref, body.data, run)
 
 
 def _pin(journal: Any, run: bytes, bodies: Sequence[Body], scope: str) -> None:
