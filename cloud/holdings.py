@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from cloud.accounts import DAY_MS, DEFAULT, Account
-from graphs.engine.holding import holding
+from graphs.engine.holding import HOLDING_TYPES, holding
 from graphs.errors import JournalError, LinkCondition
 from graphs.journal import Journal
 from graphs.journal.ids import run_id_text
@@ -214,7 +214,7 @@ class Holdings:
         """Whether this store holds that run, and it is not over."""
         if not self.journal.knows(root):
             return False
-        found = holding((logged.writer, logged.record) for logged in self.journal.records(root))
+        found = holding((logged.writer, logged.record) for logged in self.journal.records_of(root, *HOLDING_TYPES))
         return found is not None and found.holder == self.journal.store_id and not found.over
 
     def _remove(self, run: RunId, now: int) -> None:

@@ -100,10 +100,17 @@ def place_nodes(graph: Graph, facts: Facts, outer: Around = NOTHING, default: Pl
     placed: dict[str, Placement] = {}
     nested: dict[str, Placement] = {}
     free: list[str] = []
+    alike: dict[str, Placement | None] = {}
     for name, spec in graph.nodes.items():
         if not is_computed(spec):
             continue
-        found = _decide(name, spec, labels.get(name, frozenset()), default, outer, facts)
+        plain = name not in facts.pinned and name not in labels and _is_plain(spec)
+        if plain and spec["agent"] in alike:  # large graphs have many nodes of few kinds
+            found = alike[spec["agent"]]
+        else:
+            found = _decide(name, spec, labels.get(name, frozenset()), default, outer, facts)
+        if plain:
+            alike[spec["agent"]] = found
         if found is None:
             free.append(name)
             found = Placement("edge", "nothing it needs is elsewhere")
@@ -116,6 +123,17 @@ def place_nodes(graph: Graph, facts: Facts, outer: Around = NOTHING, default: Pl
     if not facts.local_only:
         _follow(graph, free, placed, facts)
     return {escape(name): placed[name] for name in graph.nodes if name in placed} | nested
+
+
+def _is_plain(spec: Mapping[str, Value]) -> bool:
+    """Whether nothing but its agent has a say in where a node runs."""
+    if not isinstance(spec["agent"], str) or not _DECIDING.isdisjoint(spec):
+        return False
+    return not any(name in part for part in (spec.get("params") or {}, spec.get("inputs") or {}) for name in ("model", "tools"))
+
+
+_DECIDING: Final = frozenset({"place", "graph", "model"})
+"""Attributes that decide where a node runs."""
 
 
 def _decide(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from edge.ferrying.attached import open_children
@@ -59,14 +59,13 @@ class Earlier:
     async def known(self, link: WorkerLink | None) -> Known:
         """What is known of the run, its values included as far as they can be had."""
         records = [*self._records]
-        homes = {named.ref: self._run for record in records for named in references(record)}
+        logs = {self._run: self._records}
         for child in self._journal.children(self._run):
-            made = self._log(child.run)
-            homes.update((named.ref, child.run) for record in made for named in references(record))
+            made = logs[child.run] = self._log(child.run)
             records.extend(sound(made, made_elsewise(self._graph, self.own, made)))
         known = known_outcomes(records)
         before = dict(known.outcomes)
-        self.lacking = await refill(known, Source(self._journal, link, homes).value)
+        self.lacking = await refill(known, Source(self._journal, link, _homes(logs)).value)
         self.away = {path: before[path] for path in self.lacking}
         return known
 
@@ -75,8 +74,7 @@ class Earlier:
         results = (each for each in self._records if isinstance(each, Result) and KEY in each.by)
         made = {each.path: each for each in results if each.path not in self.own}
         known = Known(outcomes={path: Outcome(State.COMPLETED, each.value) for path, each in made.items()}, made=made)
-        homes = {named.ref: self._run for each in made.values() for named in references(each)}
-        await refill(known, Source(self._journal, link, homes).value)
+        await refill(known, Source(self._journal, link, _homes({self._run: self._records})).value)
         return known.made
 
     def places(self) -> dict[str, Place]:
@@ -96,3 +94,16 @@ class Earlier:
 
     def _log(self, run: bytes) -> list[Record]:
         return [logged.record for logged in self._journal.records(run)]
+
+
+def _homes(logs: Mapping[bytes, Sequence[Record]]) -> Callable[[bytes], bytes | None]:
+    """Which run a body belongs to, the last that refers to it. Found out when it is first asked: most runs refer to none."""
+    found: dict[bytes, bytes] | None = None
+
+    def home(ref: bytes) -> bytes | None:
+        nonlocal found
+        if found is None:
+            found = {named.ref: run for run, records in logs.items() for record in records for named in references(record)}
+        return found.get(ref)
+
+    return home

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from graphs.engine.holding import holding
+from graphs.engine.holding import HOLDING_TYPES, holding
 from graphs.errors import JournalError, UsageError
 from graphs.questions import Asked, Question, asked, shown
 from graphs.records import Answer, encode
@@ -49,7 +49,7 @@ def asking_runs(journal: Journal, rows: Iterable[RunRow] | None = None) -> Itera
 
 def is_held_here(journal: Journal, run: bytes) -> bool:
     """Whether this store holds the run: it began it or was given it, and has not given it away (docs/protocol.md §11)."""
-    found = holding((logged.writer, logged.record) for logged in journal.records(run))
+    found = holding((logged.writer, logged.record) for logged in journal.records_of(run, *HOLDING_TYPES))
     return found is not None and found.holder == journal.store_id
 
 

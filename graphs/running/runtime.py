@@ -40,6 +40,7 @@ from graphs.engine.events import (
 )  # fmt: skip
 from graphs.engine.plan import Compiler, Plan
 from graphs.errors import LimitReached, NodeError, NodeTimeout, UsageError
+from graphs.language.uncollected import uncollected
 from graphs.running.attempt import Attempt
 from graphs.running.calling import call_agent, failure, in_doubt, uncancel
 from graphs.running.ports import AgentFilter, Observer, Recorder, Remote, Services
@@ -87,12 +88,10 @@ class Runtime:
         run_id: bytes = b"",
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.clock, self.compiler = clock, compiler
-        self.services = services or Services()
+        self.clock, self.compiler, self.services = clock, compiler, services or Services()
         self.config: Mapping[str, Any] = config or {}
         self.filters = tuple(filters)
-        self.run_id = run_id
-        self.budget = compiler.budget
+        self.run_id, self.budget = run_id, compiler.budget
         self.engine = (BoundedEngine if self.budget.bounds.every_value else Engine)(
             plan,
             compiler,
@@ -136,7 +135,8 @@ class Runtime:
         self._over = asyncio.get_running_loop().create_future()
         try:
             self._stop_clock.start()
-            self.feed(Begin(self.clock(), inject or {}))
+            with uncollected(len(self.engine.known)):  # all of that is over in one go
+                self.feed(Begin(self.clock(), inject or {}))
             self._rest_if_idle()
             state = await self._over
         except asyncio.CancelledError:
