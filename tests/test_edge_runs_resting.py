@@ -81,9 +81,11 @@ def test_what_a_dead_process_left_answers_nobody_and_keeps_nobody_out(tmp_path: 
         other.kill()
         other.communicate()
     assert not ask_to_rest(journal, run)
+    assert {path.suffix for path in (tmp_path / "journal.db-runs").iterdir()} == {".lock", ".rest"}
     asked = asyncio.Event()
     asyncio.run(_relieved(journal, run, asked))
     assert not asked.is_set()
+    assert list((tmp_path / "journal.db-runs").iterdir()) == []
 
     async def works() -> None:
         heard = asyncio.Event()

@@ -15,7 +15,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
 
-from edge.runs.at_work import at_work
+from edge.runs.at_work import at_work, pipe_of
 from graphs.errors import UsageError
 from graphs.journal.ids import run_id_text
 
@@ -30,7 +30,7 @@ _BEGINNING: Final = 1.0
 @contextmanager
 def at_work_until_asked(journal: Path, run: bytes, rest: Callable[[], None]) -> Iterator[None]:
     """As `at_work`, in an event loop; `rest` is called if another process asks this one to let go of the run."""
-    with at_work(journal, run), _listening(_path(journal, run), rest):
+    with at_work(journal, run), _listening(pipe_of(journal, run), rest):
         yield
 
 
@@ -68,7 +68,7 @@ async def relieving(
 def ask_to_rest(journal: Path, run: bytes) -> bool:
     """Ask the process that works on the run to let go of it at the next occasion. False if nobody listens."""
     try:
-        pipe = os.open(_path(journal, run), os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+        pipe = os.open(pipe_of(journal, run), os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
     except OSError:  # there is none, or it was left by a process that died
         return False
     try:
@@ -114,12 +114,7 @@ def _open_pipe(path: Path) -> int | None:
     try:
         path.unlink(missing_ok=True)  # of a process that died: this one has the lock
         os.mkfifo(path, 0o600)
-        return os.open(
-            path, os.O_RDWR | os.O_NONBLOCK
-        )  # for writing, too: else it is at its end as soon as the first writer has gone
+        # For writing, too: else it is at its end as soon as the first who wrote has gone.
+        return os.open(path, os.O_RDWR | os.O_NONBLOCK)
     except OSError:  # a file system that has none
         return None
-
-
-def _path(journal: Path, run: bytes) -> Path:
-    return journal.with_name(f"{journal.name}-runs") / f"{run.hex()}.rest"
