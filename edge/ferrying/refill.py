@@ -4,7 +4,7 @@ that made them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from graphs.errors import LinkCondition, WorkerUnreachable
@@ -20,19 +20,19 @@ __all__ = ["Source"]
 
 
 class Source:
-    """Gives values by reference; `homes` names the child run that refers to each body. Without a `link` only what is here."""
+    """Gives values by reference; `home` names the run that refers to a body, if any does. Without a `link` only what is here."""
 
-    def __init__(self, journal: Journal, link: WorkerLink | None, homes: Mapping[bytes, bytes]) -> None:
+    def __init__(self, journal: Journal, link: WorkerLink | None, home: Callable[[bytes], bytes | None]) -> None:
         self._store = JournalStore(journal)
         self._link = link
-        self._homes = homes
+        self._home = home
 
     async def value(self, named: Reference) -> Value:
         """The value. Raises LinkCondition if it cannot be had, ValueUnsupported if its bytes are no value."""
         data = await self._store.load_body(named.ref)
         if data is not None:
             return decode(data)
-        home = self._homes.get(named.ref)
+        home = self._home(named.ref)
         if home is None:
             raise LinkCondition("BLOB_GONE", "A value that this device made is not in its journal's folder any more.")
         if self._link is None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edge.ferrying.doubt import doubtful_openers, made_again, still_running
 from edge.ferrying.earlier import Earlier
 from edge.ferrying.fence import give_up, outgrown
 from edge.means import Device, RunOptions
 from edge.runs.assume import Assumption, assume
-from edge.runs.at_work import at_work
+from edge.runs.recall import Recall, same_maker, with_offered
+from edge.runs.resting import at_work_until_asked
 from edge.runs.runner import Run
 from edge.syncing.held import require_held
 from graphs.engine.outcomes import Known
@@ -34,22 +35,20 @@ async def resume_run(
     *,
     name: str,
     assumed: Sequence[Assumption] = (),
-    recall: Any = None,
 ) -> RunReport:
     """Go on with a run from its journal: completed nodes do not run again, nodes with effects that were in flight ask.
 
-    What a worker still does for the run, or did while this device was away, counts; so does what is `assumed` of nodes in flight, and what
-    `recall` knows (edge.runs.fork). Raises UsageError if another process or another store works on it.
+    What a worker still does for the run, or did while this device was away, counts; so does what is `assumed` of nodes in flight. Raises
+    UsageError if another process or another store works on it.
     """
-    with at_work(device.journal.path, run_id):
+    run = Run(device, graph, options, run_id, Known())
+    with at_work_until_asked(device.journal.path, run_id, run.rest):
         require_held(device.journal, run_id)
-        run = Run(device, graph, options, run_id, Known())
-        return await _go_on(run, name, assumed, recall)
+        return await _go_on(run, name, assumed)
 
 
-async def _go_on(run: Run, name: str, assumed: Sequence[Assumption], recall: Any) -> RunReport:
+async def _go_on(run: Run, name: str, assumed: Sequence[Assumption]) -> RunReport:
     device, run_id = run.device, run.id
-    run.recall = recall
     with uncollected(device.journal.have(run_id)):
         said = await _take_stock(run, assumed)
     device.journal.reopen_run(run_id)
@@ -80,4 +79,17 @@ async def _take_stock(run: Run, assumed: Sequence[Assumption]) -> list[Recordabl
         await run.leave()
         raise
     run.known.indeterminate |= doubtful_openers(run.known.indeterminate, run.placed)
+    await _recall(run, earlier)
     return said
+
+
+async def _recall(run: Run, earlier: Earlier) -> None:
+    """What a fork was given to keep, if it comes to be handed the same (edge.runs.recall)."""
+    results = await earlier.keyed(run.link)
+    if results:
+        from edge.runs.upgrade import upgrade_of
+
+        if upgrade_of(run.device.journal, run.id) is None:  # an upgrade makes nothing again for its maker's sake
+            agents = with_offered(run.device, run.options.url)
+            results = {path: result for path, result in results.items() if same_maker(run.device, agents, result)}
+        run.recall = Recall(run.record, results, run.known.doubts)

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.runs.at_work import at_work
-from edge.runs.fork import Forked, engine_of, fork_of, read_past, require_whole, with_offered, write_fork
+from edge.runs.fork import Forked, fork_of, require_whole, write_fork
 from edge.runs.late import Late, late_results
+from edge.runs.past import engine_of, read_past
 from edge.syncing.held import holding_of
 from graphs.engine.events import Outcome
+from graphs.engine.outcomes import KEY
 from graphs.engine.retrace import apart, retrace, trace
 from graphs.errors import JournalError
 from graphs.paths import opener
@@ -49,7 +51,7 @@ def degraded_in(journal: Journal, run: bytes) -> list[str]:
     found: dict[str, bool] = {}
     for logged in journal.records(run):
         record = logged.record
-        if isinstance(record, Result) and not record.by.get("alt"):
+        if isinstance(record, Result) and not record.by.get("alt") and KEY not in record.by:
             found.setdefault(record.path, bool(record.by.get("degraded")))
     return sorted(path for path, degraded in found.items() if degraded)
 
@@ -103,13 +105,12 @@ async def upgrade_run(
 
 async def _upgrade(device: Device, graph: Graph, options: RunOptions, source: bytes, link: WorkerLink | None) -> Upgrade:
     journal = device.journal
-    past = await read_past(journal, source, graph, link)
+    past = await read_past(device, source, graph, options.url, link)
     known, inject = past.known, past.inject
-    agents = with_offered(device, options)
     skipped, made = apart(past.outcomes)
 
     def engine(without: Mapping[str, Outcome]) -> Any:
-        return engine_of(graph, options, agents, known, without)
+        return engine_of(graph, options, past.agents, known, without)
 
     first = trace(engine(skipped), made, inject)
     acting = past.done(first.effects)
