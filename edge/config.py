@@ -138,7 +138,7 @@ def _wishes(said: object, path: Path) -> Wishes:
     budget = said.get("budget")
     if budget is not None and (type(budget) not in (int, float) or not 0 <= budget < float("inf")):
         raise UsageError(f"{path}: `placement.budget` is an amount in USD, 0 or more")
-    return Wishes(said.get("minimise") or "latency", budget=budget)
+    return Wishes(said.get("minimise"), budget=budget)
 
 
 def _paired(home: Path) -> str | None:

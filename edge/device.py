@@ -9,9 +9,11 @@ from typing import Any, Final
 
 from edge.config import EdgeConfig
 from edge.labelled_files import with_labelled_files
+from edge.link_policy import is_low
 from edge.people.person import person_at
 from edge.planning.keeping import Estimating
 from edge.runs.runner import Device
+from edge.sensing import read_battery, read_conditions
 from edge.showing.progress import ProgressEvent
 from graphs.environment import Environment
 from graphs.errors import JournalError
@@ -62,14 +64,16 @@ def open_device(
             default_model=tiers.get(_SMALL, _SMALL),
             servers=frozenset(name for name, server in config.servers.items() if not server.on_device),
             prices={name: server.price for name, server in config.servers.items() if server.price is not None},
+            servers_here=frozenset(name for name, server in config.servers.items() if server.on_device),
             clearance=config.clearance,
             files=str(env.cwd),
             person=person_at(env, hush),
             write=lambda line: print(line, file=env.stderr),
             emit=emit,
             connect=worker_connector(config),
+            is_low=lambda: is_low(config.link, read_battery(env.environ)),
         )
-        device.estimator = Estimating(device)
+        device.estimator = Estimating(device, lambda: read_conditions(env.environ, config.link.command))
         yield device
         sweep_bodies(journal)
 

@@ -6,15 +6,16 @@ label go. A graph that is only known when the run goes on is looked at then, and
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from edge.clearance import WORKER, Clearance
 from graphs.language.label_paths import label_path, told
 from graphs.language.labels import UNCLEARABLE, UNSEEN, Labels
-from graphs.language.spec import Graph
+from graphs.language.spec import Graph, words, written_inside
+from graphs.values import Value
 
-__all__ = ["Confined", "confined", "known_labels"]
+__all__ = ["Confined", "confined", "known_labels", "labels_inside"]
 
 
 class Confined(NamedTuple):
@@ -27,6 +28,20 @@ class Confined(NamedTuple):
 def known_labels(labels: Labels, name: str) -> frozenset[str]:
     """The labels of all that is wherever a node runs, as far as they are known before the run."""
     return labels.touched.get(name, frozenset[str]()) - {UNSEEN}
+
+
+def labels_inside(labels: Labels, name: str, node: Mapping[str, Value]) -> Labels | None:
+    """The labels in the graph that is written in a node, which is opened here: what the node says of its own value is said of all that makes it."""
+    inside, own = labels.inside.get(name), frozenset(words(node.get("sensitivity")))
+    graph = written_inside(node)
+    return _said_of(inside, graph, own) if inside is not None and graph is not None and own else inside
+
+
+def _said_of(labels: Labels, graph: Graph, own: frozenset[str]) -> Labels:
+    touched = {name: labels.touched.get(name, frozenset[str]()) | own for name in graph.nodes}
+    below = {name: (each, written_inside(graph.nodes[name])) for name, each in labels.inside.items()}
+    inside = {name: _said_of(each, inner, own) if inner is not None else each for name, (each, inner) in below.items()}
+    return labels._replace(touched=touched, inside=inside)
 
 
 def confined(

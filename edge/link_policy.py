@@ -14,7 +14,7 @@ from typing import Any, Final
 from edge.conditions import Conditions
 from graphs.errors import UsageError
 
-__all__ = ["LinkPolicy", "held_back", "read_link_policy"]
+__all__ = ["LinkPolicy", "held_back", "is_low", "read_link_policy"]
 
 _EXAMPLE: Final = "link: {metered: wait, battery: 20%, rate: 500 kB, spool: 1 GB, conditions: my-command}"
 _KEYS: Final = frozenset({"metered", "battery", "rate", "spool", "conditions"})
@@ -40,10 +40,15 @@ def held_back(policy: LinkPolicy, conditions: Conditions) -> str | None:
     """Why large values and marked runs wait, in a sentence's second half; None if nothing waits."""
     if policy.waits_metered and conditions.metered:
         return f"the network is metered ({conditions.source})"
-    charge = conditions.charge
-    if conditions.on_battery and charge is not None and charge < policy.battery:
+    if is_low(policy, conditions):
+        charge = conditions.charge
         return f"this device runs on its battery, of which {charge:.0%} are left ({conditions.source})"
     return None
+
+
+def is_low(policy: LinkPolicy, conditions: Conditions) -> bool:
+    """Whether a battery feeds this device, and less is left in it than the user wants to be careful from."""
+    return bool(conditions.on_battery) and conditions.charge is not None and conditions.charge < policy.battery
 
 
 def read_link_policy(entry: Any, where: str) -> LinkPolicy:

@@ -131,6 +131,8 @@ class Device:
     """Names of models that are behind servers outside this device."""
     prices: Mapping[str, Price] = field(default_factory=dict)
     """What models behind servers cost, where the configuration says so."""
+    servers_here: frozenset[str] = frozenset()
+    """Names of models that are behind servers on this device."""
     clearance: Clearance = NOWHERE
     """Which sensitivity labels may go where."""
     files: str | None = None
@@ -139,6 +141,8 @@ class Device:
     write: Callable[[str], Any] | None = None
     emit: Callable[[ProgressEvent], None] = lambda _event: None
     connect: Callable[[str, str | None, Journal, Sequence[bytes]], Any] | None = None
+    is_low: Callable[[], bool] = lambda: False
+    """Whether this device runs on a battery that is nearly empty."""
     estimator: Callable[[Graph, Mapping[str, Any], str | None, Mapping[str, Value]], Estimator] | None = None
     """What knows figures for a graph, by a worker's offer, its URL, and values of static nodes. None knows none: the rules alone place nodes."""
 
@@ -155,3 +159,7 @@ class Device:
             return None
 
         return expanded(graph, place_of, lambda key: kept_below(self.journal, key))
+
+    def servers_for(self, options: RunOptions) -> frozenset[str]:
+        """The models that a run must count as behind servers elsewhere: a local one may not open a socket to any."""
+        return self.servers | self.servers_here if options.local_only else self.servers

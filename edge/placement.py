@@ -21,7 +21,7 @@ from functools import partial
 from typing import Any, Final
 
 from edge.clearance import NOWHERE, Clearance
-from edge.label_rule import confined, known_labels
+from edge.label_rule import confined, known_labels, labels_inside
 from edge.node_needs import Needs, Place, is_plain, model_named, needs_of, said_place
 from edge.placing.figures import Estimate
 from edge.policies import NOTHING, Around, Sayings, around, opens_here, with_inner
@@ -164,7 +164,7 @@ def place_nodes(
         placed[name] = found
         if found is SPLIT:
             pin = facts.pinned.get(name) or said_place(spec.get("place")) or default
-            inside = labels.inside.get(name)
+            inside = labels_inside(labels, name, spec)
             nested.update(place_inside(name, spec, facts, outer, "cloud" if pin == "cloud" else None, inside))
     if not facts.local_only:
         _follow(graph, free, placed, facts)

@@ -184,6 +184,8 @@ def _alternative(spec: Mapping[str, Value], local: Mapping[str, Value], facts: F
     agent = facts.agents.get(name)
     if agent is None:
         return made, f"this device has no agent {name!r}"
+    if agent.named and name != spec["agent"]:
+        return made, f"{name} is a node of its own, and cannot be an alternative"
     if agent.nests is not None:
         return made, "a node that opens a graph cannot be an alternative"
     if spec.get("anyInput") is True and (spec.get("if") or spec.get("unless")):

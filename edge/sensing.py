@@ -16,7 +16,7 @@ from typing import Final
 
 from edge.conditions import UNKNOWN, Conditions, said
 
-__all__ = ["VARIABLE", "read_conditions"]
+__all__ = ["VARIABLE", "read_battery", "read_conditions"]
 
 VARIABLE: Final = "GRAPHFERRY_CONDITIONS"
 
@@ -51,6 +51,15 @@ def read_conditions(environ: Mapping[str, str], command: str | None = None, *, p
             sources.append(told.source)
         found = both
     return replace(found, source=", ".join(sources) or UNKNOWN.source)
+
+
+def read_battery(environ: Mapping[str, str], *, power: Path = _POWER) -> Conditions:
+    """Whether a battery feeds this machine, and how full it is, as the variable and the system tell. Starts no program."""
+    told = _variable(environ)
+    if told.on_battery is not None:
+        return told
+    found = Conditions(None, *_power_supply(power), "system")
+    return UNKNOWN if _is_silent(found) else found
 
 
 def _variable(environ: Mapping[str, str]) -> Conditions:

@@ -84,7 +84,7 @@ def request_hook(kind: Kind) -> Mapping[str, list[Callable[[Any], Awaitable[None
 
     async def about_to_send(request: Any) -> None:
         url = request.url
-        size = len(request.content) + len(url.raw_path) + sum(len(name) + len(value) for name, value in request.headers.raw)
+        size = len(await request.aread()) + len(url.raw_path) + sum(len(name) + len(value) for name, value in request.headers.raw)
         await departs(kind, f"{url.scheme}://{url.netloc.decode('ascii')}", size)
 
     return {"request": [about_to_send]}

@@ -295,15 +295,17 @@ class Copies:
         connection.outbox.copies(out)
 
     def supply(self, run: RunId, writer: StoreId, after: int, records: Sequence[Encoded]) -> None:
-        """Answers `NeedCopies`. A log with a record that no peer could take is given up to there and no further."""
+        """Answers `NeedCopies`. A log with a record that no peer could take is given up to there and no further; without records it is damaged."""
         connection, out = self._state.connection, self._gives.get((run, writer))
         if connection is None or out is None:
             return
         if not records or any(not _travels(record) for record in records):
             connection.outbox.withdraw(out)
-            text = "it has a value that is too large to travel inside its record"
-            connection.outbox.control(Fault("VALUE_TOO_LARGE", text, False, [run, writer]))
-            self._state.events.append(CopyRefused(run, writer, "VALUE_TOO_LARGE", text, local=True))
+            code, text = "INTERNAL", "this copy of it cannot be read"
+            if records:
+                code, text = "VALUE_TOO_LARGE", "it has a value that is too large to travel inside its record"
+            connection.outbox.control(Fault(code, text, False, [run, writer]))
+            self._state.events.append(CopyRefused(run, writer, code, text, local=True))
             self._given(connection, (run, writer))
         elif out.supply(after, records):
             self._flow(connection, out)
@@ -419,6 +421,15 @@ class Copies:
         self._drop(copy, code, text)
         self._end_if_done()
         return True
+
+    def failed(self, key: Key, why: str) -> None:
+        """What came of a log cannot be kept here, for this reason: the peer hears that, not why, and gives no more of it."""
+        copy, connection = self._takes.get(key), self._state.connection
+        if copy is None or connection is None:
+            return
+        connection.outbox.answer(Fault("INTERNAL", "a part of this log could not be kept", False, copy.alias))
+        self._drop(copy, "INTERNAL", why)
+        self._end_if_done()
 
     def _drop(self, copy: InCopy, code: str, text: str) -> None:
         self._held -= sum(len(effect.record.tail) for effect, _ in copy.waiting)

@@ -71,7 +71,7 @@ class Copying:
                     self._store.keep_graph(graph, body)
         except JournalError as error:
             _log.warning("%s", error.message)
-            self._conn.copies.lost((need.run, need.writer), "INTERNAL", error.message)
+            self._conn.copies.failed((need.run, need.writer), error.message)
         else:
             self._conn.copies.here(need.run, need.writer, need.seq)
         self._said()

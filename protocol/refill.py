@@ -6,7 +6,7 @@ decides (docs/protocol.md §14).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
 from graphs.errors import JournalError, LinkCondition, ValueUnsupported
@@ -45,15 +45,18 @@ def resolved_here(journal: Any, record: R) -> R:
 
 
 async def refill(
-    known: KnownResults, value: Callable[[Reference], Awaitable[Value]]
+    known: KnownResults,
+    value: Callable[[Reference], Awaitable[Value]],
+    leaves: Callable[[str, Any, Sequence[Reference]], bool] = lambda _path, _record, _named: False,
 ) -> dict[str, LinkCondition | ValueUnsupported]:
     """Put values in the place of references in `known`. `value` gives one, or raises LinkCondition or ValueUnsupported: then its result is
     forgotten, so that the node runs again, or is indeterminate if it must not run twice. Which these are, by path, and what was raised.
+    `leaves(path, record, named)` says that nobody reads the value of a result here: its references stay.
     """
     lacking: dict[str, LinkCondition | ValueUnsupported] = {}
     for path, record in list(known.made.items()):
         named = references(record)
-        if not named:
+        if not named or leaves(path, record, named):
             continue
         try:
             values = {each.ref: await value(each) for each in named}

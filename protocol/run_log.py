@@ -14,7 +14,7 @@ from protocol.gate import travels_whole
 from protocol.payload import Body, Labelled, handle_id, lighten
 from protocol.shared import is_marked, mark
 
-__all__ = ["RunLog", "lighten_log", "lighten_run", "open_run"]
+__all__ = ["OWN", "RunLog", "lighten_log", "lighten_run", "open_run"]
 
 OWN = "own"
 """In whose name a device keeps bodies."""

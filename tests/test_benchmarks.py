@@ -184,3 +184,13 @@ def test_a_chat_has_all_its_letters_and_is_on_disk_once(tmp_path: Path) -> None:
     assert letters == 60 * 2 * 500
     size = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
     assert letters < size < 4 * values
+
+
+def test_placements_smoke_run_takes_every_measure() -> None:
+    done = subprocess.run(
+        [sys.executable, "benchmarks/placement.py", "--smoke"], cwd=measure.ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    measures = [line.split("|")[1].strip() for line in done.stdout.splitlines() if line.startswith("|")]
+    for words in ("latency: mean", "energy: mean", "virtual time: against the quickest way there is", "60 nodes placed"):
+        assert words in measures

@@ -96,6 +96,8 @@ def test_refresh_asks_the_worker_and_nothing_else_does(cli: CommandLine, own_hom
     assert after["facts"]["worker"]["offer_age"] < 60
     assert after["link"]["rtt"]["source"] == "measured"
     assert after["unreached"] is None
+    metered = cli("plan", graph.name, *url, GRAPHFERRY_CONDITIONS="metered 40%")
+    assert "the network is metered (GRAPHFERRY_CONDITIONS)" in metered.stdout
     gone = told(cli, *url, "--refresh")
     assert "cannot be reached" in gone["unreached"]
     assert gone["nodes"]["draft"]["then"] == "waits"

@@ -54,7 +54,7 @@ def test_what_nodes_do_offline_is_one_of_three_words(own_home: Path) -> None:
 
 
 def test_what_nodes_are_placed_for_is_one_of_three_words_and_may_have_a_budget(own_home: Path) -> None:
-    assert load_config(environment(own_home)).wishes == Wishes("latency")
+    assert load_config(environment(own_home)).wishes == Wishes()
     write(own_home, "placement: {minimise: cost, budget: 0.05}\n")
     assert load_config(environment(own_home)).wishes == Wishes("cost", budget=0.05)
     for wrong in ("{minimise: speed}", "{budget: lots}", "{budget: -1}", "fast", "{best: cost}"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.ferrying.attached import Attached
+from edge.ferrying.attached import Attached, usable
 from edge.ferrying.doubt import doubtful_openers, made_again, still_running
 from edge.placement import Placement
 from graphs.engine.events import Outcome
@@ -26,7 +26,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
         yield each
 
 
-def child_with(journal: Journal, *begun: str) -> None:
+def child_with(journal: Journal, *begun: str) -> bytes:
     """An open child run in which these nodes with effects have begun."""
     run = new_run_id()
     journal.create_run(run, role="child", parent=RUN, graph_hash=bytes(32), name="cut", started=0)
@@ -35,11 +35,21 @@ def child_with(journal: Journal, *begun: str) -> None:
     for seq, path in enumerate(begun, 1):
         journal.accept(run, b"W" * 8, seq, encode(Event(path, 1, State.EXECUTING, 0, {"effect": "once", "retry": 0})))
     journal.flush()
+    return run
 
 
 def test_what_the_child_run_that_is_gone_on_with_does_is_running(journal: Journal) -> None:
     attached = Attached(new_run_id(), in_flight={"mail"})
     assert still_running(journal, RUN, {}, attached, alone=False) == {"mail"}
+
+
+def test_what_began_there_since_it_was_found_is_running_too(journal: Journal) -> None:
+    run = child_with(journal, "mail")
+    attached = usable(journal, run)
+    assert attached is not None
+    journal.accept(run, b"W" * 8, 2, encode(Event("paid", 1, State.EXECUTING, 0, {"effect": "once", "retry": 0})))
+    journal.flush()
+    assert still_running(journal, RUN, {}, attached, alone=False) == {"mail", "paid"}
 
 
 def test_what_a_worker_does_that_cannot_be_reached_waits_for_it_if_its_place_is_still_there(journal: Journal) -> None:

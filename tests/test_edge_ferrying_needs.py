@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from delegated import Device, result, with_device
-from edge.ferrying.needs import read_here
+from edge.ferrying.needs import Unread, read_here
 from graphs.engine.plan import Compiler
 from graphs.errors import LinkCondition
 from graphs.language.load import load
@@ -129,3 +129,39 @@ def test_a_value_that_does_not_come_makes_its_node_wait(tmp_path: Path, early: b
 
     device, state = with_device(tmp_path, play, CHAIN)
     assert (state, device.waiting["far"]) == (State.SUSPENDED, "BLOB_GONE")
+
+
+NESTED = """\
+version: 0.5
+nodes:
+  big: {agent: copyAgent, place: cloud, inputs: {x: 1}}
+  far: {agent: copyAgent, place: cloud, inputs: {x: :big}}
+  seen: {agent: copyAgent, place: cloud, isResult: true, inputs: {x: :big}}
+  rows: {agent: mapAgent, place: cloud, inputs: {rows: [1]}, graph: {nodes: {in: {agent: copyAgent, isResult: true, inputs: {x: :row}}}}}
+  here: {agent: mapAgent, inputs: {rows: [1]}, graph: {nodes: {in: {agent: copyAgent, place: cloud, isResult: true, inputs: {x: :row}}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "known", "unread"),
+    [
+        ("big", (), True),
+        ("big#3", (), True),
+        ("seen", (), False),
+        ("rows[0]/in", (), True),
+        ("rows[0]/in", ("rows",), True),
+        ("here[0]/in", (), False),
+        ("here[0]/in", ("here",), True),
+        ("here!1[0]/in", ("here",), True),
+        ("odd[0]/in", (), False),
+    ],
+)
+def test_of_a_run_that_goes_on_values_inside_what_is_known_or_elsewhere_are_not_read(
+    path: str, known: tuple[str, ...], unread: bool
+) -> None:
+    document: Any = load(NESTED).data
+    places = {"big": "cloud", "far": "cloud", "seen": "cloud", "rows": "cloud", "here/in": "cloud"}
+    plan = Compiler(AGENTS, places=places).plan(Graph.of(document, AGENTS.keys()))
+    found = Unread(plan, everything=False, may_run=lambda _path: False, elsewhere=lambda each: each in places)
+    assert found(path, known) is unread
+    assert not Unread(plan, everything=True, may_run=lambda _path: False, elsewhere=lambda each: each in places)("big", ())

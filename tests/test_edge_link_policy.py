@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from edge.conditions import UNKNOWN, Conditions
-from edge.link_policy import LinkPolicy, held_back, read_link_policy
+from edge.link_policy import LinkPolicy, held_back, is_low, read_link_policy
 from graphs.errors import UsageError
 
 
@@ -79,3 +79,17 @@ def test_a_mistake_says_what_the_entry_is(entry: Any, told: str) -> None:
     with pytest.raises(UsageError, match=told) as caught:
         read_link_policy(entry, "link")
     assert "for instance" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("conditions", "low"),
+    [
+        (UNKNOWN, False),
+        (Conditions(on_battery=True, charge=0.19), True),
+        (Conditions(on_battery=True, charge=0.2), False),
+        (Conditions(on_battery=False, charge=0.1), False),
+        (Conditions(on_battery=True), False),
+    ],
+)
+def test_a_battery_is_low_below_what_the_user_wants_to_keep(conditions: Conditions, low: bool) -> None:
+    assert is_low(LinkPolicy(), conditions) is low

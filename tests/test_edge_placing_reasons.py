@@ -6,7 +6,7 @@ import pytest
 
 from edge.placement import Way
 from edge.placing.figures import FREE, Estimate
-from edge.placing.reasons import follows, money, reason, seconds
+from edge.placing.reasons import briefly, follows, money, reason, seconds
 
 FIGURES = Estimate(FREE, None, FREE, None, None, FREE)
 
@@ -38,6 +38,12 @@ def way(place: Literal["edge", "cloud"], took: float, moving: float, run: float,
 )
 def test_the_reason_is_in_the_figures(ways: tuple[Way, ...], minimise: Any, text: str) -> None:
     assert reason(ways, minimise) == text
+
+
+def test_of_a_node_of_a_large_graph_its_own_work_is_said() -> None:
+    assert briefly("cloud", 1.0, 9.0) == "quicker at the worker: 1.0 s vs 9.0 s"
+    assert briefly("edge", 1.0, 1.0) == "as quick here"
+    assert briefly("cloud", 2.0, 1.0) == "goes with the nodes around it"
 
 
 def test_figures_are_said_as_people_say_them() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from edge.placement import model_named, place_nodes
 from edge.placing.choices import choices_of
-from edge.placing.schedule import Schedule, play
+from edge.placing.schedule import Schedule, crossing, play
 from edge.placing.tasks import CLOUD, EDGE, Choice, Problem, problem_of
 from placing import Given, facts, graph
 
@@ -34,6 +34,9 @@ def played(built: Problem, *places: int) -> Schedule:
     )
 
 
+MEETING = 4
+"""Round trips for opening the link and closing it."""
+
 CHAIN = llm("a", ":text") + llm("b", ":a") + llm("c", ":b", result=True)
 
 
@@ -45,12 +48,12 @@ def test_a_chain_here_takes_the_sum_of_its_nodes() -> None:
 
 def test_a_chain_at_the_worker_costs_one_round_trip() -> None:
     figures = Given({"a": (9, 1), "b": (9, 2), "c": (9, 4)}, rtt=0.5, up=1e12, down=1e12)
-    assert played(problem(CHAIN, figures), CLOUD, CLOUD, CLOUD).seconds == pytest.approx(7.5, abs=1e-6)
+    assert played(problem(CHAIN, figures), CLOUD, CLOUD, CLOUD).seconds == pytest.approx(7 + 0.5 + MEETING * 0.5, abs=1e-6)
 
 
 def test_work_waits_where_the_worker_is_busy() -> None:
     figures = Given({"a": (9, 1), "b": (9, 2), "c": (9, 4)}, rtt=0.5, up=1e12, down=1e12, queue=3.0)
-    assert played(problem(CHAIN, figures), CLOUD, CLOUD, CLOUD).seconds == pytest.approx(10.5, abs=1e-6)
+    assert played(problem(CHAIN, figures), CLOUD, CLOUD, CLOUD).seconds == pytest.approx(10 + 0.5 + MEETING * 0.5, abs=1e-6)
 
 
 def test_values_that_bounce_cross_the_link_each_time() -> None:
@@ -100,7 +103,7 @@ def test_rows_of_a_map_run_at_once_as_far_as_there_is_room() -> None:
     places = [EDGE] * len(built.units)
     assert played(built, *places).seconds == 8.0
     places[inner] = CLOUD
-    assert played(built, *places).seconds == pytest.approx(2.0 + 0.1, abs=1e-6)
+    assert played(built, *places).seconds == pytest.approx(2.0 + 0.1 + MEETING * 0.1, abs=1e-6)
 
 
 LOOP = "loop: {count: 5}\n"
@@ -111,7 +114,10 @@ TURNING = """\
 """
 
 
-@pytest.mark.parametrize(("places", "seconds"), [((EDGE, EDGE), 20.0), ((CLOUD, CLOUD), 10.2), ((EDGE, CLOUD), 15 + 5 * 0.2)])
+@pytest.mark.parametrize(
+    ("places", "seconds"),
+    [((EDGE, EDGE), 20.0), ((CLOUD, CLOUD), 10.2 + MEETING * 0.2), ((EDGE, CLOUD), 15 + 5 * 0.2 + MEETING * 0.2)],
+)
 def test_a_loop_costs_an_exchange_a_turn_unless_it_is_in_one_place(places: Any, seconds: float) -> None:
     given: dict[str, Any] = {"runs": {"a": 5.0, "b": 5.0}, "rtt": 0.2, "up": 1e12, "down": 1e12}
     built = problem(TURNING, Given({"a": (10.0, 5.0), "b": (10.0, 5.0)}, **given), LOOP)
@@ -122,3 +128,12 @@ def test_one_choice_at_the_worker_is_enough_for_the_cut_to_be_sent() -> None:
     built = problem(llm("a", ":text"), Given({"a": (1, 1)}))
     assert isinstance(built.units[0].choices[1], Choice)
     assert played(built, CLOUD).up > 100
+
+
+def test_a_large_value_is_asked_for_once_the_other_side_hears_of_it() -> None:
+    assert crossing(0.1, 1e6, 1000, 1) == (0.001, 0.1)
+    took, travel = crossing(0.1, 1e6, 200_000, 1)
+    assert took == 0.2
+    assert travel == pytest.approx(0.3)
+    assert crossing(0.1, 1e9, 1024 * 1024, 1)[0] == pytest.approx(0.2)
+    assert crossing(0.0, 1e9, 1e9, 1) == (1.0, 0.0)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from edge.conditions import Conditions
 from edge.placement import Facts, model_named
 from edge.placing.figures import Figure
 from edge.planning.estimates import Estimates, Told
@@ -15,6 +16,7 @@ from edge.planning.keys import agent_key, computed_nodes, node_key
 from edge.planning.knowledge import FREE_OF_CHARGE, Knowledge, LinkFacts, ModelFacts
 from graphs.agents import standard
 from graphs.journal.history import HistoryRow
+from graphs.language.implementations import implementations, settled
 from graphs.language.load import load_text
 from graphs.language.spec import Graph
 from graphs.models.prices import Price
@@ -27,7 +29,8 @@ version: 0.5
 nodes:
   topic: {value: the tide comes and goes and comes again}
   say: {agent: llmAgent, model: small, inputs: {prompt: "Say it: ${:topic}"}}
-  then: {agent: stringTemplateAgent, params: {template: x}, inputs: {t: :say.text}}
+  then: {agent: sleeperAgent, inputs: {t: :say.text}}
+  last: {agent: copyAgent, inputs: {t: :then}}
 """
 
 NESTED = """\
@@ -127,7 +130,7 @@ def test_tokens_of_the_same_model_count_wherever_they_were_counted() -> None:
 
 def test_what_is_known_of_the_way_counts_and_what_is_not_is_said_to_be_assumed() -> None:
     link = LinkFacts(b"w" * 8, rtt=Figure(0.3, "measured", 4, 2.0), down=Figure(5e5, "measured", 1, 2.0))
-    way = estimates(ASKS, Knowledge(NOW, url="wss://far/v1/link", link=link, metered=True)).link("cloud")
+    way = estimates(ASKS, Knowledge(NOW, url="wss://far/v1/link", link=link, conditions=Conditions(metered=True))).link("cloud")
     assert (way.rtt, way.down, way.metered) == (link.rtt, link.down, True)
     assert way.up == Figure(14_600 / 0.3, "measured", 4, 2.0), "what TCP sends in a round trip, until more was seen to go over"
     near = estimates(ASKS, Knowledge(NOW, url="ws://127.0.0.1:1/v1/link")).link("cloud")
@@ -182,7 +185,9 @@ def test_agents_without_a_model_take_what_they_took_or_next_to_nothing() -> None
     own = [row(key(ASKS, "then"), 1, 40, None, model="", prompt=None)]
     assert asked(estimates(ASKS, rows=own), "then", model=None).seconds == Figure(0.04, "measured", 1, 1.0)
     never = asked(estimates(ASKS), "then", model=None)
-    assert (never.seconds.value, never.tokens) == (0.0, None)
+    assert (never.seconds.source, never.tokens) == ("default", None)
+    cheap = asked(estimates(ASKS), "last", model=None)
+    assert (cheap.seconds.value, cheap.seconds.source) == (0.0, "declared"), "its agent says so"
 
 
 def test_the_size_of_a_value_that_is_written_out_is_known() -> None:
@@ -190,3 +195,17 @@ def test_the_size_of_a_value_that_is_written_out_is_known() -> None:
     assert made.value_bytes("topic").value == 1_003
     assert estimates(NESTED).value_bytes("list") == Figure(6.0, "measured", 1, 0.0)
     assert estimates(NESTED).value_bytes("each/nowhere").source == "default"
+
+
+def test_each_implementation_of_a_node_has_figures_of_its_own() -> None:
+    text = ASKS.replace("model: small,", "any: [{model: small}, {agent: sleeperAgent}, {model: big, params: {max_tokens: 5}}],")
+    spec = nodes(text)["say"]
+    small, sleeps, big = implementations(spec)
+    rows = [row(node_key("say", small), 1, 500), row(node_key("say", sleeps), 2, 70, None, model="", prompt=None)]
+    made = estimates(text, rows=rows)
+    assert made.node("say", small, "edge", "tiny").seconds == Figure(0.5, "measured", 1, 1.0)
+    assert made.node("say", sleeps, "edge", None).seconds == Figure(0.07, "measured", 1, 2.0)
+    assert made.node("say", big, "edge", "big").seconds.source == "default"
+    assert made.node("say", big, "edge", "big").completion == Figure(5.0, "declared")
+    chosen = settled(Graph(load_text(text).data), {"say": 1})
+    assert node_key("say", chosen.nodes["say"]) == node_key("say", sleeps), "it is noted as what was chosen"

@@ -84,6 +84,19 @@ def test_a_run_that_waits_has_the_facts_of_what_was_done(cli: CommandLine, tmp_p
     assert cli("runs", "show", ran["run"]).status == 0
 
 
+def test_a_run_that_went_on_is_counted_by_the_prices_it_began_with(cli: CommandLine, own_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "g.yaml").write_text(TWO, encoding="utf-8")
+    with worker(own_home) as served:
+        served.call(lambda: setattr(served.worker, "prices", {"large": PRICE}))
+        url = served.url
+        cli("plan", "g.yaml", "--cloud", url, "--refresh")
+        begun = json.loads(cli("run", "g.yaml", "--offline", "--cloud", url, "--json").stdout)
+        assert begun["cost"] == {"usd": 0, "usd_known": 0, "unpriced": [], "prices": "when the run began"}
+        ended = json.loads(cli("resume", begun["run"], "--cloud", url, "--json").stdout)
+    assert ended["status"] == "completed"
+    assert ended["cost"]["usd"] == shown(cli, begun["run"])["fact"]["total"]["usd"] > 0
+
+
 def test_a_run_of_another_device_has_no_plan_here_and_is_shown_all_the_same(
     cli: CommandLine, own_home: Path, tmp_path: Path
 ) -> None:

@@ -53,6 +53,7 @@ def node(attributes: str) -> str:
         (", place: {at: cloud, offline: wait}", "", {"every": "fail", "nodes": {"n": "local"}}, "local"),
         ("", "", {"nodes": {"other": "local"}}, "wait"),
         (", place: {at: cloud}", "place: {offline: local}\n", {}, "local"),
+        (", place: {offline: local}", "", {"nodes": {"n": "local"}, "every": "fail", "always": "wait"}, "wait"),
     ],
 )
 def test_who_says_what_becomes_of_a_node(place: str, head: str, said: dict[str, Any], offline: str) -> None:
@@ -197,7 +198,8 @@ def test_a_free_node_at_the_worker_runs_here_as_it_is_unless_told_otherwise() ->
     assert (found.offline, found.degrades, found.once, found.free) == ("local", False, False, True)
     assert found.alternative == {"agent": "llmAgent", "model": "small", "inputs": {"prompt": ":text"}}
     said = Facts(AGENTS, models=["tiny"], tiers={"small": "tiny"}, offline=Sayings(nodes={"n": "wait"}))
-    assert node_policies(graph, {"n": free}, said)["n"] == Policy("wait", once=False, here=found.alternative)
+    told = node_policies(graph, {"n": free}, said)["n"]
+    assert (told.offline, told.alternative, told.free) == ("wait", None, False)
 
 
 def test_without_a_worker_a_node_does_what_else_it_can_do_here() -> None:

@@ -16,6 +16,7 @@ from cloud.worker import Worker
 from edge.ferrying.connecting import connect_worker
 from edge.means import Device, RunOptions
 from edge.placement import Implementation, Placement
+from edge.placing.search import Wishes
 from edge.policies import Sayings
 from edge.runs.places import Chooser, known_digests
 from edge.runs.resuming import resume_run
@@ -307,5 +308,21 @@ def test_what_runs_is_chosen_when_the_node_starts(tmp_path: Path) -> None:
             assert report.status == "completed"
             made = {path: (each.by["model"], each.by["any"], each.by.get("moved")) for path, each in report.nodes.items()}
             assert made == {"a": ("tiny", 0, None), "b": ("other", 1, "tiny was evicted")}
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize(
+    ("low", "wishes", "side"), [(False, Wishes(), "edge"), (True, Wishes(), "cloud"), (True, Wishes("latency"), "edge")]
+)
+def test_a_device_whose_battery_is_nearly_empty_saves_energy(tmp_path: Path, low: bool, wishes: Wishes, side: str) -> None:
+    async def play() -> None:
+        async with sides(tmp_path, NEAR) as both:
+            both.device.is_low = lambda: low
+            report = await both.run(replace(both.options, wishes=wishes))
+            assert report.status == "completed"
+            assert {each for each, _ in both.ran} == {side}
+            if side == "cloud":
+                assert report.nodes["a"].reason == "takes less energy at the worker: 0 J vs 10 J"
 
     asyncio.run(play())

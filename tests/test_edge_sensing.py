@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge.conditions import UNKNOWN, Conditions
-from edge.sensing import VARIABLE, read_conditions
+from edge.sensing import VARIABLE, read_battery, read_conditions
 
 
 def supply(folder: Path, name: str, **files: object) -> None:
@@ -100,3 +100,11 @@ def test_where_there_is_only_nmcli_the_device_counts_that_leads_anywhere(tmp_pat
     )
     assert read_conditions(program(tmp_path / "bin", "nmcli", text), power=tmp_path).metered is True
     assert read_conditions(program(tmp_path / "bin", "nmcli", text.replace("192.168.1.1", "")), power=tmp_path).metered is None
+
+
+def test_of_the_battery_alone_no_program_is_asked(tmp_path: Path) -> None:
+    told = read_battery({VARIABLE: "battery 12%"}, power=tmp_path)
+    assert (told.on_battery, told.charge) == (True, 0.12)
+    assert read_battery({}, power=tmp_path) == UNKNOWN
+    supply(tmp_path, "BAT0", type="Battery", status="Discharging", capacity=40)
+    assert read_battery({}, power=tmp_path) == Conditions(None, True, 0.4, "system")

@@ -221,3 +221,13 @@ def test_a_graph_of_others_takes_labels_off_only_if_that_is_granted(cli: Command
     assert refused.status == 2
     assert "--grant declassify" in refused.stderr
     assert cli("run", "g.yaml", "--untrusted", "--grant", "declassify").stdout == "hi\n"
+
+
+def test_they_stand_for_no_other_node(cli: CommandLine, tmp_path: Path) -> None:
+    place = "{at: cloud, offline: local, local: {agent: pseudonymiseAgent}}"
+    (tmp_path / "g.yaml").write_text(
+        f"version: 0.5\nnodes:\n  a: {{agent: copyAgent, place: {place}, isResult: true, inputs: {{text: Dear Ada}}}}\n"
+    )
+    outcome = cli("run", "g.yaml", "--offline")
+    assert outcome.status in (1, 4)
+    assert "cannot be an alternative" in outcome.stderr

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from engines import Driven
 from graphs.engine.events import Close, Completed, Ended, Instead, Interrupted, Order, Outcome, Start, Stop, Suspend, Told
 from graphs.errors import LimitReached, LinkCondition, NodeError, WorkerNeeded
@@ -29,6 +31,30 @@ def test_an_outcome_that_is_told_before_the_node_is_ready_is_kept_for_it() -> No
     driven.complete("near", 1)
     assert driven.told(Start) == ["near"]
     assert driven.engine.results() == {"near": 1, "far": {"x": 1}}
+
+
+@pytest.mark.parametrize("outcome", [DONE, Outcome(State.FAILED, MISSING, ValueError("there")), Outcome(State.SKIPPED)])
+@pytest.mark.parametrize("label", [False, True])
+def test_an_outcome_that_is_told_while_a_node_inside_a_graph_waits_for_its_place_is_its_outcome(
+    outcome: Outcome, label: bool
+) -> None:
+    inside = {
+        "first": {"agent": "work"},
+        "far": {"agent": "work", **({"label": "one"} if label else {})},
+        "last": {"agent": "work"},
+    }
+    nodes = {"rows": {"agent": "mapAgent", "inputs": {"rows": [1, 2]}, "graph": {"nodes": inside}}}
+    limit = {"global": 1, "labels": {"one": 1}} if label else 1
+    driven = Driven(nodes, places={"rows/far": "cloud"}, graph={"concurrency": limit})
+    assert list(driven.running) == ["rows[0]/first"]
+    for path in ("rows[0]/far", "rows[1]/far"):
+        driven.feed(Told(path, outcome, 1.0))
+    while driven.ended is None:
+        (running,) = list(driven.running)  # nothing else holds a place
+        driven.complete(running)
+    assert not [path for path in driven.told(Start) if path.endswith("far")], "they were told before they began"
+    assert driven.engine.queue.running == 0
+    assert driven.ended is (State.FAILED if outcome.error else State.COMPLETED)
 
 
 def test_a_failure_that_is_told_fails_the_node_and_uses_no_retry_here() -> None:

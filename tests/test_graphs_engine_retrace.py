@@ -17,7 +17,7 @@ from graphs.language.spec import Graph
 from graphs.records import State
 from graphs.registry import Agent
 from graphs.running.runtime import Runtime
-from graphs.values import Value
+from graphs.values import Value, digest
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,8 @@ def test_what_is_meant_by_a_node(path: str, node: str, below: bool) -> None:
 
 
 def think(context: Any) -> Value:
-    return {"text": "|".join(str(each) for each in context.inputs.values())}
+    text = "|".join(str(each) for each in context.inputs.values())
+    return {"text": text if len(text) < 500 else digest(text.encode()).hex()}  # some random loops would grow beyond all limits
 
 
 AGENTS = standard().with_agents([Agent("think", think, effect="none"), Agent("send", think, effect="once")])
@@ -123,6 +124,22 @@ def test_what_is_handed_another_value_does_not_hold() -> None:
 
 def test_what_somebody_else_made_does_not_hold() -> None:
     assert kept(CHAIN, same_maker=lambda path: path != "b") == {"a", "c", "off"}
+
+
+def test_another_outcome_may_count_for_who_is_handed_what_it_was_made_of() -> None:
+    known = outcomes(CHAIN)
+    _, first = retrace(lambda skipped: engine(CHAIN, skipped), known, before={}, after={})
+    asked: dict[str, bytes | None] = {}
+
+    def instead(path: str, handed: bytes | None) -> Outcome | None:
+        asked[path] = handed
+        return Outcome(State.COMPLETED, {"text": "another"}) if path in ("a", "b") else None
+
+    held = kept(CHAIN, same_maker=lambda path: path != "a", instead=instead)
+    assert held == {"a", "b", "c", "off"}, "what is handed another one's outcome does not hold"
+    assert set(asked) == {"a", "up", "b", "d"}
+    assert asked["a"] == first.handed["a"]
+    assert asked["b"] != first.handed["b"]
 
 
 def test_effects_are_told() -> None:

@@ -82,6 +82,14 @@ def test_what_nobody_else_wrote_is_trusted(nodes: str) -> None:
     assert ways(nodes) == {}
 
 
+def test_an_alternative_that_uses_the_network_may_stand_for_the_node() -> None:
+    nodes = (
+        "  far: {agent: llmAgent, place: {at: cloud, offline: local, local: {agent: vanillaFetchAgent}}, inputs: {prompt: hi}}\n"
+    )
+    assert ways(nodes + send(":far.text")) == {"send": ("far", "send")}
+    assert ways(nodes.replace("vanillaFetchAgent", "copyAgent") + send(":far.text")) == {}
+
+
 def test_a_loop_brings_it_round() -> None:
     text = FETCH + "  last: {value: '', update: :page}\n" + send(":last") + "loop: {count: 2}\n"
     assert ways(text) == {"send": ("page", "last", "send")}

@@ -93,3 +93,30 @@ def test_nor_does_it_before_the_device_has_said_that_a_run_from_before_goes_on()
     pair.device.conn.release(run)
     pair.settle()
     assert told_of(pair, run) == 2
+
+
+def test_a_worker_whose_disk_lost_that_the_run_was_given_up_does_not_begin_either() -> None:
+    """It acknowledged the CANCEL, went back in time, and goes on with the run, which is done elsewhere by now."""
+    pair, run = running()
+    before = pair.worker.store.backup()
+    pair.device.append(run, Cancel(None, "it goes on elsewhere"))
+    pair.settle()
+    assert pair.device.conn.delivered(run)
+    pair.drop()
+    pair.worker.store = before
+    pair.worker.crash()
+    pair.connect()
+    pair.worker.append(run, executing("paid", effect="once"))
+    pair.flush(DEVICE)
+    pair.deliver(DEVICE)
+    pair.flush(WORKER)
+    pair.deliver(WORKER)
+    pair.device.commit()
+    assert len(pair.device.records(run, WORKER)) == 1
+    pair.flush(DEVICE)
+    pair.deliver(DEVICE)  # CANCEL is there, and not durable yet
+    assert told_of(pair, run) == 0
+    pair.settle()
+    assert told_of(pair, run) == 1
+    kinds = [type(event.record) if isinstance(event, Got) else type(event) for event in pair.worker.events]
+    assert kinds.index(Cancel) < len(kinds) - 1 - kinds[::-1].index(Acked)

@@ -58,6 +58,8 @@ def add_placing_options(parser: ArgumentParser) -> None:
     parser.add_argument("--deadline", metavar="DURATION", help="suspend the run after this long, for instance 60s or 5m")
     parser.add_argument(
         "--minimise",
+        "--policy",
+        dest="minimise",
         choices=MINIMISED,
         help="what nodes that could be anywhere are placed for: latency (default), cost or energy",
     )

@@ -85,7 +85,9 @@ def _plan(args: Namespace, env: Environment) -> int:
         run = Run(device, device.written_out(graph), options, bytes(16), Known())
         unasked = refused or options.unasked()
         run.place(reached=unasked is None)
-        estimates = Estimating(device)(run.graph, run.offer, options.url, inject)
+        made = device.estimator
+        estimating = made if isinstance(made, Estimating) else Estimating(device)
+        estimates = estimating(run.graph, run.offer, options.url, inject)
         if unasked is None:
             _require_offered(run, estimates.knowledge)
         why = unasked.message if unasked is not None else None

@@ -28,7 +28,10 @@ def still_running(
     worker, who knows.
     """
     if attached is not None:
-        return attached.in_flight
+        now = usable(
+            journal, attached.run
+        )  # something may have begun since it was found, and what is known of the run was read after that
+        return attached.in_flight | (now.in_flight if now is not None else set())
     if not alone:
         return set()
     parts = [usable(journal, child) for child in open_children(journal, run)]

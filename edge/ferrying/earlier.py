@@ -13,8 +13,8 @@ from edge.ferrying.refill import Source
 from graphs.engine.events import Outcome
 from graphs.engine.outcomes import KEY, Known, known_outcomes
 from graphs.errors import LinkCondition, ValueUnsupported, WorkerUnreachable
-from graphs.records import Record, Result, State
-from protocol.payload import references
+from graphs.records import Error, Record, Result, State
+from protocol.payload import Reference, references
 from protocol.refill import refill
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class Earlier:
         self.lacking: dict[str, LinkCondition | ValueUnsupported] = {}
         self.away: dict[str, Outcome] = {}
         """The outcomes of those, with references for values."""
+        self.gone = False
+        """Whether a worker has lost a value: it refuses what reads that. Then whoever has the value is asked, or it is made again."""
 
     @property
     def withheld(self) -> dict[str, LinkCondition]:
@@ -62,8 +64,10 @@ class Earlier:
         elsewise = {child for child in children if made_elsewise(self._graph, self.own, self._log(child))}
         return elsewise | outgrown(self._journal, children, placed, agents)
 
-    async def known(self, link: WorkerLink | None) -> Known:
-        """What is known of the run, its values included as far as they can be had."""
+    async def known(self, link: WorkerLink | None, stays: Callable[[Known, str], bool] | None = None) -> Known:
+        """What is known of the run, its values included as far as they can be had. Of results that are at a worker, and whose path `stays`, the
+        references stay: the values stay where they are, and this worker finds them at home.
+        """
         records = [*self._records]
         logs = {self._run: self._records}
         for child in self._journal.children(self._run):
@@ -71,7 +75,13 @@ class Earlier:
             records.extend(sound(made, made_elsewise(self._graph, self.own, made)))
         known = known_outcomes(records)
         before = dict(known.outcomes)
-        self.lacking = await refill(known, Source(self._journal, link, _homes(logs)).value)
+        self.gone = any(isinstance(record, Error) and record.code == "BLOB_GONE" for record in records)
+        source = Source(self._journal, link, _homes(logs))
+
+        def leaves(path: str, record: Result, named: Sequence[Reference]) -> bool:
+            return stays is not None and source.is_away(record, named) and stays(known, path)
+
+        self.lacking = await refill(known, source.value, leaves)
         self.away = {path: before[path] for path in self.lacking}
         return known
 

@@ -6,16 +6,39 @@ A value that only nodes at the same worker read is never transferred, however la
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any
 
 from graphs.engine.plan import Plan
 from graphs.engine.plan_node import PlanNode
 from graphs.language.refs import is_source, names_in
 from graphs.language.spec import is_computed, reads
+from graphs.paths import document_path, opener, split_path
 from graphs.values import Value
 
-__all__ = ["read_here"]
+__all__ = ["Unread", "read_here"]
+
+
+class Unread:
+    """Whose values nobody here reads when a run goes on from what is known of it; the other arguments as of `read_here`, for the root graph."""
+
+    def __init__(self, plan: Plan, *, everything: bool, may_run: Callable[[str], bool], elsewhere: Callable[[str], bool]) -> None:
+        """`elsewhere` says of a node, by its place in the document, that it runs at the worker as a whole, with the graph it opens if it does."""
+        self._read = read_here(plan, everything=everything, may_run=may_run)
+        self._elsewhere = elsewhere
+
+    def __call__(self, path: str, known: Container[str]) -> bool:
+        """Whether nobody reads the value of this execution; `known` are the paths that have an outcome. Of a graph that is opened here only its own
+        frame knows who reads what in it: then it is False.
+        """
+        around = opener(path)
+        if not around:
+            return split_path(path)[1] not in self._read
+        while around:
+            if around in known or self._elsewhere(document_path(around)):
+                return True
+            around = opener(around)
+        return False
 
 
 def read_here(plan: Plan, *, everything: bool = False, may_run: Callable[[str], bool] = lambda _path: False) -> frozenset[str]:

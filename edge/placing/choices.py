@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from edge.label_rule import labels_inside
 from edge.placement import SPLIT, Facts, Implementation, Placement, model_named, place_inside
 from edge.placing.tasks import CLOUD, EDGE, Choice
 from edge.policies import NOTHING, Around, acts, around, tools_of
 from graphs.language.implementations import implemented
+from graphs.language.labels import Labels, label_graph
 from graphs.language.spec import Graph, is_computed, written_inside
 from graphs.paths import escape
 from graphs.values import Value
@@ -37,7 +39,7 @@ class Choices:
 def choices_of(graph: Graph, placed: Mapping[str, Placement], facts: Facts) -> Choices:
     """The choices that are left by the rules, of which `placed` is what they say."""
     found = _Finding(facts, dict(placed))
-    found.frame(graph, "", NOTHING)
+    found.frame(graph, "", NOTHING, label_graph(graph, facts.agents))
     return Choices(found.units, frozenset(found.opened), found.placed, found.specs)
 
 
@@ -71,13 +73,13 @@ class _Finding:
         self.opened: set[str] = set()
         self.specs: dict[str, Mapping[str, Value]] = {}
 
-    def frame(self, graph: Graph, prefix: str, outer: Around) -> None:
+    def frame(self, graph: Graph, prefix: str, outer: Around, labels: Labels | None) -> None:
         outer = around(graph.document, outer)
         for name, spec in graph.nodes.items():
             if is_computed(spec):
-                self.node(prefix, name, spec, outer)
+                self.node(prefix, name, spec, outer, labels_inside(labels, name, spec) if labels is not None else None)
 
-    def node(self, prefix: str, name: str, spec: Mapping[str, Value], outer: Around) -> None:
+    def node(self, prefix: str, name: str, spec: Mapping[str, Value], outer: Around, inside: Labels | None) -> None:
         path = prefix + escape(name)
         placement = self.placed[path]
         inner = written_inside(spec)
@@ -86,9 +88,9 @@ class _Finding:
         if inner is not None and (placement is SPLIT or (free and self.opens(spec))):
             self.opened.add(path)
             if placement is not SPLIT:
-                said = place_inside(name, spec, self.facts, outer)
+                said = place_inside(name, spec, self.facts, outer, labels=inside)
                 self.placed.update({f"{prefix}{each}": one for each, one in said.items()})
-            self.frame(inner, f"{path}/", around(spec, outer))
+            self.frame(inner, f"{path}/", around(spec, outer), inside)
             return
         if placement.implementation is None:
             self.units[path] = self.ways(spec, None, placement)

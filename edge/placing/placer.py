@@ -13,8 +13,8 @@ from typing import Final, Literal
 from edge.placement import SPLIT, Facts, Implementation, Place, Placement, Way, model_named, place_nodes
 from edge.placing.choices import Choices, choices_of
 from edge.placing.figures import Estimator, known
-from edge.placing.reasons import follows, reason
-from edge.placing.schedule import Schedule, play
+from edge.placing.reasons import briefly, follows, reason
+from edge.placing.schedule import Schedule, crossing, play
 from edge.placing.search import Found, Wishes, search
 from edge.placing.tasks import CLOUD, EDGE, Choice, Problem, Unit, problem_of
 from graphs.language.spec import Graph, reads
@@ -25,9 +25,9 @@ __all__ = ["Placed", "decided", "place"]
 
 _NAMES: Final[tuple[Literal["edge"], Literal["cloud"]]] = ("edge", "cloud")
 _SHOWN: Final = 100
-"""Nodes that have their other ways beside them although they are where the rules put them."""
+"""Nodes that have their other ways beside them: those that take longest."""
 
-_EXPLAINING: Final = 4_000
+_EXPLAINING: Final = 2_000
 """Tasks played to say what the run would be with single nodes done otherwise; those that take longest come first."""
 
 
@@ -130,6 +130,8 @@ class _Placing:
 
     def _keep(self, number: int, ways: Sequence[int]) -> None:
         unit = self.problem.units[number]
+        if len(ways) == len(unit.choices):
+            return
         self.problem.units[number] = replace(unit, choices=tuple(unit.choices[way] for way in ways))
         for each in unit.tasks:
             task = self.problem.tasks[each]
@@ -174,10 +176,14 @@ class _Placing:
         plays = _EXPLAINING // max(1, len(problem.tasks))
         for rank, number in enumerate(sorted(open_units, key=lambda each: -weight[each])):
             unit = problem.units[number]
-            if rank > _SHOWN and nodes[unit.path].reason == self.choices.placed[unit.path].reason:
-                continue  # where it is by the rules, and of little weight
+            cheap = self._is_cheap(number)
+            if rank >= _SHOWN and unit.choices[0].implementation is None:
+                if not cheap and decided(nodes[unit.path]) != decided(self.choices.placed[unit.path]):
+                    seconds = [self._seconds(number, way) for way in self._own_first(number, found)]
+                    nodes[unit.path] = replace(nodes[unit.path], reason=briefly(nodes[unit.path].place, *seconds))
+                continue
             ways = tuple(self._way(number, way, found, played=rank < plays) for way in self._own_first(number, found))
-            text = nodes[unit.path].reason if self._is_cheap(number) else reason(ways, self.wishes.minimise)
+            text = nodes[unit.path].reason if cheap else reason(ways, self.wishes.minimise or "latency")
             nodes[unit.path] = replace(nodes[unit.path], reason=text, ways=ways)
             if ways[0].implementation is not None:
                 nodes[unit.path] = replace(nodes[unit.path], others=self._others(unit.path, ways))
@@ -240,7 +246,7 @@ class _Placing:
                 other for other in task.readers if self._place_of(other, found) != place and problem.tasks[other].unit != number
             ]
             if away or (task.result and place == CLOUD):
-                waits += link.rtt.value / 2 * task.turns + task.options[way].out_bytes / speed[place]
+                waits += sum(crossing(link.rtt.value / 2, speed[place], task.options[way].out_bytes, task.turns))
             if place == CLOUD and not task.inputs:
                 waits += link.rtt.value / 2 + sum(problem.values[value] for value in task.values) / speed[EDGE] + link.queue.value
         return waits

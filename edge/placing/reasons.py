@@ -5,9 +5,11 @@ from __future__ import annotations
 from edge.placement import Way
 from edge.placing.search import Minimise
 
-__all__ = ["follows", "reason", "seconds"]
+__all__ = ["briefly", "follows", "reason", "seconds"]
 
 _WHERE = {"edge": "here", "cloud": "at the worker"}
+
+_GOES_WITH = "goes with the nodes around it"
 
 _ALIKE = 0.02
 """Two figures that differ by less than this part are said to be alike."""
@@ -30,7 +32,14 @@ def reason(ways: tuple[Way, ...], minimise: Minimise) -> str:
         return f"quicker {where}: {seconds(mine)}{first} vs {seconds(its)}{transfer if moved is other else ''}"
     if own.run_seconds < other.run_seconds and not _alike(own.run_seconds, other.run_seconds):
         return f"the run is quicker with it {where}: {seconds(own.run_seconds)} vs {seconds(other.run_seconds)}"
-    return "as quick here" if own.place == "edge" else "goes with the nodes around it"
+    return "as quick here" if own.place == "edge" else _GOES_WITH
+
+
+def briefly(place: str, own: float, other: float) -> str:
+    """Why a node of a large graph is at a place, from the seconds of its work there and elsewhere alone."""
+    if own < other and not _alike(own, other):
+        return f"quicker {_WHERE[place]}: {seconds(own)} vs {seconds(other)}"
+    return "as quick here" if place == "edge" else _GOES_WITH
 
 
 def follows(source: str) -> str:

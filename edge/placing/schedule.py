@@ -13,13 +13,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from math import ceil
+from typing import Final
 
 from edge.placing.tasks import CLOUD, EDGE, Problem
 
-__all__ = ["Schedule", "play"]
+__all__ = ["Schedule", "crossing", "play"]
 
-_HEAD = 200
+_MEETING: Final = 3
+_LEAVING: Final = 1
+"""Round trips that a run waits for its link to be opened, before anything begins, and to be closed in the end."""
+_HEAD: Final = 200
 """Bytes of a record on the wire besides its value, and of a cut graph besides its nodes."""
+_BODY: Final = 64 * 1024
+"""Bytes from which on a value is no part of its record: the other side asks for it once it hears of it (docs/protocol.md §13, §14)."""
+_WINDOW: Final = 1024 * 1024
+"""Bytes of bodies that are asked for and have not come, at most."""
+
+
+def crossing(half: float, speed: float, size: float, turns: float) -> tuple[float, float]:
+    """A value on the link, `size` bytes in all its `turns`: seconds in which nothing else goes that way, and seconds until it is there besides.
+    `half` is half a round trip, `speed` in bytes a second.
+    """
+    if size <= _BODY * turns:
+        return size / speed, half * turns
+    return size / (min(speed, _WINDOW / (2 * half)) if half else speed), 3 * half * turns
 
 
 @dataclass(slots=True)
@@ -106,8 +123,9 @@ class _Play:
         self.over = 0.0
         away = CLOUD in self.place
         self.extra = self._exchanges() if problem.updates and away else None
-        opened = self._open() if away else 0.0
-        self.there = [opened if each else 0.0 for each in self.place]
+        met = _MEETING * 2 * self.half if away else 0.0
+        opened = self._open(met) if away else 0.0
+        self.there = [opened if each else met for each in self.place]
 
     def schedule(self) -> Schedule:
         there, heap, done, ready = self.there, self.heap, self._done, self._ready
@@ -121,6 +139,8 @@ class _Play:
             else:
                 done(what, now)
         options = self.options
+        if CLOUD in self.place:
+            self.over += _LEAVING * 2 * self.half
         return Schedule(
             self.over,
             sum([option.usd for option in options]),
@@ -133,7 +153,7 @@ class _Play:
             self.moved,
         )
 
-    def _open(self) -> float:
+    def _open(self, met: float) -> float:
         """Ship the cut graph with what static nodes hold; when the worker can begin."""
         problem = self.problem
         size, values = float(_HEAD), set[int]()
@@ -144,14 +164,14 @@ class _Play:
             if place == CLOUD and task.values:
                 values.update(task.values)
         size += sum([problem.values[each] for each in values])
-        return self._carry(EDGE, size, 0.0, 1.0) + problem.link.queue.value
+        return self._carry(EDGE, size, met, 1.0) + problem.link.queue.value
 
     def _carry(self, side: int, size: float, now: float, turns: float) -> float:
         """Send something from a side to the other; when it is there."""
-        begins = max(now, self.free_at[side])
-        self.free_at[side] = begins = begins + size / self.speed[side]
+        took, travel = crossing(self.half, self.speed[side], size, turns)
+        self.free_at[side] = sent = max(now, self.free_at[side]) + took
         self.carried[side] += size
-        return begins + self.half * turns
+        return sent + travel
 
     def _push(self, when: float, what: int) -> None:
         self.sequence += 1
@@ -167,7 +187,7 @@ class _Play:
                 continue  # here, or the whole loop at the worker
             size = self.options[update.writer].out_bytes / update.turns
             ways = [writer] if writer != reader else [CLOUD, EDGE]  # this device opens each turn
-            each = sum(self.half + size / self.speed[side] for side in ways)
+            each = sum(sum(crossing(self.half, self.speed[side], size, 1)) for side in ways)
             extra[update.reader] = max(extra.get(update.reader, 0.0), each * (update.turns - 1))
         return extra
 

@@ -22,6 +22,8 @@ __all__ = ["CLOUD", "EDGE", "Choice", "Option", "Problem", "Task", "Unit", "Upda
 
 EDGE, CLOUD = 0, 1
 
+_WATTS: Final = (10.0, 0.0)
+"""What this device draws while it computes, and while a worker does, where nobody measured."""
 _PLACES: Final = ("edge", "cloud")
 _INLINE: Final = 64 * 1024
 """Bytes of a static value that travel in the text of a cut (graphs.language.cut)."""
@@ -281,7 +283,7 @@ class _Building:
             server,
             estimate.seconds.value / runs * expected,
             estimate.usd.value if estimate.usd is not None else 0.0,
-            estimate.joules.value if estimate.joules is not None else 0.0,
+            estimate.joules.value if estimate.joules is not None else _WATTS[choice.place] * estimate.seconds.value,
             estimate.out_bytes.value,
             estimate,
         )

@@ -7,13 +7,15 @@ model's measured or reported speed makes of the tokens; what the graph itself sa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Final
 
 from edge.placing.figures import FREE, Capacity, Estimate, Figure, Link, Source
 from edge.planning.keys import EDGE, agent_key, computed_nodes, node_key
 from edge.planning.knowledge import FREE_OF_CHARGE, Knowledge
+from edge.planning.past import Past, Seen, median
 from graphs.journal.history import HistoryRow
+from graphs.language.implementations import implementations
 from graphs.language.refs import names_in
 from graphs.language.spec import Graph, is_computed, written_inside
 from graphs.paths import escape, unescape
@@ -87,13 +89,15 @@ class Estimates:
         self._agents = agents
         self._injected = injected or {}
         self._model_of = model_of
-        self._rows: dict[str, list[HistoryRow]] = {}
-        self.keys: Mapping[str, str] = {path: node_key(path, spec) for path, spec in computed_nodes(graph)}
-        """What history calls the nodes, by their place in the document."""
-        named = {spec["agent"] for _, spec in computed_nodes(graph) if isinstance(spec["agent"], str)}
-        others = [agent_key(agents[name].name if name in agents else name) for name in sorted(named)]
-        for row in history([*self.keys.values(), *others]):
-            self._rows.setdefault(row.what, []).append(row)
+        self._cheap = frozenset(name for name, agent in agents.items() if agent.cheap and not agent.needs)
+        self._specs = dict(computed_nodes(graph))
+        ways = [(path, each) for path, spec in self._specs.items() for each in implementations(spec) or (spec,)]
+        keys = [(path, node_key(path, each)) for path, each in ways if not self._is_cheap(each)]
+        self.keys: Mapping[str, str] = dict(reversed(keys))
+        """What history calls the nodes, by their place in the document: of several implementations the first. It has none that are cheap."""
+        named = {each["agent"] for _, each in ways if isinstance(each["agent"], str) and not self._is_cheap(each)}
+        rows = history([*dict.fromkeys(key for _, key in keys), *sorted(map(self._agent_key, named))]) if keys else ()
+        self._past = Past(rows, knowledge.now, knowledge.store)
         self._sizes: dict[str, Figure] = {}
         self._known: dict[tuple[str, str, str | None, int], Told] = {}
 
@@ -104,10 +108,14 @@ class Estimates:
         key = (path, place, model, id(spec))
         found = self._known.get(key)
         if found is None:
-            inside = written_inside(spec)
-            found = self._known[key] = (
-                self._leaf(path, spec, place, model) if inside is None else self._opener(path, inside, place)
-            )
+            inside = written_inside(spec) if "graph" in spec else None
+            if inside is not None:
+                found = self._opener(path, inside, place)
+            elif self._is_cheap(spec):
+                found = self._computed(path)
+            else:
+                found = self._leaf(path, spec, place, model)
+            self._known[key] = found
         return found
 
     def link(self, place: str) -> Link:  # noqa: ARG002 - there is one worker
@@ -118,7 +126,7 @@ class Estimates:
         measured = facts.rtt if facts else None
         least = _of(_FIRST_WINDOW / max(measured.value, 1e-6), measured) if measured else Figure(width, "default")
         up, down = (facts.up if facts else None) or least, (facts.down if facts else None) or least
-        return Link(measured or Figure(rtt, "default"), up, down, known.metered, known.queue)
+        return Link(measured or Figure(rtt, "default"), up, down, known.conditions.metered is True, known.queue)
 
     def value_bytes(self, path: str) -> Figure:
         """The size of a static node's value: as it is written or given; a loop may change it."""
@@ -157,10 +165,27 @@ class Estimates:
 
     # -- one node
 
+    def _is_cheap(self, spec: Mapping[str, Value]) -> bool:
+        """Whether its agent says that it takes no time; then nobody notes what it took."""
+        return spec["agent"] in self._cheap if isinstance(spec["agent"], str) else False
+
+    def _what(self, path: str, spec: Mapping[str, Value]) -> str:
+        """What history calls a node with these attributes. What stood in for a node while there was no worker is noted as that node's."""
+        if self._specs.get(path) is spec or not isinstance(spec.get("any"), int):
+            return self.keys.get(path, "")
+        return node_key(path, spec)
+
+    def _agent_key(self, name: str) -> str:
+        return agent_key(self._agents[name].name if name in self._agents else name)
+
+    def _computed(self, path: str) -> Told:
+        runs = self._repeats(path)
+        return _AT_ONCE if runs == _ONCE else replace(_AT_ONCE, out_bytes=_product(runs, _AT_ONCE.out_bytes), runs=runs)
+
     def _leaf(self, path: str, spec: Mapping[str, Value], place: str, model: str | None) -> Told:
-        rows = self._rows.get(self.keys.get(path, ""), ())
-        runs = self._runs(path, rows)
-        each = self._each(spec, rows, place, model)
+        what = self._what(path, spec)
+        runs = self._past.anyhow(what).runs or self._repeats(path)
+        each = self._each(spec, what, place, model)
         prompt, completion = (_times(runs, figure) for figure in (each.prompt, each.completion))
         usd, unpriced = self._usd(place, model, prompt, completion)
         seconds, size = _times(runs, each.seconds), _times(runs, each.bytes)
@@ -168,38 +193,31 @@ class Estimates:
         assert size is not None
         return Told(seconds, _plus(prompt, completion), size, usd, None, runs, prompt, completion, unpriced)
 
-    def _each(self, spec: Mapping[str, Value], rows: Sequence[HistoryRow], place: str, model: str | None) -> _Each:
+    def _each(self, spec: Mapping[str, Value], what: str, place: str, model: str | None) -> _Each:
         name = spec.get("agent")
         agent = self._agents.get(name) if isinstance(name, str) else None
-        others = self._rows.get(agent_key(agent.name if agent else str(name)), ())
-        here = self._at(rows, place, model)
-        there = self._at(others, place, model)
+        here, anyhow = self._past.at(what, place, model), self._past.anyhow(what)
+        there = self._past.at(self._agent_key(str(name)), place, model)
         if model is None and not (agent is not None and "model" in agent.needs):
-            seen = self._seconds(here) or self._seconds(there) or _guess(self._seconds(rows))
-            seconds = seen or _usual(agent)
-            size = self._bytes(here) or self._bytes(rows) or self._bytes(there) or Figure(_VALUE_BYTES, "default")
-            return _Each(seconds, size)
-        alike = [row for row in rows if row.model == (model or "")]  # what a model says does not hang on where it is
-        prompt = self._tokens(here or alike, "prompt") or _guess(self._tokens(rows, "prompt")) or self._asked(spec)
-        completion = (
-            self._tokens(here or alike, "completion") or _guess(self._tokens(rows, "completion")) or self._answer(spec, there)
-        )
-        seconds = self._seconds(here) or self._by_speed(place, model, prompt, completion, there)
+            seconds = here.seconds or there.seconds or _guess(anyhow.seconds) or _usual(agent)
+            return _Each(seconds, here.bytes or anyhow.bytes or there.bytes or Figure(_VALUE_BYTES, "default"))
+        alike = here or self._past.by(what, model)  # what a model says does not hang on where it is
+        prompt = alike.prompt or _guess(anyhow.prompt) or self._asked(spec)
+        completion = alike.completion or _guess(anyhow.completion) or self._answer(spec, there)
+        seconds = here.seconds or self._by_speed(place, model, prompt, completion, there)
         usual = _GENERATION_BYTES + _CHARACTERS * (prompt.value + 3 * completion.value)
-        return _Each(seconds, self._bytes(here) or _guess(self._bytes(rows)) or Figure(usual, "default"), prompt, completion)
+        return _Each(seconds, here.bytes or _guess(anyhow.bytes) or Figure(usual, "default"), prompt, completion)
 
-    def _by_speed(
-        self, place: str, model: str | None, prompt: Figure, completion: Figure, others: Sequence[HistoryRow]
-    ) -> Figure:
+    def _by_speed(self, place: str, model: str | None, prompt: Figure, completion: Figure, others: Seen) -> Figure:
         """What so many tokens take: by what the agent took for its own with that model, or by the model's speed."""
         facts = self.knowledge.model(place, model)
         usual = _EDGE_SPEED if place == EDGE and not facts.outside else _CLOUD_SPEED
         reading, making = facts.prompt or Figure(usual[0], "default"), facts.answer or Figure(usual[1], "default")
         ratio = reading.value / making.value
-        rated = [row for row in others if row.completion and row.ms]
+        rated = [row for row in others.rows if row.completion and row.ms]
         if rated and (len(rated) >= _ENOUGH or facts.answer is None):
             each = [row.ms / 1000 / ((row.completion or 0) + (row.prompt or 0) / ratio) for row in rated]
-            rate = Figure(_median(each), "measured", len(rated), self._age(rated))
+            rate = others.measured(median(each), rated)
             return _of(rate.value * (completion.value + prompt.value / ratio), rate, prompt, completion)
         return _of(prompt.value / reading.value + completion.value / making.value, reading, making, prompt, completion)
 
@@ -224,14 +242,13 @@ class Estimates:
             for name, each in inside.nodes.items()
             if is_computed(each)
         ]
-        rows = self._rows.get(self.keys.get(path, ""), ())
-        own = self._bytes([row for row in rows if row.runs])
+        own = self._past.anyhow(self.keys.get(path, ""))
         results = [
             each.out_bytes
             for each, node in zip(parts, [node for node in inside.nodes.values() if is_computed(node)], strict=True)
             if node.get("isResult") is True
         ]
-        size = own or _total(results) or Figure(_VALUE_BYTES, "default")
+        size = own.bytes or _total(results) or Figure(_VALUE_BYTES, "default")
         unpriced = tuple(dict.fromkeys(name for each in parts for name in each.unpriced))
         prompt, completion = _total(each.prompt for each in parts), _total(each.completion for each in parts)
         return Told(
@@ -240,19 +257,13 @@ class Estimates:
             size,
             None if unpriced else _total(each.usd for each in parts) or FREE,
             None,
-            self._runs(path, [row for row in rows if row.runs]),
+            own.runs or self._repeats(path),
             prompt,
             completion,
             unpriced,
         )
 
     # -- how often
-
-    def _runs(self, path: str, rows: Sequence[HistoryRow]) -> Figure:
-        whole = [row for row in rows if row.whole and row.runs]
-        if whole:
-            return Figure(_median(row.runs for row in whole), "measured", len(whole), self._age(whole))
-        return self._repeats(path)
 
     def _repeats(self, path: str) -> Figure:
         """How often a node runs by the loops and maps around it."""
@@ -279,30 +290,6 @@ class Estimates:
             return Figure(float(len(rows)), "declared")
         return Figure(_ROWS, "default")
 
-    # -- figures of history
-
-    def _at(self, rows: Sequence[HistoryRow], place: str, model: str | None) -> list[HistoryRow]:
-        where = EDGE if place == EDGE else self.knowledge.store
-        return [row for row in rows if row.place == where and row.model == (model or "") and row.runs]
-
-    def _seconds(self, rows: Sequence[HistoryRow]) -> Figure | None:
-        return self._median(rows, lambda row: row.ms / 1000)
-
-    def _bytes(self, rows: Sequence[HistoryRow]) -> Figure | None:
-        return self._median(rows, lambda row: row.bytes)
-
-    def _tokens(self, rows: Sequence[HistoryRow], kind: str) -> Figure | None:
-        return self._median([row for row in rows if getattr(row, kind) is not None], lambda row: getattr(row, kind))
-
-    def _median(self, rows: Sequence[HistoryRow], of: Callable[[HistoryRow], Any]) -> Figure | None:
-        rows = [row for row in rows if row.runs]
-        if not rows:
-            return None
-        return Figure(float(_median(of(row) / row.runs for row in rows)), "measured", len(rows), self._age(rows))
-
-    def _age(self, rows: Sequence[HistoryRow]) -> float:
-        return max(0.0, self.knowledge.now - rows[0].t / 1000)
-
     # -- tokens that nobody has counted yet
 
     def _asked(self, spec: Mapping[str, Value]) -> Figure:
@@ -319,9 +306,9 @@ class Estimates:
                 computed += 1
         return Figure(_MESSAGE + length / _CHARACTERS + computed * _SOURCE_TOKENS, "default")
 
-    def _answer(self, spec: Mapping[str, Value], others: Sequence[HistoryRow]) -> Figure:
+    def _answer(self, spec: Mapping[str, Value], others: Seen) -> Figure:
         """Tokens of an answer: what the agent usually gets from that model, within what the node allows."""
-        usual = _guess(self._tokens(others, "completion")) or Figure(_ANSWER_TOKENS, "default")
+        usual = _guess(others.completion) or Figure(_ANSWER_TOKENS, "default")
         for part in (spec.get("params"), spec.get("inputs")):
             for name in ("max_completion_tokens", "max_tokens"):
                 most = part.get(name) if isinstance(part, Mapping) else None
@@ -330,6 +317,9 @@ class Estimates:
         return usual
 
 
+_ONCE: Final = Figure(1.0, "declared")
+_AT_ONCE: Final = Told(FREE, None, Figure(_VALUE_BYTES, "default"), FREE, None, _ONCE)
+"""A node that takes no time, run once."""
 _SIDE_BY_SIDE: Final = 4
 """Generations that a model makes together at little more than the cost of one."""
 
@@ -345,18 +335,11 @@ def _usual(agent: Agent | None) -> Figure:
 def _turns(graph: Graph) -> Figure:
     loop = graph.document.get("loop")
     if not isinstance(loop, Mapping):
-        return Figure(1.0, "declared")
+        return _ONCE
     count = loop.get("count")
     if isinstance(count, (int, float)) and not isinstance(count, bool):
         return Figure(max(1.0, float(count)), "declared")
     return Figure(_TURNS, "default")
-
-
-def _median(values: Iterable[float]) -> float:
-    """As `statistics.median`, which takes ten times as long for a handful of numbers."""
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
 def _text(value: Value) -> int:

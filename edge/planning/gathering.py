@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from edge.conditions import UNKNOWN, Conditions
 from edge.offers import heard, last_offer
 from edge.placing.figures import Figure
 from edge.planning.knowledge import FREE_OF_CHARGE, Knowledge, ModelFacts
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["gather"]
 
 
-def gather(device: Device, url: str | None, offer: Mapping[str, Any] | None = None) -> Knowledge:
+def gather(
+    device: Device, url: str | None, offer: Mapping[str, Any] | None = None, conditions: Conditions = UNKNOWN
+) -> Knowledge:
     """What this device knows now, of itself and of the worker at `url`: `offer` is what that says now, without it the last one counts."""
     from graphs.models.hosting.machine import available_memory
 
@@ -43,6 +46,7 @@ def gather(device: Device, url: str | None, offer: Mapping[str, Any] | None = No
         offer=last,
         offer_age=age,
         link=link,
+        conditions=conditions,
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
         memory=available_memory(),
     )

@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
+from edge.conditions import UNKNOWN, Conditions
 from edge.placement import Facts, model_named
 from edge.planning.estimates import Estimates
 from edge.planning.gathering import gather
@@ -41,8 +42,10 @@ _TURNS: Final = 4
 class Estimating:
     """What makes estimates for a device's graphs, by what it knows then: its `Device.estimator`. Whoever asks the same gets the same."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, conditions: Callable[[], Conditions] = lambda: UNKNOWN) -> None:
+        """`conditions` finds out how the way to a worker stands; it is asked once, and only where there is a worker."""
         self._device = device
+        self._conditions = cache(conditions)
         self._asked: tuple[Any, ...] = ()
         self._made: Estimates | None = None
 
@@ -55,7 +58,7 @@ class Estimating:
             self._asked = asked
             self._made = Estimates(
                 graph,
-                gather(device, url, offer),
+                gather(device, url, offer, self._conditions() if offer else UNKNOWN),
                 device.journal.history,
                 agents=device.agents,
                 model_of=partial(model_named, facts=facts),
@@ -78,7 +81,7 @@ class Keeper:
         self._run = run
         self._waits = False
         self._keys: Mapping[str, str] = {}
-        self._prices = Prices({}, True)
+        self._prices: Prices | None = None
 
     def begin(self) -> None:
         """The run is on record, and about to begin."""
@@ -97,18 +100,24 @@ class Keeper:
         """The report, with what the tokens of its nodes cost by the prices of when the plan was made; those of nodes in graphs that a worker opened
         are in the sum.
         """
-        bill = Bill()
+        bill, prices = Bill(), self._prices or self._known_prices()
         for path, node in report.nodes.items():
             placement = self._run.placed.get(document_path(path))
             named = placement.model if placement is not None and not node.degraded else None
-            node.usd = bill.add(self._prices, node.place, node.by, node.usage, named)
+            node.usd = bill.add(prices, node.place, node.by, node.usage, named)
         run = self._run
         made = {path: record for path, (record, _) in run.delegate.made.items()} if run.delegate is not None else {}
         for path, record in {**run.known.made, **made}.items():
             if path not in report.nodes:
-                bill.add(self._prices, "cloud", record.by, record.usage)
-        report.cost = bill.as_json(self._prices)
+                bill.add(prices, "cloud", record.by, record.usage)
+        report.cost = bill.as_json(prices)
         return report
+
+    def _known_prices(self) -> Prices:
+        """Of a run that goes on: those that it began with; else those of now."""
+        device = self._run.device
+        plan = kept_plan(device.journal, self._run.id)
+        return Prices.of_plan(plan) if plan is not None else Prices.of_now(device.prices, self._run.offer)
 
     def _soon(self, turns: int) -> None:
         asyncio.get_running_loop().call_soon(*((self._soon, turns - 1) if turns else (self._make_plan,)))

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from graphs.language.spec import Graph, is_computed, written_inside
+from graphs.packing import pack
 from graphs.paths import escape
 from graphs.values import Value, canonical, digest
 
@@ -19,7 +20,21 @@ EDGE: Final = "edge"
 """The place of this device in the table; a worker's is its store id in hex."""
 
 _PLACING: Final = frozenset(
-    {"place", "model", "any", "escalate", "hedge", "isResult", "console", "priority", "label", "sensitivity", "timeout", "retry"}
+    {
+        "place",
+        "model",
+        "any",
+        "budget",
+        "escalate",
+        "hedge",
+        "isResult",
+        "console",
+        "priority",
+        "label",
+        "sensitivity",
+        "timeout",
+        "retry",
+    }
 )
 
 
@@ -29,7 +44,11 @@ def node_key(path: str, spec: Mapping[str, Value]) -> str:
     params = written.get("params")
     if isinstance(params, Mapping) and "model" in params:
         written["params"] = {key: value for key, value in params.items() if key != "model"}
-    return f"node {digest(canonical([path, written])).hex()[:24]}"
+    try:
+        packed = pack([path, written])  # a tenth of the time; nobody else reads it, so it need not be the one form of it
+    except (TypeError, OverflowError, UnicodeEncodeError, RecursionError):
+        packed = canonical([path, written])
+    return f"node {digest(packed).hex()[:24]}"
 
 
 def agent_key(name: str) -> str:

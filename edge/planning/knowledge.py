@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from edge.conditions import UNKNOWN, Conditions
 from edge.placing.figures import Figure
 from edge.planning.keys import EDGE
 from graphs.models.prices import Price
@@ -55,7 +56,7 @@ class Knowledge:
     offer: Mapping[str, Any] | None = None
     offer_age: float | None = None
     link: LinkFacts | None = None
-    metered: bool = False
+    conditions: Conditions = UNKNOWN
     cores: int = 1
     memory: int | None = None
 
@@ -88,7 +89,10 @@ class Knowledge:
         device = {
             "cores": self.cores,
             "memory": self.memory,
-            "metered": self.metered,
+            "metered": self.conditions.metered,
+            "on_battery": self.conditions.on_battery,
+            "charge": self.conditions.charge,
+            "conditions": self.conditions.source,
             "models": {name: _model_json(each) for name, each in self.here.items()},
         }
         return {"device": device, "worker": worker if self.url is not None else None}

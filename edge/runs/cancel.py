@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edge.ferrying.attached import open_children
 from edge.runs.at_work import at_work, is_at_work
 from edge.syncing.held import holding_of, require_held
-from graphs.errors import UsageError, WorkerUnreachable
+from graphs.errors import JournalError, UsageError, WorkerUnreachable
 from graphs.journal.ids import run_id_short, run_id_text
 from graphs.records import Cancel, End, EndStatus, encode
 from protocol.shared import is_marked
@@ -73,11 +73,14 @@ async def cancel_as_asked(journal: Journal, link: WorkerLink) -> int:
     for row in journal.runs(role="root"):
         if row.status not in ("running", "suspended", "failed") or not is_marked(journal, row.run):
             continue
-        standing = holding_of(journal, row.run)
+        try:
+            standing, children = holding_of(journal, row.run), open_children(journal, row.run)
+        except JournalError:
+            continue  # it is damaged, or its beginning is still to come
         if standing.holder != journal.store_id or not standing.stopping or is_at_work(journal.path, row.run):
             continue
         with at_work(journal.path, row.run):
-            for child in open_children(journal, row.run):
+            for child in children:
                 if child not in link.refused:  # else it is another worker's
                     link.give_up(child, "the user cancelled the run")
             await _end(journal, row.run, "cancelled on another device")

@@ -8,7 +8,6 @@ from edge.ferrying.delegate import Delegate
 from edge.ferrying.fallback import Fallback
 from edge.ferrying.fragments import Fragments
 from edge.ferrying.salting import store_secret
-from edge.policies import node_policies
 from graphs.engine.doubts import Doubts
 from graphs.errors import LinkCondition
 from graphs.language.spec import is_computed
@@ -26,8 +25,7 @@ __all__ = ["make_delegate"]
 def make_delegate(run: Run, runtime: Runtime, watch: Watch) -> Delegate:
     """The delegate of a run of whose nodes some are placed at a worker, reached or not; `run.fallback` is its policies then."""
     device = run.device
-    policies = node_policies(run.graph, run.placed, run.facts(run.offer))
-    fallback = run.fallback = Fallback(policies, runtime.compiler.stand_in, runtime.clock)
+    fallback = run.fallback = Fallback(run.policies(), runtime.compiler.stand_in, runtime.clock)
     delegate = Delegate(
         run=run.id,
         fragments=Fragments(

@@ -1,6 +1,7 @@
 """Forks: a run of its own that begins with what another one has done. Nothing of the other run changes.
 
-The results that hold are copied into the fork's own log, each with where it came from, so that the fork needs the other run no more. A node with
+The results that hold are copied into the fork's own log, each with where it came from, so that the fork needs the other run no more, but for
+large values that are only at a worker: those are referred to, for as long as the worker keeps that run. A node with
 effects whose result does not hold is not run by itself: it has done its work in the other run, or may have. The fork's log says so, and whoever
 goes on with it is asked.
 """

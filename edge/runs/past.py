@@ -71,15 +71,16 @@ class Past:
 
 
 async def read_past(device: Device, source: bytes, graph: Graph, url: str | None, link: WorkerLink | None = None) -> Past:
-    """What the journal knows of a run whose worker is at `url`; values that are there come over the `link`, where there is one. Raises JournalError
-    if the run's beginning, or a value that it began with, is not here.
+    """What the journal knows of a run whose worker is at `url`; values of nodes with effects that are there come over the `link`, where there is one.
+    Other values that are elsewhere stay there, and their references count for them: whoever goes on with the fork has them fetched if somebody reads
+    them, or made again if they are lost. Raises JournalError if the run's beginning, or a value that it began with, is not here.
     """
     journal = device.journal
     earlier = Earlier(journal, graph, source)
     order = next((each.record for each in earlier.logged if isinstance(each.record, Submit)), None)
     if order is None:
         raise JournalError(f"no log of run {run_id_text(source)} begins with its order")
-    known = await earlier.known(link)
+    known = await earlier.known(link, lambda known, path: path not in known.once)
     agents = with_offered(device, url)
     suspects = begun_at_workers(journal, earlier.children, agents, graph) | known.suspects
     if (journal.run(source).exit_info or {}).get(DIVERGED) or not is_held_here(journal, source):

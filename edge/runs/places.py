@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from edge.means import Device, RunOptions
 from edge.placement import Facts, NoPlace, Placement
 from edge.placing.placer import Placed, decided, place
+from edge.placing.search import Wishes
 from graphs.engine.plan import Better
-from graphs.errors import ModelMissing, UsageError
+from graphs.errors import JournalError, ModelMissing, UsageError
 from graphs.language.implementations import settled
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from graphs.models.interface import Models
 
 __all__ = ["Chooser", "Places", "known_digests"]
+
+_log = logging.getLogger(__name__)
 
 
 class Places:
@@ -33,7 +37,12 @@ class Places:
 
     @property
     def decided(self) -> dict[str, str]:
-        return {path: decided(each) for path, each in self.placed.nodes.items() if each.ways or each.implementation is not None}
+        by_figures = self.placed.found is not None
+        return {
+            path: decided(each)
+            for path, each in self.placed.nodes.items()
+            if each.implementation is not None or (by_figures and each.free)
+        }
 
     @property
     def graph(self) -> Graph:
@@ -41,24 +50,37 @@ class Places:
         chosen = {path: each.implementation for path, each in self.placed.nodes.items() if each.implementation is not None}
         return settled(self._graph, chosen)
 
+    def _wishes(self) -> Wishes:
+        """What the user wants; of a device whose battery is nearly empty energy, unless they said otherwise."""
+        wishes = self._options.wishes
+        return replace(wishes, minimise="energy") if wishes.minimise is None and self._device.is_low() else wishes
+
     def find(self, facts: Facts, *, reached: bool = True, goes_on: bool = False) -> dict[str, Placement]:
         """Places for all nodes. Figures count only while the worker is `reached`, as far as anybody knows; a run that `goes_on` with what is at
         the worker keeps the places it had. Raises UsageError if no place satisfies a node.
         """
         device, options = self._device, self._options
-        made = device.estimator
-        wanted = reached and made is not None and facts.offer is not None and not (options.local_only or options.offline)
+        wanted = (
+            reached and device.estimator is not None and facts.offer is not None and not (options.local_only or options.offline)
+        )
         try:
-            if not wanted or made is None:
-                self.placed = place(self._graph, facts)
-            else:
-                facts = replace(facts, digests=known_digests(device, facts.offer or {}))
-                estimator = made(self._graph, facts.offer or {}, options.url, options.inject)
-                fixed = options.decided if goes_on else {}
-                self.placed = place(self._graph, facts, estimator, options.wishes, fixed)
+            self.placed = self._by_figures(facts, options.decided if goes_on else {}) if wanted else place(self._graph, facts)
         except NoPlace as error:
             raise UsageError(str(error), hint=error.remedy) from error
         return self.placed.nodes
+
+    def _by_figures(self, facts: Facts, fixed: Mapping[str, str]) -> Placed:
+        device, options = self._device, self._options
+        assert device.estimator is not None
+        try:
+            known = replace(facts, digests=known_digests(device, facts.offer or {}))
+            estimator = device.estimator(self._graph, facts.offer or {}, options.url, options.inject)
+            return place(self._graph, known, estimator, self._wishes(), fixed)
+        except (NoPlace, JournalError):
+            raise
+        except Exception:  # noqa: BLE001 - an estimate's mistake must not stop a run
+            _log.exception("figures could not be found, so the rules alone place nodes")
+            return place(self._graph, facts)
 
 
 class Chooser:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edge.ferrying.doubt import doubtful_openers, made_again, still_running
 from edge.ferrying.earlier import Earlier
 from edge.ferrying.fence import give_up, outgrown
+from edge.ferrying.needs import Unread
 from edge.means import Device, RunOptions
 from edge.runs.assume import Assumption, assume
 from edge.runs.recall import Recall, same_maker, with_offered
@@ -67,10 +70,10 @@ async def _take_stock(run: Run, assumed: Sequence[Assumption]) -> list[Recordabl
         give_up(
             device.journal, outgrown(device.journal, earlier.children, run.placed, device.agents), "the run goes on at the device"
         )
-    run.known = await earlier.known(run.link)
+    run.known = await earlier.known(run.link, _stays(run, earlier))
     if made_again(earlier.lacking, run.known, run.placed, run.attached):
         await run.begin_anew()
-        run.known = await earlier.known(run.link)
+        run.known = await earlier.known(run.link, _stays(run, earlier))
         made_again(earlier.lacking, run.known, run.placed, None)
     run.known.indeterminate -= still_running(device.journal, run_id, run.placed, run.attached, alone=run.unreachable is not None)
     try:
@@ -81,6 +84,22 @@ async def _take_stock(run: Run, assumed: Sequence[Assumption]) -> list[Recordabl
     run.known.indeterminate |= doubtful_openers(run.known.indeterminate, run.placed)
     await _recall(run, earlier)
     return said
+
+
+def _stays(run: Run, earlier: Earlier) -> Callable[[Known, str], bool]:
+    """Says of what is known of a path whether nobody of this process will read its value."""
+    unread = functools.cache(partial(_unread, run))
+    return lambda known, path: not earlier.gone and unread()(path, known.outcomes)
+
+
+def _unread(run: Run) -> Unread:
+    limits, policies = run.orders(), run.policies()
+    return Unread(
+        run.compiler(limits).plan(run.graph),
+        everything=run.options.all,
+        may_run=lambda path: path in policies and policies[path].alternative is not None,
+        elsewhere=lambda path: path in run.placed and run.placed[path].place == "cloud" and path not in limits,
+    )
 
 
 async def _recall(run: Run, earlier: Earlier) -> None:

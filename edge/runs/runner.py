@@ -22,7 +22,7 @@ from edge.offers import check_offer, keep_offer, last_offer
 from edge.people.desk import Desk
 from edge.placement import Facts, Place, Placement
 from edge.planning.keeping import Keeper
-from edge.policies import acts
+from edge.policies import Policy, acts, node_policies
 from edge.runs.bystanders import bystanders
 from edge.runs.elsewhere import Elsewhere
 from edge.runs.labelling import run_labels
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from edge.ferrying.fallback import Fallback
     from edge.ferrying.worker import WorkerLink
     from edge.spending.guard import Guard
+    from graphs.engine.plan import Compiler
 
 __all__ = ["Device", "Run", "RunOptions", "run_graph"]
 
@@ -203,7 +204,7 @@ class Run:
             offer=offer,
             pinned=options.pinned,
             local_only=options.local_only,
-            servers=device.servers,
+            servers=device.servers_for(options),
             offline=options.when_offline,
             clearance=device.clearance.towards(
                 worker_place(options.url) if options.url else None, (offer or {}).get("clearance")
@@ -223,7 +224,7 @@ class Run:
         """Whether any node, at whatever depth, is placed at the worker."""
         return any(placement.place == "cloud" for placement in self.placed.values())
 
-    def _orders(self) -> Orders:
+    def orders(self) -> Orders:
         """What of the shipped nodes starts when this device's queue says so, as a concurrency limit could bind across the cut."""
         nests = {name: each.nests for name, each in self.device.agents.items() if each.nests}
         places = {path: placement.place for path, placement in self.placed.items() if placement.place == "cloud"}
@@ -275,11 +276,8 @@ class Run:
     def _runtime(self, watch: Watch) -> Runtime:
         device, options, graph, log = self.device, self.options, self.graph, self._log()
         guard = self.guard = guard_of(self)
-        limits = self.limits = self._orders()
-        permissions = options.permissions
-        compiler = permissions.compiler(
-            device.agents, strict=options.strict, places=limits, orders=limits, offered=self.offer.get("agents") or ()
-        )
+        limits = self.limits = self.orders()
+        permissions, compiler = options.permissions, self.compiler(limits)
         compiler.choose = Chooser(device.models, self.placed).better
         compiler.opened = self.labels.know
         return Runtime(
@@ -310,6 +308,17 @@ class Run:
             ],
             run_id=self.id,
         )
+
+    def compiler(self, limits: Orders) -> Compiler:
+        """Compiles the graphs of the run, as its nodes are placed."""
+        offered, options = self.offer.get("agents") or (), self.options
+        return options.permissions.compiler(
+            self.device.agents, strict=options.strict, places=limits, orders=limits, offered=offered
+        )
+
+    def policies(self) -> dict[str, Policy]:
+        """What becomes of the nodes at the worker while it is away, by their place in the document."""
+        return node_policies(self.graph, self.placed, self.facts(self.offer))
 
     async def _run_to_its_end(self, runtime: Runtime) -> State:
         deadline = self.options.deadline

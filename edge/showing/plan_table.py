@@ -120,6 +120,8 @@ def _ways(plan: Plan, knowledge: Knowledge) -> Iterable[str]:
         yield "the worker was never met (--refresh asks it)"
     else:
         yield f"the worker's offer is {ago(knowledge.offer_age)} old"
+    if knowledge.conditions.metered:
+        yield f"the network is metered ({knowledge.conditions.source})"
 
 
 _SOURCES: Final[Mapping[str, str]] = {

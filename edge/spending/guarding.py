@@ -32,9 +32,11 @@ def guard_of(run: Run) -> Guard | None:
 
 
 def _price(run: Run, model: str, at: str) -> Price | None:
-    """What a model costs where it was asked: at the worker what its offer says, here nothing unless it is behind a server."""
+    """What a model costs where it was asked: at the worker what its offer says, here nothing, or behind a server what this device's configuration
+    says.
+    """
     if at == "cloud":
         return Price.of_offer((run.offer.get("models") or {}).get(model) or {})
     if model in run.device.servers:
-        return None
+        return run.device.prices.get(model)
     return Price(0.0, 0.0)

@@ -16,7 +16,7 @@ from edge.runs.at_work import at_work, is_at_work
 from edge.runs.resting import ask_to_rest, relieving
 from edge.syncing.held import holding_of, require_held
 from graphs.engine.holding import Holding
-from graphs.errors import LinkCondition, UsageError
+from graphs.errors import JournalError, LinkCondition, UsageError
 from graphs.journal.ids import run_id_short, run_id_text
 from graphs.records import Cancel, Close, Handover, encode
 from protocol.events import CopyRefused
@@ -124,13 +124,15 @@ async def give_to_askers(journal: Journal) -> int:
     for row in journal.runs(role="root"):
         if row.status not in ("running", "suspended", "failed") or not is_marked(journal, row.run):
             continue
-        standing = holding_of(journal, row.run)
+        try:
+            standing, children = holding_of(journal, row.run), open_children(journal, row.run)
+        except JournalError:
+            continue  # it is damaged, or its beginning is still to come
         if standing.holder != journal.store_id or not standing.asking or _still_wants(journal, row.run):
             continue
         if is_at_work(journal.path, row.run):
             ask_to_rest(journal.path, row.run)
-            continue
-        if not open_children(journal, row.run):
+        elif not children:
             with at_work(journal.path, row.run):
                 await _give(journal, row.run, standing, standing.asking[0])
             given += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +20,7 @@ from edge.syncing.handover import Connect, give_to_askers
 from edge.syncing.sharing import shared_part
 from edge.syncing.spool import note_given, spooled, to_go, total
 from edge.syncing.waiting import waiting_runs
-from graphs.errors import JournalError, LinkCondition, WorkerUnreachable
+from graphs.errors import JournalError, LinkCondition, UsageError, WorkerUnreachable
 from graphs.journal.ids import run_id_text
 from protocol.events import Copied, CopyRefused, Differs
 from protocol.run_log import lighten_run
@@ -124,12 +125,16 @@ def _lighten(journal: Journal, done: Round) -> bool:
     """Write anew what was refused as a value in it is too large for its record: of runs that were marked later than they began. Whether any was."""
     some = False
     for run, (code, _) in list(done.refused.items()):
-        if code != "VALUE_TOO_LARGE" or is_at_work(journal.path, run):
+        if code != "VALUE_TOO_LARGE":
             continue
-        with at_work(journal.path, run):
-            if lighten_run(journal, run):
-                del done.refused[run]
-                some = True
+        try:
+            with at_work(journal.path, run):
+                lightened = lighten_run(journal, run)
+        except (JournalError, UsageError):
+            continue  # it is damaged, or somebody works on it
+        if lightened:
+            del done.refused[run]
+            some = True
     return some
 
 
@@ -187,7 +192,11 @@ def _open_parts(journal: Journal) -> list[bytes]:
     """Child runs that have no end here, of runs that no process works on: the worker may have more of them."""
     roots = {row.parent for row in journal.runs(role="child", status="running")} - {None}
     free = [root for root in roots if root is not None and not is_at_work(journal.path, root)]
-    return [child for root in free for child in open_children(journal, root)][:_MOST_OPEN]
+    found: list[bytes] = []
+    for root in free:
+        with suppress(JournalError):  # `runs show` says what is wrong with it
+            found += open_children(journal, root)
+    return found[:_MOST_OPEN]
 
 
 def _positions(journal: Journal, runs: Sequence[bytes]) -> Mapping[bytes, int]:

@@ -228,10 +228,11 @@ class Engine:
 
     def enqueue(self, frame: Frame, node: PlanNode) -> None:
         """A ready node waits for a place."""
-        queue = self.queue
-        queue.push(frame, node)
-        if queue.running < queue.limit:  # what stands before it is held back by its label, or a nested graph raised the limit
-            self._drain()
+        self.queue.push(frame, node)
+        if (
+            self.queue.running < self.queue.limit
+        ):  # what stands before it is held back by its label, or a nested graph raised the limit
+            self.drain()
 
     def _skip(self, frame: Frame, node: PlanNode, *, known: bool) -> None:
         frame.active -= 1
@@ -242,6 +243,8 @@ class Engine:
         """A node has its place in the queue: its first attempt."""
         if node.simple and self._direct:
             self._start_simple(frame, node)
+            return
+        if self.known and starting.told_meanwhile(self, frame, node):
             return
         frame.states[node.index] = EXECUTING
         if frame.defaulted and node.index in frame.defaulted:
@@ -312,7 +315,7 @@ class Engine:
             frame.check_end()
 
     def finish(self, frame: Frame, node: PlanNode, value: Value, start: Start) -> None:
-        """An attempt gave the node's value. Once a node, so what `tell`, `ready`, `leave` and `_drain` mostly do is written out."""
+        """An attempt gave the node's value. Once a node, so what `tell`, `ready`, `leave` and `drain` mostly do is written out."""
         number = node.index
         plan, states, queue = frame.plan, frame.states, self.queue
         del frame.starts[number]
@@ -355,7 +358,7 @@ class Engine:
             else:
                 queue.running -= 1
             if queue.line or queue.others:
-                self._drain()
+                self.drain()
         frame.active -= 1
         if not frame.active and not frame.dead:
             turns.close(self, frame)
@@ -371,18 +374,15 @@ class Engine:
                 frame.look_at_any(follower)
 
     def leave(self, frame: Frame, node: PlanNode) -> None:
-        queue = self.queue
-        if queue.labels:
-            queue.leave(node)
-        else:
-            queue.running -= 1
-        if queue.line or queue.others:
-            self._drain()
+        self.queue.leave(node)
+        if self.queue.line or self.queue.others:
+            self.drain()
         frame.active -= 1
         if not frame.active:
             frame.check_end()
 
-    def _drain(self) -> None:
+    def drain(self) -> None:
+        """Give the free places to those that wait."""
         while (entry := self.queue.take()) is not None:
             self.begin_node(*entry)
 

@@ -268,6 +268,8 @@ class Compiler:
         made = self._stand_ins.get(key)
         if made is None:
             made = PlanNode(node.index, node.id, spec, Index(plan.numbers), self.agents)
+            if made.agent is not None and made.agent.named:  # what it does to labels would not have been known before the run
+                raise NodeError(f"{made.agent.name} is a node of its own, and cannot be an alternative", retryable=False)
             made.retry = made.retry if "retry" in spec else node.retry
             made.label, made.priority = node.label, node.priority
             made.stands_in, made.degraded, made.moved, made.simple, made.same = True, degraded, moved, False, same

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from graphs.engine.frames import Frame
     from graphs.engine.plan import PlanNode
 
-__all__ = ["attempt", "default"]
+__all__ = ["attempt", "default", "told_meanwhile"]
 
 
 def attempt(engine: Engine, frame: Frame, node: PlanNode, retry: int, at: int) -> None:
@@ -53,6 +53,17 @@ def attempt(engine: Engine, frame: Frame, node: PlanNode, retry: int, at: int) -
         engine.later(nesting.open_node, engine, start)
     else:
         engine.commands.append(start)
+
+
+def told_meanwhile(engine: Engine, frame: Frame, node: PlanNode) -> bool:
+    """Whether the outcome of a node that has got its place now was told while it waited for that: then it needs none."""
+    outcome = engine.known.pop(frame.path_of(node), None)
+    if outcome is None:
+        return False
+    engine.queue.leave(node)
+    engine.later(engine.take, frame, node, outcome, None)
+    engine.later(engine.drain)
+    return True
 
 
 def default(engine: Engine, frame: Frame, node: PlanNode) -> None:

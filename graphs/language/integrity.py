@@ -67,7 +67,7 @@ def wants_trust(graph: Graph, agents: Mapping[str, Agent]) -> bool:
 
 def distrusted(graph: Graph, agents: Mapping[str, Agent]) -> dict[str, Distrust]:
     """The nodes that read what anybody could have written, by their place in the document: ids, escaped, joined by `/`."""
-    spread = Spread(graph, _Integrity(agents), {}, "")
+    spread = Spread(graph, _Integrity(agents, graph), {}, "")
     spread.spread()
     return {"/".join(map(escape, each.place)): each for each in _look(spread, agents, ())}
 
@@ -75,8 +75,10 @@ def distrusted(graph: Graph, agents: Mapping[str, Agent]) -> dict[str, Distrust]
 class _Integrity(AgentLabels):
     """What agents say of where their values come from."""
 
-    def __init__(self, agents: Mapping[str, Agent]) -> None:
+    def __init__(self, agents: Mapping[str, Agent], graph: Graph) -> None:
         super().__init__(agents)
+        self._instead = {each for each in _alternatives(graph.document) if each not in agents or "network" in agents[each].needs}
+        """Alternatives for when no worker is reached, which may stand for any node that could be at one."""
         self._speak = {name for name, each in agents.items() if "network" in each.needs}
         self._called_by_value = self._speak
 
@@ -94,7 +96,7 @@ class _Integrity(AgentLabels):
         name: Any = spec["agent"]
         if isinstance(name, str) and not name.startswith(":") and name not in self._agents and self.nests(spec) is None:
             return frozenset({UNTRUSTED})
-        return frozenset({UNTRUSTED}) if self._called(spec) else _NONE
+        return frozenset({UNTRUSTED}) if self._called(spec) or (self._instead and spec.get("place") != "edge") else _NONE
 
     def removes(self, spec: Mapping[str, Value]) -> frozenset[str]:
         name = spec["agent"]
@@ -117,6 +119,21 @@ def _approved(nodes: Mapping[str, Mapping[str, Value]], spec: Mapping[str, Value
     if properties != ("approved",) or not approves or _RESHAPED & asks.keys() or _ASKED & inputs.keys():
         return ()
     return tuple(sources_in(inputs))
+
+
+def _alternatives(document: Mapping[str, Value]) -> Iterator[str]:
+    """The agents that `local` names for nodes of a graph, at whatever depth."""
+    stack: list[Value] = [document]
+    while stack:
+        item = stack.pop()
+        if not isinstance(item, Mapping):
+            continue
+        place = item.get("place")
+        local = place.get("local") if isinstance(place, Mapping) else None
+        if isinstance(local, Mapping) and isinstance(local.get("agent"), str):
+            yield local["agent"]
+        nodes = item.get("nodes")
+        stack += [*(nodes.values() if isinstance(nodes, Mapping) else ()), item.get("graph")]
 
 
 def _covers(shown: Iterable[str], source: str) -> bool:
@@ -191,7 +208,9 @@ def _why(spec: Mapping[str, Value], agents: Mapping[str, Agent]) -> str:
         return f"takes it from the network ({name})"
     if isinstance(spec.get("graph"), str):
         return "runs a graph that is a value"
-    return "may call agents that use the network"
+    if name in _CALLERS:
+        return "may call agents that use the network"
+    return "may have another agent in its place, which uses the network"
 
 
 def _agents_of(spec: Mapping[str, Value]) -> Iterator[str]:

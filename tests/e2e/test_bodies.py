@@ -11,8 +11,8 @@ from ferry import Ferry
 from gates import gates
 from graphs.environment import ExitStatus
 from graphs.journal import Journal
-from graphs.records import Result
-from logbook import of, runs
+from graphs.records import Cancel, Result, encode
+from logbook import made, of, runs
 from processes import Process, Worker, serve, start
 from wiretap import Tap, tap
 
@@ -161,3 +161,92 @@ def test_bodies_are_where_their_journal_is_and_pinned_by_their_run(ferry: Ferry,
         with Journal.open(home / side / "journal.db") as journal:
             (row,) = journal.bodies()
             assert row.size == journal.body_files.held(row.scope, row.name)[0] > SIZE
+
+
+WAITING = """\
+version: 0.5
+nodes:
+  big: {{agent: bigAgent, place: cloud, params: {{bytes: {size}}}}}
+  rows:
+    agent: mapAgent
+    place: cloud
+    inputs: {{rows: [1, 2]}}
+    graph:
+      nodes:
+        each: {{agent: bigAgent, params: {{bytes: {size}}}, inputs: {{of: :row}}}}
+        length: {{agent: lengthAgent, isResult: true, inputs: {{of: :each}}}}
+  length: {{agent: lengthAgent, place: cloud, inputs: {{of: :big}}}}
+  wait: {{agent: gateAgent, place: edge, params: {{port: {port}}}, inputs: {{a: :length, b: :rows}}}}
+  end: {{agent: lengthAgent, place: cloud, isResult: true, inputs: {{of: :big, after: :wait}}}}
+"""
+
+
+@pytest.mark.parametrize("left", ["open", "ended", "lost"])
+def test_a_resumed_run_does_not_fetch_what_nobody_here_reads(own_home: Path, tmp_path: Path, left: str) -> None:
+    """`open`: its child run goes on; `ended`: what is left goes to another one; `lost`: there, and the worker has lost the value meanwhile."""
+    with gates(tmp_path) as gate, serve(*AGENTS, home=own_home, cwd=tmp_path) as worker:
+        (tmp_path / "g.yaml").write_text(WAITING.format(size=SIZE, port=gate.port), encoding="utf-8")
+        with start("run", "g.yaml", "--cloud", worker.url, *AGENTS, home=own_home, cwd=tmp_path) as device:
+            held = gate.next()
+            device.kill()
+            held.gone()
+        (row,) = (row for row in runs(own_home, "edge") if row.role == "root")
+        if left != "open":
+            with Journal.open(own_home / "edge" / "journal.db") as journal:
+                (child,) = journal.children(row.run)
+                journal.append(child.run, encode(Cancel(None, "the test wants another one")))
+        if left == "lost":
+            for path in (own_home / "cloud").glob("journal.db-bodies/*/*"):
+                path.unlink()
+        total, status = 0, -1
+        for _ in range(3):
+            with (
+                tap(worker.url) as line,
+                start("resume", row.run.hex(), "--cloud", line.url, "--json", *AGENTS, home=own_home, cwd=tmp_path) as device,
+            ):
+                if "wait" not in [path for path, _ in made(own_home, "edge")]:
+                    gate.next().release("go on")
+                outcome = device.outcome()
+                total += moved(line, "down") + moved(line, "up")
+                status = outcome.status
+            assert left == "lost" or status == 0, outcome.stderr
+            if status == 0:
+                assert f'"end": {SIZE}' in outcome.stdout
+                break
+        assert status == 0
+        gate.nobody_else()
+    assert total < 40_000
+    assert [result.path for result in of(own_home, "cloud", Result)].count("big") == (2 if left == "lost" else 1)
+
+
+@pytest.mark.parametrize("words", [("fork", "RUN"), ("replay", "RUN", "--from", "length")], ids=["fork", "replay"])
+def test_a_fork_leaves_a_value_that_nobody_here_reads_where_it_is(own_home: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
+    text = f"""\
+version: 0.5
+nodes:
+  big: {{agent: bigAgent, place: cloud, params: {{bytes: {SIZE}}}}}
+  length: {{agent: lengthAgent, place: cloud, inputs: {{of: :big}}}}
+  end: {{agent: lengthAgent, place: cloud, isResult: true, inputs: {{of: :big, after: :length}}}}
+"""
+    with gates(tmp_path), serve(*AGENTS, home=own_home, cwd=tmp_path) as worker:
+        (tmp_path / "g.yaml").write_text(text, encoding="utf-8")
+        with start("run", "g.yaml", "--cloud", worker.url, *AGENTS, home=own_home, cwd=tmp_path) as device:
+            told(device)
+        (row,) = (row for row in runs(own_home, "edge") if row.role == "root")
+        with tap(worker.url) as line:
+            cloud = ("--cloud", line.url) if words[0] == "replay" else ()
+            more = ("--json", *AGENTS) if words[0] == "replay" else ()
+            with start(
+                "runs", *(row.run.hex() if word == "RUN" else word for word in words), *cloud, *more, home=own_home, cwd=tmp_path
+            ) as device:
+                told(device)
+            if words[0] == "fork":
+                *_, fork = (each for each in runs(own_home, "edge") if each.role == "root")
+                with start(
+                    "resume", fork.run.hex(), "--cloud", line.url, "--json", *AGENTS, home=own_home, cwd=tmp_path
+                ) as device:
+                    assert f'"end": {SIZE}' in told(device)
+            assert moved(line, "down") + moved(line, "up") < 20_000
+        made_there = [result.path for result in of(own_home, "cloud", Result)]
+        assert made_there.count("big") == 1
+        assert made_there.count("length") == (2 if words[0] == "replay" else 1)

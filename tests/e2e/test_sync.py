@@ -12,6 +12,7 @@ from conftest import CommandLine
 from fleet import edge, logs, move, new_device, run, status, sync
 from graphs.environment import ExitStatus
 from graphs.journal import Journal
+from graphs.records import Cancel, encode
 from workers import ServedWorker, worker
 
 TRAIN = """\
@@ -251,5 +252,20 @@ def test_a_run_that_was_cancelled_elsewhere_is_not_gone_on_with(served: ServedWo
     refused = laptop("resume", begun, "--cloud", served.url)
     assert refused.status == ExitStatus.USAGE
     assert "was cancelled on another device" in refused.stderr
+    assert sync(laptop, served)["went_on"] == []
+    assert json.loads(laptop("runs", "show", begun, "--json").stdout)["status"] == "cancelled"
+
+
+def test_a_run_is_cancelled_at_the_worker(served: ServedWorker, device: Callable[[], CommandLine]) -> None:
+    laptop = device()
+    begun = run(laptop, TRAIN, "--offline", "--sync", status=ExitStatus.SUSPENDED)["run"]
+    move(laptop, served)
+    root = bytes.fromhex(begun.replace("-", ""))
+
+    def cancel() -> None:
+        served.worker.journal.append(root, encode(Cancel(None, "whoever runs the worker says so")))
+        served.worker.journal.flush()
+
+    served.call(cancel)
     assert sync(laptop, served)["went_on"] == []
     assert json.loads(laptop("runs", "show", begun, "--json").stdout)["status"] == "cancelled"

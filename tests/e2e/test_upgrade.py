@@ -118,3 +118,71 @@ def test_so_is_what_the_worker_made_of_it(home: Path, tmp_path: Path, gate: Gate
         gate.nobody_else()
         assert (done["status"], done["again"], done["late"]) == ("completed", [], ["far", "last"])
         assert values(home, tmp_path, done["fork"]) == {"far": "far there", "last": "last there"}
+
+
+def test_a_large_value_that_is_still_at_the_worker_is_fetched_and_not_made_again(home: Path, tmp_path: Path, gate: Gates) -> None:
+    write(tmp_path, gate.port, far=("1", LOCAL), reads=(":large", WAIT), end=(":far", ", place: edge, isResult: true"))
+    with (tmp_path / "g.yaml").open("a") as file:
+        file.write("  large: {agent: bigAgent, params: {bytes: 200000}, place: cloud}\n")
+    with serve(*AGENTS, home=home, cwd=tmp_path) as worker, tap(worker.url) as line:
+        with start("run", "g.yaml", "--cloud", line.url, "--json", *AGENTS, home=home, cwd=tmp_path) as device:
+            held = {each.path: each for each in (gate.next(), gate.next())}
+            assert held["reads"].who["inputs"] == {"of": "x" * 200_000}
+            line.part()
+            gate.next().release("made here")
+            end = gate.next()
+            assert end.who["inputs"] == {"of": "made here"}
+            held["far"].release("made there")
+            held["reads"].release("read")
+            line.join()
+            end.release("from here")
+            outcome = device.outcome()
+        first = json.loads(outcome.stdout)["run"]
+        if outcome.status:  # it was over before what the worker made had come
+            assert graphferry("sync", "--cloud", line.url, home=home, cwd=tmp_path).status == 0
+        with start("sync", "--upgrade", "--cloud", line.url, "--json", home=home, cwd=tmp_path) as syncing:
+            again = gate.next()
+            assert (again.path, again.who["inputs"]) == ("end", {"of": "made there"})
+            again.release("from there")
+            (done,) = report(syncing)["upgraded"]
+        gate.nobody_else()
+    assert (done["run"], done["status"], done["late"]) == (first, "completed", ["far"])
+    made = values(home, tmp_path, done["fork"])
+    assert (made["far"], made["end"], made["reads"]) == ("made there", "from there", "read")
+    assert [each.path for each in of(home, "cloud", Result)].count("large") == 1
+
+
+def test_an_upgrade_that_was_cut_off_goes_on_and_repeats_no_effect(home: Path, tmp_path: Path, gate: Gates) -> None:
+    """What the worker makes comes to the same as what stood in: so an effect that followed counts, also for the process that goes on."""
+    write(tmp_path, gate.port, far=("1", LOCAL), reads=(":far", ", place: edge"))
+    with (tmp_path / "g.yaml").open("a") as file:
+        file.write(
+            f"  deed: {{agent: onceAgent, params: {{port: {gate.port}}}, inputs: {{of: :reads}}, place: edge, isResult: true}}\n"
+        )
+    with start("run", "g.yaml", "--offline", "--json", *AGENTS, home=home, cwd=tmp_path) as device:
+        for value in ("the same", "read", "done"):
+            gate.next().release(value)
+        assert report(device)["results"] == {"deed": "done"}
+    with serve(*AGENTS, home=home, cwd=tmp_path) as worker:
+        port = str(worker.port)
+        with start("sync", "--upgrade", "--cloud", worker.url, "--json", home=home, cwd=tmp_path) as syncing:
+            far = gate.next()
+            assert (far.path, far.who["pid"]) == ("far", worker.pid)
+            worker.kill()
+            far.gone()
+            outcome = syncing.outcome()
+    assert outcome.status != 0, "the worker went away in the middle"
+    with serve(*AGENTS, "--port", port, home=home, cwd=tmp_path) as worker:
+        with start("sync", "--cloud", worker.url, "--json", home=home, cwd=tmp_path) as syncing:
+            again = gate.next()
+            assert (again.path, again.who["pid"]) == ("far", worker.pid)
+            again.release("the same")
+            found = report(syncing)
+        assert [each["status"] for each in found["went_on"]] == ["completed"]
+        assert (
+            json.loads(graphferry("sync", "--upgrade", "--cloud", worker.url, "--json", home=home, cwd=tmp_path).stdout)[
+                "upgraded"
+            ]
+            == []
+        )
+    gate.nobody_else()

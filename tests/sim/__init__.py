@@ -18,6 +18,9 @@ session, the WebSocket library, the journal on SQLite files. What is simulated i
     shrink    leaves out faults and machines for as long as a schedule fails in the same way
     found     schedules that once failed
     mutants   bugs planted in the product that the simulation has to find: the test of the test
+    people    schedules in which somebody is asked
+    fleet     several devices of an account, and a run that moves between them and the worker
+    paired    devices that have to be paired, lose their access, and are paired again; TLS is not played, its bytes are the library's affair
 
 What holds after every schedule: the answer is the undisturbed one, or the run failed as the undisturbed one does, or a person is asked about a node
 with effects (only if a process ended or lost its journal), or the user cancelled; no command hangs; no node with effects began twice; both

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -26,7 +26,7 @@ _OF_DEVICES: Final = (
     "interrupt", "cancel", "skew", "lose", "stray",
 )  # fmt: skip
 _OF_WORKERS: Final = ("kill", "kill", "kill", "kill", "power", "power", "sleep", "full", "stop", "skew", "pause", "lose")
-_DEADLY: Final = frozenset({"kill", "power", "full", "interrupt", "stop", "cancel", "lose"})
+_DEADLY: Final = frozenset({"kill", "power", "full", "interrupt", "stop", "cancel", "lose", "revoke"})
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,8 @@ class Faults:
         self.struck: list[Fault] = []
         self.cancels: set[str] = set()
         """Devices whose user does not want his run any more."""
+        self.revoke: Callable[[str], None] = lambda _name: None
+        """Ends a device's access to the worker."""
         self._healed = False
         self._counts: Counter[tuple[str, str]] = Counter()
         self._waiting: dict[tuple[str, str, int], list[Fault]] = {}
@@ -176,6 +178,10 @@ class Faults:
         for process in self.running(machine.name):
             if machine.name == CLOUD and machine.disk.failed(process.loop):  # its operator has read the log
                 process.kill()
+
+    def _revoke(self, fault: Fault, machine: Machine, dice: random.Random) -> None:
+        """Whoever runs the worker does not want that device any more; what it had running there is cancelled."""
+        self.revoke(machine.name)
 
     # -- the network
 

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
 from typing import Any, Final
 from unittest.mock import patch
 
 from cloud.child import ChildRun, _ChildRecorder
+from cloud.keeper import Keeper
 from cloud.revival import reported
+from graphs.engine.holding import holding
 from graphs.engine.outcomes import Known, known_outcomes
 from graphs.journal import Journal
+from graphs.records import Handover, Result
 from graphs.running.recorder import LogRecorder
 from protocol.audit import Departures
 from protocol.carrier import Carrier
 from protocol.journal_store import JournalStore
 from protocol.link import Link, _now
 from protocol.session import Conn
-from protocol.store import Left
+from protocol.shared import Shared
+from protocol.store import Copy, Left
 
-__all__ = ["MUTANTS"]
+__all__ = ["FLEET_MUTANTS", "MUTANTS"]
 
 
 def _sent_before_it_is_durable() -> AbstractContextManager[Any]:
@@ -125,6 +130,93 @@ def _graphs_leave_unnoted() -> AbstractContextManager[Any]:
 
     return patch.object(Departures, "left", left)
 
+
+# -- of a run that moves between stores
+
+
+def _who_gave_a_run_away_goes_on_with_it() -> AbstractContextManager[Any]:
+    """Two holders: a device does not ask whether it holds a run."""
+    return patch("edge.runs.resuming.require_held", lambda _journal, _run: None)
+
+
+def _epochs_do_not_count() -> AbstractContextManager[Any]:
+    """Whoever is named by a hand-over that comes last in the logs is the holder, whatever epoch that was for."""
+
+    def naive(records: Any) -> Any:
+        every = list(records)
+        found = holding(every)
+        given = [record for writer, record in every if isinstance(record, Handover) and record.to != writer]
+        return replace(found, holder=given[-1].to) if found is not None and given else found
+
+    both = ExitStack()
+    for module in ("edge.syncing.held", "cloud.keeper"):
+        both.enter_context(patch(f"{module}.holding", naive))
+    return both
+
+
+def _an_epoch_is_lost() -> AbstractContextManager[Any]:
+    """A hand-over is written for the epoch that the giver has, as if it had not heard of the last one."""
+
+    def late(to: bytes, epoch: int) -> Handover:
+        return Handover(to, max(2, epoch - 1))
+
+    both = ExitStack()
+    for module in ("edge.syncing.handover", "cloud.keeper"):
+        both.enter_context(patch(f"{module}.Handover", late))
+    return both
+
+
+def _sync_drops_a_record() -> AbstractContextManager[Any]:
+    """A copied record is acknowledged, and was not written down."""
+    whole = Shared.take
+
+    def take(self: Shared, copy: Any, scope: str) -> bool:
+        return copy.record.type != Result.TYPE and whole(self, copy, scope)
+
+    return patch.object(Shared, "take", take)
+
+
+def _a_worker_does_not_wait_for_its_part() -> AbstractContextManager[Any]:
+    """A worker that was given a run begins with it although a child run of it goes on there."""
+    see_to = Keeper._see_to
+
+    async def at_once(self: Keeper, run: bytes) -> None:
+        with patch.object(self._journal, "children", lambda _run: []):
+            await see_to(self, run)
+
+    return patch.object(Keeper, "_see_to", at_once)
+
+
+def _copies_are_not_durable() -> AbstractContextManager[Any]:
+    """A copied record is acknowledged before it survives a loss of power."""
+    whole = JournalStore.commit
+
+    async def commit(self: JournalStore, effects: Any) -> None:
+        if not any(isinstance(effect, Copy) for effect in effects):
+            await whole(self, effects)
+            return
+
+        async def at_once(**_: Any) -> None:
+            return
+
+        with patch.object(self._journal, "barrier", at_once):
+            await whole(self, effects)
+
+    return patch.object(JournalStore, "commit", commit)
+
+
+FLEET_MUTANTS: Final[Mapping[str, Callable[[], AbstractContextManager[Any]]]] = {
+    make.__name__.strip("_"): make
+    for make in (
+        _who_gave_a_run_away_goes_on_with_it,
+        _epochs_do_not_count,
+        _an_epoch_is_lost,
+        _sync_drops_a_record,
+        _a_worker_does_not_wait_for_its_part,
+        _copies_are_not_durable,
+    )
+}
+"""For schedules of several devices; see `sim.fleet`."""
 
 MUTANTS: Final[Mapping[str, Callable[[], AbstractContextManager[Any]]]] = {
     make.__name__.strip("_"): make

@@ -31,7 +31,9 @@ _GIVES_UP: Final = 924.0
 
 
 class Line:
-    """How a machine is connected to the world. `blocked`: nothing gets through, and nobody is told; `slow` is by how much."""
+    """How a machine is connected to the world. `blocked`: nothing gets through, and nobody is told; `slow` is by how much. On a `narrow` one what
+    is sent waits until what was sent before has left, `rate` bytes a second.
+    """
 
     def __init__(self, name: str, latency: float) -> None:
         self.name = name
@@ -39,6 +41,7 @@ class Line:
         self.slow = 1.0
         self.blocked = False
         self.rate = 2e6
+        self.narrow = False
         self.waiting: list[Callable[[], None]] = []
 
     def unblock(self) -> None:
@@ -172,7 +175,7 @@ class SimTransport(asyncio.Transport):
         """Whether what is written here vanishes on its way."""
         self.astray = False
         """Whether what is written here takes a way that is blocked for now."""
-        self._due = 0.0
+        self._due = self._leaves = 0.0
         self._flight = 0
         self._held: deque[bytes | None] = deque()
         self._inbox: deque[bytes | None] = deque()
@@ -263,7 +266,9 @@ class SimTransport(asyncio.Transport):
             cut = 1 + int(world.chance.random() * (len(data) - 1))
             pieces = [data[:cut], data[cut:]]
         for piece in pieces:
-            seconds = line.latency * line.slow * (0.5 + world.chance.random()) + len(piece or b"") / line.rate * line.slow
+            leaves = max(self._leaves, world.now) if line.narrow else world.now
+            self._leaves = leaves + len(piece or b"") / line.rate * line.slow
+            seconds = line.latency * line.slow * (0.5 + world.chance.random()) + self._leaves - world.now
             self._due = max(self._due + 1e-6, world.now + seconds)
             self._at(self._due, self._arrive, piece)
 

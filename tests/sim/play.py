@@ -211,10 +211,18 @@ class Play:
         disk = process.machine.disk
         process.kernel.enter_context(lease(disk.root / "lease"))
         with Journal.open(disk.journal, synchronous="full") as journal:
-            server = WorkerServer(Worker(journal, _AGENTS, ScriptedModels()), port=PORT)
+            server = WorkerServer(Worker(journal, _AGENTS, ScriptedModels()), port=PORT, access=self._access(process))
             await server.start()
             await process.stopping.wait()
             await server.stop()
+
+    def _access(self, process: Process) -> Any:
+        """Who may come to a worker; None is everybody."""
+        return None
+
+    async def _token(self, name: str, journal: Journal) -> str | None:
+        """What a device shows."""
+        return None
 
     async def _settle(self) -> None:
         """Returns when no worker has an open child run; what nobody asked for is given up in the end."""
@@ -256,14 +264,19 @@ class Play:
             rows = journal.runs(role="root")
             if rows and rows[0].status in ("completed", "cancelled"):
                 return checks.from_journal(journal, rows[0])
+            token = await self._token(process.machine.name, journal)
             if cancels:
                 if not rows:
                     return None
-                untold = await cancel_run(journal, rows[0].run, url=URL, token=None, connect=_connect)
+                untold = await cancel_run(journal, rows[0].run, url=URL, token=token, connect=_connect)
                 return "cancelled", untold
             device = Device(journal=journal, agents=_AGENTS, models=ScriptedModels(), connect=_connect, person=self._person())
             options = RunOptions(
-                url=URL, max_turns=MAX_TURNS, each_durable=self.scenario.durable[number], all=self.scenario.all[number]
+                url=URL,
+                token=token,
+                max_turns=MAX_TURNS,
+                each_durable=self.scenario.durable[number],
+                all=self.scenario.all[number],
             )
             graph = Graph.of(self.scenario.graphs[number], _AGENTS.keys())
             if not rows:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from sim.fleet import fleet_of, play_fleet
+from sim.mutants import FLEET_MUTANTS
 
 SEED = int(os.environ.get("SIM_SEED") or 0)
 SCHEDULES = int(os.environ.get("FLEETS") or 100)
@@ -36,3 +37,20 @@ def test_a_run_that_moves_comes_to_the_same_and_is_the_same_everywhere(part: int
         except AssertionError:
             print(f"SIM_SEED={seed} FLEETS=10 pytest tests/sim/test_fleet.py, of which the first")
             raise
+
+
+FOUND_WITHIN = 100
+"""Schedules within which a planted bug has to be found; all are found within 23."""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", FLEET_MUTANTS)
+def test_a_planted_bug_is_found(name: str) -> None:
+    with FLEET_MUTANTS[name]():
+        for seed in range(FOUND_WITHIN):
+            try:
+                play_fleet(fleet_of(seed))
+            except AssertionError:
+                return
+    raise AssertionError("nobody noticed")

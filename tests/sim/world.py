@@ -32,7 +32,7 @@ from sim.disk import Disk, SimWriter
 from sim.loop import SimLoop, new_loop
 from sim.net import Network
 
-__all__ = ["Machine", "Process", "Stuck", "World"]
+__all__ = ["EPOCH", "Machine", "Process", "Stuck", "World"]
 
 EPOCH: Final = 1_800_000_000.0
 """Seconds since 1970 at which every world begins."""

@@ -1,0 +1,44 @@
+"""Schedules in which devices are paired, lose their access, and are paired again."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from sim.paired import play_paired
+from sim.play import Outcome
+
+SEED = int(os.environ.get("SIM_SEED") or 0)
+SCHEDULES = int(os.environ.get("PAIRED") or 80)
+PARTS = 4
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:coroutine .* was never awaited:RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left() -> Iterator[None]:
+    """What died with its process goes now, not in the middle of another test."""
+    yield
+    gc.collect()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_whoever_may_come_again_goes_on_where_it_was(part: int) -> None:
+    revoked = 0
+    for seed in range(SEED + part * SCHEDULES // PARTS, SEED + (part + 1) * SCHEDULES // PARTS):
+        outcome = Outcome()
+        try:
+            play_paired(seed, outcome)
+        except AssertionError:
+            print(f"SIM_SEED={seed} PAIRED=4 pytest tests/sim/test_paired.py, of which the first")
+            raise
+        revoked += sum(fault.kind == "revoke" for fault in outcome.struck)
+        assert any(words[1] == "paired" for words in outcome.told) or not outcome.statuses
+    assert revoked or SCHEDULES < 10
