@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graphs.engine.doubts import Doubts
+from graphs.errors import LinkCondition
 
 
 def test_paths_are_in_doubt_as_they_are_named() -> None:
@@ -28,6 +29,14 @@ def test_what_was_cleared_is_in_doubt_no_more_and_its_neighbours_are() -> None:
     doubts = Doubts(suspects={"rows/pay"}, cleared={"rows[0]/pay"})
     assert "rows[0]/pay" not in doubts
     assert "rows[1]/pay" in doubts
+
+
+def test_of_what_is_withheld_somebody_else_was_told() -> None:
+    told = LinkCondition("BLOB_GONE", "a value is gone")
+    doubts = Doubts({"pay", "post"}, withheld={"post": told, "read": told})
+    assert all(each in doubts for each in ("pay", "post", "read"))
+    assert (doubts.told("pay"), doubts.told("post"), doubts.told("read")) == (None, told, told)
+    assert Doubts(withheld={"read": told})
 
 
 def test_nothing_is_in_doubt_of_itself() -> None:
