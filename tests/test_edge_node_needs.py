@@ -28,7 +28,7 @@ def test_a_node_asks_for_what_is_nested_in_it_too() -> None:
     }
     found = needs_of({"agent": "nestedAgent", "graph": inner}, FACTS)
     assert found.agents == {"nestedAgent", "fileAgent", "llmAgent"}
-    assert (found.models, found.pins, found.here) == ({"large"}, {"edge", "cloud"}, {"files"})
+    assert [sorted(each) for each in (found.models, found.pins, found.here)] == [["large"], ["cloud", "edge"], ["files"]]
     assert not found.asks
     assert not found.dynamic
 
