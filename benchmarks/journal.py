@@ -26,6 +26,7 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # run as a file: the package is its folder's
 
 from benchmarks import ours
+from benchmarks.ferried_chat import ferried_chat
 from benchmarks.measure import ROOT, Row, WrongAnswer, check, machine, ratio, table, write_section
 from benchmarks.peers.compare import NoAnswer, Peer, opened
 from benchmarks.workloads import chain, document, layered
@@ -38,7 +39,9 @@ _READING: Final = """\
 Bytes are those of all files that the run leaves. Each result holds the whole chat, as those of `llmAgent` do; LangGraph has it in a channel
 with a reducer, DBOS in the workflow, whose steps give only what is new. Times are those that passed: FULL, as each comes, with every node
 durable before the next for the chain, and many results a commit for our chat. Going on is a whole `graphferry resume` in a process of its own:
-start, imports, reading the journal, the run's last node. `bound` is the peer; a ratio says how many times ours it is."""
+start, imports of what Python has compiled before, reading the journal, the run's last node. At a worker, the chat crosses the link as it is before
+each turn and after it, from 64 KiB on as a body of its own; a question that is asked on the device is in its own log and in what the worker is told
+as well, hence the more. `bound` is the peer; a ratio says how many times ours it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ def measure(sizes: Sizes, peers: Sequence[Peer]) -> Iterator[Row]:
     """All rows, one after the other as they are measured. Raises WrongAnswer where an answer is wrong."""
     yield from _nodes(sizes, peers)
     yield from _chat(sizes, peers)
+    yield from _ferried(sizes)
     yield from _going_on(sizes)
 
 
@@ -123,6 +127,33 @@ def _chat(sizes: Sizes, peers: Sequence[Peer]) -> Iterator[Row]:
         yield Row(f"{title}: {peer.version}, time", f"{seconds * 1e3:,.0f} ms", f"{took * 1e3:,.0f} ms", took / seconds, "x")
 
 
+def _ferried(sizes: Sizes) -> Iterator[Row]:
+    """The same chat, made at a worker: a loop that is there as a whole, and one that asks on the device and answers there."""
+    turns, letters = sizes.turns, sizes.letters
+    for whole, where in ((True, "at a worker"), (False, "asked here, answered at a worker")):
+        found = []
+        for count in (turns // 2, turns):
+            with tempfile.TemporaryDirectory() as folder:
+                done = asyncio.run(ferried_chat(count, letters, Path(folder), whole=whole))
+            check("a chat at a worker", done.letters, 2 * count * letters)
+            found.append(done)
+        half, full = found
+        title = f"chat of {turns:,} turns, {where}"
+        for side, word in (("edge", "the device"), ("cloud", "the worker")):
+            size = full.sides[side]
+            own, must = f"{size / 1e6:.2f} MB", 3.0 if whole else None
+            yield Row(
+                f"{title}: bytes on {word} beside the messages' own",
+                own,
+                f"{full.values / 1e6:.2f} MB",
+                size / full.values,
+                "x",
+                must,
+            )
+            yield Row(f"{title}: bytes on {word} beside half as many", own, "-", size / half.sides[side], "x", 2.2)
+        yield Row(f"{title}: time", f"{full.seconds * 1e3:,.0f} ms", "-", full.seconds / turns * 1e6, "us/turn")
+
+
 _AGENTS: Final = """\
 from pathlib import Path
 
@@ -173,7 +204,9 @@ def _going_on(sizes: Sizes) -> Iterator[Row]:
 
 
 def _graphferry(folder: Path, *words: str) -> str:
-    environment = {**os.environ, "GRAPHFERRY_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT)}
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    compiled = {"PYTHONPYCACHEPREFIX": str(folder / "compiled")}  # as where it is installed; the first round fills it
+    environment = {**kept, **compiled, "GRAPHFERRY_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-m", "graphferry", *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )

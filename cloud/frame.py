@@ -56,7 +56,7 @@ class FrameRun:
             known={**before.outcomes, **known},
             begun=before.begun,
             retried=before.retried,
-            indeterminate={**dict.fromkeys(before.indeterminate), **before.withheld},
+            indeterminate=before.doubts,
             frame=name,
             demand=computed if demand is True else set(demand or ()) & computed or None,
             open=True,

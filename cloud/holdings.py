@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from cloud.accounts import DAY_MS, DEFAULT, Account
+from graphs.engine.holding import HOLDING_TYPES, holding
 from graphs.errors import JournalError, LinkCondition
 from graphs.journal import Journal
 from graphs.journal.ids import run_id_text
@@ -179,6 +180,8 @@ class Holdings:
             account = self._accounts.get(self.owner(row.run))
             if row.status in _OPEN or account is None:
                 continue  # an account that left the configuration may come back
+            if row.parent is not None and self._goes_on(row.parent):
+                continue  # its results are needed: nobody else goes on with that run
             acked = self._acked.get(row.run)
             if acked is not None and now - acked >= account.retention_ms:
                 removed.append(row.run)
@@ -206,6 +209,13 @@ class Holdings:
         if removed:
             self.count_bodies()
         return removed
+
+    def _goes_on(self, root: RunId) -> bool:
+        """Whether this store holds that run, and it is not over."""
+        if not self.journal.knows(root):
+            return False
+        found = holding((logged.writer, logged.record) for logged in self.journal.records_of(root, *HOLDING_TYPES))
+        return found is not None and found.holder == self.journal.store_id and not found.over
 
     def _remove(self, run: RunId, now: int) -> None:
         self._records[self.owner(run)] -= self.journal.sizes(run).get(run, 0)

@@ -16,7 +16,7 @@ from cloud.worker import Worker
 from graphs.budget import Budget
 from graphs.engine.events import Start, Suspend
 from graphs.engine.frames import Frame
-from graphs.engine.holding import Holding, holding
+from graphs.engine.holding import HOLDING_TYPES, Holding, holding
 from graphs.engine.made import Made, require_fit
 from graphs.engine.outcomes import known_outcomes
 from graphs.engine.plan import Compiler
@@ -96,7 +96,7 @@ class Keeper:
             self.consider(run)
 
     def _standing(self, run: bytes) -> Holding:
-        records = ((logged.writer, logged.record) for logged in self._journal.records(run))
+        records = ((logged.writer, logged.record) for logged in self._journal.records_of(run, *HOLDING_TYPES))
         return holding(records) or Holding(b"", 0)
 
     async def _see_to(self, run: bytes) -> None:
@@ -189,7 +189,7 @@ class Keeper:
             known=known.outcomes,
             begun=known.begun,
             retried=known.retried,
-            indeterminate=known.indeterminate,
+            indeterminate=known.doubts,
             max_turns=options.get("max_turns"),
             services=worker.services({}),
             config=options.get("config") or {},

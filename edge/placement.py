@@ -18,12 +18,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 from edge.clearance import NOWHERE, Clearance
-from edge.label_rule import confined, labels_inside
+from edge.label_rule import confined, known_labels, labels_inside
+from edge.node_needs import Needs, Place, is_plain, model_named, needs_of, said_place
 from edge.placing.figures import Estimate
-from edge.policies import NOTHING, Around, Sayings, around, opens_here, tools_of, with_inner
+from edge.policies import NOTHING, Around, Sayings, around, opens_here, with_inner
 from graphs.language.implementations import implementations, is_open
 from graphs.language.labels import Labels, label_graph
 from graphs.language.spec import Graph, is_computed, reads
@@ -44,8 +45,6 @@ __all__ = [
     "place_inside",
     "place_nodes",
 ]
-
-Place: TypeAlias = Literal["edge", "cloud"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,20 +136,6 @@ class NoPlace(Exception):
         self.by_label = by_label
 
 
-@dataclass(frozen=True, slots=True)
-class _Needs:
-    """What a node and everything nested in it asks for."""
-
-    agents: frozenset[str]
-    models: frozenset[str]
-    pins: frozenset[str]
-    here: frozenset[str]
-    asks: bool
-    """Whether it asks people itself, or by its tools, or works with what must not leave the device."""
-    dynamic: bool
-    """Whether its agent, its graph or its model is known only when it runs."""
-
-
 def place_nodes(
     graph: Graph, facts: Facts, outer: Around = NOTHING, default: Place | None = None, labels: Labels | None = None
 ) -> dict[str, Placement]:
@@ -161,20 +146,24 @@ def place_nodes(
     """
     labels = label_graph(graph, facts.agents) if labels is None else labels
     outer = around(graph.document, outer)
-    default = _place_of(graph.document.get("place")) or default
+    default = said_place(graph.document.get("place")) or default
     placed: dict[str, Placement] = {}
     nested: dict[str, Placement] = {}
     free: list[str] = []
+    alike: dict[str, Placement | None] = {}
     for name, spec in graph.nodes.items():
         if not is_computed(spec):
             continue
-        found = _placed(graph, name, spec, labels, default, outer, facts)
+        kind = spec["agent"] if name not in facts.pinned and not known_labels(labels, name) and is_plain(spec) else None
+        found = alike[kind] if kind in alike else _placed(graph, name, spec, labels, default, outer, facts)
+        if kind is not None:  # large graphs have many nodes of few kinds
+            alike[kind] = found
         if found is None:
             free.append(name)
             found = _ANYWHERE
         placed[name] = found
         if found is SPLIT:
-            pin = facts.pinned.get(name) or _place_of(spec.get("place")) or default
+            pin = facts.pinned.get(name) or said_place(spec.get("place")) or default
             inside = labels_inside(labels, name, spec)
             nested.update(place_inside(name, spec, facts, outer, "cloud" if pin == "cloud" else None, inside))
     if not facts.local_only:
@@ -193,7 +182,7 @@ def label_conflicts(
     """All nodes that labels leave no place, by their ids from the root graph on; what else placement may find wrong is not looked at."""
     labels = label_graph(graph, facts.agents) if labels is None else labels
     outer = around(graph.document, outer)
-    default = _place_of(graph.document.get("place")) or default
+    default = said_place(graph.document.get("place")) or default
     found: list[tuple[tuple[str, ...], NoPlace]] = []
     for name, spec in graph.nodes.items():
         if not is_computed(spec):
@@ -204,7 +193,7 @@ def label_conflicts(
             found += [((*above, name), conflict)] if conflict.by_label else []
             continue
         if placed is SPLIT:
-            pin = _place_of(spec.get("place")) or default
+            pin = said_place(spec.get("place")) or default
             below: Place | None = "cloud" if pin == "cloud" else None
             inner = Graph(spec["graph"])
             found += label_conflicts(inner, facts, around(spec, outer), below, labels.inside.get(name), (*above, name))
@@ -270,7 +259,7 @@ def _is_offered(each: Implementation, facts: Facts) -> bool:
 def _decide(
     graph: Graph, name: str, spec: Mapping[str, Value], labels: Labels, default: Place | None, outer: Around, facts: Facts
 ) -> Placement | None:
-    needs = _needs(spec, facts)
+    needs = needs_of(spec, facts)
     models = sorted({facts.tiers.get(each, each) for each in needs.models})
     model = models[0] if models else None
     pin, who = _pin(name, spec, default, needs, facts)
@@ -325,7 +314,7 @@ def _decide(
 
 
 def _divided(
-    name: str, needs: _Needs, pin: Place | None, who: str, model: str | None, lacking: list[str], opens: Callable[[], bool]
+    name: str, needs: Needs, pin: Place | None, who: str, model: str | None, lacking: list[str], opens: Callable[[], bool]
 ) -> Placement | None:
     """Of a node that asks people, and of one whose graph has nodes for either side or, as it `opens` here for another reason, is not to go as a
     whole; None for any other.
@@ -342,10 +331,10 @@ def _divided(
     return SPLIT if mixed or (goes and (not needs.here.isdisjoint(("people", "device")) or opens())) else None
 
 
-def _pin(name: str, spec: Mapping[str, Value], default: Place | None, needs: _Needs, facts: Facts) -> tuple[Place | None, str]:
+def _pin(name: str, spec: Mapping[str, Value], default: Place | None, needs: Needs, facts: Facts) -> tuple[Place | None, str]:
     if name in facts.pinned:
         return facts.pinned[name], "placed on the command line"
-    said = _place_of(spec.get("place"))
+    said = said_place(spec.get("place"))
     if said is not None:
         return said, "placed in the graph"
     if len(needs.pins) == 1:
@@ -353,60 +342,6 @@ def _pin(name: str, spec: Mapping[str, Value], default: Place | None, needs: _Ne
     if len(needs.pins) > 1:
         return None, ""
     return default, _BY_DEFAULT if default else ""
-
-
-def _place_of(said: Value) -> Place | None:
-    if isinstance(said, Mapping):
-        said = said.get("at")
-    if said == "edge":
-        return "edge"
-    return "cloud" if said == "cloud" else None
-
-
-def _needs(spec: Mapping[str, Value], facts: Facts) -> _Needs:
-    agents, models, pins, here = set[str](), set[str](), set[str](), set[str]()
-    dynamic = asks = False
-    for each in with_inner(spec):
-        agent = each["agent"]
-        if not isinstance(agent, str) or agent.startswith(":"):
-            dynamic = True
-            continue
-        agents.add(agent)
-        known = facts.agents.get(agent)
-        asked = _asked(each)
-        if isinstance(asked, str) and asked.startswith(":"):
-            dynamic = True
-        elif (model := asked or _default(each, facts)) is not None:
-            models.add(model)
-        if known is not None:
-            here |= known.needs & {"files", "people", "device"}
-        tools = tools_of(each)
-        agents |= tools
-        here |= {
-            need for tool in tools if (named := facts.agents.get(tool)) for need in named.needs & {"files", "people", "device"}
-        }
-        asks = asks or (each is spec and not here.isdisjoint(("people", "device")))
-        if isinstance(each.get("graph"), str):
-            dynamic = True
-        if each is not spec and (inner := _place_of(each.get("place"))) is not None:
-            pins.add(inner)
-    return _Needs(frozenset(agents), frozenset(models), frozenset(pins), frozenset(here), asks, dynamic)
-
-
-def model_named(spec: Mapping[str, Value], facts: Facts) -> str | None:
-    """The name of the model that a node itself asks; None if it asks none, or one that is known only when it runs."""
-    asked = _asked(spec) or _default(spec, facts)
-    return None if asked is None or asked.startswith(":") else facts.tiers.get(asked, asked)
-
-
-def _asked(spec: Mapping[str, Value]) -> str | None:
-    said = (spec.get("params") or {}).get("model") or (spec.get("inputs") or {}).get("model") or spec.get("model")
-    return said if isinstance(said, str) else None
-
-
-def _default(spec: Mapping[str, Value], facts: Facts) -> str | None:
-    agent = facts.agents.get(spec["agent"]) if isinstance(spec["agent"], str) else None
-    return facts.default_model if agent is not None and "model" in agent.needs else None
 
 
 def _follow(graph: Graph, free: list[str], placed: dict[str, Placement], facts: Facts) -> None:

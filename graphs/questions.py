@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
+from graphs.engine.outcomes import KEY
 from graphs.errors import UsageError
 from graphs.models.schemas import UNUSABLE, misfit
 from graphs.paths import split_path
@@ -140,7 +141,7 @@ def asked(records: Iterable[tuple[bytes, int, int, Record]]) -> dict[str, Asked]
     for writer, seq, _, record in records:
         if isinstance(record, Answer):
             answers.setdefault((record.path, record.at), []).append(Given(writer, seq, record.value))
-        elif isinstance(record, Result):
+        elif isinstance(record, Result) and KEY not in record.by:
             done.add(record.path)
         elif isinstance(record, Error) and record.path is not None:
             ended[record.path] = max(ended.get(record.path, 0), record.at)

@@ -91,6 +91,8 @@ class JournalStore:
         self._peer = peer
         self._places: dict[Ref, str] = {}
         """In whose name bodies are fetched that are not this scope's."""
+        self._runs: dict[Ref, RunId | None] = {}
+        """For which run each body is fetched."""
         self._asked: Any = None
         """The body that was asked for last: the next range is most often of the same."""
 
@@ -98,7 +100,7 @@ class JournalStore:
         """Everything a peer will see survives a loss of power before this returns, in one transaction (docs/protocol.md §10)."""
         for effect in effects:
             if isinstance(effect, Keep):  # bodies are durable before the records that refer to them
-                await asyncio.to_thread(self._journal.body_files.keep, self.scope, effect.ref, effect.data)
+                await asyncio.to_thread(self._journal.body_files.keep, self.scope, effect.ref, effect.data, effect.run)
         firsts: dict[RunId, int] = {}
         with self._journal.together():
             for effect in effects:
@@ -190,6 +192,7 @@ class JournalStore:
 
     async def begin_body(self, run: RunId | None, ref: Ref, size: int) -> tuple[int, bool]:
         scope = self._places[ref] = self.shared.scope_of(ref) or self.scope
+        self._runs[ref] = run
         if run is not None:
             self._journal.pin_body(run, scope, ref, size, own=False)
         held, whole = self._journal.body_files.held(scope, ref)
@@ -202,7 +205,8 @@ class JournalStore:
         await asyncio.to_thread(self._journal.body_files.write, self._place(ref), ref, off, *data)
 
     async def check_body(self, ref: Ref, size: int, crc: int | None) -> bool:
-        good: bool = await asyncio.to_thread(self._journal.body_files.check, self._place(ref), ref, size, crc)
+        run = self._runs.pop(ref, None)
+        good: bool = await asyncio.to_thread(self._journal.body_files.check, self._place(ref), ref, size, crc, run)
         return good
 
     def _place(self, ref: Ref) -> str:

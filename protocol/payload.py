@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import msgpack
 
 from graphs.errors import LinkCondition, ValueUnsupported
-from graphs.records import Encoded, Known, Record, Unknown, depth, encode, to_fields
+from graphs.records import Encoded, Known, Record, Unknown, depth, encode, is_flat, to_fields
 from graphs.values import EXT_BLOBREF, EXT_HANDLE, MISSING, Value, canonical, decode, digest
 from protocol.codec import MAX_RECORD, Excess, excess, longest
 from protocol.messages import Hash, Ref, is_uint
@@ -244,12 +244,16 @@ def _put(fields: list[Value], place: _Place, value: Value) -> None:
 
 # -- receiving
 
+_HOLDERS: Final = frozenset({dict, list, msgpack.ExtType})
+
 
 def references(record: Record) -> list[Reference]:
     """The bodies that a record refers to, each once, at whatever depth."""
     if isinstance(record, Unknown):
         return []
-    return references_in(to_fields(record))
+    # Nearly all records have none, and a run that goes on asks of every one: plain fields are passed over at once.
+    fields = [each for each in to_fields(record) if each.__class__ in _HOLDERS and not is_flat(each)]
+    return references_in(fields) if fields else []
 
 
 def references_in(value: Value) -> list[Reference]:

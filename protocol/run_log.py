@@ -31,7 +31,7 @@ def open_run(
 ) -> None:
     """Create a root run, marked for sync if it is `shared`; `about` is what `Journal.create_run` is told besides, `labels` are its inputs' labels."""
     encoded, bodies = _light(journal, run, submit, 1, labels) if shared else (encode(submit), ())
-    _keep(journal, bodies, OWN)
+    _keep(journal, run, bodies, OWN)
     journal.create_run(run, role="root", first=encoded, **about)
     if shared:
         mark(journal, run)
@@ -72,7 +72,7 @@ class RunLog:
             assert not isinstance(record, Unknown), "this side wrote it"
             path = getattr(record, "path", None)
             encoded, bodies = _light(journal, run, record, journal.have(run) + 1, self._labels(path) if path else ())
-            _keep(journal, bodies, self._scope)
+            _keep(journal, run, bodies, self._scope)
             _pin(journal, run, bodies, self._scope)
         number: int = self._write(run, encoded)
         return number
@@ -117,7 +117,7 @@ def lighten_log(journal: Any, run: bytes, writer: bytes) -> bool:
             kept += bodies
     if first is None:
         return False
-    _keep(journal, kept, OWN)
+    _keep(journal, run, kept, OWN)
     _pin(journal, run, kept, OWN)
     journal.rewrite(run, writer, first - 1, made)
     return True
@@ -135,9 +135,9 @@ def _light(
     return encoded, bodies
 
 
-def _keep(journal: Any, bodies: Sequence[Body], scope: str) -> None:
+def _keep(journal: Any, run: bytes, bodies: Sequence[Body], scope: str) -> None:
     for body in bodies:
-        journal.body_files.keep(scope, body.ref, body.data)
+        journal.body_files.keep(scope, body.ref, body.data, run)
 
 
 def _pin(journal: Any, run: bytes, bodies: Sequence[Body], scope: str) -> None:

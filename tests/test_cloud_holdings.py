@@ -15,7 +15,7 @@ from graphs.errors import LinkCondition
 from graphs.journal import Journal
 from graphs.journal.ids import new_run_id
 from graphs.journal.reader import graph_address
-from graphs.records import Cancel, End, EndStatus, Input, Known, Result, Submit, chain, encode
+from graphs.records import Cancel, End, EndStatus, Handover, Input, Known, Result, Submit, chain, encode
 from graphs.values import digest
 from protocol.store import Effect, Keep, Trim, Write
 
@@ -305,5 +305,23 @@ def test_an_account_that_left_the_configuration_keeps_what_it_has(tmp_path: Path
         opened(holdings, "alice", ended=True, acked=True)
         clock.now += 1000 * DAY_MS
         assert Holdings(journal, {"default": Account()}, clock).prune() == []
+
+    in_a_store(tmp_path, body)
+
+
+def test_a_part_of_a_run_that_this_worker_holds_stays_until_that_is_over(tmp_path: Path) -> None:
+    def body(journal: Journal, holdings: Holdings, clock: Clock) -> None:
+        root, part = new_run_id(), new_run_id()
+        journal.create_run(root, role="root", graph_hash=bytes(32), name="g", started=NOW)
+        journal.accept(root, DEVICE, 1, encode(Submit("", bytes(32), {}, {})))
+        journal.accept(root, DEVICE, 2, encode(Handover(journal.store_id, 2)))
+        commit(holdings, "alice", part, Submit("", bytes(32), {}, {"parent": [root, 1]}))
+        commit(holdings, "alice", part, End(EndStatus.COMPLETED, NOW, {}), of=journal.store_id)
+        asyncio.run(AccountStore(holdings, ACCOUNTS["alice"]).commit([Trim(part, journal.store_id, 1)]))
+        clock.now += 30 * DAY_MS
+        assert holdings.prune() == [], "nobody else goes on with what it made"
+        journal.append(root, encode(End(EndStatus.COMPLETED, NOW, {})))
+        journal.flush()
+        assert holdings.prune() == [part]
 
     in_a_store(tmp_path, body)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from conftest import CommandLine
+from edge.runs.at_work import at_work
 from gates import AGENTS
 from workers import worker
 
@@ -66,3 +67,14 @@ def test_a_run_that_is_not_over_is_removed_only_by_force(cli: CommandLine, own_h
     assert len(json.loads(cli("runs", "--json").stdout)) == 2, "all or none"
     assert cli("runs", "rm", two, one, "--force").status == 0
     assert cli("runs").stdout == "no runs yet\n"
+
+
+def test_a_run_that_a_process_works_on_is_not_removed(cli: CommandLine, own_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "g.yaml").write_text(WAITING, encoding="utf-8")
+    one, two = (json.loads(cli("run", "g.yaml", "--offline", "--json").stdout)["run"] for _ in range(2))
+    with at_work(own_home / "edge" / "journal.db", bytes.fromhex(two.replace("-", ""))):
+        outcome = cli("runs", "rm", one, two, "--force")
+    assert outcome.status == 2
+    assert "another process works on run" in outcome.stderr
+    assert len(json.loads(cli("runs", "--json").stdout)) == 2, "all or none"
+    assert cli("runs", "rm", one, two, "--force").status == 0

@@ -44,7 +44,7 @@ def filled(folder: Path, value: Any, *, link: Worker | None = None, kept: bool =
         if kept:
             journal.body_files.keep("own", digest(BODY), BODY)
         known.once |= set(once)
-        asyncio.run(refill(known, Source(journal, cast("Any", link), {digest(BODY): CHILD}).value))
+        asyncio.run(refill(known, Source(journal, cast("Any", link), {digest(BODY): CHILD}.get).value))
     assert known.outcomes["small"].value == 7
     return known
 

@@ -46,6 +46,10 @@ def test_degraded_is_what_counts_and_stood_in(journal: Journal) -> None:
     assert degraded_in(journal, run) == ["a"]
 
 
+def test_what_may_count_yet_is_not_degraded(journal: Journal) -> None:
+    assert degraded_in(journal, root(journal, result("a", degraded="unreachable", key=bytes(32)), result("b"))) == []
+
+
 def test_a_run_can_be_upgraded_that_is_over_and_held_here_and_has_no_upgrade(journal: Journal) -> None:
     poor = root(journal, POOR)
     root(journal, result("a"))

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from graphs.engine.holding import Holding, holding
+from graphs.engine.holding import HOLDING_TYPES, Holding, holding
 from graphs.records import Cancel, End, Handover, Record, Result, Submit
 
 A, B, C = b"store--a", b"store--b", b"store--c"
@@ -40,6 +40,9 @@ def result(writer: bytes) -> Logged:
 )
 def test_the_holder(records: list[Logged], found: Holding | None) -> None:
     assert holding(records) == found
+    assert holding([each for each in records if getattr(each[1], "TYPE", None) in HOLDING_TYPES]) == found, (
+        "the other records say nothing of it"
+    )
 
 
 def test_a_second_hand_over_of_the_same_epoch_is_none() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from graphs.engine.events import Outcome
 from graphs.engine.outcomes import known_outcomes
-from graphs.records import Error, Event, Input, Record, Result, State
+from graphs.records import Error, Event, Input, Record, Result, State, Submit
 
 
 def result(path: str, value: Any, at: int = 1, **by: Any) -> Result:
@@ -77,3 +77,18 @@ def test_an_alternative_shows_that_it_happened() -> None:
 def test_other_records_say_nothing_of_outcomes() -> None:
     known = known_outcomes([Input("a", State.COMPLETED, 1), Event(None, 0, State.SUSPENDED, 0)])
     assert (known.outcomes, known.begun, known.indeterminate) == ({}, {}, set())
+
+
+def test_a_result_under_a_key_is_no_outcome_and_ends_nothing() -> None:
+    known = known_outcomes([begun("pay"), result("pay", 1, key=b"handed")])
+    assert known.outcomes == {}
+    assert known.indeterminate == {"pay"}
+
+
+def test_a_fork_says_what_may_have_begun_elsewhere_until_it_begins_here() -> None:
+    order = Submit("", bytes(32), {}, {"fork": {"run": bytes(16), "records": 0, "suspects": ["pay", "mail"]}})
+    before = Event("mail", 1, State.EXECUTING, 0, {"retry": 0, "effect": "once", "fork": True})
+    known = known_outcomes([order, before, begun("pay"), error("pay", final=True)])
+    assert "pay" not in known.doubts, "it began in the fork, so somebody said that it may"
+    assert "pay#1" in known.doubts
+    assert "mail" in known.doubts

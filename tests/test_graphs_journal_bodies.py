@@ -145,3 +145,76 @@ def test_what_is_young_is_left_alone(files: BodyFiles) -> None:
     assert files.sweep((), time.time() - 3600) == 0
     assert files.sweep((), time.time() + 5) == 1
     assert BodyFiles(Path("/nowhere/journal.db")).sweep((), 0) == 0
+
+
+RUN = b"r" * 16
+
+
+def grown(count: int) -> list[bytes]:
+    """Bodies of which each has all of the one before."""
+    chance = random.Random(9)
+    text, found = chance.randbytes(50_000), []
+    for number in range(count):
+        text += chance.randbytes(1_000)
+        found.append(bytes([number]) + text)
+    return found
+
+
+def arrive(files: BodyFiles, body: bytes) -> bool:
+    """A body comes over the link."""
+    files.write("own", digest(body), 0, body[:30_000])
+    files.write("own", digest(body), 30_000, body[30_000:])
+    return files.check("own", digest(body), len(body), None, RUN)
+
+
+@pytest.mark.parametrize("process", ["same", "new"])
+@pytest.mark.parametrize("way", ["kept", "came"])
+def test_what_repeats_an_earlier_body_of_its_run_is_kept_once(files: BodyFiles, tmp_path: Path, way: str, process: str) -> None:
+    bodies = grown(30)
+    for body in bodies:
+        if way == "came":
+            assert arrive(files, body)
+        else:
+            files.keep("own", digest(body), body, RUN)
+    assert sum(path.stat().st_size for path in files.folder.glob("*/*")) < len(bodies[0]) + 30 * 1_200
+    assert {path.stat().st_mode & 0o777 for path in files.folder.glob("*/*")} == {0o600}
+    again = files if process == "same" else BodyFiles(tmp_path / "journal.db")
+    for body in bodies:
+        name = digest(body)
+        assert again.held("own", name) == (len(body), True)
+        assert again.read("own", name, 49_000, 5_000) == body[49_000:54_000]
+        assert again.load("own", name) == body
+        assert again.read_cached("own", name, 49_000, 5_000) in (body[49_000:54_000], None)
+        again.keep("own", name, body, RUN)
+        assert again.check("own", name, len(body), None, RUN)
+    assert len(list(files.folder.glob("*/*"))) == 30
+    again.close()
+
+
+def test_what_a_needed_body_goes_back_to_is_not_swept_away(files: BodyFiles) -> None:
+    bodies = grown(10)
+    for body in bodies:
+        files.keep("own", digest(body), body, RUN)
+    later = time.time() + 5
+    assert files.sweep({("own", digest(bodies[6]))}, later) == 3
+    assert BodyFiles.load(files, "own", digest(bodies[6])) == bodies[6]
+    assert files.sweep((), later) == 7
+    assert files.load("own", digest(bodies[6])) is None
+    files.keep("own", digest(bodies[9]), bodies[9])
+    assert files.load("own", digest(bodies[9])) == bodies[9]
+
+
+@pytest.mark.parametrize("harm", ["cut", "base", "swapped"])
+def test_a_short_body_that_is_damaged_is_named_and_never_returned(files: BodyFiles, tmp_path: Path, harm: str) -> None:
+    first, second, third = grown(3)
+    for body in (first, second, third):
+        files.keep("own", digest(body), body, RUN)
+    path = files.folder / "own" / f"{digest(second).hex()}.short"
+    if harm == "cut":
+        path.write_bytes(path.read_bytes()[:-1])
+    elif harm == "base":
+        path.with_name(digest(first).hex()).unlink()
+    else:
+        path.write_bytes(path.with_name(f"{digest(third).hex()}.short").read_bytes().replace(digest(second), digest(first)))
+    with pytest.raises(JournalError, match=digest(second).hex()):
+        BodyFiles(tmp_path / "journal.db").load("own", digest(second))

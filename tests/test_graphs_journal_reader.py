@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from graphs.errors import JournalError, UsageError
-from graphs.journal import Head, Journal, RunRow, run_id_short, run_id_text
+from graphs.journal import Head, Journal, RunRow, new_run_id, run_id_short, run_id_text
 from graphs.journal.reader import graph_address
-from graphs.records import End, Result, Unknown, chain, encode
+from graphs.records import End, Handover, Record, Result, Submit, Unknown, chain, encode
 
 BODY = b"\x81\xa5nodes\x80"
 HASH = graph_address(BODY)
@@ -284,3 +284,35 @@ def test_graphs_that_no_run_begins_with_are_dropped_while_none_goes_on(journal: 
     journal.flush()
     assert journal.graph(graph_address(other)) is None
     assert journal.graph(HASH) is not None
+
+
+def test_records_of_some_types_are_found_in_a_long_log_without_the_others(tmp_path: Path) -> None:
+    run = new_run_id()
+    with Journal.open(tmp_path / "journal.db") as journal:
+        journal.create_run(run, role="root", graph_hash=bytes(32), name="g", started=0)
+        order, given = Submit("", bytes(32), {}, {}), Handover(OTHER, 2)
+        made = [Result(f"n{number}", 1, 0, "x" * 2_000, 0, {}) for number in range(20)]
+        records: list[Record] = [order, *made[:10], given, *made[10:]]
+        for record in records:
+            journal.append(run, encode(record))
+        journal.accept(run, OTHER, 1, encode(End(0, 1, {})))
+        journal.flush()
+        found = [(each.writer, each.seq, each.record) for each in journal.records_of(run, Submit.TYPE, Handover.TYPE, End.TYPE)]
+        own = journal.store_id
+        assert found == [(own, 1, order), (own, 12, given), (OTHER, 1, End(0, 1, {}))]
+        assert [each.record for each in journal.records_of(run, Result.TYPE)] == made, "also those that are kept in parts"
+        assert list(journal.records_of(new_run_id(), Submit.TYPE)) == []
+
+
+def test_a_damaged_record_of_those_types_is_named(tmp_path: Path) -> None:
+    run = new_run_id()
+    with Journal.open(tmp_path / "journal.db") as journal:
+        journal.create_run(run, role="root", graph_hash=bytes(32), name="g", started=0)
+        for record in (Submit("", bytes(32), {}, {}), Handover(OTHER, 2)):
+            journal.append(run, encode(record))
+    db = sqlite3.connect(tmp_path / "journal.db")
+    with db:
+        db.execute("UPDATE records SET tail = ? WHERE seq = 2", (encode(Handover(OTHER, 3)).tail,))
+    db.close()
+    with Journal.open(tmp_path / "journal.db") as journal, pytest.raises(JournalError, match="record 2 of writer"):
+        list(journal.records_of(run, Handover.TYPE))

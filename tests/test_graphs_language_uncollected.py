@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from graphs.language.uncollected import MANY, uncollected
+from graphs.language.uncollected import MANY, collected_seldom, uncollected
 
 
 def test_only_many_nodes_are_worth_it_and_the_collector_comes_back_whatever_happens() -> None:
@@ -35,3 +35,14 @@ def test_who_has_no_collector_gets_none() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_a_process_with_one_run_collects_seldom_and_then_as_before() -> None:
+    before = gc.get_threshold()
+    frozen = gc.get_freeze_count()
+    with collected_seldom():
+        assert gc.isenabled()
+        assert gc.get_threshold()[0] > before[0]
+        assert gc.get_freeze_count() > frozen
+    assert gc.get_threshold() == before
+    assert gc.get_freeze_count() == 0

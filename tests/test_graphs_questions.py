@@ -193,6 +193,8 @@ def test_a_question_is_over_when_its_node_has_gone_on() -> None:
     for record in (done, failed):
         found = asked(logged(("h", asking(ask)), ("h", record)))[ask.path]
         assert (found.over, found.open) == (True, False)
+    kept = Result(ask.path, 1, 0, "x", 5, {"key": bytes(32)})  # a fork was given it in case the node is handed the same
+    assert asked(logged(("h", asking(ask)), ("h", kept)))[ask.path].open
 
 
 def test_an_attempt_that_failed_after_its_answer_asks_anew() -> None:

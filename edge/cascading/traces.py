@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from edge.cascading.bars import Pair
 from graphs.agents.cascade import likeness
+from graphs.engine.outcomes import KEY
 from graphs.language.cascade import ALWAYS
 from graphs.paths import document_path, escape
 from graphs.records import Result
@@ -60,7 +61,7 @@ class Traces:
         values: dict[str, Value] = {}
         for log in (run, *(child.run for child in self._journal.children(run))):
             for logged in self._journal.records(log):
-                if isinstance(logged.record, Result):
+                if isinstance(logged.record, Result) and KEY not in logged.record.by:
                     values.setdefault(logged.record.path, logged.record.value)
         seconds = {f"{each.place}/{escape(each.second)}": each for each in cascades}
         for path, second in values.items():

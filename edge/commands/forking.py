@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edge.commands.options import add_run_options, parse_sets, run_options
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from graphs.language.spec import Graph
     from graphs.records import Submit
 
-__all__ = ["add_commands", "fork", "replay"]
+__all__ = ["add_commands", "fork", "kept_of", "make_fork", "replay"]
 
 
 def add_commands(commands: Any) -> None:
@@ -46,18 +47,25 @@ def add_commands(commands: Any) -> None:
 
 def fork(args: Namespace, config: EdgeConfig, env: Environment) -> int:
     """`runs fork`."""
+    with Journal.open(config.journal) as journal:
+        source = journal.run(args.run).run
+    forked = make_fork(args.run, config, env)
+    text = run_id_text(forked.run)
+    env.stdout.write(f"run {text} is a fork of {run_id_text(source)}: {kept_of(forked)}\n")
+    env.stderr.write(f"Go on with it:\n  graphferry resume {text}\n")
+    return ExitStatus.COMPLETED
+
+
+def make_fork(name: str, config: EdgeConfig, env: Environment, *, shared: bool = False) -> Forked:
+    """A fork of the run with this id, or whose id begins so, that keeps everything; `shared`: marked for sync."""
     import asyncio
 
     with Journal.open(config.journal) as journal:
-        row, submit = _source(journal, args.run)
+        row, submit = _source(journal, name)
         graph = stored_graph(journal, row)
-    options = _options_of(submit)
+    options = replace(_options_of(submit), sync=shared)
     with open_device(env, config, agents=options.agents) as device:
-        forked = asyncio.run(fork_run(device, graph, options, row.run))
-    text = run_id_text(forked.run)
-    env.stdout.write(f"run {text} is a fork of {run_id_text(row.run)}: {_kept(forked)}\n")
-    env.stderr.write(f"Go on with it:\n  graphferry resume {text}\n")
-    return ExitStatus.COMPLETED
+        return asyncio.run(fork_run(device, graph, options, row.run))
 
 
 def replay(args: Namespace, config: EdgeConfig, env: Environment) -> int:
@@ -80,9 +88,9 @@ def replay(args: Namespace, config: EdgeConfig, env: Environment) -> int:
 
         async def go() -> Any:
             forked = await _forked(device, graph, options, row, args.again, changes, assumed)
-            env.stderr.write(f"run {run_id_text(forked.run)} is a fork of {run_id_text(row.run)}: {_kept(forked)}\n")
+            env.stderr.write(f"run {run_id_text(forked.run)} is a fork of {run_id_text(row.run)}: {kept_of(forked)}\n")
             left = [each for each in assumed if each.path in forked.asked]
-            return await resume_run(device, graph, options, forked.run, name=row.name, assumed=left, recall=forked.recall)
+            return await resume_run(device, graph, options, forked.run, name=row.name, assumed=left)
 
         return carry_out(go(), device, progress, args=args, env=env)
 
@@ -123,7 +131,8 @@ def _options_of(submit: Submit) -> RunOptions:
     return RunOptions.from_record(submit.opts.get("options") or {})
 
 
-def _kept(forked: Forked) -> str:
+def kept_of(forked: Forked) -> str:
+    """What there is to say of a fork, for a person."""
     results = f"{forked.kept} result{'' if forked.kept == 1 else 's'} kept"
     if not forked.asked:
         return results

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from argparse import ArgumentParser, Namespace
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge.runs.at_work import at_work
 from edge.showing.node_table import size
 from edge.syncing.spool import forget_given
 from graphs.environment import Environment, ExitStatus
@@ -84,13 +86,16 @@ def remove(journal: Journal, args: Namespace, env: Environment) -> int:
                 f"run {text} is not over: it is {row.status}",
                 hint="End it first with `graphferry runs cancel`, which tells its worker, too; or say --force.",
             )
-    for run in rows:
-        remove_mark(journal, run)
-        forget_given(journal, run)
-        for each in (*(child.run for child in journal.children(run)), run):
-            journal.remove_run(each)
-        env.stdout.write(f"run {run_id_text(run)} is removed\n")
-    journal.flush(full=True)
+    with ExitStack() as working:  # whoever works on one of them would write into a log that is gone
+        for run in rows:
+            working.enter_context(at_work(journal.path, run))
+        for run in rows:
+            remove_mark(journal, run)
+            forget_given(journal, run)
+            for each in (*(child.run for child in journal.children(run)), run):
+                journal.remove_run(each)
+            env.stdout.write(f"run {run_id_text(run)} is removed\n")
+        journal.flush(full=True)
     sweep_bodies(journal, again=True)
     return ExitStatus.COMPLETED
 

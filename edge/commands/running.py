@@ -19,6 +19,7 @@ from edge.showing.report import RunReport, result_text
 from graphs.environment import SWITCH_SECONDS, Environment, ExitStatus
 from graphs.errors import AnswerNeeded, LinkCondition
 from graphs.journal.ids import run_id_text
+from graphs.language.uncollected import collected_seldom
 
 __all__ = ["carry_out"]
 
@@ -41,7 +42,8 @@ def carry_out(
 
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
-        report = asyncio.run(whole())
+        with collected_seldom():
+            report = asyncio.run(whole())
     except asyncio.CancelledError:
         newest = device.journal.runs(1, role="root")
         if newest:

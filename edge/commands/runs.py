@@ -23,6 +23,7 @@ from edge.showing.node_table import NodeRow, node_table
 from edge.showing.plan_fact import cost_text, plan_and_fact
 from edge.syncing.spool import over_the_bound, spooled, total
 from edge.syncing.state import run_states
+from graphs.engine.outcomes import FORK, KEY
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import UsageError
 from graphs.journal import Journal, RunRow
@@ -223,6 +224,8 @@ def _rows(results: Iterable[tuple[str, Result]]) -> list[NodeRow]:
     rows: list[NodeRow] = []
     counted: set[str] = set()
     for place, record in results:
+        if KEY in record.by:  # it may count yet, and would be here once more then
+            continue
         row = _row(place, record)
         if record.by.get("alt") or record.path in counted:
             row = replace(row, path=f"{row.path} (kept)", state="completed too late")
@@ -246,7 +249,7 @@ def _row(place: str, record: Result) -> NodeRow:
 
 def _entry(place: str, record: Record) -> dict[str, Any] | None:
     if isinstance(record, Result):
-        return {
+        return None if KEY in record.by else {
             "type": "result", "place": place, "path": record.path, "at": record.at, "retry": record.retry, "t": record.t,
             "by": dict(record.by), "usage": record.usage, "value": _shown(record.value),
         }  # fmt: skip
@@ -275,7 +278,7 @@ def _entry(place: str, record: Record) -> dict[str, Any] | None:
         return {"type": "end", "place": place, "status": record.status, "t": record.t}
     if isinstance(record, Submit):
         entry = {"type": "submit", "place": place, "graph": record.graph.hex(), "parent": record.opts.get("parent") is not None}
-        fork: Any = record.opts.get("fork")
+        fork: Any = record.opts.get(FORK)
         return entry | {"fork": run_id_text(fork["run"])} if fork else entry
     return None
 

@@ -68,7 +68,7 @@ def _upgrade(run: bytes, config: EdgeConfig, url: str, env: Environment) -> list
             if made.forked is None:
                 return [{**told, "fork": None, "status": "completed", "asks": []}]
             fork = made.forked
-            report = await resume_run(device, graph, nothing_stands_in(options), fork.run, name=row.name, recall=fork.recall)
+            report = await resume_run(device, graph, nothing_stands_in(options), fork.run, name=row.name)
             asks = [path for path in fork.asked if path in report.errors]
             return [{**told, "fork": report.run, "status": report.status, "asks": asks}]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
+from graphs.engine.outcomes import KEY
 from graphs.language.spec import Graph, reads, written_inside
 from graphs.paths import document_path, escape, node_path, opener, split_frame, split_path, unescape
 from graphs.records import Error, Event, Frame, Record, Result, State, Submit
@@ -17,7 +18,7 @@ __all__ = ["made_elsewise", "own_results", "sound"]
 
 def own_results(records: Iterable[Record]) -> set[str]:
     """The paths whose results a run's holder made itself, and that count, by the records of its log."""
-    return {record.path for record in records if isinstance(record, Result) and not record.by.get("alt")}
+    return {record.path for record in records if isinstance(record, Result) and not record.by.get("alt") and KEY not in record.by}
 
 
 def sound(records: Sequence[Record], elsewise: Collection[str]) -> list[Record]:

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from edge.ferrying.attached import open_children
 from edge.ferrying.contradictions import made_elsewise, own_results, sound
 from edge.ferrying.doubt import begun_before
 from edge.ferrying.fence import outgrown
 from edge.ferrying.refill import Source
-from graphs.engine.outcomes import Known, known_outcomes
+from graphs.engine.events import Outcome
+from graphs.engine.outcomes import KEY, Known, known_outcomes
 from graphs.errors import LinkCondition, ValueUnsupported, WorkerUnreachable
-from graphs.records import Error, Record, Result
+from graphs.records import Error, Record, Result, State
 from protocol.payload import Reference, references
 from protocol.refill import refill
 
 if TYPE_CHECKING:
-    from edge.ferrying.needs import Unread
     from edge.ferrying.worker import WorkerLink
     from edge.placement import Placement
     from graphs.journal import Journal
     from graphs.language.spec import Graph
     from graphs.registry import Agent
 
-__all__ = ["Earlier"]
+__all__ = ["Earlier", "Place"]
+
+Place: TypeAlias = tuple[bytes, bytes, int]
+"""A record's run, writer and number."""
 
 
 class Earlier:
@@ -45,6 +47,10 @@ class Earlier:
         self.own = own_results(self._records)
         self.may_have_begun = begun_before(journal, self.children)
         self.lacking: dict[str, LinkCondition | ValueUnsupported] = {}
+        self.away: dict[str, Outcome] = {}
+        """The outcomes of those, with references for values."""
+        self.gone = False
+        """Whether a worker has lost a value: it refuses what reads that. Then whoever has the value is asked, or it is made again."""
 
     @property
     def withheld(self) -> dict[str, LinkCondition]:
@@ -58,27 +64,62 @@ class Earlier:
         elsewise = {child for child in children if made_elsewise(self._graph, self.own, self._log(child))}
         return elsewise | outgrown(self._journal, children, placed, agents)
 
-    async def known(self, link: WorkerLink | None, unread: Callable[[], Unread] | None = None) -> Known:
-        """What is known of the run, its values included as far as they can be had. Of `unread`, asked for only if there are any at a worker, the
+    async def known(self, link: WorkerLink | None, stays: Callable[[Known, str], bool] | None = None) -> Known:
+        """What is known of the run, its values included as far as they can be had. Of results that are at a worker, and whose path `stays`, the
         references stay: the values stay where they are, and this worker finds them at home.
         """
         records = [*self._records]
-        homes = {named.ref: self._run for record in records for named in references(record)}
+        logs = {self._run: self._records}
         for child in self._journal.children(self._run):
-            made = self._log(child.run)
-            homes.update((named.ref, child.run) for record in made for named in references(record))
+            made = logs[child.run] = self._log(child.run)
             records.extend(sound(made, made_elsewise(self._graph, self.own, made)))
         known = known_outcomes(records)
-        source = Source(self._journal, link, homes)
-        # A worker that has lost such a value refuses what reads it: then whoever has the value is asked, or it is made again.
-        gone = any(isinstance(record, Error) and record.code == "BLOB_GONE" for record in records)
-        asked = functools.cache(unread) if unread is not None and not gone else None
+        before = dict(known.outcomes)
+        self.gone = any(isinstance(record, Error) and record.code == "BLOB_GONE" for record in records)
+        source = Source(self._journal, link, _homes(logs))
 
         def leaves(path: str, record: Result, named: Sequence[Reference]) -> bool:
-            return asked is not None and source.is_away(record, named) and asked()(path, known.outcomes)
+            return stays is not None and source.is_away(record, named) and stays(known, path)
 
         self.lacking = await refill(known, source.value, leaves)
+        self.away = {path: before[path] for path in self.lacking}
         return known
+
+    async def keyed(self, link: WorkerLink | None) -> dict[str, Result]:
+        """The results that count only for who is handed the same (edge.runs.recall), by path, where none counts yet."""
+        results = (each for each in self._records if isinstance(each, Result) and KEY in each.by)
+        made = {each.path: each for each in results if each.path not in self.own}
+        known = Known(outcomes={path: Outcome(State.COMPLETED, each.value) for path, each in made.items()}, made=made)
+        await refill(known, Source(self._journal, link, _homes({self._run: self._records})).value)
+        return known.made
+
+    def places(self) -> dict[str, Place]:
+        """Where the result of each path stands: run, writer and number."""
+        found: dict[str, Place] = {}
+        for run in (self._run, *(child.run for child in self._journal.children(self._run))):
+            elsewise = set() if run == self._run else made_elsewise(self._graph, self.own, self._log(run))
+            for writer, seq, _, record in self.logged if run == self._run else self._journal.records(run):
+                if (
+                    isinstance(record, Result)
+                    and not record.by.get("alt")
+                    and KEY not in record.by
+                    and record.path not in elsewise
+                ):
+                    found.setdefault(record.path, (run, writer, seq))
+        return found
 
     def _log(self, run: bytes) -> list[Record]:
         return [logged.record for logged in self._journal.records(run)]
+
+
+def _homes(logs: Mapping[bytes, Sequence[Record]]) -> Callable[[bytes], bytes | None]:
+    """Which run a body belongs to, the last that refers to it. Found out when it is first asked: most runs refer to none."""
+    found: dict[bytes, bytes] | None = None
+
+    def home(ref: bytes) -> bytes | None:
+        nonlocal found
+        if found is None:
+            found = {named.ref: run for run, records in logs.items() for record in records for named in references(record)}
+        return found.get(ref)
+
+    return home

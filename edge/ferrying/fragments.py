@@ -102,7 +102,7 @@ class Fragments:
     def __init__(
         self,
         known: Mapping[str, Outcome],
-        doubtful: Collection[str],
+        doubtful: Container[str],
         before: Mapping[str, bytes] | None = None,
         *,
         labels: RunLabels | None = None,
@@ -110,7 +110,7 @@ class Fragments:
     ) -> None:
         self._secret = secret
         self._known = known
-        self._doubtful = frozenset(doubtful)
+        self._doubtful = doubtful
         self._before = before
         self._labels = labels
         self._cuts: dict[tuple[int, frozenset[str], float | None, Any], CutGraph] = {}
@@ -118,7 +118,7 @@ class Fragments:
 
     def of(self, frame: Frame, turn: int) -> tuple[Fragment, set[str]]:
         """The fragment of a turn of a frame, and the paths whose outcomes it carries."""
-        found = self._of(frame, turn, self._doubtful)
+        found = self._of(frame, turn)
         name = frame.name_of(turn)
         late = {
             path
@@ -127,13 +127,14 @@ class Fragments:
         }
         if not late or (self._before is not None and self._before.get(name) == found[0].graph.hash):
             return found
-        return self._of(frame, turn, self._doubtful | late)
+        return self._of(frame, turn, late)
 
-    def _of(self, frame: Frame, turn: int, doubtful: Collection[str]) -> tuple[Fragment, set[str]]:
+    def _of(self, frame: Frame, turn: int, late: Collection[str] = ()) -> tuple[Fragment, set[str]]:
         plan = frame.plan
         name = frame.name_of(turn)
         shipped = [node for node in plan.nodes if node is not None and node.place is not None]
-        clear = frozenset(node.id for node in shipped if node_path(name, node.escaped) not in doubtful)
+        paths = {node.id: node_path(name, node.escaped) for node in shipped}
+        clear = frozenset(node for node, path in paths.items() if path not in self._doubtful and path not in late)
         loops = plan.loops or frame.loop_count is not None
         count = frame.loop_count if frame.loop_count != plan.loop_count else None
         labels = self._labels_in(plan)

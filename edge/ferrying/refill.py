@@ -4,7 +4,7 @@ that made them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from graphs.errors import LinkCondition, WorkerUnreachable
@@ -22,20 +22,20 @@ __all__ = ["Source"]
 
 
 class Source:
-    """Gives values by reference; `homes` names the child run that refers to each body. Without a `link` only what is here."""
+    """Gives values by reference; `home` names the run that refers to a body, if any does. Without a `link` only what is here."""
 
-    def __init__(self, journal: Journal, link: WorkerLink | None, homes: Mapping[bytes, bytes]) -> None:
+    def __init__(self, journal: Journal, link: WorkerLink | None, home: Callable[[bytes], bytes | None]) -> None:
         self._journal = journal
         self._store = JournalStore(journal)
         self._link = link
-        self._homes = homes
+        self._home = home
 
     def is_away(self, record: Result, named: Sequence[Reference]) -> bool:
         """Whether the values of a result are at the worker that this link leads to, or at any if there is none, and not here."""
         files = self._journal.body_files
         if any(files.held(OWN, each.ref)[1] for each in named):
             return False
-        homes = {self._homes[each.ref] for each in named if each.ref in self._homes}
+        homes = {home for each in named if (home := self._home(each.ref)) is not None}
         copied: Any = record.by.get("from")
         writers = {writer for home in homes for writer in self._journal.writers(home)} | ({copied[1]} if copied else set())
         return self._link is None or self._link.store in writers
@@ -45,7 +45,7 @@ class Source:
         data = await self._store.load_body(named.ref)
         if data is not None:
             return decode(data)
-        home = self._homes.get(named.ref)
+        home = self._home(named.ref)
         if home is None:
             raise LinkCondition("BLOB_GONE", "A value that this device made is not in its journal's folder any more.")
         if self._link is None:

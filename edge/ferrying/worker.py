@@ -60,7 +60,7 @@ _END_SECONDS: Final = 2.0
 """For which the end of a child run that was given up is waited for: its nodes may take longer to stop."""
 _CONTRADICTS: Final = "the worker's copy of this run contradicts this device's: one of the two disks lost what was written to it"
 _GO_ON: Final = (
-    "`graphferry runs fork RUN` makes a run that goes on with what this device knows; what only the worker knew of happens again."
+    "`graphferry runs fork RUN` goes on with what this device knows; nodes with effects that may have happened wait for a word."
 )
 
 

@@ -11,9 +11,10 @@ import secrets
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
+from graphs.engine.holding import HOLDING_TYPES, holding
 from graphs.errors import JournalError, UsageError
 from graphs.questions import Asked, Question, asked, shown
-from graphs.records import Handover, Submit, encode
+from graphs.records import encode
 from graphs.values import Value
 
 if TYPE_CHECKING:
@@ -48,13 +49,8 @@ def asking_runs(journal: Journal, rows: Iterable[RunRow] | None = None) -> Itera
 
 def is_held_here(journal: Journal, run: bytes) -> bool:
     """Whether this store holds the run: it began it or was given it, and has not given it away (docs/protocol.md §11)."""
-    holder, epoch = journal.store_id, 1
-    for writer, _, _, record in journal.records(run):
-        if isinstance(record, Submit) and epoch == 1:
-            holder = writer
-        elif isinstance(record, Handover) and record.to != writer and record.epoch > epoch:
-            holder, epoch = record.to, record.epoch
-    return holder == journal.store_id
+    found = holding((logged.writer, logged.record) for logged in journal.records_of(run, *HOLDING_TYPES))
+    return found is not None and found.holder == journal.store_id
 
 
 def note(journal: Journal, run: bytes, question: Question, value: Value) -> bytes:

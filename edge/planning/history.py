@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge.placement import Facts, model_named
 from edge.planning.keys import EDGE, agent_key, computed_nodes, node_key
+from graphs.engine.outcomes import KEY
 from graphs.errors import JournalError
 from graphs.journal.history import HistoryRow
 from graphs.language.spec import Graph
@@ -62,7 +63,7 @@ def note_run(journal: Journal, run: bytes, graph: Graph, facts: Facts, now: int,
             if record is None:
                 whole = False
                 break
-            if record.by.get("alt") or record.path in seen:
+            if record.by.get("alt") or KEY in record.by or record.path in seen:
                 continue
             seen.add(record.path)
             path = document_path(record.path)

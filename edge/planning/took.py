@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from graphs.engine.outcomes import KEY
 from graphs.models.prices import Price
 from graphs.paths import document_path
 from graphs.records import Frame, Input, Record, Result, Submit, decode
@@ -241,6 +242,8 @@ def _logs(journal: Journal, row: RunRow) -> Iterator[tuple[str, Record, int]]:
             for entry in journal.entries(run, writer):
                 if entry.type in _TYPES:
                     record = decode(entry.type, entry.tail)
+                    if isinstance(record, Result) and KEY in record.by:
+                        continue  # it may count yet, and is here once more then
                     yield place, record, len(entry.tail) + _bodies(record)
 
 

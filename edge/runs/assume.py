@@ -39,16 +39,17 @@ def assume(known: Known, said: Sequence[Assumption], placed: Mapping[str, Placem
     for each in said:
         path = each.path
         openers = doubtful_openers([path], placed)
-        if openers and path in known.indeterminate:
+        if openers and path in known.doubts:
             raise UsageError(
                 f"node {path!r} is inside {min(openers)!r}, which a worker runs as a whole",
                 hint=f"Say what became of {min(openers)!r}.",
             )
         inside = {other for other in known.indeterminate if path in doubtful_openers([other], placed)}
-        if path not in known.indeterminate and not inside:
-            doubtful = ", ".join(sorted(known.indeterminate)) or "none is"
+        if path not in known.doubts and not inside:
+            doubtful = ", ".join(sorted(known.indeterminate | (known.suspects - known.outcomes.keys()))) or "none is"
             raise UsageError(f"--assume {path}: that node is not in doubt; in doubt: {doubtful}")
         known.indeterminate -= {path, *inside}
+        known.cleared.add(path)
         at = known.begun.get(path, 0)
         if each.what == "done":
             result = Result(path, at, 0, each.value, now, {"assumed": "done"})

@@ -16,7 +16,7 @@ from typing import Final
 from graphs.errors import UsageError
 from graphs.journal.ids import run_id_text
 
-__all__ = ["at_work", "is_at_work"]
+__all__ = ["at_work", "is_at_work", "pipe_of"]
 
 _TRIES: Final = 5
 _PAUSE: Final = 0.02
@@ -41,6 +41,7 @@ def at_work(journal: Path, run: bytes) -> Iterator[None]:
     try:
         yield
     finally:
+        pipe_of(journal, run).unlink(missing_ok=True)  # of a process that died
         path.unlink(missing_ok=True)  # before the lock goes: who waits for this file finds that it is not there any more
         _unlock(descriptor)
 
@@ -55,6 +56,11 @@ def is_at_work(journal: Path, run: bytes) -> bool:
         return True
     _unlock(descriptor)
     return False
+
+
+def pipe_of(journal: Path, run: bytes) -> Path:
+    """Where who works on the run can be asked to let go of it (edge.runs.resting)."""
+    return _path(journal, run).with_suffix(".rest")
 
 
 def _path(journal: Path, run: bytes) -> Path:

@@ -8,6 +8,7 @@ from edge.ferrying.delegate import Delegate
 from edge.ferrying.fallback import Fallback
 from edge.ferrying.fragments import Fragments
 from edge.ferrying.salting import store_secret
+from graphs.engine.doubts import Doubts
 from graphs.errors import LinkCondition
 from graphs.language.spec import is_computed
 from graphs.paths import escape, root_node
@@ -49,6 +50,7 @@ def make_delegate(run: Run, runtime: Runtime, watch: Watch) -> Delegate:
         deadline=runtime.clock() + run.options.deadline if run.options.deadline is not None else None,
     )
     doubtful = {root_node(path) for path in run.known.indeterminate}
+    doubtful |= {name for name in map(root_node, run.known.suspects) if run.place_of(name) == "cloud"}
     if run.link is None:
         assert run.unreachable is not None
         delegate.lost(run.unreachable)
@@ -62,12 +64,12 @@ def make_delegate(run: Run, runtime: Runtime, watch: Watch) -> Delegate:
     return delegate
 
 
-def _not_shipped(run: Run) -> set[str]:
+def _not_shipped(run: Run) -> Doubts:
     """Nodes that nobody is to run. A new child run does not even begin what this device has made, as it might before it is told of that, nor what
     a worker has made whose values are yet to come.
     """
     made = run.earlier.own | run.earlier.withheld.keys() if run.earlier is not None and run.attached is None else set()
-    return run.known.indeterminate | made
+    return Doubts(run.known.indeterminate | made, (), run.known.suspects, run.known.cleared)
 
 
 def _submit_options(run: Run) -> dict[str, Value]:

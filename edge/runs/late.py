@@ -82,7 +82,7 @@ async def late_results(journal: Journal, source: bytes, graph: Graph, link: Work
 async def _whole(journal: Journal, run: bytes, record: Result, link: WorkerLink | None) -> Result | None:
     """The result with its values in it; None if they cannot be had."""
     named = references(record)
-    source = Source(journal, link, {each.ref: run for each in named})
+    source = Source(journal, link, lambda _ref: run)
     try:
         found = resolve(record, {each.ref: await source.value(each) for each in named})
     except (LinkCondition, ValueUnsupported):

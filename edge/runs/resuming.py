@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edge.ferrying.doubt import doubtful_openers, made_again, still_running
 from edge.ferrying.earlier import Earlier
@@ -13,9 +14,9 @@ from edge.ferrying.fence import give_up, outgrown
 from edge.ferrying.needs import Unread
 from edge.means import Device, RunOptions
 from edge.runs.assume import Assumption, assume
-from edge.runs.at_work import at_work
+from edge.runs.recall import Recall, same_maker, with_offered
+from edge.runs.resting import at_work_until_asked
 from edge.runs.runner import Run
-from edge.runs.upgrade import recall_of
 from edge.syncing.held import require_held
 from graphs.engine.outcomes import Known
 from graphs.errors import UsageError
@@ -37,24 +38,20 @@ async def resume_run(
     *,
     name: str,
     assumed: Sequence[Assumption] = (),
-    recall: Any = None,
 ) -> RunReport:
     """Go on with a run from its journal: completed nodes do not run again, nodes with effects that were in flight ask.
 
-    What a worker still does for the run, or did while this device was away, counts; so does what is `assumed` of nodes in flight, and what
-    `recall` knows (edge.runs.fork), which an upgrade finds out again. Raises UsageError if another process or another store works on it.
+    What a worker still does for the run, or did while this device was away, counts; so does what is `assumed` of nodes in flight. Raises
+    UsageError if another process or another store works on it.
     """
-    with at_work(device.journal.path, run_id):
+    run = Run(device, graph, options, run_id, Known())
+    with at_work_until_asked(device.journal.path, run_id, run.rest):
         require_held(device.journal, run_id)
-        if recall is None:
-            recall = await recall_of(device, graph, options, run_id)
-        run = Run(device, graph, options, run_id, Known())
-        return await _go_on(run, name, assumed, recall)
+        return await _go_on(run, name, assumed)
 
 
-async def _go_on(run: Run, name: str, assumed: Sequence[Assumption], recall: Any) -> RunReport:
+async def _go_on(run: Run, name: str, assumed: Sequence[Assumption]) -> RunReport:
     device, run_id = run.device, run.id
-    run.recall = recall
     with uncollected(device.journal.have(run_id)):
         said = await _take_stock(run, assumed)
     device.journal.reopen_run(run_id)
@@ -73,10 +70,10 @@ async def _take_stock(run: Run, assumed: Sequence[Assumption]) -> list[Recordabl
         give_up(
             device.journal, outgrown(device.journal, earlier.children, run.placed, device.agents), "the run goes on at the device"
         )
-    run.known = await earlier.known(run.link, partial(_unread, run))
+    run.known = await earlier.known(run.link, _stays(run, earlier))
     if made_again(earlier.lacking, run.known, run.placed, run.attached):
         await run.begin_anew()
-        run.known = await earlier.known(run.link, partial(_unread, run))
+        run.known = await earlier.known(run.link, _stays(run, earlier))
         made_again(earlier.lacking, run.known, run.placed, None)
     run.known.indeterminate -= still_running(device.journal, run_id, run.placed, run.attached, alone=run.unreachable is not None)
     try:
@@ -85,11 +82,17 @@ async def _take_stock(run: Run, assumed: Sequence[Assumption]) -> list[Recordabl
         await run.leave()
         raise
     run.known.indeterminate |= doubtful_openers(run.known.indeterminate, run.placed)
+    await _recall(run, earlier)
     return said
 
 
+def _stays(run: Run, earlier: Earlier) -> Callable[[Known, str], bool]:
+    """Says of what is known of a path whether nobody of this process will read its value."""
+    unread = functools.cache(partial(_unread, run))
+    return lambda known, path: not earlier.gone and unread()(path, known.outcomes)
+
+
 def _unread(run: Run) -> Unread:
-    """Whose values nobody of this process will read."""
     limits, policies = run.orders(), run.policies()
     return Unread(
         run.compiler(limits).plan(run.graph),
@@ -97,3 +100,15 @@ def _unread(run: Run) -> Unread:
         may_run=lambda path: path in policies and policies[path].alternative is not None,
         elsewhere=lambda path: path in run.placed and run.placed[path].place == "cloud" and path not in limits,
     )
+
+
+async def _recall(run: Run, earlier: Earlier) -> None:
+    """What a fork was given to keep, if it comes to be handed the same (edge.runs.recall)."""
+    results = await earlier.keyed(run.link)
+    if results:
+        from edge.runs.upgrade import upgrade_of
+
+        if upgrade_of(run.device.journal, run.id) is None:  # an upgrade makes nothing again for its maker's sake
+            agents = with_offered(run.device, run.options.url)
+            results = {path: result for path, result in results.items() if same_maker(run.device, agents, result)}
+        run.recall = Recall(run.record, results, run.known.doubts)

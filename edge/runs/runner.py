@@ -23,19 +23,19 @@ from edge.people.desk import Desk
 from edge.placement import Facts, Place, Placement
 from edge.planning.keeping import Keeper
 from edge.policies import Policy, acts, node_policies
-from edge.runs.at_work import at_work
 from edge.runs.bystanders import bystanders
 from edge.runs.elsewhere import Elsewhere
 from edge.runs.labelling import run_labels
+from edge.runs.pauses import asked_for, noted, too_late
 from edge.runs.places import Chooser, Places
+from edge.runs.resting import at_work_until_asked
 from edge.showing.report import RunReport, status_of
 from edge.showing.watch import Watch
 from edge.spending.guarding import guard_of
-from edge.syncing.waiting import waits
 from graphs.budget import measure
 from graphs.engine.orders import Orders, orders
 from graphs.engine.outcomes import Known
-from graphs.errors import LimitReached, LinkCondition, RunSuspended, UsageError, WorkerUnreachable
+from graphs.errors import LimitReached, LinkCondition, UsageError, WorkerUnreachable
 from graphs.journal.ids import new_run_id, run_id_text
 from graphs.language.spec import Graph, is_computed
 from graphs.paths import escape, root_node
@@ -74,10 +74,11 @@ async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: 
         "source": source,
         "started": _now(),
     }
-    open_run(device.journal, run.id, submit, about, shared=options.sync, labels=run.labels.of_inputs(inputs))
-    run.labels.tell()
-    run.keeper.begin()
-    with at_work(device.journal.path, run.id):
+    # The lock first: a run that can be seen and has none, somebody might go on with, or remove.
+    with at_work_until_asked(device.journal.path, run.id, run.rest):
+        open_run(device.journal, run.id, submit, about, shared=options.sync, labels=run.labels.of_inputs(inputs))
+        run.labels.tell()
+        run.keeper.begin()
         return await run.execute(name)
 
 
@@ -102,6 +103,8 @@ class Run:
         """Why nothing is given to the worker in this process, although it can be reached."""
         self.runtime: Runtime | None = None
         self.recall: Any = None
+        self.rests = False
+        """Whether another process has asked for the run."""
         self.fallback: Fallback | None = None
         self.guard: Guard | None = None
         self.keeper = Keeper(self)
@@ -111,6 +114,12 @@ class Run:
     @property
     def text(self) -> str:
         return run_id_text(self.id)
+
+    def rest(self) -> None:
+        """Begin nothing more, and suspend the run when what runs here has finished."""
+        self.rests = True
+        if self.runtime is not None:
+            self.runtime.rest()
 
     # -- before anything runs
 
@@ -250,6 +259,8 @@ class Run:
                 self.desk.feed, self.desk.clock = runtime.feed, runtime.clock
                 if self.guard is not None:
                     self.guard.feed, self.guard.clock = runtime.feed, runtime.clock
+                if self.rests:
+                    runtime.rest()
                 if self._reaches_out:
                     from edge.runs.delegating import make_delegate
 
@@ -276,8 +287,7 @@ class Run:
             known=self.known.outcomes,
             begun=self.known.begun,
             retried=self.known.retried,
-            indeterminate=self.known.indeterminate,
-            repeated=self.known.repeated,
+            indeterminate=self.known.doubts,
             recall=self.recall,
             max_turns=options.max_turns,
             services=Services(
@@ -329,17 +339,14 @@ class Run:
         if first is not None and not first[0]:
             errors[""] = first[1]
         why = next((error for error in engine.suspended.values()), None)
-        if state == State.SUSPENDED and why is None:
-            why = RunSuspended(
-                self.text, "deadline", f"the deadline of {self.options.deadline:g} s passed before the run was complete"
-            )
-            errors[""] = why
+        if state == State.SUSPENDED and (why is None or self.rests):
+            why = errors[""] = asked_for(self.text) if self.rests else too_late(self.text, self.options.deadline)
         results = engine.results(all=self.options.all)
         try:
             measure(results, self.options.permissions.bounds, "what the run gives")
         except LimitReached as error:  # its parts are shared, so it may be more than any memory holds once written out
             status, results, errors[""], first = "failed", {}, error, ("", error)
-        self._finish(status, str(why) if why is not None else status, waits=any(map(waits, engine.suspended.values())))
+        self._finish(status, str(why) if why is not None else status, **noted(engine.suspended.values(), rests=self.rests))
         await self.device.journal.barrier(full=True)
         self.keeper.end()
         for node in self.graph.nodes:  # nodes that never became ready belong in the table too
@@ -366,9 +373,9 @@ class Run:
         durable, shared = self.options.each_durable, self.options.sync
         return RunLog(self.device.journal, self.id, each_durable=durable, shared=shared, labels=self.labels.touched)
 
-    def _finish(self, status: str, why: str, *, waits: bool = False) -> None:
+    def _finish(self, status: str, why: str, *, waits: bool = False, **more: Any) -> None:
         asks = {"questions": list(self.desk.open)} if status == "suspended" and self.desk.open else {}
-        self._log().end(status, why, waits=waits, now=_now(), more=asks)
+        self._log().end(status, why, waits=waits, now=_now(), more={**asks, **more})
 
     async def leave(self) -> None:
         """Nothing is to run after all."""

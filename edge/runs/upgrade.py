@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.runs.at_work import at_work
-from edge.runs.fork import Forked, Recall, engine_of, fork_of, read_past, require_whole, with_offered, write_fork
+from edge.runs.fork import Forked, fork_of, require_whole, write_fork
 from edge.runs.late import Late, late_results
+from edge.runs.past import engine_of, read_past
 from edge.syncing.held import holding_of
 from graphs.engine.events import Outcome
-from graphs.engine.outcomes import known_outcomes
+from graphs.engine.outcomes import KEY
 from graphs.engine.retrace import apart, retrace, trace
 from graphs.errors import JournalError
 from graphs.paths import opener
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from graphs.journal import Journal, RunRow
     from graphs.language.spec import Graph
 
-__all__ = ["Upgrade", "degraded_in", "nothing_stands_in", "recall_of", "upgradable", "upgrade_of", "upgrade_run", "upgrades_of"]
+__all__ = ["Upgrade", "degraded_in", "nothing_stands_in", "upgradable", "upgrade_of", "upgrade_run", "upgrades_of"]
 
 _UPGRADE: Final = "upgrade"
 
@@ -50,7 +51,7 @@ def degraded_in(journal: Journal, run: bytes) -> list[str]:
     found: dict[str, bool] = {}
     for logged in journal.records(run):
         record = logged.record
-        if isinstance(record, Result) and not record.by.get("alt"):
+        if isinstance(record, Result) and not record.by.get("alt") and KEY not in record.by:
             found.setdefault(record.path, bool(record.by.get("degraded")))
     return sorted(path for path, degraded in found.items() if degraded)
 
@@ -104,13 +105,12 @@ async def upgrade_run(
 
 async def _upgrade(device: Device, graph: Graph, options: RunOptions, source: bytes, link: WorkerLink | None) -> Upgrade:
     journal = device.journal
-    past = await read_past(journal, source, graph, link)
+    past = await read_past(device, source, graph, options.url, link)
     known, inject = past.known, past.inject
-    agents = with_offered(device, options)
     skipped, made = apart(past.outcomes)
 
     def engine(without: Mapping[str, Outcome]) -> Any:
-        return engine_of(graph, options, agents, known, without)
+        return engine_of(graph, options, past.agents, known, without)
 
     first = trace(engine(skipped), made, inject)
     acting = past.done(first.effects)
@@ -139,22 +139,6 @@ async def _upgrade(device: Device, graph: Graph, options: RunOptions, source: by
         waits=True,
     )
     return Upgrade(forked, sorted(again - late.taken.keys()), sorted(late.taken), sorted(degraded & acting))
-
-
-async def recall_of(device: Device, graph: Graph, options: RunOptions, run: bytes) -> Recall | None:
-    """What a process that goes on with an upgrade may take from the run that it upgrades, as the process that made it did; None for a run that is no
-    upgrade, or if that other run is not here any more. Raises JournalError.
-    """
-    journal = device.journal
-    source = upgrade_of(journal, run)
-    if source is None or not journal.knows(source):
-        return None
-    past = await read_past(journal, source, graph)
-    skipped, made = apart(past.outcomes)
-    first = trace(engine_of(graph, options, with_offered(device, options), past.known, skipped), made, past.inject)
-    degraded = {path for path, result in past.known.made.items() if result.by.get("degraded")}
-    asked = known_outcomes(logged.record for logged in journal.records(run)).repeated
-    return Recall(run, journal, past.later(first.handed, (), lambda path: path not in degraded), asked)
 
 
 def _openers(path: str) -> Iterator[str]:

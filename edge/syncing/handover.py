@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edge.ferrying.attached import open_children
 from edge.runs.at_work import at_work, is_at_work
+from edge.runs.resting import ask_to_rest, relieving
 from edge.syncing.held import holding_of, require_held
 from graphs.engine.holding import Holding
 from graphs.errors import JournalError, LinkCondition, UsageError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from edge.ferrying.worker import WorkerLink
     from graphs.journal import Journal
 
-__all__ = ["Connect", "ask_for", "give_to_askers", "push"]
+__all__ = ["Connect", "HolderSilent", "ask_for", "give_to_askers", "push"]
 
 Connect = Callable[[Sequence[bytes]], Awaitable[Any]]
 """Opens the link to the worker, with these child runs to go on with."""
@@ -36,10 +37,17 @@ _LOOK: Final = 0.1
 """Seconds: how long a holder is waited for, and how often it is looked whether it gave."""
 
 
-async def push(journal: Journal, run: bytes, connect: Connect, *, hand_over: bool) -> None:
-    """Give the worker a copy of a run, and with `hand_over` the run itself. The run is marked for sync.
+class HolderSilent(UsageError):
+    """The store that holds a run was asked for it, and did not give it in time: it is away, or works on it. Nobody takes it from there."""
 
-    Raises UsageError if this device does not hold it, or another process works on it, LinkCondition if the worker does not take it; then it is
+
+async def push(
+    journal: Journal, run: bytes, connect: Connect, *, hand_over: bool, told: Callable[[], object] = lambda: None
+) -> None:
+    """Give the worker a copy of a run, and with `hand_over` the run itself. The run is marked for sync. A process of this device that works on the
+    run is asked to let go of it, and waited for; `told` is called then.
+
+    Raises UsageError if this device does not hold it, or the process does not let go, LinkCondition if the worker does not take it; then it is
     not handed over.
     """
     mark(journal, run)
@@ -54,8 +62,10 @@ async def push(journal: Journal, run: bytes, connect: Connect, *, hand_over: boo
         finally:
             await link.close()
         return
-    with at_work(journal.path, run):
+    async with relieving(journal.path, run, told=told):
         standing = require_held(journal, run)
+        if standing.over:
+            raise UsageError(f"run {run_id_text(run)} came to its end here: there is nothing to go on with")
         children = open_children(journal, run)
         link = await connect(children)
         link.release(children)
@@ -69,10 +79,10 @@ async def push(journal: Journal, run: bytes, connect: Connect, *, hand_over: boo
             await link.close()
 
 
-async def ask_for(journal: Journal, name: str, connect: Connect, seconds: float = _PATIENCE) -> bytes:
+async def ask_for(journal: Journal, name: str, connect: Connect, seconds: float | None = None) -> bytes:
     """Have a run here that the worker holds, or another device that is there: its id, once this device holds it. `name` is its id or the beginning.
 
-    Raises UsageError if its holder does not give it in time, LinkCondition.
+    Raises HolderSilent if its holder does not give it in time, UsageError, LinkCondition.
     """
     link: WorkerLink = await connect(())
     try:
@@ -83,6 +93,7 @@ async def ask_for(journal: Journal, name: str, connect: Connect, seconds: float 
             raise UsageError(f"run {run_id_text(run)} is over.", hint=f"Look at it: graphferry runs show {run_id_short(run)}")
         if not is_marked(journal, run):
             raise UsageError(f"run {run_id_text(run)} is not marked for sync.", hint=f"graphferry runs mark {run_id_short(run)}")
+        seconds = _PATIENCE if seconds is None else seconds
         end = time.monotonic() + seconds
         asked = 0
         while standing.holder != journal.store_id:
@@ -91,10 +102,10 @@ async def ask_for(journal: Journal, name: str, connect: Connect, seconds: float 
                 journal.append(run, encode(Handover(journal.store_id, standing.epoch + 1)))
                 await journal.barrier(full=True)
             elif time.monotonic() > end:
-                raise UsageError(
+                raise HolderSilent(
                     f"run {run_id_text(run)} is held by the store {standing.holder.hex()}, which did not hand it over within "
                     f"{seconds:g} s: it is away, or still works on it.",
-                    hint="It was asked, and gives the run when it syncs. `graphferry runs fork` makes a copy with an id of its own.",
+                    hint="It was asked, and gives the run when it syncs. --force makes a copy with an id of its own.",
                 )
             else:
                 await asyncio.sleep(_LOOK)
@@ -106,18 +117,22 @@ async def ask_for(journal: Journal, name: str, connect: Connect, seconds: float 
 
 
 async def give_to_askers(journal: Journal) -> int:
-    """Hand over the runs of this device that rest here and that another store asked for; how many they were."""
+    """Hand over the runs of this device that rest here and that another store asked for; how many they were. A process that works on one of them
+    is asked to let go of it, for the next time.
+    """
     given = 0
     for row in journal.runs(role="root"):
-        if row.status not in ("suspended", "failed") or not is_marked(journal, row.run) or is_at_work(journal.path, row.run):
+        if row.status not in ("running", "suspended", "failed") or not is_marked(journal, row.run):
             continue
         try:
-            standing = holding_of(journal, row.run)
+            standing, children = holding_of(journal, row.run), open_children(journal, row.run)
         except JournalError:
             continue  # it is damaged, or its beginning is still to come
         if standing.holder != journal.store_id or not standing.asking or _still_wants(journal, row.run):
             continue
-        if not open_children(journal, row.run):
+        if is_at_work(journal.path, row.run):
+            ask_to_rest(journal.path, row.run)
+        elif not children:
             with at_work(journal.path, row.run):
                 await _give(journal, row.run, standing, standing.asking[0])
             given += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphs.engine.holding import Holding, holding
+from graphs.engine.holding import HOLDING_TYPES, Holding, holding
 from graphs.errors import JournalError, UsageError
 from graphs.journal.ids import run_id_short, run_id_text
 
@@ -16,7 +16,7 @@ __all__ = ["holding_of", "require_held"]
 
 def holding_of(journal: Journal, run: bytes) -> Holding:
     """Who holds a root run, as far as this journal knows. Raises JournalError if the run's beginning is not here."""
-    found = holding((logged.writer, logged.record) for logged in journal.records(run))
+    found = holding((logged.writer, logged.record) for logged in journal.records_of(run, *HOLDING_TYPES))
     if found is None:
         raise JournalError(
             f"the beginning of run {run_id_text(run)} is not in the journal.", hint="Try again after `graphferry sync`."
@@ -31,6 +31,6 @@ def require_held(journal: Journal, run: bytes) -> Holding:
         short = run_id_short(run)
         raise UsageError(
             f"run {run_id_text(run)} is held by the store {found.holder.hex()}, not by this device ({journal.store_id.hex()}).",
-            hint=f"`graphferry runs pull {short}` asks for it; `graphferry runs fork {short}` makes a copy with an id of its own.",
+            hint=f"`graphferry runs pull {short}` asks for it; with --force, if nobody answers, it makes a copy with an id of its own.",
         )
     return found

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from graphs.records import Cancel, End, Handover, Record, Submit
 
-__all__ = ["Holding", "holding"]
+__all__ = ["HOLDING_TYPES", "Holding", "holding"]
+
+HOLDING_TYPES: Final = (Submit.TYPE, Handover.TYPE, Cancel.TYPE, End.TYPE)
+"""The types of records that say who holds a run; a log has few of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,9 @@ class Holding:
 
 
 def holding(records: Iterable[tuple[bytes, Record]]) -> Holding | None:
-    """What the records of a root run say, each with its writer, in the order of each log; None if its beginning is not here."""
+    """What the records of a root run say, those of `HOLDING_TYPES` at least, each with its writer, in the order of each log; None if its
+    beginning is not here.
+    """
     creator: bytes | None = None
     given: dict[bytes, dict[int, bytes]] = {}
     asked: dict[bytes, int] = {}

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
+from graphs.engine.doubts import Doubts
 from graphs.engine.events import Outcome
 from graphs.errors import LimitReached, LinkCondition, NodeError, NodeTimeout
-from graphs.records import Error, Event, Record, Result, State
+from graphs.records import Error, Event, Record, Result, State, Submit
 from graphs.values import MISSING
 
-__all__ = ["NODE_CODES", "Known", "known_outcomes", "told_condition", "told_failure"]
+__all__ = ["FORK", "KEY", "NODE_CODES", "Known", "known_outcomes", "told_condition", "told_failure"]
+
+FORK: Final = "fork"
+"""What a fork's order says of the run it was made of: its id, how many records were copied, and nodes that may have begun elsewhere (`suspects`)."""
+
+KEY: Final = "key"
+"""In `by` of a result: it counts only for an execution that is handed what has this hash (edge.runs.recall)."""
 
 NODE_CODES: Final = frozenset(
     {"NODE_FAILED", "NODE_TIMEOUT", "LIMIT_REACHED", "MODEL_REFUSED", "CONTEXT_TOO_LONG", "VALUE_UNSUPPORTED"}
@@ -24,6 +31,7 @@ class Known:
     """Outcomes by path; how often each path was begun, and how many of its attempts failed while others were left; the paths of nodes with
     effects, and of those among them that were in flight and may or may not have happened, or, in a fork, that did happen in the run it was
     made of (`repeated`). `withheld` are nodes that met a condition of the link of which somebody else was told, who decides what becomes of them.
+    `suspects` are places in the document of nodes with effects that another store may have begun, except at the paths that are `cleared`.
     """
 
     outcomes: dict[str, Outcome] = field(default_factory=dict)
@@ -34,6 +42,13 @@ class Known:
     indeterminate: set[str] = field(default_factory=set)
     repeated: set[str] = field(default_factory=set)
     withheld: dict[str, LinkCondition] = field(default_factory=dict)
+    suspects: set[str] = field(default_factory=set)
+    cleared: set[str] = field(default_factory=set)
+
+    @property
+    def doubts(self) -> Doubts:
+        """What nobody runs without a word."""
+        return Doubts(self.indeterminate, self.repeated, self.suspects, self.cleared, self.withheld)
 
 
 def known_outcomes(records: Iterable[Record]) -> Known:
@@ -43,6 +58,8 @@ def known_outcomes(records: Iterable[Record]) -> Known:
     ended: dict[str, int] = {}
     for record in records:
         if isinstance(record, Result):
+            if KEY in record.by:
+                continue
             if record.path not in known.outcomes and not record.by.get("alt"):
                 known.outcomes[record.path] = Outcome(State.COMPLETED, record.value)
                 known.made[record.path] = record
@@ -51,8 +68,10 @@ def known_outcomes(records: Iterable[Record]) -> Known:
             known.begun[record.path] = max(known.begun.get(record.path, 0), record.at)
             if (record.info or {}).get("effect") == "once":
                 once[record.path] = max(once.get(record.path, 0), record.at)
-                if (record.info or {}).get("fork"):
+                if (record.info or {}).get(FORK):
                     known.repeated.add(record.path)
+            if not (record.info or {}).get(FORK):
+                known.cleared.add(record.path)
         elif isinstance(record, Event) and record.path is not None and record.state == State.SKIPPED:
             known.outcomes.setdefault(record.path, Outcome(State.SKIPPED))
         elif isinstance(record, Error) and record.path is not None:
@@ -63,6 +82,9 @@ def known_outcomes(records: Iterable[Record]) -> Known:
                 known.retried[record.path] = max(known.retried.get(record.path, 0), record.retry + 1)
             if record.code != "NODE_INDETERMINATE":  # that nobody knows how it ended is no end
                 ended[record.path] = max(ended.get(record.path, 0), record.at)
+        elif isinstance(record, Submit):
+            fork: Any = record.opts.get(FORK)
+            known.suspects.update(fork.get("suspects") or () if isinstance(fork, Mapping) else ())
     known.once = set(once)
     # A result or an error ends the execution it names; another log may tell of a later one.
     known.indeterminate = {path for path, at in once.items() if path not in known.outcomes and at > ended.get(path, 0)}

@@ -264,8 +264,8 @@ def _look_through(source: IO[bytes]) -> Archived:
 
 def _take_in_bodies(journal: Journal, source: IO[bytes]) -> None:
     """They come first, since they alone may still turn out wrong; one that no run needs is swept up."""
-    for body in _bodies(journal, source):
-        if not journal.body_files.check(body.scope, body.name, body.size, body.crc):
+    for run, body in _bodies(journal, source):
+        if not journal.body_files.check(body.scope, body.name, body.size, body.crc, run):
             raise _damaged("a body is not what its name says")
 
 
@@ -303,20 +303,20 @@ def _take_in(journal: Journal, source: IO[bytes]) -> None:
         journal.finish_run(row.run, status, ended=row.ended or row.started, exit_info=row.exit_info)
 
 
-def _bodies(journal: Journal, source: IO[bytes]) -> Iterator[BodyRow]:
-    """Writes the bodies beside the journal; gives each that has come whole, to be checked."""
+def _bodies(journal: Journal, source: IO[bytes]) -> Iterator[tuple[bytes, BodyRow]]:
+    """Writes the bodies beside the journal; gives each that has come whole, to be checked, with its run."""
     files = journal.body_files
-    body: BodyRow | None = None
+    body: tuple[bytes, BodyRow] | None = None
     off = 0
     for kind, *rest in _entries(source):
         if kind == _BODY:
             if body is not None:
                 yield body
-            body, off = _body(rest), 0
-            if files.held(body.scope, body.name)[1]:
+            body, off = (rest[0], _body(rest)), 0
+            if files.held(body[1].scope, body[1].name)[1]:
                 off = -1  # it is here
         elif kind == _BYTES and body is not None and off >= 0:
-            files.write(body.scope, body.name, off, rest[0])
+            files.write(body[1].scope, body[1].name, off, rest[0])
             off += len(rest[0])
     if body is not None:
         yield body

@@ -1,11 +1,13 @@
 """Bodies beside the journal: values too large for a record, as files under their names.
 
     journal.db-bodies/<scope>/<name>         whole, looked at, durable
+    journal.db-bodies/<scope>/<name>.short   the same, kept as what it has beyond another body of its run (graphs.journal.body_repeats)
     journal.db-bodies/<scope>/<name>.part    on its way here: its length is what is held of it
 
 A scope is whose bodies they are: a worker keeps those of each account apart, so that knowing a hash gives nobody anything. A name is 32 bytes, the
 SHA-256 of the bytes, or 16, an id that says nothing about them. Which runs need a body is in the journal's table `bodies`. Files, not rows: 100 MB
-took 41 ms of CPU to write as a file and 390 ms in chunked rows. All of it blocks; nothing here holds a whole body in memory but `load` and `keep`.
+took 41 ms of CPU to write as a file and 390 ms in chunked rows. All of it blocks; of bodies of more than 8 MiB none is held in memory but by `load`
+and `keep`.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from graphs.errors import JournalError
+from graphs.journal.body_repeats import Recent, Short, read_short, whole_of
 
 __all__ = ["BodyFiles"]
 
@@ -28,6 +31,7 @@ _MOST_OPEN: Final = 8
 _MOST_PIECES: Final = 1024
 """The system takes no more at once."""
 _PART: Final = ".part"
+_SHORT: Final = ".short"
 _NO_WAIT: Final = getattr(os, "RWF_NOWAIT", 0xFFFF)
 """Where the system has no such flag, a value that it refuses."""
 
@@ -42,31 +46,49 @@ class BodyFiles:
         self._files: dict[tuple[Path, int], int] = {}
         """Files that are open, the one used last at the end: opening one costs as much as writing a chunk."""
         self._lock = threading.Lock()
+        self._recent = Recent()
+        self._remembering = threading.Lock()
 
-    def keep(self, scope: str, name: bytes, data: bytes) -> None:
-        """Store a whole body, so that it survives a loss of power; nothing if it is here."""
+    def keep(self, scope: str, name: bytes, data: bytes, run: bytes | None = None) -> None:
+        """Store a whole body, so that it survives a loss of power; nothing if it is here. What it repeats of earlier ones of that run is kept
+        once.
+        """
         path = self._path(scope, name)
         with self._failing(path):
-            if path.exists():
-                os.utime(path)  # whoever sweeps sees that somebody wants it again
-                return
+            for each in (path, _short(path)):
+                if each.exists():
+                    os.utime(each)  # whoever sweeps sees that somebody wants it again
+                    return
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fresh = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.new")
-            with _opened(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as file:
-                _write(file, (data,), 0)
-                os.fsync(file)
-            fresh.rename(path)
-            _sync(path.parent)
+            short = self._shortened(scope, name, data, run)
+            self._put(path, data) if short is None else self._put(_short(path), short)
+
+    def _put(self, path: Path, data: bytes) -> None:
+        fresh = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.new")
+        with _opened(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as file:
+            _write(file, (data,), 0)
+            os.fsync(file)
+        fresh.rename(path)
+        _sync(path.parent)
+
+    def _shortened(self, scope: str, name: bytes, data: bytes, run: bytes | None) -> bytes | None:
+        """The file of a body that is kept short; None if it is kept whole."""
+        if run is None or not self._recent.admits(len(data)):
+            return None
+        with self._remembering:
+            return self._recent.shorten(scope, run, name, data)
 
     def held(self, scope: str, name: bytes) -> tuple[int, bool]:
         """How many bytes of a body are here, and whether it is whole and was looked at."""
         path = self._path(scope, name)
         with self._failing(path):
-            for each, whole in ((path, True), (_part(path), False)):
+            for each, whole in ((path, True), (_short(path), True), (_part(path), False)):
                 try:
-                    return each.stat().st_size, whole
+                    size = each.stat().st_size
                 except FileNotFoundError:
                     continue
+                short = self._short(path) if each.suffix == _SHORT else None
+                return (size if short is None else short.size), whole
         return 0, False
 
     def write(self, scope: str, name: bytes, off: int, *data: bytes | memoryview) -> None:
@@ -86,12 +108,14 @@ class BodyFiles:
                     hashed.update(piece)
                 self._hashes[part] = end, hashed
 
-    def check(self, scope: str, name: bytes, size: int, crc: int | None) -> bool:
-        """Whether the body on its way here, now that it should be whole, is what its name says, or has that checksum; else it is deleted."""
+    def check(self, scope: str, name: bytes, size: int, crc: int | None, run: bytes | None = None) -> bool:
+        """Whether the body on its way here, now that it should be whole, is what its name says, or has that checksum; else it is deleted. As with
+        `keep`, what it repeats of earlier ones of the run is kept once.
+        """
         path = self._path(scope, name)
         part = _part(path)
         with self._failing(part):
-            if path.exists():
+            if path.exists() or _short(path).exists():
                 return True
             self._shut(part)
             good = part.exists() and part.stat().st_size == size and self._is(part, name, size, crc)
@@ -99,6 +123,13 @@ class BodyFiles:
             if not good:
                 part.unlink(missing_ok=True)
                 return False
+            short = None
+            if run is not None and self._recent.admits(size):
+                short = self._shortened(scope, name, part.read_bytes(), run)
+            if short is not None:
+                self._put(_short(path), short)
+                part.unlink()
+                return True
             with _opened(part, os.O_RDONLY) as file:
                 os.fsync(file)
             part.rename(path)
@@ -126,10 +157,16 @@ class BodyFiles:
                 with _opened(path, os.O_RDONLY) as file:
                     return os.pread(file, length, off)
             except FileNotFoundError:
-                return None
+                data = self._whole(scope, name)
+                return None if data is None else data[off : off + length]
 
     def read_cached(self, scope: str, name: bytes, off: int, length: int) -> bytes | bytearray | None:
         """As `read`, but only what the system has in memory, so that it does not block; None if that is not all of it."""
+        if self._remembering.acquire(blocking=False):
+            data = self._recent.get(scope, name)
+            self._remembering.release()
+            if data is not None:
+                return data[off : off + length]
         buffer = bytearray(length)
         try:
             with self._kept_open(self._path(scope, name), os.O_RDONLY) as file:
@@ -145,28 +182,83 @@ class BodyFiles:
         """A whole body; None if it is not here."""
         path = self._path(scope, name)
         with self._failing(path):
-            return path.read_bytes() if path.exists() else None
+            return path.read_bytes() if path.exists() else self._whole(scope, name)
+
+    def _whole(self, scope: str, name: bytes) -> bytes | None:
+        """The whole of a body that is kept short; None if it is not here. Raises JournalError if it is damaged."""
+        with self._remembering:
+            data = self._recent.get(scope, name)
+        path = self._path(scope, name)
+        if data is not None and _short(path).exists():
+            return data
+        short = self._short(path)
+        if short is None:
+            return None
+        try:
+            data = whole_of(short, lambda base: self._base(scope, base))
+        except ValueError as error:
+            raise _damaged(path, str(error)) from error
+        if data is None:
+            raise _damaged(path, "a body that it repeats a part of is not there")
+        if len(name) == 32 and hashlib.sha256(data).digest() != name:
+            raise _damaged(path, "it is not what its name says")
+        with self._remembering:
+            self._recent.remember(scope, name, data)
+        return data
+
+    def _base(self, scope: str, name: bytes) -> bytes | Short | None:
+        path = self._path(scope, name)
+        return path.read_bytes() if path.exists() else self._short(path)
+
+    def _short(self, path: Path) -> Short | None:
+        """What the file of a short body says; None if there is none."""
+        try:
+            return read_short(_short(path).read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise _damaged(path, str(error)) from error
 
     def remove(self, scope: str, name: bytes) -> None:
-        """Delete a body, whole or on its way."""
+        """Delete what is here of a body on its way."""
         path = self._path(scope, name)
         with self._failing(path):
-            for each in (path, _part(path)):
-                self._shut(each)
-                each.unlink(missing_ok=True)
+            self._shut(_part(path))
+            _part(path).unlink(missing_ok=True)
             self._hashes.pop(_part(path), None)
 
     def sweep(self, needed: Collection[tuple[str, bytes]], before: float) -> int:
-        """Delete what no run needs and nobody touched since `before` (seconds since 1970); how many files that were."""
+        """Delete what no run needs, neither itself nor for another body, and nobody touched since `before` (seconds since 1970); how many files
+        that were.
+        """
         removed = 0
         with self._failing(self.folder):
-            for path in self.folder.glob("*/*") if self.folder.exists() else ():
-                text = path.name.partition(".")[0]
-                if (path.parent.name, _name(text)) not in needed and path.stat().st_mtime < before:
+            paths = list(self.folder.glob("*/*")) if self.folder.exists() else []
+            kept = self._with_bases(paths, needed, before)
+            for path in paths:
+                if _key(path) not in kept and path.stat().st_mtime < before:
                     self._shut(path)
                     path.unlink(missing_ok=True)
                     removed += 1
         return removed
+
+    def _with_bases(self, paths: Sequence[Path], needed: Collection[tuple[str, bytes]], before: float) -> set[tuple[str, bytes]]:
+        """The bodies that are needed or young, and those that they go back to."""
+        bases: dict[tuple[str, bytes], tuple[str, bytes]] = {}
+        kept = set(needed)
+        for path in paths:
+            key = _key(path)
+            if path.suffix == _SHORT and (short := self._short(path.with_suffix(""))) is not None:
+                bases[key] = key[0], short.base
+            if path.stat().st_mtime >= before:
+                kept.add(key)
+        todo = list(kept)
+        while todo:
+            base = bases.get(todo.pop())
+            if base is not None and base not in kept:
+                kept.add(base)
+                todo.append(base)
+        return kept
 
     def close(self) -> None:
         """Close all files."""
@@ -216,6 +308,20 @@ class BodyFiles:
 
 def _part(path: Path) -> Path:
     return path.with_name(path.name + _PART)
+
+
+def _short(path: Path) -> Path:
+    return path.with_name(path.name + _SHORT)
+
+
+def _key(path: Path) -> tuple[str, bytes]:
+    """Whose body a file is of, and its name."""
+    return path.parent.name, _name(path.name.partition(".")[0])
+
+
+def _damaged(path: Path, what: str) -> JournalError:
+    hint = "Restore the folder from a backup, or run the graph again."
+    return JournalError(f"the body {path} is damaged: {what}.", hint=hint)
 
 
 def _name(text: str) -> bytes:

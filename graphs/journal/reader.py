@@ -28,6 +28,11 @@ _PAGE: Final = 512
 _REMEMBERED: Final = 64 << 20
 """Bytes of records that are remembered while a log is read, since later ones may repeat parts of them."""
 _SELECT_RUNS: Final = "SELECT run, parent, role, graph, name, status, started, ended, exit_info FROM runs"
+_SELECT_SOME: Final = (
+    "SELECT one.seq, one.type, one.tail, one.chk, one.base, before.chk FROM records AS one LEFT JOIN records AS before"
+    " ON before.id = one.id - 1 AND one.seq > 1 WHERE one.id > ? AND one.id < ? AND one.type IN (?, ?, ?, ?) ORDER BY one.id"
+)
+_MOST_TYPES: Final = 4
 _SELECT_HEADS: Final = (
     "SELECT logs.run, writer, seq, chk FROM logs JOIN records ON records.id ="
     " (SELECT max(id) FROM records WHERE id BETWEEN logs.id << 32 AND (logs.id << 32) + 4294967295)"
@@ -259,6 +264,25 @@ class Reader:
                 except ValueUnsupported as error:
                     raise self._damaged(run, each, entry.seq, error.message) from error
                 yield Logged(each, entry.seq, entry.type, record)
+
+    def records_of(self, run: bytes, *types: int) -> Iterator[Logged]:
+        """The decoded records of these types, at most four, log by log as `records`, each checked by itself: for types of which a log has few,
+        whatever its length.
+
+        That the rest of the log is sound is not looked at.
+        """
+        wanted = (*types, *(types[:1] * (_MOST_TYPES - len(types))))
+        for log, writer in self._query("SELECT id, writer FROM logs WHERE run = ? ORDER BY id", (run,)):
+            for seq, type_, tail, chk, base, before in self._query(
+                _SELECT_SOME, (log << SEQ_BITS, (log + 1) << SEQ_BITS, *wanted)
+            ):
+                if base is not None or chain(before or 0, type_, tail) != chk:
+                    # Kept in parts, or damaged: the long way tells which.
+                    tail = next(entry.tail for entry in self.entries(run, writer, seq - 1))
+                try:
+                    yield Logged(writer, seq, type_, decode(type_, tail))
+                except ValueUnsupported as error:
+                    raise self._damaged(run, writer, seq, error.message) from error
 
     def _whole(self, log: int, seq: int, memory: Memory) -> bytes:
         """The bytes of an earlier record of which a later one repeats a part. Raises ValueError."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from graphs.departures import at_node, begins
+from graphs.engine.doubts import Doubts
 from graphs.engine.events import Event, Failed, Interrupted, Suspend
 from graphs.errors import LinkCondition, ModelCrashed
 from graphs.running.attempt import Attempt
@@ -47,14 +48,10 @@ def failure(start: Attempt, error: Exception, t: float) -> Event:
     return Failed(start, error, t)
 
 
-def in_doubt(start: Attempt, *, repeated: bool) -> LinkCondition:
-    """Why a node with effects does not run by itself: it was in flight when its side died, or, `repeated`, has run in the run that this is a fork
-    of.
-    """
-    path, node = start.path, repr(start.node.id)
-    message = f"node {node} was running when this run stopped, and it may not be run twice: nobody knows whether it happened"
-    if repeated:
-        message = f"node {node} has done its work in the run that this one is a fork of, and doing it again might do harm"
+def in_doubt(start: Attempt, doubts: Doubts) -> LinkCondition:
+    """Why a node with effects does not run by itself: it was in flight when its side died, or has run, or may have, where this run comes from."""
+    path = start.path
+    message = f"node {start.node.id!r} {doubts.why(path)}"
     hint = f"Say what is to count: graphferry resume RUN --assume {path}=done:VALUE, {path}=failed or {path}=rerun"
     return LinkCondition("NODE_INDETERMINATE", message, retryable=False, hint=hint)
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from graphs.budget import current
 from graphs.engine.bounded import BoundedEngine
+from graphs.engine.doubts import Doubts
 from graphs.engine.engine import Engine
 from graphs.engine.events import (
     Abort,
@@ -38,7 +39,8 @@ from graphs.engine.events import (
     Told,
 )  # fmt: skip
 from graphs.engine.plan import Compiler, Plan
-from graphs.errors import LinkCondition, NodeError, UsageError
+from graphs.errors import NodeError, UsageError
+from graphs.language.uncollected import uncollected
 from graphs.running.attempt import Attempt
 from graphs.running.calling import call_agent, failure, in_doubt, uncancel
 from graphs.running.ports import AgentFilter, Observer, Recorder, Remote, Services
@@ -72,8 +74,7 @@ class Runtime:
         known: Mapping[str, Outcome] | None = None,
         begun: Mapping[str, int] | None = None,
         retried: Mapping[str, int] | None = None,
-        indeterminate: Collection[str] | Mapping[str, LinkCondition | None] = (),
-        repeated: Collection[str] = (),
+        indeterminate: Collection[str] | Doubts = (),
         recall: Callable[[Attempt], Outcome | None] | None = None,
         frame: str = "",
         demand: Collection[str] | None = None,
@@ -90,12 +91,10 @@ class Runtime:
         run_id: bytes = b"",
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.clock, self.compiler = clock, compiler
-        self.services = services or Services()
+        self.clock, self.compiler, self.services = clock, compiler, services or Services()
         self.config: Mapping[str, Any] = config or {}
         self.filters = tuple(filters)
-        self.run_id = run_id
-        self.budget = compiler.budget
+        self.run_id, self.budget = run_id, compiler.budget
         self.engine = (BoundedEngine if self.budget.bounds.every_value else Engine)(
             plan,
             compiler,
@@ -112,21 +111,15 @@ class Runtime:
             start=Attempt,
             shell=self,
         )
-        self._recorder = recorder
-        self._remote = remote
+        self._recorder, self._remote = recorder, remote
         self._observers: tuple[Observer, ...] = (*observers, *((recorder,) if recorder is not None else ()))
         self._told_of_starts = tuple(each for each in self._observers if each is not recorder or recorder.told_of_starts)
-        self._indeterminate: Mapping[str, LinkCondition | None] = (
-            indeterminate if isinstance(indeterminate, Mapping) else dict.fromkeys(indeterminate)
-        )
-        self._repeated, self._recall = repeated, recall
+        self._doubts, self._recall = indeterminate if isinstance(indeterminate, Doubts) else Doubts(indeterminate), recall
         self._ordered: set[Attempt] = set()  # elsewhere, and not begun: what is to start here after it waits for that
-        self._behind: deque[Attempt] = deque()
-        self._ready: deque[Attempt] = deque()
+        self._behind, self._ready = deque[Attempt](), deque[Attempt]()
         self._workers: set[asyncio.Task[None]] = set()
-        self._before = before
-        self._ways = Ways(recorded=recorder is not None, filtered=bool(self.filters or before))
-        self._armed = False
+        self._before, self._ways = before, Ways(recorded=recorder is not None, filtered=bool(self.filters or before))
+        self._armed = self._resting = False
         self._context: Context = copy_context()
         self._context.run(current.set, self.budget)
         self._stop_clock = StopClock(self.budget, clock, self.feed, lambda: is_busy(self.engine, open=open))
@@ -146,7 +139,9 @@ class Runtime:
         self._over = asyncio.get_running_loop().create_future()
         try:
             self._stop_clock.start()
-            self.feed(Begin(self.clock(), inject or {}))
+            with uncollected(len(self.engine.known)):  # all of that is over in one go
+                self.feed(Begin(self.clock(), inject or {}))
+            self._rest_if_idle()
             state = await self._over
         except asyncio.CancelledError:
             self.abort("cancelled")
@@ -170,6 +165,11 @@ class Runtime:
         if self.engine.ended is None:
             self.feed(Abort(self.clock(), why))
 
+    def rest(self) -> None:
+        """Begin nothing more: what runs here finishes, then the run is suspended, whatever is still elsewhere."""
+        self._resting = True
+        self._rest_if_idle()
+
     def cancel(self, start: Start) -> None:
         """Cancel an attempt that runs here; the caller tells the engine what becomes of the node."""
         self._stop(start)
@@ -190,7 +190,7 @@ class Runtime:
                 if self._recall is not None and (outcome := self._recall(command)) is not None:
                     self.engine.elsewhere.expect(command)
                     asyncio.get_running_loop().call_soon(self.feed, Told(command.path, outcome, self.clock()))
-                elif self._indeterminate and command.path in self._indeterminate:
+                elif self._doubts and command.path in self._doubts:
                     self._ask_about(command)
                 elif command.node.place is None and not self._ordered and not self._behind:
                     self._ready.append(command)
@@ -222,10 +222,8 @@ class Runtime:
                 self._apply((command,))
 
     def _ask_about(self, start: Attempt) -> None:
-        """A node with effects was in flight when its side died: it may have happened or not, so it is never repeated by itself. Or it waits for
-        what is said of it.
-        """
-        error = self._indeterminate[start.path] or in_doubt(start, repeated=start.path in self._repeated)
+        """A node with effects may have happened or not, so it is never repeated by itself; or it waits for what is said of it elsewhere."""
+        error = self._doubts.told(start.path) or in_doubt(start, self._doubts)
         asyncio.get_running_loop().call_soon(lambda: self.feed(Suspend(start, error, self.clock())))
 
     def begun_elsewhere(self, start: Start) -> None:
@@ -276,9 +274,8 @@ class Runtime:
 
     def _erred(self, command: Erred) -> None:
         self._timers.disarm(command.start)  # type: ignore[arg-type]
-        now = self.clock()
         for observer in self._observers:
-            observer.erred(command.start, command.error, command.final, now)
+            observer.erred(command.start, command.error, command.final, self.clock())
 
     def _stop(self, start: Start) -> None:
         assert isinstance(start, Attempt)
@@ -304,6 +301,12 @@ class Runtime:
         self._workers.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None and self._over is not None and not self._over.done():
             self._over.set_exception(error)
+        self._rest_if_idle()
+
+    def _rest_if_idle(self) -> None:
+        if self._resting and not self._workers and self._over is not None and not self._over.done():
+            self._over.set_result(State.SUSPENDED)
+            self.abort("it rests")
 
     def _call_help(self) -> None:
         """Something is ready and perhaps nobody is there for it: look once this turn of the loop is over."""
@@ -314,7 +317,7 @@ class Runtime:
     def _help(self) -> None:
         """Work is ready and no worker ran it: all of them really are suspended."""
         self._armed = False
-        if self._ready and self.engine.ended is None:
+        if self._ready and self.engine.ended is None and not self._resting:
             self._spawn(min(len(self._ready), _CROWD))
 
     async def _work(self) -> None:
@@ -324,12 +327,11 @@ class Runtime:
         handle, completed = self.engine.handle, self.engine.completed
         observed = bool(self._told_of_starts)
         # Without these there is nothing to ask about an attempt: it is simply ready.
-        alone = self._remote is None and not self._indeterminate and self._recall is None
+        alone = self._remote is None and not self._doubts and self._recall is None
         apply = self._apply_alone if alone else self._apply
         admit: Any = self._recorder.admit if self._recorder is not None else None
-        task = asyncio.current_task()
-        slice_ends = clock() + _SLICE
-        while ready:
+        task, slice_ends = asyncio.current_task(), clock() + _SLICE
+        while ready and not self._resting:
             start = pop()
             if start.over:
                 continue
@@ -435,9 +437,8 @@ class Runtime:
             observer.token(start, token)
 
     def _started(self, start: Start) -> None:
-        now = self.clock()
         for observer in self._told_of_starts:
-            observer.started(start, now)
+            observer.started(start, self.clock())
 
     async def _finish(self) -> None:
         self._stop_clock.cancel()

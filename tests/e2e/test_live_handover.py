@@ -1,0 +1,147 @@
+"""A run that goes on is handed over while it does, by real processes: what runs finishes, nothing runs twice, and one store holds the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conftest import impatient
+from gates import Gates, gates
+from graphs.engine.holding import holding
+from graphs.records import Handover
+from logbook import begun, entries, made, of, runs, store
+from processes import Process, graphferry, serve, start
+
+AGENTS = ("--agents", "gate_agents.py")
+GRAPH = """\
+version: 0.5
+nodes:
+  one: {{agent: gateAgent, params: {{port: {port}}}, place: edge, inputs: {{}}}}
+  act: {{agent: onceAgent, params: {{port: {port}}}, place: edge, inputs: {{}}}}
+  two: {{agent: gateAgent, params: {{port: {port}}}, place: edge, inputs: {{of: :one}}}}
+  far: {{agent: gateAgent, params: {{port: {port}}}, inputs: {{of: :act}}, place: cloud}}
+  end: {{agent: gateAgent, params: {{port: {port}}}, isResult: true, inputs: {{of: :far}}, place: cloud}}
+"""
+
+
+@pytest.fixture
+def home(own_home: Path) -> Path:
+    impatient(own_home, 30)
+    return own_home
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gates]:
+    with gates(tmp_path) as open_gates:
+        (tmp_path / "g.yaml").write_text(GRAPH.format(port=open_gates.port), encoding="utf-8")
+        yield open_gates
+
+
+def root_run(home: Path) -> str:
+    (row,) = (row for row in runs(home, "edge") if row.role == "root")
+    return row.run.hex()
+
+
+def holder(home: Path, side: str) -> bytes:
+    """Who holds the run, as that side sees it."""
+    root = bytes.fromhex(root_run(home))
+    found = holding((writer, record) for row, writer, record in entries(home, side) if row.run == root)
+    assert found is not None
+    return found.holder
+
+
+def test_a_live_run_is_handed_over_when_what_runs_here_has_finished(home: Path, tmp_path: Path, gate: Gates) -> None:
+    with serve(*AGENTS, home=home, cwd=tmp_path) as worker:
+        with start("run", "g.yaml", "--cloud", worker.url, *AGENTS, home=home, cwd=tmp_path) as device:
+            held = {each.path: each for each in (gate.next(), gate.next())}
+            assert set(held) == {"one", "act"}
+            with start("runs", "push", root_run(home), "--continue", "--cloud", worker.url, home=home, cwd=tmp_path) as pushes:
+                assert "it finishes what it has begun" in pushes.error_line()
+                held["one"].release(1)
+                held["act"].release(2)
+                outcome = device.outcome()
+                pushed = pushes.outcome()
+        assert outcome.status == 3, outcome.stderr
+        assert "to be handed over" in outcome.stderr
+        assert pushed.status == 0, pushed.stderr
+        assert holder(home, "edge") == store(home, "cloud")
+        assert graphferry("resume", root_run(home), "--cloud", worker.url, home=home, cwd=tmp_path).status == 2
+        for path in ("far", "end"):  # the worker goes on, and `two` waits for a device
+            there = gate.next()
+            assert (there.path, there.who["pid"]) == (path, worker.pid)
+            there.release(path)
+        wait_for(home, "end")
+        pulled = graphferry("runs", "pull", root_run(home), "--cloud", worker.url, home=home, cwd=tmp_path)
+        assert pulled.status == 0, pulled.stderr
+        with start("resume", root_run(home), "--cloud", worker.url, "--json", home=home, cwd=tmp_path) as device:
+            two = gate.next()
+            assert (two.path, two.who["pid"]) == ("two", device.pid)
+            two.release("two")
+            done = device.outcome()
+        assert done.status == 0, done.stderr
+        assert '"end": "end"' in done.stdout
+    gate.nobody_else()
+    assert sorted(path for path, _ in made(home, "edge")) == ["act", "end", "far", "one", "two"]
+    assert [each.path for each in begun(home, "edge")] == ["act"]
+
+
+def wait_for(home: Path, path: str) -> None:
+    """Look until the worker has the result of a node."""
+    import time
+
+    end = time.monotonic() + 30
+    while path not in [each for each, _ in made(home, "cloud")]:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_of_two_that_hand_a_live_run_over_one_does(home: Path, tmp_path: Path, gate: Gates) -> None:
+    push = ("--continue", "--cloud")
+    with serve(*AGENTS, home=home, cwd=tmp_path) as worker:
+        with start("run", "g.yaml", "--cloud", worker.url, *AGENTS, home=home, cwd=tmp_path) as device:
+            held = [gate.next(), gate.next()]
+            run = root_run(home)
+            with (
+                start("runs", "push", run, *push, worker.url, home=home, cwd=tmp_path) as first,
+                start("runs", "push", run, *push, worker.url, home=home, cwd=tmp_path) as second,
+            ):
+                asked: list[Process] = [first, second]
+                for process in asked:
+                    assert "it finishes what it has begun" in process.error_line()
+                for each in held:
+                    each.release(each.path)
+                outcomes = [process.outcome() for process in asked]
+                assert device.outcome().status == 3
+        assert sorted(each.status for each in outcomes) == [0, 2], [each.stderr for each in outcomes]
+        assert "is held by the store" in next(each.stderr for each in outcomes if each.status)
+        given = [each for each in of(home, "edge", Handover) if each.to != store(home, "edge")]
+        assert [(each.to, each.epoch) for each in given] == [(store(home, "cloud"), 2)]
+        for _ in range(2):
+            there = gate.next()
+            there.release(there.path)
+        wait_for(home, "end")
+    gate.nobody_else()
+
+
+def test_a_live_run_that_nobody_takes_rests_here_and_goes_on(home: Path, tmp_path: Path, gate: Gates) -> None:
+    text = GRAPH.replace("place: cloud", "place: edge").format(port=gate.port)
+    (tmp_path / "g.yaml").write_text(text, encoding="utf-8")
+    with start("run", "g.yaml", *AGENTS, home=home, cwd=tmp_path) as device:
+        held = [gate.next(), gate.next()]
+        run = root_run(home)
+        nobody = "ws://127.0.0.1:1/v1/link"
+        with start("runs", "push", run, "--continue", "--cloud", nobody, home=home, cwd=tmp_path) as pushes:
+            assert "it finishes what it has begun" in pushes.error_line()
+            for each in held:
+                each.release(each.path)
+            assert device.outcome().status == 3
+            assert pushes.outcome().status == 4
+    with start("resume", run, "--json", home=home, cwd=tmp_path) as device:
+        for _ in range(3):
+            here = gate.next()
+            here.release(here.path)
+        assert device.outcome().status == 0
+    gate.nobody_else()
+    assert of(home, "edge", Handover) == []

@@ -1,0 +1,83 @@
+"""What a node asks for; what follows from it: tests/test_edge_placement.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from edge.node_needs import is_plain, model_named, needs_of, said_place
+from edge.placement import Facts
+from graphs.registry import Agent, Registry
+
+AGENTS = Registry(
+    [
+        Agent("llmAgent", lambda context: None, effect="none", needs=frozenset({"model"})),
+        Agent("fileAgent", lambda context: None, needs=frozenset({"files"})),
+        Agent("askAgent", lambda context: None, needs=frozenset({"people"})),
+        Agent("nestedAgent", lambda context: None, nests="nested"),
+        Agent("toolLoopAgent", lambda context: None, needs=frozenset({"model"})),
+    ]
+)
+FACTS = Facts(agents=AGENTS, models=["tiny"], tiers={"small": "tiny"}, default_model="tiny", offer=None)
+
+
+def test_a_node_asks_for_what_is_nested_in_it_too() -> None:
+    inner = {
+        "nodes": {"a": {"agent": "fileAgent", "place": "edge"}, "b": {"agent": "llmAgent", "model": "large", "place": "cloud"}}
+    }
+    found = needs_of({"agent": "nestedAgent", "graph": inner}, FACTS)
+    assert found.agents == {"nestedAgent", "fileAgent", "llmAgent"}
+    assert [sorted(each) for each in (found.models, found.pins, found.here)] == [["large"], ["cloud", "edge"], ["files"]]
+    assert not found.asks
+    assert not found.dynamic
+
+
+def test_a_tool_that_asks_people_makes_its_node_ask() -> None:
+    assert needs_of({"agent": "toolLoopAgent", "params": {"tools": ["askAgent"]}}, FACTS).asks
+    assert not needs_of({"agent": "llmAgent"}, FACTS).asks
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [{"agent": ":which"}, {"agent": "nestedAgent", "graph": ":made"}, {"agent": "llmAgent", "inputs": {"model": ":which"}}],
+)
+def test_what_is_known_only_when_it_runs_says_so(spec: dict[str, Any]) -> None:
+    assert needs_of(spec, FACTS).dynamic
+
+
+@pytest.mark.parametrize(
+    ("spec", "model"),
+    [
+        ({"agent": "llmAgent"}, "tiny"),
+        ({"agent": "llmAgent", "model": "small"}, "tiny"),
+        ({"agent": "llmAgent", "params": {"model": "large"}}, "large"),
+        ({"agent": "llmAgent", "inputs": {"model": ":which"}}, None),
+        ({"agent": "fileAgent"}, None),
+    ],
+)
+def test_the_model_of_a_node_is_the_one_it_names_or_the_usual_one(spec: dict[str, Any], model: str | None) -> None:
+    assert model_named(spec, FACTS) == model
+
+
+@pytest.mark.parametrize(("said", "place"), [("edge", "edge"), ({"at": "cloud"}, "cloud"), ("near", None), (None, None)])
+def test_a_place_is_a_word_or_stands_beside_others(said: Any, place: str | None) -> None:
+    assert said_place(said) == place
+
+
+@pytest.mark.parametrize(
+    ("spec", "plain"),
+    [
+        ({"agent": "fileAgent", "inputs": {"path": "x"}}, True),
+        ({"agent": "llmAgent", "inputs": {"prompt": ":text"}}, True),
+        ({"agent": ["fileAgent"]}, False),
+        ({"agent": "fileAgent", "place": "cloud"}, False),
+        ({"agent": "llmAgent", "model": "large"}, False),
+        ({"agent": "llmAgent", "any": [{"model": "tiny"}, {"model": "large"}]}, False),
+        ({"agent": "llmAgent", "inputs": {"model": "large"}}, False),
+        ({"agent": "toolLoopAgent", "params": {"tools": ["askAgent"]}}, False),
+        ({"agent": "nestedAgent", "graph": {"nodes": {}}}, False),
+    ],
+)
+def test_of_a_plain_node_nothing_but_the_agent_decides(spec: dict[str, Any], plain: bool) -> None:
+    assert is_plain(spec) is plain

@@ -1,0 +1,203 @@
+"""Giving a run away and asking for one: who may, what is written down, and what a holder does that is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from conftest import CommandLine
+from edge.config import load_config
+from edge.device import worker_connector
+from edge.runs.at_work import at_work
+from edge.runs.resting import at_work_until_asked
+from edge.syncing import handover
+from edge.syncing.held import holding_of
+from fleet import move, new_device, run
+from graphs.environment import Environment, ExitStatus
+from graphs.errors import LinkCondition, UsageError
+from graphs.journal import Journal
+from graphs.records import End, EndStatus, Handover, encode
+from protocol.shared import is_marked, mark
+from workers import ServedWorker, worker
+
+GRAPH = "version: 0.5\nnodes:\n  far: {agent: llmAgent, model: large, isResult: true, inputs: {prompt: hello}}\n"
+NOBODY = "ws://127.0.0.1:1/v1/link"
+T = TypeVar("T")
+
+
+@pytest.fixture
+def served(own_home: Path) -> Iterator[ServedWorker]:
+    with worker(own_home) as found:
+        yield found
+
+
+@pytest.fixture
+def device(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], CommandLine]:
+    return lambda: new_device(tmp_path_factory.mktemp("device"), tmp_path)
+
+
+def use(cli: CommandLine, url: str, what: Callable[[Journal, Any], Awaitable[T]]) -> T:
+    """Do something with that device's journal and what opens the link to the worker."""
+    config = load_config(Environment(io.StringIO(), io.StringIO(), io.StringIO(), cli.environ, cli.cwd))
+    connect = worker_connector(config)
+
+    async def whole(journal: Journal) -> T:
+        return await what(journal, lambda runs: connect(url, None, journal, runs))
+
+    with Journal.open(config.journal) as journal:
+        return asyncio.run(asyncio.wait_for(whole(journal), 60))
+
+
+def begun(cli: CommandLine, *words: str) -> bytes:
+    text = run(cli, GRAPH, "--offline", *words, status=ExitStatus.UNREACHABLE)["run"]
+    return bytes.fromhex(str(text).replace("-", ""))
+
+
+def given(journal: Journal, root: bytes) -> list[Handover]:
+    """What was given away, in all logs that are here, in their order."""
+    logged = ((each.writer, each.record) for each in journal.records(root))
+    return [record for writer, record in logged if isinstance(record, Handover) and record.to != writer]
+
+
+def test_a_copy_is_no_hand_over(served: ServedWorker, device: Callable[[], CommandLine]) -> None:
+    laptop = device()
+    root = begun(laptop)
+
+    async def push(journal: Journal, connect: Any) -> None:
+        await handover.push(journal, root, connect, hand_over=False)
+        assert is_marked(journal, root)
+        assert given(journal, root) == []
+
+    use(laptop, served.url, push)
+
+
+def test_what_was_given_away_is_not_given_twice(served: ServedWorker, device: Callable[[], CommandLine]) -> None:
+    laptop = device()
+    root = begun(laptop)
+
+    async def push(journal: Journal, connect: Any) -> None:
+        await handover.push(journal, root, connect, hand_over=True)
+        await journal.barrier()
+        standing = holding_of(journal, root)
+        assert (standing.epoch, journal.run(root).status) == (2, "suspended")
+        with pytest.raises(UsageError, match="is held by the store"):
+            await handover.push(journal, root, connect, hand_over=True)
+        assert len(given(journal, root)) == 1
+
+    use(laptop, served.url, push)
+
+
+def test_what_came_to_its_end_is_not_given(served: ServedWorker, device: Callable[[], CommandLine]) -> None:
+    laptop = device()
+    root = begun(laptop)
+
+    async def push(journal: Journal, connect: Any) -> None:
+        journal.append(root, encode(End(EndStatus.COMPLETED, 1, {})))
+        with pytest.raises(UsageError, match="came to its end here"):
+            await handover.push(journal, root, connect, hand_over=True)
+        with pytest.raises(UsageError, match="is over"):
+            await handover.ask_for(journal, root.hex(), connect)
+
+    use(laptop, served.url, push)
+
+
+def test_without_a_worker_nothing_is_given(device: Callable[[], CommandLine]) -> None:
+    laptop = device()
+    root = begun(laptop)
+
+    async def push(journal: Journal, connect: Any) -> None:
+        with pytest.raises(LinkCondition):
+            await handover.push(journal, root, connect, hand_over=True)
+        assert given(journal, root) == []
+
+    use(laptop, NOBODY, push)
+
+
+def test_while_a_process_works_on_it_without_listening_nothing_is_given(
+    served: ServedWorker, device: Callable[[], CommandLine]
+) -> None:
+    laptop = device()
+    root = begun(laptop)
+
+    async def push(journal: Journal, connect: Any) -> None:
+        with at_work(journal.path, root), pytest.raises(UsageError, match="another process"):
+            await handover.push(journal, root, connect, hand_over=True)
+        assert given(journal, root) == []
+
+    use(laptop, served.url, push)
+
+
+def test_who_asks_waits_so_long_and_the_holder_gives_when_it_is_back(
+    served: ServedWorker, device: Callable[[], CommandLine]
+) -> None:
+    laptop, other = device(), device()
+    root = begun(laptop, "--sync")
+    move(laptop, served)
+
+    async def ask(journal: Journal, connect: Any) -> None:
+        with pytest.raises(handover.HolderSilent, match=r"did not hand it over within 0\.2 s"):
+            await handover.ask_for(journal, root.hex(), connect, seconds=0.2)
+        assert holding_of(journal, root).asking == (journal.store_id,)
+
+    use(other, served.url, ask)
+    move(laptop, served)
+
+    async def again(journal: Journal, connect: Any) -> None:
+        assert await handover.ask_for(journal, root.hex(), connect) == root
+        await journal.barrier()
+        assert await handover.give_to_askers(journal) == 0, "nobody else asks"
+
+    use(other, served.url, again)
+
+
+def test_what_is_not_marked_is_asked_for_in_vain(served: ServedWorker, device: Callable[[], CommandLine]) -> None:
+    laptop = device()
+    root = begun(laptop)
+
+    async def ask(journal: Journal, connect: Any) -> None:
+        with pytest.raises(UsageError, match="not marked for sync"):
+            await handover.ask_for(journal, root.hex(), connect)
+
+    use(laptop, served.url, ask)
+
+
+def test_a_process_at_work_is_asked_to_rest_and_the_run_given_the_next_time(
+    served: ServedWorker, device: Callable[[], CommandLine]
+) -> None:
+    laptop = device()
+    root = begun(laptop, "--sync")
+
+    async def give(journal: Journal, _connect: Any) -> None:
+        journal.accept(root, b"somebody", 1, encode(Handover(b"somebody", 2)))
+        await journal.barrier()
+        asked = asyncio.Event()
+        with at_work_until_asked(journal.path, root, asked.set):
+            assert await handover.give_to_askers(journal) == 0
+            await asked.wait()
+            assert given(journal, root) == []
+        assert await handover.give_to_askers(journal) == 1
+        assert given(journal, root) == [Handover(b"somebody", 2)]
+        assert await handover.give_to_askers(journal) == 0, "it is not this store's to give any more"
+
+    use(laptop, served.url, give)
+
+
+def test_runs_that_are_not_shared_or_not_asked_for_stay(served: ServedWorker, device: Callable[[], CommandLine]) -> None:
+    laptop = device()
+    private, shared = begun(laptop), begun(laptop, "--sync")
+
+    async def give(journal: Journal, _connect: Any) -> None:
+        journal.accept(private, b"somebody", 1, encode(Handover(b"somebody", 2)))
+        await journal.barrier()
+        assert await handover.give_to_askers(journal) == 0
+        mark(journal, private)
+        await journal.barrier()
+        assert await handover.give_to_askers(journal) == 1
+        assert given(journal, shared) == []
+
+    use(laptop, served.url, give)
