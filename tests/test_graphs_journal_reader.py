@@ -11,7 +11,7 @@ import pytest
 from graphs.errors import JournalError, UsageError
 from graphs.journal import Head, Journal, RunRow, run_id_short, run_id_text
 from graphs.journal.reader import graph_address
-from graphs.records import End, Result, Unknown, chain, encode
+from graphs.records import End, Result, Submit, Unknown, chain, encode
 
 BODY = b"\x81\xa5nodes\x80"
 HASH = graph_address(BODY)
@@ -284,3 +284,22 @@ def test_graphs_that_no_run_begins_with_are_dropped_while_none_goes_on(journal: 
     journal.flush()
     assert journal.graph(graph_address(other)) is None
     assert journal.graph(HASH) is not None
+
+
+def test_the_first_record_of_a_log_is_had_without_the_rest(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "first.db") as journal:
+        run = bytes(16)
+        first = Submit("", bytes(32), {}, {})
+        journal.create_run(run, role="root", graph_hash=bytes(32), name="g", started=1, first=encode(first))
+        journal.append(run, encode(Result("a", 1, 0, 1, 5, {})))
+        journal.flush()
+        found = journal.first(run, journal.store_id)
+        assert found is not None
+        assert (found.seq, found.record) == (1, first)
+        assert journal.first(run, b"another!") is None
+        db = sqlite3.connect(tmp_path / "first.db")
+        with db:
+            db.execute("UPDATE records SET tail = x'00' WHERE seq = 1")
+        db.close()
+        with pytest.raises(JournalError, match="record 1 of writer"):
+            journal.first(run, journal.store_id)
