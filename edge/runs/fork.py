@@ -17,6 +17,7 @@ from edge.ferrying.contradictions import made_elsewise, own_results, sound
 from edge.ferrying.refill import Source
 from edge.means import Device, RunOptions
 from edge.offers import last_offer
+from edge.syncing.sharing import labels_of
 from graphs.engine.engine import Engine
 from graphs.engine.events import Outcome, Start
 from graphs.engine.outcomes import Known, known_outcomes
@@ -197,8 +198,10 @@ async def write_fork(
     inputs = {name: [int(State.INJECTED), value] for name, value in inject.items()}
     opts = {"parent": None, _FORK: {"run": source, "records": len(records), **about}, "options": options.as_record()}
     what: dict[str, Any] = {"graph_hash": row.graph, "name": row.name, "started": _now()}
-    open_run(journal, forked.run, Submit("", row.graph, inputs, opts), what, shared=shared)
-    log = RunLog(journal, forked.run, shared=shared)
+    labels = labels_of(journal, source)  # a value is not told from another here, and all of them are of one run
+    of_inputs = dict.fromkeys(inputs, labels)
+    open_run(journal, forked.run, Submit("", row.graph, inputs, opts), what, shared=shared, labels=of_inputs)
+    log = RunLog(journal, forked.run, shared=shared, labels=lambda _path: labels)
     for record in records:
         log.record(record)
     why = {"why": f"forked from {run_id_text(source)}", **({"waits": True} if waits else {})}

@@ -17,7 +17,7 @@ from edge.runs.at_work import at_work, is_at_work
 from edge.runs.cancel import cancel_as_asked
 from edge.runs.upgrade import degraded_of, upgrades_of
 from edge.syncing.handover import Connect, give_to_askers
-from edge.syncing.sharing import shared_part
+from edge.syncing.sharing import labels_of, shared_part
 from edge.syncing.spool import note_given, spooled, to_go, total
 from edge.syncing.waiting import waiting_runs
 from graphs.errors import JournalError, LinkCondition, UsageError, WorkerUnreachable
@@ -129,7 +129,7 @@ def _lighten(journal: Journal, done: Round) -> bool:
             continue
         try:
             with at_work(journal.path, run):
-                lightened = lighten_run(journal, run)
+                lightened = lighten_run(journal, run, labels_of(journal, run))
         except (JournalError, UsageError):
             continue  # it is damaged, or somebody works on it
         if lightened:
