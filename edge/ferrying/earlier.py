@@ -56,7 +56,7 @@ class Earlier:
         are no longer at a worker.
         """
         elsewise = {child for child in children if made_elsewise(self._graph, self.own, self._log(child))}
-        return elsewise | outgrown(self._journal, children, placed, agents)
+        return elsewise | outgrown(self._journal, children, self._graph, placed, agents)
 
     async def known(self, link: WorkerLink | None, unread: Callable[[], Unread] | None = None) -> Known:
         """What is known of the run, its values included as far as they can be had. Of `unread`, asked for only if there are any at a worker, the
