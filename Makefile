@@ -33,7 +33,7 @@ export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF $(SLIM)
 PROJECT_STAMP := $(VENV)/.stamp-project
 LLAMA_STAMP := $(VENV)/.stamp-$(subst ==,-,$(LLAMA))
 
-.PHONY: help demo test test-fast lint format bench conformance vectors parsers fuzz fuzz-link sim chaos env llama model clean
+.PHONY: help demo test test-fast lint format bench conformance vectors parsers fuzz fuzz-link sim chaos canaries env llama model clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -91,6 +91,10 @@ sim: env ## play $(WORLDS) schedules of whole systems in virtual time, from seed
 SCHEDULES ?= 5000
 chaos: env ## play $(SCHEDULES) schedules of cuts and kills with real processes, from seed $(SEED) on
 	@$(BIN)/python tests/chaos/seeds.py --seed $(SEED) --schedules $(SCHEDULES)
+
+CANARIES ?= 10000
+canaries: env ## look for labelled texts in every byte that $(CANARIES) random graphs put on the link, from seed $(SEED) on
+	@$(BIN)/python -m tests.canaries --seed $(SEED) --count $(CANARIES)
 
 env: $(PROJECT_STAMP) ## set up the virtual environment: the project and its tools
 

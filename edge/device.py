@@ -60,6 +60,7 @@ def open_device(
             tiers=tiers,
             default_model=tiers.get(_SMALL, _SMALL),
             servers=frozenset(name for name, server in config.servers.items() if not server.on_device),
+            servers_here=frozenset(name for name, server in config.servers.items() if server.on_device),
             clearance=config.clearance,
             files=str(env.cwd),
             person=person_at(env, hush),

@@ -99,6 +99,8 @@ class Device:
     default_model: str | None = None
     servers: frozenset[str] = frozenset()
     """Names of models that are behind servers outside this device."""
+    servers_here: frozenset[str] = frozenset()
+    """Names of models that are behind servers on this device."""
     clearance: Clearance = NOWHERE
     """Which sensitivity labels may go where."""
     files: str | None = None
@@ -107,3 +109,7 @@ class Device:
     write: Callable[[str], Any] | None = None
     emit: Callable[[ProgressEvent], None] = lambda _event: None
     connect: Callable[[str, str | None, Journal, Sequence[bytes]], Any] | None = None
+
+    def servers_for(self, options: RunOptions) -> frozenset[str]:
+        """The models that a run must count as behind servers elsewhere: a local one may not open a socket to any."""
+        return self.servers | self.servers_here if options.local_only else self.servers

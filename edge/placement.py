@@ -29,7 +29,7 @@ from graphs.paths import escape
 from graphs.registry import Agent
 from graphs.values import Value
 
-__all__ = ["Facts", "NoPlace", "Place", "Placement", "place_nodes"]
+__all__ = ["Facts", "NoPlace", "Place", "Placement", "label_conflicts", "place_nodes"]
 
 Place: TypeAlias = Literal["edge", "cloud"]
 
@@ -68,6 +68,7 @@ _SPLIT: Final = Placement("edge", "opens its graph here; the nodes inside have p
 
 
 _BY_DEFAULT: Final = "the graph's place"
+_FROM_INSIDE: Final = "a node inside it is placed there"
 
 
 class NoPlace(Exception):
@@ -127,6 +128,35 @@ def place_nodes(
     return {escape(name): placed[name] for name in graph.nodes if name in placed} | nested
 
 
+def label_conflicts(
+    graph: Graph,
+    facts: Facts,
+    outer: Around = NOTHING,
+    default: Place | None = None,
+    labels: Labels | None = None,
+    above: tuple[str, ...] = (),
+) -> list[tuple[tuple[str, ...], NoPlace]]:
+    """All nodes that labels leave no place, by their ids from the root graph on; what else placement may find wrong is not looked at."""
+    labels = label_graph(graph, facts.agents) if labels is None else labels
+    outer = around(graph.document, outer)
+    default = _place_of(graph.document.get("place")) or default
+    found: list[tuple[tuple[str, ...], NoPlace]] = []
+    for name, spec in graph.nodes.items():
+        if not is_computed(spec):
+            continue
+        try:
+            placed = _decide(graph, name, spec, labels, default, outer, facts)
+        except NoPlace as conflict:
+            found += [((*above, name), conflict)] if conflict.by_label else []
+            continue
+        if placed is _SPLIT:
+            pin = _place_of(spec.get("place")) or default
+            below: Place | None = "cloud" if pin == "cloud" else None
+            inner = Graph(spec["graph"])
+            found += label_conflicts(inner, facts, around(spec, outer), below, labels.inside.get(name), (*above, name))
+    return found
+
+
 def _decide(
     graph: Graph, name: str, spec: Mapping[str, Value], labels: Labels, default: Place | None, outer: Around, facts: Facts
 ) -> Placement | None:
@@ -143,6 +173,8 @@ def _decide(
     stays = confined(
         graph, labels, name, facts.clearance, pinned=pin == "cloud", lacking=lacking, get=_get(missing_here), servers=outside
     )
+    if stays is not None and "cloud" in needs.pins and (pin is None or who == _FROM_INSIDE) and not facts.local_only:
+        return _SPLIT  # it is opened here, and each node inside is looked at by itself
     if stays is not None and stays.remedy is not None:
         raise NoPlace(name, stays.reason, stays.remedy, by_label=True)
     if stays is not None:
@@ -206,7 +238,7 @@ def _pin(name: str, spec: Mapping[str, Value], default: Place | None, needs: _Ne
     if said is not None:
         return said, "placed in the graph"
     if len(needs.pins) == 1:
-        return ("edge" if "edge" in needs.pins else "cloud"), "a node inside it is placed there"
+        return ("edge" if "edge" in needs.pins else "cloud"), _FROM_INSIDE
     if len(needs.pins) > 1:
         return None, ""
     return default, _BY_DEFAULT if default else ""

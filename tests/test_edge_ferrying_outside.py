@@ -122,7 +122,7 @@ def test_a_labelled_node_that_chooses_its_model_as_it_runs_asks_no_server(
     assert len(server.asked) == 1
 
 
-@pytest.mark.parametrize(("graph", "words"), [(LABELLED, []), (PLAIN, ["--local-only"]), (PLAIN, ["--offline"]), (CHOSEN, [])])
+@pytest.mark.parametrize(("graph", "words"), [(LABELLED, []), (PLAIN, ["--offline"]), (CHOSEN, [])])
 def test_a_server_whose_owner_says_it_is_on_the_device_counts_as_part_of_it(
     cli: CommandLine, own_home: Path, tmp_path: Path, server: ModelServer, graph: str, words: list[str]
 ) -> None:

@@ -49,6 +49,29 @@ def test_a_boundary_node_has_its_value_when_it_is_told_and_the_run_waits_for_tha
     assert driven.told(Ended) == [State.COMPLETED]
 
 
+def test_what_is_outside_a_whole_loop_is_the_same_in_every_turn() -> None:
+    nodes = {
+        "before": {"boundary": True},
+        "count": {"value": 0, "update": ":a.x"},
+        "a": {"agent": "work", "inputs": {"n": ":count", "x": ":before"}},
+    }
+    driven = Driven(nodes, graph={"loop": {"count": 2}}, open=True)
+    driven.feed(Told("before", Outcome(State.INJECTED, 7), 1.0))
+    driven.complete("a", {"x": 1})
+    assert driven.running["a#1"].inputs == {"n": 1, "x": 7}
+    driven.complete("a#1", {"x": 2})
+    assert driven.ended is State.COMPLETED
+
+
+def test_a_whole_loop_turns_only_when_all_that_is_outside_is_here() -> None:
+    nodes = {"before": {"boundary": True}, "n": {"value": 0, "update": ":a"}, "a": {"agent": "work", "inputs": {"n": ":n"}}}
+    driven = Driven(nodes, graph={"loop": {"count": 2}}, open=True)
+    driven.complete("a", 1)
+    assert not driven.running
+    driven.feed(Told("before", Outcome(State.INJECTED, 7), 1.0))
+    assert list(driven.running) == ["a#1"]
+
+
 def test_what_still_waits_for_a_boundary_when_it_closes_waits_for_ever() -> None:
     driven = Driven({"before": {"boundary": True}, "a": {"agent": "work", "inputs": {"x": ":before"}}}, open=True)
     driven.feed(Close(1.0))

@@ -180,7 +180,7 @@ def test_check_shows_the_way(cli: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "g.yaml").write_text(HEAD + FETCH + "  short: {agent: copyAgent, inputs: {t: :page}}\n" + send(":short.t"))
     outcome = cli("check", "g.yaml")
     assert outcome.status == 2
-    assert "GF124" in outcome.stderr
+    assert "GF126" in outcome.stderr
     assert 'page -> short -> send; "page" takes it from the network (vanillaFetchAgent)' in outcome.stderr
     assert cli("run", "g.yaml").status == 2
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import GraphInvalid, Problem
 from graphs.language.graph_files import load_graph, text_of
+from graphs.language.marks import Marks
 from graphs.language.spec import Graph
 from graphs.loadagents import known_agents
 from graphs.registry import Registry
@@ -24,6 +26,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="problems inside nested graphs and unknown @helpers are errors, not warnings"
     )
+    parser.add_argument(
+        "--policy", metavar="FILE", help="says with `sensitivity` which labels may go where, not edge/config.yaml"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -34,7 +39,7 @@ def main(args: Namespace, env: Environment) -> int:
     found: list[Problem] = []
     bad = False
     for name in args.graph:
-        problems, text, nodes = _checked(name, agents, env, strict=args.strict)
+        problems, text, nodes = _checked(name, agents, env, strict=args.strict, policy=args.policy)
         wrong = any(not problem.warning for problem in problems)
         bad = bad or wrong
         found += problems
@@ -50,7 +55,9 @@ def main(args: Namespace, env: Environment) -> int:
     return ExitStatus.USAGE if bad else ExitStatus.COMPLETED
 
 
-def _checked(name: str, agents: Registry, env: Environment, *, strict: bool) -> tuple[Sequence[Problem], str | None, int]:
+def _checked(
+    name: str, agents: Registry, env: Environment, *, strict: bool, policy: str | None
+) -> tuple[Sequence[Problem], str | None, int]:
     """A file's problems, the text that their lines are in where it can be read, and how many nodes there are."""
     try:
         document = load_graph(env.cwd / name, file=name)
@@ -60,7 +67,34 @@ def _checked(name: str, agents: Registry, env: Environment, *, strict: bool) -> 
         graph = Graph.of(document.data, agents.keys(), marks=document.marks, file=document.file, strict=strict, says=agents)
     except GraphInvalid as error:
         return error.problems, document.text, 0
-    return graph.warnings, document.text, len(document.data["nodes"])
+    labelled = _by_labels(graph, agents, env, policy, document.marks, document.file)
+    return [*graph.warnings, *labelled], document.text, len(document.data["nodes"])
+
+
+def _by_labels(
+    graph: Graph, agents: Registry, env: Environment, policy: str | None, marks: Marks | None, file: str | None
+) -> Sequence[Problem]:
+    """The nodes that would be where their labels must not be, by this device's configuration, or what `policy` says instead."""
+    from edge.clearance_settings import read_clearance
+    from edge.config import load_config
+    from edge.device import device_models
+    from edge.label_check import has_labels, label_problems
+    from edge.labelled_files import with_labelled_files
+    from edge.placement import Facts
+    from graphs.settings import read_settings
+
+    config = load_config(env)
+    facts = Facts(agents=with_labelled_files(agents, config.files, env.cwd), models=())
+    clearance = config.clearance
+    if policy is not None:
+        path = env.cwd / policy
+        clearance = read_clearance(read_settings(path), config.url, config.servers, path)
+    if not has_labels(graph, facts):
+        return ()
+    models, tiers = device_models(env, config, config.models)
+    servers = frozenset(each for each, server in config.servers.items() if not server.on_device)
+    known = replace(facts, models=models.names(), tiers=tiers, default_model=tiers.get("small", "small"), servers=servers)
+    return label_problems(graph, replace(known, clearance=clearance), marks, file)
 
 
 def _count(warnings: Sequence[Problem]) -> str:

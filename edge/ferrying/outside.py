@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from edge.auditing.witness import RunWitness
 from edge.clearance import Clearance
 from edge.means import RunOptions
+from edge.no_sockets import no_sockets
 from graphs.departures import witnessed
 from graphs.engine.events import Settled, Start
 from graphs.language.labels import UNSEEN, confining
@@ -32,12 +33,12 @@ __all__ = ["label_guard", "learn", "run_guard"]
 @contextmanager
 def run_guard(options: RunOptions, journal: Journal, run: bytes, labels: RunLabels) -> Iterator[None]:
     """What a run is to be carried out in: what leaves in requests is written down, and servers are shut if they must be."""
-    shut: AbstractContextManager[None] = nullcontext()
-    if options.local_only:
-        shut = servers_shut("UNREACHABLE", "--local-only forbids that")
-    elif options.offline:
-        shut = servers_shut("UNREACHABLE", "this run is offline")
-    with witnessed(RunWitness(journal, run, labels.touched)), shut:
+    with witnessed(RunWitness(journal, run, labels.touched)), ExitStack() as stack:
+        if options.local_only:
+            stack.enter_context(no_sockets())
+            stack.enter_context(servers_shut("UNREACHABLE", "--local-only forbids that", near=True))
+        elif options.offline:
+            stack.enter_context(servers_shut("UNREACHABLE", "this run is offline"))
         yield
 
 

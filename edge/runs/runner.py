@@ -171,7 +171,7 @@ class Run:
             offer=offer,
             pinned=options.pinned,
             local_only=options.local_only,
-            servers=device.servers,
+            servers=device.servers_for(options),
             offline=options.when_offline,
             clearance=device.clearance.towards(
                 worker_place(options.url) if options.url else None, (offer or {}).get("clearance")

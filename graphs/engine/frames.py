@@ -213,6 +213,15 @@ class Frame:
         self.results[number] = outcome.value
         self.states[number] = outcome.state
         self.engine.tell(self, number)
+        if self.plan.loops:  # the whole loop is here: what is outside is a static node without update, the same in every turn
+            self.given = {**self.given, number: outcome.value}
+            self.idle = False  # what could not start at the beginning of the turn may have waited for this
+            self.engine.later(self.check_end)
+
+    @property
+    def settled_outside(self) -> bool:
+        """Whether the outcomes of all boundary nodes are here."""
+        return all(self.states[number] != _WAITING for number in self.plan.boundaries)
 
     def look_at_any(self, number: int) -> None:
         """A source of an anyInput node finished: the node is ready on the first value (§6.2)."""

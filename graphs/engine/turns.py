@@ -73,7 +73,7 @@ def close(engine: Engine, frame: Frame) -> None:
     """Nothing of this frame is queued or running: another turn, or its end (§6.7, §8)."""
     if frame.held or engine.ended is not None:
         return
-    if frame is engine.root and engine.open and frame.plan.boundaries:
+    if frame is engine.root and engine.open and frame.plan.boundaries and not (frame.plan.loops and frame.settled_outside):
         return
     if frame.shown:
         _leave_turn(engine, frame, cancelled=False)

@@ -68,4 +68,4 @@ def check_trust(report: Report, graph: Graph, agents: Mapping[str, Agent]) -> No
             "let a person look at it first: a humanAgent with params {mode: approve} that is shown the value, and `if: :NODE.approved` here; "
             "or a declassifyAgent with labels: [untrusted] and a reason"
         )
-        report.error("GF124", message, path, key=True, suggestion=hint)
+        report.error("GF126", message, path, key=True, suggestion=hint)

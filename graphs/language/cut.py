@@ -46,14 +46,18 @@ def cut(
     the graph's own loop. `outermost` is the graph that this one is nested in: its `concurrency` is the one that counts.
 
     `labels` are the sensitivity labels of the nodes' values. Static nodes that carry any become boundary nodes, so that their values are not in a
-    cut's text, unless the loop that updates them is in the cut, too; each boundary node says which labels its value has.
+    cut's text, unless the loop that updates them is in the cut, too; each boundary node says which labels its value has. A loop that needs values
+    with labels that no node of the fragment has is not in the cut: whoever holds the frame turns it.
     """
     chosen = set(nodes)
     computed = [name for name, spec in graph.nodes.items() if is_computed(spec)]
     unknown = chosen.difference(computed)
     if unknown:
         raise ValueError(f"not computed nodes of this graph: {', '.join(sorted(unknown))}")
-    whole, turned = len(chosen) == len(computed), "loop" in graph.document
+    turned = "loop" in graph.document
+    carried = {name: {*labels.get(name, ()), *words(spec.get("sensitivity"))} for name, spec in graph.nodes.items()}
+    taken = set[str]().union(*(carried[name] for name in chosen))
+    whole = len(chosen) == len(computed) and not (turned and any(carried.get(name, taken) - taken for name in _loop_names(graph)))
     named = {each for name in chosen for each in reads(graph.nodes[name])}
     if whole and turned:
         named |= _loop_names(graph)
@@ -63,11 +67,9 @@ def cut(
         if name in chosen:
             kept[name] = spec
         elif name in named:
-            carried = {*labels.get(name, ()), *words(spec.get("sensitivity"))}
-            stands = _BOUNDARY if not carried else {**_BOUNDARY, "sensitivity": sorted(carried)}
-            apart = (
-                is_computed(spec) or ("update" in spec and not whole) or (carried and not (whole and turned and "update" in spec))
-            )
+            stands = _BOUNDARY if not carried[name] else {**_BOUNDARY, "sensitivity": sorted(carried[name])}
+            looping = whole and "update" in spec
+            apart = is_computed(spec) or ("update" in spec and not looping) or (carried[name] and not (looping and turned))
             inside = None if apart else _static_in_cut(name, spec, injected or {})
             kept[name] = stands if inside is None else inside
             if inside is None:

@@ -297,7 +297,8 @@ class Spread:
         if mode == "map":
             key = params.get("rowKey")
             given.update(dict.fromkeys((key if isinstance(key, str) and key else "row", "__mapIndex"), rows))
-        inner = self._inner(name, graph, given, self.around | outside | rows)
+        conditions = self._union(reads({key: spec.get(key) for key in ("if", "unless", "agent")}))
+        inner = self._inner(name, graph, given, self.around | conditions | rows)
         if params.get("supressError") or params.get("suppressError"):  # then the text of any error inside is the value
             return outside | rows | inner.all, inner.all
         return outside | rows | _results(graph, inner, every=bool(params.get("resultAll"))), inner.all

@@ -154,10 +154,12 @@ def _dress(graph: dict[str, Any], planted: Planted, chance: random.Random, *, to
             node["place"] = chance.choice(["edge", "cloud"])
         if isinstance(node.get("graph"), dict):
             _dress(node["graph"], planted, chance)
-        elif node["agent"] in ("answerAgent", "absentAgent"):
+        elif node["agent"] in ("answerAgent", "absentAgent") or chance.random() < 0.8:
             node["agent"] = chance.choice(["mixAgent", "mixAgent", "mixAgent", "songAgent", "deedAgent"])
             if chance.random() < 0.05:
                 node["params"] = {**node.get("params", {}), "large": True}
+            if chance.random() < 0.5:
+                node.get("params", {}).pop("fails", None)
         node.pop("timeout", None)
         if chance.random() < 0.1 and "graph" not in node:
             labels = _some(chance)

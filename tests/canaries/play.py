@@ -7,7 +7,7 @@ import random
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -37,6 +37,7 @@ __all__ = ["Leak", "Tally", "play", "playground", "without_labels"]
 
 _AGENTS: Final = registry()
 _SECONDS: Final = 60
+_HANDLE: Final = 16
 
 
 class Leak(AssertionError):
@@ -95,22 +96,23 @@ class _Proxy:
         self._pumps.add(task)
         connection = Connection()
         self.connections.append(connection)
+        writers = [writer]
         try:
             far_reader, far_writer = await asyncio.open_connection(*self._target)
-            up = _pump(reader, far_writer, connection.up)
-            await asyncio.gather(up, _pump(far_reader, writer, connection.down))
+            writers.append(far_writer)
+            await asyncio.gather(_pump(reader, far_writer, connection.up), _pump(far_reader, writer, connection.down))
         finally:
+            for each in writers:
+                each.close()
             self._pumps.discard(task)
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kept: bytearray) -> None:
-    try:
+    with suppress(OSError):
         while data := await reader.read(65_536):
             kept += data
             writer.write(data)
             await writer.drain()
-    except OSError:
-        pass
     writer.close()
 
 
@@ -134,6 +136,7 @@ async def playground() -> AsyncIterator[_Playground]:
         proxy = _Proxy(await server.start())
         stack.push_async_callback(server.stop)
         listening = await proxy.start()
+        stack.push_async_callback(proxy.all_here)
         stack.callback(listening.close)
         yield _Playground(proxy, folder)
 
@@ -172,11 +175,13 @@ async def _play_one(ground: _Playground, journal: Journal, seed: int, tally: Tal
     ground.proxy.begin()
     report = await _run(planted, chance, journal, clearance, url, account, broken=broken)
     connections = await ground.proxy.all_here()
-    seen = _seen(connections)
+    seen, hashed = _seen(connections)
     tally.graphs += 1
     tally.planted += len(planted.canaries)
     tally.bytes += len(seen)
     for canary in planted.canaries:
+        if canary.text.encode() in hashed:
+            raise Leak(f"seed {seed}: {canary.text} of {sorted(canary.labels)} is in a body that is named by its hash")
         shown = next((form for form in canary.forms() if form in seen), None)
         if canary.labels <= (let_go & taken):
             tally.shown += shown is not None
@@ -250,9 +255,12 @@ def without_labels() -> Iterator[None]:
         yield
 
 
-def _seen(connections: Iterable[Connection]) -> bytes:
-    """All that a reader of the wire could see: packets unmasked, graphs inflated, bodies and the pieces of answers put together."""
+def _seen(connections: Iterable[Connection]) -> tuple[bytes, bytes]:
+    """All that a reader of the wire could see: packets unmasked, graphs inflated, bodies and the pieces of answers put together; and of that the
+    bodies that go by their hashes.
+    """
     parts: list[bytes] = []
+    hashed: list[bytes] = []
     for each in connections:
         parts.append(each.everything())
         for messages in (each.sent(), each.received()):
@@ -264,8 +272,9 @@ def _seen(connections: Iterable[Connection]) -> bytes:
                 elif isinstance(message, Delta):
                     pieces += message.data
             parts += bodies.values()
+            hashed += (body for ref, body in bodies.items() if len(ref) > _HANDLE)
             parts.append("".join(piece for piece in pieces if isinstance(piece, str)).encode())
-    return b"\n".join(parts)
+    return b"\n".join(parts), b"\n".join(hashed)
 
 
 def _told(seed: int, canary: Canary, shown: bytes, clearance: Clearance, taken: frozenset[str], *, broken: bool) -> str:

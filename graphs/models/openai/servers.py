@@ -21,7 +21,7 @@ __all__ = ["Server", "ServerModels", "read_server", "servers_shut", "why_shut"]
 
 _KEYS: Final = frozenset({"url", "model", "key", "context", "on_device"})
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-_shut: ContextVar[tuple[str, str, frozenset[str]] | None] = ContextVar("servers_shut", default=None)
+_shut: ContextVar[tuple[str, str, frozenset[str], bool] | None] = ContextVar("servers_shut", default=None)
 _EXAMPLE: Final = "large: {url: http://127.0.0.1:11434/v1, model: qwen2.5:7b}"
 
 
@@ -68,16 +68,17 @@ def read_server(name: str, entry: Mapping[str, Any], where: str) -> Server:
 
 
 @contextmanager
-def servers_shut(condition: str, why: str, but: Collection[str] = ()) -> Iterator[None]:
-    """Inside it, and in all tasks begun there, no server is asked but those on the device and models of these names: `get` raises LinkCondition
-    instead, and so do agents that reach servers of any kind.
+def servers_shut(condition: str, why: str, but: Collection[str] = (), *, near: bool = False) -> Iterator[None]:
+    """Inside it, and in all tasks begun there, no server is asked but models of these names, and those on the device if `near` ones are not shut:
+    `get` raises LinkCondition instead, and so do agents that reach servers of any kind.
 
     `condition` is its code, `why` a sentence's end. Inside another one, what both let through is.
     """
     around = _shut.get()
     if around is not None:
         condition, why = around[:2]
-    token = _shut.set((condition, why, frozenset(but) & around[2] if around is not None else frozenset(but)))
+        but, near = around[2].intersection(but), near or around[3]
+    token = _shut.set((condition, why, frozenset(but), near))
     try:
         yield
     finally:
@@ -117,7 +118,7 @@ class ServerModels(Models):
         if self._closed:
             raise LinkCondition("DRAINING", f"Model {name} is being closed.")
         model, shut = self._model(name), _shut.get()
-        if shut is not None and not self._servers[name].on_device and name not in shut[2]:
+        if shut is not None and (shut[3] or not self._servers[name].on_device) and name not in shut[2]:
             raise LinkCondition(
                 shut[0], f"Model {name} is behind a server, and {shut[1]}.", retryable=shut[0] != "LABEL_WITHHELD"
             )
