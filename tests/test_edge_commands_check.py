@@ -71,7 +71,7 @@ def test_where_labels_leave_a_node_no_place_is_told_with_the_way_they_came(
     assert cli("check", "good.yaml").status == 0
     outcome = cli("check", "letter.yaml", "--json")
     problems = json.loads(outcome.stdout)["problems"]
-    assert [(each["code"], each["line"]) for each in problems] == [("GF124", 5), ("GF124", 11), ("GF124", 13)]
+    assert [(each["code"], each["line"]) for each in problems] == [("GF129", 5), ("GF129", 11), ("GF129", 13)]
     assert "(letter -> short -> far)" in problems[0]["message"]
     assert "'inner'" in problems[1]["message"]
     assert "which has no 'giant' (letter -> short -> big)" in problems[2]["message"]

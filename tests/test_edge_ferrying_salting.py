@@ -38,7 +38,7 @@ def test_one_with_labelled_text_has_the_same_each_time_and_another_at_each_store
         first = a_cut({"far": node}, "far")
         assert first.hash == a_cut({"far": node}, "far").hash
         assert first.hash != a_cut({"far": node}, "far", secret=b"t" * 16).hash
-        assert Graph.of(dict(first.document), set(standard()), allow_cut=True)
+        Graph.of(dict(first.document), set(standard()), allow_cut=True)
 
 
 def test_so_has_a_loop_that_takes_a_labelled_value_along() -> None:
