@@ -210,7 +210,7 @@ class _PlayFleet(Play):
 
     def _over(self, name: str) -> bool:
         with _reading(self.machines[name].disk.journal) as reader:
-            rows = reader.runs(role="root") if reader is not None else ()
+            rows = reader.runs(role="root") if reader is not None else []
             return bool(rows) and rows[-1].status == "completed"
 
     def _same_everywhere(self, *, over: bool) -> None:
