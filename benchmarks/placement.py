@@ -182,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--smoke", action="store_true", help="a few graphs: shows that it works, measures nothing")
     parser.add_argument("--write", action="store_true", help="keep the table in benchmarks/RESULTS.md")
     options = parser.parse_args(arguments)
-    rows = measure(8, 3, 4, 60, 1) if options.smoke else measure(200, 120, 32, 1000, 5)
+    rows = measure(8, 3, 4, 60, 1) if options.smoke else measure(100, 60, 32, 1000, 5)
     if options.smoke:
         rows = [replace(row, must=None) for row in rows]
     print(table(rows))

@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 
 from edge.policies import Policy
 
-__all__ = ["DEADLINE", "Reason", "Verdict", "decide", "moved_by", "reason_of", "too_near"]
+__all__ = ["DEADLINE", "Reason", "Verdict", "concerns", "decide", "moved_by", "reason_of", "too_near"]
 
 Reason: TypeAlias = Literal["unreachable", "deadline", "budget", "too large"]
 """Why a result is less than was asked for, as its record says it."""
@@ -45,6 +45,15 @@ _MOVED: Final[Mapping[str, str]] = MappingProxyType(
         "VALUE_TOO_LARGE": "value too large for the worker",
     }
 )
+_REFUSED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "AGENT_UNKNOWN": "agent unknown to the worker",
+        "MODEL_UNKNOWN": "model unknown to the worker",
+        "GRAPH_INVALID": "refused by the worker",
+        "GRAPH_MISSING": "refused by the worker",
+    }
+)
+"""What a worker says of a part that it cannot do: nobody's mistake where a node is there only by choice."""
 
 
 class Verdict(Enum):
@@ -68,12 +77,17 @@ def reason_of(condition: str) -> Reason | None:
 
 def moved_by(condition: str) -> str:
     """Why a node that could be anywhere runs here after all, as its record says it."""
-    return _MOVED.get(condition, "worker unreachable")
+    return _MOVED.get(condition) or _REFUSED.get(condition, "worker unreachable")
+
+
+def concerns(policy: Policy, condition: str) -> bool:
+    """Whether the policy is about such a condition."""
+    return reason_of(condition) is not None or (policy.free and condition in _REFUSED)
 
 
 def decide(policy: Policy, condition: str, *, begun: bool) -> Verdict:
     """What becomes of a node that is under `policy` and meets a condition of the link; `begun` says that it may have begun there."""
-    if policy.offline == "wait" or reason_of(condition) is None:
+    if policy.offline == "wait" or not concerns(policy, condition):
         return Verdict.WAIT
     if begun and policy.once:
         return Verdict.ASK

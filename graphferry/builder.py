@@ -66,6 +66,7 @@ class GraphAttributes(TypedDict, total=False):
     metadata: Value
     agent_id: Value
     place: Place
+    sync: bool
     budget: Mapping[str, float]
 
 
@@ -96,6 +97,9 @@ class NodeAttributes(TypedDict, total=False):
     effect: Effect
     any: Sequence[Mapping[str, Value]]
     budget: Mapping[str, float]
+    fit: bool
+    integrity: str
+    requires: str
     escalate: Mapping[str, Value]
     hedge: Mapping[str, Value]
 

@@ -88,14 +88,14 @@ class RunLog:
         self._journal.finish_run(self._run, status, ended=now, exit_info={"why": why, "waits": waits, **more})
 
 
-def lighten_run(journal: Any, run: bytes) -> bool:
+def lighten_run(journal: Any, run: bytes, labels: Collection[str]) -> bool:
     """`lighten_log` of all logs of a root run: whether any was written anew."""
-    return any([lighten_log(journal, run, writer) for writer in journal.writers(run)])  # noqa: C419 - each of them
+    return any([lighten_log(journal, run, writer, labels) for writer in journal.writers(run)])  # noqa: C419 - each of them
 
 
-def lighten_log(journal: Any, run: bytes, writer: bytes) -> bool:
+def lighten_log(journal: Any, run: bytes, writer: bytes, labels: Collection[str]) -> bool:
     """Write the rest of a log anew as it can travel, from the first record on that cannot: with its large values beside the journal. Whether it can
-    now. Nobody may append to it meanwhile. Blocks.
+    now. Nobody may append to it meanwhile. `labels` are those of all values in the run: one of them is not told from another here. Blocks.
 
     No other store has any of these records, since a log is given in its order and no peer takes that one. Raises JournalError.
     """
@@ -106,7 +106,7 @@ def lighten_log(journal: Any, run: bytes, writer: bytes) -> bool:
         encoded, bodies = encode(record), list[Body]()
         if not isinstance(record, Unknown):
             try:
-                encoded, more = _light(journal, run, record, logged.seq, writer=writer)
+                encoded, more = _light(journal, run, record, logged.seq, labels, writer)
             except LinkCondition:
                 return False  # its parts are too many
             bodies += more

@@ -45,3 +45,44 @@ def test_for_programs_there_is_one_object_that_names_the_files(cli: CommandLine,
     assert (outcome.status, told["status"]) == (2, "invalid")
     assert [problem["file"] for problem in told["problems"]] == ["bad.yaml", "open.yaml"]
     assert json.loads(cli("check", "good.yaml", "--json").stdout) == {"status": "valid", "problems": []}
+
+
+LETTER = """\
+version: 0.5
+nodes:
+  letter: {value: x, sensitivity: private}
+  short: {agent: copyAgent, inputs: {t: ":letter"}}
+  far: {agent: copyAgent, place: cloud, inputs: {t: ":short"}}
+  deep:
+    agent: nestedAgent
+    inputs: {x: ":letter"}
+    graph:
+      nodes:
+        inner: {agent: copyAgent, place: cloud, isResult: true, inputs: {t: ":x"}}
+        other: {agent: copyAgent, place: cloud, isResult: true, inputs: {t: 1}}
+  big: {agent: llmAgent, model: giant, inputs: {prompt: ":short"}}
+"""
+
+
+def test_where_labels_leave_a_node_no_place_is_told_with_the_way_they_came(
+    cli: CommandLine, own_home: Path, tmp_path: Path
+) -> None:
+    write(tmp_path, letter=LETTER, good=LETTER.replace(", sensitivity: private", ""))
+    assert cli("check", "good.yaml").status == 0
+    outcome = cli("check", "letter.yaml", "--json")
+    problems = json.loads(outcome.stdout)["problems"]
+    assert [(each["code"], each["line"]) for each in problems] == [("GF129", 5), ("GF129", 11), ("GF129", 13)]
+    assert "(letter -> short -> far)" in problems[0]["message"]
+    assert "'inner'" in problems[1]["message"]
+    assert "which has no 'giant' (letter -> short -> big)" in problems[2]["message"]
+    assert not (own_home / "edge" / "journal.db").exists()
+
+
+def test_the_devices_policy_counts_or_another_that_is_tried_out(cli: CommandLine, own_home: Path, tmp_path: Path) -> None:
+    write(tmp_path, letter=LETTER)
+    (own_home / "edge").mkdir()
+    config = own_home / "edge" / "config.yaml"
+    config.write_text("cloud: {url: 'ws://127.0.0.1:9'}\nsensitivity: {private: [edge, cloud]}\n")
+    assert cli("check", "letter.yaml").status == 0
+    (tmp_path / "strict.yaml").write_text("sensitivity: {private: edge}\n")
+    assert cli("check", "letter.yaml", "--policy", "strict.yaml").status == 2

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from conftest import CommandLine
 from graphs.environment import ExitStatus
+from graphs.journal import Journal
+from graphs.journal.ids import parse_run_id
+from protocol.shared import is_marked
 
 WAITS = "version: 0.5\nnodes:\n  a: {agent: llmAgent, model: large, isResult: true, inputs: {prompt: hello}}\n"
 NOWHERE = "ws://127.0.0.1:9/v1/link"
@@ -31,6 +35,13 @@ def test_status_is_there_without_a_worker(cli: CommandLine) -> None:
     assert outcome.status == ExitStatus.COMPLETED
     assert "not known" in outcome.stdout
     assert NOWHERE in outcome.stdout
+
+
+def test_a_graph_may_ask_for_it_itself(cli: CommandLine, own_home: Path) -> None:
+    (cli.cwd / "g.yaml").write_text(WAITS + "sync: true\n")
+    begun = json.loads(cli("run", "g.yaml", "--offline", "--json").stdout)["run"]
+    with Journal.open(own_home / "edge" / "journal.db") as journal:
+        assert is_marked(journal, parse_run_id(begun))
 
 
 def test_marks_come_and_go(cli: CommandLine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,12 @@ def guess(context):
 def send(context):
     note(context)
     return {"sent": context.inputs.get("text")}
+
+
+@agent("tellAgent", effect="once")
+def tell(context):
+    note(context)
+    return {"text": "told " + str(context.inputs)}
 """
 LOCAL = "place: {at: cloud, offline: local, local: {agent: guessAgent}}"
 GRAPH = f"""\
@@ -280,3 +287,55 @@ def test_making_the_fork_was_cut_off(world: World) -> None:
     (again,) = world.upgrade(status=world.cli("sync", "--status").status)
     assert (again["run"], again["status"]) == (first["run"], "completed")
     assert world.cli("runs", "show", done["fork"]).status == ExitStatus.USAGE, "what was cut off is gone"
+
+
+AGENT_OF = {"here": "thinkAgent, place: edge", "far": f"thinkAgent, {LOCAL}", "deed": "tellAgent, place: edge"}
+
+
+def random_graph(dice: random.Random) -> tuple[str, dict[str, str], dict[str, set[str]]]:
+    """A graph, the kind of each node, and the nodes that each depends on, itself among them."""
+    kinds: dict[str, str] = {}
+    above: dict[str, set[str]] = {}
+    lines = ["version: 0.5", "nodes:", "  topic: {value: tides}"]
+    for number in range(dice.randrange(3, 9)):
+        name = f"n{number}"
+        kinds[name] = dice.choice(["here", "here", "far", "far", "deed"])
+        reads = dice.sample([*above], min(len(above), dice.randrange(3)))
+        above[name] = {name}.union(*(above[each] for each in reads))
+        inputs = ", ".join([f"t{number}: :topic", *(f"{each}: :{each}.text" for each in reads)])
+        lines.append(f"  {name}: {{agent: {AGENT_OF[kinds[name]]}, isResult: true, inputs: {{{inputs}}}}}")
+    return "\n".join(lines) + "\n", kinds, above
+
+
+def test_an_upgrade_of_any_graph_comes_to_what_a_run_at_the_worker_comes_to(world: World) -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    dice = random.Random(seed)
+    asked = completed = 0
+    for _ in range(8):
+        text, kinds, above = random_graph(dice)
+        first = world.offline(text)
+        world.ran()
+        poor = {name for name, kind in kinds.items() if kind == "far"}
+        touched = {name for name in kinds if above[name] & poor}
+        acted = {name for name in touched if kinds[name] == "deed"}
+        waits = {name for name in kinds if above[name] & acted}
+        found = world.upgrade(status=ExitStatus.SUSPENDED if acted else 0)
+        assert set(world.ran()) == touched - waits, text
+        assert world.upgrade() == []
+        assert world.ran() == []
+        if not poor:
+            assert found == [], text
+            continue
+        (done,) = found
+        assert set(done["again"]) == poor
+        assert set(done["asks"]) <= acted
+        assert bool(done["asks"]) is bool(acted), text
+        outcome = world.cli("run", "g.yaml", "--agents", "my_agents.py", "--cloud", world.served.url, "--json")
+        fresh = {name: value["text"] for name, value in json.loads(outcome.stdout)["results"].items()}
+        world.ran()
+        made = world.values(done["fork"])
+        assert made == {name: value for name, value in fresh.items() if name not in waits}, text
+        assert {name for name, value in world.values(first["run"]).items() if value == "a guess"} == poor
+        asked, completed = asked + bool(acted), completed + (not acted)
+    assert asked + completed > 0

@@ -421,3 +421,14 @@ def test_the_turns_that_begin_while_the_worker_is_away_are_not_shipped(tmp_path:
     device, state = with_device(tmp_path, play, text, policies=both, one_frame=False)
     assert state == State.COMPLETED
     assert [kind for kind in device.link.kinds() if kind in ("Submit", "Frame")] == ["Submit"]
+
+
+def test_a_frame_that_has_nothing_left_for_the_worker_is_not_shipped(tmp_path: Path) -> None:
+    """A cut without nodes is no graph: the worker refuses it, and with it the whole child run."""
+
+    async def play(device: Device) -> None:
+        """The worker is there."""
+
+    device, state = with_device(tmp_path, play, doubtful=("far", "last"))
+    assert (state, device.waiting) == (State.SUSPENDED, {"far": "NODE_INDETERMINATE"})
+    assert device.link.said == []

@@ -89,3 +89,33 @@ def test_a_free_node_says_that_it_was_moved_and_its_values_are_not_fetched_for_t
     assert (made.node.degraded, made.node.moved) == (None, "worker busy")
     driven = Driven({"far": {"agent": "remote"}}, places={"far": "cloud"})
     assert not Fallback({"far": free}, driven.engine.compiler.stand_in, lambda: 7.0).has_alternative("far")
+
+
+def test_what_the_worker_cannot_do_after_all_runs_here_if_it_was_there_by_choice() -> None:
+    free = Policy("local", {"agent": "work", "inputs": {"x": 1}}, degrades=False, once=False, free=True)
+    made = event(free, LinkCondition("MODEL_UNKNOWN", "the worker has no such model"))
+    assert isinstance(made, Instead)
+    assert made.node.moved == "model unknown to the worker"
+    assert isinstance(event(LOCAL, LinkCondition("MODEL_UNKNOWN", "the worker has no such model")), Suspend)
+
+
+WITHHELD = LinkCondition("LABEL_WITHHELD", "it carries private", retryable=False)
+
+
+def test_what_the_link_withholds_runs_here_as_the_very_node_it_is() -> None:
+    made = event(Policy("wait", once=False, here={"agent": "work", "inputs": {"x": 1}}), WITHHELD)
+    assert isinstance(made, Instead)
+    assert (made.node.degraded, made.node.same, made.node.id) == (None, True, "far")
+
+
+def test_it_waits_where_it_cannot_or_may_have_happened() -> None:
+    here = {"agent": "work", "inputs": {"x": 1}}
+    for policy, more in (
+        (Policy("wait", once=False), {}),
+        (Policy("wait", once=True, here=here), {"begun": True}),
+        (Policy("wait", once=False, here=here), {"inputs": {"x": blobref(bytes(32), 9)}}),
+    ):
+        made = event(policy, WITHHELD, **more)
+        assert isinstance(made, Suspend)
+        assert isinstance(made.error, LinkCondition)
+        assert made.error.condition == "LABEL_WITHHELD"

@@ -62,10 +62,12 @@ def test_a_child_run_is_outgrown_when_a_node_with_effects_of_it_runs_here(
         journal.create_run(child, role="child", graph_hash=part.hash, graph=part.canonical, name="cut", started=0)
         journal.append(child, encode(Submit("", part.hash, {}, {})))
         journal.flush()
-        assert outgrown(journal, [child], placed, AGENTS) == ({child} if found else set())
+        assert outgrown(journal, [child], graph, placed, AGENTS) == ({child} if found else set())
         journal.append(child, encode(Frame("rows[0]/", b"?" * 32, {}, {})))
         journal.flush()
-        assert outgrown(journal, [child], placed, AGENTS) == {child}, "of that cut nobody knows"
+        assert outgrown(journal, [child], graph, placed, AGENTS) == {child}, "of that cut nobody knows"
+        pure = Graph.of(load_text(GRAPH.replace("payAgent", "copyAgent")).data, AGENTS.keys())
+        assert outgrown(journal, [child], pure, placed, AGENTS) == set(), "it would do no harm"
 
 
 def test_a_child_run_is_given_up_once(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from conftest import CommandLine
 from edge.labelled_files import labels_of_file, read_files, with_labelled_files
 from graphs.agents import standard
 from graphs.errors import UsageError
@@ -70,3 +71,21 @@ def test_a_mistake_names_the_entry(data: Any) -> None:
 
 def test_a_home_folder_is_found() -> None:
     assert list(read_files({"~/diary": "private"}, "config")) == [(Path.home() / "diary").resolve()]
+
+
+def test_a_labelled_file_is_not_given_to_a_node_that_would_lose_its_labels(
+    cli: CommandLine, own_home: Path, tmp_path: Path
+) -> None:
+    (own_home / "edge").mkdir()
+    (own_home / "edge" / "config.yaml").write_text(f"files: {{{tmp_path}: private}}\n")
+    (tmp_path / "may.txt").write_text("rain")
+    graph = "version: 0.5\nnodes:\n  t: {value: x}\n  a: {agent: copyAgent, isResult: true, inputs: {t: ':t'}}\n"
+    (tmp_path / "g.yaml").write_text(graph)
+    outcome = cli("run", "g.yaml", "--set", "t=@may.txt")
+    assert outcome.status == 2
+    assert "may.txt has the label private" in outcome.stderr
+    assert "t: {sensitivity: [private]}" in outcome.stderr
+    (tmp_path / "g.yaml").write_text(graph.replace("{value: x}", "{value: x, sensitivity: private}"))
+    outcome = cli("run", "g.yaml", "--set", "t=@may.txt")
+    assert (outcome.status, "rain" in outcome.stdout) == (0, True)
+    assert "its values carry private\n" in cli("runs", "show", outcome.stderr.split("run ")[1][:8]).stdout

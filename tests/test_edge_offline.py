@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from edge.offline import DEADLINE, Reason, Verdict, decide, moved_by, reason_of, too_near
+from edge.offline import DEADLINE, Reason, Verdict, concerns, decide, moved_by, reason_of, too_near
 from edge.policies import Offline, Policy
 
 
@@ -75,3 +77,13 @@ def test_a_connection_is_not_waited_for_beyond_the_deadline(now: float, grace: f
 def test_what_moves_a_free_node_is_said_in_words() -> None:
     assert moved_by("BUSY") == "worker busy"
     assert moved_by("UNREACHABLE") == moved_by("ANYTHING") == "worker unreachable"
+    assert moved_by("MODEL_UNKNOWN") == "model unknown to the worker"
+
+
+def test_what_a_worker_refuses_runs_here_if_it_was_there_by_choice() -> None:
+    free = Policy("local", {"agent": "work"}, degrades=False, once=False, free=True)
+    for condition in ("AGENT_UNKNOWN", "MODEL_UNKNOWN", "GRAPH_INVALID"):
+        assert decide(free, condition, begun=False) is Verdict.LOCAL
+        assert decide(replace(free, free=False), condition, begun=False) is Verdict.WAIT
+        assert (concerns(free, condition), concerns(replace(free, free=False), condition)) == (True, False)
+    assert decide(free, "VALUE_AWAY", begun=False) is Verdict.WAIT

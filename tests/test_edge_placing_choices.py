@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from edge.placement import SPLIT, place_nodes
-from edge.placing.choices import choices_of, could_move
+from edge.placing.choices import choices_of, could_move, model_size
 from edge.placing.tasks import CLOUD, EDGE
 from graphs.registry import Agent, Registry
 from placing import AGENTS, OFFER, facts, graph
@@ -61,3 +61,20 @@ def test_an_agent_that_needs_this_devices_network_stays() -> None:
     agents = Registry([*AGENTS.values(), Agent("fetchAgent", lambda context: None, effect="none", needs=frozenset({"network"}))])
     offer = {**OFFER, "agents": dict.fromkeys(agents, "1")}
     assert not could_move({"agent": "fetchAgent"}, facts(agents=agents, offer=offer))
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("smollm2-135m", 135e6),
+        ("qwen2.5-32b", 32e9),
+        ("qwen-0.5b-q4", 0.5e9),
+        ("mixtral-8x7b", 1.0),
+        ("large", 2.0),
+        ("big", 2.0),
+        ("tiny", 1.0),
+        (None, 0.0),
+    ],
+)
+def test_a_models_name_says_how_large_it_is(name: str | None, size: float) -> None:
+    assert model_size(name, facts(tiers={"small": "tiny", "large": "big"})) == size

@@ -206,3 +206,20 @@ def test_a_graph_inside_that_is_handed_something_private_stays_while_another_goe
     assert placed(nodes, figures)["n/x"][0] == "cloud"
     secret = nodes.replace("inputs: {t: :text}", "inputs: {t: :own}") + "  own: {value: mine, sensitivity: private}\n"
     assert set(placed(secret, figures)) == {"n"}
+
+
+LATE = """\
+  a: {agent: llmAgent, inputs: {prompt: :text}, any: [{model: small}, {model: large}]}
+  slow: {agent: postAgent, inputs: {v: :text}}
+  b: {agent: llmAgent, inputs: {prompt: :a}, any: [{model: small}, {model: large}]}
+  end: {agent: llmAgent, inputs: {x: :b, y: :slow}, any: [{model: small}, {model: large}]}
+"""
+
+
+def test_late_nodes_have_the_larger_model_where_it_makes_no_difference() -> None:
+    here: dict[str, Any] = {"models": ["tiny", "large"], "offer": None, "digests": {}}
+    even = ByModel({"a": (1.0, 1.0), "slow": (9.0, 9.0), "b": (1.0, 1.0), "end": (1.0, 1.0)})
+    found = place(graph(LATE), facts(**here), even).nodes
+    assert {name: found[name].model for name in ("a", "b", "end")} == {"a": "tiny", "b": "tiny", "end": "large"}
+    dearer = ByModel({"a": (1.0, 1.0), "slow": (9.0, 9.0), "b": (1.0, 1.0), "end": (1.0, 2.0)})
+    assert place(graph(LATE), facts(**here), dearer).nodes["end"].model == "tiny"

@@ -13,7 +13,7 @@ from edge.placing.figures import Figure
 from edge.planning.estimates import Estimates
 from edge.planning.keys import computed_nodes, node_key
 from edge.planning.knowledge import Knowledge, LinkFacts, ModelFacts
-from edge.planning.plan import Plan, make_plan
+from edge.planning.plan import Plan, is_plan, make_plan
 from edge.policies import Sayings
 from graphs.agents import standard
 from graphs.journal.history import HistoryRow
@@ -182,3 +182,21 @@ def test_it_is_told_as_data_with_the_source_of_every_figure() -> None:
     assert told["total"]["critical_path"] == ["here", "far", "farther", "end"]
     assert told["link"]["rtt"]["value"] == 0.2
     assert told["prices"] == {"cloud large": [0.0, 100.0]}
+
+
+def test_a_plan_is_known_from_anything_else_that_a_file_may_hold() -> None:
+    told = plan(CHAIN).as_json()
+    assert is_plan(told)
+    assert is_plan(plan(CHAIN, unreached="nobody").as_json())
+    wrong: list[Any] = [None, [], {}, {**told, "nodes": []}, {**told, "total": {}}, {**told, "prices": {"edge a": [1]}}]
+    for broken in wrong:
+        assert not is_plan(broken)
+    node = told["nodes"]["far"]
+    for part in (
+        {"place": None},
+        {"model": 5},
+        {"seconds": 3},
+        {"usd": {"value": "much", "source": "x"}},
+        {"up": {"value": 1e300, "source": "x"}},
+    ):
+        assert not is_plan({**told, "nodes": {"far": {**node, **part}}})

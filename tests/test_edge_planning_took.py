@@ -10,7 +10,9 @@ import pytest
 
 from conftest import CommandLine
 from edge.planning.took import Bill, Prices
+from graphs.journal import Journal
 from graphs.models.prices import Price
+from graphs.values import canonical
 from workers import worker
 
 TWO = """\
@@ -97,7 +99,7 @@ def test_a_run_that_went_on_is_counted_by_the_prices_it_began_with(cli: CommandL
     assert ended["cost"]["usd"] == shown(cli, begun["run"])["fact"]["total"]["usd"] > 0
 
 
-def test_a_run_of_another_device_has_no_plan_here_and_is_shown_all_the_same(
+def test_a_run_takes_its_plan_along_into_a_file_and_without_one_it_is_shown_all_the_same(
     cli: CommandLine, own_home: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "g.yaml").write_text(TWO.replace("place: cloud", "place: edge").replace("large", "scripted"), encoding="utf-8")
@@ -105,11 +107,14 @@ def test_a_run_of_another_device_has_no_plan_here_and_is_shown_all_the_same(
     assert cli("runs", "export", run, "-o", "run.gfr").status == 0
     other = tmp_path / "other"
     assert cli("runs", "import", "run.gfr", GRAPHFERRY_HOME=str(other)).status == 0
-    found = json.loads(cli("runs", "show", run, "--json", GRAPHFERRY_HOME=str(other)).stdout)
+    shown_there = cli("runs", "show", run, "--json", GRAPHFERRY_HOME=str(other)).stdout
+    assert json.loads(shown_there) == shown(cli, run)
+    with Journal.open(own_home / "edge" / "journal.db") as journal:
+        journal.keep_plan(journal.run(run).run, canonical({"nodes": {"outline": 5}}))
+    found = shown(cli, run)
     assert found["plan"] is None
     assert found["fact"]["total"]["prices"] == "now"
     assert {path: node["runs"] for path, node in found["fact"]["nodes"].items()} == {"outline": 1, "each": 3}
-    assert own_home.exists()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from edge.means import RunOptions
 from edge.policies import Sayings
-from edge.runs.upgrade import degraded_in, nothing_stands_in, upgradable, upgrade_of, upgrades_of
+from edge.runs.upgrade import degraded_in, degraded_of, forget_degraded, nothing_stands_in, upgradable, upgrade_of, upgrades_of
 from graphs.journal import Journal
 from graphs.journal.ids import new_run_id
 from graphs.records import Handover, Result, Submit, encode
@@ -63,6 +63,20 @@ def test_a_run_can_be_upgraded_that_is_over_and_held_here_and_has_no_upgrade(jou
     assert [row.run for row in upgradable(journal)] == [poor]
     assert upgrades_of(journal) == {done: [fork]}
     assert (upgrade_of(journal, fork), upgrade_of(journal, replayed), upgrade_of(journal, poor)) == (done, None, None)
+
+
+def test_what_is_over_is_read_once(journal: Journal) -> None:
+    poor, good, open_ = root(journal, POOR), root(journal, result("a")), root(journal, result("a"), status="suspended")
+    rows = journal.runs(role="root")
+    assert degraded_of(journal, rows) == {poor: ["a"]}
+    journal.flush()
+    for run in (good, open_):  # no such thing happens to one that is over
+        journal.append(run, encode(result("b", degraded="budget")))
+    journal.flush()
+    assert degraded_of(journal, rows) == {poor: ["a"], open_: ["b"]}
+    forget_degraded(journal, good)
+    journal.flush()
+    assert degraded_of(journal, rows) == {poor: ["a"], open_: ["b"], good: ["b"]}
 
 
 def test_an_upgrade_whose_making_was_cut_off_is_none(journal: Journal) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edge.syncing.sharing import shared_part
+from edge.syncing.sharing import labels_of, shared_part
 from graphs.agents import standard
 from graphs.journal import Journal
 from graphs.journal.ids import new_run_id
@@ -64,6 +64,7 @@ def test_a_log_has_the_labels_of_all_values_in_its_graph(journal: Journal) -> No
     plain, labelled = root(journal, PLAIN), root(journal, LABELLED)
     found = {each.run: each.labels for each in held(journal, *(Line(run, journal.store_id, 0, 0) for run in (plain, labelled)))}
     assert found == {plain: (), labelled: ("medical", "pii", "private")}
+    assert labels_of(journal, labelled) == {"medical", "pii", "private"}
 
 
 def test_what_was_removed_here_is_neither_given_nor_taken_again(journal: Journal) -> None:

@@ -316,3 +316,22 @@ def test_a_damaged_record_of_those_types_is_named(tmp_path: Path) -> None:
     db.close()
     with Journal.open(tmp_path / "journal.db") as journal, pytest.raises(JournalError, match="record 2 of writer"):
         list(journal.records_of(run, Handover.TYPE))
+
+
+def test_the_first_record_of_a_log_is_had_without_the_rest(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "first.db") as journal:
+        run = bytes(16)
+        first = Submit("", bytes(32), {}, {})
+        journal.create_run(run, role="root", graph_hash=bytes(32), name="g", started=1, first=encode(first))
+        journal.append(run, encode(Result("a", 1, 0, 1, 5, {})))
+        journal.flush()
+        found = journal.first(run, journal.store_id)
+        assert found is not None
+        assert (found.seq, found.record) == (1, first)
+        assert journal.first(run, b"another!") is None
+        db = sqlite3.connect(tmp_path / "first.db")
+        with db:
+            db.execute("UPDATE records SET tail = x'00' WHERE seq = 1")
+        db.close()
+        with pytest.raises(JournalError, match="record 1 of writer"):
+            journal.first(run, journal.store_id)

@@ -200,3 +200,18 @@ def test_a_hedge_survives_the_failure_of_one() -> None:
 
     nodes = {"q": {"value": 1}, "x": {**ASK, "hedge": {"after": 1, "to": "large"}, "place": "edge", "isResult": True}}
     assert run(nodes, {"llmAgent": ask}).engine.results()["x"] == {"text": "large"}
+
+
+def test_what_a_node_says_of_its_history_holds_for_both_and_params_win() -> None:
+    seen = []
+
+    def ask(context: Any) -> Any:
+        seen.append((context.model, context.params.get("fit")))
+        return {"text": "x"}
+
+    nodes = {
+        "x": {"agent": "llmAgent", "model": "small", "params": {"prompt": "?"}, "fit": True, "escalate": {"below": 0.5}},
+        "y": {"agent": "llmAgent", "model": "plain", "params": {"prompt": "?", "fit": False}, "fit": True},
+    }
+    run(nodes, {"llmAgent": ask})
+    assert sorted(seen) == [("large", True), ("plain", False), ("small", True)]

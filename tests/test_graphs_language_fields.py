@@ -56,7 +56,7 @@ def test_every_attribute_is_explained_in_a_line(field: Field) -> None:
 @pytest.mark.parametrize("field", [f for f in FIELDS if f.status != "works"], ids=lambda field: f"{field.where}-{field.name}")
 def test_what_does_not_work_yet_is_refused_with_its_own_code(field: Field) -> None:
     value = RIGHT[field.types[0]]
-    assert problems_of(field, value) == ["GF118" if field.status == "reserved" else "GF122"]
+    assert problems_of(field, value) == ["GF122"]
 
 
 @pytest.mark.parametrize(

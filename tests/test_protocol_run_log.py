@@ -114,7 +114,7 @@ def test_what_cannot_travel_is_written_anew_from_there_on(journal: Journal) -> N
         log.record(each)
     journal.flush()
     before = list(journal.entries(run, journal.store_id))
-    assert lighten_log(journal, run, journal.store_id)
+    assert lighten_log(journal, run, journal.store_id, ())
     after = list(journal.entries(run, journal.store_id))
     assert after[:2] == before[:2], "up to there others may have it"
     assert [entry.seq for entry in after] == [1, 2, 3, 4, 5, 6]
@@ -132,7 +132,7 @@ def test_what_can_travel_is_left_as_it_is(journal: Journal) -> None:
     journal.append(run, encode(Unknown(0x2F, b"\x01")))
     journal.flush()
     before = records(journal, run)
-    assert not lighten_log(journal, run, journal.store_id)
+    assert not lighten_log(journal, run, journal.store_id, ())
     assert records(journal, run) == before
 
 
@@ -141,7 +141,7 @@ def test_a_record_whose_parts_are_too_many_stays(journal: Journal) -> None:
     many = {f"key {number}": number for number in range(5_000)}
     journal.append(run, encode(Event("a", 1, State.EXECUTING, 5, many)))
     before = records(journal, run)
-    assert not lighten_log(journal, run, journal.store_id)
+    assert not lighten_log(journal, run, journal.store_id, ())
     assert records(journal, run) == before
 
 
@@ -149,7 +149,19 @@ def test_answers_are_logs_of_their_own_and_are_lightened_too(journal: Journal) -
     run, writer = begun(journal, shared=False), b"answers!"
     journal.accept(run, writer, 1, encode(Answer("a", 1, LARGE)))
     journal.flush()
-    assert lighten_run(journal, run)
-    assert not lighten_run(journal, run)
+    assert lighten_run(journal, run, ())
+    assert not lighten_run(journal, run, ())
     (answer,) = [logged.record for logged in journal.records(run, writer)]
     assert resolved_here(journal, answer) == Answer("a", 1, LARGE)
+
+
+def test_where_a_run_has_labels_a_large_value_is_named_by_nothing_that_is_in_it(journal: Journal) -> None:
+    run = begun(journal, shared=False)
+    journal.append(run, encode(result(LARGE)))
+    assert lighten_run(journal, run, {"pii"})
+    (named,) = references(records(journal, run)[-1])
+    assert (named.is_handle, named.labels) == (True, ("pii",))
+    assert resolved_here(journal, records(journal, run)[-1]) == result(LARGE)
+    (body,) = journal.bodies(run)
+    assert (body.labels, body.size) == (("pii",), len(canonical(LARGE)))
+    assert body.crc is not None

@@ -8,14 +8,12 @@ from pathlib import Path
 
 from edge.config import load_config
 from edge.device import open_device
-from edge.placement import Facts, NoPlace, place_nodes
 from graphs.drawing.draw import FORMATS, SUFFIXES, Format, Whereabouts, draw
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import GraphInvalid, UsageError
 from graphs.language.check import check
 from graphs.language.graph_files import load_graph
 from graphs.language.spec import Graph
-from graphs.values import decode
 
 __all__ = ["add_arguments", "main"]
 
@@ -77,18 +75,12 @@ def _load(name: str, env: Environment) -> Graph:
 
 def _places(graph: Graph, args: Namespace, env: Environment) -> Whereabouts:
     """Where this device would run each node, as far as is known without asking anybody."""
+    from edge.means import RunOptions
+    from edge.runs.runner import Run
+    from graphs.engine.outcomes import Known
+
     config = load_config(env)
     with open_device(env, config, agents=tuple(args.agents)) as device:
-        stored = device.journal.meta(f"offer {config.url}") if config.url else None
-        facts = Facts(
-            agents=device.agents,
-            models=device.models.names(),
-            tiers=device.tiers,
-            default_model=device.default_model,
-            offer=decode(stored) if stored is not None else None,
-        )
-        try:
-            placed = place_nodes(graph, facts)
-        except NoPlace as error:
-            raise UsageError(str(error), hint=error.remedy) from error
-    return {name: (placement.place, placement.reason) for name, placement in placed.items()}
+        run = Run(device, graph, RunOptions(url=config.url, wishes=config.wishes), bytes(16), Known())
+        run.place(reached=config.url is not None and not config.offline)
+        return {name: (placement.place, placement.reason) for name, placement in run.placed.items()}

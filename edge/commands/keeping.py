@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.runs.at_work import at_work
+from edge.runs.upgrade import forget_degraded
 from edge.showing.node_table import size
 from edge.syncing.spool import forget_given
 from graphs.environment import Environment, ExitStatus
@@ -92,6 +93,7 @@ def remove(journal: Journal, args: Namespace, env: Environment) -> int:
         for run in rows:
             remove_mark(journal, run)
             forget_given(journal, run)
+            forget_degraded(journal, run)
             for each in (*(child.run for child in journal.children(run)), run):
                 journal.remove_run(each)
             env.stdout.write(f"run {run_id_text(run)} is removed\n")

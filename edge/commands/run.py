@@ -13,14 +13,16 @@ from edge.commands.options import add_run_options, parse_sets, run_options
 from edge.commands.running import carry_out
 from edge.config import EdgeConfig, load_config
 from edge.device import open_device
+from edge.labelled_files import labels_of_file
 from edge.means import Device, RunOptions
 from edge.offers import last_offer
 from edge.runs.runner import run_graph
 from edge.showing.progress import open_progress
 from graphs.environment import Environment, ExitStatus
-from graphs.errors import GraphInvalid
+from graphs.errors import GraphInvalid, UsageError
 from graphs.journal.schema import Synchronous
 from graphs.language.graph_files import load_graph
+from graphs.language.labels import own_labels
 from graphs.language.spec import Graph
 
 __all__ = ["add_arguments", "add_more_arguments", "main", "valid_agents"]
@@ -80,6 +82,7 @@ def _run(args: Namespace, env: Environment) -> int:
             says=device.agents,
         )
         require_inputs(declared, inject)
+        _require_labels(graph, args, config, env)
         options = _marked(options, args, config, device, env)
         return carry_out(
             run_graph(device, graph, options, name=Path(args.graph).name, source=None if document.loaded else document.text),
@@ -88,6 +91,19 @@ def _run(args: Namespace, env: Environment) -> int:
             args=args,
             env=env,
         )
+
+
+def _require_labels(graph: Graph, args: Namespace, config: EdgeConfig, env: Environment) -> None:
+    """Raises UsageError for a file with labels that is given to a node without them: its text would lose them."""
+    for name, text in (each.partition("=")[::2] for each in args.set):
+        spec = graph.nodes.get(name)
+        if not text.startswith("@") or spec is None:
+            continue
+        if missing := sorted(labels_of_file(config.files, env.cwd / text[1:]) - own_labels(spec)):
+            raise UsageError(
+                f"{text[1:]} has the label {', '.join(missing)} (`files` in the configuration), and node {name!r} has not",
+                hint=f"Say so in the graph: {name}: {{sensitivity: [{', '.join(missing)}]}}",
+            )
 
 
 def _marked(options: RunOptions, args: Namespace, config: EdgeConfig, device: Device, env: Environment) -> RunOptions:

@@ -33,7 +33,7 @@ from graphs.records import Answer, End, Error, Event, Record, Result, State, Sub
 from graphs.terminal import printable
 from graphs.values import clean
 from protocol.payload import reference
-from protocol.shared import mark
+from protocol.shared import mark, noted_labels
 
 __all__ = ["add_arguments", "main"]
 
@@ -139,6 +139,8 @@ def _show(journal: Journal, prefix: str, config: EdgeConfig, *, as_json: bool, e
     if asked:
         shown["questions"] = [each.as_json() for each in asked]
     plan, fact = _compared(journal, row, config)
+    if labels := sorted(noted_labels(journal, row.run)):
+        shown["labels"] = labels
     if as_json:
         env.stdout.write(json_text(clean({**shown, "plan": plan, "fact": fact.as_json()}), 2) + "\n")
         return ExitStatus.COMPLETED
@@ -148,7 +150,7 @@ def _show(journal: Journal, prefix: str, config: EdgeConfig, *, as_json: bool, e
         env.stdout.write(f"upgraded by run {run_id_text(run)}\n")
     if state.upgrade_of is not None:
         env.stdout.write(f"an upgrade of run {run_id_text(state.upgrade_of)}\n")
-    env.stdout.write("\n")
+    env.stdout.write(f"its values carry {', '.join(labels)}\n\n" if labels else "\n")
     rows = _rows([(place, record) for place, record in logs if isinstance(record, Result)])
     width = shutil.get_terminal_size((110, 24)).columns
     env.stdout.write(node_table(rows, width=width))
@@ -159,7 +161,7 @@ def _show(journal: Journal, prefix: str, config: EdgeConfig, *, as_json: bool, e
         env.stdout.write(f"{cost_text(fact)}\n")
     for place, record in logs:
         if isinstance(record, Error):
-            env.stdout.write(f"{place}: {record.path or 'the run'}: {record.code}: {record.text}\n")
+            env.stdout.write(f"{place}: {record.path or 'the run'}: {record.code}: {_shown(record.text)}\n")
     for question in asked:
         env.stdout.write(f"waits for you: {notice(run_id_text(row.run), question)}\n")
     return ExitStatus.COMPLETED
@@ -259,7 +261,7 @@ def _entry(place: str, record: Record) -> dict[str, Any] | None:
             "place": place,
             "path": record.path,
             "code": record.code,
-            "text": record.text,
+            "text": _shown(record.text),
             "final": record.final,
             "retry": record.retry,
         }
@@ -270,7 +272,7 @@ def _entry(place: str, record: Record) -> dict[str, Any] | None:
             "path": record.path,
             "state": State(record.state).name.lower(),
             "t": record.t,
-            "info": record.info,
+            "info": _shown(record.info),
         }
     if isinstance(record, Answer):
         return {"type": "answer", "place": place, "path": record.path, "at": record.at, "value": _shown(record.value)}
@@ -288,7 +290,8 @@ def _shown(value: Any) -> Any:
     if isinstance(value, bytes):
         return f"<{len(value)} bytes>"
     if (named := reference(value)) is not None:
-        return f"<a value of {named.size:,} bytes>"
+        labels = f" labelled {', '.join(named.labels)}" if named.labels else ""
+        return f"<a value of {named.size:,} bytes{labels}>"
     if isinstance(value, dict):
         return {key: _shown(each) for key, each in value.items()}
     return [_shown(each) for each in value] if isinstance(value, list) else value

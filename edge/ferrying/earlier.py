@@ -62,7 +62,7 @@ class Earlier:
         are no longer at a worker.
         """
         elsewise = {child for child in children if made_elsewise(self._graph, self.own, self._log(child))}
-        return elsewise | outgrown(self._journal, children, placed, agents)
+        return elsewise | outgrown(self._journal, children, self._graph, placed, agents)
 
     async def known(self, link: WorkerLink | None, stays: Callable[[Known, str], bool] | None = None) -> Known:
         """What is known of the run, its values included as far as they can be had. Of results that are at a worker, and whose path `stays`, the

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from edge.offline import Verdict, decide, moved_by, reason_of
+from edge.offline import Verdict, concerns, decide, moved_by, reason_of
 from edge.policies import Policy
 from graphs.engine.events import Failed, Instead, Start, Suspend
 from graphs.engine.plan import Plan, PlanNode
@@ -47,7 +47,7 @@ class Fallback:
             return Failed(start, _needed(node, condition), now)
         if verdict is Verdict.ASK:
             return Suspend(start, _doubt(node, condition), now)
-        if policy.offline != "local" or reason_of(condition.condition) is None:
+        if policy.offline != "local" or not concerns(policy, condition.condition):
             return Suspend(start, condition, now)
         if policy.alternative is None:
             return Suspend(start, _lacks(node, condition, policy.lacking), now)

@@ -19,17 +19,20 @@ from graphs.values import decode
 if TYPE_CHECKING:
     from edge.placement import Placement
     from graphs.journal import Journal
+    from graphs.language.spec import Graph
     from graphs.registry import Agent
 
 __all__ = ["give_up", "outgrown"]
 
 
 def outgrown(
-    journal: Journal, children: Collection[bytes], placed: Mapping[str, Placement], agents: Mapping[str, Agent]
+    journal: Journal, children: Collection[bytes], graph: Graph, placed: Mapping[str, Placement], agents: Mapping[str, Agent]
 ) -> set[bytes]:
-    """Those of a run's open child runs that have a node with effects which is not at a worker any more, as far as can be known: of a cut
-    that is not here nobody knows.
+    """Those of the open child runs of a run of `graph` that have a node with effects which is not at a worker any more, as far as can be known: of
+    a cut that is not here nobody knows.
     """
+    if not any(acts(spec, agents) for spec in graph.nodes.values() if is_computed(spec)):
+        return set()
     return {child for child in children if any(_outgrown(journal, order, placed, agents) for order in _orders(journal, child))}
 
 

@@ -43,6 +43,13 @@ class Fragment:
         self.closed = False
         self.shipped = False
         """Whether the worker was told of it, so that it may be at work."""
+        self._after: dict[str, set[str]] = {}
+
+    def after(self, name: str) -> set[str]:
+        """The computed nodes that read this one, directly or through others."""
+        if name not in self._after:
+            self._after[name] = depending(self.graph, name)
+        return self._after[name]
 
     @property
     def settled(self) -> bool:
@@ -198,7 +205,7 @@ def follows(path: str, earlier: str, frames: Mapping[str, Fragment]) -> bool:
     if own and fragment.whole_loop and _turn_of(own) > turn:
         return True
     found, reader = split_path(own)
-    return bool(own) and found == frame and reader in depending(fragment.graph, name)
+    return bool(own) and found == frame and reader in fragment.after(name)
 
 
 def shipped_node(path: str, frames: Container[str]) -> str:

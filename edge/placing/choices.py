@@ -7,8 +7,10 @@ worker is lost. A nested graph does not move as a whole: it is opened on this de
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from edge.label_rule import labels_inside
 from edge.placement import SPLIT, Facts, Implementation, Placement, model_named, place_inside
@@ -20,7 +22,10 @@ from graphs.language.spec import Graph, is_computed, written_inside
 from graphs.paths import escape
 from graphs.values import Value
 
-__all__ = ["Choices", "choices_of", "could_move"]
+__all__ = ["Choices", "choices_of", "could_move", "model_size"]
+
+_SIZE: Final = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)([mbt])(?![a-z0-9])")
+_UNITS: Final = {"m": 1e6, "b": 1e9, "t": 1e12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,17 @@ def could_move(spec: Mapping[str, Value], facts: Facts) -> bool:
     return there.get("digest") == facts.digests.get(model)
 
 
+def model_size(model: str | None, facts: Facts) -> float:
+    """How large a model is, as its name says (`qwen-32b`, `smollm2-135m`); else one of the tier `large` counts as larger than any other."""
+    if model is None:
+        return 0.0
+    found = _SIZE.findall(model.lower())
+    if found:
+        number, unit = found[-1]
+        return float(number) * _UNITS[unit]
+    return 2.0 if model in ("large", facts.tiers.get("large")) else 1.0
+
+
 class _Finding:
     def __init__(self, facts: Facts, placed: dict[str, Placement]) -> None:
         self.facts = facts
@@ -107,11 +123,12 @@ class _Finding:
     def ways(self, spec: Mapping[str, Value], number: int | None, where: Placement | Implementation) -> tuple[Choice, ...]:
         """The place it has by the rules, and the other one if it is free."""
         written = None if number is None else spec
-        rule = Choice(EDGE if where.place == "edge" else CLOUD, where.model, number, written)
+        size = model_size(where.model, self.facts) if number is not None else 0.0
+        rule = Choice(EDGE if where.place == "edge" else CLOUD, where.model, number, written, size)
         free = where.free and self.facts.offer is not None and not self.facts.local_only
         if not free or not could_move(spec, self.facts):
             return (rule,)
-        return (rule, Choice(CLOUD if rule.place == EDGE else EDGE, where.model, number, written))
+        return (rule, Choice(CLOUD if rule.place == EDGE else EDGE, where.model, number, written, size))
 
     def opens(self, spec: Mapping[str, Value]) -> bool:
         agent = self.facts.agents.get(spec["agent"])

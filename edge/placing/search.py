@@ -94,6 +94,7 @@ class _Search:
         self.free = [number for number, unit in enumerate(problem.units) if len(unit.choices) > 1]
         self.known: dict[tuple[int, ...], tuple[Score, Schedule]] = {}
         self.neighbours: dict[int, list[int]] = {}
+        self.cap = Score(0.0, 0.0, 0.0, 0.0, 0)
 
     def found(self) -> Found:
         count = prod(len(self.problem.units[each].choices) for each in self.free)
@@ -102,7 +103,10 @@ class _Search:
         for each in uniform:
             self._look(each)
         best = self._everything() if exact else self._climb([*uniform, *self._seeds()])
-        best = self._at_home(best, min(self.known[each][0] for each in uniform))
+        limit, other = self._look(best), min(self.known[each][0] for each in uniform)
+        even = limit.first * (1 + _EVEN)
+        self.cap = limit._replace(first=even if other.broken else min(even, max(limit.first, other.first)))
+        best = self._larger(self._at_home(best))
         return Found(best, self.known[best][1], self.known[best][0], exact)
 
     def _look(self, chosen: tuple[int, ...]) -> Score:
@@ -261,11 +265,14 @@ class _Search:
 
     # -- ties
 
-    def _at_home(self, best: tuple[int, ...], uniform: Score) -> tuple[int, ...]:
-        """What makes no difference elsewhere stays on the device; never worse than everything in one place."""
+    def _is_even(self, chosen: tuple[int, ...]) -> bool:
+        """Whether this makes no difference to the best that was found; never worse than everything in one place."""
+        found, cap = self._look(chosen), self.cap
+        return found.broken <= cap.broken and found.first <= cap.first and found.second <= cap.second * (1 + _EVEN) + 1e-9
+
+    def _at_home(self, best: tuple[int, ...]) -> tuple[int, ...]:
+        """What makes no difference elsewhere stays on the device."""
         self.plays = len(self.known) + max(3, self.plays // 4)
-        limit = self._look(best)
-        cap = min(limit.first * (1 + _EVEN), max(limit.first, uniform.first)) if not uniform.broken else limit.first * (1 + _EVEN)
         away = lambda unit: self.problem.units[unit].choices[best[unit]].place != EDGE  # noqa: E731
         groups = [*self._fragments(best), *([unit] for unit in self.free)]
         for group in groups:
@@ -278,10 +285,35 @@ class _Search:
                 choices = self.problem.units[unit].choices
                 if choices[best[unit]].place != EDGE:
                     moved[unit] = next((number for number, each in enumerate(choices) if each.place == EDGE), best[unit])
-            at_home = self._look(tuple(moved))
-            if at_home.broken <= limit.broken and at_home.first <= cap and at_home.second <= limit.second * (1 + _EVEN) + 1e-9:
+            if self._is_even(tuple(moved)):
                 best = tuple(moved)
         return best
+
+    def _larger(self, best: tuple[int, ...]) -> tuple[int, ...]:
+        """Nodes that come late, or bring much together, have the largest of their models with which it makes no difference."""
+        several = [unit for unit in self.free if len({each.size for each in self.problem.units[unit].choices}) > 1]
+        late = _late(self.problem) if several else set[int]()
+        for unit in several:
+            choices = self.problem.units[unit].choices
+            if late.isdisjoint(self.problem.units[unit].tasks):
+                continue
+            for way in sorted(range(len(choices)), key=lambda each: (-choices[each].size, each != best[unit], each)):
+                if choices[way].size <= choices[best[unit]].size:
+                    break
+                moved = (*best[:unit], way, *best[unit + 1 :])
+                if self._is_even(moved):
+                    best = moved
+                    break
+        return best
+
+
+def _late(problem: Problem) -> set[int]:
+    """The tasks in the last third of their graph, and those that read three or more: what goes wrong there nothing puts right."""
+    depth: list[int] = []
+    for task in problem.tasks:
+        depth.append(1 + max((depth[each] for each in task.inputs if each < len(depth)), default=0))
+    bar = max(depth, default=0) * 2 / 3
+    return {number for number, task in enumerate(problem.tasks) if depth[number] > bar or len(task.inputs) > 2}
 
 
 class _Dice:

@@ -38,6 +38,8 @@ class Choice:
     implementation: int | None = None
     spec: Mapping[str, Value] | None = None
     """The node's attributes in that implementation; None are its own."""
+    size: float = 0.0
+    """Of the model, in parameters or what goes for them; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)

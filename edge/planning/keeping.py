@@ -18,9 +18,9 @@ from edge.placement import Facts, model_named
 from edge.planning.estimates import Estimates
 from edge.planning.gathering import gather
 from edge.planning.history import note_run
-from edge.planning.plan import make_plan
+from edge.planning.plan import is_plan, make_plan
 from edge.planning.took import Bill, Prices
-from graphs.errors import JournalError
+from graphs.errors import JournalError, ValueUnsupported
 from graphs.models.prices import Price
 from graphs.paths import document_path
 from graphs.values import Value, canonical, decode
@@ -68,10 +68,13 @@ class Estimating:
 
 
 def kept_plan(journal: Journal, run: bytes) -> dict[str, Any] | None:
-    """The plan that a run began with, as `Plan.as_json` gave it; None if none was kept."""
+    """The plan that a run began with, as `Plan.as_json` gave it; None if none was kept, or what was kept is none: a run may come out of a file."""
     stored = journal.plan(run)
-    found: dict[str, Any] | None = decode(stored) if stored is not None else None
-    return found
+    try:
+        found = decode(stored) if stored is not None else None
+    except ValueUnsupported:
+        return None
+    return found if is_plan(found) else None
 
 
 class Keeper:

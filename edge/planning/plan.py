@@ -19,8 +19,9 @@ from edge.policies import Policy, node_policies
 from graphs.language.cut import cut
 from graphs.language.spec import Graph, is_computed, reads
 from graphs.paths import escape, root_node, unescape
+from graphs.values import Value
 
-__all__ = ["Plan", "PlannedNode", "Then", "make_plan"]
+__all__ = ["Plan", "PlannedNode", "Then", "is_plan", "make_plan"]
 
 Then: TypeAlias = Literal["runs", "waits", "stands in", "fails", "is not reached"]
 """What becomes of a node: it runs where it is placed; it waits, and with it the run; an alternative runs here; it fails; it comes after one that
@@ -310,3 +311,35 @@ def _course(graph: Graph, nodes: Mapping[str, PlannedNode], estimates: Estimates
 
 def _shown(path: str) -> str:
     return "/".join(map(unescape, path.split("/")))
+
+
+_FIGURES: Final = ("seconds", "runs", "prompt_tokens", "completion_tokens", "bytes", "usd", "up", "down")
+
+
+def is_plan(value: Value) -> bool:
+    """Whether a value is a plan as `Plan.as_json` gives it, as far as anybody reads of it."""
+    if not isinstance(value, dict):
+        return False
+    nodes, total, prices = value.get("nodes"), value.get("total"), value.get("prices")
+    if not (isinstance(nodes, dict) and isinstance(total, dict) and isinstance(prices, dict)):
+        return False
+    priced = all(isinstance(each, list) and len(each) == 2 and all(map(_is_number, each)) for each in prices.values())
+    summed = all(_is_number(total.get(name)) for name in ("seconds", "up", "down"))
+    return priced and summed and (total.get("usd") is None or _is_number(total["usd"])) and all(map(_is_node, nodes.values()))
+
+
+def _is_node(value: Value) -> bool:
+    if (
+        not isinstance(value, dict)
+        or not isinstance(value.get("place"), str)
+        or not isinstance(value.get("model", ""), str | None)
+    ):
+        return False
+    figures = [value[name] for name in _FIGURES if value.get(name) is not None]
+    return all(
+        isinstance(each, dict) and _is_number(each.get("value")) and isinstance(each.get("source"), str) for each in figures
+    )
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e18 < value < 1e18

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from edge.ferrying.earlier import Place
 from edge.runs.past import Past, copied, engine_of, read_past
 from edge.runs.recall import same_maker
+from edge.syncing.sharing import labels_of
 from graphs.engine.outcomes import FORK, Known
 from graphs.engine.retrace import is_below, retrace
 from graphs.errors import JournalError, UsageError
@@ -117,8 +118,10 @@ async def write_fork(
     fork = {"run": source, "records": len(records), "suspects": sorted(past.suspects), **about}
     opts = {"parent": None, FORK: fork, "options": options.as_record()}
     what: dict[str, Any] = {"graph_hash": row.graph, "name": row.name, "started": _now()}
-    open_run(journal, forked.run, Submit("", row.graph, inputs, opts), what, shared=shared)
-    log = RunLog(journal, forked.run, shared=shared)
+    labels = labels_of(journal, source)  # a value is not told from another here, and all of them are of one run
+    of_inputs = dict.fromkeys(inputs, labels)
+    open_run(journal, forked.run, Submit("", row.graph, inputs, opts), what, shared=shared, labels=of_inputs)
+    log = RunLog(journal, forked.run, shared=shared, labels=lambda _path: labels)
     for record in records:
         log.record(record)
     why = {"why": f"forked from {run_id_text(source)}", **({"waits": True} if waits else {})}

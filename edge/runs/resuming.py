@@ -67,9 +67,8 @@ async def _take_stock(run: Run, assumed: Sequence[Assumption]) -> list[Recordabl
     run.desk.know(earlier.logged)
     await run.prepare(earlier.children)
     if run.link is None:
-        give_up(
-            device.journal, outgrown(device.journal, earlier.children, run.placed, device.agents), "the run goes on at the device"
-        )
+        left = outgrown(device.journal, earlier.children, run.graph, run.placed, device.agents)
+        give_up(device.journal, left, "the run goes on at the device")
     run.known = await earlier.known(run.link, _stays(run, earlier))
     if made_again(earlier.lacking, run.known, run.placed, run.attached):
         await run.begin_anew()

@@ -62,6 +62,7 @@ async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: 
     conditions of the link are in the report.
     """
     graph = device.written_out(graph)
+    options = replace(options, sync=options.sync or graph.document.get("sync") is True)
     run = Run(device, graph, options, new_run_id(), Known())
     await run.prepare()
     inputs = {node: [int(State.INJECTED), value] for node, value in options.inject.items()}

@@ -6,7 +6,7 @@ effects is never done a second time: a degraded result of such a node stays, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +21,7 @@ from graphs.engine.retrace import apart, retrace, trace
 from graphs.errors import JournalError
 from graphs.paths import opener
 from graphs.records import Result, State, Submit
+from graphs.values import canonical, decode
 from protocol.shared import is_marked, mark
 
 if TYPE_CHECKING:
@@ -29,9 +30,20 @@ if TYPE_CHECKING:
     from graphs.journal import Journal, RunRow
     from graphs.language.spec import Graph
 
-__all__ = ["Upgrade", "degraded_in", "nothing_stands_in", "upgradable", "upgrade_of", "upgrade_run", "upgrades_of"]
+__all__ = [
+    "Upgrade",
+    "degraded_in",
+    "degraded_of",
+    "forget_degraded",
+    "nothing_stands_in",
+    "upgradable",
+    "upgrade_of",
+    "upgrade_run",
+    "upgrades_of",
+]
 
 _UPGRADE: Final = "upgrade"
+_NOTED: Final = "degraded "
 
 
 @dataclass(slots=True)
@@ -56,6 +68,33 @@ def degraded_in(journal: Journal, run: bytes) -> list[str]:
     return sorted(path for path, degraded in found.items() if degraded)
 
 
+def degraded_of(journal: Journal, rows: Iterable[RunRow]) -> dict[bytes, list[str]]:
+    """The degraded results of those of these root runs that have any. What was found in a completed run of this device is noted: it does not change.
+
+    One that is damaged has none: `runs show` says what is wrong with it.
+    """
+    noted = {key.removeprefix(_NOTED): value for key, value in journal.metas(_NOTED).items()}
+    found: dict[bytes, list[str]] = {}
+    for row in rows:
+        if (value := noted.get(row.run.hex())) is not None and row.status == "completed":
+            paths = decode(value)
+        else:
+            try:
+                paths = degraded_in(journal, row.run)
+                if row.status == "completed" and holding_of(journal, row.run).holder == journal.store_id:
+                    journal.set_meta(_NOTED + row.run.hex(), canonical(paths))
+            except JournalError:
+                continue
+        if paths:
+            found[row.run] = paths
+    return found
+
+
+def forget_degraded(journal: Journal, run: bytes) -> None:
+    """Queue that nothing is noted of a run any more."""
+    journal.drop_meta(_NOTED + run.hex())
+
+
 def upgrades_of(journal: Journal) -> dict[bytes, list[bytes]]:
     """Which forks upgrade which run, the newest first; not those whose making was cut off."""
     return {run: whole for run, forks in _forks(journal).items() if (whole := [fork for fork, is_whole in forks if is_whole])}
@@ -70,15 +109,11 @@ def upgrade_of(journal: Journal, run: bytes) -> bytes | None:
 
 def upgradable(journal: Journal) -> Iterator[RunRow]:
     """The completed runs of this device that have degraded results and no fork that upgrades them, the oldest first."""
-    done: Mapping[bytes, Any] | None = None
-    for row in reversed(journal.runs(role="root", status="completed")):
-        try:
-            if not degraded_in(journal, row.run) or holding_of(journal, row.run).holder != journal.store_id:
-                continue
-        except JournalError:
-            continue  # `runs show` says what is wrong with it
-        done = upgrades_of(journal) if done is None else done
-        if row.run not in done:
+    rows = journal.runs(role="root", status="completed")
+    poor = degraded_of(journal, rows)
+    done = upgrades_of(journal) if poor else {}
+    for row in reversed(rows):
+        if row.run in poor and row.run not in done and holding_of(journal, row.run).holder == journal.store_id:
             yield row
 
 
@@ -170,7 +205,7 @@ def _order(journal: Journal, run: bytes) -> Submit | None:
     """What a run was begun with: the first record of the log of whoever began it."""
     for writer in journal.writers(run):
         try:
-            first = next(journal.records(run, writer), None)
+            first = journal.first(run, writer)
         except JournalError:
             return None
         if first is not None and isinstance(first.record, Submit):

@@ -15,6 +15,7 @@ from edge.ferrying.attached import open_children
 from edge.runs.at_work import at_work, is_at_work
 from edge.runs.resting import ask_to_rest, relieving
 from edge.syncing.held import holding_of, require_held
+from edge.syncing.sharing import labels_of
 from graphs.engine.holding import Holding
 from graphs.errors import JournalError, LinkCondition, UsageError
 from graphs.journal.ids import run_id_short, run_id_text
@@ -54,7 +55,7 @@ async def push(
     await journal.barrier(full=True)
     if not is_at_work(journal.path, run):
         with at_work(journal.path, run):
-            lighten_run(journal, run)  # it may have been marked just now
+            lighten_run(journal, run, labels_of(journal, run))  # it may have been marked just now
     if not hand_over:
         link: WorkerLink = await connect(())
         try:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge.runs.upgrade import degraded_in, upgrade_of, upgrades_of
+from edge.runs.upgrade import degraded_of, upgrade_of, upgrades_of
 from edge.syncing.spool import NOTHING, ToGo, spooled
 from edge.syncing.waiting import is_waiting
 from graphs.errors import JournalError
@@ -62,7 +62,7 @@ class RunState:
 
 def run_states(journal: Journal, rows: Collection[RunRow]) -> dict[bytes, RunState]:
     """How these root runs stand, as this device knows. One that is damaged has nothing said of it: `runs show` says what is wrong."""
-    waiting, upgrades = spooled(journal), upgrades_of(journal)
+    waiting, upgrades, poor = spooled(journal), upgrades_of(journal), degraded_of(journal, rows)
     found = {}
     for row in rows:
         try:
@@ -70,7 +70,7 @@ def run_states(journal: Journal, rows: Collection[RunRow]) -> dict[bytes, RunSta
                 marked=is_marked(journal, row.run),
                 to_go=waiting.get(row.run, NOTHING),
                 waits=is_waiting(journal, row),
-                degraded=tuple(degraded_in(journal, row.run)),
+                degraded=tuple(poor.get(row.run, ())),
                 upgrade_of=upgrade_of(journal, row.run),
                 upgraded_by=tuple(upgrades.get(row.run, ())),
             )

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 from edge.ferrying.attached import open_children
 from edge.runs.at_work import at_work, is_at_work
 from edge.runs.cancel import cancel_as_asked
-from edge.runs.upgrade import degraded_in, upgrades_of
+from edge.runs.upgrade import degraded_of, upgrades_of
 from edge.syncing.handover import Connect, give_to_askers
-from edge.syncing.sharing import shared_part
+from edge.syncing.sharing import labels_of, shared_part
 from edge.syncing.spool import note_given, spooled, to_go, total
 from edge.syncing.waiting import waiting_runs
 from graphs.errors import JournalError, LinkCondition, UsageError, WorkerUnreachable
@@ -129,7 +129,7 @@ def _lighten(journal: Journal, done: Round) -> bool:
             continue
         try:
             with at_work(journal.path, run):
-                lightened = lighten_run(journal, run)
+                lightened = lighten_run(journal, run, labels_of(journal, run))
         except (JournalError, UsageError):
             continue  # it is damaged, or somebody works on it
         if lightened:
@@ -150,14 +150,12 @@ async def _undelivered(link: WorkerLink, attached: Collection[bytes]) -> set[byt
 
 async def standing(journal: Journal, connect: Connect | None) -> Standing:
     """How things stand; without `connect` nobody is asked. Moves nothing."""
-    upgraded = upgrades_of(journal)
+    rows = journal.runs(role="root")
+    poor = degraded_of(journal, rows)
+    upgraded = upgrades_of(journal) if poor else {}
     found = Standing(
         waiting=[run_id_text(row.run) for row in waiting_runs(journal)],
-        degraded=[
-            run_id_text(row.run)
-            for row in journal.runs(role="root")
-            if row.run not in upgraded and _is_degraded(journal, row.run)
-        ],
+        degraded=[run_id_text(row.run) for row in rows if row.run in poor and row.run not in upgraded],
     )
     if connect is None:
         found.ahead, found.bytes = total(spooled(journal))
@@ -179,13 +177,6 @@ async def standing(journal: Journal, connect: Connect | None) -> Standing:
     found.ahead, found.bytes = total(to_go(journal, lacking))
     found.diverged = sorted(set(found.diverged))
     return found
-
-
-def _is_degraded(journal: Journal, run: bytes) -> bool:
-    try:
-        return bool(degraded_in(journal, run))
-    except JournalError:
-        return False  # `runs show` says what is wrong with it
 
 
 def _open_parts(journal: Journal) -> list[bytes]:

@@ -103,5 +103,5 @@ def told_failure(record: Error) -> Outcome:
     if record.code == NodeTimeout.code:
         return Outcome(State.TIMED_OUT, MISSING, NodeTimeout(text))
     if record.code == LimitReached.code:
-        return Outcome(State.FAILED, MISSING, LimitReached.told(text, record.detail))
+        return Outcome(State.FAILED, MISSING, LimitReached.told(text, record.detail if isinstance(record.detail, dict) else None))
     return Outcome(State.FAILED, MISSING, NodeError(text, retryable=record.retryable))

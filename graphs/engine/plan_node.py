@@ -116,6 +116,8 @@ class PlanNode:
         self.priority = spec.get("priority") or 0
         self.label = spec.get("label")
         self.filter_params = spec.get("filterParams") or _NONE
+        if "fit" in spec:
+            self.params = {"fit": spec["fit"], **self.params}
         until = spec.get("repeatUntil") or _NONE
         if "exists" in until:
             self.exists = compile_path(until["exists"])

@@ -10,6 +10,7 @@
     [5, bytes]                                                                 its bytes, piece by piece
     [6]                                                                        the end
     [7, run, t, entry]                                                         a line of the run's audit; before the end, like everything
+    [8, run, plan]                                                             what was expected of the run when it began
 
 With a base, the number of an earlier record of the log, `tail` has the parts of the bytes (graphs.journal.repeats). A reader remembers the last
 64 MiB of a log's records of 512 bytes and more: no base is older.
@@ -37,7 +38,7 @@ from graphs.records import Encoded, Frame, Submit, chain
 __all__ = ["Archived", "export_run", "import_run"]
 
 MAGIC: Final = b"graphferry run 1\n"
-_RUN, _GRAPH, _LOG, _RECORD, _BODY, _BYTES, _END, _AUDIT = range(8)
+_RUN, _GRAPH, _LOG, _RECORD, _BODY, _BYTES, _END, _AUDIT, _PLAN = range(9)
 _BLOCK: Final = 1 << 20
 _MOST: Final = 1 << 28
 """Bytes of one entry: no record and no graph has more."""
@@ -86,6 +87,8 @@ def export_run(journal: Journal, run: bytes, out: IO[bytes]) -> Archived:
                 if len(entry.tail) >= LEAST:
                     earlier.put(entry.seq, entry.seq, entry.tail)
                 archived.records += 1
+        if (plan := journal.plan(row.run)) is not None:
+            writer.put(_PLAN, row.run, plan)
         for t, said in journal.departures(row.run):
             writer.put(_AUDIT, row.run, t, said)
         for body in journal.bodies(row.run):
@@ -214,7 +217,7 @@ def _entries(source: IO[bytes]) -> Iterator[list[Any]]:
             kind = entry[0]
             if kind == _END:
                 return
-            if kind not in range(_END) and kind != _AUDIT:
+            if kind not in range(_END) and kind not in (_AUDIT, _PLAN):
                 raise ValueError(f"its kind is {kind!r}")
             yield entry
     except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
@@ -255,11 +258,17 @@ def _look_through(source: IO[bytes]) -> Archived:
             archived.records += 1
         elif kind == _BODY:
             archived.bodies += rest[3]
-        elif kind == _AUDIT and (rest[0] not in runs or type(rest[1]) is not int or type(rest[2]) is not dict):
-            raise _damaged("a line of an audit belongs to none of its runs")
+        elif kind in (_AUDIT, _PLAN) and not _is_beside(kind, rest, runs):
+            raise _damaged("a line of an audit, or a plan, belongs to none of its runs")
     if archived is None:
         raise _damaged("it has no run")
     return archived
+
+
+def _is_beside(kind: int, rest: list[Any], runs: set[bytes]) -> bool:
+    """Whether what lies beside the records of a run is of its kind, and the run is one of these."""
+    kinds = [int, dict] if kind == _AUDIT else [bytes]
+    return rest[0] in runs and list(map(type, rest[1:])) == kinds
 
 
 def _take_in_bodies(journal: Journal, source: IO[bytes]) -> None:
@@ -294,6 +303,8 @@ def _take_in(journal: Journal, source: IO[bytes]) -> None:
                 journal.accept(run, writer, log.seq, encoded)
         elif kind == _AUDIT:
             journal.note_departure(*rest)
+        elif kind == _PLAN:
+            journal.keep_plan(*rest)
         elif kind == _BODY:
             pins.append((rest[0], _body(rest)))
     for run, body in pins:

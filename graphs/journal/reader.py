@@ -284,6 +284,22 @@ class Reader:
                 except ValueUnsupported as error:
                     raise self._damaged(run, writer, seq, error.message) from error
 
+    def first(self, run: bytes, writer: bytes) -> Logged | None:
+        """The first record of a log, which says what it is: quicker than the whole. None if there is no such log."""
+        query = (
+            "SELECT type, tail, chk, base FROM records WHERE id = ((SELECT id FROM logs WHERE run = ? AND writer = ?) << 32) + 1"
+        )
+        rows = self._query(query, (run, writer))
+        if not rows:
+            return None
+        type_, tail, chk, base = rows[0]
+        if base is not None or chain(0, type_, tail) != chk:
+            raise self._damaged(run, writer, 1, "its checksum does not hold")
+        try:
+            return Logged(writer, 1, type_, decode(type_, tail))
+        except ValueUnsupported as error:
+            raise self._damaged(run, writer, 1, error.message) from error
+
     def _whole(self, log: int, seq: int, memory: Memory) -> bytes:
         """The bytes of an earlier record of which a later one repeats a part. Raises ValueError."""
         above: list[tuple[int, bytes]] = []

@@ -24,7 +24,7 @@ calibration learns from."""
 Place: TypeAlias = Literal["edge", "cloud"]
 PlaceOf: TypeAlias = Callable[[str, str | None], Place | None]
 
-_ASKING: Final = ("agent", "params", "model", "label", "filterParams", "priority", "effect")
+_ASKING: Final = ("agent", "params", "model", "label", "filterParams", "priority", "effect", "fit")
 """What of a node is said of each asking; everything else is the node's as a whole."""
 
 _SAMPLES: Final = 5

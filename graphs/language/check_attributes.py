@@ -155,10 +155,7 @@ class Attributes:
     def _unknown(self, table: _Table, key: str, path: Path) -> None:
         field = table.fields.get(key)
         here = (*path, key)
-        if field is not None and field.status == "reserved":
-            message = f'"{key}" is not yet available: the word is reserved for a later version, leave it out'
-            self.report.error("GF118", message, here, key=True)
-        elif field is not None and not self.allow_cut:
+        if field is not None and not self.allow_cut:
             message = f'"{key}" exists only in cut graphs, which graphferry makes itself: leave it out'
             self.report.error("GF122", message, here, key=True)
         elif field is None:

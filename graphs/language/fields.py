@@ -36,8 +36,8 @@ class Field(NamedTuple):
     """One attribute.
 
     `types` are the JSON types it may have; null counts as left out, but for what may be anything. `choices` are the words it may be,
-    if it is text. `ours` marks what GraphAI's own checker refuses. `status`: `works`; `reserved` for a word kept for
-    later; `cut` for what exists in cut graphs only.
+    if it is text. `ours` marks what GraphAI's own checker refuses. `status`: `works`, or `cut` for what
+    exists in cut graphs only.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Field(NamedTuple):
     default: Value = None
     choices: tuple[str, ...] = ()
     ours: bool = False
-    status: Literal["works", "reserved", "cut"] = "works"
+    status: Literal["works", "cut"] = "works"
 
 
 PLACES: Final = ("edge", "cloud", "auto")
@@ -65,7 +65,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("inputs", "graph", ("object",), "Declares static nodes by name: {type, default, description, sensitivity, integrity}.", ours=True),
     Field("place", "graph", ("string", "object"), "Default `place` of the nodes, also of what they do offline.", "auto", PLACES, ours=True),
     Field("budget", "graph", ("object",), "What may be spent before a person is asked: {tokens, usd, seconds, bytes}.", ours=True),
-    Field("sync", "graph", ("boolean",), "The run may be replicated even if it used no worker.", False, ours=True, status="reserved"),
+    Field("sync", "graph", ("boolean",), "The run may be replicated even if it used no worker.", False, ours=True),
     Field("filters", "graph", ("object", "array"), "The built-in filters of a cut graph's nodes.", ours=True, status="cut"),
     Field("salt", "graph", ("string",), "Keeps a cut graph's hash from giving its text away.", ours=True, status="cut"),
     Field("value", "static", ("any",), "The node's value; null is a value, left out there is none."),
@@ -109,7 +109,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("escalate", "computed", ("object",), "Asks a second model where the answer is not sure: {below, by, samples, to}.", ours=True),
     Field("hedge", "computed", ("object",), "Asks a second place where the first is late, first answer wins: {after, to}.", ours=True),
     Field("budget", "computed", ("object",), "What may be spent before a person is asked: {tokens, usd, seconds, bytes}.", ours=True),
-    Field("fit", "computed", ("boolean",), "Shortens the history to the model's context.", False, ours=True, status="reserved"),
+    Field("fit", "computed", ("boolean",), "Leaves out the oldest turns of a history that is too long for the model.", False, ours=True),
 )  # fmt: skip
 
 

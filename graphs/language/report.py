@@ -33,7 +33,6 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         "GF115": "nodes that wait for each other",
         "GF116": "no node that can start",
         "GF117": "inputs that are no map",
-        "GF118": "a word reserved for later",
         "GF119": "place",
         "GF120": "inputs of the graph",
         "GF121": "a concurrency label that is a sensitivity word",

@@ -17,6 +17,7 @@ from edge.ferrying.connecting import connect_worker
 from edge.means import Device, RunOptions
 from edge.pairings import link_url
 from edge.runs.runner import run_graph
+from edge.syncing.sync import converge
 from graphs.journal import Journal
 from graphs.language.load import load_text
 from graphs.language.spec import Graph
@@ -52,6 +53,13 @@ def run(tmp_path: Path, text: str, *, clearance: frozenset[str], let_go: tuple[s
                         for entry in journal.entries(child.run, writer, 0):
                             record = decode(entry.type, entry.tail)
                             records[type(record), getattr(record, "path", None)] = record
+                if options.get("sync"):
+                    done = await converge(journal, lambda runs: connect(url, "t", journal, runs))
+                    records["refused"] = {code for code, _ in done.refused.values()}
+                    copies = of_worker.records(root) if of_worker.knows(root) else ()
+                    records["copied"] = {
+                        logged.record.path: logged.record for logged in copies if isinstance(logged.record, Result)
+                    }
                 return report, records, noted_labels(journal, root)
             finally:
                 await server.stop()
@@ -146,3 +154,27 @@ def test_rows_with_labels_are_split_between_device_and_worker(tmp_path: Path) ->
     named = reference(records[Input, "each[1]/near"].value)
     assert named is not None
     assert named.labels == ("private",)
+
+
+LARGE = """\
+version: 0.5
+nodes:
+  letter: {value: My knee hurts., sensitivity: private}
+  padded: {agent: mixAgent, place: edge, isResult: true, inputs: {t: ":letter"}, params: {large: true}}
+"""
+
+
+def test_a_marked_run_is_copied_where_its_labels_may_go_its_large_values_by_handle(tmp_path: Path) -> None:
+    report, records, _ = run(tmp_path, LARGE, clearance=frozenset({"private"}), sync=True)
+    assert (report.status, records["refused"]) == ("completed", set())
+    named = reference(records["copied"]["padded"].value)
+    assert named is not None
+    assert (named.is_handle, named.labels) == (True, ("private",))
+
+
+def test_it_is_not_copied_elsewhere(tmp_path: Path) -> None:
+    for number, (clearance, let_go) in enumerate([(frozenset[str](), ("private",)), (frozenset({"private"}), ())]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        _, records, _ = run(folder, LARGE, clearance=clearance, let_go=let_go, sync=True)
+        assert (records["refused"], records["copied"]) == ({"LABEL_WITHHELD"}, {})
