@@ -16,9 +16,9 @@ from graphs.values import clean
 __all__ = ["deeds", "from_journal", "journals", "open_runs", "same"]
 
 
-def deeds(told: Sequence[tuple[Any, ...]]) -> None:
-    """No node with effects began twice."""
-    counts = Counter((words[4], words[3]) for words in told if words[1] == "deed")
+def deeds(told: Sequence[tuple[Any, ...]], *, forks: bool = False) -> None:
+    """No node with effects began twice; with `forks`, not in two of the runs either, which are one and forks of it."""
+    counts = Counter((b"" if forks else words[4], words[3]) for words in told if words[1] == "deed")
     twice = {path: number for (_, path), number in counts.items() if number > 1}
     assert not twice, f"nodes with effects ran again: {twice}"
 

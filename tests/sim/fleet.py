@@ -1,7 +1,8 @@
 """Several devices of one account and a worker, one run that moves between them, and whatever may go wrong meanwhile.
 
-Each device in turn does one of what its user can do: sync, push the run to the worker, ask for it, go on with it. Then everything works
-again, the run is brought to its end, and has to be the same everywhere.
+Each device in turn does one of what its user can do: sync, push the run to the worker, ask for it, go on with it; and with `forks`, make a fork of
+it by force, and go on with that. Then everything works again, the run is brought to its end, and has to be the same everywhere. What has effects
+happens once, in whichever of the run and its forks.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from edge.people.answers import is_held_here
+from edge.runs.fork import fork_run
 from edge.runs.resuming import resume_run
 from edge.runs.runner import Device, RunOptions, run_graph
 from edge.syncing import handover
+from edge.syncing.held import holding_of
 from edge.syncing.sync import converge
 from graphs.engine.holding import holding
 from graphs.errors import JournalError, LinkCondition, UsageError
@@ -39,6 +43,8 @@ STEPS: Final = 24
 """What users do while things go wrong."""
 ROUNDS: Final = 60
 """What they may need to bring the run to its end afterwards."""
+_MOVING: Final = ("sync", "sync", "go on", "push", "pull")
+_FORKING: Final = ("sync", "go on", "go on", "push", "force", "force", "go on with a fork", "go on with a fork")
 _KNOWN: Final = (JournalError, LinkCondition, UsageError)
 
 
@@ -58,7 +64,7 @@ def fleet_of(seed: int) -> Scenario:
     )
 
 
-def play_fleet(scenario: Scenario, outcome: Outcome | None = None) -> Outcome:
+def play_fleet(scenario: Scenario, outcome: Outcome | None = None, *, forks: bool = False) -> Outcome:
     """Play it to its end. Raises AssertionError where something does not hold."""
     root = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
     folder = Path(tempfile.mkdtemp(prefix="fleet-", dir=root))
@@ -67,6 +73,7 @@ def play_fleet(scenario: Scenario, outcome: Outcome | None = None) -> Outcome:
         world = World(scenario.seed, folder)
         with _errors_logged(world) as logged:
             played = _PlayFleet(world, scenario, outcome)
+            played.forks = forks
             try:
                 world.run(played.main())
             finally:
@@ -80,6 +87,8 @@ def play_fleet(scenario: Scenario, outcome: Outcome | None = None) -> Outcome:
 
 
 class _PlayFleet(Play):
+    forks = False
+
     async def main(self) -> None:
         operator = self.world.operator
         expected = await self._alone(0)
@@ -87,9 +96,11 @@ class _PlayFleet(Play):
         supervisor = operator.create_task(self._supervise("worker0"))
         names = self.scenario.devices
         try:
-            await self._step(names[0], "begin")
+            await self._step(names[0], "begin offline" if self.forks else "begin")
+            for name in names if self.forks else ():  # else it is nearly always over before another device hears of it
+                await self._step(name, "sync")
             for _ in range(STEPS):
-                what = self.world.chance.choice(("sync", "sync", "go on", "push", "pull"))
+                what = self.world.chance.choice(_FORKING if self.forks else _MOVING)
                 await self._step(self.world.chance.choice(names), what)
             self.faults.heal()
             asked = await self._finish(expected)
@@ -107,6 +118,7 @@ class _PlayFleet(Play):
                 raise AssertionError(f"{process.name} ended with {process.error!r}") from process.error
         supervisor.cancel()
         checks.deeds(self.world.told)
+        checks.deeds(self.world.told, forks=True)
         self._same_everywhere(over=not asked)
 
     async def _finish(self, expected: Any) -> bool:
@@ -158,15 +170,19 @@ class _PlayFleet(Play):
 
     async def _do(self, process: Process, *, what: str) -> Any:
         with Journal.open(process.machine.disk.journal, synchronous="full") as journal:
-            rows = journal.runs(role="root")
+            rows = journal.runs(role="root")[::-1]  # the first is what the others are forks of
             connect = partial(_connect, URL, None, journal)
             device = Device(journal=journal, agents=_AGENTS, models=ScriptedModels(), connect=_connect)
-            options = RunOptions(url=URL, max_turns=MAX_TURNS, sync=True)
+            options = RunOptions(url=URL, max_turns=MAX_TURNS, sync=True, offline=what == "begin offline")
             graph = Graph.of(self.scenario.graphs[0], _AGENTS.keys())
-            if not rows and (what == "begin" or (what == "go on" and process.machine.name == "device0")):
+            if not rows and (what.startswith("begin") or (what == "go on" and process.machine.name == "device0")):
                 return await run_graph(device, graph, options, name="sim")
             if what == "sync":
                 await converge(journal, connect)
+            elif what == "go on with a fork":
+                mine = [row for row in rows[1:] if row.status == "suspended" and is_held_here(journal, row.run)]
+                for row in mine:
+                    await resume_run(device, graph, options, row.run, name="sim")
             elif not rows or rows[0].status == "completed":
                 return None
             elif what == "go on":
@@ -175,30 +191,46 @@ class _PlayFleet(Play):
                 await handover.push(journal, rows[0].run, connect, hand_over=True)
             elif what == "pull":
                 await handover.ask_for(journal, rows[0].run.hex(), connect, seconds=3.0)
+            elif what == "force":
+                await self._force(device, graph, options, connect, rows[0].run)
         return None
+
+    async def _force(self, device: Device, graph: Graph, options: RunOptions, connect: Any, run: bytes) -> None:
+        """As `runs pull --force` does it."""
+        journal = device.journal
+        try:
+            await handover.ask_for(journal, run.hex(), connect, seconds=1.0)
+        except (handover.HolderSilent, LinkCondition):
+            standing = holding_of(journal, run)
+            if standing.holder != journal.store_id and not standing.over:
+                forked = await fork_run(device, graph, options, run)
+                self.world.tell("forked", forked.run.hex()[-6:], forked.kept, len(forked.asked))
 
     # -- what must hold
 
     def _over(self, name: str) -> bool:
         with _reading(self.machines[name].disk.journal) as reader:
-            return reader is not None and any(row.status == "completed" for row in reader.runs(role="root"))
+            rows = reader.runs(role="root") if reader is not None else []
+            return bool(rows) and rows[-1].status == "completed"
 
     def _same_everywhere(self, *, over: bool) -> None:
         """Same records, and one holder."""
         found: dict[str, Any] = {}
-        holders: list[str] = []
+        holders: dict[bytes, list[str]] = {}
         for name in (CLOUD, *self.scenario.devices):
             with _reading(self.machines[name].disk.journal) as reader:
                 for row in reader.runs(role="root") if reader is not None else ():
                     runs = [row.run, *(child.run for child in reader.children(row.run))]
-                    found[name] = {(head.run, head.writer): (head.last, head.chk) for run in runs for head in reader.heads(run)}
+                    found.setdefault(name, {}).update(
+                        {(head.run, head.writer): (head.last, head.chk) for run in runs for head in reader.heads(run)}
+                    )
                     seen = holding((logged.writer, logged.record) for logged in reader.records(row.run))
                     if seen is not None and seen.holder == reader._query("SELECT id FROM store")[0][0]:
-                        holders.append(name)
-        assert len(holders) <= 1, f"{holders} hold the run"
+                        holders.setdefault(row.run, []).append(name)
+        assert all(len(names) == 1 for names in holders.values()), f"{holders} hold a run"
         for name, heads in found.items():
             assert heads == found[CLOUD], f"{name} has {_short(heads)}, {CLOUD} has {_short(found[CLOUD])}"
-        assert len(holders) == 1 or not over or not found
+        assert holders or not over or not found
 
 
 @contextmanager

@@ -54,3 +54,30 @@ def test_a_planted_bug_is_found(name: str) -> None:
             except AssertionError:
                 return
     raise AssertionError("nobody noticed")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_by_force_nothing_is_robbed_and_no_effect_happens_a_second_time(part: int) -> None:
+    for seed in range(SEED + part * SCHEDULES // PARTS, SEED + (part + 1) * SCHEDULES // PARTS):
+        try:
+            play_fleet(fleet_of(seed), forks=True)
+        except AssertionError:
+            print(f"SIM_SEED={seed} FLEETS=10 pytest tests/sim/test_fleet.py -k force, of which the first")
+            raise
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_fork_that_forgets_what_its_holder_may_have_begun_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test of the test."""
+    monkeypatch.setattr("edge.runs.past.acting", lambda *_: iter(()))
+    said = []
+    for seed in range(205, 214):
+        try:
+            play_fleet(fleet_of(seed), forks=True)
+        except AssertionError as error:
+            said.append(str(error))
+    assert said
+    assert all("nodes with effects ran again" in each for each in said)
