@@ -70,7 +70,7 @@ def score(problem: Problem, chosen: Sequence[int], schedule: Schedule, wishes: W
     for value, bound in ((schedule.seconds, wishes.deadline), (schedule.usd, wishes.budget)):
         if bound is not None and value > bound:
             broken += (value - bound) / max(bound, 1e-9)
-    away = sum(len(unit.tasks) for unit, each in zip(problem.units, chosen, strict=True) if unit.choices[each].place != EDGE)
+    away = sum([len(unit.tasks) for unit, each in zip(problem.units, chosen, strict=True) if unit.choices[each].place])
     metered = schedule.up + schedule.down if problem.link.metered else 0.0
     if wishes.minimise == "cost":
         order = (schedule.usd, metered, schedule.seconds)
@@ -90,7 +90,7 @@ class _Search:
     def __init__(self, problem: Problem, wishes: Wishes, effort: int) -> None:
         self.problem = problem
         self.wishes = wishes
-        self.plays = max(6, effort // (len(problem.tasks) + _SETTING_UP))
+        self.plays = max(5, effort // (len(problem.tasks) + _SETTING_UP))
         self.free = [number for number, unit in enumerate(problem.units) if len(unit.choices) > 1]
         self.known: dict[tuple[int, ...], tuple[Score, Schedule]] = {}
         self.neighbours: dict[int, list[int]] = {}
@@ -123,11 +123,11 @@ class _Search:
     # -- where it begins
 
     def _uniform(self, place: int) -> tuple[int, ...]:
-        def at(unit: int) -> int:
+        chosen = [0] * len(self.problem.units)
+        for unit in self.free:
             choices = self.problem.units[unit].choices
-            return next((number for number, each in enumerate(choices) if each.place == place), 0)
-
-        return tuple(at(unit) for unit in range(len(self.problem.units)))
+            chosen[unit] = next((number for number, each in enumerate(choices) if each.place == place), 0)
+        return tuple(chosen)
 
     def _seeds(self) -> Iterator[tuple[int, ...]]:
         yield tuple([0] * len(self.problem.units))
@@ -272,7 +272,7 @@ class _Search:
 
     def _at_home(self, best: tuple[int, ...]) -> tuple[int, ...]:
         """What makes no difference elsewhere stays on the device."""
-        self.plays = len(self.known) + max(3, self.plays // 4)
+        self.plays = len(self.known) + max(2, self.plays // 4)
         away = lambda unit: self.problem.units[unit].choices[best[unit]].place != EDGE  # noqa: E731
         groups = [*self._fragments(best), *([unit] for unit in self.free)]
         for group in groups:
