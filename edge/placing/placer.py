@@ -132,7 +132,7 @@ class _Placing:
         unit = self.problem.units[number]
         if len(ways) == len(unit.choices):
             return
-        self.problem.units[number] = replace(unit, choices=tuple(unit.choices[way] for way in ways))
+        self.problem.units[number] = unit._replace(choices=tuple([unit.choices[way] for way in ways]))
         for each in unit.tasks:
             task = self.problem.tasks[each]
             task.options = tuple(task.options[way] for way in ways)
