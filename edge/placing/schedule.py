@@ -56,6 +56,8 @@ class Schedule:
     ended: list[float]
     last: list[int]
     moved: list[float]
+    away: int
+    """Tasks that are not on the device."""
 
     def critical(self) -> list[int]:
         """The tasks that the run's end waits for, in order, each waiting for the one before it."""
@@ -174,6 +176,7 @@ class _Play:
             self.ended,
             self.last,
             self.moved,
+            sum(self.place),
         )
 
     def _open(self, met: float) -> float:

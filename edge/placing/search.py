@@ -64,13 +64,12 @@ class Found:
     exact: bool
 
 
-def score(problem: Problem, chosen: Sequence[int], schedule: Schedule, wishes: Wishes) -> Score:
+def score(problem: Problem, schedule: Schedule, wishes: Wishes) -> Score:
     """How well a schedule does by these wishes."""
     broken = 0.0
     for value, bound in ((schedule.seconds, wishes.deadline), (schedule.usd, wishes.budget)):
         if bound is not None and value > bound:
             broken += (value - bound) / max(bound, 1e-9)
-    away = sum([len(unit.tasks) for unit, each in zip(problem.units, chosen, strict=True) if unit.choices[each].place])
     metered = schedule.up + schedule.down if problem.link.metered else 0.0
     if wishes.minimise == "cost":
         order = (schedule.usd, metered, schedule.seconds)
@@ -78,7 +77,7 @@ def score(problem: Problem, chosen: Sequence[int], schedule: Schedule, wishes: W
         order = (schedule.joules, schedule.seconds, schedule.usd)
     else:
         order = (schedule.seconds, schedule.usd, metered)
-    return Score(broken, *order, away)
+    return Score(broken, *order, schedule.away)
 
 
 def search(problem: Problem, wishes: Wishes = Wishes(), effort: int = _EFFORT) -> Found:
@@ -113,7 +112,7 @@ class _Search:
         entry = self.known.get(chosen)
         if entry is None:
             schedule = play(self.problem, chosen)
-            entry = self.known[chosen] = (score(self.problem, chosen, schedule, self.wishes), schedule)
+            entry = self.known[chosen] = (score(self.problem, schedule, self.wishes), schedule)
         return entry[0]
 
     @property
