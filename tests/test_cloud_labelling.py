@@ -34,7 +34,8 @@ def test_a_record_has_the_labels_of_its_node() -> None:
     labels = frame_labels("rows[2]/#1", CUT, Compiler(standard()))
     both: list[Any] = [Result("rows[2]/far#1", 1, 0, 1, 0, {}), failed("rows[2]/far#1")]
     for record in both:
-        assert labelled(record, labels) == (record, frozenset({"private"}))
+        found, carried = labelled(record, labels)
+        assert (found, set(carried)) == (record, {"private"})
     told, carried = labelled(event("rows[2]/far"), labels)
     assert isinstance(told, Event)
     assert (dict(told.info or {}), set(carried)) == ({"retry": 0, "labels": ["private"]}, {"private"})
