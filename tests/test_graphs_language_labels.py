@@ -222,6 +222,20 @@ def test_agents_put_labels_on_what_they_give_and_one_may_take_them_off() -> None
     assert found.touched["clean"] == {"private", "file"}
 
 
+def test_who_may_run_instead_puts_its_labels_on_the_value_as_well() -> None:
+    diary = Agent("diaryAgent", lambda _context: None, labels=frozenset({"private"}))
+    agents = standard().with_agents([diary])
+    for node in (
+        {"agent": "copyAgent", "place": {"at": "cloud", "offline": "local", "local": {"agent": "diaryAgent"}}},
+        {"agent": "copyAgent", "any": [{}, {"agent": "diaryAgent"}]},
+    ):
+        graph = Graph({"nodes": {"n": node, "m": {"agent": "copyAgent", "inputs": {"x": ":n"}}}})
+        assert label_graph(graph, agents).values["m"] == {"private"}
+    around = {"place": {"local": {"agent": "diaryAgent"}}, "nodes": {"n": {"agent": "copyAgent"}}}
+    assert label_graph(Graph(around), agents).values["n"] == {"private"}
+    assert not label_graph(Graph({"nodes": {"n": {"agent": "copyAgent"}}}), agents).values
+
+
 def test_a_graph_of_a_thousand_nested_loops_is_not_looked_at_for_ever() -> None:
     inner: dict[str, Any] = {"nodes": {"x": {"value": 1}, "c": copy(":x", isResult=True)}}
     for _ in range(12):

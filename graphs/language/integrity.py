@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphs.language.declassify import EVERY, sources_in, taken_off
-from graphs.language.labels import UNSEEN, UNTRUSTED, AgentLabels, Spread
+from graphs.language.labels import UNSEEN, UNTRUSTED, AgentLabels, Spread, alternatives
 from graphs.language.refs import split_path
 from graphs.language.spec import Graph, is_computed, reads, written_inside
 from graphs.paths import escape
@@ -76,8 +76,8 @@ class _Integrity(AgentLabels):
     """What agents say of where their values come from."""
 
     def __init__(self, agents: Mapping[str, Agent], graph: Graph) -> None:
-        super().__init__(agents)
-        self._instead = {each for each in _alternatives(graph.document) if each not in agents or "network" in agents[each].needs}
+        super().__init__(agents, graph.document)
+        self._instead = {each for each in alternatives(graph.document) if each not in agents or "network" in agents[each].needs}
         """Alternatives for when no worker is reached, which may stand for any node that could be at one."""
         self._speak = {name for name, each in agents.items() if "network" in each.needs}
         self._called_by_value = self._speak
@@ -119,21 +119,6 @@ def _approved(nodes: Mapping[str, Mapping[str, Value]], spec: Mapping[str, Value
     if properties != ("approved",) or not approves or _RESHAPED & asks.keys() or _ASKED & inputs.keys():
         return ()
     return tuple(sources_in(inputs))
-
-
-def _alternatives(document: Mapping[str, Value]) -> Iterator[str]:
-    """The agents that `local` names for nodes of a graph, at whatever depth."""
-    stack: list[Value] = [document]
-    while stack:
-        item = stack.pop()
-        if not isinstance(item, Mapping):
-            continue
-        place = item.get("place")
-        local = place.get("local") if isinstance(place, Mapping) else None
-        if isinstance(local, Mapping) and isinstance(local.get("agent"), str):
-            yield local["agent"]
-        nodes = item.get("nodes")
-        stack += [*(nodes.values() if isinstance(nodes, Mapping) else ()), item.get("graph")]
 
 
 def _covers(shown: Iterable[str], source: str) -> bool:

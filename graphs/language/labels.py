@@ -32,6 +32,7 @@ __all__ = [
     "Labels",
     "Spread",
     "all_labels",
+    "alternatives",
     "confining",
     "declared_in",
     "label_graph",
@@ -100,7 +101,7 @@ def label_graph(
     it is opened at all; `seen` the labels in graphs that are values, by the place of the node that opens them, as far as they are known: `prefix`
     is where this graph stands in the document.
     """
-    about = AgentLabels(agents)
+    about = AgentLabels(agents, graph.document)
     if not (around or any(given.values()) or about.any_in(graph)):
         return _NOTHING
     spread = Spread(graph, about, seen, prefix)
@@ -131,22 +132,44 @@ def declared_in(value: Value) -> frozenset[str]:
     return frozenset(found)
 
 
+def alternatives(document: Mapping[str, Value]) -> Iterator[str]:
+    """The agents that `local` names for nodes of a graph, at whatever depth."""
+    stack: list[Value] = [document]
+    while stack:
+        item = stack.pop()
+        if not isinstance(item, Mapping):
+            continue
+        place = item.get("place")
+        local = place.get("local") if isinstance(place, Mapping) else None
+        if isinstance(local, Mapping) and isinstance(local.get("agent"), str):
+            yield local["agent"]
+        nodes = item.get("nodes")
+        stack += [*(nodes.values() if isinstance(nodes, Mapping) else ()), item.get("graph")]
+
+
+def _written(entries: Value) -> list[Mapping[str, Value]]:
+    """The entries of an `any` that are maps."""
+    return [each for each in entries if isinstance(each, Mapping)] if isinstance(entries, list) else []
+
+
 class AgentLabels:
     """What agents say of labels."""
 
-    def __init__(self, agents: Mapping[str, Agent] | None) -> None:
+    def __init__(self, agents: Mapping[str, Agent] | None, document: Mapping[str, Value]) -> None:
         self._agents = agents or {}
         self._speak = {name for name, each in self._agents.items() if each.labels is not None}
+        self._standing_in = self._speak.intersection(alternatives(document)) if self._speak else set[str]()
+        """Those that may run instead of a node: which node's alternative one is hangs on what is around it, so they count for all."""
         self._called_by_value = {name for name in self._speak if not self._agents[name].named}
 
     def any_in(self, graph: Graph) -> bool:
         """Whether there can be labels in a graph at all: of most graphs that is all there is to say."""
-        if graph.document.get("inputs"):
+        if graph.document.get("inputs") or self._standing_in:
             return True
         for spec in graph.nodes.values():
             if "sensitivity" in spec or "graph" in spec:
                 return True
-            if self._speak and "agent" in spec and self._called(spec):
+            if self._speak and "agent" in spec and (self._called(spec) or "any" in spec):
                 return True
         return False
 
@@ -168,7 +191,14 @@ class AgentLabels:
         """The labels that a node's agent, and those that it may call, put on the value."""
         if not self._speak:
             return _NONE
-        return _NONE.union(*(self._of(name, spec) for name in self._called(spec)))
+        found = [self._of(name, spec) for name in self._called(spec)]
+        place = spec.get("place")
+        local = place.get("local") if isinstance(place, Mapping) else None
+        found += [self._of(name, {**spec, **(local or {}), "agent": name}) for name in self._standing_in]
+        for each in _written(spec.get("any")):
+            if each.get("agent") in self._speak:
+                found.append(self._of(str(each["agent"]), {**spec, **each}))
+        return _NONE.union(*found)
 
     def removes(self, spec: Mapping[str, Value]) -> frozenset[str]:
         """The labels that a node's agent is there to take off."""
