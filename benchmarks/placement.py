@@ -76,7 +76,7 @@ def regrets(count: int, wishes: Wishes, nodes: Callable[[random.Random], int]) -
         assert placed.found is not None
         best = tests.best_by_enumeration(problem, wishes).first
         ways = [(0,) * len(problem.units), _uniform(problem, EDGE), _uniform(problem, CLOUD)]
-        others = [score(problem, way, play(problem, way), wishes).first for way in ways]
+        others = [score(problem, play(problem, way), wishes).first for way in ways]
         found.append(Regret(*(_over(each, best) for each in (placed.found.score.first, *others))))
     return found
 

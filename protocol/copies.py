@@ -341,7 +341,8 @@ class Copies:
     def log(self, connection: Connection, came: Log) -> bool:
         """A log is announced; False if it is none that is being copied. Raises RemoteProtocolError."""
         copy = self._takes.get((came.run, came.writer))
-        if copy is None and (mine := self._named.get((came.run, came.writer))) is not None:
+        carried = came.run in self._state.runs
+        if copy is None and not carried and (mine := self._named.get((came.run, came.writer))) is not None:
             self._take(mine, 0)  # its records came before the answer that says how many they are
             copy = self._takes[mine.key]
         if copy is None:

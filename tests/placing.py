@@ -132,4 +132,4 @@ def random_graph(dice: random.Random, count: int) -> tuple[Graph, Given]:
 def best_by_enumeration(problem: Problem, wishes: Wishes) -> Score:
     """What the best of all choices gives: the oracle."""
     ways = product(*(range(len(unit.choices)) for unit in problem.units))
-    return min(score(problem, way, play(problem, way), wishes) for way in ways)
+    return min(score(problem, play(problem, way), wishes) for way in ways)

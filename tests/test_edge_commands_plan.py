@@ -87,7 +87,7 @@ def test_what_ran_is_measured_and_what_the_worker_said_is_reported_with_its_age(
     assert "about $0.0000" in text
 
 
-def test_refresh_asks_the_worker_and_nothing_else_does(cli: CommandLine, own_home: Path, graph: Path) -> None:
+def test_refresh_asks_the_worker_and_nothing_else_does(cli: CommandLine, own_home: Path, graph: Path, tmp_path: Path) -> None:
     with worker(own_home) as served:
         url = ("--cloud", served.url)
         before = told(cli, *url)
@@ -101,6 +101,13 @@ def test_refresh_asks_the_worker_and_nothing_else_does(cli: CommandLine, own_hom
     gone = told(cli, *url, "--refresh")
     assert "cannot be reached" in gone["unreached"]
     assert gone["nodes"]["draft"]["then"] == "waits"
+    asked = tmp_path / "asked"
+    for words in (("--offline",), ("--local-only", "--place", "draft=edge")):
+        (own_home / "edge" / "config.yaml").write_text(f"link: {{conditions: touch {asked}}}\n", encoding="utf-8")
+        cli("plan", graph.name, *url, *words, GRAPHFERRY_CONDITIONS="")
+        assert not asked.exists(), "how the network stands is nobody's business then"
+    outcome = cli("plan", graph.name, *url, GRAPHFERRY_CONDITIONS="")
+    assert (outcome.status, asked.exists()) == (0, True), outcome
     refused = cli("plan", graph.name, "--refresh", "--offline")
     assert (refused.status, "which --offline and --local-only forbid" in refused.stderr) == (2, True)
 

@@ -52,7 +52,7 @@ def test_no_graph_is_placed_worse_than_all_of_it_here_or_all_of_it_there(minimis
         found = search(built, wishes).score
         for place in (EDGE, CLOUD):
             chosen = uniform(built, place)
-            other = score(built, chosen, play(built, chosen), wishes)
+            other = score(built, play(built, chosen), wishes)
             assert (found.broken, found.first) <= (other.broken, other.first * (1 + 1e-12))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from graphs.records import Cancel, End, EndStatus
-from protocol.events import Acked, Got
+from protocol.events import Acked, Copied, Got, Synced
 from wire.pair import DEVICE, WORKER, Pair, executing, result, running
 
 
@@ -120,3 +120,21 @@ def test_a_worker_whose_disk_lost_that_the_run_was_given_up_does_not_begin_eithe
     assert told_of(pair, run) == 1
     kinds = [type(event.record) if isinstance(event, Got) else type(event) for event in pair.worker.events]
     assert kinds.index(Cancel) < len(kinds) - 1 - kinds[::-1].index(Acked)
+
+
+def test_a_run_that_goes_on_while_logs_are_compared_goes_on_as_itself() -> None:
+    """Its records are reports, not copies: the device may hold more of its log than it has said."""
+    pair, run = running()
+    pair.worker.append(run, result("a"))
+    pair.settle()
+    pair.drop()
+    pair.connect()
+    pair.settle()
+    pair.device.events.clear()
+    pair.device.conn.copies.begin(pair.device.store.lines())
+    pair.worker.append(run, result("b"))
+    pair.settle()
+    assert pair.device.seen(Copied) == []
+    assert [event.record for event in pair.device.seen(Got)] == [result("b")]
+    assert len(pair.device.seen(Synced)) == 1
+    assert told_of(pair, run) == 2

@@ -87,7 +87,8 @@ def _plan(args: Namespace, env: Environment) -> int:
         run.place(reached=unasked is None)
         made = device.estimator
         estimating = made if isinstance(made, Estimating) else Estimating(device)
-        estimates = estimating(run.graph, run.offer, options.url, inject)
+        offer = {} if options.local_only or options.offline else run.offer  # then nobody asks how the network stands, either
+        estimates = estimating(run.graph, offer, options.url, inject)
         if unasked is None:
             _require_offered(run, estimates.knowledge)
         why = unasked.message if unasked is not None else None

@@ -25,6 +25,9 @@ from graphs.values import Value
 __all__ = ["Choices", "choices_of", "could_move", "model_size"]
 
 _SIZE: Final = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)([mbt])(?![a-z0-9])")
+_PLAIN: Final = frozenset(
+    {"agent", "inputs", "isResult", "model", "params", "passThrough", "output", "priority", "label", "retry", "timeout"}
+)
 _UNITS: Final = {"m": 1e6, "b": 1e9, "t": 1e12}
 
 
@@ -81,11 +84,17 @@ def model_size(model: str | None, facts: Facts) -> float:
     return 2.0 if model in ("large", facts.tiers.get("large")) else 1.0
 
 
+def _names_model(spec: Mapping[str, Value]) -> bool:
+    return "model" in (spec.get("params") or ()) or "model" in (spec.get("inputs") or ())
+
+
 class _Finding:
     def __init__(self, facts: Facts, placed: dict[str, Placement]) -> None:
         self.facts = facts
         self.placed = placed
         self.units: dict[str, tuple[Choice, ...]] = {}
+        self.alike: dict[tuple[Value, Value], bool] = {}
+        """Whether a node could move that says no more than its agent and its model."""
         self.opened: set[str] = set()
         self.specs: dict[str, Mapping[str, Value]] = {}
 
@@ -126,9 +135,18 @@ class _Finding:
         size = model_size(where.model, self.facts) if number is not None else 0.0
         rule = Choice(EDGE if where.place == "edge" else CLOUD, where.model, number, written, size)
         free = where.free and self.facts.offer is not None and not self.facts.local_only
-        if not free or not could_move(spec, self.facts):
+        if not free or not self.could_move(spec):
             return (rule,)
         return (rule, Choice(CLOUD if rule.place == EDGE else EDGE, where.model, number, written, size))
+
+    def could_move(self, spec: Mapping[str, Value]) -> bool:
+        if not _PLAIN.issuperset(spec) or spec["agent"] == "toolLoopAgent" or _names_model(spec):
+            return could_move(spec, self.facts)
+        key = (spec["agent"], spec.get("model"))
+        known = self.alike.get(key)
+        if known is None:
+            known = self.alike[key] = could_move(spec, self.facts)
+        return known
 
     def opens(self, spec: Mapping[str, Value]) -> bool:
         agent = self.facts.agents.get(spec["agent"])

@@ -24,7 +24,7 @@ from graphs.paths import escape
 __all__ = ["Placed", "decided", "place"]
 
 _NAMES: Final[tuple[Literal["edge"], Literal["cloud"]]] = ("edge", "cloud")
-_SHOWN: Final = 100
+_SHOWN: Final = 60
 """Nodes that have their other ways beside them: those that take longest."""
 
 _EXPLAINING: Final = 2_000
@@ -132,7 +132,7 @@ class _Placing:
         unit = self.problem.units[number]
         if len(ways) == len(unit.choices):
             return
-        self.problem.units[number] = replace(unit, choices=tuple(unit.choices[way] for way in ways))
+        self.problem.units[number] = unit._replace(choices=tuple([unit.choices[way] for way in ways]))
         for each in unit.tasks:
             task = self.problem.tasks[each]
             task.options = tuple(task.options[way] for way in ways)
@@ -156,6 +156,8 @@ class _Placing:
     def _placement(self, number: int, found: Found) -> Placement:
         unit = self.problem.units[number]
         ruled = self.choices.placed[unit.path]
+        if len(unit.choices) == 1 and not self.fixed:
+            return ruled
         choice = unit.choices[found.chosen[number]]
         estimate = self.problem.tasks[unit.tasks[0]].options[found.chosen[number]].estimate
         place = _NAMES[choice.place]

@@ -56,6 +56,8 @@ class Schedule:
     ended: list[float]
     last: list[int]
     moved: list[float]
+    away: int
+    """Tasks that are not on the device."""
 
     def critical(self) -> list[int]:
         """The tasks that the run's end waits for, in order, each waiting for the one before it."""
@@ -128,16 +130,39 @@ class _Play:
         self.there = [opened if each else met for each in self.place]
 
     def schedule(self) -> Schedule:
-        there, heap, done, ready = self.there, self.heap, self._done, self._ready
-        for number, left in enumerate(self.left):
-            if not left:
-                self._push(there[number], ~number)
+        """Play it: the innermost loop of every search, and so in one piece."""
+        heap, tasks, options, place, ended = self.heap, self.tasks, self.options, self.place, self.ended
+        slots, servers, room, asking = self.slots, self.servers, self.room, self.asking
+        ready, start, hand_on = self._ready, self._start, self._hand_on
+        for number, waits in enumerate(self.left):
+            if not waits:
+                self._push(self.there[number], ~number)
         while heap:
-            now, _, what = heappop(heap)
-            if what < 0:
-                ready(~what, now)
-            else:
-                done(what, now)
+            now, _, number = heappop(heap)
+            if number < 0:
+                ready(~number, now)
+                continue
+            task, side, server = tasks[number], place[number], options[number].server
+            ended[number] = now
+            if task.readers or task.result:
+                hand_on(number, now)
+            if server >= 0:
+                servers[server] += self.taken.get(number, 1)
+                line = asking[server]
+                while line and servers[server] > 0:
+                    start(line.popleft(), now)
+            slots[side] += 1
+            waiting = room[side]
+            while waiting and slots[side] > 0:
+                ready(waiting.popleft(), now)
+            if not side:
+                if now > self.over:
+                    self.over = now
+            elif not task.readers and now + self.half > self.over:
+                self.over = now + self.half
+        return self._result()
+
+    def _result(self) -> Schedule:
         options = self.options
         if CLOUD in self.place:
             self.over += _LEAVING * 2 * self.half
@@ -151,6 +176,7 @@ class _Play:
             self.ended,
             self.last,
             self.moved,
+            sum(self.place),
         )
 
     def _open(self, met: float) -> float:
@@ -221,24 +247,6 @@ class _Play:
         self.started[number] = now
         self.sequence += 1
         heappush(self.heap, (now + seconds, self.sequence, number))
-
-    def _done(self, number: int, now: float) -> None:
-        task, place, server = self.tasks[number], self.place[number], self.options[number].server
-        self.ended[number] = now
-        if task.readers or task.result:
-            self._hand_on(number, now)
-        if server >= 0:
-            self.servers[server] += self.taken.get(number, 1)
-            asking = self.asking[server]
-            while asking and self.servers[server] > 0:
-                self._start(asking.popleft(), now)
-        self.slots[place] += 1
-        room = self.room[place]
-        while room and self.slots[place] > 0:
-            self._ready(room.popleft(), now)
-        over = now if place == EDGE else now + self.half
-        if over > self.over and (place == EDGE or not task.readers):
-            self.over = over
 
     def _hand_on(self, number: int, now: float) -> None:
         """Its value is there for its readers, on the other side once it has crossed the link."""

@@ -64,13 +64,12 @@ class Found:
     exact: bool
 
 
-def score(problem: Problem, chosen: Sequence[int], schedule: Schedule, wishes: Wishes) -> Score:
+def score(problem: Problem, schedule: Schedule, wishes: Wishes) -> Score:
     """How well a schedule does by these wishes."""
     broken = 0.0
     for value, bound in ((schedule.seconds, wishes.deadline), (schedule.usd, wishes.budget)):
         if bound is not None and value > bound:
             broken += (value - bound) / max(bound, 1e-9)
-    away = sum(len(unit.tasks) for unit, each in zip(problem.units, chosen, strict=True) if unit.choices[each].place != EDGE)
     metered = schedule.up + schedule.down if problem.link.metered else 0.0
     if wishes.minimise == "cost":
         order = (schedule.usd, metered, schedule.seconds)
@@ -78,7 +77,7 @@ def score(problem: Problem, chosen: Sequence[int], schedule: Schedule, wishes: W
         order = (schedule.joules, schedule.seconds, schedule.usd)
     else:
         order = (schedule.seconds, schedule.usd, metered)
-    return Score(broken, *order, away)
+    return Score(broken, *order, schedule.away)
 
 
 def search(problem: Problem, wishes: Wishes = Wishes(), effort: int = _EFFORT) -> Found:
@@ -90,7 +89,7 @@ class _Search:
     def __init__(self, problem: Problem, wishes: Wishes, effort: int) -> None:
         self.problem = problem
         self.wishes = wishes
-        self.plays = max(6, effort // (len(problem.tasks) + _SETTING_UP))
+        self.plays = max(5, effort // (len(problem.tasks) + _SETTING_UP))
         self.free = [number for number, unit in enumerate(problem.units) if len(unit.choices) > 1]
         self.known: dict[tuple[int, ...], tuple[Score, Schedule]] = {}
         self.neighbours: dict[int, list[int]] = {}
@@ -113,7 +112,7 @@ class _Search:
         entry = self.known.get(chosen)
         if entry is None:
             schedule = play(self.problem, chosen)
-            entry = self.known[chosen] = (score(self.problem, chosen, schedule, self.wishes), schedule)
+            entry = self.known[chosen] = (score(self.problem, schedule, self.wishes), schedule)
         return entry[0]
 
     @property
@@ -123,11 +122,11 @@ class _Search:
     # -- where it begins
 
     def _uniform(self, place: int) -> tuple[int, ...]:
-        def at(unit: int) -> int:
+        chosen = [0] * len(self.problem.units)
+        for unit in self.free:
             choices = self.problem.units[unit].choices
-            return next((number for number, each in enumerate(choices) if each.place == place), 0)
-
-        return tuple(at(unit) for unit in range(len(self.problem.units)))
+            chosen[unit] = next((number for number, each in enumerate(choices) if each.place == place), 0)
+        return tuple(chosen)
 
     def _seeds(self) -> Iterator[tuple[int, ...]]:
         yield tuple([0] * len(self.problem.units))
@@ -272,7 +271,7 @@ class _Search:
 
     def _at_home(self, best: tuple[int, ...]) -> tuple[int, ...]:
         """What makes no difference elsewhere stays on the device."""
-        self.plays = len(self.known) + max(3, self.plays // 4)
+        self.plays = len(self.known) + max(2, self.plays // 4)
         away = lambda unit: self.problem.units[unit].choices[best[unit]].place != EDGE  # noqa: E731
         groups = [*self._fragments(best), *([unit] for unit in self.free)]
         for group in groups:

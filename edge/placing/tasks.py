@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from edge.placing.figures import Capacity, Estimate, Estimator, Link
 from graphs.engine.plan import DEFAULT_LIMIT
@@ -29,8 +29,7 @@ _INLINE: Final = 64 * 1024
 """Bytes of a static value that travel in the text of a cut (graphs.language.cut)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """One way for a unit to be done: at a place, by a model, as the n-th of its implementations where it has several (`any`)."""
 
     place: int
@@ -42,8 +41,7 @@ class Choice:
     """Of the model, in parameters or what goes for them; 0 for none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """What a task takes in one of its unit's choices: seconds of one execution, times how likely that is; money, energy and bytes in all."""
 
     place: int
@@ -73,8 +71,7 @@ class Task:
     readers: list[int] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(NamedTuple):
     """What moves as one. `text` are the bytes of its part of a cut graph."""
 
     path: str
@@ -166,9 +163,7 @@ class _Building:
                 self.tasks[source].readers.append(number)
         limit: Any = self.graph.document.get("concurrency") or DEFAULT_LIMIT
         limit = limit["global"] if isinstance(limit, Mapping) else limit
-        units = [
-            Unit(each.path, each.choices, tuple(tasks), each.text) for each, tasks in zip(self.units, self.inside, strict=True)
-        ]
+        units = [each._replace(tasks=tuple(tasks)) for each, tasks in zip(self.units, self.inside, strict=True)]
         servers = [(place, name, self._at_once(self.capacity[place], name)) for place, name in self.servers]
         slots = (min(int(limit), self.capacity[EDGE].slots), min(int(limit), self.capacity[CLOUD].slots))
         return Problem(self.tasks, units, self.values, self.updates, servers, slots, self.estimator.link("cloud"))

@@ -133,7 +133,8 @@ class Keeper:
         with _harmless(f"the plan of run {run.text} could not be made"):
             made = run.device.estimator
             estimating = made if isinstance(made, Estimating) else Estimating(run.device)
-            estimates = estimating(run.graph, run.offer, options.url, options.inject)
+            offer = {} if options.local_only or options.offline else run.offer  # then nobody asks how the network stands, either
+            estimates = estimating(run.graph, offer, options.url, options.inject)
             self._keys = estimates.keys
             why = run.unreachable.message if run.unreachable is not None else None
             self._prices = Prices({name: Price(*each) for name, each in estimates.prices.items()}, True)

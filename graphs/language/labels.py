@@ -10,6 +10,7 @@ each node, `Labels.values` and `Labels.touched`. Pure; whether a labelled value 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -232,18 +233,20 @@ class Spread:
         nodes = self.graph.nodes
         followers: dict[str, list[str]] = {}
         for name, spec in nodes.items():
-            for source in {*reads(spec), *(self.turns if _counts_turns(spec) else ())}:
+            for source in {*reads(spec), *(self.turns if self._counts_turns(spec) else ())}:
                 followers.setdefault(source, []).append(name)
-        todo = dict.fromkeys(nodes)
+        todo, waiting = deque(nodes), set(nodes)
         while todo:
-            name = next(iter(todo))
-            del todo[name]
+            name = todo.popleft()
+            waiting.discard(name)
             value, touched = self._of(name, nodes[name])
             if touched:
                 self.touched[name] = touched
             if value != self.values.get(name, _NONE):
                 self.values[name] = value
-                todo |= dict.fromkeys(followers.get(name, ()))
+                again = [each for each in followers.get(name, ()) if each not in waiting]
+                todo.extend(again)
+                waiting.update(again)
 
     def found(self) -> Labels:
         """What is known by now."""
@@ -256,7 +259,7 @@ class Spread:
         said = self.agents.own
         own = said(spec) | self.given.get(name, _NONE) | (said(about) if isinstance(about, Mapping) else _NONE)
         read = self._union(self.agents.reads(self.graph.nodes, spec))
-        if _counts_turns(spec):
+        if self._counts_turns(spec):
             read |= self._union(self.turns)
         if not is_computed(spec):
             if self.opens_values:
@@ -302,6 +305,10 @@ class Spread:
         if params.get("supressError") or params.get("suppressError"):  # then the text of any error inside is the value
             return outside | rows | inner.all, inner.all
         return outside | rows | _results(graph, inner, every=bool(params.get("resultAll"))), inner.all
+
+    def _counts_turns(self, spec: Mapping[str, Value]) -> bool:
+        """Whether a node's value depends on how many turns there were, where labels decide about that."""
+        return bool(self.turns) and _counts_turns(spec)
 
     def _inner(self, name: str, graph: Graph, given: Mapping[str, frozenset[str]], around: frozenset[str]) -> Labels:
         found = self.nested.get(name)
