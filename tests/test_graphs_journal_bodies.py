@@ -38,6 +38,16 @@ def test_a_body_is_kept_and_read_in_parts(files: BodyFiles) -> None:
     files.close()
 
 
+def test_what_is_remembered_of_a_body_is_not_given_once_its_file_is_gone(files: BodyFiles) -> None:
+    files.keep("own", NAME, BODY, b"r" * 16)
+    for path in files.folder.glob("*/*"):
+        path.unlink()
+    assert files.held("own", NAME) == (0, False)
+    assert files.read_cached("own", NAME, 0, 5) is None
+    assert files.load("own", NAME) is None
+    files.close()
+
+
 def test_everybodys_bodies_are_apart_and_only_their_owners_may_read_them(files: BodyFiles) -> None:
     files.keep("one", NAME, BODY)
     assert files.held("two", NAME) == (0, False)

@@ -162,14 +162,15 @@ class BodyFiles:
 
     def read_cached(self, scope: str, name: bytes, off: int, length: int) -> bytes | bytearray | None:
         """As `read`, but only what the system has in memory, so that it does not block; None if that is not all of it."""
+        path = self._path(scope, name)
         if self._remembering.acquire(blocking=False):
             data = self._recent.get(scope, name)
             self._remembering.release()
-            if data is not None:
+            if data is not None and _short(path).exists():  # else it is gone, or lies there whole
                 return data[off : off + length]
         buffer = bytearray(length)
         try:
-            with self._kept_open(self._path(scope, name), os.O_RDONLY) as file:
+            with self._kept_open(path, os.O_RDONLY) as file:
                 count = os.preadv(file, [buffer], off, _NO_WAIT)
                 end = min(length, os.fstat(file).st_size - off)
         except OSError:
