@@ -21,6 +21,9 @@ SAMPLES = [pytest.param(each, sample, id=f"{each.name}-{i}") for each in AGENTS 
 
 CATALOGUE = frozenset(
     {
+        "agreementAgent",
+        "confidenceAgent",
+        "firstAgent",
         "copyAgent",
         "echoAgent",
         "mergeObjectAgent",

@@ -59,7 +59,25 @@ def _likelihood(by: Value, value: float) -> float:
     return math.exp(min(value, 0.0))
 
 
-@agent("agreementAgent", category="llm", effect="none", needs=["model"])
+@agent(
+    "agreementAgent",
+    category="llm",
+    effect="none",
+    needs=["model"],
+    samples=[
+        Sample(
+            {"prompt": "hello"},
+            {"samples": 4, "below": 0.5},
+            {
+                "text": "hi",
+                "message": {"role": "assistant", "content": "hi"},
+                "messages": [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}],
+                "tool_calls": [],
+                "confidence": {"agreement": 0.5, "agreed": 2, "asked": 2, "samples": 4},
+            },
+        )
+    ],
+)
 async def agreement_agent(context: AgentContext) -> Value:
     """Asks the agent params.agent (llmAgent) up to params.samples times (5) and gives the answer that most agree on, with how many did.
 
