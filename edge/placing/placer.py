@@ -24,6 +24,8 @@ from graphs.paths import escape
 __all__ = ["Placed", "decided", "place"]
 
 _NAMES: Final[tuple[Literal["edge"], Literal["cloud"]]] = ("edge", "cloud")
+_OBJECTS: Final = 10
+"""A node that is placed makes so many times as many objects as one that is read."""
 _SHOWN: Final = 60
 """Nodes that have their other ways beside them: those that take longest."""
 
@@ -54,7 +56,7 @@ def place(
     fixed: Mapping[str, str] = {},
 ) -> Placed:
     """A place and a reason for each computed node. `fixed` says of nodes that were placed before what was `decided`, and stays. Raises NoPlace."""
-    with uncollected(len(graph.nodes)):
+    with uncollected(_OBJECTS * len(graph.nodes)):
         ruled = place_nodes(graph, facts)
         return _Placing(graph, facts, estimator, wishes, ruled, fixed).placed() if estimator is not None else Placed(ruled)
 
