@@ -100,6 +100,7 @@ _STATES = {
     "finished": "completed",
     "failed": "failed",
     "skipped": "skipped",
+    "stopped": "aborted",
     "suspended": "suspended",
 }
 

@@ -46,7 +46,7 @@ class ProgressEvent(TypedDict, total=False):
     `t` is in ms since 1970, `ms` a duration, `tokens` a count, `up` and `down` bytes on the link, `retry` the failed attempts so far.
     In the order of a run: `run-started` (run, graph, nodes); for nodes `started` (path, place, why, model), `token` (path, text),
     `waiting` (path, why), `retry` (path, retry, code, message), `finished` (path, place, by, ms, tokens, up, down, degraded),
-    `failed` (path, code, message, ms), `skipped` (path); `suspended` (why, path where it is one node); `run-ended` (run, status, ms).
+    `failed` (path, code, message, ms), `skipped` (path), `stopped` (path, place, ms: another one was first); `suspended` (why, path where it is one node); `run-ended` (run, status, ms).
     """
 
     event: Required[
@@ -59,6 +59,7 @@ class ProgressEvent(TypedDict, total=False):
             "finished",
             "failed",
             "skipped",
+            "stopped",
             "suspended",
             "run-ended",
         ]
@@ -293,6 +294,7 @@ _PLAIN: Final[Mapping[str, Callable[[ProgressEvent], str]]] = {
     "finished": _finished,
     "failed": lambda event: f"failed    {event.get('path', '')}{_on(event)}{_in(event)}{_what(event)}",
     "skipped": lambda event: f"skipped   {event.get('path', '')}",
+    "stopped": lambda event: f"stopped   {event.get('path', '')}{_on(event)}{_in(event)}: another one was first",
     "suspended": lambda event: f"suspended {event.get('path', 'the run')}{_because(event)}",
     "run-ended": lambda event: f"{event.get('status', 'ended')}{_in(event)}",
 }

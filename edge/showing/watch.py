@@ -45,6 +45,8 @@ class Watch:
     ) -> None:
         self.nodes: dict[str, NodeReport] = {}
         self.errors: dict[str, BaseException] = {}
+        self._began: dict[str, float] = {}
+        """When those attempts began that run inside a node, which may be a race: then all but one are stopped."""
         self._placed = placed
         self._made = made
         self._emit = emit
@@ -53,8 +55,10 @@ class Watch:
         """The line of a node that never became ready."""
         return self._report(path)
 
-    def started(self, start: Start, t: float) -> None:  # noqa: ARG002 - the port hands it over
+    def started(self, start: Start, t: float) -> None:
         report = self._report(start.path)
+        if "/" in report.path:
+            self._began[report.path] = t
         report.state = "executing"
         self.errors.pop(report.path, None)  # it only waited
         if start.node.stands_in:
@@ -95,7 +99,18 @@ class Watch:
             report.ms = round((t - event.start.t) * 1000, 1)
         if isinstance(event.value, BaseException):
             self.errors[report.path] = event.value
+        if self._began:
+            self._began.pop(report.path, None)
+            if _is_race(event.start):
+                self._stop_losers(report.path, t)
         self._emit(self._ending(report, event))
+
+    def _stop_losers(self, race: str, t: float) -> None:
+        """What still ran when a race was over was stopped; its time was spent all the same."""
+        for path in [path for path in self._began if path.startswith(f"{race}/")]:
+            loser = self._report(path)
+            loser.state, loser.ms = "aborted", round((t - self._began.pop(path)) * 1000, 1)
+            self._emit({"event": "stopped", "t": _now(), "path": path, "place": loser.place, "ms": loser.ms})
 
     def _take_record(self, report: NodeReport) -> None:
         found = self._made(report.path)
@@ -148,6 +163,11 @@ class Watch:
 
 def _why_here(moved: Value) -> str:
     return f"runs here as well: {moved}" if moved else _INSTEAD
+
+
+def _is_race(start: Start | None) -> bool:
+    """Whether the attempt opened a graph that is over with its first answer (graphs.language.cascade)."""
+    return start is not None and start.agent is not None and start.agent.nests is not None and bool(start.params.get("race"))
 
 
 def _message(error: BaseException) -> str:

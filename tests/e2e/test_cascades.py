@@ -91,6 +91,8 @@ def test_a_hedge_takes_the_workers_answer_and_stops_here(cli: CommandLine, tmp_p
     report = run(cli, tmp_path, HEDGE % ("here", 1), "--cloud", served.url)
     assert report["results"]["x"]["text"] == "large says why"
     assert report["nodes"]["x/second"]["place"] == "cloud"
+    assert report["nodes"]["x/first"]["state"] == "aborted"
+    assert report["nodes"]["x/first"]["ms"] >= 0
 
 
 def test_a_hedge_takes_the_answer_of_here_and_cancels_at_the_worker(
