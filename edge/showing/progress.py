@@ -46,7 +46,8 @@ class ProgressEvent(TypedDict, total=False):
     `t` is in ms since 1970, `ms` a duration, `tokens` a count, `up` and `down` bytes on the link, `retry` the failed attempts so far.
     In the order of a run: `run-started` (run, graph, nodes); for nodes `started` (path, place, why, model), `token` (path, text),
     `waiting` (path, why), `retry` (path, retry, code, message), `finished` (path, place, by, ms, tokens, up, down, degraded),
-    `failed` (path, code, message, ms), `skipped` (path), `stopped` (path, place, ms: another one was first); `suspended` (why, path where it is one node); `run-ended` (run, status, ms).
+    `failed` (path, code, message, ms), `skipped` (path), `stopped` (path, place, ms: another one
+    was first); `suspended` (why, path where it is one node); `run-ended` (run, status, ms).
     """
 
     event: Required[
