@@ -55,8 +55,6 @@ class _Paired(Play):
     async def _use(self, number: int, name: str, expected: Any) -> None:
         self.faults.revoke = self._revoke
         await super()._use(number, name, expected)
-        if self.faults.revoke is self._revoke and name in self.tokens:
-            self.world.tell("paired", name)
 
     @contextmanager
     def _store(self) -> Iterator[DeviceStore]:
@@ -94,4 +92,5 @@ class _Paired(Play):
         except (PairingFailed, WorkerUnreachable, JournalError):
             return token
         self.tokens[name] = device, pairing.token
+        self.world.tell("paired", name)
         return pairing.token

@@ -31,7 +31,7 @@ def _nothing_is_left() -> Iterator[None]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_whoever_may_come_again_goes_on_where_it_was(part: int) -> None:
-    revoked = 0
+    revoked = paired = 0
     for seed in range(SEED + part * SCHEDULES // PARTS, SEED + (part + 1) * SCHEDULES // PARTS):
         outcome = Outcome()
         try:
@@ -40,5 +40,7 @@ def test_whoever_may_come_again_goes_on_where_it_was(part: int) -> None:
             print(f"SIM_SEED={seed} PAIRED=4 pytest tests/sim/test_paired.py, of which the first")
             raise
         revoked += sum(fault.kind == "revoke" for fault in outcome.struck)
-        assert any(words[1] == "paired" for words in outcome.told) or not outcome.statuses
-    assert revoked or SCHEDULES < 10
+        paired += any(
+            words[1] == "paired" for words in outcome.told
+        )  # not where the line is cut before, or the graph fails at once
+    assert (revoked and paired >= SCHEDULES // PARTS // 2) or SCHEDULES < 10
