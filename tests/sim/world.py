@@ -26,6 +26,7 @@ from edge.runs import at_work as locks
 from graphs.journal import Journal, ids
 from graphs.journal.bodies import BodyFiles
 from graphs.running.runtime import Runtime
+from protocol import carrier
 from protocol.errors import RemoteProtocolError
 from protocol.state import State
 from sim.disk import Disk, SimWriter
@@ -209,6 +210,7 @@ class World:
             secrets: {"token_bytes": lambda count=32: chance.randbytes(count), "randbits": chance.getrandbits},
             random: {"random": chance.random},
             os: {"urandom": chance.randbytes},
+            carrier: {"_keys": []},  # what another schedule left of them would be another chance
             ids: {"_generate": ids._Generator(lambda: int(self.wall() * 1000))},
             Journal: {"committer": SimWriter},
             BodyFiles: {
