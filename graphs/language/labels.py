@@ -158,9 +158,9 @@ class AgentLabels:
     def __init__(self, agents: Mapping[str, Agent] | None, document: Mapping[str, Value]) -> None:
         self._agents = agents or {}
         self._speak = {name for name, each in self._agents.items() if each.labels is not None}
-        self._standing_in = self._speak.intersection(alternatives(document)) if self._speak else set[str]()
-        """Those that may run instead of a node: which node's alternative one is hangs on what is around it, so they count for all."""
         self._called_by_value = {name for name in self._speak if not self._agents[name].named}
+        self._standing_in = self._called_by_value.intersection(alternatives(document)) if self._speak else set[str]()
+        """Those that may run instead of a node: which node's alternative one is hangs on what is around it, so they count for all."""
 
     def any_in(self, graph: Graph) -> bool:
         """Whether there can be labels in a graph at all: of most graphs that is all there is to say."""
