@@ -21,6 +21,8 @@ __all__ = ["RunLabels"]
 _NONE: Final = frozenset[str]()
 _MOST: Final = 256
 """Graphs out of values that are remembered for one node; with more, nothing is known of the node any more."""
+_PLACES: Final = 64
+"""Places whose graphs are looked at: those that open each other are looked at again and again."""
 
 
 class RunLabels:
@@ -86,6 +88,8 @@ class RunLabels:
     def know(self, path: str, document: Value) -> None:
         """The node at this path opens this graph, which is a value."""
         place = document_path(path)
+        if place not in self._certain and len(self._certain) >= _PLACES:
+            return  # nobody looked at it: what opens it stays unseen, and so where it is
         graph = written_inside({"graph": document})
         found = declared_in(document) if graph is None else self._inside(place, graph)
         if graph is not None and UNSEEN in found:
