@@ -11,7 +11,7 @@ from typing import Any
 
 from graphs.engine.plan import Plan
 from graphs.engine.plan_node import PlanNode
-from graphs.language.refs import is_source, names_in
+from graphs.language.refs import is_source, names_in, texts_in
 from graphs.language.spec import is_computed, reads
 from graphs.paths import document_path, opener, split_path
 from graphs.values import Value
@@ -88,7 +88,7 @@ def _decided_here(node: PlanNode, spec: Mapping[str, Value]) -> Iterator[str]:
     for key in ("agent", "graph"):
         if is_source(spec.get(key)):
             yield from names_in(spec[key])
-    for text in (*_texts(spec.get("inputs")), *_texts(spec.get("passThrough"))):
+    for text in (*texts_in(spec.get("inputs")), *texts_in(spec.get("passThrough"))):
         if "(" in text:
             yield from names_in(text)
 
@@ -106,14 +106,3 @@ def _copied(name: str, spec: Mapping[str, Value], needed: set[str], passed: dict
                 passed.setdefault(source, set()).add(name)
             else:
                 needed.add(source)
-
-
-def _texts(item: Value) -> Iterator[str]:
-    if isinstance(item, str):
-        yield item
-    elif isinstance(item, Mapping):
-        for each in item.values():
-            yield from _texts(each)
-    elif isinstance(item, (list, tuple)):
-        for each in item:
-            yield from _texts(each)

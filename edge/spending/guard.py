@@ -141,13 +141,13 @@ class Guard:
         if reached is None:
             return True
         event = fallback.event(start, LinkCondition(BudgetReached.code, str(reached)), begun=False)
-        task = asyncio.ensure_future(self._tell(event) if isinstance(event, Instead) else self._hold(start, go))
+        if isinstance(event, Instead):
+            asyncio.get_running_loop().call_soon(self.feed, event)
+            return False
+        task = asyncio.ensure_future(self._hold(start, go))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return False
-
-    async def _tell(self, event: EngineEvent) -> None:
-        self.feed(event)
 
     async def _hold(self, start: Start, go: Callable[[Start], Any]) -> None:
         try:

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphs.language.declassify import PSEUDONYMS, passed
-from graphs.language.refs import is_source, names_in
+from graphs.language.refs import is_source, names_in, texts_in
 from graphs.language.spec import Graph, is_computed, reads, words, written_inside
 from graphs.paths import escape
 from graphs.values import Value
@@ -367,16 +367,5 @@ def _results(graph: Graph, labels: Labels, *, every: bool) -> frozenset[str]:
 def _counts_turns(spec: Mapping[str, Value]) -> bool:
     """Whether a node's value depends on how many turns there were."""
     return "update" in spec or any(
-        word in text for part in ("inputs", "passThrough") for text in _texts(spec.get(part)) for word in _LOOPS
+        word in text for part in ("inputs", "passThrough") for text in texts_in(spec.get(part)) for word in _LOOPS
     )
-
-
-def _texts(item: Value) -> Iterator[str]:
-    if isinstance(item, str):
-        yield item
-    elif isinstance(item, Mapping):
-        for each in item.values():
-            yield from _texts(each)
-    elif isinstance(item, (list, tuple)):
-        for each in item:
-            yield from _texts(each)

@@ -112,6 +112,18 @@ def patterns(text: str) -> list[str]:
     return found
 
 
+def texts_in(item: Value) -> Iterator[str]:
+    """Every text anywhere in a value, maps and lists included; not the keys."""
+    if isinstance(item, str):
+        yield item
+    elif isinstance(item, Mapping):
+        for each in item.values():
+            yield from texts_in(each)
+    elif isinstance(item, (list, tuple)):
+        for each in item:
+            yield from texts_in(each)
+
+
 def names_in(value: Value) -> Iterator[str]:
     """The nodes named anywhere in `inputs` or `passThrough`, maps and lists included."""
     if isinstance(value, str):
