@@ -85,8 +85,10 @@ parsers: ## install Mermaid, 180 MB, so that the tests read every drawing with i
 	@cd tests/drawing && npm ci --no-audit --no-fund --ignore-scripts
 
 WORLDS ?= 100000
-sim: env ## play $(WORLDS) schedules of whole systems in virtual time, from seed $(SEED) on
-	@$(BIN)/python -m tests.sim --seed $(SEED) --count $(WORLDS)
+KIND ?= every
+PROCESSES ?= $(shell getconf _NPROCESSORS_ONLN)
+sim: env ## play $(WORLDS) schedules of whole systems in virtual time, from seed $(SEED) on, of each KIND some, in $(PROCESSES) processes
+	@$(BIN)/python -m tests.sim --kind $(KIND) --seed $(SEED) --count $(WORLDS) --processes $(PROCESSES)
 
 SCHEDULES ?= 5000
 chaos: env ## play $(SCHEDULES) schedules of cuts and kills with real processes, from seed $(SEED) on

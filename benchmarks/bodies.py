@@ -25,7 +25,7 @@ if __package__ in (None, ""):  # run as a file
 
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.measure import ROOT, Row, WrongAnswer, machine, table, write_section
+from benchmarks.measure import ROOT, Row, WrongAnswer, machine, one_core, table, write_section
 from graphs.journal import Journal
 from protocol.config import Config, Role
 from protocol.journal_store import JournalStore
@@ -146,7 +146,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--write", action="store_true", help="keep the table in benchmarks/RESULTS.md")
     options = parser.parse_args(arguments)
     sizes = (4, 4, 1) if options.smoke else (options.megabytes, 1024, options.repeats)
-    rows = asyncio.run(measure(*sizes))
+    with one_core():
+        rows = asyncio.run(measure(*sizes))
     if options.smoke:
         rows = [replace(row, must=None) for row in rows]
     print(table(rows))

@@ -2,8 +2,9 @@
 
     python -m benchmarks.engine [--smoke] [--repeats N] [--peers hamilton,langgraph,...] [--json FILE] [--write]
 
-Runs and their bounds take turns in one process, after a warm-up, garbage collected before each; every answer is checked against one computed
-without an engine. What computes is judged by CPU time, which a busy machine disturbs little; what sleeps or writes by the time that passed.
+Runs and their bounds take turns in one process, on one core, after a warm-up, garbage collected before each; every answer is checked
+against one computed without an engine. What computes is judged by CPU time, which a busy machine disturbs little; what sleeps or writes by
+the time that passed.
 Our runs have all that a run of the product has: node states, stamps, the log in memory, the table of results.
 """
 
@@ -35,6 +36,7 @@ from benchmarks.measure import (
     fresh,
     interleave,
     machine,
+    one_core,
     per,
     ratio,
     table,
@@ -56,7 +58,8 @@ nodes suspend have none, as the bound has none."""
 
 _READING_PEERS: Final = """\
 `bound` is the peer, the ratio how many times our time it takes: CPU time of its process for what computes, the time that passed for what
-lasts. GraphAI has run each graph 60 times before, for node to compile it; building its graph, which every run needs, is left out."""
+lasts. Both take turns on one core, but for GraphAI and DBOS, which have threads of their own. GraphAI has run each graph 60 times before,
+for node to compile it; building its graph, which every run needs, is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,8 @@ def _side_by_side(workload: Workload, repeats: int, *, plain: bool = False) -> l
     """Ours and the bound's samples."""
     mine = timed(workload.title, ours.runner(workload, plain=plain), workload.answer)
     tasks = timed(f"{workload.title}, tasks", bounds.tasks(workload), workload.answer)
-    return asyncio.run(interleave([mine, tasks], repeats))
+    with one_core():
+        return asyncio.run(interleave([mine, tasks], repeats))
 
 
 def _large_value(sizes: Sizes) -> Iterator[Row]:
@@ -196,7 +200,7 @@ def _branches(sizes: Sizes) -> Iterator[Row]:
 
 
 def _starting(sizes: Sizes) -> Iterator[Row]:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, one_core():
         rounds = range(sizes.few + 1)
         pairs = [(fresh("two_nodes", bytecode=folder), fresh("bare", bytecode=folder)) for _ in rounds][1:]  # the first compiles
     mine, bare = [each["cpu"] for each, _ in pairs], [each["cpu"] for _, each in pairs]

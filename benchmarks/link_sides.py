@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgpack
 
-from graphs.records import Encoded, Submit
+from graphs.records import Encoded, Known, Record, Start, Submit
 from protocol.config import Config, Role
 from protocol.events import Acked, Event, Got
 from protocol.link import Link
@@ -22,7 +22,7 @@ from protocol.transport import accept, connect, listen
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
 
-__all__ = ["DEVICE", "SUBMIT", "Ends", "Memory", "ends", "framed", "raw", "run_id", "sockets"]
+__all__ = ["DEVICE", "SUBMIT", "Ends", "Memory", "asking", "ends", "framed", "raw", "run_id", "sockets"]
 
 DEVICE: Final = b"b" * 16
 SUBMIT: Final = Submit("", bytes(32), {}, {})
@@ -51,8 +51,7 @@ class Memory(SharesNothing):
     def commit(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
             if type(effect) is Write:
-                run, writer, _, record, chk = effect
-                self.logs[run, writer].append((*record, chk))
+                self.logs[effect[:2]].append(effect[3:])
 
     async def read(self, run: bytes, writer: bytes, after: int, upto: int) -> Sequence[Encoded]:
         return [Encoded(*each[:3]) for each in self.logs[run, writer][after:upto]]
@@ -83,26 +82,29 @@ class Memory(SharesNothing):
 
 
 class _Told:
-    """What one end is told, counted; `until` waits for a count."""
+    """What one end is told, counted; `until` waits for a count, on a future as `recv` of websockets does."""
 
     def __init__(self) -> None:
         self.got = 0
         self.acked: dict[bytes, int] = {}
-        self.on_event: Callable[[Event], None] = lambda _: None
-        self._changed = asyncio.Event()
+        self.on_event: Callable[[Event], None] | None = None
+        self._waiter: asyncio.Future[None] | None = None
 
     def hear(self, event: Event) -> None:
-        if isinstance(event, Got):
+        if type(event) is Got:
             self.got += 1
-        elif isinstance(event, Acked):
+        elif type(event) is Acked:
             self.acked[event.run] = event.seq
-        self.on_event(event)
-        self._changed.set()
+        if self.on_event is not None:
+            self.on_event(event)
+        if self._waiter is not None:
+            self._waiter.set_result(None)
+            self._waiter = None
 
     async def until(self, condition: Callable[[], bool]) -> None:
         while not condition():
-            self._changed.clear()
-            await self._changed.wait()
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
 
 
 class Ends:
@@ -228,3 +230,33 @@ async def raw(answer: Callable[[bytes], bytes]) -> AsyncIterator[_Raw]:
         transport.close()
         server.close()
         await server.wait_closed()
+
+
+@asynccontextmanager
+async def asking(response: Known) -> AsyncIterator[Callable[[int], Awaitable[Record]]]:
+    """Gives a function that asks question `number` over a link of its own, and returns when the response is here: each is a record.
+
+    Nothing is counted in between: that would be measured with the link, and what it is compared with has none.
+    """
+    async with ends(Memory(b"worker-1")) as both, both.device(Memory(b"device-1")) as (device, told, worker, _):
+        run, loop = run_id(1), asyncio.get_running_loop()
+        device.append(run, SUBMIT)
+        await told.until(lambda: told.acked.get(run, 0) == 1)
+        waiting = loop.create_future()
+
+        def respond(event: Event) -> None:
+            if type(event) is Got:
+                worker.append(run, response)
+
+        def hear(event: Event) -> None:
+            if type(event) is Got:
+                waiting.set_result(event.record)
+
+        def ask(number: int) -> Awaitable[Record]:
+            nonlocal waiting
+            waiting = loop.create_future()
+            device.append(run, Start("node", number))
+            return waiting
+
+        worker.on_event, device.on_event = respond, hear
+        yield ask

@@ -10,7 +10,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -28,6 +29,7 @@ __all__ = [
     "fresh",
     "interleave",
     "machine",
+    "one_core",
     "per",
     "ratio",
     "table",
@@ -84,6 +86,24 @@ async def interleave(runs: Sequence[Sampler], repeats: int) -> list[Series]:
         for series, run in zip(taken, runs, strict=True):
             series.append(await run())
     return taken
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Stay on one core, with all processes that are started meanwhile, where the system lets us choose.
+
+    Cores of a shared machine differ in speed, by 1.7 times from one second to the next where these figures were taken: what is compared must
+    take turns on the same one.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def per(series: Iterable[float], count: int) -> float:

@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -27,7 +27,7 @@ if __package__ in (None, ""):  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.generators import Hosted, InProcess, Prompts, Way, bare_loop, cpu, high_level, server
-from benchmarks.measure import ROOT, Row, WrongAnswer, machine, ratio, table, write_section
+from benchmarks.measure import ROOT, Row, WrongAnswer, machine, one_core, ratio, table, write_section
 from graphs.environment import Environment
 from graphs.errors import ModelMissing, NodeTimeout
 from graphs.models.files.facts import memory_needed
@@ -39,6 +39,8 @@ from graphs.models.interface import GenerationRequest, Model
 
 _COLD: Final = "server, cold"
 _COMPUTED: Final = ("in its prompt", "in its answer")
+_WAITS: Final = ("cancel", "leave")
+"""Parts that measure the time that passes."""
 
 TOPICS: Final = ("rivers", "bread", "chess", "volcanoes", "bicycles", "tea", "maps", "bees", "glass", "tides", "trains", "salt")
 FORM: Final = {"type": "json_object", "schema": {
@@ -47,8 +49,8 @@ FORM: Final = {"type": "json_object", "schema": {
     "required": ["title", "kind", "text"],
 }}  # fmt: skip
 
-_READING: Final = """CPU time of all processes that take part, at one thread each, medians of the ratios between neighbouring runs;
-Q4_0, made from the shipped file by llama.cpp. Each round has a new system message. `bound` is what it is compared with: `high level` is
+_READING: Final = """CPU time of all processes that take part, at one thread each and all on one core, medians of the ratios between neighbouring
+runs; Q4_0, made from the shipped file by llama.cpp. Each round has a new system message. `bound` is what it is compared with: `high level` is
 llama-cpp-python's chat completion, which keeps what the last prompt and the next begin with in common; `unshared` is our own engine
 forbidden to copy; `bare loop` is llama.cpp's decode and the likeliest token, nothing else. Answers go on past their end, to be of one
 length."""
@@ -363,10 +365,11 @@ async def measure(path: Path, sizes: Sizes, names: Sequence[str], *, judged: boo
     """The rows of these parts, each told on standard error as soon as it is there."""
     rounds, rows = Rounds(sizes.rules), []
     for name in names:
-        async for row in PARTS[name](path, sizes, rounds):
-            row = row if judged else replace(row, must=None)
-            print("  ".join(row.cells()), file=sys.stderr)
-            rows.append(row)
+        with nullcontext() if name in _WAITS else one_core():
+            async for row in PARTS[name](path, sizes, rounds):
+                row = row if judged else replace(row, must=None)
+                print("  ".join(row.cells()), file=sys.stderr)
+                rows.append(row)
     return rows
 
 

@@ -1,11 +1,13 @@
 """Placement, held against the best there is: how far from it, how quickly found, and whether runs take what was said.
 
-Random graphs with random figures, links and queues, of fixed seeds. Three questions:
+Random graphs with random figures, links and queues, of fixed seeds. Five questions:
 
 * search: the placement that is found against the best of all ways by the schedule model, and against rules alone, all here, all there;
 * truth: the same in virtual time, each way played by the real engine, device, worker and link (tests/sim): what the run took against what the
   schedule said, and against the quickest of all ways;
-* speed: 1,000 nodes placed.
+* recorded: the same of real runs, with what their nodes took (benchmarks/recorded), over several links and with a free and a full worker;
+* large graphs, of which nobody knows the best: against a search that is fifty times as long;
+* speed: 1,000 nodes placed, each graph for the first time.
 """
 
 from __future__ import annotations
@@ -29,10 +31,12 @@ if __package__ in (None, ""):  # run as a file
 import sys
 
 from benchmarks.measure import ROOT, Row, WrongAnswer, machine, table, write_section
-from edge.placing.placer import Placed, place
+from edge.placing.placed import Placed
+from edge.placing.placer import place
 from edge.placing.schedule import play
-from edge.placing.search import MINIMISED, Wishes, score
+from edge.placing.search import EFFORT, score, search
 from edge.placing.tasks import CLOUD, EDGE, Problem
+from edge.placing.wishes import MINIMISED, Wishes
 
 __all__ = ["main", "regrets", "speed", "truth"]
 
@@ -82,6 +86,23 @@ def regrets(count: int, wishes: Wishes, nodes: Callable[[random.Random], int]) -
     return found
 
 
+def recorded(wishes: Wishes) -> list[tuple[str, Regret]]:
+    """Of the runs that were recorded, by graph, link and queue."""
+    from benchmarks.recorded.replay import replayed
+
+    tests, found = _tests(), []
+    for way in replayed(wishes):
+        problem, chosen = way.placed.problem, way.placed.found
+        assert problem is not None
+        assert chosen is not None
+        best = tests.best_by_enumeration(problem, wishes).first
+        ways = [(0,) * len(problem.units), _uniform(problem, EDGE), _uniform(problem, CLOUD)]
+        others = [score(problem, play(problem, each), wishes).first for each in ways]
+        name = f"{way.graph}, {way.link}{', full' if way.full else ''}"
+        found.append((name, Regret(*(_over(each, best) for each in (chosen.score.first, *others)))))
+    return found
+
+
 def _over(value: float, best: float) -> float:
     return value / best - 1 if best > 0 else float(value > 0)
 
@@ -118,19 +139,31 @@ def truth(seeds: Sequence[int], most_ways: int) -> Iterator[Truth]:
         yield Truth(ours.seconds, placed.found.schedule.seconds, min(each.seconds for each in runs))
 
 
-def speed(count: int, repeats: int) -> float:
-    """Milliseconds of CPU time to place that many nodes: the median of some graphs, of each the best of three, for other work runs on the machine."""
+def longer(sizes: Sequence[int], graphs: int, times: int) -> Iterator[tuple[int, list[float]]]:
+    """By size: how much longer runs take as they are placed than as a search finds that is so many times as long."""
+    tests = _tests()
+    for size in sizes:
+        over = []
+        for seed in range(graphs):
+            graph, figures = tests.random_graph(random.Random(seed), size)
+            placed: Placed = place(graph, tests.facts(), figures)
+            assert placed.problem is not None
+            assert placed.found is not None
+            best = search(placed.problem, effort=EFFORT * times).score.first
+            over.append(_over(placed.found.score.first, best))
+        yield size, over
+
+
+def speed(count: int, graphs: int) -> float:
+    """Milliseconds of CPU time to place that many nodes: the median over graphs, each placed once, so nothing is known of it from before."""
     tests, took = _tests(), []
-    for seed in range(repeats):
+    for seed in range(graphs):
         graph, figures = tests.random_graph(random.Random(seed), count)
         facts = tests.facts()
-        each = []
-        for _ in range(3):
-            gc.collect()
-            began = time.process_time()
-            place(graph, facts, figures)
-            each.append((time.process_time() - began) * 1000)
-        took.append(min(each))
+        gc.collect()
+        began = time.process_time()
+        place(graph, facts, figures)
+        took.append((time.process_time() - began) * 1000)
     return statistics.median(took)
 
 
@@ -150,6 +183,20 @@ def measure(graphs: int, plays: int, ways: int, nodes: int, repeats: int) -> lis
             Row(f"{minimise}: worst of {graphs} graphs", _percent(worst), "best of all ways", 1 + worst, "times", must=1 + MOST)
         )
         rows.append(Row(f"{minimise}: mean", _percent(mean), said, 1 + mean, "times"))
+    kept = recorded(Wishes())
+    worst_name, worst_of = max(kept, key=lambda each: each[1].found)
+    plain = {word: statistics.mean(getattr(each, word) for _, each in kept) for word in ("rules", "here", "there")}
+    said = ", ".join(f"{word} {_percent(value)}" for word, value in plain.items())
+    rows.append(
+        Row(
+            f"recorded runs, {len(kept)} ways: worst ({worst_name})",
+            _percent(worst_of.found),
+            f"mean of {said}",
+            1 + worst_of.found,
+            "times",
+            must=1 + MOST,
+        )
+    )
     played = list(truth(range(plays), ways))
     if played:
         off = [abs(each.took - each.said) / each.took for each in played]
@@ -171,6 +218,16 @@ def measure(graphs: int, plays: int, ways: int, nodes: int, repeats: int) -> lis
                 1 + statistics.mean(over),
                 "times",
                 must=1 + MOST,
+            )
+        )
+    for size, beyond in longer([each for each in (200, 500, 1000) if each <= nodes], repeats, 50):
+        rows.append(
+            Row(
+                f"{size:,} nodes, {len(beyond)} graphs: against a search 50 times as long",
+                _percent(statistics.mean(beyond)),
+                f"worst {_percent(max(beyond))}",
+                1 + statistics.mean(beyond),
+                "times",
             )
         )
     took = speed(nodes, repeats)

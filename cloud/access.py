@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Final
 
 from cloud.accounts import DEFAULT, Account
 from cloud.devices import DeviceStore, PairedDevice, token_hash
-from cloud.pairing import Attempts, pair_over
+from cloud.pairing import pair_over
+from cloud.traffic import Traffic
 from graphs.errors import JournalError
+from protocol.ending import send_last
 from protocol.errors import FAULTS
-from protocol.link import send_last
 from protocol.messages import Fault
 from protocol.pairing import PAIR_PATH
-from protocol.transport import bearer
+from protocol.transport import Refused, bearer
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
@@ -103,13 +104,15 @@ class Access:
         anybody: bool = False,
         bindings: Collection[str] = ("",),
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        traffic: Traffic | None = None,
     ) -> None:
         self.accounts = accounts
+        self.traffic = traffic or Traffic()
+        """How much of what comes is taken."""
         self._devices = devices
         self._bindings = bindings
         self._anybody = anybody
         self._clock = clock
-        self._attempts = Attempts()
         self._watched: set[_Watched] = set()
         self._looking: asyncio.Task[None] | None = None
         self._tokens = [(bytes.fromhex(digest[7:]), each) for each in accounts.values() for digest in each.tokens.values()]
@@ -118,16 +121,25 @@ class Access:
 
     # -- before the upgrade
 
-    def admit(self, path: str, token: str | None) -> tuple[HTTPStatus, str] | None:
-        """`protocol.transport.Admit`: for the link who has a good token, for pairing who does not come too often."""
+    def admit(self, path: str, token: str | None, address: str = "") -> Refused | None:
+        """`protocol.transport.Admit`: for the link who has a good token, for pairing who does not come too often. Who has none and tries again and
+        again is told when to come back; that does not touch who comes from the same address with a good one.
+        """
         if path == PAIR_PATH:
             if self._devices is None:
-                return HTTPStatus.NOT_FOUND, "this worker pairs no devices"
-            if not self._attempts.allow(self._clock()):
-                return HTTPStatus.TOO_MANY_REQUESTS, "too many attempts to pair; try again in a minute"
+                return Refused(HTTPStatus.NOT_FOUND, "this worker pairs no devices")
+            if (seconds := self.traffic.may_pair(address)) is not None:
+                return Refused(
+                    HTTPStatus.TOO_MANY_REQUESTS, f"too many attempts to pair; the next one is looked at in {seconds} s", seconds
+                )
             return None
         found = self._judge(token)
-        return (found.status, found.text) if isinstance(found, Refusal) else None
+        if not isinstance(found, Refusal):
+            return None
+        if (seconds := self.traffic.refuses(address)) is not None:
+            text = f"too many attempts without a good token from this address; the next one is looked at in {seconds} s"
+            return Refused(HTTPStatus.TOO_MANY_REQUESTS, text, seconds)
+        return Refused(found.status, found.text)
 
     def grant(self, socket: ServerConnection) -> Grant | Refusal:
         """What the token of an open connection stands for now."""

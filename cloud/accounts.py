@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from graphs.errors import UsageError
 from graphs.language.labels import confining
+from graphs.settings import unknown_entry
 
 __all__ = ["DAY_MS", "DEFAULT", "Account", "read_accounts"]
 
@@ -17,6 +18,8 @@ DEFAULT: Final = "default"
 
 DAY_MS: Final = 86_400_000
 _GIB: Final = 1 << 30
+_LEAST_RATE: Final = 64 << 10
+_LEAST_MESSAGES: Final = 100
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _HASH: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _SIZES: Final = {"": 1, "B": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": _GIB, "TIB": 1 << 40}
@@ -30,7 +33,9 @@ class Account:
     """What one account may.
 
     `clearance` are the sensitivity labels whose values may come here, none by default. `models` are the models it may use, None for
-    all. `runs` is how many child runs may be open at once over all its devices, `disk` how many bytes of records are kept for it.
+    all. `runs` is how many child runs may be open at once over all its devices, `disk` how many bytes of records are kept for it, `rate` how many
+    bytes a second are taken from all its devices together, `device_rate` from one of them, `messages` and `device_messages` how many messages,
+    `connects` how often a minute one of them may connect.
     `retention_ms` is how long an ended run is kept after its device acknowledged all of it; `unfetched_ms` after how long one goes
     whose results the device never fetched, None for never. `token_ms` is how long a paired device's token is good, None for ever.
     `tokens` are hashes of tokens of devices that were not paired, by the device's name.
@@ -41,6 +46,11 @@ class Account:
     models: frozenset[str] | None = None
     runs: int | None = None
     disk: int = 10 * _GIB
+    rate: int = 128 << 20
+    device_rate: int = 64 << 20
+    messages: int = 100_000
+    device_messages: int = 50_000
+    connects: int = 600
     retention_ms: int = 30 * DAY_MS
     unfetched_ms: int | None = None
     token_ms: int | None = None
@@ -75,7 +85,11 @@ def read_accounts(data: Any, where: object) -> dict[str, Account]:
 
 def _account(name: str, entry: Any, where: str) -> Account:
     entry = _known(entry, {"clearance", "models", "quota", "retention", "unfetched", "tokens_last", "tokens"}, where)
-    quota = _known(entry.get("quota") or {}, {"runs", "disk"}, f"{where}.quota")
+    quota = _known(
+        entry.get("quota") or {},
+        {"runs", "disk", "rate", "device_rate", "messages", "device_messages", "connects"},
+        f"{where}.quota",
+    )
     usual = Account()
     models = entry.get("models")
     return Account(
@@ -84,6 +98,11 @@ def _account(name: str, entry: Any, where: str) -> Account:
         models=None if models is None else _words(models, f"{where}.models"),
         runs=_given(quota, "runs", _count, f"{where}.quota", usual.runs),
         disk=_given(quota, "disk", _size, f"{where}.quota", usual.disk),
+        rate=_given(quota, "rate", _rate, f"{where}.quota", usual.rate),
+        device_rate=_given(quota, "device_rate", _rate, f"{where}.quota", usual.device_rate),
+        messages=_given(quota, "messages", _messages, f"{where}.quota", usual.messages),
+        device_messages=_given(quota, "device_messages", _messages, f"{where}.quota", usual.device_messages),
+        connects=_given(quota, "connects", _count, f"{where}.quota", usual.connects),
         retention_ms=_given(entry, "retention", _span, where, usual.retention_ms),
         unfetched_ms=_given(entry, "unfetched", _span, where, usual.unfetched_ms),
         token_ms=_given(entry, "tokens_last", _span, where, usual.token_ms),
@@ -96,7 +115,7 @@ def _known(entry: Any, known: Collection[str], where: str) -> Mapping[str, Any]:
         raise UsageError(f"{where}: expected a map of {', '.join(sorted(known))}")
     for key in entry:
         if key not in known:
-            raise UsageError(f"{where}: unknown entry {key!r}; known are {', '.join(sorted(known))}")
+            raise unknown_entry(where, key, known)
     return entry
 
 
@@ -123,6 +142,18 @@ def _size(value: Any, where: str) -> int:
     if match is None or unit is None:
         raise UsageError(f"{where}: {value!r} is no size: write 500MB, 2GiB or a number of bytes")
     return int(float(match[1]) * unit)
+
+
+def _rate(value: Any, where: str) -> int:
+    if (size := _size(value, where)) < _LEAST_RATE:
+        raise UsageError(f"{where}: {value!r} a second is too little to work with: 64KiB is the least")
+    return size
+
+
+def _messages(value: Any, where: str) -> int:
+    if (count := _count(value, where)) < _LEAST_MESSAGES:
+        raise UsageError(f"{where}: {count} messages a second are too few to work with: {_LEAST_MESSAGES} are the least")
+    return count
 
 
 def _span(value: Any, where: str) -> int:

@@ -44,8 +44,8 @@ class ChildLog(Protocol):
     def state(self, run: bytes, path: str, at: int, state: int) -> None:
         """Show a node's state; volatile."""
 
-    async def durable(self) -> None:
-        """Returns when everything appended so far is durable here."""
+    async def durable(self, run: bytes) -> None:
+        """Returns when everything appended to the run's log so far is durable here."""
 
     async def held(self, run: bytes, seq: int) -> None:
         """Returns when the device, too, holds this worker's log of the run durably up to `seq`."""
@@ -81,7 +81,13 @@ class ChildRun:
         self._grants = [each for each in granted if isinstance(each, str)] if isinstance(granted, (list, tuple)) else ["people"]
         self._log = log
         self._recorder = _ChildRecorder(
-            self._append, log.durable, everything=True, held=self._held, delta=self._delta, show=self._show, unbegun=self._unbegun
+            self._append,
+            lambda: log.durable(run),
+            everything=True,
+            held=self._held,
+            delta=self._delta,
+            show=self._show,
+            unbegun=self._unbegun,
         )
         self._frames: dict[str, FrameRun] = {}
         self._parked: dict[str, list[Record]] = {}
@@ -121,6 +127,8 @@ class ChildRun:
             recorder=self._recorder,
             root=self.root,
             before=self._before,
+            begun=order.opts.get("begun"),
+            asks=order.opts.get("retries") is True,
         )
         for record in early:
             frame.order(record)

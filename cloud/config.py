@@ -10,16 +10,16 @@ from typing import Any, Final
 from cloud.accounts import DEFAULT, Account, read_accounts
 from graphs.bounds import UNTRUSTED, Bounds, with_limits
 from graphs.errors import UsageError
-from graphs.models.hosting.memory_settings import read_memory
-from graphs.models.hosting.seats import MemoryOptions
+from graphs.models.hosting.memory_settings import MemoryOptions, read_memory
 from graphs.models.openai.servers import Server, read_server
 from graphs.models.prices import Price, read_price
-from graphs.settings import read_settings
+from graphs.settings import read_settings, unknown_entry
 
 __all__ = ["WorkerConfig", "load_worker_config"]
 
 _EXAMPLE: Final = "models: {large: {file: /models/large.gguf}}"
 _MODEL_KINDS: Final = ("file", "url", "model", "scripted")  # a server's entry has a `model`, too
+_ENTRIES: Final = frozenset({"accounts", "agents", "allow", "files", "limits", "memory", "models", "network"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,50 +54,55 @@ def load_worker_config(
     naming the file and the entry that is wrong.
     """
     data = read_settings(path) if path is not None else {}
-    known = {"accounts", "agents", "allow", "files", "limits", "memory", "models", "network"}
     for key in data:
-        if key not in known:
-            raise UsageError(f"{path}: unknown entry {key!r}; known are {', '.join(sorted(known))}")
-    models = data.get("models") or {}
-    if not isinstance(models, Mapping):
-        raise UsageError(f"{path}: `models` is a map of names, for instance\n{_EXAMPLE}")
-    files, aliases, servers, scripted, prices = {}, {}, {}, [], {}
-    base = path.parent if path is not None else Path()
-    for name, entry in models.items():
-        kind = next((each for each in _MODEL_KINDS if isinstance(entry, Mapping) and entry.get(each)), None)
-        if kind is None:
-            raise UsageError(
-                f"{path}: models.{name}: expected {{file: PATH}}, {{url: URL}}, {{model: NAME}} or {{scripted: true}}, for instance\n{_EXAMPLE}"
-            )
-        if (price := read_price(entry, f"{path}: models.{name}")) is not None:
-            prices[name] = price
-        if kind == "file":
-            files[name] = base / str(entry["file"])
-            if not files[name].is_file():
-                raise UsageError(f"{path}: models.{name}: there is no file {files[name]}")
-        elif kind == "url":
-            servers[name] = read_server(name, entry, f"{path}: models.{name}")
-        elif kind == "model":
-            aliases[name] = str(entry["model"])
-        else:
-            scripted.append(name)
+        if key not in _ENTRIES:
+            raise unknown_entry(path, key, _ENTRIES)
     named, folder = data.get("agents") or (), data.get("files")
     if not isinstance(named, (list, tuple)) or not all(isinstance(each, str) for each in named):
         raise UsageError(f"{path}: `agents` is a list of modules, for instance\nagents: [my_agents.py]")
     if folder is not None and not isinstance(folder, str):
         raise UsageError(f"{path}: `files` is a folder, for instance\nfiles: /srv/graphferry")
+    base = path.parent if path is not None else Path()
     return WorkerConfig(
+        **_models(path, data.get("models") or {}, base),
         **_permissions(path, data, limits),
-        files=files,
-        aliases=aliases,
-        servers=servers,
-        scripted=tuple(scripted),
-        prices=prices,
         memory=read_memory(data.get("memory"), f"{path}: memory"),
         agents=(*named, *agents),
         folder=base / folder if folder else None,
         token=token,
         accounts=read_accounts(data.get("accounts"), path),
+    )
+
+
+def _models(path: Path | None, entries: Any, base: Path) -> dict[str, Any]:
+    """What is offered, by kind, and its prices. Paths of files begin at `base`."""
+    if not isinstance(entries, Mapping):
+        raise UsageError(f"{path}: `models` is a map of names", hint=f"For instance {_EXAMPLE}")
+    found: dict[str, dict[str, Any]] = {kind: {} for kind in _MODEL_KINDS}
+    for name, entry in entries.items():
+        found[_kind(path, name, entry)][name] = entry
+    prices = {name: read_price(entry, f"{path}: models.{name}") for name, entry in entries.items()}
+    files = {name: base / str(entry["file"]) for name, entry in found["file"].items()}
+    for name, file in files.items():
+        if not file.is_file():
+            raise UsageError(f"{path}: models.{name}: there is no file {file}")
+    return {
+        "files": files,
+        "servers": {name: read_server(name, entry, f"{path}: models.{name}") for name, entry in found["url"].items()},
+        "aliases": {name: str(entry["model"]) for name, entry in found["model"].items()},
+        "scripted": tuple(found["scripted"]),
+        "prices": {name: price for name, price in prices.items() if price is not None},
+    }
+
+
+def _kind(path: Path | None, name: str, entry: Any) -> str:
+    """Which of the kinds of models an entry is."""
+    for kind in _MODEL_KINDS:
+        if isinstance(entry, Mapping) and entry.get(kind):
+            return kind
+    raise UsageError(
+        f"{path}: models.{name}: expected {{file: PATH}}, {{url: URL}}, {{model: NAME}} or {{scripted: true}}",
+        hint=f"For instance {_EXAMPLE}",
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-from graphs.errors import JournalError, UsageError
+from graphs.errors import JournalError, UsageError, why_failed
 
 __all__ = ["DeviceStore", "PairedDevice", "token_hash"]
 
@@ -160,6 +160,6 @@ class DeviceStore:
             yield
         except (OSError, sqlite3.Error) as error:
             raise JournalError(
-                f"the store of paired devices {self.path} cannot be used: {error}",
+                f"the store of paired devices {self.path} cannot be used: {why_failed(error)}",
                 hint="Check that the place may be written and has room.",
             ) from error

@@ -18,6 +18,7 @@ from graphs.language.run_labels import RunLabels
 from graphs.language.spec import Graph, is_boundary, is_computed
 from graphs.paths import escape, node_path
 from graphs.records import Cancel, Close, Input, Record, Start, State
+from graphs.running.attempt import Attempt
 from graphs.running.ports import Recorder, Services
 from graphs.running.runtime import Runtime
 from graphs.values import Value
@@ -27,7 +28,8 @@ __all__ = ["FrameRun"]
 
 class FrameRun:
     """One frame. `name` is its name in the root run; `demand` names the nodes that start on order, True is all; `inputs` are
-    what came with the order that opened it; `before` is what an earlier process of this worker has reported of it, `labels` are those of its values.
+    what came with the order that opened it; `before` is what an earlier process of this worker has reported of it, `labels` are those of its values,
+    `begun` is how often its nodes were begun before, as its owner knows. `asks` says that a node which failed is tried again on a further order only.
     """
 
     def __init__(
@@ -44,8 +46,13 @@ class FrameRun:
         root: bytes,
         labels: RunLabels,
         before: Known | None = None,
+        begun: Mapping[str, int] | None = None,
+        asks: bool = False,
     ) -> None:
         self.name = name
+        self._orders: dict[str, int] = {}
+        """How often each node was ordered."""
+        self._ordered = asyncio.Event()
         self.labels = labels
         before = before or Known()
         known, self._inject = _split_inputs(name, graph, inputs)
@@ -54,7 +61,7 @@ class FrameRun:
             compiler.plan(graph),
             compiler,
             known={**before.outcomes, **known},
-            begun=before.begun,
+            begun={**(begun or {}), **before.begun},
             retried=before.retried,
             indeterminate=before.doubts,
             frame=name,
@@ -65,6 +72,7 @@ class FrameRun:
             config=options.get("config"),
             max_turns=options.get("max_turns"),
             recorder=recorder,
+            before=self._may_try if asks else None,
             run_id=root,
         )
         self._early: list[Record] | None = []
@@ -87,7 +95,11 @@ class FrameRun:
         elif isinstance(record, Input):
             self._feed(Told(record.path, Outcome(record.state, record.value), now))
         elif isinstance(record, Start):
-            self._feed(Order(record.path, now))
+            self._orders[record.path] = self._orders.get(record.path, 0) + 1
+            if self._orders[record.path] == 1:
+                self._feed(Order(record.path, now))
+            self._ordered.set()
+            self._ordered.clear()
         elif isinstance(record, Close):
             self._feed(CloseEvent(now))
         elif isinstance(record, Cancel) and record.paths is None:
@@ -100,6 +112,13 @@ class FrameRun:
         """Why the frame could not start at all."""
         first = self._runtime.engine.first_error()
         return first[1] if first is not None and not first[0] else None
+
+    async def _may_try(self, start: Attempt) -> None:
+        """Returns when the node may be tried: it may have failed as often as it was ordered beyond the first time. What was not ordered is inside a
+        node that was.
+        """
+        while 0 < self._orders.get(start.path, 0) <= start.retry:
+            await self._ordered.wait()
 
     def _cancel_nodes(self, record: Cancel) -> None:
         for start in list(self._runtime.engine.root.starts.values()):

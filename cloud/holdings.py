@@ -12,9 +12,10 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from cloud.accounts import DAY_MS, DEFAULT, Account
+from cloud.space import RETRY_MS, Space
 from graphs.engine.holding import HOLDING_TYPES, holding
 from graphs.errors import JournalError, LinkCondition
 from graphs.journal import Journal
@@ -29,53 +30,67 @@ from protocol.store import Copy, Effect, Keep, Snapshot, Trim, Write
 
 __all__ = ["AccountStore", "Holdings", "keep_pruning"]
 
-_OWNER, _ACKED, _GONE = "owner ", "acked ", "gone "
+_OWNER, _ACKED, _GONE, _CLAIM = "owner ", "acked ", "gone ", "claim "
 _TOMBSTONE_MS: Final = 90 * DAY_MS
 _SLACK: Final = 16 << 20
 """Bytes over its quota that an account's open runs may still be ordered about with."""
 MOST_GRAPHS: Final = 256 << 20
 _PRUNE_SECONDS: Final = 3600.0
 _OPEN: Final = frozenset({"running", "suspended"})
+_Noted = TypeVar("_Noted")
 
 _log = logging.getLogger("graphferry.retention")
 
 
 class Holdings:
-    """The books of one worker process. Bytes are counted at the start and kept up to date from there; what other processes of the same
-    store write is seen at the next start.
+    """The books of one worker process. Bytes are counted as they lie there at the start and at each pruning, and kept up to date in between, as they
+    come: what the journal compressed is seen then, as is what other processes of the same store write.
     """
 
     def __init__(
-        self, journal: Journal, accounts: Mapping[str, Account], clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+        self,
+        journal: Journal,
+        accounts: Mapping[str, Account],
+        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        space: Space | None = None,
     ) -> None:
         self.journal = journal
         self.clock = clock
         self._accounts = accounts
-        self._owners = {_run(key): decode(value) for key, value in journal.metas(_OWNER).items()}
-        self._gone = {_run(key): decode(value) for key, value in journal.metas(_GONE).items()}
-        self._acked = {_run(key): decode(value) for key, value in journal.metas(_ACKED).items()}
+        self._space = space or Space(journal.path.parent)
+        self._owners = _by_run(journal.meta_values(_OWNER, str))
+        self._gone = _by_run(journal.meta_values(_GONE, list))
+        self._acked = _by_run(journal.meta_values(_ACKED, int))
+        self._claims = _by_run(journal.meta_values(_CLAIM, int))
         self._records: Counter[str] = Counter()
-        for run, size in journal.sizes().items():
-            self._records[self.owner(run)] += size
+        self.count_records()
         self._bodies: Counter[str] = Counter()
         self._counted: set[tuple[str, bytes]] = set()
         self.count_bodies()
         self._graphs: Counter[str] = Counter()
+        self.pruned: Callable[[], object] = lambda: None
+        """Called after each pruning: there may be room again."""
         self._live: set[RunId] = set()
         """Runs that a session of this process may still send from."""
 
     def owner(self, run: RunId) -> str:
         """Whose run this is; the default account's if it is from before there were accounts."""
         if run not in self._owners:  # another process of this store may have opened it since
-            stored = self.journal.meta(_OWNER + run.hex())
-            if stored is None:
+            owner = self.journal.meta_value(_OWNER + run.hex(), str)
+            if owner is None:
                 return DEFAULT
-            self._owners[run] = decode(stored)
-        return str(self._owners[run])
+            self._owners[run] = owner
+        return self._owners[run]
 
     def stored(self, account: str) -> int:
         """How many bytes of records and bodies are kept for an account."""
         return self._records[account] + self._bodies[account]
+
+    def count_records(self) -> None:
+        """Count the records anew, all that are durable: they came with more bytes than the journal keeps of them, since it keeps repeats once."""
+        self._records.clear()
+        for run, size in self.journal.sizes().items():
+            self._records[self.owner(run)] += size
 
     def count_bodies(self) -> None:
         """Count the bodies anew: those of runs that went are no longer kept for anybody."""
@@ -112,8 +127,10 @@ class Holdings:
             return "RUN_EXPIRED", "only the tombstone of this run is left", None
         if self.journal.knows(run) and self.owner(run) != account.name:
             return "RUN_UNKNOWN", "this run id cannot be opened", None
-        full = self.full(account)
-        return None if full is None else (full.condition, full.message, None)
+        if (full := self.full(account)) is not None:
+            return full.condition, full.message, None
+        lack = self._space.lack()
+        return None if lack is None else ("BUSY", f"{lack}; whoever runs the worker frees some", RETRY_MS)
 
     def full(self, account: Account, more: int = 1) -> LinkCondition | None:
         """The condition that `more` bytes cannot be kept for this account, or None."""
@@ -163,14 +180,23 @@ class Holdings:
             self._acked[run] = self.clock()
             self.journal.set_meta(_ACKED + run.hex(), canonical(self._acked[run]))
 
+    def claim(self, run: RunId) -> int:
+        """Which session of its device went on with the run last; 0 if none but the one that opened it did."""
+        return self._claims.get(run, 0)
+
+    def claimed(self, run: RunId, session: int) -> None:
+        """That session goes on with the run: none before it does any more, whichever process of this worker they come to."""
+        self._claims[run] = session
+        self.journal.set_meta(_CLAIM + run.hex(), canonical(session))
+
     def gone(self, run: RunId) -> bool:
         """Whether only the tombstone is left."""
         if run in self._gone:
             return True
-        stored = self.journal.meta(_GONE + run.hex())
-        if stored is None:
+        gone = self.journal.meta_value(_GONE + run.hex(), list)
+        if gone is None:
             return False
-        self._gone[run] = decode(stored)
+        self._gone[run] = gone
         return True
 
     def prune(self) -> list[RunId]:
@@ -206,8 +232,10 @@ class Holdings:
             self.journal.drop_graphs()
             self._graphs.clear()
         self.journal.flush()
+        self.count_records()
         if removed:
             self.count_bodies()
+        self.pruned()
         return removed
 
     def _goes_on(self, root: RunId) -> bool:
@@ -218,7 +246,6 @@ class Holdings:
         return found is not None and found.holder == self.journal.store_id and not found.over
 
     def _remove(self, run: RunId, now: int) -> None:
-        self._records[self.owner(run)] -= self.journal.sizes(run).get(run, 0)
         self._gone[run] = [self.owner(run), now]
         self.journal.set_meta(_GONE + run.hex(), canonical(self._gone[run]))  # first: a removed run never looks new
         self.journal.remove_run(run)
@@ -226,6 +253,8 @@ class Holdings:
         self._acked.pop(run, None)
         self.journal.drop_meta(_OWNER + run.hex())
         self.journal.drop_meta(_ACKED + run.hex())
+        if self._claims.pop(run, None) is not None:
+            self.journal.drop_meta(_CLAIM + run.hex())
 
 
 async def keep_pruning(holdings: Holdings) -> None:
@@ -258,7 +287,7 @@ class AccountStore(JournalStore):
 
     async def commit(self, effects: Sequence[Effect]) -> None:
         holdings, account = self._holdings, self._account
-        size = sum(len(effect.record.tail) for effect in effects if isinstance(effect, (Write, Copy)))
+        size = sum(len(effect.record.tail) for effect in effects if isinstance(effect, (Write, Copy)) and not self._has(effect))
         for effect in effects:
             if isinstance(effect, Keep):
                 holdings.keeps(account.name, self.scope, effect.ref, len(effect.data))
@@ -271,6 +300,11 @@ class AccountStore(JournalStore):
         holdings.wrote(account, size)
         await super().commit(effects)
 
+    def _has(self, effect: Write | Copy) -> bool:
+        """Whether it is a copy that another process of the device gave already."""
+        journal = self._holdings.journal
+        return isinstance(effect, Copy) and journal.knows(effect.run) and effect.seq <= journal.have(effect.run, effect.writer)
+
     async def begin_body(self, run: RunId | None, ref: Ref, size: int) -> tuple[int, bool]:
         self._holdings.admit_body(self._account, self.scope, ref, size)
         return await super().begin_body(run, ref, size)
@@ -281,7 +315,15 @@ class AccountStore(JournalStore):
         for run in mine:
             holdings.loaded(run)
         found = await super().find(mine)
-        return Snapshot(found.store, logs=found.logs, held=found.held, expired=[run for run in runs if holdings.gone(run)])
+        journal = holdings.journal
+        return Snapshot(
+            found.store,
+            logs=found.logs,
+            held=found.held,
+            expired=[run for run in runs if holdings.gone(run)],
+            # nothing is done for it any more here, whichever of the two copies the next one has who asks
+            diverged=[run for run in mine if journal.knows(run) and journal.run(run).status == "diverged"],
+        )
 
 
 def _document(journal: Journal, address: bytes) -> Any:
@@ -293,5 +335,5 @@ def _unfetched(account: Account, ended: int | None, now: int) -> bool:
     return account.unfetched_ms is not None and ended is not None and now - ended >= account.unfetched_ms
 
 
-def _run(key: str) -> RunId:
-    return bytes.fromhex(key.rpartition(" ")[2])
+def _by_run(noted: Mapping[str, _Noted]) -> dict[RunId, _Noted]:
+    return {bytes.fromhex(run): what for run, what in noted.items()}

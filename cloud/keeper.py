@@ -9,50 +9,71 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
+from cloud.holdings import Holdings
+from cloud.labelling import held_labels
+from cloud.share import Share
+from cloud.upkeep import Upkeep, guard_of_held
 from cloud.worker import Worker
+from graphs.agents.people import ASKING
 from graphs.budget import Budget
 from graphs.engine.events import Start, Suspend
 from graphs.engine.frames import Frame
 from graphs.engine.holding import HOLDING_TYPES, Holding, holding
 from graphs.engine.made import Made, require_fit
-from graphs.engine.outcomes import known_outcomes
+from graphs.engine.outcomes import FORK, UPGRADE, known_outcomes
 from graphs.engine.plan import Compiler
+from graphs.engine.recall import Recall, keyed_results
 from graphs.errors import GraphferryError, JournalError, LinkCondition
 from graphs.journal.ids import run_id_text
+from graphs.language.labels import UNSEEN
 from graphs.language.spec import Graph, is_computed
 from graphs.paths import escape
-from graphs.records import Cancel, End, EndStatus, Event, Handover, Record, State, Submit, encode
+from graphs.questions import asked
+from graphs.records import Answer, Cancel, End, EndStatus, Event, Handover, Record, State, Submit, encode
+from graphs.running.desk import Desk
 from graphs.running.recorder import LogRecorder
 from graphs.running.runtime import Runtime
 from graphs.values import Value, decode
+from protocol.marks import is_marked
 from protocol.payload import Reference
 from protocol.refill import refill, resolved_here
 from protocol.run_log import RunLog
-from protocol.shared import is_marked
 
 __all__ = ["Keeper", "only_elsewhere"]
 
 _SCOPE: Final = "held"
+_LACKED_ROOM: Final = "lacked_room"
 _log = logging.getLogger("graphferry.held")
 
 
 class Keeper:
-    """The held runs of one worker. `worker_of` gives what the account of a run is given, by the run's id; None for an account that is no more."""
+    """The held runs of one worker. `share_of` gives what the account of a run is given, by the run's id; None for an account that is no more."""
 
-    def __init__(self, worker: Worker, worker_of: Any) -> None:
+    def __init__(self, worker: Worker, share_of: Callable[[bytes], Share | None], holdings: Holdings) -> None:
         self._journal = worker.journal
-        self._worker_of = worker_of
+        self._share_of = share_of
+        self._holdings = holdings
+        self._places: dict[str, asyncio.Semaphore] = {}
         self._going: dict[bytes, asyncio.Task[None]] = {}
         self._again: set[bytes] = set()
+        self._desks: dict[bytes, Desk] = {}
         self._closed = False
 
     def revive(self) -> None:
         """What an earlier process held goes on."""
         for row in self._journal.runs(role="root"):
             if row.status in ("running", "suspended", "failed"):
+                self.consider(row.run)
+
+    def room_again(self) -> None:
+        """What an account keeps may have become less: its runs that were left off for want of room go on, if there is some."""
+        for row in self._journal.runs(role="root", status="suspended"):
+            if self._has_room(row.run):
                 self.consider(row.run)
 
     def consider(self, run: bytes) -> None:
@@ -71,6 +92,11 @@ class Keeper:
     def heard(self, run: bytes, kind: int) -> None:
         """A copied record of a run, of this type, is durable."""
         if kind in (Handover.TYPE, Cancel.TYPE):
+            self.consider(run)
+        elif kind == Answer.TYPE:
+            if run in self._desks:
+                with suppress(JournalError):  # who goes on with the run finds out
+                    self._desks[run].look()
             self.consider(run)
         elif kind == End.TYPE:
             self.part_ended(run)
@@ -111,7 +137,7 @@ class Keeper:
             if standing.stopping:
                 await self._cancel(run)
                 return
-            if not standing.asking and not self._has_paused(run):
+            if not standing.asking and (not self._has_paused(run) or self._has_answer(run) or self._has_room(run)):
                 await self._go_on(run)
                 standing = self._standing(run)
             if standing.asking and not standing.over:
@@ -134,6 +160,16 @@ class Keeper:
             last = logged.record
         return isinstance(last, Event) and last.path is None
 
+    def _has_room(self, run: bytes) -> bool:
+        """Whether the run was left off here for want of room, and its account has some now."""
+        row, share = self._journal.run(run), self._share_of(run)
+        lacked = row.status == "suspended" and bool((row.exit_info or {}).get(_LACKED_ROOM))
+        return lacked and share is not None and self._holdings.full(share.account) is None
+
+    def _has_answer(self, run: bytes) -> bool:
+        """Whether a node here waits for an answer that has come."""
+        return any(each.answer is not None and not each.over for each in asked(self._journal.records(run)).values())
+
     async def _give(self, run: bytes, standing: Holding) -> None:
         journal = self._journal
         journal.append(run, encode(Handover(standing.asking[0], standing.epoch + 1)))
@@ -143,32 +179,60 @@ class Keeper:
     # -- going on
 
     async def _go_on(self, run: bytes) -> None:
-        journal, worker = self._journal, self._worker_of(run)
-        log = RunLog(journal, run, scope=_SCOPE)
+        share = self._share_of(run)
+        if share is None:
+            return
+        account = share.account
+        places = self._places.setdefault(account.name, asyncio.Semaphore(account.runs or share.slots))
+        async with places:  # no more of an account's runs go on here at once than it may have open
+            share.running += 1
+            try:
+                await self._go_on_now(run, share)
+            finally:
+                share.running -= 1
+
+    async def _go_on_now(self, run: bytes, share: Share) -> None:
+        journal = self._journal
         row = journal.run(run)
         stored = journal.graph(row.graph)
-        if worker is None or stored is None:
+        if stored is None:
             return
+        document = decode(stored.body)
+        labels, opened = held_labels(journal, run, document, share.agents)
+        upkeep = Upkeep(self._holdings, share.account, _SCOPE)
+        log = RunLog(journal, run, scope=_SCOPE, labels=lambda path: labels.touched(path) - {UNSEEN}, kept=upkeep.kept)
+        desk = self._desks[run] = Desk(journal, run, log.record, labels=labels.by_node)
         journal.reopen_run(run)
         status, why = "suspended", "interrupted"
         try:
-            status, why = await self._execute(run, worker, decode(stored.body), log)
+            status, why = await self._execute(run, share, document, log, desk, opened, upkeep)
         except GraphferryError as error:
             why = error.message
         finally:
-            log.end(status, why, waits=False, now=_now())
+            self._desks.pop(run, None)
+            log.end(status, why, waits=False, now=_now(), more={_LACKED_ROOM: True} if upkeep.lacked_room else {})
         await journal.barrier(full=True)
 
-    async def _execute(self, run: bytes, worker: Worker, document: Any, log: RunLog) -> tuple[str, str]:
+    async def _execute(
+        self,
+        run: bytes,
+        worker: Share,
+        document: Any,
+        log: RunLog,
+        desk: Desk,
+        opened: Callable[[str, Value], None],
+        upkeep: Upkeep,
+    ) -> tuple[str, str]:
         journal = self._journal
         logged = list(journal.records(run))
         submit = next(each.record for each in logged if isinstance(each.record, Submit))
         submit = await asyncio.to_thread(resolved_here, journal, submit)
-        records: list[Any] = [each.record for each in logged]
-        for child in journal.children(run):
-            records += [each.record for each in journal.records(child.run)]
-        known = known_outcomes(records)
+        parts = [[each.record for each in journal.records(child.run)] for child in journal.children(run)]
+        known = known_outcomes([each.record for each in logged], *parts)
         await refill(known, self._value)
+        kept = keyed_results((each.record for each in logged), known.outcomes)
+        await refill(kept, self._value)
+        held = {path: made for path, made in kept.made.items() if _is_upgrade(submit) or worker.makes_alike(made)}
         options: Mapping[str, Any] = submit.opts.get("options") or {}
         require_fit(document, worker.bounds)
         elsewhere = dict.fromkeys(only_elsewhere(document, worker, options.get("pinned") or {}), "device")
@@ -182,7 +246,10 @@ class Keeper:
             budget=Budget(worker.bounds),
             made=Made(bounds=None, grants=frozenset()),
         )
+        compiler.opened = opened
         away = _Away()
+        desk.know(logged)
+        guard = upkeep.guard = guard_of_held(journal, run, graph, options, known, logged, desk, worker.prices)
         runtime = Runtime(
             compiler.plan(graph),
             compiler,
@@ -190,14 +257,20 @@ class Keeper:
             begun=known.begun,
             retried=known.retried,
             indeterminate=known.doubts,
+            recall=Recall(log.record, held, known.doubts, ahead=False) if held else None,
             max_turns=options.get("max_turns"),
-            services=worker.services({}),
+            services=replace(worker.services({}), people=desk),
             config=options.get("config") or {},
+            before=upkeep.before,
             recorder=LogRecorder(log.record, lambda: journal.barrier(full=True)),
             remote=away,
+            observers=[guard] if guard is not None else (),
             run_id=run,
         )
         away.runtime = runtime
+        desk.feed, desk.clock = runtime.feed, runtime.clock
+        if guard is not None:
+            guard.feed, guard.clock = runtime.feed, runtime.clock
         inject = {name: value for name, (state, value) in submit.inputs.items() if state == State.INJECTED}
         state = await runtime.run(inject)
         if state == State.SUSPENDED:
@@ -257,7 +330,7 @@ def only_elsewhere(document: Mapping[str, Any], worker: Worker, pinned: Mapping[
             found.add(path)
         elif agent.nests:
             found |= only_elsewhere(graph, worker, {}, f"{path}/")
-        elif not agent.cheap:
+        elif not agent.cheap and agent not in ASKING:
             place = pinned.get(name) or _said(spec.get("place")) or default
             model = (spec.get("params") or {}).get("model") or spec.get("model")
             lacks = "model" in agent.needs and (model not in has if isinstance(model, str) else place != "cloud")
@@ -274,6 +347,12 @@ def _lacks_grant(worker: Worker, needs: Collection[str]) -> bool:
 def _said(place: Any) -> str | None:
     said = place.get("at") if isinstance(place, Mapping) else place
     return said if said in ("edge", "cloud") else None
+
+
+def _is_upgrade(submit: Submit) -> bool:
+    """Whether the run is a fork that makes again what was degraded, and nothing for its maker's sake."""
+    fork: Any = submit.opts.get(FORK)
+    return isinstance(fork, Mapping) and bool(fork.get(UPGRADE))
 
 
 def _agents(document: Mapping[str, Any]) -> set[str]:

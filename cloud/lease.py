@@ -1,18 +1,20 @@
 """One process a store: a worker's journal is leased to the process that holds a lock on a file beside it.
 
-The lock is the kernel's. It ends with the process, however that ends, so nobody has to guess whether a silent one still lives.
+The lock is the kernel's. It ends with the process, however that ends, so nobody has to guess whether a silent one still lives. A process that
+lost it without noticing is stopped by the epoch of its journal (graphs.journal.epoch).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from graphs.errors import UsageError
+from graphs.errors import JournalError, UsageError
+from graphs.journal import Journal
 
-__all__ = ["lease"]
+__all__ = ["lease", "still_held"]
 
 
 @contextmanager
@@ -37,3 +39,15 @@ def lease(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def still_held(journal: Journal, lost: Callable[[JournalError], None]) -> bool:
+    """Whether nobody has taken the journal over; else `lost` is told. To be asked before a device is answered: what a process believes of runs
+    that others work on may be long over, and a device would take it for a contradiction.
+    """
+    try:
+        journal.require_epoch()
+    except JournalError as error:
+        lost(error)
+        return False
+    return True

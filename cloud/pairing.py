@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -20,14 +19,12 @@ from protocol.pairing import Code, PairAnswer, PairRequest, pair_key
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
 
-__all__ = ["CODE_MS", "Attempts", "Paired", "issue_code", "pair_over", "redeem"]
+__all__ = ["CODE_MS", "Paired", "issue_code", "pair_over", "redeem"]
 
 CODE_MS: Final = 10 * 60_000
 """How long a code is good."""
 TRIES: Final = 3
 _MOST_CODES: Final = 16
-_ATTEMPTS: Final = 20
-_WINDOW_MS: Final = 60_000
 _SECONDS: Final = 10.0
 _REFUSED: Final = "this code is wrong, used up or expired; make a new one at the worker: graphferry serve pair"
 
@@ -38,22 +35,6 @@ class Paired(NamedTuple):
     name: str
     account: str
     answer: PairAnswer
-
-
-class Attempts:
-    """How often anybody may try to pair: so many attempts a minute, whoever makes them."""
-
-    def __init__(self) -> None:
-        self._made: deque[int] = deque()
-
-    def allow(self, now: int) -> bool:
-        """Count one attempt at this time (ms); False if there were too many."""
-        while self._made and self._made[0] <= now - _WINDOW_MS:
-            self._made.popleft()
-        if len(self._made) >= _ATTEMPTS:
-            return False
-        self._made.append(now)
-        return True
 
 
 def issue_code(store: DeviceStore, account: str, now: int, *, lasts_ms: int = CODE_MS) -> Code:

@@ -49,6 +49,21 @@ class Parking(Generic[T]):
         self._stop(place)
         return place.waiting
 
+    def leave(self, goes: Callable[[T], bool]) -> list[T]:
+        """What waits here no more, as it waits elsewhere."""
+        gone: list[T] = []
+        for address, place in list(self._places.items()):
+            gone += [each for each in place.waiting if goes(each)]
+            place.waiting = [each for each in place.waiting if not goes(each)]
+            if not place.waiting:
+                self.take(address)
+        return gone
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self._places
+
     def connected(self) -> None:
         """The device can be asked."""
         if not self._connected:

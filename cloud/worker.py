@@ -11,11 +11,13 @@ from graphs.bounds import UNTRUSTED, Bounds
 from graphs.budget import Budget
 from graphs.engine.made import Made, require_fit
 from graphs.engine.plan import Compiler
+from graphs.engine.recall import made_alike
 from graphs.errors import GraphInvalid, ModelMissing, ValueUnsupported
 from graphs.language.spec import Graph, is_computed
 from graphs.models.interface import Models
 from graphs.models.prices import Price
 from graphs.models.together import Aliased, prefetch
+from graphs.records import Result
 from graphs.registry import Registry
 from graphs.running.ports import Services
 from graphs.values import Value, canonical, decode
@@ -62,7 +64,8 @@ class Worker:
         prices: Mapping[str, Price] = _NO_PRICES,
     ) -> None:
         self.journal = journal
-        self.agents = agents
+        self.agents = agents.only([name for name, each in agents.items() if each.requires is None])
+        """Those that graphs of devices may use: what is shipped is a stranger's, so an agent that requires trusted inputs is as good as not here."""
         self.models = models
         self.default_model = default_model
         self.files = files
@@ -73,6 +76,17 @@ class Worker:
         self._received: dict[bytes, Any] = {}
         """Documents that the journal may not show yet."""
         self._graphs: dict[tuple[bytes, tuple[str, ...]], Graph] = {}
+
+    def makes_alike(self, made: Result) -> bool:
+        """Whether the agent and the model that made a result are those that would make it here, as far as that is known."""
+
+        def digest(model: str) -> str | None:
+            try:
+                return self.models.describe(model).digest
+            except ModelMissing:
+                return None
+
+        return made_alike(made, self.agents, digest)
 
     def services(self, names: Mapping[str, str]) -> Services:
         """What agents are offered here. `names` are the device's words for models: they count where this worker has no model of

@@ -7,19 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from edge.clearance import NOWHERE, Clearance
-from edge.clearance_settings import read_clearance
-from edge.labelled_files import LabelledFiles, read_files
-from edge.link_policy import LinkPolicy, read_link_policy
+from edge.network.link_policy import LinkPolicy, read_link_policy
 from edge.pairings import Pairings
-from edge.placing.search import MINIMISED, Wishes
+from edge.placing.wishes import MINIMISED, Wishes
 from edge.policies import OFFLINE, Offline
+from edge.privacy.clearance import NOWHERE, Clearance
+from edge.privacy.files import LabelledFiles, read_files
+from edge.privacy.settings import read_clearance
 from graphs.environment import Environment
 from graphs.errors import UsageError
-from graphs.models.hosting.memory_settings import read_memory
-from graphs.models.hosting.seats import MemoryOptions
+from graphs.models.hosting.memory_settings import MemoryOptions, read_memory
 from graphs.models.openai.servers import Server, read_server
-from graphs.settings import read_settings
+from graphs.settings import read_settings, unknown_entry
 
 __all__ = ["GRACE", "EdgeConfig", "load_config"]
 
@@ -33,7 +32,7 @@ _KEYS: Final = {
     "sync": "true (every new run is marked for sync) or false",
     "link": "map with `metered`, `battery`, `rate`, `spool` and `conditions`",
     "sensitivity": "map of a label to the places where its values may be",
-    "workers": "map of names to workers' link URLs, for `sensitivity`",
+    "workers": "map of names to workers' link URLs, for `sensitivity`; workers that were paired with --as have one already",
     "files": "map of folders to the labels of what is read there",
 }
 
@@ -84,7 +83,7 @@ def load_config(env: Environment) -> EdgeConfig:
     data = read_settings(path) if path.is_file() else {}
     for key in data:
         if key not in _KEYS:
-            raise UsageError(f"{path}: unknown entry {key!r}; known are {', '.join(sorted(_KEYS))}")
+            raise unknown_entry(path, key, _KEYS)
     cloud = data.get("cloud") or {}
     models = data.get("models") or {}
     if (
@@ -122,7 +121,7 @@ def load_config(env: Environment) -> EdgeConfig:
         wishes=_wishes(data.get("placement"), path),
         token=env.environ.get("GRAPHFERRY_TOKEN"),
         plain=cloud.get("plain", False),
-        clearance=read_clearance(data, url, servers, path),
+        clearance=read_clearance(data, url, servers, path, Pairings(home).names() if "sensitivity" in data else {}),
         files=read_files(data.get("files"), path),
     )
 

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from edge.config import EdgeConfig
-from edge.labelled_files import with_labelled_files
-from edge.link_policy import is_low
+from edge.means import Device
+from edge.network.link_policy import is_low
+from edge.network.sensing import read_battery, read_conditions
 from edge.people.person import person_at
 from edge.planning.keeping import Estimating
-from edge.runs.runner import Device
-from edge.sensing import read_battery, read_conditions
-from edge.showing.progress import ProgressEvent
+from edge.privacy.files import with_labelled_files
+from edge.showing.progress import ProgressEvent, unheard
 from graphs.environment import Environment
 from graphs.errors import JournalError
 from graphs.journal import Journal
@@ -22,12 +22,12 @@ from graphs.journal.schema import Synchronous
 from graphs.loadagents import known_agents
 from graphs.models.files.store import DEFAULT_MODEL, ModelStore
 from graphs.models.hosting.host import HostOptions, ModelHost
-from graphs.models.hosting.seats import pinned_by_name
+from graphs.models.hosting.memory_settings import pinned_by_name
 from graphs.models.interface import Models
 from graphs.models.openai.servers import ServerModels
 from graphs.models.together import Aliased, local_models
 from graphs.secrets import Secrets
-from graphs.values import canonical, decode
+from graphs.values import canonical
 
 __all__ = ["device_models", "open_device", "sweep_bodies", "worker_connector"]
 
@@ -45,7 +45,7 @@ def open_device(
     agents: tuple[str, ...] = (),
     synchronous: Synchronous = "full",
     tiers: Mapping[str, str] | None = None,
-    emit: Callable[[ProgressEvent], None] = lambda _event: None,
+    emit: Callable[[ProgressEvent], None] = unheard,
     hush: Callable[[bool], None] = lambda _on: None,
 ) -> Iterator[Device]:
     """The device, its journal open. `agents` are the user's own modules, `tiers` count instead of the configured ones. `hush` is called
@@ -81,8 +81,8 @@ def open_device(
 def sweep_bodies(journal: Journal, *, again: bool = False) -> int:
     """Delete bodies that no run of this device needs any more, once a day at most unless `again`; how many they were."""
     now = time.time()
-    stored = journal.meta(_SWEPT)
-    if not journal.body_files.folder.exists() or (stored is not None and not again and now - decode(stored) < _DAY):
+    swept = journal.meta_value(_SWEPT, int)
+    if not journal.body_files.folder.exists() or (swept is not None and not again and now - swept < _DAY):
         return 0
     try:
         journal.flush()

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from edge.cascading.kept import kept_below
-from edge.clearance import NOWHERE, Clearance
 from edge.placement import Place
-from edge.placing.search import Wishes
+from edge.placing.wishes import Wishes
 from edge.policies import Sayings
-from edge.showing.progress import ProgressEvent
+from edge.privacy.clearance import NOWHERE, Clearance
+from edge.showing.progress import ProgressEvent, unheard
 from graphs.engine.made import Permissions
-from graphs.errors import UsageError, WorkerUnreachable
+from graphs.errors import WorkerUnreachable
 from graphs.language.cascade import expanded
+from graphs.language.naming import Nodes, require_computed, require_static
 from graphs.values import Value
 
 if TYPE_CHECKING:
@@ -78,12 +79,11 @@ class RunOptions:
         )
         return WorkerUnreachable("", "no worker is configured", hint=hint) if self.url is None else None
 
-    def require_nodes(self, computed: Iterable[str]) -> None:
-        """Raises UsageError for a node that is named on the command line and is none of the graph's computed ones."""
-        known = set(computed)
-        for option, named in (("--place", self.pinned), ("--when-offline", self.when_offline.nodes)):
-            if unknown := [name for name in named if name not in known]:
-                raise UsageError(f"{option} {unknown[0]}: the graph has no computed node of that name")
+    def require_nodes(self, nodes: Nodes) -> None:
+        """Raises UsageError for a node that is named on the command line and is none of these nodes of the graph, or of the wrong kind."""
+        require_static(nodes, self.inject, "--set")
+        require_computed(nodes, self.pinned, "--place")
+        require_computed(nodes, self.when_offline.nodes, "--when-offline")
 
     def as_record(self) -> dict[str, Value]:
         """What `resume` must know again."""
@@ -139,12 +139,14 @@ class Device:
     person: Person | None = None
     """Who sits at the terminal of this process."""
     write: Callable[[str], Any] | None = None
-    emit: Callable[[ProgressEvent], None] = lambda _event: None
+    emit: Callable[[ProgressEvent], None] = unheard
     connect: Callable[[str, str | None, Journal, Sequence[bytes]], Any] | None = None
     is_low: Callable[[], bool] = lambda: False
     """Whether this device runs on a battery that is nearly empty."""
     estimator: Callable[[Graph, Mapping[str, Any], str | None, Mapping[str, Value]], Estimator] | None = None
     """What knows figures for a graph, by a worker's offer, its URL, and values of static nodes. None knows none: the rules alone place nodes."""
+    run: bytes | None = None
+    """The run that this process works on, as soon as that can be gone on with."""
 
     def written_out(self, graph: Graph) -> Graph:
         """The graph with its cascades and hedges written out: each asking where its model is, with the bars calibrated here."""

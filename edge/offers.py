@@ -6,10 +6,10 @@ import time
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from edge.placement import Placement
+from edge.placement import NoPlace, Placement
 from graphs.errors import UsageError
 from graphs.paths import escape
-from graphs.values import canonical, decode
+from graphs.values import canonical
 
 if TYPE_CHECKING:
     from graphs.journal import Journal
@@ -26,14 +26,13 @@ def keep_offer(journal: Journal, url: str, offer: Mapping[str, Any]) -> None:
 
 def last_offer(journal: Journal, url: str | None) -> Mapping[str, Any] | None:
     """What the worker at this URL offered last; None if it was never met."""
-    stored = journal.meta(f"offer {url}") if url else None
-    return decode(stored) if stored is not None else None
+    return journal.meta_value(f"offer {url}", dict) if url else None
 
 
 def heard(journal: Journal, url: str | None) -> float | None:
     """When the worker at this URL made the offer that is kept (seconds since 1970, by this device's clock); None if nobody knows."""
-    stored = journal.meta(f"heard {url}") if url else None
-    return decode(stored) / 1000 if stored is not None else None
+    at = journal.meta_value(f"heard {url}", int) if url else None
+    return at / 1000 if at is not None else None
 
 
 def check_offer(graph: Graph, placed: Mapping[str, Placement], shipped: Collection[str], offer: Mapping[str, Any]) -> None:
@@ -42,13 +41,17 @@ def check_offer(graph: Graph, placed: Mapping[str, Placement], shipped: Collecti
         placement = placed[escape(name)]
         if placement.model is not None and placement.model not in (offer.get("models") or {}):
             has = ", ".join(sorted(offer.get("models") or {})) or "none"
-            raise UsageError(
-                f"node {name!r} needs the model {placement.model!r}, which neither this device nor the worker has (the worker has: {has})",
-                hint=f"Get it here: graphferry models get {placement.model}, or add it to the worker's configuration.",
+            lacks = NoPlace(
+                name,
+                f"needs the model {placement.model!r}, which neither this device nor the worker has (the worker has: {has})",
+                f"Get it here: graphferry models get {placement.model}, or add it to the worker's configuration.",
             )
+            raise UsageError(str(lacks), hint=lacks.remedy) from lacks
         agent = graph.nodes[name]["agent"]
         if isinstance(agent, str) and not agent.startswith(":") and agent not in (offer.get("agents") or {}):
-            raise UsageError(
-                f"node {name!r} needs the agent {agent!r}, which the worker does not offer",
-                hint="Start the worker with --agents MODULE, or place the node at edge.",
+            lacks = NoPlace(
+                name,
+                f"needs the agent {agent!r}, which the worker does not offer",
+                "Start the worker with --agents MODULE (agents that require trusted inputs are never offered), or place the node at edge.",
             )
+            raise UsageError(str(lacks), hint=lacks.remedy) from lacks

@@ -39,7 +39,12 @@ async def pair_with(url: str, code: Code, *, device: bytes, name: str, fingerpri
 
     Raises PairingFailed, WorkerUnreachable, UsageError.
     """
-    socket, pinned = await _open(url, parse_fingerprint(fingerprint) if fingerprint else None)
+    where = url.removesuffix(PATH) + PAIR_PATH
+    try:
+        socket, pinned = await _open(where, parse_fingerprint(fingerprint) if fingerprint else None)
+    except WorkerUnreachable as error:  # it is named by the URL that people know
+        error.message = error.message.replace(where, url)
+        raise
     try:
         key = await asyncio.to_thread(pair_key, code)
         request = PairRequest(code.id, device, name, secrets.token_bytes(16)).proved(key, pinned or "")
@@ -56,10 +61,9 @@ async def pair_with(url: str, code: Code, *, device: bytes, name: str, fingerpri
     return Pairing(url, answer.token, pinned, answer.account, time.time_ns() // 1_000_000)
 
 
-async def _open(url: str, fingerprint: str | None) -> tuple[ClientConnection, str | None]:
+async def _open(where: str, fingerprint: str | None) -> tuple[ClientConnection, str | None]:
     """A connection to the place where the worker pairs, and the fingerprint to pin: None if the system vouches for the certificate."""
-    where = url.removesuffix(PATH) + PAIR_PATH
-    if not url.startswith("wss:"):
+    if not where.startswith("wss:"):
         return await open_socket(where), None
     if fingerprint is not None:
         return await open_socket(where, tls=client_context(fingerprint)), fingerprint

@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -23,13 +23,16 @@ _PORTS: Final = {"ws": 80, "wss": 443}
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """One worker. `fingerprint` is that of its certificate, None where this system verifies it; `paired` is ms since 1970."""
+    """One worker. `fingerprint` is that of its certificate, None where this system verifies it; `paired` is ms since 1970. `alias` is the name that
+    `sensitivity` of the configuration may call it by.
+    """
 
     url: str
     token: str = field(repr=False)
     fingerprint: str | None
     account: str
     paired: int
+    alias: str | None = None
 
 
 class Pairings:
@@ -59,6 +62,10 @@ class Pairings:
         """The pairing with the worker at this URL."""
         return next((each for each in self.all() if each.url == url), None)
 
+    def names(self) -> dict[str, str]:
+        """The URLs of the workers that have a name, by that."""
+        return {each.alias: each.url for each in self.all() if each.alias is not None}
+
     @property
     def last(self) -> str | None:
         """The URL of the worker that was paired last."""
@@ -66,7 +73,10 @@ class Pairings:
         return found[-1].url if found else None
 
     def put(self, pairing: Pairing) -> None:
-        """Keep it, in place of an earlier one with the same worker."""
+        """Keep it, in place of an earlier one with the same worker, whose name it has if it comes without one."""
+        before = self.find(pairing.url)
+        if pairing.alias is None and before is not None:
+            pairing = replace(pairing, alias=before.alias)
         workers = [asdict(each) for each in (*(each for each in self.all() if each.url != pairing.url), pairing)]
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         new = self.path.with_name(f"{_NAME}.{secrets.token_hex(4)}")

@@ -4,7 +4,7 @@ Placement is per node of the document, the same for all rows and turns. Users wr
 the reason in a sentence. Rules, the first that applies decides:
 
 1. a value that carries a sensitivity label is only where the device's clearance lets it be, by default on the device, and so is everything made from
-   it (edge.label_rule);
+   it (edge.privacy.rule);
 2. what the command line or the graph says (`--place`, `place:`);
 3. an agent or a model that only one side has;
 4. an agent that needs the device's files or its user stays on the device; one that needs its user does so whatever is said, and a graph
@@ -18,19 +18,23 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from edge.clearance import NOWHERE, Clearance
-from edge.label_rule import confined, known_labels, labels_inside
-from edge.node_needs import Needs, Place, is_plain, model_named, needs_of, said_place
-from edge.placing.figures import Estimate
+from edge.placing.askings import why_asked
+from edge.placing.node_needs import ALONE, Needs, Place, kind_of, model_named, needs_of, said_place
 from edge.policies import NOTHING, Around, Sayings, around, opens_here, with_inner
+from edge.privacy.clearance import NOWHERE, Clearance
+from edge.privacy.rule import confined, known_labels, labels_inside
+from edge.privacy.sending import would_send
 from graphs.language.implementations import implementations, is_open
 from graphs.language.labels import Labels, label_graph
-from graphs.language.spec import Graph, is_computed, reads
+from graphs.language.spec import Graph, is_computed
 from graphs.paths import escape
 from graphs.registry import Agent
 from graphs.values import Value
+
+if TYPE_CHECKING:
+    from edge.placing.figures import Estimate
 
 __all__ = [
     "SPLIT",
@@ -116,12 +120,21 @@ class Facts:
     """Of the models on this device, those whose file is known: two are the same where these are."""
     clearance: Clearance = NOWHERE
     """Which labels may go where."""
+    noted: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Labels that came with a run of elsewhere, by place (graphs.language.labels.label_graph)."""
 
 
 SPLIT: Final = Placement("edge", "opens its graph here; the nodes inside have places of their own")
 
 _ANYWHERE: Final = Placement("edge", "nothing it needs is elsewhere", free=True)
 
+_ALONE: Final = {
+    "people": "asks people, who are at this device",
+    "trust": "requires trusted inputs, and at a worker none are",
+}
+"""Why some nodes run on this device and nowhere else."""
+
+_IN_THE_GRAPH: Final = "placed in the graph"
 _BY_DEFAULT: Final = "the graph's place"
 _FROM_INSIDE: Final = "a node inside it is placed there"
 
@@ -144,17 +157,17 @@ def place_nodes(
     Nodes inside a nested graph have one of their own only where they are not all in one place, or do not all do the same when no worker is
     reached. `outer`, `default` and `labels` are what is said around the graph. Raises NoPlace where none is possible.
     """
-    labels = label_graph(graph, facts.agents) if labels is None else labels
+    labels = label_graph(graph, facts.agents, noted=facts.noted) if labels is None else labels
     outer = around(graph.document, outer)
     default = said_place(graph.document.get("place")) or default
     placed: dict[str, Placement] = {}
     nested: dict[str, Placement] = {}
     free: list[str] = []
-    alike: dict[str, Placement | None] = {}
+    alike: dict[tuple[str, str | None], Placement | None] = {}
     for name, spec in graph.nodes.items():
         if not is_computed(spec):
             continue
-        kind = spec["agent"] if name not in facts.pinned and not known_labels(labels, name) and is_plain(spec) else None
+        kind = kind_of(spec) if name not in facts.pinned and not known_labels(labels, name) else None
         found = alike[kind] if kind in alike else _placed(graph, name, spec, labels, default, outer, facts)
         if kind is not None:  # large graphs have many nodes of few kinds
             alike[kind] = found
@@ -180,7 +193,7 @@ def label_conflicts(
     above: tuple[str, ...] = (),
 ) -> list[tuple[tuple[str, ...], NoPlace]]:
     """All nodes that labels leave no place, by their ids from the root graph on; what else placement may find wrong is not looked at."""
-    labels = label_graph(graph, facts.agents) if labels is None else labels
+    labels = label_graph(graph, facts.agents, noted=facts.noted) if labels is None else labels
     outer = around(graph.document, outer)
     default = said_place(graph.document.get("place")) or default
     found: list[tuple[tuple[str, ...], NoPlace]] = []
@@ -211,6 +224,9 @@ def place_inside(
     """A placement for each node of the graph that is written in this one, which is opened here; `outer` is what is said around the node."""
     below = replace(facts, pinned={}, offline=replace(facts.offline, nodes={}))
     inner = place_nodes(Graph(spec["graph"]), below, around(spec, outer), default, labels)
+    for asked, why in why_asked(spec).items():
+        if (found := inner.get(escape(asked))) is not None and found.reason == _IN_THE_GRAPH:  # nobody wrote that there
+            inner[escape(asked)] = replace(found, reason=why)
     return {f"{escape(name)}/{path}": each for path, each in inner.items()}
 
 
@@ -259,6 +275,16 @@ def _is_offered(each: Implementation, facts: Facts) -> bool:
 def _decide(
     graph: Graph, name: str, spec: Mapping[str, Value], labels: Labels, default: Place | None, outer: Around, facts: Facts
 ) -> Placement | None:
+    found = _ruled(graph, name, spec, labels, default, outer, facts)
+    here = found is None or (found.place == "edge" and found is not SPLIT)
+    if here and (sends := would_send(graph, labels, name, spec, facts.agents)) is not None:
+        raise NoPlace(name, sends.reason, sends.remedy or "", by_label=True)
+    return found
+
+
+def _ruled(
+    graph: Graph, name: str, spec: Mapping[str, Value], labels: Labels, default: Place | None, outer: Around, facts: Facts
+) -> Placement | None:
     needs = needs_of(spec, facts)
     models = sorted({facts.tiers.get(each, each) for each in needs.models})
     model = models[0] if models else None
@@ -278,16 +304,8 @@ def _decide(
         raise NoPlace(name, stays.reason, stays.remedy, by_label=True)
     if stays is not None:
         return Placement("edge", stays.reason, model)
-    if facts.local_only and pin == "cloud":
-        raise NoPlace(
-            name, "is placed at cloud, but --local-only forbids the link", "Run without --local-only, or place it at edge."
-        )
-    if facts.local_only and outside:
-        raise NoPlace(
-            name,
-            f"needs {outside[0]!r}, which is behind a server, and --local-only forbids that",
-            "Name a model of this device, or run without --local-only.",
-        )
+    if facts.local_only:
+        _require_local(name, needs, pin, outside)
     opens = partial(opens_here, name, spec, outer, facts.offline)
     found = None if facts.local_only else _divided(name, needs, pin, who, model, (missing_here + strangers)[:1], opens)
     if found is not None:
@@ -307,10 +325,31 @@ def _decide(
         return Placement("edge", f"needs this device's {', '.join(sorted(needs.here))}", model)
     if model is not None:
         text = f"{model} is behind a server that this device asks" if outside else f"{model} is here"
+        if facts.local_only:
+            text = f"--local-only: {text}"
         return Placement("edge", text, model, free=not (needs.dynamic or outside))
     if needs.dynamic:
         return Placement("edge", "decided at run time, here by default")
     return None
+
+
+def _require_local(name: str, needs: Needs, pin: Place | None, outside: list[str]) -> None:
+    """Raises NoPlace if a node needs a socket, as far as that is known: to the worker, to a server for a model, or for an agent of its own."""
+    if pin == "cloud":
+        raise NoPlace(
+            name, "is placed at cloud, but --local-only forbids the link", "Run without --local-only, or place it at edge."
+        )
+    if outside:
+        raise NoPlace(
+            name,
+            f"needs {outside[0]!r}, which is behind a server, and --local-only forbids that",
+            "Name a model of this device, or run without --local-only.",
+        )
+    if needs.network:
+        agent = min(needs.network)
+        raise NoPlace(
+            name, f"uses the network ({agent}), and --local-only forbids that", "Run without --local-only, or without this node."
+        )
 
 
 def _divided(
@@ -319,7 +358,7 @@ def _divided(
     """Of a node that asks people, and of one whose graph has nodes for either side or, as it `opens` here for another reason, is not to go as a
     whole; None for any other.
     """
-    why = "asks people, who are at this device" if "people" in needs.here else "is for this device alone"
+    why = next((text for need, text in _ALONE.items() if need in needs.here), "is for this device alone")
     if needs.asks and lacking:
         raise NoPlace(name, f"{why}, and needs {lacking[0]!r}, which is not", _get(lacking))
     if needs.asks and pin == "cloud" and who != _BY_DEFAULT:
@@ -328,7 +367,7 @@ def _divided(
         return Placement("edge", why, model)
     goes = pin == "cloud" or (pin is None and bool(lacking))
     mixed = "cloud" in needs.pins and (pin == "edge" or "edge" in needs.pins)
-    return SPLIT if mixed or (goes and (not needs.here.isdisjoint(("people", "device")) or opens())) else None
+    return SPLIT if mixed or (goes and (not needs.here.isdisjoint(ALONE) or opens())) else None
 
 
 def _pin(name: str, spec: Mapping[str, Value], default: Place | None, needs: Needs, facts: Facts) -> tuple[Place | None, str]:
@@ -336,7 +375,7 @@ def _pin(name: str, spec: Mapping[str, Value], default: Place | None, needs: Nee
         return facts.pinned[name], "placed on the command line"
     said = said_place(spec.get("place"))
     if said is not None:
-        return said, "placed in the graph"
+        return said, _IN_THE_GRAPH
     if len(needs.pins) == 1:
         return ("edge" if "edge" in needs.pins else "cloud"), _FROM_INSIDE
     if len(needs.pins) > 1:
@@ -349,8 +388,9 @@ def _follow(graph: Graph, free: list[str], placed: dict[str, Placement], facts: 
     if not any(each.place == "cloud" for each in placed.values()):
         return
     readers: dict[str, list[str]] = {}
-    for name, spec in graph.nodes.items():
-        for source in reads(spec):
+    named = graph.sources
+    for name, sources in named.items():
+        for source in sources:
             readers.setdefault(source, []).append(name)
     offered = set((facts.offer or {}).get("agents") or ())
     changed = True
@@ -367,9 +407,9 @@ def _follow(graph: Graph, free: list[str], placed: dict[str, Placement], facts: 
                 or not readers.get(name)
             ):
                 continue
-            sources = [each for each in reads(spec) if each in placed]
-            if sources and all(placed.get(each, placed[name]).place == "cloud" for each in [*sources, *readers[name]]):
-                placed[name] = Placement("cloud", f"follows {sources[0]}, saves a round trip", free=True)
+            around = [each for each in named[name] if each in placed]
+            if around and all(placed.get(each, placed[name]).place == "cloud" for each in [*around, *readers[name]]):
+                placed[name] = Placement("cloud", f"follows {around[0]}, saves a round trip", free=True)
                 changed = True
 
 

@@ -7,9 +7,10 @@ it is given also `add_more_arguments(parser, words, env) -> None`.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphferry import __version__
 
@@ -43,6 +44,7 @@ COMMANDS = {
     "models": Command("edge.commands.models", "list the models of this device; get, import or measure one"),
     "pair": Command("edge.commands.pair", "pair this device with a worker, by a code that the worker prints"),
     "serve": Command("cloud.commands.serve", "start a worker that devices can ferry work to"),
+    "completion": Command("graphferry.completion", "print the script by which bash, zsh or fish completes all this"),
     "vectors": Command("edge.commands.vectors", "print the link's test vectors, or check them against this version"),
 }
 
@@ -55,7 +57,9 @@ def main(argv: Sequence[str] | None = None, env: Environment | None = None) -> i
 
     `argv` are the words after `graphferry`, by default those of this process, and `env` what the command sees of the world.
     """
-    words = sys.argv[1:] if argv is None else list(argv)
+    if argv is None and env is None:
+        return _in_a_process_of_its_own()
+    words = list(sys.argv[1:] if argv is None else argv)
     if env is None and words == ["--version"]:  # asked by scripts, often: it waits for no other import
         sys.stdout.write(f"graphferry {__version__}\n")
         return 0
@@ -69,7 +73,15 @@ def main(argv: Sequence[str] | None = None, env: Environment | None = None) -> i
     from graphferry.failures import report
     from graphs.environment import Environment
 
-    env = env or Environment.current()
+    if env is None:
+        from graphferry.streams import make_usable
+
+        make_usable()
+        try:
+            env = Environment.current()
+        except FileNotFoundError:
+            sys.stderr.write("error: the current folder is not there any more\n  Change to another one: cd\n")
+            return 1
     words, debug = _without_debug(words)
     try:
         status = _dispatch(words, env)
@@ -77,6 +89,20 @@ def main(argv: Sequence[str] | None = None, env: Environment | None = None) -> i
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever a command raises becomes one message
         status = report(error, env, debug=debug or env.debug)
     return int(status)
+
+
+_SELDOM: Final = 10_000
+"""New objects after which Python's collector looks at them; its own number is 700, and most of what a command makes stays."""
+
+
+def _in_a_process_of_its_own() -> int:
+    gc.set_threshold(_SELDOM, *gc.get_threshold()[1:])
+    try:
+        return main(sys.argv[1:])
+    except KeyboardInterrupt:  # before there was anything to interrupt: while modules were imported
+        return 130
+    finally:
+        gc.freeze()  # the process ends: nobody needs to look through what is left
 
 
 def _without_debug(words: list[str]) -> tuple[list[str], bool]:
@@ -113,19 +139,20 @@ def _dispatch(words: list[str], env: Environment) -> int:
 
 
 def _run_command(name: str, words: list[str], env: Environment) -> int:
-    import argparse
-    from contextlib import redirect_stderr, redirect_stdout
+    from contextlib import redirect_stdout
     from importlib import import_module
+
+    from graphferry.words import Words
 
     command = COMMANDS[name]
     module = import_module(command.module)
-    parser = argparse.ArgumentParser(prog=f"graphferry {name}", description=command.help[0].upper() + command.help[1:] + ".")
+    parser = Words(prog=f"graphferry {name}", description=command.help[0].upper() + command.help[1:] + ".")
     module.add_arguments(parser)
     if hasattr(module, "add_more_arguments"):  # options that depend on what the words name
         module.add_more_arguments(parser, words, env)
     try:
-        with redirect_stdout(env.stdout), redirect_stderr(env.stderr):  # argparse writes to sys.stdout and sys.stderr
+        with redirect_stdout(env.stdout):  # argparse prints help there
             args = parser.parse_args(words)
-    except SystemExit as done:  # argparse's way to say that `--help` was answered, or that the words were wrong
+    except SystemExit as done:  # argparse's way to say that `--help` was answered
         return done.code if isinstance(done.code, int) else 0
     return int(module.main(args, env))

@@ -25,7 +25,7 @@ __all__ = ["report", "status_of"]
 def report(error: BaseException, env: Environment, *, debug: bool) -> ExitStatus:
     """Says on stderr what happened and what to do next; with `debug` where it was raised, too. Returns the exit status."""
     error = _only_one(error)
-    if isinstance(error, BrokenPipeError) and _stdout_closed(env):
+    if isinstance(error, BrokenPipeError) and any([_left(env.stdout, sys.stdout), _left(env.stderr, sys.stderr)]):
         return ExitStatus.PIPE_CLOSED
     if debug:
         import traceback
@@ -56,7 +56,7 @@ def _message(error: BaseException, env: Environment, debug: bool) -> Iterator[st
         from graphs.language.graph_files import text_of
         from graphs.language.problems import render
 
-        yield render(error.problems, text_of(error.file, env.cwd), color=env.colour)
+        yield render(error.problems, error.text or text_of(error.file, env.cwd), color=env.colour)
     elif isinstance(error, GraphferryError):
         yield f"error: {error.message}"
         if error.hint:
@@ -76,15 +76,15 @@ def _only_one(error: BaseException) -> BaseException:
     return error
 
 
-def _stdout_closed(env: Environment) -> bool:
-    """Whether it is our own output that nobody reads, and not the pipe of a process we talk to."""
+def _left(stream: TextIO, own: TextIO) -> bool:
+    """Whether nobody reads this output of ours any more: a broken pipe may also be that of a process we talk to. `own` is the process's stream."""
     try:
-        env.stdout.flush()
-        closed = _reader_gone(env.stdout)
+        stream.flush()
+        closed = _reader_gone(stream)
     except BrokenPipeError:
         closed = True
-    if closed and env.stdout is sys.stdout:  # the interpreter flushes once more at its end, and would complain
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if closed and stream is own:  # the interpreter flushes once more at its end, and would complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), own.fileno())
     return closed
 
 

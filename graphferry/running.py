@@ -56,7 +56,10 @@ class RunResult:
         node, error = next(iter(self.errors.items()), ("", UsageError(f"this run is {self.status}")))
         if self.status == "suspended":
             raise error
-        raise RunFailed(node, error, self.errors)
+        failed = RunFailed(node, error, self.errors)
+        if node:
+            failed.add_note(f"at node {node!r} of the graph")
+        raise failed from error
 
 
 def run(
@@ -80,7 +83,8 @@ def run(
     if left out. `graph_loader` gives the graphs that nodes name by `graphLoader`; without it they come from beside a graph's file.
     `untrusted` says that the graph is a stranger's; `limits` and `grants` are those of docs/safety.md.
     `ask` answers what nodes ask people, in the words of docs/people.md; None, or no `ask`, leaves the node waiting: the run is suspended.
-    Raises GraphInvalid, and UsageError for an input that names no static node; what goes wrong in nodes is in the result.
+    Raises GraphInvalid, UsageError for an input that names no static node, and ValueUnsupported, with its place, for what is no value;
+    what goes wrong in nodes is in the result.
     """
     _require_no_loop()
     return asyncio.run(
@@ -117,11 +121,15 @@ async def arun(
     """As `run`, in the event loop of the caller, by whose clock time-outs are measured. Cancelling it aborts the run."""
     from graphs.engine.made import Permissions
     from graphs.journal.ids import new_run_id
+    from graphs.language.given import as_values
+    from graphs.language.naming import require_static
     from graphs.running.ports import Services
     from graphs.running.runtime import Runtime
 
+    inputs = as_values({} if inputs is None else inputs, "inputs")
     spec, registry = checked(graph, agents, graph_loader)
     permissions = Permissions.of(untrusted=untrusted, limits=limits or {}, grants=grants)
+    require_static(spec.nodes, inputs, "inputs:")
     permissions.require(spec.document, spec.nodes, registry)
     compiler = permissions.compiler(registry)
     folder = str(files) if files is not None and permissions.grants("files") else None
@@ -150,6 +158,8 @@ def checked(graph: AnyGraph, agents: Iterable[Agent] = (), graph_loader: GraphLo
     from graphs.language.graph_files import beside, with_graphs
     from graphs.language.load import load
 
+    if isinstance(agents, (str, Agent)) or not isinstance(agents, Iterable):
+        raise UsageError(f"agents: {agents!r} is no list of agents", hint="Write agents=[my_agent].")
     own = [*(graph.agents if isinstance(graph, Graph) else ()), *agents]
     registry = standard().with_agents(own)
     if isinstance(graph, Spec):
@@ -209,6 +219,8 @@ async def _models(given: Models | Model | None) -> AsyncIterator[tuple[Models, s
     """The models to ask and the default one's name; what was made here is closed here."""
     if given is not None:
         models: Models = OneModel(cast("Model", given)) if hasattr(given, "generate") else given
+        if not hasattr(models, "names"):
+            raise UsageError(f"models: {models!r} is neither a model nor models", hint="Leave it out for those of this device.")
         names = models.names()
         yield models, names[0] if len(names) == 1 else None
         return

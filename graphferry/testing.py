@@ -178,7 +178,7 @@ def _several(models: Models | Model | None) -> Models:
 
 def _device(journal: Journal, agents: Any, models: Models) -> Any:
     from edge.ferrying.connecting import connect_worker
-    from edge.runs.runner import Device
+    from edge.means import Device
 
     async def connect(url: str, token: str | None, journal: Journal, runs: Sequence[bytes]) -> Any:
         return await connect_worker(url, token=token, journal=journal, runs=runs)

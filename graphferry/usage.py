@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from graphs.environment import ExitStatus
 from graphs.errors import UsageError
@@ -11,9 +11,18 @@ from graphs.errors import UsageError
 if TYPE_CHECKING:
     from graphferry.cli import Command
 
-__all__ = ["UNKNOWN_OPTION_HINT", "overview", "unknown_command"]
+__all__ = ["UNKNOWN_OPTION_HINT", "VARIABLES", "overview", "unknown_command"]
 
 UNKNOWN_OPTION_HINT = "graphferry --help lists the commands; options of a command follow its name"
+
+VARIABLES: Final[Mapping[str, str]] = {
+    "GRAPHFERRY_HOME": "the folder that holds all of graphferry's files",
+    "GRAPHFERRY_CLOUD": "the worker's link URL, unless --cloud names one",
+    "GRAPHFERRY_TOKEN": "its token, for devices that are not paired; for `serve`, the worker's own",
+    "GRAPHFERRY_DEBUG": "1 shows the stack trace of an error",
+    "NO_COLOR": "anything switches colours off",
+}
+"""What a user may set; `--help` lists it."""
 
 
 def overview(commands: Mapping[str, Command]) -> str:
@@ -32,12 +41,13 @@ def overview(commands: Mapping[str, Command]) -> str:
         "",
         "options:",
         "  --version  print the version",
-        "  --debug    show the stack trace of an error (or set GRAPHFERRY_DEBUG=1)",
+        "  --debug    show the stack trace of an error",
         "",
         "exit status:",
         *(f"  {status.value:>3}  {status.meaning}" for status in ExitStatus),
         "",
-        "GRAPHFERRY_HOME names the folder that holds all of graphferry's files.",
+        "environment:",
+        *(f"  {name:<16}  {what}" for name, what in VARIABLES.items()),
     ]
     return "\n".join(lines) + "\n"
 

@@ -50,7 +50,7 @@ _MEANINGS: Mapping[ExitStatus, str] = {
     ExitStatus.USAGE: "wrong usage, or an invalid graph; nothing was run",
     ExitStatus.SUSPENDED: "suspended: everything finished is kept, and the run can be resumed",
     ExitStatus.UNREACHABLE: "suspended, and nothing could complete because no worker was reached",
-    ExitStatus.INTERRUPTED: "interrupted; the run can be resumed",
+    ExitStatus.INTERRUPTED: "interrupted; the run can be resumed, unless another process cancelled it",
     ExitStatus.PIPE_CLOSED: "whoever read the output stopped reading",
 }
 

@@ -50,7 +50,13 @@ __all__ = [
     "ValueUnsupported",
     "WorkerNeeded",
     "WorkerUnreachable",
+    "why_failed",
 ]
+
+
+def why_failed(error: BaseException) -> str:
+    """Why something failed, in words: of what the system refused without its number, and without the name that the message has already."""
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
 
 
 class GraphferryError(Exception):
@@ -109,7 +115,17 @@ class GraphInvalid(GraphferryError):
     def __init__(self, problems: Sequence[Problem], *, file: str | None = None) -> None:
         self.problems = tuple(problems)
         self.file = file
-        super().__init__("; ".join(problem.message for problem in self.problems if not problem.warning) or "invalid graph")
+        self.text: str | None = None
+        """The graph as it was written, where no file has it."""
+        super().__init__("; ".join(_said(problem) for problem in self.problems if not problem.warning) or "invalid graph")
+
+
+def _said(problem: Problem) -> str:
+    """The message, with the place where it is not in a text: then nothing else tells it."""
+    if problem.line or not problem.path:
+        return problem.message
+    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in problem.path)
+    return f"{place.removeprefix('.')}: {problem.message}"
 
 
 class NodeError(GraphferryError):

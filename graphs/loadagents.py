@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
-from graphs.errors import UsageError
+from graphs.errors import UsageError, why_failed
 from graphs.registry import Agent, Registry
 
 __all__ = ["known_agents"]
@@ -45,8 +45,10 @@ def _import(name: str, folder: Path | None) -> ModuleType:
         sys.path.insert(0, str(folder))
     try:
         return importlib.import_module(name) if path is None else _from_file(path)
-    except Exception as error:  # the user's module may raise anything while it is imported
-        raise UsageError(f"--agents {name}: cannot be imported: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:  # the user's module may raise anything while it is imported, and be a script
+        missing = isinstance(error, FileNotFoundError) and path is not None and not path.exists()
+        why = why_failed(error) if missing else f"{type(error).__name__}: {error}"
+        raise UsageError(f"--agents {name}: cannot be imported: {why}") from error
 
 
 def _from_file(path: Path) -> ModuleType:

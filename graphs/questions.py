@@ -138,6 +138,8 @@ def asked(records: Iterable[tuple[bytes, int, int, Record]]) -> dict[str, Asked]
     answers: dict[tuple[str, int], list[Given]] = {}
     ended: dict[str, int] = {}
     done: set[str] = set()
+    failed: set[tuple[str, int]] = set()
+    asker: dict[str, bytes] = {}
     for writer, seq, _, record in records:
         if isinstance(record, Answer):
             answers.setdefault((record.path, record.at), []).append(Given(writer, seq, record.value))
@@ -145,11 +147,18 @@ def asked(records: Iterable[tuple[bytes, int, int, Record]]) -> dict[str, Asked]
             done.add(record.path)
         elif isinstance(record, Error) and record.path is not None:
             ended[record.path] = max(ended.get(record.path, 0), record.at)
+            if record.final and asker.get(record.path) == writer:  # one about a budget has a number of its own
+                failed.add((record.path, questions[record.path].at))
         elif isinstance(record, Event) and (question := Question.of(record)) is not None:
             before = questions.get(question.path)
-            questions[question.path] = question if before is None or before.at <= question.at else before
+            if before is None or before.at <= question.at:
+                questions[question.path], asker[question.path] = question, writer
     return {
-        path: Asked(each, first(each, answers.get((path, each.at), ())), path in done or ended.get(path, 0) >= each.at)
+        path: Asked(
+            each,
+            first(each, answers.get((path, each.at), ())),
+            path in done or (path, each.at) in failed or ended.get(path, 0) >= each.at,
+        )
         for path, each in questions.items()
     }
 

@@ -53,31 +53,33 @@ _FLAT: Final[Mapping[str, str]] = {
 
 
 def writer(
-    type_: int, names: Mapping[str, str], encoded: type[tuple[Any, ...]], plain: frozenset[Any], ints: frozenset[Any], pack: Pack
-) -> Callable[[Any], Any]:
-    """`write(record)`: the `encoded` (its type, how many fields, their bytes) of a record with these fields, by name and annotation; None if they
-    are not all plain.
+    type_: int, names: Mapping[str, str], plain: frozenset[Any], ints: frozenset[Any], pack: Pack
+) -> Callable[[Any], tuple[int, int, bytes] | None]:
+    """`write(record)`: the type, how many fields, and their bytes, of a record with these fields, by name and annotation; None if they are not
+    all plain, or msgpack cannot say one of them.
 
-    Nil fields at the end are left out. `pack` writes an array of at most 15 entries. Raises what `pack` raises.
+    Nil fields at the end are left out. `pack` writes an array of at most 15 entries.
     """
-    count, last = len(names), list(names)[-1]
+    last = list(names)[-1]
     trim = f"""
     if {last} is None:
-        n = {count - 1}
-        while n and items[n - 1] is None:
-            n -= 1
-        return new(encoded, ({type_}, n, pack(items[:n])[1:]))"""
+        count -= 1
+        while count and items[count - 1] is None:
+            count -= 1
+        items = items[:count]"""
     source = f"""
 def write(record):
     {"; ".join(f"{name} = record.{name}" for name in names)}
     if not ({_all(_WRITTEN, names)}):
         return None
-    items = ({", ".join(names)},){trim if _may_be_nil(names[last]) else ""}
-    return new(encoded, ({type_}, {count}, pack(items)[1:]))
+    items = ({", ".join(names)},)
+    count = {len(names)}{trim if _may_be_nil(names[last]) else ""}
+    try:
+        return {type_}, count, pack(items)[1:]
+    except (OverflowError, UnicodeEncodeError):
+        return None
 """
-    write: Callable[[Any], Any] = _compiled(
-        source, "write", PLAIN=plain, INTS=ints, pack=pack, encoded=encoded, new=tuple.__new__
-    )
+    write: Callable[[Any], tuple[int, int, bytes] | None] = _compiled(source, "write", PLAIN=plain, INTS=ints, pack=pack)
     return write
 
 

@@ -13,8 +13,9 @@ fails later, somewhere else.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
@@ -44,12 +45,14 @@ __all__ = [
     "Handover",
     "Input",
     "Known",
+    "Plain",
     "Record",
     "Result",
     "Start",
     "State",
     "Submit",
     "Unknown",
+    "Writers",
     "chain",
     "decode",
     "depth",
@@ -60,7 +63,9 @@ __all__ = [
     "flat_readers",
     "from_fields",
     "is_flat",
+    "plain_writers",
     "to_fields",
+    "used_up",
 ]
 
 
@@ -153,7 +158,9 @@ class Handover:
 
 @_record(frozen=True, slots=True)
 class Event:
-    """Executing (of nodes with effects and streaming ones), suspended (the run, path None), skipped (anyInput nodes only). `t`: ms since 1970."""
+    """Executing (of nodes with effects and streaming ones), suspended (the run, path None), skipped (anyInput nodes only), aborted (an attempt that
+    was stopped and had used tokens: `info.usage`). `t`: ms since 1970.
+    """
 
     TYPE: ClassVar[int] = 0x30
     path: str | None
@@ -211,6 +218,19 @@ class Unknown:
     tail: bytes
 
 
+def used_up(record: Record) -> Mapping[str, Value] | None:
+    """What the attempt used up that a record tells the end of without a result: tokens, `ms`, and the `model`. None if nobody knows, or it is another
+    record.
+    """
+    told: Value = None
+    if isinstance(record, Error):
+        told = record.detail
+    elif isinstance(record, Event) and record.state == State.ABORTED:
+        told = record.info
+    used = told.get("usage") if isinstance(told, Mapping) else None
+    return used if isinstance(used, Mapping) else None
+
+
 Known: TypeAlias = Submit | Input | Cancel | Start | Close | Frame | Answer | Handover | Event | Result | Error | End
 Record: TypeAlias = Known | Unknown
 
@@ -228,6 +248,12 @@ class Encoded(NamedTuple):
     fields: int
     """How many msgpack objects the tail holds."""
     tail: bytes
+
+
+Plain: TypeAlias = tuple[int, int, bytes]
+"""The same without its names, where many are made: an `Encoded` takes ten times as long to make as a tuple."""
+Writers: TypeAlias = Mapping[type, Callable[[Any], "Plain | None"]]
+"""By class of record: what gives the bytes of one, or None for one that `encode_plain` would not write."""
 
 
 def encode(record: Record) -> Encoded:
@@ -251,16 +277,14 @@ def encode(record: Record) -> Encoded:
     return Encoded(record.TYPE, count, packed[1:])  # the header of an array of at most 15 entries is one byte
 
 
+_new_tuple = tuple.__new__  # a named tuple's own __new__ is a function in Python
+
+
 def encode_plain(record: Record) -> Encoded | None:
     """As `encode`, for a record whose values are text, numbers, or flat maps of them: None if it is another, or something is wrong with it."""
     write = _WRITERS.get(record.__class__)
-    try:
-        return write(record) if write is not None else None
-    except (OverflowError, UnicodeEncodeError):
-        return None
-
-
-_new_tuple = tuple.__new__  # a named tuple's own __new__ is a function in Python
+    plain = write(record) if write is not None else None
+    return _new_tuple(Encoded, plain) if plain is not None else None
 
 
 def encode_result(
@@ -289,10 +313,14 @@ def _check(type_: int, items: Sequence[Value]) -> None:
         raise ValueUnsupported(f"not a {RECORDS[type_].__name__.upper()} record: {problem}")
 
 
-def decode(type_: int, tail: bytes) -> Record:
-    """The record whose bytes are `tail`. Raises ValueUnsupported if they are not a record of that type."""
+def decode(type_: int, tail: bytes, count: int | None = None) -> Record:
+    """The record whose bytes are `tail`; who knows that it has `count` fields gets it sooner. Raises ValueUnsupported if they are not a record of
+    that type.
+    """
     if type_ not in RECORDS:
         return Unknown(type_, tail)
+    if count is not None and (record := _usual(type_, tail, count)) is not None:
+        return record
     items = _split(tail)
     if depth(items, MAX_DEPTH) > MAX_DEPTH:
         raise ValueUnsupported(f"a record nested deeper than {MAX_DEPTH} levels")
@@ -330,6 +358,27 @@ def ext(code: int, data: bytes) -> Value:
     return MISSING if code == EXT_UNDEFINED and not data else msgpack.ExtType(code, data)
 
 
+def _usual(type_: int, tail: bytes, count: int) -> Record | None:
+    """The record, if it is one of those of which there are many, with nothing deep in it."""
+    read = _flat_readers().get(type_)
+    if read is None or not 0 < count < len(_ARRAYS):
+        return None
+    try:
+        items = msgpack.unpackb(_ARRAYS[count] + tail, strict_map_key=True, ext_hook=ext)
+    except Exception:  # noqa: BLE001 - msgpack raises many kinds; the long way says what is wrong
+        return None
+    return read(items)  # type: ignore[no-any-return]
+
+
+_ARRAYS = tuple(bytes((0x90 + each,)) for each in range(16))
+"""The headers of msgpack's short arrays."""
+
+
+@cache
+def _flat_readers() -> Mapping[int, Callable[[Sequence[Any]], Any]]:
+    return flat_readers(0)
+
+
 def _split(tail: bytes) -> list[Value]:
     unpacker = msgpack.Unpacker(max_buffer_size=max(len(tail), 1), strict_map_key=True, ext_hook=ext)
     unpacker.feed(tail)
@@ -346,10 +395,13 @@ def _split(tail: bytes) -> list[Value]:
 
 _INTS = frozenset({int, State, EndStatus})
 _USUAL = {each: {field.name: str(field.type) for field in fields(each)} for each in (Input, Start, Event, Result, Error, End)}
-_WRITERS: Mapping[type, Callable[[Any], Encoded | None]] = {
-    each: writer(each.TYPE, names, Encoded, PLAIN, _INTS, pack) for each, names in _USUAL.items()
-}
+_WRITERS: Writers = {each: writer(each.TYPE, names, PLAIN, _INTS, pack) for each, names in _USUAL.items()}
 _READERS: Mapping[int, Callable[..., Any]] = {each.TYPE: reader(each, names) for each, names in _USUAL.items()}
+
+
+def plain_writers(types: Collection[int]) -> Writers:
+    """Those of the records of these types; classes of which few are plain have none."""
+    return {each: write for each, write in _WRITERS.items() if each.TYPE in types}  # type: ignore[attr-defined]
 
 
 def flat_readers(before: int) -> Mapping[int, Callable[[Sequence[Any]], Any]]:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator,
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
+from graphs.errors import UsageError
 from graphs.values import Value
 
 __all__ = ["Agent", "AgentContext", "AgentFunction", "Effect", "LabelsOf", "Need", "Registry", "Sample", "agent"]
@@ -172,6 +173,10 @@ def agent(
     labels that its values carry, besides those of its inputs. `requires="trusted"` keeps it from running on what came from the network or out of a
     graph of others, unless a person approved it (docs/privacy.md).
     """
+    if callable(name):
+        raise UsageError(
+            "@agent needs the name that graphs call it by", hint=f'Write @agent("{getattr(name, "__name__", "name")}").'
+        )
     carried = labels if labels is None or callable(labels) else frozenset(labels)
 
     def make(function: AgentFunction) -> Agent:
@@ -212,7 +217,12 @@ class Registry(Mapping[str, Agent]):
             self.add(each)
 
     def add(self, each: Agent) -> None:
-        """Register an agent under its name and aliases; a later one replaces an earlier one."""
+        """Register an agent under its name and aliases; a later one replaces an earlier one. Raises UsageError for what is no agent."""
+        if not isinstance(each, Agent):
+            raise UsageError(
+                f"{each!r} is no agent",
+                hint="Agents are what `@graphferry.agent` makes of functions; modules are named with --agents.",
+            )
         for name in (each.name, *each.aliases):
             self._by_name[name] = each
 

@@ -23,6 +23,7 @@ __all__ = [
     "MISSING",
     "Missing",
     "Value",
+    "as_extension",
     "canonical",
     "clean",
     "decode",
@@ -138,7 +139,7 @@ def _normal(value: Value, strict: bool, depth: int) -> Value:
         if kind is bytes:
             return value
         if value is MISSING:
-            return msgpack.ExtType(EXT_UNDEFINED, b"")
+            return as_extension(value)
         if kind is msgpack.ExtType:
             return value
     if isinstance(value, (str, int, float)):  # a subclass (an enum, a numpy scalar's cousin): its plain value counts
@@ -153,6 +154,13 @@ def _normal_float(value: float, strict: bool) -> float:
     if strict and not math.isfinite(value):
         raise ValueUnsupported(f"{value} cannot be part of a graph")
     return value
+
+
+def as_extension(value: object) -> msgpack.ExtType:
+    """What `MISSING` is in msgpack: for `default` of its packer. Raises TypeError for anything else."""
+    if value is MISSING:
+        return msgpack.ExtType(EXT_UNDEFINED, b"")
+    raise TypeError(f"{type(value).__name__} is not data")
 
 
 def decode(data: bytes) -> Value:

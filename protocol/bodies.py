@@ -179,7 +179,7 @@ class Wants:
 class Gives:
     """The bodies this side supplies. `clear` is the gate: it is asked for every chunk of a labelled body."""
 
-    __slots__ = ("_asked", "_clear", "_reading", "_ready", "_say", "_tell")
+    __slots__ = ("_asked", "_clear", "_reading", "_say", "_tell", "ready")
 
     def __init__(
         self, clear: Callable[[Collection[str]], bool], say: Callable[[Message], None], tell: Callable[[Event], None]
@@ -191,12 +191,13 @@ class Gives:
             tuple[Ref, int, int]
         ] = []  # these two are short, and a deque is large: there are thousands of connections
         self._reading: tuple[Ref, int, int] | None = None
-        self._ready: list[tuple[BlobChunk, tuple[str, ...]]] = []
+        self.ready: list[tuple[BlobChunk, tuple[str, ...]]] = []
+        """The chunks that may go."""
 
     def disconnected(self) -> None:
         """Nobody asks any more."""
         self._asked.clear()
-        self._ready.clear()
+        self.ready.clear()
         self._reading = None
 
     def need(self, ranges: Sequence[Value]) -> None:
@@ -225,27 +226,22 @@ class Gives:
             for start in range(0, len(data), CHUNK):
                 piece = view[start : start + CHUNK]
                 last = off + start + len(piece) == total
-                self._ready.append((BlobChunk(ref, off + start, total, piece, crc if last else None), tuple(labels)))
+                self.ready.append((BlobChunk(ref, off + start, total, piece, crc if last else None), tuple(labels)))
         self._read()
 
     def stopped(self, ref: Ref) -> None:
         """The peer does not want that body any more, or wants it anew."""
         self._asked = [each for each in self._asked if each[0] != ref]
-        self._ready = [each for each in self._ready if each[0].ref != ref]
+        self.ready = [each for each in self.ready if each[0].ref != ref]
         if self._reading is not None and self._reading[0] == ref:
             self._reading = None
         self._read()
 
-    @property
-    def waits(self) -> bool:
-        """Whether a chunk is ready to go."""
-        return bool(self._ready)
-
     def next(self, buffered: int) -> BlobChunk | None:
         """The chunk to send now, if the socket has room: what is urgent then waits for at most two chunks."""
-        if not self._ready or buffered > PRESSURE:
+        if not self.ready or buffered > PRESSURE:
             return None
-        chunk, labels = self._ready.pop(0)
+        chunk, labels = self.ready.pop(0)
         self._read()
         if not self._passes(chunk.ref, labels):  # what a peer is cleared for may have changed since the range was read
             self._refuse(chunk.ref, BodyStatus.WITHHELD)
@@ -260,7 +256,7 @@ class Gives:
         self.stopped(ref)
 
     def _read(self) -> None:
-        if self._reading is None and self._asked and len(self._ready) < RANGE // CHUNK:
+        if self._reading is None and self._asked and len(self.ready) < RANGE // CHUNK:
             self._reading = self._asked.pop(0)
             self._tell(NeedBytes(*self._reading))
 

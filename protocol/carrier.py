@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 else:
     Connection = object  # heavy: imported when there is a connection
 
-__all__ = ["Carrier", "Packet", "Taker", "carrying"]
+__all__ = ["FULL", "Carrier", "Packet", "Taker", "carrying"]
 
 HIGH: Final = 64 * 1024
 """Bytes that wait in this process for the socket above which it takes no more."""
@@ -34,6 +34,8 @@ _UNSENT: Final = 64 * 1024
 """Bytes that the system takes before it has sent the last ones."""
 _WAITING: Final = 16
 """Messages that wait for a reader before no more are read from the socket."""
+_UNREAD, FULL = 1, 2
+"""Bits of `hold`: messages wait for a reader; what was read waits to be durable."""
 _LARGE: Final = 32 * 1024
 """Bytes of a message from which on a copy costs more than to keep what it was read with."""
 _KEYS: Final = 256
@@ -41,10 +43,11 @@ _CONTINUATION, _TEXT, _BINARY = range(3)
 _WHOLE: Final = 0x80 | _BINARY
 """The first byte of a frame that is a binary message by itself."""
 _OPEN: Final = 1
-_NONE: Final = -1 << 32
-"""No length."""
 _END_OF_HEAD: Final = b"\r\n\r\n"
 _SHORT, _MEDIUM, _LONG = (struct.Struct(form).pack for form in (">BB", ">BBH", ">BBQ"))
+
+_unpack_head = struct.Struct(">BBH").unpack_from
+"""How a frame begins: what it is, its length if that is below 126, and the length that follows if it is not."""
 
 Packet: TypeAlias = bytes | bytearray | memoryview
 """Bytes as they came: a long message is not copied out of what it was read with."""
@@ -54,8 +57,8 @@ Kind = TypeVar("Kind", "type[ClientConnection]", "type[ServerConnection]")
 class Taker(Protocol):
     """Whom a carrier tells, in its loop. None of these may raise or block."""
 
-    def took(self, carrier: Carrier, packet: Packet | str) -> None:
-        """A message arrived; text is a `str`."""
+    def took(self, carrier: Carrier, packet: Packet | str, last: bool = False) -> None:
+        """A message arrived; text is a `str`. `last`: it was all of one read."""
 
     def took_all(self, carrier: Carrier) -> None:
         """These were all messages of one read."""
@@ -70,6 +73,7 @@ class Carrier(Connection):
     __slots__ = (  # few: there are thousands of connections
         *(
             "_head",
+            "_holds",
             "_is_text",
             "_key",
             "_mask",
@@ -90,6 +94,8 @@ class Carrier(Connection):
         self._taker: Taker | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._messages: list[Packet | str] = []
+        self._holds = 0
+        """Why nothing is read from the socket: a bit a reason."""
         self._part: bytearray | None = None
         self._is_text = False
         self._head: bytes | None = b""
@@ -119,7 +125,7 @@ class Carrier(Connection):
             finally:
                 self._waiter = None
         message = self._messages.pop(0)
-        self.transport.resume_reading()
+        self.hold(_UNREAD, False)
         if isinstance(message, str):
             return message.encode() if decode is False else message
         return bytes(message)
@@ -127,7 +133,7 @@ class Carrier(Connection):
     def take(self, taker: Taker) -> None:
         """From now on `taker` is told of each message, those that wait included."""
         self._taker = taker
-        self.transport.resume_reading()
+        self.hold(_UNREAD, False)
         waiting, self._messages = self._messages, []
         for message in waiting:
             taker.took(self, message)
@@ -160,8 +166,16 @@ class Carrier(Connection):
             return
         self._messages.append(message)
         if len(self._messages) >= _WAITING:
-            self.transport.pause_reading()
+            self.hold(_UNREAD, True)
         self._wake()
+
+    def hold(self, why: int, on: bool) -> None:
+        """Read nothing more from the socket for this reason, one bit, or no longer for it: TCP tells the peer."""
+        before, self._holds = self._holds, self._holds | why if on else self._holds & ~why
+        if self._holds and not before:
+            self.transport.pause_reading()
+        elif before and not self._holds:
+            self.transport.resume_reading()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -171,7 +185,7 @@ class Carrier(Connection):
     def last_words(self) -> tuple[int, str]:
         """The code and the reason with which the connection ended; 0 if it was lost without a word."""
         said = self.protocol.close_rcvd or self.protocol.close_sent
-        return (said.code, said.reason) if said is not None else (0, "the connection was lost")
+        return (said.code, said.reason) if said is not None else (0, "it ended without a word")
 
     # -- writing
 
@@ -213,26 +227,24 @@ class Carrier(Connection):
                 self._look_for_frames(self._head + data)
             super().data_received(data)
         elif self._rest is not None:
-            self._rest += data
-            if len(self._rest) < self._whole:
+            if len(self._rest) + len(data) < self._whole:
+                self._rest += data
                 return
-            rest, self._rest = self._rest, None
-            self._take_frames(rest)
+            self._complete(memoryview(data))
         else:
             count, taker = len(data), self._taker
             # most reads are one message, whole and by itself; whatever else comes is looked at closer
-            length, start = data[1] ^ self._taken if count > 7 and data[0] == _WHOLE else _NONE, 2
-            if length == 126:
-                length, start = data[2] << 8 | data[3], 4
-            elif length > 126:
-                length = _NONE
-            key, start = start, start + self._key
-            if start + length == count and taker is not None:
-                protocol = self.protocol
-                if protocol.current_size is None and protocol.state == _OPEN:
-                    taker.took(self, self._mask(data[start:], data[key:start]) if start > key else data[start:])
-                    taker.took_all(self)
-                    return
+            if count > 7 and taker is not None:
+                first, second, length = _unpack_head(data)
+                key = 4
+                if (second := second ^ self._taken) < 126:
+                    length, key = second, 2
+                start = key + self._key
+                if start + length == count and first == _WHOLE and second < 127:
+                    protocol = self.protocol
+                    if protocol.current_size is None and protocol.state == _OPEN:
+                        taker.took(self, self._mask(data[start:], data[key:start]) if start > key else data[start:], True)
+                        return
             self._take_frames(data)
         if self._taker is not None:
             self._taker.took_all(self)
@@ -243,7 +255,21 @@ class Carrier(Connection):
         self._head = seen[-3:] if end < 0 else None
         self._reads = end + len(_END_OF_HEAD) == len(seen)
 
-    def _take_frames(self, data: bytes | bytearray) -> None:
+    def _complete(self, data: memoryview) -> None:
+        """These bytes follow the beginning of a frame. Only what completes it is copied to it: of a long frame that comes in large reads, little."""
+        while self._rest is not None and data:
+            lacks = self._whole - len(self._rest)
+            self._rest += data[:lacks]
+            data = data[lacks:]
+            if len(self._rest) == self._whole:
+                rest, self._rest = self._rest, None
+                self._take_frames(rest)
+        if data and self._reads:
+            self._take_frames(data)
+        elif data:
+            super().data_received(bytes(data))
+
+    def _take_frames(self, data: bytes | bytearray | memoryview) -> None:
         """Take the frames that begin with these bytes, and keep the rest. The library gets all but binary messages, and in the end everything."""
         at, size, protocol, taken = 0, len(data), self.protocol, self._taken
         while True:
@@ -268,9 +294,9 @@ class Carrier(Connection):
                 break
             if data[at] == _WHOLE and protocol.current_size is None:
                 if taken:
-                    self._put(self._mask(data[start:end], data[start - 4 : start]))
+                    self._put(self._mask(data[start:end], bytes(data[start - 4 : start])))
                 else:
-                    self._put(data[start:end] if length < _LARGE else memoryview(data)[start:end])
+                    self._put(bytes(data[start:end]) if length < _LARGE else memoryview(data)[start:end])
             else:
                 super().data_received(bytes(data[at:end]))
             at = end
@@ -290,9 +316,9 @@ class Carrier(Connection):
 
 
 @cache
-def carrying(kind: Kind) -> Kind:
-    """That kind of connection, as a `Carrier`."""
-    return type(kind.__name__, (Carrier, kind), {})
+def carrying(kind: Kind, carrier: type[Carrier] = Carrier) -> Kind:
+    """That kind of connection, as a `Carrier`, or as that kind of one."""
+    return type(kind.__name__, (carrier, kind), {})
 
 
 _keys: Final[list[bytes]] = []

@@ -15,14 +15,14 @@ import msgpack
 
 from graphs.errors import ValueUnsupported
 from graphs.records import MAX_UINT, Encoded, Record, depth, ext, flat_readers, from_fields, is_flat
-from graphs.values import Value
+from graphs.values import Value, as_extension
+from protocol.chunks import chunk_parts, read_chunk
 from protocol.errors import RemoteProtocolError
 from protocol.messages import (
     CATALOGUE,
     NUMBERS,
     Ack,
     BlobChunk,
-    Bytes,
     Delta,
     Entry,
     Message,
@@ -33,19 +33,21 @@ from protocol.messages import (
 
 __all__ = [
     "DEFAULT_LIMITS",
+    "FIXINT",
     "HEADS",
     "LOWEST_LIMITS",
+    "UINT16",
     "Excess",
     "Limits",
-    "chunk_parts",
     "decode",
     "encode",
     "encode_ack",
+    "encode_ack_of_one",
     "encode_delta",
     "encode_entry",
+    "encode_text",
     "excess",
     "is_plain",
-    "long_head",
     "longest",
     "read",
     "uint",
@@ -97,29 +99,17 @@ def encode(message: Message) -> bytes:
     fields: list[Any] = list(message)
     while fields and fields[-1] is None:
         fields.pop()
-    return msgpack.packb([NUMBERS[type(message)], *fields])  # type: ignore[no-any-return]
+    return msgpack.packb([NUMBERS[type(message)], *fields], default=as_extension)  # type: ignore[no-any-return]
+
+
+def encode_text(alias: int, start: int, off: int, tokens: Sequence[Value]) -> bytes:
+    """The envelope of tokens that are not merged."""
+    return _pack((0x38, alias, start, off, tokens))
 
 
 def encode_delta(delta: Delta) -> bytes:
     """The envelope of tokens."""
     return msgpack.packb((0x38, *delta) if delta.n is not None else (0x38, *delta[:4]))  # type: ignore[no-any-return]
-
-
-def chunk_parts(chunk: BlobChunk) -> Sequence[Bytes]:
-    """The envelope of bytes of a body in parts: the bytes themselves are not copied."""
-    ref, off, total, data, crc = chunk
-    fields = msgpack.packb([0x14, ref, off, total])[1:]
-    size = len(data)
-    head = (
-        b"\xc6" + size.to_bytes(4, "big")
-        if size > 0xFFFF
-        else b"\xc5" + size.to_bytes(2, "big")
-        if size > 0xFF
-        else bytes((0xC4, size))
-    )
-    if crc is None:
-        return b"\x95" + fields + head, data
-    return b"\x96" + fields + head, data, uint(crc)
 
 
 def encode_ack(positions: Sequence[int]) -> bytes:
@@ -129,29 +119,49 @@ def encode_ack(positions: Sequence[int]) -> bytes:
     return head + b"".join(map(uint, positions))
 
 
+def encode_ack_of_one(alias: int, seq: int) -> bytes:
+    """The same of one log."""
+    if alias < 128 and 255 < seq < 65_536:
+        return _pack_ack(_ACK_HEAD, alias, 0xCD, seq)
+    return b"\x93\x05" + uint(alias) + uint(seq)
+
+
 def encode_entry(alias: bytes, seq: int, record: Encoded) -> bytes:
     """The envelope of a record, around bytes that are already there. `alias` is packed."""
     type_, count, tail = record
-    return (HEADS.get((count, type_)) or long_head(type_, count)) + alias + uint(seq) + tail
+    return HEADS[count, type_] + alias + uint(seq) + tail
 
 
-def long_head(type_: int, count: int) -> bytes:
-    """How the envelope of a record with many fields begins."""
-    return b"\xdc" + (count + 3).to_bytes(2, "big") + bytes((type_,))
+class _Heads(dict[tuple[int, int], bytes]):
+    """How the envelope of a record begins, by how many fields it has, and its type."""
+
+    def __missing__(self, key: tuple[int, int]) -> bytes:
+        count, type_ = key
+        return b"\xdc" + (count + 3).to_bytes(2, "big") + bytes((type_,))
 
 
 def uint(number: int) -> bytes:
     """An unsigned number in its shortest form."""
     if number < 128:
-        return _FIXINT[number]
+        return FIXINT[number]
     if number < 65_536:
-        return _UINT16(0xCD, number) if number > 255 else bytes((0xCC, number))
+        return UINT16(0xCD, number) if number > 255 else bytes((0xCC, number))
     return msgpack.packb(number)  # type: ignore[no-any-return]
 
 
-_UINT16 = struct.Struct(">BH").pack
-_FIXINT = tuple(bytes((each,)) for each in range(128))
-HEADS: Final = {(count, type_): bytes((0x93 + count, type_)) for count in range(13) for type_ in range(0x20, 0x38)}
+_pack: Final[Callable[[Any], bytes]] = msgpack.Packer().pack
+"""As msgpack.packb, which makes a packer and its memory each time: for what is packed in one step, as `_pack` is shared by all threads."""
+_ACK = struct.Struct(">HBBH")
+"""The usual ACK of one log: its head, a small alias, and 0xCD and a number of two bytes, or else the number or 0xCC and the number."""
+_ACK_HEAD = 0x9305
+_ACK_ENDS = bytes([4] * 128 + [{0xCC: 5, 0xCD: 6}.get(each, 0) for each in range(128, 256)])
+"""Where it ends, by the byte after its alias; 0 for whatever else."""
+_pack_ack, _unpack_ack, _ACK_SIZE = _ACK.pack, _ACK.unpack_from, _ACK.size
+UINT16: Final = struct.Struct(">BH").pack
+"""Packs 0xCD and a number of two bytes."""
+FIXINT: Final = tuple(bytes((each,)) for each in range(128))
+"""The numbers of one byte."""
+HEADS: Final = _Heads({(count, type_): bytes((0x93 + count, type_)) for count in range(13) for type_ in range(0x20, 0x38)})
 """How the envelope of a record begins, by how many fields it has, and its type."""
 
 
@@ -208,91 +218,79 @@ def decode(packet: bytes | bytearray | memoryview, limit: int = MAX_PACKET) -> l
 
     Raises RemoteProtocolError, and nothing else, whatever the bytes are.
     """
-    return [Entry(*message) if message.__class__ is tuple else message for message in read(packet, limit)]
+    found: list[Message] = []
+    for message in read(packet, limit):
+        if message.__class__ is list:
+            found += (Entry(al, seq, Encoded(*plain), record) for al, seq, *plain, record in message)
+        elif message.__class__ is tuple:
+            found.append(Ack(message))
+        elif message is not None:
+            found.append(message)
+    return found
 
 
 def read(packet: bytes | bytearray | memoryview, limit: int = MAX_PACKET) -> list[Any]:
-    """As `decode`, but records are plain tuples with the fields of an `Entry`: to make one of each takes a twentieth of all that a record costs."""
+    """As `decode`, but a usual `Ack` comes as its positions alone, a tuple, and records that follow each other as one list, each a tuple, too: the
+    fields of an `Entry`, and among them those of its `Encoded`. To make the objects would take a sixth of all that a record costs. One that may be
+    skipped comes as None: it was sent, and counts.
+    """
     size = len(packet)
-    if size > limit:
-        raise RemoteProtocolError("LIMIT_PACKET", f"a packet of {size:,} bytes, the limit is {limit:,}")
-    if not size:
-        raise RemoteProtocolError("PROTOCOL_DECODE", "an empty packet")
-    if size > _LARGE and packet[1] == 0x14 and (chunk := _chunk(packet)) is not None:
+    if size > limit or not size:
+        raise _unfit(size, limit)
+    if size > _LARGE and packet[1] == 0x14 and (chunk := read_chunk(packet)) is not None:
         return [chunk]
+    if packet.__class__ is not bytes:
+        packet = bytes(packet)
     messages: list[Any] = []
     start = 0
-    if size > 3 and packet[0] == 0x93 and packet[1] == 0x05:
-        # the ACK of one log, with which nearly every packet begins
-        at = 2 + _SMALL[packet[2]]
-        end = at + _SMALL[packet[at]] if 2 < at < size else size + 1
-        if at < end <= size:
-            al = packet[2] if at == 3 else int.from_bytes(packet[3:at], "big")
-            seq = packet[at] if end == at + 1 else int.from_bytes(packet[at + 1 : end], "big")
-            messages.append(_new(Ack, (((al, seq),),)))
-            if end == size:
+    if size >= _ACK_SIZE:
+        head, al, first, seq = _unpack_ack(packet)
+        if head == _ACK_HEAD and al < 128 and (start := _ACK_ENDS[first]):  # nearly every packet begins with the ACK of one log
+            messages.append(((al, seq if start == 6 else first if start == 4 else seq >> 8),))
+            if start == size:
                 return messages
-            start = end
     unpacker = _UNPACKERS.pop() if _UNPACKERS else _unpacker()
     unpack, tell = unpacker.unpack, unpacker.tell
     before = tell() - start
     unpacker.feed(packet[start:] if start else packet)
+    entries: list[Any] = []
     while start < size:
         try:
             envelope = unpack()
         except Exception as error:  # noqa: BLE001 - msgpack raises many kinds
             raise _undecodable(error) from None
         end = tell() - before
-        header = packet[start]
-        if header < 0xA0 and envelope.__class__ is list and envelope:
-            body = start + 1
-        elif envelope.__class__ is not list or not envelope:
-            raise RemoteProtocolError("PROTOCOL_DECODE", f"an envelope is an array, got a {type(envelope).__name__}")
+        if (
+            (usual := _USUAL.get(packet[start : start + 2])) is not None
+            and (width := _SMALL[packet[start + 2]])
+            and (more := _SMALL[packet[start + 2 + width]])
+        ):
+            type_, count, flat = usual
+            body = start + 2 + width + more
         else:
-            body = start + (3 if header == 0xDC else 5)
-        type_ = packet[body]
-        if type_ > 127 or envelope[0] != type_ or envelope[0].__class__ is not int:
-            raise RemoteProtocolError("PROTOCOL_DECODE", "an envelope begins with its type, a number of one byte")
-        if 0x20 <= type_ <= 0x37:
-            messages.append(_entry(type_, envelope, packet, body + 1, end))
-        elif (message := _message(type_, envelope)) is not None:
-            messages.append(message)
+            body = start + 2 if 0x90 < packet[start] < 0xA0 else _after_type(envelope, packet, start)
+            type_ = packet[body - 1]
+            if not 0x1F < type_ < 0x38:
+                message = (_text(envelope) if type_ == 0x38 else None) or _message(type_, envelope)
+                messages.append(message)
+                if message is not None:
+                    entries = []
+                start = end
+                continue
+            count, flat = len(envelope) - 3, _FLAT.get(type_)
+            body = _after_head(envelope, packet, body)
+        if end - body > MAX_RECORD:
+            raise RemoteProtocolError("LIMIT_RECORD", f"a record of {end - body:,} bytes, the limit is {MAX_RECORD:,}")
+        tail = packet[body:end]
+        if flat is None or (record := flat(envelope)) is None:
+            record = _unusual(type_, envelope[3:], tail)
+        if not entries:
+            messages.append(entries)
+        entries.append((envelope[1], envelope[2], type_, count, tail, record))
         start = end
     if size <= MAX_PACKET:
         _UNPACKERS.append(unpacker)
     return messages
-
-
-def _chunk(packet: bytes | bytearray | memoryview) -> BlobChunk | None:
-    """The one message of a packet, if it is bytes of a body written as everybody writes them, which are not copied; else None: look closer."""
-    count, named = packet[0] - 0x90, packet[3]
-    if count not in (5, 6) or packet[2] != 0xC4 or named not in (16, 32):
-        return None
-    off, at = _uint_at(packet, 4 + named)
-    total, at = _uint_at(packet, at)
-    size, start = _uint_at(packet, at, _BIN_WIDTH)
-    end, crc = start + size, None
-    if end > len(packet):
-        return None
-    if count == 6:
-        crc, end = _uint_at(packet, end) if end < len(packet) else (-1, end)
-    numbers = (off, total, size, 0 if crc is None else crc)
-    if end != len(packet) or min(numbers) < 0 or max(numbers) > MAX_UINT:
-        return None
-    return BlobChunk(bytes(packet[4 : 4 + named]), off, total, memoryview(packet)[start : start + size], crc)
-
-
-_UINT_WIDTH: Final[Mapping[int, int]] = {0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8}
-_BIN_WIDTH: Final[Mapping[int, int]] = {0xC5: 2, 0xC6: 4}
-
-
-def _uint_at(packet: bytes | bytearray | memoryview, at: int, widths: Mapping[int, int] = _UINT_WIDTH) -> tuple[int, int]:
-    """The number that stands there, and where what follows begins; -1 if something else does."""
-    first = packet[at]
-    if first < 128 and widths is _UINT_WIDTH:
-        return first, at + 1
-    end = at + 1 + widths.get(first, 0)
-    return int.from_bytes(packet[at + 1 : end], "big") if end > at + 1 else -1, end
 
 
 _LARGE: Final = 32 * 1024
@@ -312,6 +310,12 @@ def _unpacker() -> msgpack.Unpacker:
     )
 
 
+def _unfit(size: int, limit: int) -> RemoteProtocolError:
+    if size:
+        return RemoteProtocolError("LIMIT_PACKET", f"a packet of {size:,} bytes, the limit is {limit:,}")
+    return RemoteProtocolError("PROTOCOL_DECODE", "an empty packet")
+
+
 def _undecodable(error: Exception) -> RemoteProtocolError:
     if isinstance(error, msgpack.OutOfData):
         return RemoteProtocolError("PROTOCOL_DECODE", "the packet ends inside an envelope")
@@ -323,13 +327,13 @@ def _undecodable(error: Exception) -> RemoteProtocolError:
 
 
 def _message(type_: int, envelope: list[Any]) -> Message | None:
+    if type_ > 127:
+        raise RemoteProtocolError("PROTOCOL_DECODE", "an envelope begins with its type, a number of one byte")
     kind = CATALOGUE.get(type_)
     if kind is None or kind.message is None:
         return None if is_control_to_ignore(type_) else Unhandled(type_)
     del envelope[0]
     if type_ == 0x38:
-        if (delta := _text(envelope)) is not None:
-            return delta
         _check_depth(envelope, MAX_RECORD_DEPTH, kind.name)
     elif type_ != 0x05:  # an ACK holds numbers only
         _check_depth(envelope, MAX_CONTROL_DEPTH, kind.name)
@@ -339,47 +343,37 @@ def _message(type_: int, envelope: list[Any]) -> Message | None:
     return message
 
 
-def _text(fields: list[Any]) -> Delta | None:
-    """The DELTA with these fields, if they are numbers and a list of text, as nearly all of them: nothing in it is deep. Else None: look closer."""
-    if len(fields) != 4:
+def _text(envelope: list[Any]) -> Delta | None:
+    """The DELTA in this envelope, if it is numbers and a list of text, as nearly all of them: nothing in it is deep. Else None: look closer."""
+    if len(envelope) != 5:
         return None
-    al, start, off, tokens = fields
+    _, al, start, off, tokens = envelope
     if not (tokens.__class__ is list and al.__class__ is start.__class__ is off.__class__ is int):
         return None
     for token in tokens:
         if token.__class__ is not str:
             return None
-    if not (0 <= al <= MAX_UINT and 0 <= start <= MAX_UINT and 0 <= off <= MAX_UINT):
+    if not 0 <= al | start | off <= MAX_UINT:  # which is all bits: so is each of them
         return None
     delta: Delta = _new(Delta, (al, start, off, tokens, None))
     return delta
 
 
-def _entry(
-    type_: int, envelope: list[Any], packet: bytes | bytearray | memoryview, body: int, end: int
-) -> tuple[int, int, Encoded, Record]:
-    """A record: its fields from `body` to `end` of the packet are kept as bytes, for the journal, and read, for who acts on it."""
-    if len(envelope) < 3:
-        raise RemoteProtocolError("PROTOCOL_DECODE", _NO_HEAD_OF_RECORD)
-    al, seq = envelope[1], envelope[2]
-    width = _SMALL[packet[body]]
-    if width and (more := _SMALL[packet[body + width]]):
-        body += width + more
-    elif al.__class__ is seq.__class__ is int and 0 <= al <= MAX_UINT and 0 <= seq <= MAX_UINT:
-        body += _UINT_SIZE[packet[body]]
-        body += _UINT_SIZE[packet[body]]
-    else:
-        raise RemoteProtocolError("PROTOCOL_DECODE", _NO_HEAD_OF_RECORD)
-    if end - body > MAX_RECORD:
-        raise RemoteProtocolError("LIMIT_RECORD", f"a record of {end - body:,} bytes, the limit is {MAX_RECORD:,}")
-    tail = packet[body:end]
-    if tail.__class__ is not bytes:
-        tail = bytes(tail)
-    usual = _FLAT.get(type_)
-    record = usual(envelope) if usual is not None else None
-    if record is None:
-        record = _unusual(type_, envelope[3:], tail)
-    return al, seq, _new(Encoded, (type_, len(envelope) - 3, tail)), record
+def _after_type(envelope: Any, packet: bytes, start: int) -> int:
+    """Where an envelope goes on after its type, if it has no usual header."""
+    if envelope.__class__ is not list or not envelope:
+        raise RemoteProtocolError("PROTOCOL_DECODE", f"an envelope is an array, got a {type(envelope).__name__}")
+    return start + (4 if packet[start] == 0xDC else 6)
+
+
+def _after_head(envelope: list[Any], packet: bytes, body: int) -> int:
+    """Where the fields of a record begin, if its alias and its number from `body` on are written in an unusual way."""
+    if len(envelope) > 2:
+        _, al, seq, *_ = envelope
+        if al.__class__ is seq.__class__ is int and 0 <= al <= MAX_UINT and 0 <= seq <= MAX_UINT:
+            body += _UINT_SIZE[packet[body]]
+            return body + _UINT_SIZE[packet[body]]
+    raise RemoteProtocolError("PROTOCOL_DECODE", "a record begins with its alias and its sequence number")
 
 
 def _unusual(type_: int, fields: list[Any], tail: bytes) -> Record:
@@ -407,8 +401,9 @@ def _check_depth(fields: list[Any], limit: int, what: str) -> None:
 _new: Callable[..., Any] = tuple.__new__
 """Makes a named tuple in half the time."""
 _SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
-_NO_HEAD_OF_RECORD: Final = "a record begins with its alias and its sequence number"
 _FLAT = flat_readers(3)
+_USUAL = {head: (head[1], head[0] - 0x93, _FLAT.get(head[1])) for head in HEADS.values()}
+"""By how the envelope of a record begins as nearly all do: its type, its number of fields, and what reads them, if there is something."""
 _SMALL = bytes([1] * 128 + [{0xCC: 2, 0xCD: 3, 0xCE: 5}.get(each, 0) for each in range(128, 256)])
 """Bytes of a number that is surely not negative and not too large, by its first byte; 0 for whatever else."""
 _UINT_SIZE = {**dict.fromkeys(range(128), 1), 0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9, 0xD0: 2, 0xD1: 3, 0xD2: 5, 0xD3: 9}

@@ -27,19 +27,24 @@ class Commits:
         turn: Callable[[], None],
     ) -> None:
         self._conn = conn
+        self._asks = conn.asks
         self._store = store
         self._tell = tell
         self._turn = turn
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self.task: asyncio.Future[None] | None = None
         """The commit that is under way."""
+        self._between: list[Callable[[], None]] = []
         self.failure: JournalError | None = None
         """Why nothing can be made durable any more."""
 
     def run(self) -> None:
         """Commit what is asked for. A store that is done at once costs no turn of the loop."""
-        conn = self._conn
-        while self.task is None and self.failure is None and (effects := conn.effects()):
+        if self.task is not None or self.failure is not None:
+            return
+        conn, asks = self._conn, self._asks
+        while asks:
+            effects = conn.effects()
             try:
                 pending = self._store.commit(effects)
             except Exception as error:  # noqa: BLE001 - whatever the store raises, nothing may be called durable any more
@@ -53,6 +58,15 @@ class Commits:
                 self._tell(events)
             if self._waiting:
                 self._release()
+
+    def between(self, act: Callable[[], None]) -> None:
+        """`act` while no commit is under way: now, or when this one is over. What was asked for and is gone then is waited for no more."""
+        if self.task is not None:
+            self._between.append(act)
+            return
+        act()
+        if self._waiting:
+            self._release()
 
     def close(self) -> None:
         """Begin no commit any more: the loop that would carry it out may be about to end."""
@@ -79,6 +93,9 @@ class Commits:
             self._fail(error)
         else:
             self._done(count)
+        acts, self._between = self._between, []
+        for act in acts:
+            self.between(act)
         self._turn()
 
     def _done(self, count: int) -> None:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from graphs.values import Value
 from protocol.codec import DEFAULT_LIMITS, Limits
+from protocol.gate import Judge
 
 __all__ = ["Accepts", "Clear", "Config", "Role", "Room", "withhold"]
 
@@ -41,11 +42,13 @@ class Config:
     """How a session behaves.
 
     peer: the name under which this side's own configuration knows the other end; asked of `clear`, never taken from the peer's words.
-    clear: the gate; the default withholds every labelled value. device: 16 bytes, of the device, on both sides. hb_ms: how long this side may
-    be silent. offer: what a worker offers at first. max_runs, busy_ms: open child runs a worker takes, and when a device may ask again.
+    clear: the gate; the default withholds every labelled value. judge: on a device, what the gate itself finds out about what is to leave.
+    device: 16 bytes, of the device, on both sides. hb_ms: how long this side may be silent. offer: what a worker offers at first.
+    max_runs, busy_ms: open child runs a worker takes, and when a device may ask again.
     room: asked before each new run, for limits that are not this session's alone. accepts: asked before each record of the peer; a run one of
     whose records is refused is refused with QUOTA, and its log can be announced anew once there is room. reserved: on a device, in runs that are
-    known from before no beginning of a node is acknowledged until `Conn.release`.
+    known from before no beginning of a node is acknowledged until `Conn.release`. session: on a device, a connection number that was drawn for this
+    session before it was looked up which runs are its own; 0: it is that of the first connection.
     """
 
     role: Role
@@ -53,6 +56,7 @@ class Config:
     device: bytes = bytes(16)
     agent: str = ""
     clear: Clear = withhold
+    judge: Judge | None = None
     caps: Sequence[str] = ()
     limits: Limits = DEFAULT_LIMITS
     hb_ms: int = 15_000
@@ -62,3 +66,4 @@ class Config:
     room: Room = lambda _run: None
     accepts: Accepts | None = None
     reserved: bool = False
+    session: int = 0

@@ -11,17 +11,17 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from graphs.errors import ValueUnsupported
-from graphs.records import Encoded, Record, Submit, Unknown, chain, decode, to_fields
+from graphs.records import Encoded, Record, Submit, chain
 from graphs.values import Value
-from protocol.codec import MAX_RECORD, Limits, excess
+from protocol.codec import MAX_RECORD, Limits
 from protocol.digest import PAGE, Held, Key, Line, Verdict, message, pages, read, weigh
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.events import Copied, CopyRefused, Differs, DigestCame, NeedBodies, NeedCopies, Synced
-from protocol.gate import travels_whole
+from protocol.gate import travels, travels_whole
 from protocol.handshake import Status
-from protocol.log import OutLog, Run
+from protocol.log import OutLog
 from protocol.messages import Digest, Entry, Fault, Log, RunId, StoreId
+from protocol.outbox import MAX_ANSWERS
 from protocol.payload import reference, references
 from protocol.store import Copy
 
@@ -45,7 +45,7 @@ class OutCopy(OutLog):
         self.labels = tuple(held.labels)
         self._others = others
         self.durable = held.last
-        self.acked = self.sent = have
+        self.acked = self.sent = self.held = have
         self._about = held.about
 
     @property
@@ -68,7 +68,6 @@ class InCopy:
         "alias",
         "durable",
         "last",
-        "owner",
         "run",
         "upto",
         "waiting",
@@ -84,8 +83,6 @@ class InCopy:
         self._unacked = self._undurable = 0
         self.alias = 0
         self.about: Mapping[str, Value] | None = None
-        self.owner = Run(line.run)
-        """Whose effects these are; no run of the session's."""
         self.waiting: deque[tuple[Copy, Record]] = deque()
         """Records that came, and that are kept when the bodies of the first of them are here: a body is never later than its record."""
 
@@ -119,7 +116,7 @@ class InCopy:
 class Copies:
     """The copying of one session."""
 
-    __slots__ = ("_aliases", "_answers", "_covered", "_gives", "_held", "_named", "_pages", "_req", "_state", "_takes")
+    __slots__ = ("_aliases", "_answers", "_asked", "_covered", "_gives", "_held", "_named", "_pages", "_req", "_state", "_takes")
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -137,6 +134,7 @@ class Copies:
         self._answers = 0
         """Answers of the peer that were told and are not answered here yet."""
         self._named: dict[Key, Line] = {}
+        self._asked = False  # whether a page of the peer waits for its answer
         self._covered: Key | None = None
         """Up to where the peer's digest has come."""
         self._held = 0
@@ -173,15 +171,16 @@ class Copies:
 
     # -- both
 
-    def digest(self, _connection: Connection, _now: int, came: Digest) -> None:
+    def digest(self, connection: Connection, _now: int, came: Digest) -> None:
         """A page or an answer of the peer. Raises RemoteProtocolError."""
         lines = read(came)
         if came.answer:
-            if self._pages is not None and came.req == self._req:
-                self._answers += 1
+            self._answers += self._pages is not None and came.req == self._req
             self._state.events.append(DigestCame(came.req, True, tuple(lines), None, None, came.more, bool(came.look)))
             return
-        after, upto = self._covered, lines[-1].key if came.more else None
+        if self._asked or connection.outbox.controlling > MAX_ANSWERS:
+            raise RemoteProtocolError("LIMIT_CONTROL", "a page of a digest, before the answer to the one before it was read")
+        after, upto, self._asked = self._covered, lines[-1].key if came.more else None, True
         if after is not None and lines and lines[0].key <= after:
             raise RemoteProtocolError("PROTOCOL_DECODE", "DIGEST: its pages are not in order")
         self._covered = upto
@@ -189,10 +188,9 @@ class Copies:
 
     def answer(self, came: DigestCame, held: Sequence[Held]) -> None:
         """What this side holds, of the logs named and, for a page, of the further ones of its range."""
-        connection = self._state.connection
-        if connection is None:
+        if (connection := self._state.connection) is None:
             return
-        live = self._state.runs
+        self._asked, live = self._asked and came.answer, self._state.runs
         here = {each.key: each._replace(gives=False, takes=False) if each.run in live else each for each in held}
         if came.answer:
             self._heard_answer(connection, came, here)
@@ -224,15 +222,13 @@ class Copies:
         ours = self._pages is not None and came.req == self._req
         asks: list[Line] = []
         for line in came.lines:
-            if line.run in self._state.runs:
-                continue
-            known = here.get(line.key)
-            verdict = weigh(line, known, self._state.store)
+            asked, known = not (ours or came.look), here.get(line.key)
+            live = line.run in self._state.runs  # the session itself brings it
+            verdict = Verdict.SAME if live else weigh(line, known, self._state.store)
             if came.look:
                 if ours and verdict is not Verdict.SAME:
                     held_ = known.last if known is not None else 0
-                    told = Differs(line.run, line.writer, held_, line.last, verdict is Verdict.DIVERGED)
-                    self._state.events.append(told)
+                    self._state.events.append(Differs(line.run, line.writer, held_, line.last, verdict is Verdict.DIVERGED))
             elif verdict is Verdict.GIVE and known is not None:
                 self._give(connection, line, known)
             elif verdict is Verdict.DIVERGED:
@@ -243,6 +239,9 @@ class Copies:
                     mine = Line(line.run, line.writer, known.last if known else 0, known.chk if known else 0)
                     asks.append(mine)
                 self._take(mine, line.last)
+            if asked and line.key not in self._gives:  # it was offered, is not given after all, and waited for
+                code = "RUN_DIVERGED" if verdict is Verdict.DIVERGED else "RUN_UNKNOWN"
+                connection.outbox.answer(Fault(code, "this copy of it is not given", False, [line.run, line.writer]))
         if asks:
             connection.outbox.control(message(came.req, asks, answer=True, more=False))
         if not ours or self._pages is None:
@@ -260,9 +259,9 @@ class Copies:
 
     def _end_if_done(self) -> None:
         """The digest is over when each page is answered, all that was asked for is here, and all that was given is there."""
-        if self._pages is None or self._pages or self._answers:
+        if self._pages is None or self._pages or self._answers or self._gives:
             return
-        if any(each.durable < each.upto for each in self._takes.values()) or self._gives:
+        if any(each.durable < each.upto for each in self._takes.values()):
             return
         self._pages = None
         self._named = {}
@@ -299,7 +298,7 @@ class Copies:
         connection, out = self._state.connection, self._gives.get((run, writer))
         if connection is None or out is None:
             return
-        if not records or any(not _travels(record) for record in records):
+        if not records or any(not travels(record) for record in records):
             connection.outbox.withdraw(out)
             code, text = "INTERNAL", "this copy of it cannot be read"
             if records:
@@ -384,8 +383,8 @@ class Copies:
         """Answers `NeedBodies`: they are here, or cannot be had."""
         copy = self._takes.get((run, writer))
         if copy is not None and copy.waiting and copy.waiting[0][0].seq == seq:
-            effect, record = copy.waiting.popleft()
-            self._state.received(effect, copy.owner, record)
+            effect, _ = copy.waiting.popleft()
+            self._state.take_copy(effect)
             self._keep(copy)
 
     def _keep(self, copy: InCopy) -> None:
@@ -399,12 +398,11 @@ class Copies:
                 self._state.events.append(NeedBodies(copy.run, copy.writer, effect.seq, named, graph, effect.about))
                 return
             copy.waiting.popleft()
-            self._state.received(effect, copy.owner, record)
+            self._state.take_copy(effect)
 
     def kept(self, effect: Copy) -> None:
         """A copied record is durable."""
         copy, state = self._takes.get((effect.run, effect.writer)), self._state
-        state.unwritten -= len(effect.record.tail)
         state.events.append(Copied(effect.run, effect.writer, effect.seq, effect.record, effect.about))
         if copy is None or effect.seq != copy.durable + 1:
             return  # of a connection that is over
@@ -425,11 +423,18 @@ class Copies:
 
     def failed(self, key: Key, why: str) -> None:
         """What came of a log cannot be kept here, for this reason: the peer hears that, not why, and gives no more of it."""
+        self._refuse(key, "INTERNAL", "a part of this log could not be kept", why)
+
+    def full(self, key: Key, why: str) -> None:
+        """There is no room for a value that a log refers to, or for its graph: the peer hears why, and gives no more in this digest."""
+        self._refuse(key, "QUOTA", why, why)
+
+    def _refuse(self, key: Key, code: str, told: str, why: str) -> None:
         copy, connection = self._takes.get(key), self._state.connection
         if copy is None or connection is None:
             return
-        connection.outbox.answer(Fault("INTERNAL", "a part of this log could not be kept", False, copy.alias))
-        self._drop(copy, "INTERNAL", why)
+        connection.outbox.answer(Fault(code, told, False, copy.alias))
+        self._drop(copy, code, why)
         self._end_if_done()
 
     def _drop(self, copy: InCopy, code: str, text: str) -> None:
@@ -438,13 +443,3 @@ class Copies:
         self._named.pop(copy.key, None)
         self._aliases.pop(copy.alias, None)
         self._state.events.append(CopyRefused(copy.run, copy.writer, code, text, local=True))
-
-
-def _travels(record: Encoded) -> bool:
-    if travels_whole(record):
-        return True
-    try:
-        known = decode(record.type, record.tail)
-    except ValueUnsupported:
-        return False
-    return excess([] if isinstance(known, Unknown) else to_fields(known), len(record.tail)) is None

@@ -59,7 +59,7 @@ class Copying:
         self._said()
 
     async def _fetch(self, need: NeedBodies) -> None:
-        """What cannot be had, or may not come here, holds up nothing."""
+        """What cannot be had, or may not come here, holds up nothing; what there is no room for is not done without."""
         try:
             for named in need.named:
                 await self._pull(need.run, named)
@@ -72,6 +72,8 @@ class Copying:
         except JournalError as error:
             _log.warning("%s", error.message)
             self._conn.copies.failed((need.run, need.writer), error.message)
+        except LinkCondition as full:
+            self._conn.copies.full((need.run, need.writer), full.message)
         else:
             self._conn.copies.here(need.run, need.writer, need.seq)
         self._said()
@@ -79,8 +81,9 @@ class Copying:
     async def _pull(self, run: bytes | None, named: Reference) -> None:
         try:
             await self._bodies.pull(run, named)
-        except LinkCondition:
-            return
+        except LinkCondition as condition:
+            if condition.condition == "QUOTA":  # the run would lie here for ever without its graph, or with a hole
+                raise
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -76,6 +76,8 @@ def weigh(said: Line, held: Held | None, own: StoreId) -> Verdict:
     have = held.last if held is not None else 0
     if said.status is Status.DIVERGED:
         return Verdict.DIVERGED
+    if held is not None and not (held.last or held.gives or held.takes):
+        return Verdict.SAME  # nothing is said of it to this peer, for now: the run that it is a part of may still be on its way
     if said.last > have:
         return Verdict.DIVERGED if said.writer == own else Verdict.ASK
     if held is not None and said.last and held.at != said.chk:

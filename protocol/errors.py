@@ -71,6 +71,7 @@ class Close(IntEnum):
     REPLACED = 4409
     TOO_BIG = 4413
     VERSION = 4426
+    TOO_OFTEN = 4429
     DRAINING = 4503
 
 
@@ -82,6 +83,7 @@ CLOSES: Final[Mapping[int, Reconnect]] = {
     Close.REPLACED: Reconnect.ALWAYS,
     Close.TOO_BIG: Reconnect.ONCE,
     Close.VERSION: Reconnect.NEVER,
+    Close.TOO_OFTEN: Reconnect.ALWAYS,
     Close.DRAINING: Reconnect.ALWAYS,
 }
 """Any other code, or none, is a lost connection: reconnect."""
@@ -103,6 +105,7 @@ FAULTS: Final[Mapping[str, FaultKind]] = {
     "MODEL_REFUSED": FaultKind(_NODE, Retry.NO),
     "CONTEXT_TOO_LONG": FaultKind(_NODE, Retry.NO),
     "LIMIT_REACHED": FaultKind(_NODE, Retry.NO),
+    "VALUE_UNSUPPORTED": FaultKind(_NODE, Retry.NO),
     "BUSY": FaultKind(_LINK, Retry.YES),
     "DRAINING": FaultKind(_LINK, Retry.YES),
     "MODEL_OVERLOADED": FaultKind(_LINK, Retry.YES),
@@ -125,10 +128,12 @@ FAULTS: Final[Mapping[str, FaultKind]] = {
     "RUN_EXPIRED": FaultKind(_RUN, Retry.NO),
     "RUN_DIVERGED": FaultKind(_RUN, Retry.NO),
     "RUN_UNKNOWN": FaultKind(_RUN, Retry.NO),
+    "RUN_TAKEN": FaultKind(_RUN, Retry.NO),
     "AUTH_EXPIRED": FaultKind(_CONNECTION, Retry.YES, Close.TOKEN_EXPIRED),
     "AUTH_FORBIDDEN": FaultKind(_CONNECTION, Retry.NO, Close.FORBIDDEN),
     "STALE_CONN": FaultKind(_CONNECTION, Retry.ONCE, Close.REPLACED),
     "DEVICE_CLONED": FaultKind(_CONNECTION, Retry.NO, Close.REPLACED),
+    "RATE_LIMITED": FaultKind(_CONNECTION, Retry.YES, Close.TOO_OFTEN),
     "TIMEOUT": FaultKind(_CONNECTION, Retry.YES, Close.TIMEOUT),
     "PROTOCOL_DECODE": FaultKind(_CONNECTION, Retry.ONCE, Close.PROTOCOL),
     "PROTOCOL_TYPE": FaultKind(_CONNECTION, Retry.NO),

@@ -5,25 +5,59 @@ It fails closed, and it refuses before the record exists: a record once appended
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from typing import Final
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final, Protocol
 
 import msgpack
 
 from graphs.errors import LinkCondition, ValueUnsupported
-from graphs.records import Encoded, Known, to_fields
+from graphs.records import Encoded, Known, Unknown, decode as decode_record, to_fields
 from graphs.values import EXT_HANDLE, Value, decode
-from protocol.codec import MAX_ITEMS, is_plain
+from protocol.codec import MAX_ITEMS, excess, is_plain
+from protocol.noted import UNSEEN, UNTOLD
+from protocol.payload import Labelled
 
-__all__ = ["NEVER", "check_record", "travels_whole", "withheld"]
+__all__ = ["NEVER", "Judge", "check_record", "joined", "travels", "travels_whole", "withheld"]
 
-NEVER: Final = frozenset({"a graph that is not here", "table of pseudonyms"})
+NEVER: Final = frozenset({UNSEEN, "table of pseudonyms", UNTOLD})
 """Labels that no policy clears, whatever it says (graphs.language.labels.UNCLEARABLE)."""
+
+
+class Judge(Protocol):
+    """What the gate itself thinks of what it is given, whatever labels it is told: these count as well."""
+
+    def of_record(self, record: Known) -> Labelled:
+        """The labels of the values in a record; of SUBMIT and FRAME by the names of all their inputs, or none at all."""
+
+    def of_graph(self, body: bytes) -> Collection[str]:
+        """The labels of what stands in a graph with these canonical bytes."""
+
+
+def joined(told: Labelled, judged: Labelled) -> Labelled:
+    """The labels that somebody told and those that were found, together."""
+    if not judged:
+        return told
+    if not isinstance(judged, Mapping):
+        return {*judged, *(told if not isinstance(told, Mapping) else ())}
+    if isinstance(told, Mapping):
+        return {name: {*judged.get(name, ()), *told.get(name, ())} for name in {**told, **judged}}
+    return {name: {*labels, *told} for name, labels in judged.items()}
 
 
 def travels_whole(encoded: Encoded) -> bool:
     """Whether a record without labels is surely within all limits and refers to nothing, found without looking at its values."""
     return len(encoded.tail) <= MAX_ITEMS and is_plain(encoded.tail)
+
+
+def travels(encoded: Encoded) -> bool:
+    """Whether any peer could take this record."""
+    if travels_whole(encoded):
+        return True
+    try:
+        known = decode_record(encoded.type, encoded.tail)
+    except ValueUnsupported:
+        return False
+    return excess([] if isinstance(known, Unknown) else to_fields(known), len(encoded.tail)) is None
 
 
 def check_record(record: Known, labels: Collection[str], clear: Callable[[Collection[str]], bool]) -> set[str]:

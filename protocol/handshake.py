@@ -45,6 +45,8 @@ class Status(IntEnum):
     UNKNOWN = 1
     EXPIRED = 2
     DIVERGED = 3
+    TAKEN = 4
+    """A later session of the device goes on with the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,9 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class DeviceHello:
-    """A device introduces itself. `conn` fences its older connections; `device` has 16 bytes."""
+    """A device introduces itself; `device` has 16 bytes. `conn` fences older connections of its `session`, which is a number that the device gave no
+    connection or session before; 0: of the one session that a device has if it names none.
+    """
 
     device: bytes
     store: StoreId
@@ -100,6 +104,7 @@ class DeviceHello:
     caps: Sequence[str] = ()
     limits: Limits = DEFAULT_LIMITS
     logs: Sequence[Statement] = ()
+    session: int = 0
 
     def message(self) -> Hello:
         """As a message."""
@@ -111,6 +116,7 @@ class DeviceHello:
                 "device": self.device,
                 "store": self.store,
                 "conn": self.conn,
+                **({"session": self.session} if self.session else {}),
                 "limits": _limits_to_wire(self.limits),
                 "logs": [each.to_wire(answer=False) for each in self.logs],
             }
@@ -120,7 +126,7 @@ class DeviceHello:
     def read(cls, message: Hello) -> DeviceHello:
         """Raises RemoteProtocolError if the body is not a HELLO's."""
         body = _Body("HELLO", message.body)
-        return cls(
+        hello = cls(
             device=body.take("device", _bytes(16)),
             store=body.take("store", _bytes(8)),
             conn=body.take("conn", _uint),
@@ -129,7 +135,11 @@ class DeviceHello:
             caps=body.take("caps", _texts, ()),
             limits=body.take("limits", _limits_from_wire, DEFAULT_LIMITS),
             logs=body.take("logs", lambda value: _statements(value, answer=False)),
+            session=body.take("session", _uint, 0),
         )
+        if hello.session > hello.conn:
+            raise RemoteProtocolError("PROTOCOL_HANDSHAKE", "HELLO: a session is not younger than its connections")
+        return hello
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,12 @@
-"""The inbox: what each message of the peer means. Raises RemoteProtocolError where it breaks a rule; the session makes that a FAULT."""
+"""The inbox: what each message of the peer means, but for records (protocol.entries). Raises RemoteProtocolError where it breaks a rule; the session
+makes that a FAULT.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NoReturn
 
-from graphs.records import Encoded, End, Event as EventRecord, Record, Submit
 from protocol.body_messages import BodyMessages
 from protocol.copies import OutCopy
 from protocol.errors import FAULTS, LocalProtocolError, RemoteProtocolError
@@ -48,16 +49,13 @@ from protocol.messages import (
     Unhandled,
     Welcome,
 )
+from protocol.outbox import MAX_ANSWERS
 from protocol.resume import hear, statement
+from protocol.session_runs import TAKEN
 from protocol.state import Connection, State
-from protocol.store import Write
 
 __all__ = ["Inbox"]
 
-MAX_ANSWERS: Final = 256 * 1024
-"""Bytes of answers that may wait for a peer that goes on asking and does not read."""
-
-_SUBMIT, _EVENT, _END = Submit.TYPE, EventRecord.TYPE, End.TYPE
 _new: Callable[..., Any] = tuple.__new__
 """Makes a named tuple in half the time."""
 _DIRECTIONS: Final[Mapping[Any, Direction]] = {
@@ -89,7 +87,6 @@ class Inbox:
             BlobNeed: bodies.need,
             BlobChunk: bodies.chunk,
             BlobState: bodies.state,
-            Delta: self._delta,
             StateShown: self._state_shown,
             Digest: state.copies.digest,
             Unhandled: self._unhandled,
@@ -99,12 +96,13 @@ class Inbox:
         """Take in one message that is no record. Raises RemoteProtocolError."""
         kind = type(message)
         if kind not in connection.hears:
-            self._out_of_place(connection, kind)
+            self.out_of_place(connection, kind)
         if connection.outbox.answering > MAX_ANSWERS:
             raise RemoteProtocolError("LIMIT_CONTROL", f"{MAX_ANSWERS:,} bytes of answers wait to be read")
         self._handlers[kind](connection, now, message)
 
-    def _out_of_place(self, connection: Connection, kind: type[Any]) -> NoReturn:
+    def out_of_place(self, connection: Connection, kind: type[Any]) -> NoReturn:
+        """Such a message may not come now. Raises RemoteProtocolError that says why."""
         if _DIRECTIONS.get(kind) is self._foreign:
             raise RemoteProtocolError("PROTOCOL_ORDER", f"{kind.__name__} goes the other way")
         when = "came a second time" if connection.greeted else "came before the handshake"
@@ -153,6 +151,7 @@ class Inbox:
             run = state.runs.get(each.run)
             if run is None:
                 status = Status.EXPIRED if each.run in state.expired else Status.UNKNOWN
+                status = Status.TAKEN if each.run in state.taken else status
                 answers.append(Statement(each.run, each.writer, 0, 0, status=status))
                 continue
             named.setdefault(run, set()).add(each.writer)
@@ -206,10 +205,12 @@ class Inbox:
             if run is None or run.refused is not None:
                 continue
             heard.setdefault(run, set()).add(said.writer)
-            if said.status in (Status.UNKNOWN, Status.EXPIRED) and _is_done(run):
+            if said.status in (Status.UNKNOWN, Status.EXPIRED, Status.TAKEN) and _is_done(run):
                 continue  # its END is here: the worker owes nothing and may have forgotten it
             if said.status is Status.EXPIRED:
                 self._refuse(run, "RUN_EXPIRED", "the worker keeps only the tombstone of this run", None)
+            elif said.status is Status.TAKEN:
+                self._refuse(run, "RUN_TAKEN", TAKEN, None)
             elif said.status is Status.DIVERGED:
                 state.diverge(run, said.writer)
             else:
@@ -291,6 +292,8 @@ class Inbox:
             return None
         if state.is_device:
             return "RUN_UNKNOWN", "no such run here", None
+        if message.run in state.taken:
+            return "RUN_TAKEN", TAKEN, None
         if message.run in state.expired:
             return "RUN_EXPIRED", "only the tombstone of this run is left", None
         if state.draining is not None:
@@ -300,75 +303,29 @@ class Inbox:
             return "BUSY", "this worker has no free places", state.config.busy_ms
         return state.config.room(message.run)
 
-    def entry(self, connection: Connection, message: tuple[int, int, Encoded, Record]) -> None:
-        """Take in a record, the fields of an `Entry`. Raises RemoteProtocolError."""
-        if Entry not in connection.hears:
-            self._out_of_place(connection, Entry)
-        al, seq, encoded, record = message
-        taking = connection.aliases.get(al)
-        if taking is None:
-            if self._state.copies.entry(connection, Entry(*message)):
-                return
-            if not 0 < al <= connection.announced:
-                raise RemoteProtocolError("PROTOCOL_ALIAS", f"a record of alias {al}, which no LOG announced")
-            return
-        run, into = taking
-        if run.diverged:
-            return
-        if seq != len(into.chks) and not into.is_next(seq):
-            if seq <= into.durable:
-                connection.outbox.acknowledge(into)
-            return
-        state, type_ = self._state, encoded[0]
-        if into.ended or (type_ < 0x30) is state.is_device or seq == 1 or type_ == _SUBMIT:
-            self._check_order(into, Entry(*message))
-        config = state.config
-        if config.accepts is not None and (full := config.accepts(run.id, type_, len(encoded.tail))) is not None:
-            del connection.aliases[al]  # what is on its way is dropped, the log goes on with its next LOG
-            connection.outbox.answer(Fault("QUOTA", full, False, al))
-            return
-        chk = into.accept(encoded, config.limits)
-        if type_ >= 0x30:
-            if type_ == _EVENT or into.texts.by_start:
-                into.texts.accepted(seq, record)
-            into.ended = type_ == _END
-        state.received(_new(Write, (into.run, into.writer, seq, encoded, chk)), run, record)
-
-    def _check_order(self, into: InLog, message: Entry) -> None:
-        type_ = message.encoded.type
-        orders = type_ < 0x30
-        if orders is self._state.is_device:
-            text = f"a record of type {type_:#x} is not the peer's to write"
-            raise RemoteProtocolError("PROTOCOL_WRITER", text, about=message.al)
-        if orders and (message.seq == 1) is not (type_ == Submit.TYPE):
-            text = "SUBMIT is the first record of a run, and only the first"
-            raise RemoteProtocolError("PROTOCOL_ORDER", text, about=message.al)
-        if into.ended:
-            raise RemoteProtocolError("PROTOCOL_ORDER", "a record after END", about=message.al)
-
-    def ack(self, connection: Connection, message: Ack) -> None:
-        """Take in an acknowledgement. Raises RemoteProtocolError."""
+    def ack(self, connection: Connection, positions: Iterable[tuple[int, int]]) -> None:
+        """Take in the positions of an acknowledgement. Raises RemoteProtocolError."""
         if Ack not in connection.hears:
-            self._out_of_place(connection, Ack)
+            self.out_of_place(connection, Ack)
         state, outbox = self._state, connection.outbox
-        for alias, seq in message[0]:
+        for alias, seq in positions:
             out = outbox.aliases.get(alias)
             if out is None:
                 if alias > outbox.given:
                     raise RemoteProtocolError("PROTOCOL_ALIAS", f"an ACK of alias {alias}, which was never given")
                 continue
-            if isinstance(out, OutCopy):
+            if out.__class__ is not OutLog:
+                assert isinstance(out, OutCopy)
                 if out.acknowledge(seq):
                     state.copies.acknowledged(connection, out)
             elif out.acknowledge(seq):
                 state.events.append(_new(Acked, (out.run, seq)))
-                run = state.runs[out.run]
                 if out.cancelled:
-                    state.fence(run)
+                    state.fence(state.runs[out.run])
                 if out.ended:
-                    state.trim(run)
+                    state.trim(state.runs[out.run])
                 if out.sent < out.durable:
-                    state.flow(run)
+                    state.flow(state.runs[out.run])
 
     def _fault(self, connection: Connection, now: int, message: Fault) -> None:
         state = self._state
@@ -388,13 +345,20 @@ class Inbox:
             self._refuse(run, message.code, message.text, again)
         elif type(about) is list and message.code == "RUN_DIVERGED" and (run_ := _run_of(state, about)) is not None:
             state.diverge(run_, about[1])
+        elif type(about) is list and message.code == "RUN_TAKEN" and (run_ := _run_of(state, about)) is not None:
+            if run_.out is not None:
+                connection.outbox.withdraw(run_.out)
+            self._refuse(run_, message.code, message.text, None)
         elif type(about) is not list or not state.copies.lost(_key(about), message.code, message.text):
             close = kind.close if kind is not None and message.fatal else None
+            if message.code == "STALE_CONN":
+                state.session = 0  # the next connection begins another one
             state.events.append(Faulted(message.code, message.text, False, close, about, message.retry_ms))
 
     def _refuse(self, run: Run, code: str, text: str, retry_ms: int | None) -> None:
         if retry_ms is None:
             run.refused = code
+            run.look_closer()
         run.live = retry_ms is not None and run.live
         self._state.events.append(Refused(run.id, code, text, retry_ms))
 
@@ -418,11 +382,14 @@ class Inbox:
             raise RemoteProtocolError("PROTOCOL_DECODE", f"OFFER: {error}") from None
         self._state.events.append(Offered(message.body))
 
-    def _delta(self, connection: Connection, _now: int, message: Delta) -> None:
-        taking = connection.aliases.get(message.al)
+    def delta(self, connection: Connection, message: Delta) -> None:
+        """Take in tokens. Raises RemoteProtocolError."""
+        if Delta not in connection.hears:
+            self.out_of_place(connection, Delta)
+        taking = connection.aliases.get(message[0])
         if taking is not None and (new := taking[1].texts.take(message)) is not None:
             path, at, off, tokens, n = new
-            self._state.events.append(DeltaSeen(taking[0].id, path, at, message.start, off, tokens, n))
+            self._state.events.append(_new(DeltaSeen, (taking[1].run, path, at, message[1], off, tokens, n)))
 
     def _state_shown(self, connection: Connection, _now: int, message: StateShown) -> None:
         taking = connection.aliases.get(message.al)

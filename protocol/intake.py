@@ -95,6 +95,17 @@ class Intake:
             if entry.task is not None:
                 entry.task.cancel()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no record waits."""
+        return not self._waiting
+
+    def leave(self, run: RunId) -> list[Record]:
+        """Another intake goes on with the run: the records that wait here, in their order."""
+        waiting = [entry.record for entry in self._waiting.get(run, ())]
+        self.forget(run)
+        return waiting
+
     def close(self) -> None:
         """Nobody waits for anything any more."""
         for run in list(self._waiting):

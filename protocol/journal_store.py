@@ -12,11 +12,13 @@ from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol
 
 from graphs.records import Cancel, Encoded, End, EndStatus, Error, Event, Record, Result, State, Submit, decode
-from graphs.values import canonical, decode as decode_value
+from graphs.values import canonical
 from protocol.audit import Departures
 from protocol.digest import Held, Line
 from protocol.events import DigestCame
+from protocol.gate import travels_whole
 from protocol.messages import Bytes, Hash, Ref, RunId, StoreId
+from protocol.payload import references
 from protocol.shared import Shared
 from protocol.store import BodyPart, Copy, Effect, Keep, Left, LogHead, OpenAttempt, Snapshot, Trim, Write
 
@@ -48,13 +50,13 @@ class JournalPort(Protocol):
     ) -> None: ...
     def finish_run(self, run: bytes, status: str, *, ended: int, exit_info: Mapping[str, Any] | None = None) -> None: ...
     def append(self, run: bytes, encoded: Encoded) -> int: ...
-    def accept(self, run: bytes, writer: bytes, seq: int, encoded: Encoded) -> None: ...
+    def accept(self, run: bytes, writer: bytes, seq: int, encoded: Encoded, chk: int | None = None) -> None: ...
     def together(self) -> AbstractContextManager[None]: ...
     async def barrier(self, *, full: bool = False) -> None: ...
     def heads(self, run: bytes | None = None) -> Sequence[Any]: ...
     def entries(self, run: bytes, writer: bytes, after: int = 0) -> Iterator[Any]: ...
     def next_conn(self, above: int = 0) -> int: ...
-    def meta(self, key: str) -> bytes | None: ...
+    def meta_value(self, key: str, kind: type[Any]) -> Any: ...
     def set_meta(self, key: str, value: bytes) -> None: ...
     @property
     def body_files(self) -> Any: ...
@@ -129,7 +131,8 @@ class JournalStore:
                 self._open_child(run, next(each.record for each in effects if isinstance(each, Write) and each.run == run))
             journal.pin_body(run, self.scope, ref, len(data), own=True, labels=labels, crc=crc)
         else:
-            run, writer, seq, record, _chk = effect
+            run, writer, seq = effect[:3]
+            record, chk = effect.record, effect.chk
             if not journal.knows(run):
                 self._open_child(run, record)
             if writer == journal.store_id:
@@ -137,9 +140,17 @@ class JournalStore:
                 assert given == seq, f"the session counted record {seq}, the journal {given}"
                 firsts.setdefault(run, seq)
             else:
-                journal.accept(run, writer, seq, record)
+                journal.accept(run, writer, seq, record, chk)
+                if self._departures is not None and not travels_whole(record):
+                    self._need(run, record)
             if record.type == End.TYPE:
                 journal.finish_run(run, _ending(record), ended=int(time.time() * 1000))
+
+    def _need(self, run: RunId, record: Encoded) -> None:
+        """A device needs what its worker's records refer to, read here or not: until then a sync knows what a shared run still lacks."""
+        for named in references(decode(record.type, record.tail)):
+            scope = self.shared.scope_of(named.ref) or self.scope
+            self._journal.pin_body(run, scope, named.ref, named.size, own=False, labels=named.labels)
 
     def _open_child(self, run: RunId, record: Encoded) -> None:
         """A child run begins with its SUBMIT, here at the worker; a device creates its child runs itself, with their parents."""
@@ -169,8 +180,7 @@ class JournalStore:
         self._journal.set_meta(_HELD, canonical([*held, [store, h]][-_MOST_HELD:]))
 
     def _held(self) -> list[tuple[StoreId, Hash]]:
-        stored = self._journal.meta(_HELD)
-        return [(store, h) for store, h in decode_value(stored)] if stored is not None else []
+        return [(store, h) for store, h in self._journal.meta_value(_HELD, list) or ()]
 
     def _head(self, run: RunId, writer: StoreId) -> LogHead:
         chks: list[int] = []

@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from graphs.errors import JournalError
 from graphs.records import Known
 from graphs.values import Value
-from protocol import codec
-from protocol.carrier import Carrier, Packet
+from protocol.carrier import FULL, Carrier, Packet
 from protocol.commits import Commits
 from protocol.copying import ABOUT_COPIES, Copying
+from protocol.ending import send_last, shut
 from protocol.errors import Close, RemoteProtocolError
 from protocol.events import Closed, Event, Faulted, GoingAway, NeedRecords
 from protocol.handshake import read_first_packet
-from protocol.messages import Bytes, Fault, GraphStatus, Hash, RunId
+from protocol.messages import Bytes, GraphStatus, Hash, RunId
+from protocol.outbox import ACKS, NOW
 from protocol.payload import Labelled
 from protocol.pull import ABOUT_BODIES, Puller
 from protocol.session import Conn
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     Socket: TypeAlias = ClientConnection | ServerConnection
 
-__all__ = ["MAX_UNWRITTEN", "Link", "send_last"]
+__all__ = ["MAX_UNWRITTEN", "Link"]
 
 _TEXT_MESSAGE: Final = 1003
 _INTERNAL: Final = 1011
@@ -44,8 +45,6 @@ _PACKETS: Final = 8
 """Packets in one turn of the loop, before others have theirs."""
 MAX_UNWRITTEN: Final = 2 * 1024 * 1024
 """Bytes of records that were received and are not durable yet, above which nothing more is read."""
-_CLOSE_SECONDS: Final = 2.0
-"""How long a peer may take for the last words."""
 
 _SPECIAL: Final = ABOUT_BODIES | ABOUT_COPIES | {NeedRecords, GoingAway, Faulted}
 """Events that the link itself has something to do about."""
@@ -81,6 +80,8 @@ class Link:
         """Whether nothing is read since too much waits to be durable."""
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0
+        self._timed = False
+        """Whether the timer is known to come in time for whatever is volatile, unless that becomes very much."""
         self.stale_after = 0
         """On a device whose connection was refused as stale: the highest number the worker has seen."""
         self.retry_ms: int | None = None
@@ -113,8 +114,8 @@ class Link:
 
     def delta(self, run: RunId, start: int, tokens: Sequence[Value]) -> None:
         """Tokens of an attempt: volatile. Raises as `Conn.delta`."""
-        self._conn.delta(run, start, tokens)
-        self._prompt()
+        if self._conn.delta(run, start, tokens) or not self._timed:
+            self._prompt()
 
     def state(self, run: RunId, path: str, at: int, state: int, t: int) -> None:
         """Show a node's state: volatile."""
@@ -169,7 +170,7 @@ class Link:
     async def close(self) -> None:
         """End the connection, if there is one, and wait until what was appended is durable or cannot become so; nothing is appended any more."""
         if self._carrier is not None:
-            await _shut(self._carrier)
+            await shut(self._carrier)
         self._copying.close()
         self.bodies.close()
         self._commits.run()
@@ -220,7 +221,7 @@ class Link:
 
     def _take_over(self, carrier: Carrier, number: int) -> None:
         if self._carrier is not None:
-            self._start(_shut(self._carrier, Close.REPLACED, "a newer connection of this device"))
+            self._start(shut(self._carrier, Close.REPLACED, "a newer connection of this device"))
         self._carrier, self._number, self._full = carrier, number, False
         self.retry_ms = None
         self._conn.connected(_now(), number)
@@ -232,7 +233,7 @@ class Link:
         self._rest()
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+            self._timer, self._timed = None, False
 
     async def _learn(self, first: bytes) -> None:
         """Runs of a HELLO that are not in memory are looked up before the session answers about them."""
@@ -245,31 +246,36 @@ class Link:
 
     # -- what the carrier tells (protocol.carrier.Taker)
 
-    def took(self, carrier: Carrier, packet: Packet | str) -> None:
+    def took(self, carrier: Carrier, packet: Packet | str, last: bool = False) -> None:
         """A packet arrived."""
         if carrier is not self._carrier:
             return
         if isinstance(packet, str):
             self._end(carrier, _TEXT_MESSAGE, "binary messages only")
         else:
-            events = self._conn.receive(_now(), packet, self._number)
-            if events:
+            now = _now()
+            if events := self._conn.receive(now, packet, self._number):
                 self._tell(events)
+            if last:
+                self._answer(carrier, now)
 
     def took_all(self, carrier: Carrier) -> None:
-        """They are answered together. An acknowledgement alone waits for the next turn: what it allows often leaves with it."""
-        if carrier is not self._carrier:
-            return
+        """They are answered together."""
+        if carrier is self._carrier:
+            self._answer(carrier, _now())
+
+    def _answer(self, carrier: Carrier, now: int) -> None:
+        """Commit and answer what came. An acknowledgement alone waits for the next turn: what it allows often leaves with it."""
         awake, self._awake = self._awake, True
         self._commits.run()
         self._awake = awake
-        conn = self._conn
-        if conn.presses:
-            self._send(carrier, silent=False)
-        elif conn.acknowledges:
+        need = self._conn.need()
+        if need is NOW:
+            self._send(carrier, now)
+        elif need is ACKS:
             self._soon()
-        elif self._timer is None or not conn.is_silent or conn.hurries:
-            self._arm(_now(), conn.deadline())
+        elif need or self._timer is None:
+            self._arm(now, self._conn.deadline())
         if self._full or self._commits.task is not None:
             self._throttle(carrier)
 
@@ -294,32 +300,31 @@ class Link:
         if self._carrier is not None:
             if self._full:
                 self._throttle(self._carrier)
-            self._send(self._carrier, silent=self._conn.is_silent)
+            self._send(self._carrier, _now())
 
-    def _send(self, carrier: Carrier, *, silent: bool) -> None:
-        """Hand the socket what may leave, as long as it takes it; nothing if the session is silent."""
-        conn, now = self._conn, _now()
+    def _send(self, carrier: Carrier, now: int) -> None:
+        """Hand the socket what may leave, as long as it takes it."""
+        conn, need = self._conn, NOW
         parts: Sequence[Bytes] = ()
-        if not silent and carrier.is_open:
-            for _ in range(_PACKETS):
-                # what a socket that takes more still holds is not more than anything waits for
-                if carrier.paused or not (parts := conn.parts(now, 0)):
-                    break
+        for _ in range(_PACKETS if carrier.is_open else 0):
+            if carrier.paused:
+                break
+            # what a socket that takes more still holds is not more than anything waits for
+            if parts := conn.parts(now, 0):
                 carrier.put(parts)
-                if silent := conn.is_silent:
-                    parts = ()
-                    break
-                if conn.tells:
-                    self._tell(conn.events())
+            if (need := conn.need()) and conn.tells:
+                self._tell(conn.events())
+            if not (need and parts):
+                break
         if carrier.paused:
             conn.blocked(now, carrier.buffered)
-            silent = False
-        elif parts and carrier.is_open:
+            need = NOW
+        elif need and parts and carrier.is_open:
             self._soon()
             return
         elif self._idle is not None and self._commits.task is None:
             self._rest()
-        if self._commits.failure is not None or not silent or self._timer is None or conn.hurries:
+        if need or self._timer is None or self._commits.failure is not None:
             closing = conn.closing
             if closing is not None or self._commits.failure is not None:
                 self._end(carrier, _INTERNAL if closing is None else closing)
@@ -334,12 +339,15 @@ class Link:
     def _end(self, carrier: Carrier, code: int, reason: str = "") -> None:
         if self._ending is not carrier:
             self._ending = carrier
-            self._start(_shut(carrier, code, reason))
+            self._start(shut(carrier, code, reason))
 
     def _prompt(self) -> None:
         """Something volatile may have to be sent: now, or with what comes until its time."""
-        due = self._conn.volatile_due
-        if due is None or (self._timer is not None and self._due <= due) or (self._carrier is not None and self._carrier.paused):
+        due = self._conn.volatile_due if not self._awake else None  # a turn looks by itself
+        if due is None or (self._carrier is not None and self._carrier.paused):
+            return
+        self._timed = self._timer is not None and self._due <= due
+        if self._timed:
             return
         now = _now()
         if due <= now:
@@ -357,7 +365,7 @@ class Link:
         self._timer = self._loop.call_at(self._due / 1000, self._ring)
 
     def _ring(self) -> None:
-        self._timer = None
+        self._timer, self._timed = None, False
         now, carrier = _now(), self._carrier
         if carrier is not None and carrier.paused:
             self._conn.blocked(now, carrier.buffered)
@@ -369,10 +377,7 @@ class Link:
         full = self._conn.unwritten > MAX_UNWRITTEN
         if full is not self._full:
             self._full = full
-            if full:
-                carrier.transport.pause_reading()
-            else:
-                carrier.transport.resume_reading()
+            carrier.hold(FULL, full)
 
     # -- events
 
@@ -383,7 +388,7 @@ class Link:
 
     def _tell(self, events: Sequence[Event]) -> None:
         for event in events:
-            kind = type(event)
+            kind = event.__class__
             if kind in _SPECIAL:
                 if kind in ABOUT_BODIES:
                     self.bodies.handle(event)
@@ -403,7 +408,7 @@ class Link:
         """What the link itself has to do about an event."""
         if isinstance(event, NeedRecords):
             self._start(self._supply(event))
-        elif isinstance(event, GoingAway):
+        elif isinstance(event, GoingAway) or (isinstance(event, Faulted) and event.code == "RATE_LIMITED"):
             self.retry_ms = event.retry_ms
         elif isinstance(event, Faulted) and event.code == "STALE_CONN" and isinstance(event.about, int):
             self.stale_after = event.about
@@ -422,26 +427,6 @@ class Link:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("the link failed in the background", exc_info=error)
-
-
-async def _shut(carrier: Carrier, code: int = 1000, reason: str = "") -> None:
-    """Close a connection, in words if the peer listens."""
-    try:
-        async with asyncio.timeout(_CLOSE_SECONDS):
-            await carrier.close(code, reason)
-    except TimeoutError:
-        carrier.transport.abort()
-
-
-async def send_last(socket: Socket, fault: Fault, code: int) -> None:
-    """Tell the peer why, and close."""
-    from websockets.exceptions import ConnectionClosed
-
-    try:
-        await socket.send(codec.encode(fault))
-        await socket.close(code, fault.code)
-    except ConnectionClosed:
-        return  # it is gone already
 
 
 def _now() -> int:

@@ -7,20 +7,22 @@ A record moves appended -> durable -> sent -> acknowledged at its writer, accept
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 from zlib import crc32
 
-from graphs.records import TYPE_BYTES, Encoded
+from graphs.records import TYPE_BYTES, Plain, Writers
 from graphs.values import Value
-from protocol.codec import HEADS, Limits, long_head, uint
+from protocol.codec import FIXINT, HEADS, UINT16, Limits, uint
 from protocol.errors import RemoteProtocolError
 from protocol.messages import RunId, StoreId
 from protocol.store import LogHead, Write
 from protocol.streams import Streams, Texts
 
-__all__ = ["InLog", "OutLog", "Run"]
+__all__ = ["NO_TYPES", "NO_WRITERS", "InLog", "OutLog", "Run"]
 
+NO_TYPES: Final[Collection[int]] = frozenset()
+NO_WRITERS: Final[Writers] = {}
 
 KEPT: Final = 2_048
 KEPT_BYTES: Final = 8 << 20
@@ -59,13 +61,17 @@ class _Log:
 class OutLog(_Log):
     """A log this side writes."""
 
-    __slots__ = ("_records", "_size", "acked", "cancelled", "flying", "offered", "sent", "streams", "wanting")
+    __slots__ = ("_records", "_size", "acked", "cancelled", "flying", "held", "offered", "sent", "streams", "wanting", "writers")
 
     def __init__(self, run: RunId, writer: StoreId, head: LogHead | None = None) -> None:
         super().__init__(run, writer, head)
-        self._records: list[Encoded] = []
+        self._records: list[Plain] = []
         """Those that follow `acked`, as many as may be kept; the others are read from the store when it is their turn."""
         self._size = 0
+        self.held = 0
+        """The last record up to which it is in memory."""
+        self.writers: Writers = NO_WRITERS
+        """What encodes the records that may be appended now without a second look, by their class."""
         self.acked = 0
         self.sent = 0
         self.flying = 0
@@ -83,17 +89,18 @@ class OutLog(_Log):
         """What LOG says besides: of a child run nothing."""
         return None
 
-    def append(self, record: Encoded) -> Write:
+    def append(self, record: Plain) -> Write:
         """Add a record; what is to be made durable for it."""
-        records, chks = self._records, self.chks
-        type_, _, tail = record
-        seq, held = len(chks), len(records)
-        if held == seq - 1 - self.acked and held < KEPT and self._size < KEPT_BYTES:
-            records.append(record)
+        chks = self.chks
+        type_, count, tail = record
+        seq = len(chks)
+        if self.held == seq - 1 and self._size < KEPT_BYTES and seq - self.acked <= KEPT:
+            self._records.append(record)
             self._size += len(tail)
+            self.held = seq
         chk = crc32(tail, crc32(TYPE_BYTES[type_], chks[-1]))  # records.chain, inlined
         chks.append(chk)
-        return _new(Write, (self.run, self.writer, seq, record, chk))  # type: ignore[no-any-return]
+        return _new(Write, (self.run, self.writer, seq, type_, count, tail, chk))  # type: ignore[no-any-return]
 
     def resume(self, have: int) -> None:
         """The peer holds `have` records durably: sending goes on from there."""
@@ -102,14 +109,10 @@ class OutLog(_Log):
         else:
             self._drop(len(self._records))
         self.acked = self.sent = have
+        self.held = have + len(self._records)
         self.flying = 0
         self.wanting = False
         self.streams.closing.clear()  # what ended while nobody listened is told by its record alone
-
-    @property
-    def held(self) -> int:
-        """The last record up to which it is in memory."""
-        return self.acked + len(self._records)
 
     def lacks(self) -> tuple[int, int] | None:
         """The range (after, upto) that must be read from the store before sending goes on, if there is one; it is told once."""
@@ -119,12 +122,13 @@ class OutLog(_Log):
         self.wanting = True
         return held, min(self.durable, held + _PAGE)
 
-    def supply(self, after: int, records: Sequence[Encoded]) -> bool:
+    def supply(self, after: int, records: Sequence[Plain]) -> bool:
         """Put records back. Returns whether they were the ones awaited."""
-        if not self.wanting or after != self.acked + len(self._records):
+        if not self.wanting or after != self.held:
             return False
         self._records += records
-        self._size += sum(len(record.tail) for record in records)
+        self.held += len(records)
+        self._size += sum(len(tail) for _, _, tail in records)
         self.wanting = False
         return True
 
@@ -134,7 +138,11 @@ class OutLog(_Log):
             raise RemoteProtocolError("PROTOCOL_ACK", f"record {seq} was acknowledged, {self.sent} were sent")
         if seq <= self.acked:
             return False
-        self.flying -= self._drop(seq - self.acked)
+        if seq == self.held:
+            self._records.clear()
+            self._size = self.flying = 0
+        else:
+            self.flying -= self._drop(seq - self.acked)
         self.acked = seq
         return True
 
@@ -153,15 +161,35 @@ class OutLog(_Log):
 
     def sendable(self, limits: Limits) -> int:
         """How many records may go now as far as their number counts: durable, in memory, inside the window."""
-        most = self.acked + min(len(self._records), limits.window)
-        return min(most, self.durable) - self.sent
+        return min(self.held, self.durable, self.acked + limits.window) - self.sent
+
+    def put_one(self, parts: list[bytes], limits: Limits) -> int:
+        """As `put`, of the next record alone, to a packet that takes one more."""
+        sent, flying, al = self.sent, self.flying, self.alias
+        type_, fields, tail = self._records[sent - self.acked]
+        length = len(tail)
+        if flying and flying + length > limits.window_bytes:
+            return 0
+        self.sent = sent = sent + 1
+        self.flying = flying + length
+        self.offered = True
+        # codec.encode_entry and codec.uint, inlined
+        entry = (
+            HEADS[fields, type_]
+            + (FIXINT[al] if al < 128 else uint(al))
+            + (UINT16(0xCD, sent) if 255 < sent < 65_536 else uint(sent))
+            + tail
+        )
+        parts.append(entry)
+        return len(entry)
 
     def put(self, parts: list[bytes], count: int, room: int, limits: Limits) -> int:
         """Add the envelopes of the next `count` records to a packet, which has `room` bytes but takes one more; their bytes. They count as sent.
 
         Ask `sendable` first. Fewer are added where the packet is full, or the window has no room for a record's bytes.
         """
-        sent, flying, alias = self.sent, self.flying, uint(self.alias)
+        sent, flying, al = self.sent, self.flying, self.alias
+        alias = FIXINT[al] if al < 128 else uint(al)
         size, first = 0, sent - self.acked
         for type_, fields, tail in self._records[first : first + count]:
             length = len(tail)
@@ -169,8 +197,8 @@ class OutLog(_Log):
                 break
             sent += 1
             flying += length
-            head = HEADS.get((fields, type_)) or long_head(type_, fields)
-            entry = head + alias + uint(sent) + tail  # codec.encode_entry, inlined
+            # codec.encode_entry and codec.uint, inlined
+            entry = HEADS[fields, type_] + alias + (UINT16(0xCD, sent) if 255 < sent < 65_536 else uint(sent)) + tail
             parts.append(entry)
             size += len(entry)
         if size:
@@ -187,16 +215,16 @@ class OutLog(_Log):
 class InLog(_Log):
     """A log the peer writes."""
 
-    __slots__ = ("acked", "held", "texts", "unacked", "undurable")
+    __slots__ = ("accepted", "acked", "held", "kept", "plain", "texts", "told")
 
     def __init__(self, run: RunId, writer: StoreId, head: LogHead | None = None) -> None:
         super().__init__(run, writer, head)
         self.acked = self.durable
         """What the peer was told on this connection."""
-        self.unacked = 0
-        """Bytes accepted and not acknowledged."""
-        self.undurable = 0
-        """Bytes accepted and not durable."""
+        self.accepted = self.kept = self.told = 0
+        """Bytes accepted since this object was made; those of them that are durable, and that were acknowledged."""
+        self.plain: Collection[int] = NO_TYPES
+        """The types of records that may come next and are taken without a second look."""
         self.texts = Texts(head.attempts if head else ())
         self.held = False
         """Whether no attempt that may be about to begin is acknowledged."""
@@ -208,19 +236,13 @@ class InLog(_Log):
             raise RemoteProtocolError("GAP", f"record {seq} came after record {expected - 1}")
         return seq == expected
 
-    def accept(self, record: Encoded, limits: Limits) -> int:
-        """Take the next record; the checksum after it. Raises RemoteProtocolError if the peer sends beyond the window."""
-        type_, _, tail = record
-        chks, size = self.chks, len(tail)
-        self.undurable += size
-        self.unacked = unacked = self.unacked + size
-        if len(chks) - self.acked > limits.window or (unacked > limits.window_bytes and unacked > size):
+    def look_at_window(self, seq: int, size: int, limits: Limits) -> None:
+        """Record `seq`, of so many bytes, was accepted. Raises RemoteProtocolError if it is beyond the window; one record always fits."""
+        unacked = self.accepted - self.told
+        if seq - self.acked > limits.window or (unacked > limits.window_bytes and unacked > size):
             raise RemoteProtocolError(
                 "LIMIT_WINDOW", f"more than {limits.window} records, or {limits.window_bytes:,} bytes, without an ACK"
             )
-        chk = crc32(tail, crc32(TYPE_BYTES[type_], chks[-1]))  # records.chain, inlined
-        chks.append(chk)
-        return chk
 
     def state(self) -> int:
         """What the peer is told to be durable here: all that is, unless that would let an attempt begin that must not."""
@@ -228,7 +250,7 @@ class InLog(_Log):
         if self.held and self.texts.by_start:
             position = min(position, min(self.texts.by_start) - 1)
         self.acked = position
-        self.unacked = self.undurable
+        self.told = self.kept
         return position
 
 
@@ -278,6 +300,13 @@ class Run:
         """
         if self.into is not None and self.out is not None:
             self.into.held = self.reserved or self.out.cancelled > self.out.acked
+
+    def look_closer(self) -> None:
+        """Something happened: no record of it is appended or taken any more as if it were nothing special."""
+        if self.out is not None:
+            self.out.writers = NO_WRITERS
+        if self.into is not None:
+            self.into.plain = NO_TYPES
 
     def disconnected(self) -> None:
         """Forget what belongs to a connection."""

@@ -20,8 +20,10 @@ from protocol.streams import Stream
 if TYPE_CHECKING:
     from protocol.copies import InCopy
 
-__all__ = ["DELTA_MS", "Outbox"]
+__all__ = ["ACKS", "DELTA_MS", "MAX_ANSWERS", "NOTHING", "NOW", "VOLATILE", "Outbox"]
 
+NOTHING, VOLATILE, ACKS, NOW = range(4)
+"""What may wait to be sent. An acknowledgement alone may wait a little: what it allows often leaves with it."""
 DELTA_MS: Final = 10
 """Tokens leave at once if the last ones left so long ago, else when that time is over."""
 DELTA_BYTES: Final = 32 * 1024
@@ -32,6 +34,8 @@ TARGET: Final = 60 * 1024
 """A packet takes no further record beyond this; the largest record still fits into the smallest packet limit."""
 FAIR: Final = 64
 """Records of one log before the next log's turn."""
+MAX_ANSWERS: Final = 256 * 1024
+"""Bytes of answers that may wait for a peer that goes on asking and does not read."""
 _LAST_TOKENS: Final = TARGET // 2
 """The tokens before the record that ends their attempt leave room for it."""
 _ACKS: Final = 512
@@ -89,6 +93,11 @@ class Outbox:
         self._answers.append(envelope)
         self.answering += len(envelope)
 
+    @property
+    def controlling(self) -> int:
+        """Bytes of control that wait for the peer to read."""
+        return sum(map(len, self._control))
+
     def acknowledge(self, log: InLog | InCopy) -> None:
         """Tell the peer how much of its log is durable here."""
         if log.alias:
@@ -102,10 +111,11 @@ class Outbox:
         """The log, which the peer gets a copy of, may have records to send: when nothing else has."""
         self._copies[log] = None
 
-    def tokens(self, log: OutLog, stream: Stream, size: int) -> None:
-        """The stream has `size` more bytes to send."""
+    def tokens(self, log: OutLog, stream: Stream, size: int) -> bool:
+        """The stream has `size` more bytes to send. Whether so much waits now that it does not wait for the timer."""
         self._volatile[stream] = log
-        self._bytes += size
+        self._bytes = waiting = self._bytes + size
+        return waiting >= DELTA_BYTES
 
     def state(self, log: OutLog, path: str, at: int, state: int, t: int) -> None:
         """Show this state; a later one of the same node replaces it."""
@@ -118,25 +128,28 @@ class Outbox:
         self._copies.pop(log, None)
         log.disconnected()
 
+    def forget(self, out: OutLog | None, into: InLog | None) -> None:
+        """A run leaves this session: nothing of it is sent here any more."""
+        if into is not None:
+            self._acks.pop(into, None)
+        if out is not None:
+            self.withdraw(out)
+            self._volatile = {stream: log for stream, log in self._volatile.items() if log is not out}
+            self._states = {key: shown for key, shown in self._states.items() if shown[0] is not out}
+            self._bytes = sum(stream.pending for stream in self._volatile)
+
     def fell_behind(self) -> None:
         """The socket was full for a while: what waited may go as fewer tokens."""
         for stream in self._volatile:
             stream.behind = True
 
-    @property
-    def presses(self) -> bool:
-        """Whether something waits that is neither an acknowledgement nor volatile."""
-        return bool(self._control or self._answers or self._ready or self._copies)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing waits at all."""
-        return not (self._control or self._answers or self._acks or self._ready or self._volatile or self._states or self._copies)
-
-    @property
-    def acknowledges(self) -> bool:
-        """Whether an acknowledgement waits."""
-        return bool(self._acks)
+    def need(self) -> int:
+        """What waits to be sent: `NOTHING`, or, if more than one, the most urgent of what is `VOLATILE`, `ACKS`, and the rest, `NOW`."""
+        if self._ready or self._control or self._answers or self._copies:
+            return NOW
+        if self._acks:
+            return ACKS
+        return VOLATILE if self._volatile or self._states else NOTHING
 
     # -- packets
 
@@ -184,7 +197,7 @@ class Outbox:
         acks = self._acks
         if len(acks) == 1:
             log, _ = acks.popitem()
-            envelope = b"\x93\x05" + codec.uint(log.alias) + codec.uint(log.state())
+            envelope = codec.encode_ack_of_one(log.alias, log.state())
             parts.append(envelope)
             return len(envelope)
         positions: list[int] = []
@@ -208,10 +221,10 @@ class Outbox:
                 continue
             if not log.alias:
                 size += self._announce(parts, log)
-            stop = log.sent + min(most, FAIR)
             if most == 1 and not closing and size < TARGET:
-                size += log.put(parts, 1, TARGET - size, self.limits)
+                size += log.put_one(parts, self.limits)
                 continue
+            stop = log.sent + min(most, FAIR)
             while log.sent < stop and size < TARGET:
                 count = stop - log.sent
                 if closing:
@@ -273,6 +286,9 @@ class Outbox:
         if stream.pending and size < limit:
             if not log.alias:
                 size += self._announce(parts, log)
+            if (all_of_it := stream.take_all(limit - size)) is not None:
+                parts.append(codec.encode_text(log.alias, stream.start, *all_of_it))
+                return size + len(parts[-1])
             for delta in stream.take(log.alias, limit - size):
                 envelope = codec.encode_delta(delta)
                 parts.append(envelope)

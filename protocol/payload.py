@@ -26,6 +26,7 @@ __all__ = [
     "Reference",
     "blobref",
     "every_label",
+    "handle",
     "handle_id",
     "lighten",
     "reference",
@@ -77,6 +78,11 @@ class Body(NamedTuple):
 def blobref(h: Hash, size: int) -> msgpack.ExtType:
     """The reference to a body by its hash."""
     return msgpack.ExtType(EXT_BLOBREF, canonical([h, size]))
+
+
+def handle(ref: Ref, labels: Collection[str], size: int) -> msgpack.ExtType:
+    """The reference to a body with labels."""
+    return msgpack.ExtType(EXT_HANDLE, canonical([ref, sorted(labels), size]))
 
 
 def handle_id(run: bytes, writer: bytes, seq: int, number: int) -> Ref:
@@ -164,9 +170,9 @@ def _is_secret(type_: int, place: _Place, labels: Collection[str], value: Value)
     return len(place) == 1 or place[-1] not in _OPEN
 
 
-def _replaced(record: Known, fields: list[Value], place: _Place, labels: Collection[str], handle: Ref) -> Body:
+def _replaced(record: Known, fields: list[Value], place: _Place, labels: Collection[str], ref: Ref) -> Body:
     """Put a reference in the place of a value; its body."""
-    body, stand_in = _body(_at(fields, place), labels, handle)
+    body, stand_in = _body(_at(fields, place), labels, ref)
     if len(body.data) > MAX_BODY:
         raise _too_large(record, Excess.SIZE, len(body.data))
     _put(fields, place, stand_in)
@@ -187,12 +193,11 @@ _WEIGH: Mapping[Excess, Callable[[Value], int]] = {
 }
 
 
-def _body(value: Value, labels: Collection[str], handle: Ref) -> tuple[Body, msgpack.ExtType]:
+def _body(value: Value, labels: Collection[str], ref: Ref) -> tuple[Body, msgpack.ExtType]:
     data = canonical(value)
     crc = zlib.crc32(data)
     if labels:
-        named = tuple(sorted(labels))
-        return Body(handle, data, named, crc), msgpack.ExtType(EXT_HANDLE, canonical([handle, list(named), len(data)]))
+        return Body(ref, data, tuple(sorted(labels)), crc), handle(ref, labels, len(data))
     h = digest(data)
     return Body(h, data, (), crc), blobref(h, len(data))
 

@@ -6,19 +6,40 @@ decides (docs/protocol.md §14).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol, TypeVar, cast
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from graphs.errors import JournalError, LinkCondition, ValueUnsupported
-from graphs.records import Record
+from graphs.records import Error, Event, Record, Result
 from graphs.values import Value, decode
 from protocol.messages import Ref
 from protocol.payload import Reference, references, resolve
 
-__all__ = ["KnownResults", "refill", "resolved_here"]
+__all__ = ["KnownResults", "refill", "resolved_here", "with_counts"]
 
 
 R = TypeVar("R", bound=Record)
+
+_COUNTS: Final[Mapping[Any, str]] = {Result: "usage", Error: "detail", Event: "info"}
+"""Where records say what was used up."""
+
+
+def with_counts(journal: Any, record: R) -> R:
+    """The record with what it says was used up (tokens), which travels as a value of its own where the node's values have labels. Blocks. What is not
+    here is left out.
+    """
+    field = _COUNTS.get(type(record))
+    if field is None or not references(record):
+        return record
+    told = getattr(record, field)
+    found: dict[str, Value] = {}
+    for name, value in (told if isinstance(told, Mapping) else {"": told}).items():
+        try:
+            found[name] = (resolved_here(journal, Event("", 0, 0, 0, {name: value})).info or {})[name]
+        except JournalError:
+            continue
+    return cast("R", replace(cast("Any", record), **{field: found if isinstance(told, Mapping) else found.get("")}))
 
 
 class KnownResults(Protocol):

@@ -196,9 +196,16 @@ class Player:
                 gives = conn.copies.begin(lines)
                 self._hear(conn.events())
                 return gives
+            case "part":
+                gone = conn.part(args["run"])
+                self._hear(conn.events())
+                return gone is not None
             case "fence":
                 return getattr(conn.fence(args["number"]), "code", None)
-            case "delta" | "state" | "put_graph" | "offer":
+            case "delta":
+                conn.delta(**args)  # what it gives is for the clock of whoever sends
+                return None
+            case "state" | "put_graph" | "offer":
                 return getattr(conn, name)(**args)
         raise ValueError(f"a session vector has no call {name!r}")
 

@@ -7,14 +7,17 @@ checksum, or a writer that holds less than its reader, means that a store went b
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from protocol.events import NeedRecords
-from protocol.handshake import MAX_STATEMENTS, Statement, Status
+from protocol.handshake import MAX_STATEMENTS, DeviceHello, Statement, Status
 from protocol.log import InLog, OutLog, Run
 from protocol.messages import StoreId
 
-__all__ = ["Heard", "hear", "own_statements", "statement"]
+if TYPE_CHECKING:
+    from protocol.state import State
+
+__all__ = ["Heard", "device_hello", "hear", "own_statements", "statement"]
 
 
 class Heard(NamedTuple):
@@ -46,6 +49,14 @@ def statement(log: InLog | OutLog, status: Status = Status.OK) -> Statement:
     """What this side holds durably of a log; said of the peer's log it is an acknowledgement."""
     have = log.state() if isinstance(log, InLog) else log.durable  # less than is here of a run that was given up
     return Statement(log.run, log.writer, have, log.chks[have], log.texts.shown() if isinstance(log, InLog) else (), status)
+
+
+def device_hello(state: State, number: int) -> DeviceHello:
+    """What a device says first on a connection."""
+    config, logs = state.config, own_statements(state.runs.values())
+    return DeviceHello(
+        config.device, state.store, number, config.agent, caps=config.caps, limits=config.limits, logs=logs, session=state.session
+    )
 
 
 def own_statements(runs: Iterable[Run]) -> list[Statement]:

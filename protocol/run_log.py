@@ -11,8 +11,8 @@ from typing import Any
 from graphs.errors import LinkCondition
 from graphs.records import Encoded, End, EndStatus, Event, Known, State, Submit, Unknown, decode, encode
 from protocol.gate import travels_whole
+from protocol.marks import is_marked, mark
 from protocol.payload import Body, Labelled, handle_id, lighten
-from protocol.shared import is_marked, mark
 
 __all__ = ["OWN", "RunLog", "lighten_log", "lighten_run", "open_run"]
 
@@ -40,7 +40,7 @@ def open_run(
 
 class RunLog:
     """This store's log of one root run. `each_durable`: a record is durable when it is written; `shared` as in `open_run`; `scope`: in whose
-    name bodies are kept; `labels(path)` are those of what the node there reads and gives.
+    name bodies are kept; `labels(path)` are those of what the node there reads and gives. `kept` is told how many bytes a record has, and its bodies.
     """
 
     def __init__(
@@ -52,8 +52,10 @@ class RunLog:
         shared: bool = True,
         scope: str = OWN,
         labels: Callable[[str], Collection[str]] = lambda _path: (),
+        kept: Callable[[int, Sequence[Body]], None] | None = None,
     ) -> None:
         self._labels = labels
+        self._kept = kept
         self._journal = journal
         self._scope = scope
         self._run = run
@@ -67,6 +69,7 @@ class RunLog:
     def encoded(self, encoded: Encoded) -> int:
         """The same of one that is encoded already."""
         journal, run = self._journal, self._run
+        bodies: Sequence[Body] = ()
         if self.shared and not travels_whole(encoded):
             record = decode(encoded.type, encoded.tail)
             assert not isinstance(record, Unknown), "this side wrote it"
@@ -74,6 +77,8 @@ class RunLog:
             encoded, bodies = _light(journal, run, record, journal.have(run) + 1, self._labels(path) if path else ())
             _keep(journal, run, bodies, self._scope)
             _pin(journal, run, bodies, self._scope)
+        if self._kept is not None:
+            self._kept(len(encoded.tail), bodies)
         number: int = self._write(run, encoded)
         return number
 
@@ -83,6 +88,8 @@ class RunLog:
             self.record(Event(None, 0, State.SUSPENDED, now, {"why": why}))
         elif status == "completed":
             self.record(End(EndStatus.COMPLETED, now, {}))
+        elif status == "cancelled":
+            self.record(End(EndStatus.CANCELLED, now, {}))
         elif status == "failed" and self.shared:  # it may be resumed, so its log stays open; other stores see how it stands
             self.record(Event(None, 0, State.FAILED, now, {"why": why}))
         self._journal.finish_run(self._run, status, ended=now, exit_info={"why": why, "waits": waits, **more})

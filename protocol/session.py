@@ -7,7 +7,7 @@
     receive -> effects -> (commit) -> committed -> poll       and before it is acknowledged, or told as `Got`
 
 The way of a record is short, for it decides what the link costs (benchmarks/link.py). Out: `Conn.append`, graphs.record_shortcuts, `OutLog.append`,
-and, once it is durable, `State.committed` and `OutLog.put`. In: `Carrier.data_received`, codec.read, `Inbox.entry`, `InLog.accept` and, once it
+and, once it is durable, `State.committed` and `OutLog.put`. In: `Carrier.data_received`, codec.read, `Entries.take` and, once it
 is durable, `State.committed`. There named tuples are made by `tuple.__new__`, checksums are chained in place, and whatever is seldom (labels,
 references, streams that end, what is wrong) is looked for with one comparison and handled elsewhere.
 
@@ -23,42 +23,46 @@ from graphs.errors import LinkCondition
 from graphs.records import Cancel, Encoded, End, Event as EventRecord, Known, Submit, encode, encode_plain
 from graphs.values import Value, canonical
 from protocol import codec
+from protocol.chunks import chunk_parts
 from protocol.config import Config
 from protocol.copies import Copies
+from protocol.entries import Entries
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.events import Event
-from protocol.gate import check_record, travels_whole
-from protocol.handshake import DeviceHello
+from protocol.gate import check_record, joined, travels_whole
 from protocol.inbox import Inbox
 from protocol.liveness import Beat
-from protocol.log import OutLog, Run
-from protocol.messages import Ack, Bytes, Fault, GoAway, GraphState, GraphStatus, Hash, Offer, Ping, RunId
-from protocol.outbox import DELTA_MS
+from protocol.log import NO_WRITERS, OutLog, Run
+from protocol.messages import Ack, Bytes, Delta, Entry, Fault, GoAway, GraphState, GraphStatus, Hash, Offer, Ping, RunId
+from protocol.outbox import DELTA_MS, NOTHING, NOW, VOLATILE
 from protocol.payload import Body, Labelled, every_label, handle_id, lighten
-from protocol.resume import own_statements
-from protocol.session_bodies import BodyDoors
+from protocol.resume import device_hello
+from protocol.session_shown import ShownDoors
 from protocol.state import Connection, State
 from protocol.store import Effect, Keep, Left, Snapshot
 
 __all__ = ["Conn"]
 
-_SUBMIT, _END = Submit.TYPE, End.TYPE
+_END = End.TYPE
+_read = codec.read
 _MAX_ITEMS = codec.MAX_ITEMS
-_STREAMED = frozenset({EventRecord.TYPE, End.TYPE})
 _OFFER_MS = 1_000
 _MAX_OFFER = 64 * 1024
 _TOLD, _LONGEST, _PATH = 50, 500, 512
 _DIVERGED = "The two copies of this run's journal contradict each other."
 
 
-class Conn(BodyDoors):
+class Conn(ShownDoors):
     """One end of the link to one peer. Times are ms of one monotonic clock; the owner's calls never overlap."""
 
-    __slots__ = ("_inbox", "committed", "effects")
+    __slots__ = ("_entries", "_inbox", "asks", "committed", "effects")
 
     def __init__(self, config: Config, snapshot: Snapshot) -> None:
         self._state = State(config, snapshot)
         self._inbox = Inbox(self._state)
+        self._entries = Entries(self._state)
+        self.asks: Collection[Effect] = self._state.asks
+        """What `effects` would give: look whether there is something, it costs less than to ask."""
         self.effects: Callable[[], list[Effect]] = self._state.take
         """What is to be made durable since the last call, to be written in one transaction and in this order."""
         self.committed: Callable[[int], list[Event]] = self._state.committed
@@ -82,10 +86,8 @@ class Conn(BodyDoors):
         connection = state.connection = Connection(now, number, state.config)
         if not state.is_device:
             return
-        config = state.config
-        logs = own_statements(state.runs.values())
-        hello = DeviceHello(config.device, state.store, number, config.agent, caps=config.caps, limits=config.limits, logs=logs)
-        connection.outbox.control(hello.message())
+        state.session = state.session or number
+        connection.outbox.control(device_hello(state, number).message())
         for message in state.shelf.connected():
             connection.outbox.control(message)
         for run in state.runs.values():
@@ -112,18 +114,30 @@ class Conn(BodyDoors):
             return []
         connection.liveness.heard(now)
         try:
-            limit = codec.MAX_FIRST_PACKET if not (connection.greeted or state.is_device) else state.config.limits.packet
             inbox = self._inbox
-            for message in codec.read(packet, limit):
-                if type(message) is tuple:
-                    inbox.entry(connection, message)
-                elif type(message) is Ack:
+            for message in _read(packet, connection.longest):
+                kind = message.__class__
+                state.heard += 1 if kind is not list else len(message)
+                if kind is list:
+                    if Entry not in connection.hears:
+                        inbox.out_of_place(connection, Entry)
+                    if len(message) == 1:
+                        self._entries.take_one(connection, message[0])
+                    else:
+                        self._entries.take(connection, message)
+                elif kind is tuple:
                     inbox.ack(connection, message)
-                else:
+                elif kind is Delta:
+                    inbox.delta(connection, message)
+                elif kind is Ack:
+                    inbox.ack(connection, message.positions)
+                elif message is not None:
                     inbox.handle(connection, now, message)
         except RemoteProtocolError as error:
             state.fail(error)
-        return state.drain_events() if state.events else []
+        if events := state.events:
+            state.events = []
+        return events
 
     def poll(self, now: int, buffered: int) -> bytes | None:
         """The next packet to send, or None; call until None, then take `events`. `buffered`: bytes the socket still holds."""
@@ -138,33 +152,28 @@ class Conn(BodyDoors):
             self._put_offer(connection, now)
         parts: Sequence[Bytes] = connection.outbox.poll(now, buffered, closing=connection.closing is not None)
         if not parts and connection.closing is None:
-            if state.gives.waits and (chunk := state.gives.next(buffered)) is not None:
-                parts = codec.chunk_parts(chunk)
+            if state.gives.ready and (chunk := state.gives.next(buffered)) is not None:
+                parts = chunk_parts(chunk)
             connection.looked = now
         if parts:
             connection.liveness.spoke(now)
         return parts
 
-    @property
-    def presses(self) -> bool:
-        """Whether `poll` has something to send that is more than an acknowledgement."""
-        connection = self._state.connection
-        return connection is not None and (connection.outbox.presses or connection.closing is not None)
-
-    @property
-    def is_silent(self) -> bool:
-        """Whether `poll` surely has nothing to send, and tells nothing."""
+    def need(self) -> int:
+        """What is to be done when nothing else happens: `NOTHING`; something by `deadline`, which may have come nearer since it was asked for
+        (`VOLATILE`); or to call `poll`, now (`NOW`) or with what comes next (`ACKS`).
+        """
         state = self._state
         connection = state.connection
-        return connection is None or (
-            connection.outbox.is_empty and not (state.events or state.offer_changed or state.gives.waits)
-        )
-
-    @property
-    def acknowledges(self) -> bool:
-        """Whether acknowledgements wait to be sent."""
-        connection = self._state.connection
-        return connection is not None and connection.outbox.acknowledges
+        if connection is None:
+            return NOTHING
+        need = connection.outbox.need()
+        if connection.hurries or not need:
+            if connection.closing is not None:
+                return NOW
+            if connection.hurries or state.events or state.offer_changed or state.gives.ready:
+                return need or VOLATILE
+        return need
 
     def blocked(self, now: int, buffered: int) -> None:
         """The socket takes nothing more: of what it took, `buffered` bytes are not sent. `poll` is not called until `flows` says so."""
@@ -199,17 +208,11 @@ class Conn(BodyDoors):
             return due
         if (flush := connection.outbox.deadline()) is not None:
             due = min(due, flush)
-        if state.gives.waits:  # the socket was full
+        if state.gives.ready:  # the socket was full
             due = min(due, connection.looked + DELTA_MS)
         if state.offer_changed and connection.offered_at is not None:
             due = min(due, connection.offered_at + _OFFER_MS)
         return due
-
-    @property
-    def hurries(self) -> bool:
-        """Whether `deadline` may have come nearer since it was asked for, or `closing` was set; while `is_silent` it only moves away otherwise."""
-        connection = self._state.connection
-        return connection is not None and connection.hurries
 
     @property
     def volatile_due(self) -> int | None:
@@ -292,40 +295,50 @@ class Conn(BodyDoors):
         (RUN_DIVERGED, RUN_EXPIRED, STORE_CHANGED), ValueUnsupported if it holds what is no data, LocalProtocolError if this side must not write
         it.
         """
-        state, type_ = self._state, record.TYPE
+        state = self._state
         known = state.runs.get(run)
-        out = known.out if known is not None and not known.diverged and known.refused is None else None
-        if out is None or out.ended or type_ == _SUBMIT or (type_ < 0x30) is not state.is_device:
-            self._check_writer(known, record)
-        encoded = encode_plain(record)
+        if (judge := state.config.judge) is not None:
+            labels = joined(labels, judge.of_record(record))
+        out = known.out if known is not None else None
+        if out is None or labels or (write := out.writers.get(record.__class__)) is None:
+            return self._append(run, known, record, labels)
+        encoded = write(record)
+        # what is plain is neither deep nor does it refer to anything
+        if encoded is None or len(encoded[2]) > _MAX_ITEMS:
+            return self._append(run, known, record, labels)
+        effect = out.append(encoded)
+        state.asks.append(effect)
+        state.marks.append(out)
+        return effect[2]
+
+    def _append(self, id_: RunId, run: Run | None, record: Known, labels: Labelled) -> int:
+        """The same for a record that may be special."""
+        state, type_ = self._state, record.TYPE
+        self._check_writer(run, record)
+        plain = encode_plain(record)
+        encoded = plain or encode(record)
         bodies: Sequence[Body] = ()
         carried: Collection[str] = ()
-        # what is plain is neither deep nor does it refer to anything
-        if encoded is None or labels or len(encoded[2]) > _MAX_ITEMS:
-            encoded = encoded or encode(record)
-            if labels or not travels_whole(encoded):
-                record, encoded, bodies, carried = self._passed(run, known, record, encoded, labels)
-        if known is None:
-            known = state.runs[run] = Run(run)
-            known.out = OutLog(run, state.store)
-        out = known.out
-        assert out is not None
+        if labels or ((plain is None or len(plain.tail) > _MAX_ITEMS) and not travels_whole(encoded)):
+            record, encoded, bodies, carried = self._passed(id_, run, record, encoded, labels)
+        if run is None:
+            run = state.runs[id_] = Run(id_)
+        out = run.out = run.out or OutLog(id_, state.store)
         for body in bodies:
-            state.stage(Keep(run, body.ref, body.data, body.labels, body.crc), known)
+            state.stage(Keep(id_, body.ref, body.data, body.labels, body.crc))
         effect = out.append(encoded)
         seq = effect[2]
-        if type_ == Cancel.TYPE and record.paths is None:  # type: ignore[union-attr]  # its type says so
+        if isinstance(record, Cancel) and record.paths is None:
             out.cancelled = out.cancelled or seq
-            known.fence()
+            run.fence()
         if carried and state.is_device:
-            state.stage(Left(run, "record", tuple(sorted(carried)), seq), known)
+            state.stage(Left(id_, "record", tuple(sorted(carried)), seq))
         if type_ >= 0x30:
             out.ended = type_ == _END
-            if type_ in _STREAMED or out.streams.by_start:
-                out.streams.appended(seq, record, isinstance(record, EventRecord) and self._is_withheld(record))
-        state.asks.append(effect)  # State.stage, inlined
-        state.whose.append(known)
-        state.meant.append(None)
+            out.streams.appended(seq, record, isinstance(record, EventRecord) and self._is_withheld(record))
+        out.writers = NO_WRITERS if out.ended or out.streams.by_start else state.writers
+        state.asks.append(effect)
+        state.marks.append(out)
         return seq
 
     def _passed(
@@ -338,6 +351,7 @@ class Conn(BodyDoors):
         return *lighten(record, encoded, labels, lambda n: handle_id(id_, state.store, seq, n)), carried
 
     def _check_writer(self, run: Run | None, record: Known) -> None:
+        """Raises what `append` raises for a record that this side must not write now."""
         state, type_ = self._state, record.TYPE
         if (type_ < 0x30) is not state.is_device:
             raise LocalProtocolError(
@@ -363,34 +377,7 @@ class Conn(BodyDoors):
         labels = (record.info or {}).get("labels")
         return bool(labels) and not (isinstance(labels, (list, tuple)) and self._state.clear(labels))
 
-    # -- the application's side: what is volatile
-
-    def delta(self, run: RunId, start: int, tokens: Sequence[Value]) -> None:
-        """Tokens of the attempt whose EVENT executing is record `start` of this side's log: text, bytes, or maps. Dropped once the attempt is
-        over, and where its labels are not cleared. Raises LinkCondition VALUE_TOO_LARGE for a map of more than 16 KiB.
-        """
-        out = self._out(run)
-        stream = out.streams.by_start.get(start)
-        if stream is None or stream.withheld:
-            return
-        size = stream.add(tokens)
-        connection = self._state.connection
-        if connection is not None and self._state.runs[run].live:
-            connection.outbox.tokens(out, stream, size)
-
-    def state(self, run: RunId, path: str, at: int, state: int, t: int) -> None:
-        """Show a node's state; `t` is ms since 1970. Nothing may depend on it."""
-        out = self._out(run)
-        canonical([path, at, state, t])
-        connection = self._state.connection
-        if connection is not None and self._state.runs[run].live:
-            connection.outbox.state(out, path, at, state, t)
-
-    def _out(self, run: RunId) -> OutLog:
-        known = self._state.runs.get(run)
-        if known is None or known.out is None:
-            raise LocalProtocolError("RUN_UNKNOWN", f"this link has no run {run.hex()}")
-        return known.out
+    # -- what came up
 
     @property
     def tells(self) -> bool:

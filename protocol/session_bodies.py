@@ -9,7 +9,6 @@ from collections.abc import Collection
 
 from protocol.events import Event, NeedBytes
 from protocol.graph_messages import GraphMessages
-from protocol.log import Run
 from protocol.messages import Hash, PutGraph, Ref, RunId
 from protocol.state import State
 from protocol.store import BodyPart, Left
@@ -71,9 +70,11 @@ class BodyDoors:
         Raises LinkCondition VALUE_TOO_LARGE.
         """
         state = self._state
+        if (judge := state.config.judge) is not None:
+            labels = {*labels, *judge.of_graph(body)}
         passed, message = state.shelf.put(h, body, labels, hold=run is not None)
         if passed and run is not None:
             left = Left(run, "graph", tuple(sorted(labels)), size=len(body), ref=h, have=state.shelf.has(h))
-            state.stage(left, Run(run))
+            state.stage(left)
         state.put_graph(message)
         return passed

@@ -8,60 +8,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
+from zlib import crc32
 
 from graphs.errors import JournalError, UsageError
 from graphs.records import End, EndStatus, Event, State, decode
-from graphs.values import canonical, decode as decode_value, digest
+from graphs.values import Value, digest
 from protocol.digest import Held, Line
 from protocol.events import DigestCame
+from protocol.marks import is_marked, mark
 from protocol.messages import Hash, Ref, RunId, StoreId
-from protocol.payload import Reference, blobref, references
+from protocol.noted import Noted, joined, note, note_of, noted, untold
+from protocol.payload import Reference, blobref, handle, handle_id, references
 from protocol.store import BodyPart, Copy
 
-__all__ = ["Shared", "is_marked", "mark", "note_labels", "noted_labels", "remove_mark", "was_removed"]
+__all__ = ["Shared"]
 
-_MARK, _REMOVED, _LABELS = "sync ", "removed ", "labels "
 _LEAST, _GREATEST = bytes(16), b"\xff" * 16
 _PART_NAME: Final = "a part of a run of another device"
 _MOST_NAME: Final = 200
-
-
-def mark(journal: Any, run: RunId, *, on: bool = True) -> None:
-    """Mark a root run for sync: from then on its logs go to workers, and to the account's other devices; or no longer."""
-    if on:
-        journal.set_meta(_MARK + run.hex(), b"")
-    else:
-        journal.drop_meta(_MARK + run.hex())
-
-
-def remove_mark(journal: Any, run: RunId) -> None:
-    """A root run is being removed here: no sync brings it back."""
-    if is_marked(journal, run):
-        mark(journal, run, on=False)
-        for each in (run, *(child.run for child in journal.children(run))):
-            journal.set_meta(_REMOVED + each.hex(), b"")
-
-
-def was_removed(journal: Any, run: RunId) -> bool:
-    """Whether a run was here and is not wanted any more."""
-    return journal.meta(_REMOVED + run.hex()) is not None
-
-
-def is_marked(journal: Any, run: RunId) -> bool:
-    """Whether a root run is marked for sync."""
-    return journal.meta(_MARK + run.hex()) is not None
-
-
-def note_labels(journal: Any, run: RunId, labels: Collection[str]) -> None:
-    """Note the sensitivity labels of the values of a root run, where its document alone does not tell them all."""
-    if labels:
-        journal.set_meta(_LABELS + run.hex(), canonical(sorted(labels)))
-
-
-def noted_labels(journal: Any, run: RunId) -> frozenset[str]:
-    """What was noted."""
-    noted = journal.meta(_LABELS + run.hex())
-    return frozenset(decode_value(noted)) if noted is not None else frozenset()
 
 
 class Shared:
@@ -69,7 +33,9 @@ class Shared:
 
     `labels` gives the sensitivity labels of the values of a graph, by its hash; `mine` says of a root run whether this peer may see it;
     `executes` of a child run whether this store does what its logs say: such a log is never taken as a copy; `admits` of one that is not here
-    whether it is taken.
+    whether it is taken; `clears` whether what has these labels may go to the peer: of runs that may not, it is told nothing, not even how far
+    they are, as the checksum of a log is one of values. `labelled`: this store is a device, which answers for the labels of what it gives, and takes
+    what comes without a word of them for labelled.
     """
 
     def __init__(
@@ -80,15 +46,21 @@ class Shared:
         mine: Callable[[RunId], bool] = lambda _run: True,
         executes: Callable[[Any], bool] = lambda _row: False,
         admits: Callable[[RunId], bool] = lambda _run: True,
+        clears: Callable[[Collection[str]], bool] | None = None,
+        labelled: bool = False,
     ) -> None:
         self._journal = journal
+        self._labelled = labelled
         self._labels = labels
         self._mine = mine
         self._executes = executes
         self._admits = admits
-        self._documents: dict[Ref, Hash] = {}
-        """Graphs that were offered as bodies."""
-        self._known: dict[Hash, tuple[str, ...]] = {}
+        self._clears = clears
+        self.withheld: dict[RunId, tuple[str, ...]] = {}
+        """Root runs that the last digest kept from the peer, with their labels."""
+        self._documents: dict[Ref, tuple[Hash, tuple[str, ...]]] = {}
+        """Graphs that were offered as bodies, with their labels."""
+        self._known: dict[Hash, frozenset[str]] = {}
         self._statuses: dict[RunId, str] = {}
         """What was said of runs, as it may not be committed yet."""
 
@@ -97,7 +69,19 @@ class Shared:
     def lines(self) -> list[Line]:
         """What a digest says of this store."""
         rows: dict[RunId, Any] = {}
-        return [Line(*head) for head in self._journal.heads() if self._sees(self._row(head.run, rows))]
+        told: dict[RunId, bool] = {}
+        self.withheld = {}
+        found = [(head, row) for head in self._journal.heads() if self._sees(row := self._row(head.run, rows))]
+        return [Line(*head) for head, row in found if self._may_tell(row, told)]
+
+    def _may_tell(self, row: Any, told: dict[RunId, bool]) -> bool:
+        root = row.run if row.parent is None else row.parent
+        if root not in told:
+            labels = self._labels_of(row) if self._clears is not None else ()
+            told[root] = not labels or self._clears is None or self._clears(labels)
+            if not told[root]:
+                self.withheld[root] = labels
+        return told[root]
 
     def held(self, came: DigestCame) -> list[Held]:
         """What is here of the logs that a digest names, and of the others in its range."""
@@ -129,32 +113,56 @@ class Shared:
         last, chk = (head.last, head.chk) if head is not None else (0, 0)
         position = line.last if line is not None else 0
         at = self._journal.chk(*key, position) if position <= last else None
+        labels = self._labels_of(row)
         return Held(
             *key, last, chk, at,
-            gives=last > 0,
+            gives=last > 0 and (not labels or self._clears is None or self._clears(labels)),
             takes=not self._executes(row),
-            labels=self._labels_of(row),
-            about=self._about(row) if position == 0 and last else None,
+            labels=labels,
+            about=self._about(row, whole=position == 0) if last else None,
         )  # fmt: skip
 
-    def _about(self, row: Any) -> Mapping[str, Any]:
+    def _about(self, row: Any, *, whole: bool) -> Mapping[str, Any] | None:
+        """What goes along with a log of a run: which labels it has, as there may be more by now, and with its beginning what it is."""
+        labels = self._told(row)
+        if not whole:
+            return {"labels": labels} if labels is not None else None
         about: dict[str, Any] = {"name": row.name, "graph": row.graph}
         if row.parent is not None:
             return {**about, "name": _PART_NAME, "parent": row.parent}
+        if labels is not None:
+            about["labels"] = labels
         stored = self._journal.graph(row.graph)
         if stored is not None:
-            ref = digest(stored.body)
-            self._documents[ref] = row.graph
-            about["document"] = blobref(ref, len(stored.body))
+            about["document"] = self._offered(row, stored.body)
         return about
 
-    def _labels_of(self, row: Any) -> tuple[str, ...]:
+    def _offered(self, row: Any, document: bytes) -> Value:
+        """The reference to a run's document: as any value with labels it is named by a handle if there are any in it."""
+        labels = self._labels_of(row)
+        ref = handle_id(row.run, self._journal.store_id, 0, 0) if labels else digest(document)
+        self._documents[ref] = row.graph, labels
+        return handle(ref, labels, len(document)) if labels else blobref(ref, len(document))
+
+    def _told(self, row: Any) -> Value:
+        """What the peer is told of the labels of a root run; None where nothing is known here."""
         if row.parent is not None:
-            return ()  # what is in its logs has passed the gate once, for the same account
-        if row.graph not in self._known:
-            self._known[row.graph] = tuple(sorted(self._labels(row.graph)))
-        noted = noted_labels(self._journal, row.run)
-        return tuple(sorted({*self._known[row.graph], *noted})) if noted else self._known[row.graph]
+            return None
+        found = noted(self._journal, row.run)
+        return found.told() if found is not None else Noted().told() if self._labelled else None
+
+    def _labels_of(self, row: Any) -> tuple[str, ...]:
+        """Those of the whole run also for a part of it: what is in its logs has passed the gate, but perhaps that of another worker."""
+        root = row if row.parent is None else self._row(row.parent)
+        if root is None:
+            return ()
+        known = self._known.get(root.graph)
+        if known is None:
+            known = frozenset(self._labels(root.graph))
+            # a graph comes with the run's beginning, which may be later than other logs
+            if self._journal.graph(root.graph) is not None:
+                self._known[root.graph] = known
+        return tuple(sorted(joined(known, noted(self._journal, root.run))))
 
     def _row(self, run: RunId, rows: dict[RunId, Any] | None = None) -> Any:
         """What the journal shows of a run; None if there is none, or none that is durable."""
@@ -179,10 +187,13 @@ class Shared:
 
     def part(self, ref: Ref, off: int, length: int) -> BodyPart | None:
         """A range of a body that a shared run needs, or of a document; None if there is none for this peer. Blocks."""
-        address = self._documents.get(ref)
+        address, labels = self._documents.get(ref, (None, ()))
         if address is not None:
             stored = self._journal.graph(address)
-            return None if stored is None else BodyPart(stored.body[off : off + length], len(stored.body))
+            if stored is None:
+                return None
+            crc = crc32(stored.body) if labels else None
+            return BodyPart(stored.body[off : off + length], len(stored.body), labels, crc)
         for run, row in self._journal.bodies_named(ref):
             if self._sees(self._row(run)):
                 data = self._journal.body_files.read(row.scope, ref, off, length)
@@ -192,7 +203,7 @@ class Shared:
 
     def runs_of(self, ref: Ref) -> list[RunId]:
         """The runs here for which the peer may want the body or the document of this name. Blocks."""
-        address = self._documents.get(ref)
+        address, _ = self._documents.get(ref, (None, ()))
         if address is not None:
             return [row.run for row in self._journal.runs(role="root") if row.graph == address and self._sees(row)]
         return list(dict.fromkeys(run for run, _ in self._journal.bodies_named(ref)))
@@ -204,6 +215,8 @@ class Shared:
         journal = self._journal
         if not journal.knows(copy.run):
             self._create(copy)
+        elif copy.about is not None and "labels" in copy.about:
+            self._note(copy)
         if copy.seq <= journal.have(copy.run, copy.writer):
             return False
         journal.accept(copy.run, copy.writer, copy.seq, copy.record)
@@ -241,6 +254,16 @@ class Shared:
         )
         if parent is None:
             mark(self._journal, copy.run)
+            self._note(copy)
+
+    def _note(self, copy: Copy) -> None:
+        """Keep what was told of the run's labels, with what was told before."""
+        told, before = note_of((copy.about or {}).get("labels")), noted(self._journal, copy.run)
+        if told is None and self._labelled:
+            told = untold()
+        if told is None or (found := told | before if before is not None else told) == before:
+            return
+        note(self._journal, copy.run, found)
 
     # -- what is still to be fetched
 

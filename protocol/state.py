@@ -5,17 +5,17 @@ Shared by the session's two halves, the application's side (protocol.session) an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from graphs.records import Record
+from graphs.records import RECORDS, Cancel, End, Event as EventRecord, Submit, plain_writers
 from graphs.values import Value
 from protocol.bodies import Gives, Wants
-from protocol.codec import LOWEST_LIMITS
+from protocol.codec import LOWEST_LIMITS, MAX_FIRST_PACKET
 from protocol.config import Config, Role
 from protocol.copies import Copies
 from protocol.errors import RemoteProtocolError
-from protocol.events import Diverged, Event, Faulted, Got, NeedRecords
+from protocol.events import Diverged, Event, Faulted, NeedRecords
 from protocol.gate import NEVER
 from protocol.liveness import Liveness
 from protocol.log import InLog, OutLog, Run
@@ -45,6 +45,9 @@ class Connection:
         """The kinds of messages that may come now."""
         self.greeted = False
         """Whether HELLO (on a worker) or WELCOME (on a device) was received."""
+        self.longest = config.limits.packet if config.role is Role.DEVICE else MAX_FIRST_PACKET
+        """Bytes of the next packet at most."""
+        self._limits = config.limits
         self.going_away = False
         """Whether the peer takes no new runs."""
         self.closing: int | None = None
@@ -61,11 +64,14 @@ class Connection:
         """Something happened that the table of connections names."""
         self.phase = after(self.role, self.phase, event)
         self.hears = HEARD[self.role, self.phase]
-        self.greeted = self.greeted or self.phase is Phase.OPEN
+        if self.phase is Phase.OPEN:
+            self.greeted = True
+            self.longest = self._limits.packet
 
 
-_new: Callable[..., Any] = tuple.__new__
-"""Makes a named tuple in half the time."""
+_NONE_LEFT: Mapping[Any, int] = {}
+_LOOKED_AT = {Submit.TYPE, Cancel.TYPE, EventRecord.TYPE, End.TYPE}
+"""Records that begin or end something."""
 
 
 class State:
@@ -79,9 +85,13 @@ class State:
         self.peer: StoreId | None = snapshot.peer
         self.runs: dict[RunId, Run] = {}
         self.expired: set[RunId] = set()
+        self.taken: set[RunId] = set()
+        """On a worker: runs that a later session of the device goes on with."""
         self.connection: Connection | None = None
         self.highest = 0
         """The highest number a connection had."""
+        self.session = config.session
+        """On a device: what this session is called at the worker; 0 while the next connection gives it its number."""
         self.events: list[Event] = []
         self.offer: Mapping[str, Value] = dict(config.offer)
         self.offer_changed = False
@@ -96,16 +106,24 @@ class State:
         """How many effects are durable, of those that were ever asked for."""
         self.unwritten = 0
         """Bytes of the peer's records that are not durable yet."""
+        self.heard = 0
+        """How many messages of the peer were looked at."""
         self.copies = Copies(self)
         self.parked: dict[Run, int] = {}
         """Runs that were refused for now, and when each is offered again."""
         self.asks: list[Effect] = []
-        """What is to be made durable and was not handed out yet."""
+        """What is to be made durable and was not handed out yet. Always this one list: `Commits` looks whether anything is in it."""
         self._taken: list[Effect] = []
-        self.whose: list[Run] = []
-        """The run of each effect handed out, then of each one asked for."""
-        self.meant: list[Record | None] = []
-        """What each of them means, if it is a record of the peer: that is told as `Got` once durable."""
+        self.marks: list[Any] = []
+        """For each effect handed out, then for each one asked for: the log of a run, if it is a record of one."""
+        self.came: list[Event] = []
+        """What is told of the peer's records among them when they are durable, in their order."""
+        orders = frozenset(type_ for type_ in RECORDS if type_ < 0x30)
+        answers = frozenset(RECORDS) - orders
+        self.writers = plain_writers((orders if self.is_device else answers) - _LOOKED_AT)
+        """What encodes records that need no second look where they are appended: nearly all."""
+        self.reads = (answers if self.is_device else orders) - _LOOKED_AT
+        """The types of records that need none where they come."""
         self.learn(snapshot)
 
     def clear(self, labels: Collection[str]) -> bool:
@@ -141,8 +159,10 @@ class State:
             if run.out is None:
                 run.out = OutLog(id_, self.store)
             run.reserved = self.config.reserved
+            run.diverged = id_ in snapshot.diverged
             run.fence()
         self.expired.update(snapshot.expired)
+        self.taken.update(snapshot.taken)
 
     def release(self, id_: RunId) -> None:
         """A run from before goes on."""
@@ -164,92 +184,87 @@ class State:
         """How many effects were ever asked for."""
         return self.durable + len(self._taken) + len(self.asks)
 
-    def stage(self, effect: Effect, run: Run) -> None:
+    def stage(self, effect: Effect) -> None:
         """Ask for this to be made durable."""
         self.asks.append(effect)
-        self.whose.append(run)
-        self.meant.append(None)
+        self.marks.append(None)
 
-    def received(self, effect: Write | Copy, run: Run, record: Record) -> None:
-        """Ask for a record of the peer to be made durable."""
-        self.unwritten += len(effect[3][2])
-        self.asks.append(effect)
-        self.whose.append(run)
-        self.meant.append(record)
+    def take_copy(self, effect: Copy) -> None:
+        """Ask for a copied record of the peer to be made durable."""
+        self.unwritten += len(effect.record.tail)
+        self.stage(effect)
 
     def take(self) -> list[Effect]:
         """What was asked for since the last call."""
-        asked = self.asks
+        asked = self.asks[:]  # a new list: a store may hold the one it was given
         if asked:
-            self.asks = []
+            self.asks.clear()
             self._taken = self._taken + asked if self._taken else asked
         return asked
 
     def committed(self, count: int) -> list[Event]:
         """The first `count` effects that were taken are durable: their records may be sent, acknowledged, told."""
-        if count == len(self.whose) == 1 and type(effect := self._taken[0]) is Write:
-            return self._committed_alone(effect)
-        events: list[Event] = []
-        wrote: list[Run] = []
-        read: list[InLog] = []
-        copied = False
-        taken = self._taken if count == len(self._taken) else self._taken[:count]
-        for effect, run, meant in zip(taken, self.whose, self.meant, strict=False):
-            if type(effect) is not Write:
-                if type(effect) is Copy:
-                    self.copies.kept(effect)
-                    copied = True
-                elif type(effect) is Left and effect.kind == "graph":
-                    self.put_graph(self.shelf.noted(effect.ref))
-            elif meant is None:
-                assert run.out is not None
-                run.out.durable = effect[2]
-                if not wrote or run is not wrote[-1]:
-                    wrote.append(run)
-            else:
-                id_, writer, seq, encoded, _ = effect
-                into = run.into
-                assert into is not None
-                size = len(encoded[2])
-                into.durable = seq
-                into.undurable -= size
-                self.unwritten -= size
-                if not read or into is not read[-1]:
-                    read.append(into)
-                events.append(_new(Got, (id_, writer, seq, meant)))
-        if count == len(self.whose):
-            self._taken, self.whose, self.meant = [], [], []
+        marks = self.marks
+        taken: list[Any] = self._taken
+        if len(marks) == 1 and (mark := marks[0]) is not None:  # a record by itself, as each is that somebody waits for
+            marks.clear()
+            self._taken = []
+            self.durable += 1
+            mark.durable = taken[0][2]
+            if mark.__class__ is OutLog:
+                if (run := self.runs.get(mark.run)) is not None:
+                    self.flow(run)
+                return []
+            mark.kept = mark.accepted
+            self.unwritten = 0
+            if self.connection is not None:
+                self.connection.outbox.acknowledge(mark)
+            events, self.came = self.came, []
+            return events
+        events, left = self.came, _NONE_LEFT
+        if count == len(marks):
+            self.marks, self.came, self._taken = [], [], []
+            self.unwritten = 0
         else:
-            self._taken = self._taken[count:]  # a store may hold the list it was given
-            del self.whose[:count], self.meant[:count]
+            self.marks, self._taken = marks[count:], taken[count:]
+            marks = marks[:count]
+            told = sum(mark.__class__ is InLog for mark in marks)
+            self.came, events = events[told:], events[:told]
+            left = self._left()
         self.durable += count
-        if self.connection is not None:
-            for into in read:
-                self.connection.outbox.acknowledge(into)
-            for run in wrote:
-                self.flow(run)
-        return events + self.drain_events() if copied else events
+        # of each log, the last record
+        for log, last in dict(zip(marks, taken, strict=False)).items():
+            if log.__class__ is OutLog:
+                log.durable = last[2]
+                if (run := self.runs.get(log.run)) is not None:
+                    self.flow(run)
+            elif log is not None:
+                log.durable = last[2]
+                log.kept = log.accepted - left.get(log, 0)
+                if self.connection is not None:
+                    self.connection.outbox.acknowledge(log)
+            else:
+                for effect, mark in zip(taken, marks, strict=False):
+                    if mark is None:
+                        self._kept(effect)
+                events += self.drain_events()
+        return events
 
-    def _committed_alone(self, effect: Write) -> list[Event]:
-        """The same for one record when nothing else waits, as whenever one question is asked after the other."""
-        id_, writer, seq, encoded, _ = effect
-        run, meant = self.whose.pop(), self.meant.pop()
-        self._taken = []  # a store may hold the list it was given
-        self.durable += 1
-        if meant is None:
-            assert run.out is not None
-            run.out.durable = seq
-            self.flow(run)
-            return []
-        into = run.into
-        assert into is not None
-        size = len(encoded[2])
-        into.durable = seq
-        into.undurable -= size
-        self.unwritten -= size
-        if self.connection is not None:
-            self.connection.outbox.acknowledge(into)
-        return [_new(Got, (id_, writer, seq, meant))]
+    def _left(self) -> dict[Any, int]:
+        """Bytes of the peer's records that are not durable yet, by log; of copies under None. They are counted anew."""
+        left: dict[Any, int] = {}
+        for effect, mark in zip([*self._taken, *self.asks], self.marks, strict=True):
+            if mark.__class__ is not OutLog and isinstance(effect, (Write, Copy)):
+                left[mark] = left.get(mark, 0) + len(effect.record.tail)
+        self.unwritten = sum(left.values())
+        return left
+
+    def _kept(self, effect: Effect) -> None:
+        """What is no record of a run on this link is durable."""
+        if isinstance(effect, Copy):
+            self.copies.kept(effect)
+        elif isinstance(effect, Left) and effect.kind == "graph":
+            self.put_graph(self.shelf.noted(effect.ref))
 
     # -- runs
 
@@ -282,6 +297,7 @@ class State:
         if not run.diverged:
             run.diverged = True
             run.live = False
+            run.look_closer()
             self.events.append(Diverged(run.id, writer))
 
     def trim(self, run: Run) -> None:
@@ -289,7 +305,7 @@ class State:
         out = run.out
         if not self.is_device and out is not None and out.ended and out.acked == out.last and not run.trimmed:
             run.trimmed = True
-            self.stage(Trim(run.id, out.writer, out.acked), run)
+            self.stage(Trim(run.id, out.writer, out.acked))
 
     def forget(self, runs: Iterable[Run]) -> None:
         """Drop what needs no further word; the store still has it."""

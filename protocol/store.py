@@ -6,7 +6,7 @@ a record be sent or acknowledged (docs/protocol.md §10, §20).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -32,14 +32,28 @@ __all__ = [
 ]
 
 
+_new: Callable[..., Encoded] = tuple.__new__
+"""Makes a named tuple in half the time."""
+
+
 class Write(NamedTuple):
-    """Record `seq` of log (run, writer) with the log's checksum after it: an own record or one from the peer, the writer says which."""
+    """Record `seq` of log (run, writer) with the log's checksum after it: an own record or one from the peer, the writer says which.
+
+    What an `Encoded` holds stands in it flat: one object for each record at each end, not two, takes a tenth off what a record costs.
+    """
 
     run: RunId
     writer: StoreId
     seq: int
-    record: Encoded
+    type: int
+    fields: int
+    tail: bytes
     chk: int
+
+    @property
+    def record(self) -> Encoded:
+        """The record by itself."""
+        return _new(Encoded, self[3:6])
 
 
 class Trim(NamedTuple):
@@ -130,13 +144,16 @@ class Snapshot:
     """Durable state that a session starts from.
 
     store: this side's store id. peer: the store last seen at the other end, if any. logs: of the runs this session is for. expired: runs of
-    which only a tombstone is left. held: graphs that a device knows to be in a worker's store, so that they do not travel twice.
+    which only a tombstone is left. taken: runs that a later session of the same device goes on with. diverged: runs of which two copies were found to
+    contradict each other. held: graphs that a device knows to be in a worker's store, so that they do not travel twice.
     """
 
     store: StoreId
     peer: StoreId | None = None
     logs: Sequence[LogHead] = ()
     expired: Collection[RunId] = ()
+    taken: Collection[RunId] = ()
+    diverged: Collection[RunId] = ()
     held: Collection[tuple[StoreId, Hash]] = ()
 
 

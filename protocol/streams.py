@@ -47,6 +47,14 @@ class Stream:
 
     def add(self, tokens: Sequence[Value]) -> int:
         """Append tokens; the bytes of all together. Raises LinkCondition VALUE_TOO_LARGE, and then appends none."""
+        if len(tokens) == 1:
+            token = tokens[0]
+            if token.__class__ is str and 0 < len(token) <= _SHORT and token.isascii():  # as nearly every one
+                self.tokens.append(token)
+                size = len(token)
+                self.sizes.append(size)
+                self.pending += size
+                return size
         split: Sequence[Value] = tokens
         sizes = [len(token) if token.__class__ is str and 0 < len(token) <= _SHORT and token.isascii() else 0 for token in tokens]
         if not all(sizes):  # not just short pieces of text
@@ -63,6 +71,16 @@ class Stream:
         self.sent = min(off, len(self.tokens))
         self.pending = sum(self.sizes[self.sent :])
         self.behind = True
+
+    def take_all(self, room: int) -> tuple[int, list[Value]] | None:
+        """The offset of what is pending, and all of it, if that is one message of at most `room` bytes and none is merged; else None: `take`."""
+        off = self.sent
+        if self.behind or self.pending > room or len(self.tokens) - off > MAX_TOKENS:
+            return None
+        tokens = self.tokens[off:]
+        self.sent = off + len(tokens)
+        self.pending = 0
+        return off, tokens
 
     def take(self, alias: int, room: int) -> Iterator[Delta]:
         """What is pending, as messages of about `room` bytes together, and at least one token."""
@@ -182,9 +200,16 @@ class Texts:
 
     def take(self, delta: Delta) -> tuple[str, int, int, Sequence[Value], int] | None:
         """(path, at, off, tokens, n) that are new in a DELTA, or None: an attempt that is over, a gap, or all seen before."""
-        text = self.by_start.get(delta.start)
-        if text is None or delta.off > text.count:
+        _, start, begin, tokens, count = delta
+        text = self.by_start.get(start)
+        if text is None or begin > text.count:
             return None
+        if begin == text.count and count is None and tokens:  # what comes next, as nearly all does
+            n = len(tokens)
+            if begin + n > MAX_UINT:
+                return None
+            text.count = begin + n
+            return text.path, text.at, begin, tokens, n
         off, tokens, n = text.count, delta.data, len(delta.data) if delta.n is None else delta.n
         seen = off - delta.off
         if seen:

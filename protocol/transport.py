@@ -9,23 +9,26 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+import os
 import random
 import ssl
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from graphs.errors import UsageError, WorkerUnreachable
 from protocol.carrier import carrying
 from protocol.config import Config
+from protocol.ending import send_last
 from protocol.errors import CLOSES, Close, Reconnect, RemoteProtocolError, WorkerRefused, WorkerUntrusted
 from protocol.events import Closed, Event, Faulted, Ready
 from protocol.handshake import DeviceHello, read_first_packet
-from protocol.link import Link, send_last
+from protocol.link import Link
 from protocol.liveness import STABLE_MS, WELCOME_MS, backoff
 from protocol.messages import Fault, RunId
+from protocol.paced import Paced
 from protocol.pairing import PAIR_PATH
 from protocol.session import Conn
 from protocol.store import LinkStore
@@ -43,6 +46,7 @@ __all__ = [
     "SUBPROTOCOL",
     "Admit",
     "Link",
+    "Refused",
     "accept",
     "bearer",
     "connect",
@@ -54,11 +58,19 @@ PATH: Final = "/v1/link"
 SUBPROTOCOL: Final = "graphferry.v1"
 MAX_PACKET: Final = 1 << 20
 _CLOSE_SECONDS: Final = 1.0
-_TOO_MANY_SECONDS: Final = 60
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
-Admit: TypeAlias = Callable[[str, str | None], "tuple[HTTPStatus, str] | None"]
-"""`admit(path, token)` of a request: None lets it in, otherwise the status and the words it is refused with."""
+
+class Refused(NamedTuple):
+    """How a request is refused: the status, the words, and after how many seconds it may be made again."""
+
+    status: HTTPStatus
+    text: str
+    seconds: int | None = None
+
+
+Admit: TypeAlias = Callable[[str, str | None, str], Refused | None]
+"""`admit(path, token, address)` of a request: None lets it in."""
 
 _wire_log = logging.getLogger("graphferry.websocket")
 _wire_log.setLevel(logging.INFO)  # at DEBUG the library logs the headers of each request, the token among them
@@ -84,17 +96,20 @@ async def connect(
 
     `tls` is for a `wss` URL; without one the system's certificates count. With `reconnect` a connection that is lost later is made again
     until the block ends; a worker that then refuses is told as `Faulted`. Raises WorkerUnreachable if there is no worker, WorkerRefused if it
-    does not let this device in, WorkerUntrusted if its certificate is not the right one; all once, nothing is tried again.
+    does not let this device in, WorkerUntrusted if its certificate is not the right one; all once, nothing is tried again, but for a number that the
+    worker says is too low: this store went back in time.
     """
     ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
+    forgiving = True
 
     def hear(event: Event) -> None:
-        if ready.done():
+        if ready.done() or (forgiving and link.stale_after):
             pass
         elif isinstance(event, Ready):
             ready.set_result(event)
         elif isinstance(event, Faulted) and event.close is not None:
-            ready.set_exception(WorkerRefused(url, 0, f"the worker at {url} does not let this device in: {event.text}"))
+            text = f"the worker at {url} does not let this device in: {event.text}"
+            ready.set_exception(WorkerRefused(url, 0, text, retry_ms=event.retry_ms))
         elif isinstance(event, Closed):
             ready.set_exception(WorkerUnreachable(url, f"the worker at {url} closed the connection: {event.text or event.code}"))
         on_event(event)
@@ -107,6 +122,12 @@ async def connect(
     try:
         try:
             async with asyncio.timeout(seconds):
+                first: list[asyncio.Future[Any]] = [ready, carrying]
+                await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+                if link.stale_after:
+                    number, link.stale_after, forgiving = await store.next_connection(link.stale_after), 0, False
+                    socket = await open_socket(url, token, tls=tls, seconds=seconds)
+                    carrying = asyncio.get_running_loop().create_task(_carry(link, socket, number))
                 welcome = await asyncio.shield(ready)
                 link.bodies.meter.answered(asyncio.get_running_loop().time() - began)
         except TimeoutError:
@@ -229,23 +250,30 @@ async def open_socket(
     except InvalidURI as error:
         raise UsageError(f"{url!r} is not a link URL: it looks like ws://HOST:PORT{PATH}") from error
     except InvalidStatus as error:
-        raise _refused(url, error.response.status_code, error.response.headers.get("Retry-After")) from error
+        raise _refused(url, error.response.status_code, error.response.headers.get("Retry-After"), token) from error
     except (InvalidHandshake, EOFError) as error:
         hint = "If the worker speaks TLS, its URL begins with wss://" if url.startswith("ws://") else None
         raise WorkerUnreachable(url, f"what answers at {url} is no worker: {error}", hint=hint) from error
     except ssl.SSLCertVerificationError as error:
         raise _untrusted(url, error) from error
     except (OSError, TimeoutError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or "no answer"
+        reason = _reason(error)
         raise WorkerUnreachable(
             url,
             f"the worker at {url} cannot be reached: {reason}",
-            hint="Start one with `graphferry serve`, or run with --offline.",
+            hint="Is a worker running there (`graphferry serve`), and are host and port of the URL its own?",
         ) from error
     if socket.subprotocol != SUBPROTOCOL:
         await socket.close()
         raise WorkerUnreachable(url, f"what answers at {url} is no worker: it does not speak {SUBPROTOCOL}")
     return socket
+
+
+def _reason(error: OSError | TimeoutError) -> str:
+    """Why nobody was reached, in the system's words: asyncio's own ("Connect call failed") say less."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error) or "no answer"
 
 
 def _untrusted(url: str, error: ssl.SSLCertVerificationError) -> WorkerUntrusted:
@@ -263,9 +291,12 @@ def _untrusted(url: str, error: ssl.SSLCertVerificationError) -> WorkerUntrusted
     )
 
 
-def _refused(url: str, status: int, retry_after: str | None) -> WorkerRefused:
+def _refused(url: str, status: int, retry_after: str | None, token: str | None) -> WorkerRefused:
     text, hint = {
-        401: ("does not accept this token", "Pair with it (graphferry pair), or set GRAPHFERRY_TOKEN to the worker's token."),
+        401: (
+            "does not accept this token" if token else "wants a token, and this device has none for it",
+            "Pair with it (graphferry pair), or set GRAPHFERRY_TOKEN to the worker's token.",
+        ),
         403: (
             "forbids this connection: this device's access was revoked, or never was",
             "Ask whoever runs the worker; then pair again: graphferry pair.",
@@ -273,6 +304,7 @@ def _refused(url: str, status: int, retry_after: str | None) -> WorkerRefused:
         404: ("has no link there", f"The URL ends in {PATH}."),
         426: ("speaks another version of the protocol", "Update graphferry on the older side."),
         429: ("takes no new connections now", "Try again later."),
+        507: ("has no room on its disk", "Whoever runs it frees some; then it goes on by itself, with what it has."),
     }.get(status, (f"answered with HTTP status {status}", "Check the URL."))
     later = status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
     retry_ms = int(retry_after) * 1000 if retry_after is not None and retry_after.isdecimal() else 5_000
@@ -323,7 +355,7 @@ async def listen(
         process_request=judge,
         subprotocols=[Subprotocol(SUBPROTOCOL)],
         compression=None,
-        create_connection=carrying(ServerConnection),
+        create_connection=carrying(ServerConnection, Paced),
         max_size=MAX_PACKET,
         ping_interval=None,
         close_timeout=_CLOSE_SECONDS,
@@ -334,12 +366,12 @@ async def listen(
 def _fixed(token: str | None) -> Admit:
     """Lets those in who show this token, or everybody; there is no pairing."""
 
-    def admit(path: str, given: str | None) -> tuple[HTTPStatus, str] | None:
+    def admit(path: str, given: str | None, _address: str) -> Refused | None:
         if path != PATH:
-            return HTTPStatus.NOT_FOUND, f"the link is at {PATH}"
+            return Refused(HTTPStatus.NOT_FOUND, f"the link is at {PATH}")
         if token is None or (given is not None and hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode())):
             return None
-        return HTTPStatus.UNAUTHORIZED, "a token is needed"
+        return Refused(HTTPStatus.UNAUTHORIZED, "a token is needed")
 
     return admit
 
@@ -359,13 +391,13 @@ def _judge(
         return connection.respond(HTTPStatus.NOT_FOUND, f"the link is at {PATH}\n")
     if not set(request.headers.get_all("Origin")) <= set(origins):
         return connection.respond(HTTPStatus.FORBIDDEN, "pages of other sites may not use this worker\n")
-    if (refused := admit(path, bearer(request))) is not None:
-        status, text = refused
-        refusal = connection.respond(status, text + "\n")
-        if status == HTTPStatus.UNAUTHORIZED:
+    remote = connection.remote_address
+    if (refused := admit(path, bearer(request), str(remote[0]) if remote else "")) is not None:
+        refusal = connection.respond(refused.status, refused.text + "\n")
+        if refused.status == HTTPStatus.UNAUTHORIZED:
             refusal.headers["WWW-Authenticate"] = "Bearer"
-        elif status == HTTPStatus.TOO_MANY_REQUESTS:
-            refusal.headers["Retry-After"] = str(_TOO_MANY_SECONDS)
+        if refused.seconds is not None:
+            refusal.headers["Retry-After"] = str(refused.seconds)
         return refusal
     offered = [each.strip() for line in request.headers.get_all("Sec-WebSocket-Protocol") for each in line.split(",")]
     if SUBPROTOCOL not in offered:

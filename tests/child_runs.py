@@ -10,6 +10,7 @@ from typing import Any
 from cloud.child import ChildRun
 from cloud.worker import Worker
 from graphs.agents import standard
+from graphs.bounds import UNTRUSTED, Bounds
 from graphs.engine.outcomes import Known
 from graphs.errors import LinkCondition
 from graphs.journal import Journal
@@ -62,7 +63,7 @@ class Log:
     def state(self, run: bytes, path: str, at: int, state: int) -> None:
         self.shown.append((path, State(state)))
 
-    async def durable(self) -> None:
+    async def durable(self, run: bytes) -> None:
         self.writing.set()
         await self.commits.wait()
 
@@ -110,7 +111,19 @@ async def _forever(context: Any) -> Any:
     await asyncio.Event().wait()
 
 
-_OURS = {"countAgent": (_count, "none"), "onceAgent": (_count, "once"), "foreverAgent": (_forever, "none")}
+async def _fold(context: Any) -> Any:
+    """A value that is larger written out than in memory."""
+    ran.note(context)
+    part = ["x" * 100] * 8
+    return [part, part]
+
+
+_OURS = {
+    "countAgent": (_count, "none"),
+    "onceAgent": (_count, "once"),
+    "foreverAgent": (_forever, "none"),
+    "foldAgent": (_fold, "once"),
+}
 AGENTS = standard().with_agents([Agent(name, run, effect=effect) for name, (run, effect) in _OURS.items()])  # type: ignore[arg-type]
 
 
@@ -124,6 +137,7 @@ def with_child(
     use: Callable[[ChildRun, Submit, Log], Awaitable[None]],
     inputs: dict[str, Any] | None = None,
     before: Known | None = None,
+    bounds: Bounds = UNTRUSTED,
     **opts: Any,
 ) -> Log:
     """Use a child run of this cut, ordered but not begun yet, of which `before` is known; gives what its log holds."""
@@ -133,7 +147,7 @@ def with_child(
         ran.clear()
         logs.append(Log())
         with Journal.open(tmp_path / "journal.db") as journal:
-            worker = Worker(journal, AGENTS, ScriptedModels([ScriptedModel("large")]))
+            worker = Worker(journal, AGENTS, ScriptedModels([ScriptedModel("large")]), bounds=bounds)
             order = Submit("", graph.hash, inputs or {}, {"parent": [ROOT, 1], **opts})
             child = ChildRun(worker, logs[0], RUN, order, before)
             assert worker.running == 1

@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib.util
 import io
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from gates import Gates, gates
 from graphferry.cli import main
 from graphs.environment import Environment
 
@@ -116,3 +117,10 @@ def ferry(cli: CommandLine, home: Path, tmp_path: Path) -> Ferry:
     from ferry import Ferry
 
     return Ferry(cli, home, tmp_path)
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gates]:
+    """Agents of any process wait here until the test lets them go on."""
+    with gates(tmp_path) as open_gates:
+        yield open_gates

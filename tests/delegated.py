@@ -80,7 +80,7 @@ class Link:
 
 
 class Device:
-    """A run whose nodes `far` and `last` are at the worker. `doubtful` are paths that may have happened or not; with `demand` the two
+    """A run whose nodes `away` are at the worker. `doubtful` are paths that may have happened or not; with `demand` the two
     start on order. `policies` say what becomes of them when they do not come; with `lost` there is no worker at all.
     """
 
@@ -94,13 +94,14 @@ class Device:
         demand: bool = False,
         policies: Mapping[str, Policy] | None = None,
         lost: LinkCondition | None = None,
+        away: Collection[str] = ("far", "last"),
         **different: Any,
     ) -> None:
         graph = Graph.of(load_text(text).data, standard())
         run = new_run_id()
         journal.create_run(run, role="root", graph_hash=bytes(32), name="g", started=0)
         self.link = Link()
-        places = {"far": "cloud", "last": "cloud"}
+        places = dict.fromkeys(away, "cloud")
         compiler = Compiler(standard(), places=places, orders=places if demand else ())
         self.tokens: list[tuple[str, Any]] = []
         usual: dict[str, Any] = {"labels": RunLabels(graph), "options": {"strict": False}, "one_frame": True}

@@ -34,6 +34,11 @@ async def wait(context):
     return json.loads(answer)
 
 
+async def swell(context):
+    """As many letters as it is told."""
+    return "x" * await wait(context)
+
+
 async def sing(context):
     for word in context.params["words"]:
         context.stream(word)
@@ -42,6 +47,7 @@ async def sing(context):
 
 gate = agent("gateAgent", effect="none")(wait)
 once = agent("onceAgent", effect="once")(wait)
+swelling = agent("swellAgent", effect="none")(swell)
 song = agent("singAgent", effect="none", stream=True)(sing)
 
 

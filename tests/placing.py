@@ -11,8 +11,9 @@ from typing import Any
 from edge.placement import Facts
 from edge.placing.figures import Capacity, Estimate, Figure, Link
 from edge.placing.schedule import play
-from edge.placing.search import Score, Wishes, score
+from edge.placing.search import Score, score
 from edge.placing.tasks import Problem
+from edge.placing.wishes import Wishes
 from graphs.language.load import load_text
 from graphs.language.spec import Graph
 from graphs.registry import Agent, Registry

@@ -65,18 +65,20 @@ class Worker(Process):
         return int(self.url.rsplit(":", 1)[1].partition("/")[0])
 
 
-def _popen(words: Sequence[str], home: Path, cwd: Path, environ: dict[str, str]) -> subprocess.Popen[str]:
+def _popen(
+    words: Sequence[str], home: Path, cwd: Path, environ: dict[str, str], inside: Sequence[str] = ()
+) -> subprocess.Popen[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GRAPHFERRY_")}
     variables = {**kept, "PYTHONPATH": str(ROOT), "GRAPHFERRY_HOME": str(home), "GRAPHFERRY_CONDITIONS": FREE, **environ}
-    command = [sys.executable, "-m", "graphferry", *words]
+    command = [*inside, sys.executable, "-m", "graphferry", *words]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True, cwd=cwd, env=variables)
 
 
 @contextmanager
-def start(*words: str, home: Path, cwd: Path, **environ: str) -> Iterator[Process]:
-    """A command that goes on while the block runs; killed at its end if it still does."""
-    with _popen(words, home, cwd, environ) as popen:
+def start(*words: str, home: Path, cwd: Path, inside: Sequence[str] = (), **environ: str) -> Iterator[Process]:
+    """A command that goes on while the block runs; killed at its end if it still does. `inside` are words that start it somewhere."""
+    with _popen(words, home, cwd, environ, inside) as popen:
         try:
             yield Process(popen)
         except BaseException:

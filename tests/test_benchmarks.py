@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import bounds, measure, ours
-from benchmarks.measure import Row, WrongAnswer, interleave, ratio, table, timed, write_section
+from benchmarks.measure import Row, WrongAnswer, interleave, one_core, ratio, table, timed, write_section
 from benchmarks.workloads import Workload, chain, fan, handed_on, layered, looped, mapped, named
 
 WORKLOADS = [chain(7), fan(5), layered(100), layered(100, pause=0), mapped(4), looped(6), handed_on(1000, 3)]
@@ -31,6 +31,17 @@ def test_engine_and_bound_give_the_answer_that_was_computed_without_them(workloa
 @pytest.mark.parametrize("workload", [chain(7), fan(5), layered(100), mapped(4), looped(6)], ids=titles)
 def test_plain_agents_give_the_same_answer(workload: Workload) -> None:
     assert asyncio.run(ours.runner(workload, plain=True)()) == workload.answer
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system does not let a process choose its core")
+def test_what_is_compared_runs_on_one_core_with_what_it_starts() -> None:
+    asked = "import os; print(len(os.sched_getaffinity(0)))"
+    before = os.sched_getaffinity(0)
+    with one_core():
+        there = os.sched_getaffinity(0)
+        child = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert (len(there), int(child.stdout)) == (1, 1)
+    assert os.sched_getaffinity(0) == before
 
 
 def test_answers_known_by_heart() -> None:

@@ -17,9 +17,10 @@ from websockets.exceptions import ConnectionClosed
 from cloud.access import Access
 from cloud.accounts import Account
 from cloud.devices import DeviceStore
+from cloud.traffic import Traffic
 from protocol import codec
 from protocol.pairing import PAIR_PATH
-from protocol.transport import PATH, SUBPROTOCOL, listen, open_socket
+from protocol.transport import PATH, SUBPROTOCOL, Refused, listen, open_socket
 
 CI = "sha256:" + hashlib.sha256(b"ci token").hexdigest()
 ACCOUNTS = {"default": Account(), "alice": Account("alice", tokens={"ci": CI})}
@@ -39,7 +40,7 @@ def pair(store: DeviceStore, account: str = "alice", until: int | None = None, d
 
 def status(access: Access, token: str | None, path: str = PATH) -> int:
     refused = access.admit(path, token)
-    return 200 if refused is None else int(refused[0])
+    return 200 if refused is None else int(refused.status)
 
 
 def test_the_workers_own_token_those_of_the_configuration_and_those_of_devices(store: DeviceStore) -> None:
@@ -68,7 +69,7 @@ def test_access_that_ended_says_why(store: DeviceStore) -> None:
     token = pair(store, until=1001)
     assert status(access, token) == 200
     token = pair(store, until=1000)
-    assert access.admit(PATH, token) == (
+    assert access.admit(PATH, token) == Refused(
         HTTPStatus.UNAUTHORIZED,
         "this device's token has expired: pair it again (graphferry pair)",
     )
@@ -83,12 +84,12 @@ def test_access_that_ended_says_why(store: DeviceStore) -> None:
 
 
 def test_pairing_is_open_to_all_but_not_often(store: DeviceStore) -> None:
-    now = 0
-    access = Access(ACCOUNTS, token="own", devices=store, clock=lambda: now)
+    now = 0.0
+    access = Access(ACCOUNTS, token="own", devices=store, traffic=Traffic(clock=lambda: now))
     answers = [status(access, None, PAIR_PATH) for _ in range(200)]
     assert answers[0] == 200
     assert answers[-1] == 429
-    now = 61_000
+    now = 61.0
     assert status(access, None, PAIR_PATH) == 200
     assert status(Access(ACCOUNTS), None, PAIR_PATH) == 404
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from child_runs import ROOT, Log, ran, shipped, with_child
 from cloud.child import ChildRun
 from cloud.revival import reported
 from cloud.worker import RefusedCut
+from graphs.bounds import UNTRUSTED
 from graphs.engine.outcomes import known_outcomes
 from graphs.records import Cancel, Close, EndStatus, Error, Event, Input, Result, State, Submit
 from graphs.values import MISSING
@@ -308,6 +310,42 @@ def test_a_node_with_effects_whose_value_may_not_cross_has_happened_all_the_same
     assert (error.path, error.code, error.final, error.retryable) == ("a", "NODE_INDETERMINATE", True, False)
     assert error.text == "it has done its work here, and what it gave is not kept: it is too large"
     assert known_outcomes(log.records).indeterminate == {"a"}
+
+
+def test_executions_are_counted_on_from_what_the_device_knows(tmp_path: Path) -> None:
+    """Else what an earlier child run said of the first one would be taken for what became of this one."""
+    graph = shipped("nodes:\n  a: {agent: onceAgent, isResult: true, inputs: {t: 1}}\n", "a")
+
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
+        log.holds.set()
+        child.begin(order, graph)
+        child.order(Close(None))
+        await log.ended.wait()
+
+    log = with_child(tmp_path, graph, use, begun={"a": 3})
+    assert [(type(each), each.at) for each in log.records if isinstance(each, (Event, Result))] == [(Event, 4), (Result, 4)]
+
+
+@pytest.mark.parametrize("effect", ["once", "none"])
+def test_a_node_with_effects_whose_value_reaches_a_limit_has_happened_all_the_same(tmp_path: Path, effect: str) -> None:
+    text = f"nodes:\n  a: {{agent: foldAgent, effect: {effect}, isResult: true}}\n"
+
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
+        log.holds.set()
+        child.begin(order, graph)
+        child.order(Close(None))
+        await log.ended.wait()
+
+    graph = shipped(text, "a")
+    log = with_child(tmp_path, graph, use, bounds=replace(UNTRUSTED, value_bytes=900))
+    (error,) = [record for record in log.records if isinstance(record, Error)]
+    assert len(ran) == 1
+    assert "the limit `value_bytes` of 900 is reached" in error.text
+    assert (error.path, error.final, error.retryable) == ("a", True, False)
+    assert error.code == ("NODE_INDETERMINATE" if effect == "once" else "LIMIT_REACHED")
+    known = known_outcomes(log.records)
+    assert known.indeterminate == ({"a"} if effect == "once" else set())
+    assert ("a" in reported(log.records).outcomes) == (effect == "none"), "the worker's next process asks, too"
 
 
 @pytest.mark.parametrize("stops", [False, True], ids=["cancelled", "this process ends"])

@@ -29,6 +29,7 @@ from processes import graphferry, serve
         (["--tls-cert", "nowhere.pem"], "nowhere.pem cannot be used"),
         (["--tls-cert", "empty"], "cannot be used"),
         (["--port", "-1"], "--port -1"),
+        (["--host", "192.0.2.1", "--no-tls"], "--host is an address of this machine"),
     ],
 )
 def test_what_cannot_be_served_is_said_before_it_starts(cli: CommandLine, tmp_path: Path, words: list[str], told: str) -> None:
@@ -39,6 +40,13 @@ def test_what_cannot_be_served_is_said_before_it_starts(cli: CommandLine, tmp_pa
     assert (outcome.status, outcome.stdout) == (2, "")
     assert told in outcome.stderr
     assert "Traceback" not in outcome.stderr
+
+
+def test_a_model_that_is_configured_and_not_here_is_told_of(own_home: Path, tmp_path: Path) -> None:
+    with serve(home=own_home, cwd=tmp_path, models="{large: {model: nowhere}, here: {scripted: true}}") as worker:
+        line = worker.error_line()
+    assert line.startswith("warning: models.large is offered to nobody: ")
+    assert line.endswith("('nowhere' in the configuration)")
 
 
 def test_off_loopback_nothing_is_served_without_tls_unless_one_insists(own_home: Path, tmp_path: Path) -> None:
@@ -69,7 +77,7 @@ def test_agents_of_ones_own_on_both_sides_and_a_token_from_a_file(own_home: Path
         words = ("run", "g.yaml", "--cloud", worker.url, "--agents", "mine.py", "--json")
         refused = graphferry(*words, home=own_home, cwd=tmp_path)
         assert refused.status == 3
-        assert "does not accept this token" in refused.stderr
+        assert "wants a token, and this device has none for it" in refused.stderr
         outcome = graphferry(*words, home=own_home, cwd=tmp_path, GRAPHFERRY_TOKEN="open sesame")
         assert outcome.status == 0, outcome.stderr
         assert f'"b": {{"pid": {worker.pid}, "t": 1}}' in outcome.stdout

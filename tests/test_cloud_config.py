@@ -68,7 +68,7 @@ def test_models_of_any_kind_may_have_a_price(tmp_path: Path) -> None:
         ("accounts: [alice]\n", "`accounts` is a map of names"),
         ("accounts: {alice: {quota: {runs: many}}}\n", "accounts.alice.quota.runs"),
         ("- models\n", "expected a map of entries, got list"),
-        ("models: {\n", "cannot be read"),
+        ("models: {\n", "line 2"),
     ],
 )
 def test_a_mistake_names_the_file_and_the_entry(tmp_path: Path, text: str, told: str) -> None:

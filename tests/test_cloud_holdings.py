@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +19,11 @@ from graphs.journal.ids import new_run_id
 from graphs.journal.reader import graph_address
 from graphs.records import Cancel, End, EndStatus, Handover, Input, Known, Result, Submit, chain, encode
 from graphs.values import digest
-from protocol.store import Effect, Keep, Trim, Write
+from protocol import codec
+from protocol.config import Config, Role
+from protocol.handshake import DeviceHello, Statement, Status
+from protocol.session import Conn
+from protocol.store import Copy, Effect, Keep, Snapshot, Trim, Write
 
 DEVICE = b"D" * 8
 ACCOUNTS = {
@@ -47,7 +53,7 @@ def commit(holdings: Holdings, account: str, run: bytes, *records: Known, of: by
     for seq, record in enumerate(records, first):
         encoded = encode(record)
         chk = chain(chk, encoded.type, encoded.tail)
-        effects.append(Write(run, of, seq, encoded, chk))
+        effects.append(Write(run, of, seq, *encoded, chk))
     asyncio.run(AccountStore(holdings, ACCOUNTS[account]).commit(effects))
 
 
@@ -87,6 +93,28 @@ def test_a_run_exists_for_its_account_only_after_a_restart_too(tmp_path: Path) -
     in_a_store(tmp_path, after)
 
 
+def test_a_run_that_has_diverged_has_so_for_whoever_asks(tmp_path: Path) -> None:
+    """Its two copies contradicted each other when one session looked: nothing is done for it, whatever the next one's copy says."""
+
+    def body(journal: Journal, holdings: Holdings, clock: Clock) -> None:
+        run, other = opened(holdings, "alice"), opened(holdings, "alice")
+        journal.finish_run(run, "diverged", ended=NOW)
+        journal.flush()
+        snapshot = asyncio.run(AccountStore(holdings, ACCOUNTS["alice"]).find([run, other]))
+        assert set(snapshot.diverged) == {run}
+        conn = Conn(Config(Role.WORKER, "d", DEVICE * 2), Snapshot(journal.store_id))
+        conn.learn(snapshot)
+        conn.connected(0, 1)
+        said = [Statement(head.run, DEVICE, 1, head.chks[-1]) for head in snapshot.logs]
+        conn.receive(0, codec.encode(DeviceHello(DEVICE * 2, DEVICE, 1, logs=said, session=1).message()), 1)
+        packet = conn.poll(0, 0)
+        assert packet is not None
+        welcome: Any = codec.decode(packet)[0]
+        assert {each[0]: each[4] for each in welcome.body["logs"]} == {run: Status.DIVERGED, other: Status.OK}
+
+    in_a_store(tmp_path, body)
+
+
 def test_runs_from_before_there_were_accounts_are_the_default_ones(tmp_path: Path) -> None:
     def body(journal: Journal, holdings: Holdings, clock: Clock) -> None:
         run = new_run_id()
@@ -104,7 +132,8 @@ def test_bytes_are_counted_as_they_come_and_again_after_a_restart(tmp_path: Path
 
     def before(journal: Journal, holdings: Holdings, clock: Clock) -> None:
         run = opened(holdings, "alice")
-        commit(holdings, "alice", run, Result("a", 1, 0, "x" * 5000, NOW, {}, None), of=journal.store_id)
+        random_bytes = random.Random(5000).randbytes(5000)  # what can be compressed takes less after a restart
+        commit(holdings, "alice", run, Result("a", 1, 0, random_bytes, NOW, {}, None), of=journal.store_id)
         counted.extend([holdings.stored("alice"), holdings.stored("bob")])
         assert counted[0] > 5000
         assert counted[1] == 0
@@ -112,6 +141,38 @@ def test_bytes_are_counted_as_they_come_and_again_after_a_restart(tmp_path: Path
     in_a_store(tmp_path, before)
     in_a_store(tmp_path, lambda journal, holdings, clock: counted.extend([holdings.stored("alice"), holdings.stored("bob")]))
     assert counted[2:] == counted[:2]
+
+
+def test_what_the_journal_keeps_once_is_counted_once_from_the_next_pruning_on(tmp_path: Path) -> None:
+    def body(journal: Journal, holdings: Holdings, clock: Clock) -> None:
+        run = opened(holdings, "alice", ended=True, acked=True)
+
+        def again(number: int) -> None:
+            result = Result("a", number, 0, "the same again " * 500, NOW, {}, None)
+            commit(holdings, "alice", run, result, of=journal.store_id, first=number)
+
+        for number in range(2, 6):
+            again(number)
+        came = holdings.stored("alice")
+        assert holdings.prune() == []
+        assert holdings.stored("alice") == sum(journal.sizes().values()) < came
+        clock.now += 2 * DAY_MS
+        again(6)
+        assert holdings.prune() == [run]
+        assert holdings.stored("alice") == 0, "and nothing is left that came and was never kept"
+
+    in_a_store(tmp_path, body)
+
+
+def test_a_copy_that_two_processes_of_a_device_give_counts_once(tmp_path: Path) -> None:
+    def body(journal: Journal, holdings: Holdings, clock: Clock) -> None:
+        run, submit = new_run_id(), encode(Submit("", bytes(32), {}, {}))
+        copy = Copy(run, DEVICE, 1, submit, chain(0, submit.type, submit.tail), {"graph": bytes(32), "name": "g"})
+        for _ in range(2):
+            asyncio.run(AccountStore(holdings, ACCOUNTS["alice"]).commit([copy]))
+        assert holdings.stored("alice") == sum(journal.sizes().values()) == len(submit.tail)
+
+    in_a_store(tmp_path, body)
 
 
 def test_a_full_account_opens_no_run_and_gets_a_condition_that_says_so(tmp_path: Path) -> None:
@@ -183,7 +244,7 @@ def run_of_a_kept_body(holdings: Holdings) -> bytes:
     run, body = new_run_id(), b"x" * 100_000
     submit = encode(Submit("", bytes(32), {}, {}))
     effects: list[Effect] = [
-        Write(run, DEVICE, 1, submit, chain(0, submit.type, submit.tail)),
+        Write(run, DEVICE, 1, *submit, chain(0, submit.type, submit.tail)),
         Keep(run, digest(body), body, (), 0),
     ]
     asyncio.run(AccountStore(holdings, ACCOUNTS["bob"]).commit(effects))

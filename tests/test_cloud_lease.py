@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cloud.lease import lease
-from graphs.errors import UsageError
+from cloud.lease import lease, still_held
+from graphs.errors import JournalError, UsageError
+from graphs.journal import Journal
 
 HOLDS = "import sys, pathlib; from cloud.lease import lease\nwith lease(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
 
@@ -31,3 +32,15 @@ def test_a_second_process_is_refused_and_told_which_the_first_is(tmp_path: Path)
         assert (tmp_path / "cloud" / "worker.lock").read_text() == f"{os.getpid()}\n"
     with lease(tmp_path / "cloud"):
         pass
+
+
+def test_who_lost_it_without_noticing_answers_nobody(tmp_path: Path) -> None:
+    told: list[JournalError] = []
+    with lease(tmp_path), Journal.open(tmp_path / "journal.db", alone=True) as zombie:
+        assert still_held(zombie, told.append)
+        (tmp_path / "worker.lock").unlink()
+        with lease(tmp_path), Journal.open(tmp_path / "journal.db", alone=True) as heir:
+            assert not still_held(zombie, told.append)
+            assert still_held(heir, told.append)
+    (error,) = told
+    assert "has taken the journal" in error.message

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from cloud.accounts import Account
 from cloud.devices import DeviceStore
-from cloud.pairing import CODE_MS, TRIES, Attempts, Paired, issue_code, pair_over, redeem
+from cloud.pairing import CODE_MS, TRIES, Paired, issue_code, pair_over, redeem
 from protocol.pairing import Code, PairAnswer, PairRequest, pair_key
 
 ACCOUNTS = {"default": Account(), "alice": Account("alice", token_ms=1000)}
@@ -115,14 +115,6 @@ def test_codes_do_not_pile_up(store: DeviceStore) -> None:
     codes = [issue_code(store, "default", NOW + each) for each in range(20)]
     assert redeem(store, request(codes[0]), [SEEN], ACCOUNTS, NOW + 20) is None
     assert redeem(store, request(codes[-1]), [SEEN], ACCOUNTS, NOW + 20) is not None
-
-
-def test_attempts_are_counted_over_a_minute() -> None:
-    attempts = Attempts()
-    allowed = sum(attempts.allow(at) for at in range(1000))
-    assert 3 <= allowed <= 100
-    assert not attempts.allow(59_000)
-    assert attempts.allow(61_000)
 
 
 def test_the_exchange_over_a_socket(store: DeviceStore) -> None:

@@ -179,3 +179,15 @@ def test_the_models_of_a_cut_are_said_to_be_coming_once_each_by_this_workers_nam
     shipped = a_cut(GRAPH + more, "far", "again", "other")
     worker.prefetch(Graph.of(shipped.document, standard(), allow_cut=True), {"large": "huge"})
     assert said == ["huge"]
+
+
+def test_no_graph_of_a_device_may_use_an_agent_that_requires_trusted_inputs(journal: Journal) -> None:
+    mail = Agent("mailAgent", lambda context: {"sent": True}, requires="trusted")
+    here = Worker(journal, standard().with_agents([mail]), ScriptedModels([ScriptedModel("large")]))
+    assert here.agents.get("mailAgent") is None
+    text = "version: 0.5\nnodes:\n  text: {value: hi}\n  send: {agent: mailAgent, inputs: {t: :text}}\n"
+    body = canonical(a_cut(text, "send", agents=("mailAgent",)).document)
+    here.keep_graph(address(body), body)
+    with pytest.raises(RefusedCut, match="mailAgent") as refused:
+        here.graph(address(body))
+    assert refused.value.code == "AGENT_UNKNOWN"

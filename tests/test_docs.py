@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import inspect
 import io
 import json
 import re
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -32,6 +33,11 @@ from graphs.language.load import load_text
 from graphs.language.spec import Graph
 from graphs.loadagents import known_agents
 from graphs.values import Value
+from protocol.errors import FAULTS
+from protocol.events import Event as LinkEvent
+from protocol.messages import CATALOGUE
+from protocol.session import Conn
+from protocol.store import Effect
 from workers import worker
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -309,6 +315,39 @@ def test_the_states_of_the_link_are_those_of_the_session() -> None:
     tool: dict[str, Any] = runpy.run_path(str(ROOT / "tools" / "states_doc.py"))
     document = tool["DOCUMENT"].read_text(encoding="utf-8")
     assert document == tool["with_states"](document)
+
+
+def test_the_session_has_the_doors_that_the_protocol_shows() -> None:
+    """Names and parameters, in their order; what a property gives is for people."""
+    text = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8").split("class Conn:")[1].split("# Event =")[0]
+    shown: dict[str, Any] = {}
+    for line in (each.partition("#")[0].strip() for each in text.splitlines()):
+        if call := re.match(r"def (\w+)\((.*?)\)", line.replace("=()", "").replace("=None", "")):
+            shown[call[1]] = [each for each in call[2].split(", ") if each]
+        elif line:
+            shown |= dict.fromkeys(line.partition(":")[0].split(", "))
+    there: dict[str, Any] = {"effects": [], "committed": ["count"]}
+    for name, door in inspect.getmembers(Conn):
+        if inspect.isfunction(door) and (name == "__init__" or not name.startswith("_")):
+            there[name] = list(inspect.signature(door).parameters)[1:]
+        elif isinstance(door, property):
+            there[name] = None
+    assert shown == there
+
+
+def test_the_protocol_shows_every_event_fault_and_message() -> None:
+    text = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
+    events = text.split("# Event = ")[1].split(";")[0].replace("#", "").replace("\n", "")
+    assert {each.strip() for each in events.split("|")} == {each.__name__ for each in get_args(LinkEvent)}
+    effects = text.split("# Effect = ")[1].split(";")[0]
+    assert {each.strip() for each in effects.split("|")} == {each.__name__ for each in get_args(Effect)}
+    rows = [line for line in text.split("| code | retryable |")[1].split("\n\n")[0].splitlines() if line.count("|") == 4]
+    said = " ".join(row.split("|")[1] for row in rows)
+    said = re.sub(r"(\w+)\{(.*?)\}", lambda each: " ".join(each[1] + name for name in each[2].split(", ")), said)
+    assert [each for each in FAULTS if not re.search(rf"\b{each}\b", said) and not each.startswith("LIMIT_")] == []
+    assert [each for each in FAULTS if each.startswith("LIMIT_") and each not in text] == []
+    for kind in CATALOGUE.values():
+        assert re.search(rf"\b{kind.name}\b", text.split("## 5 Message catalogue")[1].split("## 6 ")[0]), kind.name
 
 
 def test_the_catalogue_is_what_the_registry_says() -> None:

@@ -30,6 +30,12 @@ def test_a_few_lucky_answers_set_no_bar() -> None:
     assert (sure.below, sure.share) == (0.9, 0.0)
 
 
+def test_an_answer_that_is_entirely_sure_and_wrong_is_asked_about() -> None:
+    bar = for_quality([Pair(1.0, False), *[Pair(0.5, True)] * 30], 0.99)
+    assert bar is not None
+    assert bar.below > 1.0
+
+
 def test_random_pairs_keep_what_is_promised() -> None:
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")

@@ -58,7 +58,7 @@ def test_runs_say_what_they_ask(cli: CommandLine, run: str) -> None:
     cli("answer", run, "approve", "yes")
     records = json.loads(cli("runs", "show", run, "--json").stdout)["records"]
     assert [each["value"] for each in records if each["type"] == "answer"] == [{"approved": True}]
-    assert "(asks: colour)" in cli("runs").stdout
+    assert "(has an answer; asks: colour)" in cli("runs").stdout
 
 
 def test_a_suspended_run_says_what_it_asks_and_how_to_answer(cli: CommandLine, tmp_path: Path) -> None:
@@ -142,7 +142,8 @@ def test_a_run_that_another_device_holds_is_answered_here_and_goes_on_there(cli:
         journal.append(parse_run_id(run), encode(Handover(b"otherone", 2)))
     outcome = cli("answer", run, "approve", "yes", "--resume")
     assert outcome.status == 0
-    assert "Another device holds this run" in outcome.stderr
+    assert "holds this run, and was not told yet: no worker is configured" in outcome.stderr
+    assert "The answer goes there with the next `graphferry sync`" in outcome.stderr
 
 
 def test_a_part_that_a_worker_ran_has_no_questions(cli: CommandLine, run: str, own_home: Path) -> None:

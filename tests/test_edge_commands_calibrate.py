@@ -107,3 +107,15 @@ def test_a_graph_without_cascades_is_refused(cli: CommandLine, tmp_path: Path) -
     done = cli("calibrate", "g.yaml")
     assert done.status == 2
     assert "no node that escalates" in done.stderr
+
+
+def test_a_first_model_that_does_not_say_how_sure_it_is_is_named_as_the_reason(cli: CommandLine, tmp_path: Path) -> None:
+    write(tmp_path, 25)
+    silent = AGENTS.replace(', "confidence": {"mean": math.log(0.9 if right else 0.4)}', "")
+    (tmp_path / "ours.py").write_text(silent)
+    assert cli("run", "g.yaml", "--agents", "ours.py").status == 0
+    result = told(cli)
+    assert (result["pairs"], result["mute"], result["set"]) == (0, 25, None)
+    text = cli("calibrate", "g.yaml").stdout
+    assert "of 25 more the first told no likelihoods" in text
+    assert "escalate: {by: agreement}" in text

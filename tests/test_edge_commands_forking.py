@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 import pytest
 
 from conftest import CommandLine
+from edge.commands.forking import make_fork
+from edge.config import load_config
+from graphs.environment import Environment
 from graphs.records import Result, Submit
 from logbook import of
 from workers import worker
@@ -237,8 +241,8 @@ nodes:
     ("words", "message"),
     [
         ((), "what is to be done again?"),
-        (("--from", "drafft"), "Did you mean draft?"),
-        (("--from", "topic"), "the graph has no computed node 'topic'"),
+        (("--from", "drafft"), "Did you mean 'draft'?"),
+        (("--from", "topic"), "the graph has no computed node of that name"),
         (("--set", "draft=x"), "--set draft: that node is computed"),
         (("--set", "nobody=x"), "--set nobody: that node is not in the graph"),
         (("--from", "draft", "--assume", "facts=rerun"), "--assume facts: that node keeps what it gave"),
@@ -315,3 +319,23 @@ def test_what_a_worker_made_is_kept_too(world: World) -> None:
         asked = world.say("runs", "replay", first["run"], "--from", "far", "--set", "tone=x", "--cloud", served.url)
         assert asked["status"] == "completed", "it came to the same, so the deed is not in question"
         assert "deed" not in world.ran()
+
+
+WAITS = """\
+version: 0.5
+nodes:
+  ok: {agent: humanAgent, params: {mode: approve, prompt: Send it?}}
+  send: {agent: sendAgent, isResult: true, inputs: {text: :ok.approved}}
+"""
+
+
+def test_a_run_that_comes_while_it_is_forked_by_force_goes_on_by_itself_so_the_fork_asks(
+    cli: CommandLine, tmp_path: Path
+) -> None:
+    """Its holder was silent when that was decided; by now it may be this device, and nothing is done in both."""
+    (tmp_path / "my_agents.py").write_text(AGENTS, encoding="utf-8")
+    (tmp_path / "g.yaml").write_text(WAITS, encoding="utf-8")
+    run = json.loads(cli("run", "g.yaml", "--agents", "my_agents.py", "--json").stdout)["run"]
+    env = Environment(io.StringIO(), io.StringIO(), io.StringIO(), cli.environ, cli.cwd)
+    assert make_fork(run, load_config(env), env).asked == []
+    assert make_fork(run, load_config(env), env, forced=True).asked == ["send"]

@@ -78,3 +78,61 @@ def test_a_run_that_a_process_works_on_is_not_removed(cli: CommandLine, own_home
     assert "another process works on run" in outcome.stderr
     assert len(json.loads(cli("runs", "--json").stdout)) == 2, "all or none"
     assert cli("runs", "rm", one, two, "--force").status == 0
+
+
+ONCE = """\
+version: 0.5
+nodes:
+  ok: {agent: humanAgent, params: {mode: approve, prompt: Send it?}}
+  sent: {agent: onceAgent, params: {log: LOG}, inputs: {x: :ok.approved}}
+  far: {agent: copyAgent, place: cloud, isResult: true, inputs: {of: :sent}}
+"""
+EFFECTS = """\
+from graphferry import agent
+
+
+@agent("onceAgent", effect="once")
+def once(context):
+    with open(context.params["log"], "a") as file:
+        file.write("sent ")
+    return 1
+"""
+
+
+def test_a_file_from_before_a_run_went_on_does_not_bring_it_back(cli: CommandLine, tmp_path: Path) -> None:
+    """What it did since, letters sent and all, would be done again, and another store might hold it by now."""
+    (tmp_path / "effects.py").write_text(EFFECTS, encoding="utf-8")
+    (tmp_path / "g.yaml").write_text(ONCE.replace("LOG", str(tmp_path / "sent.txt")), encoding="utf-8")
+    run = json.loads(cli("run", "g.yaml", "--offline", "--json", "--agents", "effects.py").stdout)["run"]
+    cli("runs", "export", run, "--out", "early.gfrun")
+    assert cli("answer", run, "ok", "yes", "--resume", "--offline").status == 3
+    assert (tmp_path / "sent.txt").read_text() == "sent "
+    cli("runs", "export", run, "--out", "late.gfrun")
+    cli("runs", "rm", run, "--force")
+
+    outcome = cli("runs", "import", "early.gfrun")
+    assert outcome.status == 2
+    assert "had come further when it was removed here" in outcome.stderr
+    assert cli("runs").stdout == "no runs yet\n"
+    assert cli("runs", "import", "late.gfrun").status == 0
+    assert cli("resume", run, "--offline").status == 3, "it still waits for a worker"
+    assert (tmp_path / "sent.txt").read_text() == "sent "
+
+    cli("runs", "cancel", run)
+    cli("runs", "export", run, "--out", "over.gfrun")
+    cli("runs", "rm", run)
+    assert cli("runs", "import", "late.gfrun").status == 2, "what is over does not begin again"
+    assert cli("runs", "import", "over.gfrun").status == 0
+
+
+def test_what_came_back_from_a_file_can_be_synced_again(cli: CommandLine, run: str, own_home: Path) -> None:
+    cli("runs", "mark", run)
+    cli("runs", "export", run, "--out", "kept.gfrun")
+    cli("runs", "rm", run)
+    cli("runs", "import", "kept.gfrun")
+    with worker(own_home) as served:
+        assert json.loads(cli("sync", "--status", "--json", "--cloud", served.url).stdout)["ahead"] == 0, "it was taken away once"
+        cli("runs", "mark", run)
+        assert json.loads(cli("sync", "--status", "--json", "--cloud", served.url).stdout)["ahead"] > 0
+        cli("sync", "--cloud", served.url)
+        assert json.loads(cli("sync", "--status", "--json", "--cloud", served.url).stdout)["ahead"] == 0

@@ -185,3 +185,92 @@ def test_what_cannot_be_moved_is_told(served: ServedWorker, device: Callable[[],
     over = laptop("runs", "pull", run_id, "--force", "--cloud", served.url)
     assert over.status == ExitStatus.USAGE
     assert "is over" in over.stderr
+
+
+LETTER = """\
+version: 0.5
+nodes:
+  letter: {value: dear diary, sensitivity: private}
+  near: {agent: humanAgent, place: edge, inputs: {t: ":letter"}, params: {prompt: Send it?}}
+  last: {agent: copyAgent, isResult: true, inputs: {t: ":near"}}
+"""
+
+
+def lets_go(cli: CommandLine, *places: str) -> None:
+    file = Path(cli.environ["GRAPHFERRY_HOME"]) / "edge" / "config.yaml"
+    file.write_text(f"cloud: {{grace: 0.2}}\nsensitivity: {{private: {json.dumps(['edge', *places])}}}\n", encoding="utf-8")
+
+
+def test_a_device_that_may_not_say_so_cannot_have_a_run(own_home: Path, device: Callable[[], CommandLine]) -> None:
+    """What came of the run can be looked at, and a copy goes on; nothing is written that would ask for it later, all by itself."""
+    laptop, phone = device(), device()
+    with worker(own_home, clearance=["private"]) as served:
+        lets_go(laptop, served.url)
+        run_id = run(laptop, LETTER, "--sync", status=ExitStatus.SUSPENDED)["run"]
+        move(laptop, served)
+        outcome = phone("runs", "pull", run_id, "--cloud", served.url)
+        assert outcome.status == ExitStatus.FAILED
+        assert f"run {run_id} cannot be asked for: private is not cleared to leave this device for the worker" in outcome.stderr
+        assert "runs show" in outcome.stderr
+        assert "--force" in outcome.stderr
+        assert run_id in phone("runs").stdout, "what the worker has is here"
+        with Journal.open(edge(phone) / "journal.db") as journal:
+            root = journal.run(run_id).run
+            assert not any(isinstance(each.record, Handover) for each in journal.records(root))
+        forced = phone("runs", "pull", run_id, "--cloud", served.url, "--force", "--json")
+        assert forced.status == ExitStatus.COMPLETED, forced.stderr
+        assert json.loads(forced.stdout)["fork_of"] == run_id
+        unknown = phone("runs", "pull", "00ff", "--cloud", served.url)
+        assert (
+            "The worker gives none of that name: it has none, or one with labels; your account there is cleared for private."
+            in unknown.stderr
+        )
+        lets_go(phone, served.url)
+        assert "held by" in phone("runs", "pull", run_id, "--cloud", served.url).stderr, (
+            "it was asked for, and is not given at once"
+        )
+        move(laptop, served)
+        assert phone("runs", "pull", run_id, "--cloud", served.url).status == ExitStatus.COMPLETED
+
+
+def test_a_run_is_not_given_by_who_may_not_say_so(own_home: Path, device: Callable[[], CommandLine]) -> None:
+    laptop, phone = device(), device()
+    with worker(own_home, clearance=["private"]) as served:
+        for each in (laptop, phone):
+            lets_go(each, served.url)
+        run_id = run(laptop, LETTER, "--sync", status=ExitStatus.SUSPENDED)["run"]
+        move(laptop, served)
+        assert "held by" in phone("runs", "pull", run_id, "--cloud", served.url).stderr
+        lets_go(laptop)
+        move(laptop, served)
+        with Journal.open(edge(laptop) / "journal.db") as journal:
+            root = journal.run(run_id).run
+            standing = holding((each.writer, each.record) for each in journal.records(root))
+            assert standing is not None
+            assert standing.holder == journal.store_id, "it would hold nothing, and nobody would know who does"
+
+
+HALF = """\
+version: 0.5
+nodes:
+  letter: {value: dear diary, sensitivity: private}
+  near: {agent: copyAgent, inputs: {t: ":letter"}}
+  far: {agent: llmAgent, model: large, isResult: true, inputs: {prompt: hello}}
+"""
+
+
+def test_a_run_that_is_withheld_is_said_to_be_that_and_not_to_contradict_itself(
+    own_home: Path, device: Callable[[], CommandLine]
+) -> None:
+    laptop = device()
+    with worker(own_home) as served:
+        run_id = run(laptop, HALF, "--sync", "--cloud", served.url)["run"]
+        laptop("sync", "--cloud", served.url)
+        outcome = laptop("sync", "--cloud", served.url)
+        assert outcome.stdout == "everything else is in sync\n"
+        assert "LABEL_WITHHELD: its values carry private" in outcome.stderr
+        assert "DIVERGED" not in outcome.stderr, "the worker has a part of it, of which it says nothing"
+        found = json.loads(laptop("sync", "--cloud", served.url, "--status", "--json").stdout)
+        assert (found["withheld"], found["diverged"], found["ahead"]) == ([run_id], [], 0)
+        assert f"withheld  {run_id}" in laptop("sync", "--cloud", served.url, "--status").stdout
+        assert laptop("runs", "push", run_id, "--cloud", served.url).status == ExitStatus.FAILED

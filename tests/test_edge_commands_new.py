@@ -50,6 +50,13 @@ def test_nothing_is_overwritten(cli: CommandLine, tmp_path: Path) -> None:
     assert (tmp_path / "graphferry.schema.json").read_text() == "mine, too"
 
 
+def test_what_to_type_next_works_for_a_name_with_a_blank_and_an_empty_name_is_refused(cli: CommandLine, tmp_path: Path) -> None:
+    outcome = cli("new", "my story")
+    assert "graphferry run 'my story.yaml'  " in outcome.stderr
+    assert "# Run it:      graphferry run 'my story.yaml'\n" in (tmp_path / "my story.yaml").read_text()
+    assert (cli("new", "").status, list(tmp_path.glob(".*"))) == (2, [])
+
+
 def test_names_files_and_schemas_of_ones_choice(cli: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     assert cli("new", "-o", "folder/x.yml").stdout == "folder/x.yml\n"

@@ -175,3 +175,16 @@ def test_a_plan_and_its_run_place_alike(ferry: Ferry, home: Path, tmp_path: Path
     assert {name: (each["place"], each["reason"]) for name, each in found["nodes"].items()} == {
         name: (each["place"], each["reason"]) for name, each in ran["nodes"].items()
     }
+
+
+def test_the_way_of_a_label_that_keeps_nodes_here_is_shown(cli: CommandLine, own_home: Path, tmp_path: Path) -> None:
+    text = """\
+version: 0.5
+nodes:
+  letter: {value: my knee, sensitivity: private}
+  short: {agent: copyAgent, inputs: {t: ":letter"}}
+  last: {agent: copyAgent, if: ":short.t", isResult: true, inputs: {t: 1}}
+"""
+    (tmp_path / "g.yaml").write_text(text, encoding="utf-8")
+    assert told(cli)["labels"] == {"private": ["letter", "short", "last"]}
+    assert "labels: private keeps nodes on this device: letter -> short -> last\n" in cli("plan", "g.yaml").stdout

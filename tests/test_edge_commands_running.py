@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from conftest import CommandLine
-from processes import graphferry
+from processes import graphferry, start
 
 COPY = "version: 0.5\nnodes:\n  word: {value: tide}\n  a: {agent: copyAgent, params: {namedKey: t}, isResult: true, inputs: {t: :word}}\n"
 
@@ -43,6 +44,27 @@ def test_several_results_or_other_values_are_json(run: Any) -> None:
 def test_all_gives_every_nodes_value(run: Any) -> None:
     outcome = run(COPY, "--all", "--json")
     assert json.loads(outcome.stdout)["results"] == {"word": "tide", "a": "tide"}
+
+
+def test_events_for_programs_have_no_table_behind_them(run: Any) -> None:
+    outcome = run(COPY, "--progress", "json")
+    assert outcome.stdout == "tide\n"
+    assert [json.loads(line)["event"] for line in outcome.stderr.splitlines()][-1] == "run-ended"
+
+
+def test_ctrl_c_names_the_run_that_it_ended_and_not_the_newest_one(tmp_path: Path, own_home: Path) -> None:
+    (tmp_path / "long.yaml").write_text(
+        "version: 0.5\nnodes:\n  a: {agent: sleeperAgent, params: {duration: 600000}}\n", encoding="utf-8"
+    )
+    (tmp_path / "g.yaml").write_text(COPY, encoding="utf-8")
+    with start("run", "long.yaml", home=own_home, cwd=tmp_path) as first:
+        run = first.error_line().split()[1]
+        assert first.error_line().startswith("started   a")
+        assert graphferry("run", "g.yaml", home=own_home, cwd=tmp_path).status == 0
+        first.send(signal.SIGINT)
+        outcome = first.outcome()
+    assert outcome.status == 130
+    assert outcome.stderr == f"interrupted; what is finished is kept. Go on with:\n  graphferry resume {run}\n"
 
 
 def test_json_is_one_object_and_nothing_else(run: Any) -> None:
@@ -87,6 +109,9 @@ def test_a_failure_names_the_node_first_in_the_graph_then_the_others(run: Any) -
     [
         (["nowhere.yaml"], "nowhere.yaml"),
         (["g.yaml", "--set", "word"], "expected NODE=VALUE"),
+        (["g.yaml", "--set", "wrod=1"], "--set wrod: that node is not in the graph"),
+        (["g.yaml", "--set", "a=1"], "--set a: that node is computed"),
+        (["g.yaml", "--max-turns", "0"], "--max-turns: 0 is not a number above 0"),
         (["g.yaml", "--place", "a=moon"], "expected NODE=edge or NODE=cloud"),
         (["g.yaml", "--place", "b=edge"], "the graph has no computed node of that name"),
         (["g.yaml", "--deadline", "soon"], "not a duration"),
@@ -139,3 +164,20 @@ def test_the_demonstration_runs_without_a_model(own_home: Path, tmp_path: Path) 
         "polish": "cloud",
         "answer": "cloud",
     }
+
+
+def test_no_node_is_said_to_run_at_a_worker_that_is_not_reached(run: Any) -> None:
+    url = "ws://127.0.0.1:9/v1/link"
+    far = "version: 0.5\nnodes:\n  far: {agent: copyAgent, place: cloud, isResult: true, inputs: {x: 1}}\n"
+    outcome = run(far, "--cloud", url)
+    assert "waiting   far for a worker" in outcome.stderr
+    assert "started" not in outcome.stderr
+    assert f" --cloud {url}\n" in outcome.stderr.split("graphferry resume ")[1], "the command that goes on names the worker"
+
+
+def test_a_number_that_json_does_not_have_is_null_in_it(run: Any) -> None:
+    nothing = (
+        "version: 0.5\nnodes:\n  a: {value: 1}\n  b: {agent: copyAgent, isResult: true, inputs: {x: :a.toNumber(), y: ':a'}}\n"
+    )
+    outcome = run(nothing, "--set", "a=1e999", "--json")
+    json.loads(outcome.stdout, parse_constant=pytest.fail)

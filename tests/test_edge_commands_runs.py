@@ -7,6 +7,7 @@ from conftest import CommandLine
 from edge.runs.at_work import at_work
 from gates import AGENTS
 from graphs.journal.ids import parse_run_id
+from processes import start
 from workers import worker
 
 GRAPH = """\
@@ -24,6 +25,27 @@ def test_without_runs_it_says_so(cli: CommandLine) -> None:
     outcome = cli("runs", "show", "0123")
     assert outcome.status == 2
     assert "no journal" in outcome.stderr
+
+
+def test_a_run_whose_process_was_killed_is_cut_off_and_one_that_goes_on_is_not(
+    cli: CommandLine, own_home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "g.yaml").write_text(
+        "version: 0.5\nnodes:\n  a: {agent: sleeperAgent, inputs: {t: 1}}\n  b: {agent: sleeperAgent, params: {duration: 600000}, inputs: {t: :a}}\n",
+        encoding="utf-8",
+    )
+    with start("run", "g.yaml", home=own_home, cwd=tmp_path, PYTHONUNBUFFERED="1") as process:
+        run = process.error_line().split()[1]
+        while "started   b" not in process.error_line():
+            pass
+        assert f"{run}  " in cli("runs").stdout
+        assert "  running    g.yaml\n" in cli("runs").stdout
+        process.kill()
+    assert "  cut off    g.yaml\n" in cli("runs").stdout
+    assert json.loads(cli("runs", "--json").stdout)[0]["cut_off"] is True
+    assert f"cut off: its process ended before it did; graphferry resume {run}\n" in cli("runs", "show", run).stdout
+    resumed = cli("resume", run, "--deadline", "1ms")
+    assert "kept      a on edge\n" in resumed.stderr
 
 
 def test_runs_are_listed_newest_first_and_shown_record_by_record(cli: CommandLine, own_home: Path, tmp_path: Path) -> None:

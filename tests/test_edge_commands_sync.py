@@ -9,7 +9,7 @@ from conftest import CommandLine
 from graphs.environment import ExitStatus
 from graphs.journal import Journal
 from graphs.journal.ids import parse_run_id
-from protocol.shared import is_marked
+from protocol.marks import is_marked
 
 WAITS = "version: 0.5\nnodes:\n  a: {agent: llmAgent, model: large, isResult: true, inputs: {prompt: hello}}\n"
 NOWHERE = "ws://127.0.0.1:9/v1/link"

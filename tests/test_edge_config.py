@@ -7,7 +7,7 @@ import pytest
 
 from edge.config import load_config
 from edge.pairings import Pairing, Pairings
-from edge.placing.search import Wishes
+from edge.placing.wishes import Wishes
 from graphs.environment import Environment
 from graphs.errors import UsageError
 from graphs.models.openai.servers import Server
@@ -108,7 +108,7 @@ def test_the_worker_that_was_paired_last_is_used_unless_another_is_named(own_hom
         ("link: {metered: never}\n", "link.metered is wait or go"),
         ("offline: sometimes\n", "`offline` is true or false"),
         ("- cloud\n", "expected a map of entries, got list"),
-        ("cloud: {url: [\n", "cannot be read"),
+        ("cloud: {url: [\n", "line 2"),
     ],
 )
 def test_a_mistake_names_the_file_and_the_entry(own_home: Path, text: str, told: str) -> None:

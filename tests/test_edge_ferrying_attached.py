@@ -72,6 +72,17 @@ def test_a_failure_that_was_told_is_known_until_a_result_is(journal: Journal) ->
     assert found.failed == {"a": failed[0]}
 
 
+def test_what_one_node_left_for_is_not_what_a_resumed_run_goes_on_with(journal: Journal) -> None:
+    """However new it is: else the run's own part would be ended for it, with all that the worker is at."""
+    main = child_of(journal, b"r" * 16, [SUBMIT])
+    left = child_of(journal, b"r" * 16, [Submit("", OTHER, {}, {"alone": True})])
+    assert usable(journal, left) is None
+    link: Any = Links()
+    attached = go_on(journal, link, open_children(journal, b"r" * 16))
+    assert attached is not None
+    assert (attached.run, link.ended) == (main, [left])
+
+
 def test_a_failed_node_is_no_reason_to_begin_anew(journal: Journal) -> None:
     failed = Error("n", 1, 0, "NODE_FAILED", "no", True, False)
     again = Error("m", 1, 0, "MODEL_OVERLOADED", "later", False, True)
@@ -133,6 +144,29 @@ def test_a_child_run_that_has_diverged_is_not_replaced_by_another(journal: Journ
     with pytest.raises(LinkCondition) as caught:
         go_on(journal, link, [child])
     assert caught.value.condition == "RUN_DIVERGED"
+
+
+def test_a_child_run_in_which_another_process_says_something_is_not_gone_on_with(journal: Journal) -> None:
+    child = child_of(journal, new_run_id(), [SUBMIT])
+    journal.flush()
+    with Journal.open(journal.path) as other:
+        other.append(child, encode(Close(None)))
+    link: Any = Links()
+    with pytest.raises(LinkCondition) as caught:
+        go_on(journal, link, [child])
+    assert caught.value.condition == "RUN_TAKEN"
+
+
+def test_a_child_run_that_another_process_has_opened_since_is_not_gone_on_with(journal: Journal) -> None:
+    """This link would hear nothing of it."""
+    root = new_run_id()
+    known = child_of(journal, root, [SUBMIT])
+    opened = child_of(journal, root, [SUBMIT])
+    link: Any = Links()
+    with pytest.raises(LinkCondition) as caught:
+        go_on(journal, link, [opened], known=[known])
+    assert caught.value.condition == "RUN_TAKEN"
+    assert link.ended == [], "it is not this process's to end"
 
 
 def test_another_workers_child_run_is_replaced_although_this_one_contradicts_it(journal: Journal) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from edge.ferrying.comparing import Comparison
-from graphs.errors import LinkCondition, WorkerUnreachable
+from graphs.errors import JournalError, LinkCondition, WorkerUnreachable
 from protocol.events import Acked, Closed, Differs, Event, Faulted, Synced
 from protocol.messages import NUMBERS, Digest
 
@@ -40,3 +40,8 @@ def test_an_older_worker_is_named() -> None:
     with pytest.raises(LinkCondition, match="cannot sync") as raised:
         told([fault, Synced(1)])
     assert not raised.value.retryable
+
+
+def test_a_journal_that_cannot_be_written_ends_it() -> None:
+    with pytest.raises(JournalError, match="no room"):
+        told([MORE, Faulted("INTERNAL", "no room", local=True)])

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import pytest
 
 from edge.ferrying.earlier import Earlier
 from graphs.agents import standard
-from graphs.errors import WorkerUnreachable
+from graphs.engine.recall import keyed
+from graphs.errors import LinkCondition, WorkerUnreachable
 from graphs.journal import Journal
 from graphs.journal.ids import new_run_id
 from graphs.language.load import load_text
@@ -71,3 +74,30 @@ def test_a_value_that_is_at_a_worker_is_withheld_while_nobody_reaches_it(tmp_pat
         assert known.outcomes == {}
         assert list(run.withheld) == ["far"]
         assert isinstance(run.withheld["far"], WorkerUnreachable)
+
+
+@pytest.mark.parametrize(("code", "made_again"), [("LABEL_WITHHELD", False), ("BLOB_GONE", True)])
+def test_a_result_of_its_own_whose_value_does_not_come(tmp_path: Path, code: str, made_again: bool) -> None:
+    """A fork has such results. Lost values are made again, by whoever has the node now; for one that is there somebody has to say something."""
+
+    class Link:
+        async def value(self, *_args: Any, **_more: Any) -> Any:
+            raise LinkCondition(code, "it does not come")
+
+    journal, run, _ = earlier(tmp_path, [result("far", blobref(bytes(range(32)), 100_000)), result("other", "here")], [])
+    with journal:
+        known = asyncio.run(run.known(cast("Any", Link())))
+        assert set(known.outcomes) == {"other"}
+        assert run.own == ({"other"} if made_again else {"far", "other"})
+        assert list(run.withheld) == ([] if made_again else ["far"])
+
+
+@pytest.mark.parametrize("unread", [True, False])
+def test_what_a_fork_may_keep_stays_at_its_worker_if_nobody_here_reads_it(tmp_path: Path, unread: bool) -> None:
+    """Whether it holds is known only when it is handed the same: until then nothing is fetched for it."""
+    large = blobref(bytes(range(32)), 100_000)
+    journal, run, _ = earlier(tmp_path, [keyed(result("far", large), b"h" * 32), keyed(result("last", "small"), b"i" * 32)], [])
+    with journal:
+        known = asyncio.run(run.known(None))
+        kept = asyncio.run(run.keyed(None, known, lambda _known, path: unread and path == "far"))
+        assert {path: each.value for path, each in kept.items()} == {"last": "small", **({"far": large} if unread else {})}

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from conftest import CommandLine
-from edge.clearance import NOWHERE
 from edge.ferrying.outside import label_guard
+from edge.privacy.clearance import NOWHERE
+from graphs.journal import Journal
 from graphs.language.run_labels import RunLabels
 from graphs.language.spec import Graph
 from model_server import ModelServer, answering, serving
@@ -79,6 +80,11 @@ def test_a_node_asks_the_server_and_its_result_says_so(
     kept = [path for path in own_home.rglob("*") if path.is_file() and path.name != "secrets.yaml"]
     assert kept
     assert not any(KEY.encode() in path.read_bytes() for path in kept)
+    with Journal.open(own_home / "edge" / "journal.db") as journal:
+        entries = [
+            entry for row in journal.runs() for each in journal.writers(row.run) for entry in journal.entries(row.run, each)
+        ]
+    assert not any(KEY.encode() in entry.tail for entry in entries)
     assert KEY not in json.dumps(report)
 
 
@@ -141,7 +147,8 @@ nodes:
 
 
 def test_no_agent_takes_a_labelled_value_to_a_server(cli: CommandLine, tmp_path: Path, server: ModelServer) -> None:
-    status, report, _ = run(cli, tmp_path, FETCH.replace("URL", server.url + "/embeddings"))
+    graph = FETCH.replace("URL", server.url + "/embeddings").replace("closed: {agent: vanillaFetchAgent", "closed: {agent: :name")
+    status, report, _ = run(cli, tmp_path, f"{graph}  name: {{value: vanillaFetchAgent}}\n")
     assert status == 3
     assert report["errors"]["closed"]["code"] == "LABEL_WITHHELD"
     assert "private" in report["errors"]["closed"]["message"]
@@ -149,8 +156,22 @@ def test_no_agent_takes_a_labelled_value_to_a_server(cli: CommandLine, tmp_path:
     assert "tide" not in json.dumps([asked.body for asked in server.asked])
 
 
+@pytest.mark.parametrize("command", ["run", "check", "plan"])
+def test_what_a_network_agent_would_be_refused_is_told_before_the_run(
+    cli: CommandLine, tmp_path: Path, server: ModelServer, command: str
+) -> None:
+    (tmp_path / "g.yaml").write_text(FETCH.replace("URL", server.url + "/embeddings"))
+    outcome = cli(command, "g.yaml")
+    assert "'closed' carries the label private" in outcome.stderr + outcome.stdout
+    assert "declassifyAgent" in outcome.stderr + outcome.stdout
+    assert (outcome.status, server.asked) == (2, [])
+
+
 def test_a_run_that_is_local_only_fetches_nothing(cli: CommandLine, tmp_path: Path, server: ModelServer) -> None:
-    status, report, _ = run(cli, tmp_path, FETCH.replace("URL", server.url).replace(", sensitivity: private", ""), "--local-only")
+    named = (
+        FETCH.replace("URL", server.url).replace(", sensitivity: private", "").replace("agent: vanillaFetchAgent", "agent: :name")
+    )
+    status, report, _ = run(cli, tmp_path, f"{named}  name: {{value: vanillaFetchAgent}}\n", "--local-only")
     assert {report["errors"][name]["code"] for name in ("open", "closed")} == {"UNREACHABLE"}
     assert (status in (3, 4), server.asked) == (True, [])
 

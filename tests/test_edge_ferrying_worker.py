@@ -11,6 +11,7 @@ import pytest
 
 from edge.ferrying.connecting import connect_worker
 from edge.ferrying.worker import WorkerLink
+from edge.offers import last_offer
 from ferry import FakeServer
 from graphs.agents import standard
 from graphs.errors import LinkCondition, UsageError, WorkerUnreachable
@@ -92,6 +93,25 @@ def with_link(home: Path, url: str, use: Callable[[WorkerLink, Journal], Awaitab
 
 async def nothing(link: WorkerLink, journal: Journal) -> None:
     """Only connect."""
+
+
+def test_each_offer_is_kept_for_those_who_plan_without_the_worker(own_home: Path) -> None:
+    with worker(own_home) as served:
+
+        async def use(link: WorkerLink, journal: Journal) -> None:
+            first = link.offer
+            for _ in range(2):  # with the next run the worker says that it has room again
+                heard = Heard()
+                run = heard.open(link, journal)
+                link.append(run, Input("here", State.COMPLETED, {"t": 5}))
+                link.append(run, Close(None))
+                await heard.ended.wait()
+            while link.offer is first:  # noqa: ASYNC110 - nobody is told of an offer
+                await asyncio.sleep(0)
+            journal.flush()
+            assert last_offer(journal, served.url) == link.offer
+
+        with_link(own_home, served.url, use)
 
 
 def test_a_child_run_goes_there_and_its_records_come_back(own_home: Path) -> None:
@@ -247,6 +267,28 @@ def test_a_child_run_that_is_given_up_is_over_once_the_worker_knows(own_home: Pa
             orders = served.call(lambda: [each.record for each in served.worker.journal.records(run, journal.store_id)])
             assert isinstance(orders[-1], Cancel)
             assert served.call(lambda: served.worker.running) == 0
+
+        with_link(own_home, served.url, use)
+
+
+def test_who_goes_on_with_what_was_taken_before_he_asked_is_told(own_home: Path) -> None:
+    """Between the moment a link is open and the one in which somebody goes on with a child run over it, the worker may have given that away."""
+    with worker(own_home) as served:
+
+        async def use(link: WorkerLink, journal: Journal) -> None:
+            run = Heard().open(link, journal)
+            await link.delivered([run])
+            earlier = await connect_worker(served.url, token=None, journal=journal, runs=[run])
+            later = await connect_worker(served.url, token=None, journal=journal, runs=[run])
+            try:
+                while run not in earlier.refused:  # noqa: ASYNC110 - the link tells nobody: that is what this is about
+                    await asyncio.sleep(0.01)
+                heard = Heard()
+                earlier.attach(run, heard)  # type: ignore[arg-type]
+                assert (await heard.condition).condition == "RUN_TAKEN"
+            finally:
+                await earlier.close()
+                await later.close()
 
         with_link(own_home, served.url, use)
 

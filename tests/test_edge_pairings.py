@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,19 @@ def test_what_is_kept_is_found_again_and_only_its_owner_may_read_it(tmp_path: Pa
     assert pairings.last == URL
     assert [each.name for each in (tmp_path / "edge").iterdir()] == ["workers.json"]
     assert "newer" not in repr(pairings.all())
+
+
+def test_a_worker_keeps_its_name_when_it_is_paired_again(tmp_path: Path) -> None:
+    pairings = Pairings(tmp_path)
+    pairings.put(replace(pairing(), alias="our-worker"))
+    pairings.put(pairing("wss://other:1/v1/link"))
+    pairings.put(pairing(token="newer"))
+    assert pairings.names() == {"our-worker": URL}
+    pairings.put(replace(pairing(), alias="renamed"))
+    assert pairings.names() == {"renamed": URL}
+    older = pairings.path.read_text(encoding="utf-8").replace('"alias"', '"paired"')
+    pairings.path.write_text(older, encoding="utf-8")
+    assert pairings.names() == {}, "files from before have no names"
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660])

@@ -8,7 +8,7 @@ from threading import Barrier, Thread
 
 import pytest
 
-from edge.people.answers import asked_in, asking_runs, give, is_held_here, note, refuse_second
+from edge.people.answers import asked_in, asking_runs, give, is_held_here, note, overtaken, refuse_second
 from graphs.errors import UsageError
 from graphs.journal import Journal, new_run_id
 from graphs.journal.reader import graph_address
@@ -32,7 +32,9 @@ def run_that_asks(journal: Journal, *, status: str | None = "suspended", questio
     journal.create_run(run, role="root", graph_hash=address, graph=BODY, name="g", started=1, first=first)
     journal.append(run, encode(Event("ask", 1, State.SUSPENDED, 5, ASK.as_info())))
     if status is not None:
-        journal.finish_run(run, status, ended=2, exit_info={"why": "x", **({"questions": ["ask"]} if questions else {})})
+        journal.finish_run(
+            run, status, ended=2, exit_info={"why": "x", "waits": False, **({"questions": ["ask"]} if questions else {})}
+        )
     journal.flush()
     return run
 
@@ -124,3 +126,19 @@ def test_what_is_noted_counts_once_it_is_durable(journal: Journal) -> None:
     found = asked_in(journal, run)["ask"]
     assert found.answer is not None
     assert found.answer.writer == writer
+
+
+def test_a_node_that_went_on_with_another_answer_says_so(journal: Journal) -> None:
+    run = run_that_asks(journal)
+    ours = give(journal, run, ASK, "hello")
+    assert overtaken(journal, run, ["ask", "other"]) == {}, "nobody has gone on"
+    journal.accept(run, OTHER, 1, encode(Result("ask", 1, 0, {"text": "hello"}, 7, {"answer": [ours, 1]})))
+    journal.flush()
+    assert overtaken(journal, run, ["ask"]) == {}
+
+    run = run_that_asks(journal)
+    give(journal, run, ASK, "hello")
+    journal.accept(run, OTHER, 1, encode(Result("ask", 1, 0, {"text": "bye"}, 7, {"answer": [b"12345678", 1]})))
+    journal.flush()
+    assert overtaken(journal, run, ["ask"]) == {"ask": {"text": "bye"}}
+    assert overtaken(journal, run, []) == {}

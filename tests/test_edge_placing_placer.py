@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from edge.placement import NoPlace, place_nodes
-from edge.placing.placer import Placed, place
-from edge.placing.search import Wishes
+from edge.placing.placed import Placed
+from edge.placing.placer import place
+from edge.placing.wishes import Wishes
 from graphs.language.labels import UNSEEN, label_graph
 from graphs.language.spec import Graph
 from placing import AGENTS, OFFER, Given, facts, graph, random_graph

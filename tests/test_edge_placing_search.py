@@ -6,8 +6,9 @@ import pytest
 
 from edge.placement import model_named, place_nodes
 from edge.placing.choices import choices_of
-from edge.placing.search import MINIMISED, Minimise, Wishes, score, search
+from edge.placing.search import score, search
 from edge.placing.tasks import CLOUD, EDGE, Problem, problem_of
+from edge.placing.wishes import MINIMISED, Minimise, Wishes
 from placing import Given, best_by_enumeration, facts, graph, random_graph
 
 
@@ -54,6 +55,12 @@ def test_no_graph_is_placed_worse_than_all_of_it_here_or_all_of_it_there(minimis
             chosen = uniform(built, place)
             other = score(built, play(built, chosen), wishes)
             assert (found.broken, found.first) <= (other.broken, other.first * (1 + 1e-12))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_large_graphs_are_placed_near_what_a_much_longer_search_finds(seed: int) -> None:
+    built = problem(seed, 200)
+    assert search(built).score.first <= search(built, Wishes(), effort=100_000).score.first * 1.15
 
 
 def test_the_same_problem_has_the_same_answer() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edge.conditions import Conditions
+from edge.network.conditions import Conditions
 from edge.placement import Facts, model_named
 from edge.placing.figures import Figure
 from edge.planning.estimates import Estimates, Told
@@ -77,6 +77,20 @@ def row(
 
 def key(text: str, path: str) -> str:
     return node_key(path, nodes(text)[path])
+
+
+def test_energy_is_what_the_battery_gives_while_it_is_computed_here_else_so_much_a_core() -> None:
+    fast = {"tiny": ModelFacts(prompt=Figure(1e9, "measured", 1, 5.0), answer=Figure(100.0, "measured", 1, 5.0))}
+    told = asked(estimates(ASKS, Knowledge(NOW, here=fast, conditions=Conditions(watts=8.0), cores=4)))
+    assert told.joules is not None
+    assert told.joules.value == pytest.approx(8.0 * told.seconds.value)
+    usual = asked(estimates(ASKS, Knowledge(NOW, here=fast, cores=4)))
+    assert usual.joules is not None
+    assert usual.joules.value == pytest.approx(20.0 * usual.seconds.value)
+    assert usual.joules.source == "default"
+    outside = asked(estimates(ASKS, Knowledge(NOW, here={"tiny": ModelFacts(outside=True)})))
+    assert outside.joules is not None
+    assert outside.joules.value == 0
 
 
 def test_what_the_node_took_here_with_that_model_counts_before_anything_else() -> None:

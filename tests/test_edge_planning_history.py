@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,23 @@ def test_each_run_has_its_row_and_a_resumed_one_no_second(cli: CommandLine, own_
         assert [len(each) for each in rows(own_home, text).values()] == [1, 1, 2]
         run(cli, tmp_path, text, "--cloud", served.url)
     assert [len(each) for each in rows(own_home, text).values()] == [2, 2, 4]
+
+
+def test_a_long_run_that_goes_on_is_noted_anew_only_if_it_was_not(
+    cli: CommandLine, own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.planning.history._MOST", 2)
+    text = TWO_PLACES.replace("model: large", "model: nowhere")
+    first = run(cli, tmp_path, text, "--offline")["run"]
+    (noted,) = rows(own_home, text)["outline"]
+    assert cli("resume", first, "--offline").status == 3
+    assert rows(own_home, text)["outline"] == [noted], "its beginning says the same as before"
+    with sqlite3.connect(own_home / "edge" / "journal.db") as db:
+        db.execute("DELETE FROM history")
+    db.close()
+    assert cli("resume", first, "--offline").status == 3
+    (again,) = rows(own_home, text)["outline"]
+    assert again.t > noted.t
 
 
 def test_a_nodes_figures_outlive_changes_of_what_is_around_it_and_not_its_own() -> None:

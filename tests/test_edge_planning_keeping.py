@@ -55,8 +55,8 @@ def test_a_run_is_not_stopped_by_an_estimate_that_cannot_be_made(
     def broken(*_: object) -> Any:
         raise ZeroDivisionError("no figures today")
 
-    monkeypatch.setattr("edge.planning.keeping.make_plan", broken)
-    monkeypatch.setattr("edge.planning.keeping.note_run", broken)
+    monkeypatch.setattr("edge.planning.plan.make_plan", broken)
+    monkeypatch.setattr("edge.planning.history.note_run", broken)
     (tmp_path / "g.yaml").write_text(
         "version: 0.5\nnodes:\n  a: {agent: copyAgent, isResult: true, inputs: {t: 1}}\n", encoding="utf-8"
     )
@@ -71,7 +71,7 @@ def test_without_estimates_the_rules_alone_place_nodes(
     def broken(*_: object) -> Any:
         raise ZeroDivisionError("no figures today")
 
-    monkeypatch.setattr("edge.planning.keeping.Estimates", broken)
+    monkeypatch.setattr("edge.planning.estimates.Estimates", broken)
     (tmp_path / "g.yaml").write_text(
         "version: 0.5\nnodes:\n  a: {agent: llmAgent, model: large, isResult: true, inputs: {prompt: hi}}\n", encoding="utf-8"
     )

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgpack import ExtType
 
 from conftest import CommandLine
-from edge.planning.took import Bill, Prices
+from edge.planning.took import Bill, Prices, Took, Totals
+from edge.showing.plan_fact import cost_text
 from graphs.journal import Journal
 from graphs.models.prices import Price
 from graphs.values import canonical
@@ -63,6 +65,54 @@ def test_plan_and_fact_stand_side_by_side_with_the_same_lines(cli: CommandLine, 
     assert "planned" in text
     assert "took " in text
     assert f"cost ${each['usd']:.2g}"[:8] in text
+
+
+def test_what_labelled_nodes_used_at_the_worker_is_known_later_too(cli: CommandLine, own_home: Path, tmp_path: Path) -> None:
+    """Counts of tokens of a labelled text travel as values of their own, and a record has but their names."""
+    nodes = "  topic: {value: the tide, sensitivity: internal}\n  far: {agent: llmAgent, model: large, inputs: {prompt: :topic}, isResult: true}\n"
+    (tmp_path / "g.yaml").write_text(f"version: 0.5\nnodes:\n{nodes}", encoding="utf-8")
+    with worker(own_home, clearance=["internal"]) as served:
+        (own_home / "edge").mkdir(exist_ok=True)
+        config = f"cloud: {{url: '{served.url}'}}\nsensitivity: {{internal: [edge, cloud]}}\n"
+        (own_home / "edge" / "config.yaml").write_text(config, encoding="utf-8")
+        served.call(lambda: setattr(served.worker, "prices", {"large": PRICE}))
+        ran = json.loads(cli("run", "g.yaml", "--json").stdout)
+        planned = json.loads(cli("plan", "g.yaml", "--json").stdout)
+    found = shown(cli, ran["run"])
+    assert found["fact"]["nodes"]["far"]["completion_tokens"] == ran["nodes"]["far"]["usage"]["completion_tokens"] > 0
+    assert found["fact"]["total"]["usd"] == ran["cost"]["usd"] > 0
+    assert planned["nodes"]["far"]["completion_tokens"]["source"] == "measured"
+    assert "ExtType" not in cli("runs", "show", ran["run"]).stdout
+
+
+def test_what_labelled_nodes_used_inside_a_graph_at_the_worker_is_not_counted_as_nothing(
+    cli: CommandLine, own_home: Path, tmp_path: Path
+) -> None:
+    """Nobody here reads their values, so the counts stay where they were made."""
+    nodes = TWO.replace("topic: {value: the tide}", "topic: {value: the tide, sensitivity: internal}")
+    (tmp_path / "g.yaml").write_text(nodes.replace("Outline ${:topic}", "Outline").replace("said: :outline.text", "said: :topic"))
+    with worker(own_home, clearance=["internal"]) as served:
+        (own_home / "edge").mkdir(exist_ok=True)
+        config = f"cloud: {{url: '{served.url}'}}\nsensitivity: {{internal: [edge, cloud]}}\n"
+        (own_home / "edge" / "config.yaml").write_text(config, encoding="utf-8")
+        served.call(lambda: setattr(served.worker, "prices", {"large": PRICE}))
+        ran = json.loads(cli("run", "g.yaml", "--json").stdout)
+    fact = shown(cli, ran["run"])["fact"]
+    assert (fact["nodes"]["each"]["usd"], fact["nodes"]["each"]["untold"]) == (None, 3)
+    assert (fact["total"]["usd"], fact["total"]["untold"]) == (None, 3)
+    assert ran["cost"]["usd"] is None
+    assert "cost unknown (what 3 attempts used is at the worker)" in cli("runs", "show", ran["run"]).stdout
+
+
+def test_of_what_is_partly_at_the_worker_the_rest_is_the_least_that_it_was() -> None:
+    prices = Prices({"cloud large": PRICE}, True)
+    line = Took()
+    line.bill.add(prices, "cloud", {"model": "large"}, {"prompt_tokens": 1000, "completion_tokens": 1000, "ms": 5})
+    line.bill.add(prices, "cloud", {"model": "large"}, {"prompt_tokens": ExtType(2, b"x"), "completion_tokens": 3})
+    fact = Totals({"each": line}, 1.0, 0, prices)
+    assert cost_text(fact) == "cost at least $0.0080 (what one attempt used is at the worker)"
+    assert fact.as_json()["total"]["usd"] is None
+    assert fact.as_json()["total"]["usd_known"] == pytest.approx(PRICE.of(1000, 1000))
 
 
 def test_without_a_price_the_cost_is_unknown_and_says_of_what(cli: CommandLine, own_home: Path, tmp_path: Path) -> None:

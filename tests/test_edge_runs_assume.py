@@ -36,7 +36,8 @@ def test_done_with_a_value() -> None:
 def test_done_without_one_failed_and_again() -> None:
     known = in_flight("a", "b", "c")
     said = [Assumption("a", "done"), Assumption("b", "failed"), Assumption("c", "rerun")]
-    done, failed = assume(known, said, {}, 5)
+    done, failed, again = assume(known, said, {}, 5)
+    assert again == Event("c", 2, State.WAITING, 5, {"assumed": "rerun"})
     assert isinstance(done, Result)
     assert done.value is MISSING
     assert isinstance(failed, Error)
@@ -44,7 +45,7 @@ def test_done_without_one_failed_and_again() -> None:
     assert known.outcomes["b"].state == State.FAILED
     assert "c" not in known.outcomes
     assert known.indeterminate == set()
-    for record in (done, failed):
+    for record in (done, failed, again):
         encode(record)
 
 
@@ -61,7 +62,8 @@ def test_of_a_graph_that_is_whole_at_a_worker_the_node_that_opens_it_is_said() -
     with pytest.raises(UsageError, match=r"inside 'plan', which a worker runs as a whole") as caught:
         assume(known, [Assumption("plan[1]/pay", "done")], placed, 5)
     assert caught.value.hint == "Say what became of 'plan'."
-    assert assume(known, [Assumption("plan", "rerun"), Assumption("near/pay", "rerun")], placed, 5) == []
+    again = assume(known, [Assumption("plan", "rerun"), Assumption("near/pay", "rerun")], placed, 5)
+    assert [getattr(each, "path", None) for each in again] == ["plan", "plan[1]/pay", "plan[2]/pay", "near/pay"]
     assert known.indeterminate == set()
 
 
@@ -98,13 +100,13 @@ class Doubtful:
         self.run = json.loads(first.stdout)["run"]
         self.cut_off()
 
-    def cut_off(self) -> None:
-        """Take from the journal what came after the record that the node begins."""
+    def cut_off(self, after: int = 2) -> None:
+        """Take from the journal what came after that record; the second one is that the node begins."""
         import sqlite3
 
         db = sqlite3.connect(self.home / "edge" / "journal.db")
         with db:
-            db.execute("DELETE FROM records WHERE seq > 2")
+            db.execute("DELETE FROM records WHERE seq > ?", (after,))
             db.execute("UPDATE logs SET noted = 0")
             db.execute("UPDATE runs SET status = 'running', ended = NULL")
         db.close()
@@ -128,7 +130,7 @@ def doubtful(cli: CommandLine, tmp_path: Path, own_home: Path) -> Doubtful:
 def test_the_message_says_how_to_decide_and_done_counts_for_good(doubtful: Doubtful) -> None:
     report = doubtful.resume(status=3)
     assert report["errors"]["pay"]["code"] == "NODE_INDETERMINATE"
-    assert "graphferry resume RUN --assume pay=done:VALUE, pay=failed or pay=rerun" in doubtful.told
+    assert f"graphferry resume {doubtful.run} --assume pay=done:VALUE, pay=failed or pay=rerun" in doubtful.told
     report = doubtful.resume("--assume", 'pay=done:{"by": "hand"}')
     assert report["results"] == {"end": {"of": {"by": "hand"}}}
     assert doubtful.paid == 1
@@ -147,7 +149,18 @@ def test_rerun_runs_it_once_more(doubtful: Doubtful) -> None:
     report = doubtful.resume("--assume", "pay=rerun")
     assert report["results"] == {"end": {"of": {"by": "itself"}}}
     assert doubtful.paid == 2
-    assert [record.at for record in of(doubtful.home, "edge", Event) if record.path == "pay"] == [1, 2]
+    said = [(record.state, record.at) for record in of(doubtful.home, "edge", Event) if record.path == "pay"]
+    assert said == [(State.EXECUTING, 1), (State.WAITING, 1), (State.EXECUTING, 2)]
+
+
+def test_rerun_counts_for_good_until_the_node_begins(doubtful: Doubtful) -> None:
+    doubtful.resume("--assume", "pay=rerun")
+    doubtful.cut_off(3)
+    assert doubtful.resume()["results"] == {"end": {"of": {"by": "itself"}}}, "nobody is asked twice"
+    assert doubtful.paid == 3
+    doubtful.cut_off(4)
+    assert doubtful.resume(status=3)["errors"]["pay"]["code"] == "NODE_INDETERMINATE", "that is another time it may have happened"
+    assert doubtful.paid == 3
 
 
 def test_failed_fails_the_run(doubtful: Doubtful) -> None:
@@ -167,3 +180,33 @@ def test_a_node_that_is_not_in_doubt_changes_nothing(doubtful: Doubtful) -> None
     doubtful.resume("--assume", "end=rerun", status=2)
     assert "--assume end: that node is not in doubt; in doubt: pay" in doubtful.told
     assert doubtful.resume(status=3)["errors"]["pay"]["code"] == "NODE_INDETERMINATE"
+
+
+LARGE = """
+from pathlib import Path
+from graphferry import agent
+
+HERE = Path(__file__).parent
+
+
+@agent("orderAgent", effect="once")
+def order(context):
+    (HERE / f"ordered-{len(list(HERE.glob('ordered-*')))}").touch()
+    return {"receipt": "x" * 2000}
+"""
+
+
+def test_what_has_run_and_reached_a_limit_asks_under_every_other_limit(cli: CommandLine, tmp_path: Path, own_home: Path) -> None:
+    (tmp_path / "order_agents.py").write_text(LARGE, encoding="utf-8")
+    (tmp_path / "g.yaml").write_text("version: 0.5\nnodes:\n  order: {agent: orderAgent, isResult: true}\n", encoding="utf-8")
+    first = cli("run", "g.yaml", "--agents", "order_agents.py", "--limit", "value_bytes=1000", "--json")
+    report = json.loads(first.stdout)
+    assert first.status == 3, first.stderr
+    assert report["errors"]["order"]["code"] == "NODE_INDETERMINATE"
+    assert "the limit `value_bytes` of 1,000 is reached" in first.stderr
+    again = cli("resume", report["run"], "--json")
+    assert again.status == 3, again.stderr
+    assert len(list(tmp_path.glob("ordered-*"))) == 1
+    said = cli("resume", report["run"], "--assume", 'order=done:{"receipt": "in the mail"}', "--json")
+    assert json.loads(said.stdout)["results"] == {"order": {"receipt": "in the mail"}}
+    assert len(list(tmp_path.glob("ordered-*"))) == 1

@@ -61,7 +61,7 @@ def result(path: str, value: object) -> Result:
 
 
 def late(journal: Journal, run: bytes) -> list[dict[str, Made]]:
-    return asyncio.run(late_results(journal, run, GRAPH, None))
+    return asyncio.run(late_results(journal, run, GRAPH, None, standard()))
 
 
 def test_late_is_what_another_result_came_before_and_what_was_made_of_it(journal: Journal) -> None:

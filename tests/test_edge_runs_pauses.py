@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
-from conftest import CommandLine
+from conftest import CommandLine, Outcome
 from edge.runs.pauses import asked_for, noted, too_late
-from graphs.errors import LinkCondition, WorkerUnreachable
+from graphs.errors import AnswerNeeded, LinkCondition, WorkerUnreachable
+from graphs.questions import Question
+from processes import graphferry
 from test_edge_commands_forking import AGENTS
 from workers import worker
 
@@ -23,12 +26,71 @@ nodes:
 
 def test_what_is_noted_says_whether_a_run_goes_on_by_itself() -> None:
     away = WorkerUnreachable("", "it is away")
-    assert noted([away], rests=False) == {"waits": True}
-    assert noted([away], rests=True) == {"waits": False}
-    assert noted([LinkCondition("NODE_INDETERMINATE", "who knows")], rests=False) == {"waits": False}
-    assert noted([LinkCondition("RUN_DIVERGED", "no")], rests=False) == {"waits": False, "diverged": True}
-    assert noted([LinkCondition("ANSWER_NEEDED", "who?")], rests=False) == {"waits": False}
-    assert noted([], rests=False) == {"waits": False}
+
+    def said(*errors: BaseException, rests: bool = False) -> dict[str, Any]:
+        found = noted({f"n{number}": error for number, error in enumerate(errors)}, rests=rests)
+        return {name: value for name, value in found.items() if name != "suspended"}
+
+    assert said(away) == {"waits": True}
+    assert said(away, rests=True) == {"waits": False}
+    assert said(LinkCondition("NODE_INDETERMINATE", "who knows")) == {"waits": False}
+    assert said(LinkCondition("RUN_DIVERGED", "no")) == {"waits": False, "diverged": True}
+    assert said(AnswerNeeded(Question("ask", 1, "text", "who?"))) == {"waits": False}
+    assert said() == {"waits": False}
+
+
+def test_what_is_noted_says_why_each_node_waits_the_one_that_asks_first_and_not_without_end() -> None:
+    many = {f"far[{row}]/a": LinkCondition("UNREACHABLE", "x" * 10_000) for row in range(1000)}
+    asks = {"ask": AnswerNeeded(Question("ask", 1, "text", "who?"))}
+    found = noted({**many, **asks, "pay": LinkCondition("NODE_INDETERMINATE", "who knows", hint="say")}, rests=False)["suspended"]
+    assert next(iter(found.items())) == ("pay", ["NODE_INDETERMINATE", "who knows", "say"])
+    assert "ask" not in found, "that is a question of its own"
+    assert len(json.dumps(found)) < 20_000
+
+
+DIES = """
+import os, signal
+from graphferry import agent
+
+
+@agent("dieAgent", effect="once")
+def die(context):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+IN_DOUBT = """\
+version: 0.5
+nodes:
+  pay: {agent: dieAgent}
+  far: {agent: llmAgent, model: large, place: cloud, isResult: true, inputs: {prompt: hello}}
+"""
+
+
+def test_what_waits_and_why_is_said_wherever_runs_are_shown(own_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "dies.py").write_text(DIES, encoding="utf-8")
+    (tmp_path / "g.yaml").write_text(IN_DOUBT, encoding="utf-8")
+
+    def call(*words: str) -> Outcome:
+        return graphferry(*words, home=own_home, cwd=tmp_path)
+
+    assert call("run", "g.yaml", "--offline", "--agents", "dies.py").status < 0
+    assert "  cut off  " in call("runs").stdout
+    assert call("resume", json.loads(call("runs", "--json").stdout)[0]["run"], "--offline").status != 0
+    (listed,) = json.loads(call("runs", "--json").stdout)
+    assert listed["in_doubt"] == ["pay"]
+    assert "waits for a worker; asks what became of pay" in call("runs").stdout
+    shown = call("runs", "show", listed["run"])
+    assert "pay waits: node 'pay' was running when this run stopped" in shown.stdout
+    assert f"graphferry resume {listed['run']} --assume pay=done:VALUE" in shown.stdout
+    assert "far waits: " in shown.stdout
+    as_json = json.loads(call("runs", "show", listed["run"], "--json").stdout)
+    codes = {path: each["code"] for path, each in as_json["suspended"].items()}
+    assert codes == {"pay": "NODE_INDETERMINATE", "far": "UNREACHABLE"}
+    assert as_json["holder"] is None
+    status = json.loads(call("sync", "--status", "--json").stdout)
+    assert (status["asking"], status["waiting"]) == ([listed["run"]], [listed["run"]])
+    assert f"asking    {listed['run']}" in call("sync", "--status").stdout
+    assert call("resume", listed["run"], "--offline", "--assume", "pay=failed").status != 0
+    assert json.loads(call("sync", "--status", "--json").stdout)["asking"] == []
 
 
 def test_a_run_that_waits_for_nothing_says_why_it_stopped() -> None:

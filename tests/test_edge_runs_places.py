@@ -13,15 +13,18 @@ import pytest
 
 from cloud.server import WorkerServer
 from cloud.worker import Worker
+from conftest import CommandLine
 from edge.ferrying.connecting import connect_worker
 from edge.means import Device, RunOptions
+from edge.offers import keep_offer, last_offer
 from edge.placement import Implementation, Placement
-from edge.placing.search import Wishes
+from edge.placing.wishes import Wishes
 from edge.policies import Sayings
 from edge.runs.places import Chooser, known_digests
 from edge.runs.resuming import resume_run
 from edge.runs.runner import run_graph
 from graphs.agents import standard
+from graphs.engine.plan import Better
 from graphs.journal import Journal
 from graphs.journal.ids import parse_run_id
 from graphs.language.load import load_text
@@ -30,6 +33,7 @@ from graphs.models.scripted import ScriptedModel, ScriptedModels
 from graphs.records import Result, Submit
 from graphs.registry import Agent, Registry
 from placing import Given
+from workers import worker
 
 GRAPH = """\
 version: 0.5
@@ -268,15 +272,15 @@ def test_the_choice_stands_until_its_model_goes() -> None:
     assert choose.better("a") is None
     assert choose.better("b") is None
     models.loaded = {"other"}
-    assert choose.better("a") == ({"model": "other"}, "tiny was evicted")
+    assert choose.better("a") == Better({"model": "other"}, "tiny was evicted")
     models.loaded = set()
-    assert choose.better("a") == ({"agent": "rules"}, "tiny was evicted")
+    assert choose.better("a") == Better({"agent": "rules"}, "tiny was evicted")
     models.loaded = {"tiny"}
     assert choose.better("a") is None
     models.gone = {"tiny"}
-    assert choose.better("a") == ({"model": "other"}, "tiny is gone")
+    assert choose.better("a") == Better({"model": "other"}, "tiny is gone")
     models.gone = {"tiny", "other"}
-    assert choose.better("a") == ({"agent": "rules"}, "tiny is gone")
+    assert choose.better("a") == Better({"agent": "rules"}, "tiny is gone")
 
 
 def test_a_model_that_was_not_loaded_yet_was_not_evicted() -> None:
@@ -326,3 +330,38 @@ def test_a_device_whose_battery_is_nearly_empty_saves_energy(tmp_path: Path, low
                 assert report.nodes["a"].reason == "takes less energy at the worker: 0 J vs 10 J"
 
     asyncio.run(play())
+
+
+INTERNAL = """\
+version: 0.5
+nodes:
+  memo: {value: figures, sensitivity: internal}
+  far: {agent: llmAgent, model: large, isResult: true, inputs: {prompt: ":memo"}}
+"""
+
+
+def test_what_a_worker_was_cleared_for_once_is_asked_again_before_a_run_is_refused(
+    cli: CommandLine, own_home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "g.yaml").write_text(INTERNAL, encoding="utf-8")
+    (own_home / "edge").mkdir(parents=True, exist_ok=True)
+    config = own_home / "edge" / "config.yaml"
+    config.write_text("sensitivity: {internal: [edge, cloud]}\n", encoding="utf-8")
+    with worker(own_home, clearance=["internal"]) as served:
+        url = ("--cloud", served.url)
+        other = cli("plan", "g.yaml", *url)  # `cloud` is the worker of the configuration, which is another one, if any
+        assert f'`sensitivity: {{internal: [edge, "{served.url}"]}}`' in other.stderr
+        config.write_text(f"cloud: {{url: '{served.url}'}}\nsensitivity: {{internal: [edge, cloud]}}\n", encoding="utf-8")
+        assert cli("plan", "g.yaml", "--refresh", *url).status == 0
+        with Journal.open(own_home / "edge" / "journal.db") as journal:
+            keep_offer(journal, served.url, {**(last_offer(journal, served.url) or {}), "clearance": []})
+            journal.flush()
+        planned = cli("plan", "g.yaml", *url)
+        assert (planned.status, "the worker is not cleared for that" in planned.stderr) == (2, True)
+        assert "--refresh asks it again" in planned.stderr
+        assert cli("run", "g.yaml", "--offline", *url).status == 2
+        assert cli("run", "g.yaml", *url).status == 0
+    with worker(own_home) as served:
+        config.write_text(f"cloud: {{url: '{served.url}'}}\nsensitivity: {{internal: [edge, cloud]}}\n", encoding="utf-8")
+        refused = cli("run", "g.yaml")
+        assert (refused.status, "the worker is not cleared for that" in refused.stderr) == (2, True)

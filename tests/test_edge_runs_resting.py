@@ -113,3 +113,18 @@ def test_one_that_does_not_let_go_is_not_waited_for_for_ever(tmp_path: Path) -> 
 
     with pytest.raises(UsageError, match=r"did not let go of it within 0\.1 s"):
         asyncio.run(relieve())
+
+
+def test_to_end_a_run_is_another_question_than_to_let_go_of_it(tmp_path: Path) -> None:
+    journal, run = tmp_path / "journal.db", new_run_id()
+
+    async def asked() -> list[str]:
+        heard: asyncio.Queue[str] = asyncio.Queue()
+        with at_work_until_asked(journal, run, lambda: heard.put_nowait("rest"), lambda: heard.put_nowait("stop")):
+            said = []
+            for stop in (False, True):
+                assert ask_to_rest(journal, run, stop=stop)
+                said.append(await heard.get())
+            return said
+
+    assert asyncio.run(asyncio.wait_for(asked(), 30)) == ["rest", "stop"]

@@ -117,3 +117,16 @@ def test_nothing_is_drawn_while_a_person_is_asked_and_nothing_stays_of_what_was(
     view.hush(False)
     assert "completed" in stream.getvalue()
     view.close()
+
+
+def test_the_time_of_a_node_that_waits_for_a_worker_goes_on_when_it_is_heard_of() -> None:
+    waiting: ProgressEvent = {"event": "waiting", "path": "far", "place": "cloud", "why": "placed in the graph"}
+    state = RunState()
+    state.apply(waiting, 0.0)
+    assert "waiting" in state.frame(2.0, width=100, height=20)
+    assert "2.0 s" in state.frame(2.0, width=100, height=20)
+    state.apply({"event": "started", "path": "far", "place": "cloud"}, 3.0)
+    state.apply({"event": "token", "path": "far", "text": "a"}, 3.0)
+    told = state.frame(5.0, width=100, height=20)
+    assert "5.0 s" in told
+    assert "generating" in told

@@ -27,6 +27,21 @@ def test_columns_are_aligned_and_numbers_stand_on_the_right() -> None:
     )
 
 
+def test_a_very_narrow_terminal_keeps_what_tells_most() -> None:
+    rows = [
+        NodeRow("gist", "edge", "completed", "small is here", "small", 1300, 20, 1100, 0),
+        NodeRow("answer", "cloud", "suspended"),
+    ]
+    heads = [node_table(rows, width=width).splitlines()[0].split() for width in (79, 50, 36, 12)]
+    assert heads == [
+        ["node", "place", "why", "by", "time", "tokens", "up/down", "state"],
+        ["node", "place", "time", "tokens", "state"],
+        ["node", "place", "time", "state"],
+        ["node", "place", "state"],
+    ]
+    assert all(len(line) <= 50 for line in node_table(rows, width=50).splitlines())
+
+
 def test_a_narrow_terminal_shortens_the_reason_and_keeps_the_rest() -> None:
     table = node_table(ROWS, width=100)
     assert max(map(len, table.splitlines())) == 100

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from edge.placement import Placement
-from edge.showing.progress import ProgressEvent
+from edge.showing.progress import ProgressEvent, plain_line
 from edge.showing.watch import Watch
 from graphs.errors import NodeError, WorkerUnreachable
 from graphs.records import Result, State
@@ -16,10 +16,14 @@ PLACED = {"near": Placement("edge", "it is here"), "far": Placement("cloud", "it
 class Watched:
     def __init__(self, **made: tuple[Result, int]) -> None:
         self.told: list[ProgressEvent] = []
-        self.watch = Watch(PLACED, made.get, self.told.append)
+        self.watch = Watch(PLACED, made.get, self.told.append, kept=["near"])
 
-    def start(self, path: str, *, retry: int = 0, stands_in: bool = False) -> Any:
-        start: Any = SimpleNamespace(path=path, retry=retry, t=10.0, node=SimpleNamespace(stands_in=stands_in, moved=None))
+    def start(
+        self, path: str, *, retry: int = 0, stands_in: bool = False, leaves: str | None = None, model: str | None = None
+    ) -> Any:
+        node = SimpleNamespace(stands_in=stands_in, moved=None, leaves=leaves, model=model)
+        agent = SimpleNamespace(needs=frozenset({"model"})) if model is not None else None
+        start: Any = SimpleNamespace(path=path, retry=retry, t=10.0, node=node, agent=agent)
         self.watch.started(start, 10.0)
         return start
 
@@ -52,6 +56,30 @@ def test_a_node_that_ran_at_the_worker_says_what_the_workers_record_says() -> No
     report = seen.watch.nodes["far"]
     assert (report.by, report.retry, report.ms, report.down) == ({"model": "huge", "digest": "d"}, 1, 7, 99)
     assert seen.told[-1]["down"] == 99
+
+
+def test_a_node_that_asks_a_model_here_says_which_so_that_its_phases_can_be_told_apart() -> None:
+    seen = Watched()
+    seen.start("near", model="small")
+    seen.start("far", model="large")  # nobody here knows what it does there
+    assert [each.get("model") for each in seen.told] == ["small", None]
+
+
+def test_what_was_there_when_the_run_went_on_is_kept_and_not_finished_now() -> None:
+    seen = Watched(near=(Result("near", 1, 0, "v", 0, {"model": "tiny"}, {"ms": 7}), 50))
+    seen.settle("near", State.COMPLETED, "v", known=True)
+    assert plain_line(seen.told[-1]) == "kept      near on edge"
+    seen = Watched()
+    seen.settle("near", State.COMPLETED, 1, start=seen.start("near"), model="tiny")  # made again
+    assert str(plain_line(seen.told[-1])).startswith("finished  near")
+
+
+def test_what_left_for_the_worker_says_so_and_why() -> None:
+    seen = Watched(near=(Result("near", 1, 0, "v", 0, {"model": "tiny"}, None), 50))
+    seen.start("near", leaves="tiny is busy")
+    seen.settle("near", State.COMPLETED, "v", known=True)
+    report = seen.watch.nodes["near"]
+    assert (report.place, report.reason, report.down) == ("cloud", "goes to the worker after all: tiny is busy", 50)
 
 
 def test_what_ran_here_instead_says_so_and_why() -> None:
@@ -144,3 +172,15 @@ def test_pieces_of_an_answer_are_told_as_text() -> None:
     seen.watch.streamed("far", "word")
     seen.watch.streamed("far", {"delta": 1})
     assert [event["text"] for event in seen.told] == ["word", ""]
+
+
+def test_a_node_of_the_workers_is_not_said_to_run_before_it_is_heard_of() -> None:
+    record = Result("far", 2, 1, "v", 0, {"model": "huge", "digest": "d"}, {"ms": 7, "completion_tokens": 3})
+    seen = Watched(far=(record, 99))
+    seen.start("far")
+    assert [(each["event"], each.get("place")) for each in seen.told] == [("waiting", "cloud")]
+    for piece in ("a", "b"):
+        seen.watch.streamed("far", piece)
+    seen.settle("far", State.COMPLETED, "v", known=True)
+    assert [each["event"] for each in seen.told] == ["waiting", "started", "token", "token", "finished"]
+    assert {each["place"] for each in seen.told if "place" in each} == {"cloud"}

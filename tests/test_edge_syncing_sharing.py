@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from graphs.language.spec import Graph
 from graphs.records import Submit, encode
 from protocol.digest import Held, Line
 from protocol.events import DigestCame
-from protocol.shared import mark, remove_mark
+from protocol.marks import mark, remove_mark
 
 PLAIN = "version: 0.5\nnodes:\n  a: {value: 1}\n  b: {agent: copyAgent, inputs: {t: :a}}\n"
 LABELLED = """\
@@ -75,3 +75,21 @@ def test_what_was_removed_here_is_neither_given_nor_taken_again(journal: Journal
     (gone,) = held(journal, Line(run, OTHER, 5, 5))
     assert (gone.gives, gone.takes) == (False, False)
     assert held(journal, Line(stranger, OTHER, 5, 5)) == [], "another one's run is taken"
+
+
+def test_of_a_run_that_may_not_go_there_the_worker_is_told_nothing(journal: Journal) -> None:
+    """A log's checksum is one of values, too."""
+    plain, labelled = root(journal, PLAIN), root(journal, LABELLED)
+    asked: list[set[str]] = []
+
+    def clears(labels: Collection[str]) -> bool:
+        asked.append(set(labels))
+        return False
+
+    shared = shared_part(journal, clears)
+    assert [line.run for line in shared.lines()] == [plain]
+    assert shared.withheld == {labelled: ("medical", "pii", "private")}
+    assert asked == [{"medical", "pii", "private"}]
+    page = DigestCame(1, False, (), None, None, more=False, look=False)
+    assert {each.run: each.gives for each in shared.held(page)} == {plain: True, labelled: False}
+    assert {line.run for line in shared_part(journal, lambda _labels: True).lines()} == {plain, labelled}

@@ -12,8 +12,8 @@ from graphs.journal import Journal
 from graphs.journal.ids import new_run_id
 from graphs.records import Result, Submit, encode
 from graphs.values import canonical, digest
+from protocol.marks import mark
 from protocol.payload import blobref
-from protocol.shared import mark
 
 LARGE = canonical("x" * 100_000)
 

@@ -28,10 +28,20 @@ def test_each_thing_worth_a_word_has_one() -> None:
         "ahead": 3,
         "bytes": 500,
         "waits": True,
+        "cut_off": False,
+        "in_doubt": [],
         "degraded": ["a", "b", "c", "d"],
         "upgrade_of": run_id_text(RUN),
         "upgraded_by": [run_id_text(OTHER)],
     }
+
+
+def test_a_run_whose_process_died_is_not_said_to_wait() -> None:
+    state = RunState(waits=True, cut_off=True)
+    assert state.words() == []
+    assert (state.as_json()["waits"], state.as_json()["cut_off"]) == (True, True)
+    assert RunState(waits=True, answered=True).words() == ["has an answer"]
+    assert RunState(in_doubt=("pay", "post#2")).words() == ["asks what became of pay, post#2"]
 
 
 def test_the_list_says_what_waits_and_what_goes_out(cli: CommandLine) -> None:

@@ -22,8 +22,8 @@ from graphs.journal.ids import new_run_id, run_id_text
 from graphs.language.load import load_text
 from graphs.language.spec import Graph
 from graphs.records import End, EndStatus, Result, Submit, encode
+from protocol.marks import mark
 from protocol.run_log import RunLog, open_run
-from protocol.shared import mark
 from workers import ServedWorker, worker
 
 GRAPH = Graph.of(load_text("version: 0.5\nnodes:\n  a: {agent: copyAgent, inputs: {t: 1}}\n").data, standard())

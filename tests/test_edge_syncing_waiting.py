@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from edge.people.answers import give
 from edge.runs.at_work import at_work
 from edge.syncing.held import holding_of, require_held
-from edge.syncing.waiting import waiting_runs, waits
+from edge.syncing.waiting import INTERRUPTED, waiting_runs, waits
 from graphs.errors import JournalError, LinkCondition, NodeError, RunSuspended, UsageError, WorkerUnreachable
 from graphs.journal import Journal
 from graphs.journal.ids import new_run_id
-from graphs.records import Handover, Submit, encode
+from graphs.questions import Question
+from graphs.records import Event, Handover, Result, State, Submit, encode
 
 OTHER = b"device-2"
 
@@ -49,6 +51,23 @@ def test_what_another_try_may_change(error: BaseException, found: bool) -> None:
     assert waits(error) is found
 
 
+def test_a_run_that_has_an_answer_goes_on_unless_a_person_stopped_it(journal: Journal) -> None:
+    question = Question("ask", 1, "text", "Well?")
+    stopped, asks, answered = (
+        root(journal, "suspended", why=why, waits=False, questions=["ask"]) for why in (INTERRUPTED, "it asks", "it asks")
+    )
+    for run in (stopped, asks, answered):
+        journal.append(run, encode(Event("ask", 1, State.SUSPENDED, 5, question.as_info())))
+    journal.flush()
+    assert list(waiting_runs(journal)) == []
+    for run in (stopped, answered):
+        give(journal, run, question, "hello")
+    assert [row.run for row in waiting_runs(journal)] == [answered]
+    journal.append(answered, encode(Result("ask", 1, 0, "hello", 6, {})))
+    journal.flush()
+    assert list(waiting_runs(journal)) == []
+
+
 def test_runs_that_wait_are_those_that_nobody_stopped(journal: Journal) -> None:
     cut_off, waiting = root(journal), root(journal, "suspended", waits=True)
     root(journal, "suspended", why="interrupted")
@@ -77,3 +96,6 @@ def test_a_run_without_its_beginning_is_nobodys(journal: Journal) -> None:
     journal.flush()
     with pytest.raises(JournalError, match="beginning"):
         holding_of(journal, run)
+    with pytest.raises(UsageError, match="beginning") as refused:  # a command cannot do that yet; the journal is sound
+        require_held(journal, run)
+    assert "graphferry sync" in (refused.value.hint or "")

@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +17,7 @@ import graphferry.cli
 from conftest import CommandLine
 from graphferry import __version__
 from graphferry.cli import COMMANDS, PLANNED, Command, main
+from graphferry.usage import VARIABLES
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import UsageError
 
@@ -65,6 +67,8 @@ def test_help_names_every_command_and_every_exit_status(cli: CommandLine, words:
         assert command.help in outcome.stdout
     for status in ExitStatus:
         assert f"{status.value}  {status.meaning}" in outcome.stdout
+    for variable in VARIABLES:
+        assert f"  {variable} " in outcome.stdout
     assert max(map(len, outcome.stdout.splitlines())) <= 100
 
 
@@ -163,6 +167,31 @@ def test_version_in_a_process_of_its_own_starts_quickly(record_property: Any) ->
     }
 
 
+@pytest.mark.parametrize(
+    ("words", "unneeded"),
+    [
+        (("graph", "g.yaml"), {"asyncio", "sqlite3", "edge.config"}),
+        (("check", "g.yaml"), {"sqlite3", "edge.device"}),
+        (("models",), {"edge.runs.runner", "graphs.engine.engine"}),
+        (("runs",), {"edge.device", "edge.runs.runner"}),
+    ],
+)
+def test_commands_import_no_more_than_they_need(
+    tmp_path: Path, own_home: Path, words: tuple[str, ...], unneeded: set[str]
+) -> None:
+    (tmp_path / "g.yaml").write_text("version: 0.5\nnodes:\n  a: {agent: copyAgent, inputs: {x: 1}}\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "graphferry", *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert not imported & unneeded
+
+
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_nobody_reads_the_output_any_more(unbuffered: str) -> None:
     read, write = os.pipe()
@@ -177,6 +206,22 @@ def test_nobody_reads_the_output_any_more(unbuffered: str) -> None:
     )
     os.close(write)
     assert (done.returncode, done.stderr) == (ExitStatus.PIPE_CLOSED, "")
+
+
+def test_a_folder_that_is_gone_is_named_as_the_reason(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    done = subprocess.run(
+        f"rmdir {gone}; exec {sys.executable} -m graphferry runs",
+        shell=True,
+        cwd=gone,
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (ExitStatus.FAILED, "")
+    assert done.stderr == "error: the current folder is not there any more\n  Change to another one: cd\n"
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

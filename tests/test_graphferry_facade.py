@@ -49,6 +49,25 @@ def test_importing_the_facade_imports_no_layer() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
+@pytest.mark.parametrize(
+    ("module", "unwanted"),
+    [
+        ("graphs.running.runtime", ("graphs.records", "graphs.questions", "graphs.language.labels", "sqlite3")),
+        (
+            "edge.commands.resume",
+            (
+                *("protocol.session", "protocol.handshake", "protocol.store", "edge.ferrying.delegate"),
+                *("edge.placing.search", "edge.placing.schedule", "edge.planning.estimates", "edge.planning.plan"),
+                *("websockets", "httpx", "numpy", "rich", "llama_cpp", "yaml"),
+            ),
+        ),
+    ],
+)
+def test_what_a_run_of_this_device_has_no_use_for_is_not_imported(module: str, unwanted: tuple[str, ...]) -> None:
+    code = f"import sys, {module}; print([name for name in {unwanted!r} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
 def test_the_layers_here_are_our_own() -> None:
     require_own_layers()
 

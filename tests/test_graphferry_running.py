@@ -65,7 +65,18 @@ def test_a_failed_run_has_its_errors_and_the_other_results() -> None:
     with pytest.raises(gf.RunFailed) as raised:
         ended.require()
     assert raised.value.node == "bad"
+    assert raised.value.__cause__ is ended.errors["bad"]
+    assert raised.value.__notes__ == ["at node 'bad' of the graph"]
     assert set(raised.value.errors) == {"bad", "worse"}
+
+
+def test_what_is_no_node_with_a_value_and_what_is_no_agent_is_refused_by_its_name() -> None:
+    text = "version: 0.5\nnodes:\n  topic: {value: 1}\n  a: {agent: copyAgent, inputs: {x: :topic}}\n"
+    with pytest.raises(gf.UsageError, match="inputs: topik: that node is not in the graph") as raised:
+        gf.run(text, {"topik": 2})
+    assert raised.value.hint == "Did you mean 'topic'?"
+    with pytest.raises(gf.UsageError, match="'my_agents' is no agent"):
+        gf.run(text, agents=["my_agents"])  # type: ignore[list-item]  # what somebody might try
 
 
 def test_files_are_granted_by_name(tmp_path: Path) -> None:
@@ -138,3 +149,32 @@ def test_what_nobody_answers_leaves_the_run_suspended() -> None:
 def test_an_answer_that_does_not_fit_fails_the_node() -> None:
     ended = gf.run(people(), ask=lambda question: "perhaps")
     assert (ended.status, str(ended.errors["ok"]).splitlines()[0]) == ("failed", "perhaps is no answer to 'ok'")
+
+
+def test_what_is_no_value_is_told_by_its_place_before_anything_starts() -> None:
+    asked: list[Any] = []
+
+    @gf.agent("noting")
+    def noting(context: gf.AgentContext) -> Any:
+        asked.append(context.inputs)
+        return 1
+
+    graph = gf.Graph()
+    given = graph.input("given")
+    graph.node("n", noting, inputs={"x": given}, is_result=True)
+    with pytest.raises(gf.ValueUnsupported, match=r"inputs: given\.list\[1\]: set is not data"):
+        gf.run(graph, {"given": {"list": [1, {2}]}})
+    with pytest.raises(gf.GraphInvalid, match=r"nodes\.a\.inputs\.x: set is not data"):
+        gf.run({"version": 0.5, "nodes": {"a": {"agent": "copyAgent", "inputs": {"x": {1, 2}}}}})
+    assert asked == []
+
+
+def test_what_is_commonly_mistaken_is_told() -> None:
+    with pytest.raises(gf.UsageError, match="needs the name") as raised:
+        gf.agent(lambda: 1)  # type: ignore[arg-type]
+    assert "@agent(" in str(raised.value.hint)
+    echo = gf.agent("echo")(lambda context: context.inputs)
+    with pytest.raises(gf.UsageError, match="no list of agents"):
+        gf.run(small(), agents=echo)  # type: ignore[arg-type]
+    with pytest.raises(gf.UsageError, match="neither a model nor models"):
+        gf.run(small(), models="small")  # type: ignore[arg-type]

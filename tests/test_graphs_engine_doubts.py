@@ -31,6 +31,19 @@ def test_what_was_cleared_is_in_doubt_no_more_and_its_neighbours_are() -> None:
     assert "rows[1]/pay" in doubts
 
 
+def test_doubts_in_later_turns_of_a_loop_are_known_ahead() -> None:
+    doubts = Doubts({"rows[1]/turn#3", "rows[1]/turn#3/pay#1", "step#2/pay"})
+    assert [doubts.after("", turn) for turn in (0, 1, 2)] == [True, True, False]
+    assert [doubts.after("rows[1]/", turn) for turn in (2, 3)] == [True, False]
+    assert not doubts.after("rows[2]/", 0)
+    assert [doubts.after("rows[1]/turn#3/", turn) for turn in (0, 1)] == [True, False]
+    suspects = Doubts(suspects={"rows/pay"}, cleared={"rows[0]/pay"})
+    assert suspects.after("", 7)
+    assert suspects.after("rows[0]/", 7)
+    assert suspects.after("rows[0]/pay/", 0)
+    assert not suspects.after("other/", 0)
+
+
 def test_of_what_is_withheld_somebody_else_was_told() -> None:
     told = LinkCondition("BLOB_GONE", "a value is gone")
     doubts = Doubts({"pay", "post"}, withheld={"post": told, "read": told})

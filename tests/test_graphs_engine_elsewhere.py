@@ -7,7 +7,20 @@ from typing import Any
 import pytest
 
 from engines import Driven
-from graphs.engine.events import Close, Completed, Ended, Instead, Interrupted, Order, Outcome, Start, Stop, Suspend, Told
+from graphs.engine.events import (
+    Close,
+    Completed,
+    Ended,
+    Instead,
+    Interrupted,
+    Order,
+    Outcome,
+    Settled,
+    Start,
+    Stop,
+    Suspend,
+    Told,
+)
 from graphs.errors import LimitReached, LinkCondition, NodeError, WorkerNeeded
 from graphs.records import State
 from graphs.values import MISSING
@@ -96,6 +109,17 @@ def test_a_whole_loop_turns_only_when_all_that_is_outside_is_here() -> None:
     assert not driven.running
     driven.feed(Told("before", Outcome(State.INJECTED, 7), 1.0))
     assert list(driven.running) == ["a#1"]
+
+
+def test_a_turn_that_is_over_in_the_same_breath_does_not_end_the_next_before_it_has_begun() -> None:
+    """The value from outside comes with the order, and the node needs nobody: then the look whether the turn is over comes after its end."""
+    inside = {"version": 0.5, "nodes": {"b": {"agent": "work", "isResult": True}}}
+    none = {"agent": "mapAgent", "inputs": {"rows": [], "x": ":before"}, "graph": inside}
+    nodes = {"before": {"boundary": True}, "a": none}
+    known = {"before": Outcome(State.INJECTED, 7)}
+    driven = Driven(nodes, graph={"loop": {"count": 4}}, open=True, known=known)
+    assert [path for path, _ in driven.told(Settled)] == ["a", "a#1", "a#2", "a#3"]
+    assert driven.ended is State.COMPLETED
 
 
 def test_what_still_waits_for_a_boundary_when_it_closes_waits_for_ever() -> None:
@@ -334,3 +358,24 @@ def test_a_failure_that_comes_while_its_node_waits_is_left_to_the_process_that_g
     assert list(driven.engine.suspended) == ["far"]
     driven.complete("slow")
     assert driven.ended is State.SUSPENDED
+
+
+def test_a_loop_ends_with_a_turn_in_which_all_was_skipped_there_as_it_would_end_here() -> None:
+    nodes = {"s": {"value": {"on": False}}, "any": {"agent": "work", "anyInput": True, "inputs": {"x": ":s"}, "if": ":s.on"}}
+    here = Driven(nodes, graph={"loop": {"count": 3}})
+    there = Driven(nodes, graph={"loop": {"count": 3}}, places={"any": "cloud"})
+    assert list(there.running) == ["any"], "the order of arrival there decides"
+    there.feed(Told("any", Outcome(State.SKIPPED), 1.0))
+    assert (here.ended, there.ended) == (State.COMPLETED, State.COMPLETED)
+
+
+def test_a_turn_in_which_another_node_ran_is_followed_by_the_next_though_the_node_elsewhere_was_skipped() -> None:
+    nodes = {
+        "s": {"value": {"on": False}},
+        "any": {"agent": "work", "anyInput": True, "inputs": {"x": ":s"}, "if": ":s.on"},
+        "near": {"agent": "work"},
+    }
+    driven = Driven(nodes, graph={"loop": {"count": 2}}, places={"any": "cloud"})
+    driven.feed(Told("any", Outcome(State.SKIPPED), 1.0))
+    driven.complete("near")
+    assert driven.told(Start)[-2:] == ["any#1", "near#1"]

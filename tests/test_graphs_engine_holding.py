@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from graphs.engine.holding import HOLDING_TYPES, Holding, holding
+from graphs.engine.holding import HOLDING_TYPES, Holding, holding, workers
 from graphs.records import Cancel, End, Handover, Record, Result, Submit
 
 A, B, C = b"store--a", b"store--b", b"store--c"
@@ -82,3 +82,15 @@ def test_there_are_never_two(seed: int) -> None:
             write(store, Handover(store, found.epoch + 1))
         holders = [each for each in stores if (seen := view(each)) is not None and seen.holder == each]
         assert len(holders) <= 1, f"seed {seed}"
+
+
+def test_workers_are_those_that_were_given_the_run_without_asking() -> None:
+    device, worker, other = b"device-1", b"worker-1", b"device-2"
+    records: list[tuple[bytes, Record]] = [
+        (device, Submit("", bytes(32), {}, {"parent": None})),
+        (device, Handover(worker, 2)),
+        (other, Handover(other, 3)),
+        (worker, Handover(other, 3)),
+    ]
+    assert workers(records) == {worker}
+    assert workers(records[:1]) == set()

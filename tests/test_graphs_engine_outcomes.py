@@ -6,7 +6,7 @@ from itertools import permutations
 from typing import Any
 
 from graphs.engine.events import Outcome
-from graphs.engine.outcomes import known_outcomes
+from graphs.engine.outcomes import AGAIN, known_outcomes
 from graphs.records import Error, Event, Input, Record, Result, State, Submit
 
 
@@ -70,6 +70,26 @@ def test_an_error_of_an_earlier_execution_settles_nothing_whichever_log_is_read_
         assert known_outcomes(order).indeterminate == {"a"}
 
 
+def test_how_it_ended_in_one_child_run_says_nothing_of_another_that_began_it_under_the_same_number() -> None:
+    """Each worker counts from 1: the older child run was given up before the node began there, in the newer one it is at work."""
+    given_up: list[Record] = [begun("a"), Error("a", 1, 0, "CANCELLED", "it never began", True, True)]
+    at_work: list[Record] = [begun("a")]
+    assert known_outcomes([], given_up, at_work).indeterminate == {"a"}
+    assert known_outcomes([], at_work, given_up).indeterminate == {"a"}
+    assert known_outcomes([], given_up, [*at_work, error("a")]).indeterminate == set()
+    assert known_outcomes([], given_up, [*at_work, result("a", 1)]).outcomes == {"a": Outcome(State.COMPLETED, 1)}
+    assert known_outcomes([], given_up, [*at_work, result("a", 1)]).indeterminate == set()
+
+
+def test_a_persons_word_in_the_runs_own_log_ends_it_in_a_child_run() -> None:
+    assert known_outcomes([error("a", final=True)], [begun("a")]).indeterminate == set()
+    assert known_outcomes([error("a", final=True)], [begun("a", 2)]).indeterminate == {"a"}
+
+
+def test_that_it_failed_here_says_nothing_of_a_child_run() -> None:
+    assert known_outcomes([begun("a"), error("a", final=True)], [begun("a")]).indeterminate == {"a"}
+
+
 def test_an_alternative_shows_that_it_happened() -> None:
     assert known_outcomes([begun("a"), result("a", 1, alt=True)]).indeterminate == set()
 
@@ -92,3 +112,14 @@ def test_a_fork_says_what_may_have_begun_elsewhere_until_it_begins_here() -> Non
     assert "pay" not in known.doubts, "it began in the fork, so somebody said that it may"
     assert "pay#1" in known.doubts
     assert "mail" in known.doubts
+
+
+def test_what_somebody_said_is_to_run_again_is_in_doubt_no_more_until_it_begins_again() -> None:
+    begins = {"effect": "once", "retry": 0}
+    began, again = Event("pay", 1, State.EXECUTING, 5, begins), Event("pay", 1, State.WAITING, 6, dict(AGAIN))
+    assert known_outcomes([began]).indeterminate == {"pay"}
+    told = known_outcomes([began, again])
+    assert (told.indeterminate, told.cleared, told.begun, told.retried) == (set(), {"pay"}, {"pay": 1}, {})
+    assert known_outcomes([again], [began]).indeterminate == set(), "wherever it was in flight"
+    assert known_outcomes([began, again, Event("pay", 2, State.EXECUTING, 7, begins)]).indeterminate == {"pay"}
+    assert known_outcomes([began, Event("pay", 1, State.WAITING, 6)]).indeterminate == {"pay"}

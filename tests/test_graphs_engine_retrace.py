@@ -12,12 +12,13 @@ from graphs.agents import standard
 from graphs.engine.engine import Engine
 from graphs.engine.events import Outcome
 from graphs.engine.plan import Compiler
-from graphs.engine.retrace import is_below, retrace
+from graphs.engine.retrace import handed_on, is_below, retrace, trace
 from graphs.language.spec import Graph
 from graphs.records import State
 from graphs.registry import Agent
 from graphs.running.runtime import Runtime
-from graphs.values import Value, digest
+from graphs.values import Value, canonical, digest
+from protocol.payload import blobref, handle
 
 
 @pytest.mark.parametrize(
@@ -252,3 +253,41 @@ def test_a_fork_of_any_graph_comes_to_what_a_new_run_comes_to() -> None:
         assert all(path in ran for path in everything if any(is_below(path, each) for each in again)), document
         saved += len(everything) - len(ran)
     assert saved > 0
+
+
+def test_a_value_counts_as_handed_whether_it_is_here_or_only_its_name() -> None:
+    document = {"nodes": {"far": {"agent": "think"}, "reads": {"agent": "think", "inputs": {"of": ":far", "by": 1}}}}
+
+    def handed(value: Value) -> bytes | None:
+        known = {"far": Outcome(State.COMPLETED, value)}
+        return trace(engine(document, {}), known, {}).handed["reads"]
+
+    data = canonical(["a large value"])
+    assert handed(["a large value"]) == handed(blobref(digest(data), len(data))) != handed(["another"])
+    assert handed(blobref(digest(b"1"), 1)) != handed(blobref(digest(b"2"), 1))
+    named = [handle(bytes([number] * 16), {"private"}, len(data)) for number in (1, 2)]
+    assert len({handed(each) for each in [*named, ["a large value"]]}) == 3, "a handle says nothing of what is in it"
+
+
+def test_which_values_a_trace_only_hands_on() -> None:
+    plain = {"agent": "think", "inputs": {"of": ":far"}}
+
+    def whole(more: Mapping[str, Any], **graph: Any) -> bool:
+        nodes = {"far": {"agent": "think"}, "reads": plain, "more": more}
+        return "far" in handed_on(Graph.of({"version": 0.5, "nodes": nodes, **graph}, AGENTS), AGENTS)
+
+    assert whole({"agent": "think", "isResult": True})
+    assert whole({"value": 1})
+    for each in (
+        {"inputs": {"of": ":far.text"}},
+        {"inputs": {"of": "${:far}"}},
+        {"inputs": {"of": [":far"]}},
+        {"inputs": {"params": ":far"}},
+        {"inputs": {"of": 1}, "if": ":far"},
+        {"inputs": {"of": 1}, "unless": ":far.done"},
+        {"agent": "copyAgent", "inputs": {"of": ":far"}},
+        {"agent": "mapAgent", "inputs": {"rows": ":far"}, "graph": {"nodes": {"a": {"agent": "think"}}}},
+    ):
+        assert not whole({"agent": "think", **each}), each
+    assert not whole({"value": 1, "update": ":far"}, loop={"count": 2})
+    assert not whole({"value": 1}, loop={"while": ":far"})

@@ -37,7 +37,7 @@ KINDS = [each for each in vars(errors).values() if inspect.isclass(each) and iss
 def test_the_tree_in_the_docstring_is_the_tree() -> None:
     drawn = re.findall(r"(?:├──|└──) (\w+)", errors.__doc__ or "")
     assert sorted(drawn) == sorted(each.__name__ for each in KINDS if each is not GraphferryError)
-    assert set(errors.__all__) == {each.__name__ for each in KINDS} | {"Problem"}
+    assert set(errors.__all__) == {each.__name__ for each in KINDS} | {"Problem", "why_failed"}
 
 
 def test_every_kind_has_a_code_of_its_own_but_for_link_conditions() -> None:

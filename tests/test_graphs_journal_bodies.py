@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 import zlib
@@ -228,3 +229,23 @@ def test_a_short_body_that_is_damaged_is_named_and_never_returned(files: BodyFil
         path.write_bytes(path.with_name(f"{digest(third).hex()}.short").read_bytes().replace(digest(second), digest(first)))
     with pytest.raises(JournalError, match=digest(second).hex()):
         BodyFiles(tmp_path / "journal.db").load("own", digest(second))
+
+
+def test_two_processes_that_fetch_a_body_at_once_both_have_it(files: BodyFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one is done while this one waits for the disk."""
+    other = BodyFiles(files.folder.with_name("journal.db"))
+    assert other.folder == files.folder
+    for each in (files, other):
+        each.write("own", NAME, 0, BODY)
+    real = os.fsync
+
+    def meanwhile(file: int) -> None:
+        monkeypatch.setattr(os, "fsync", real)
+        real(file)
+        assert other.check("own", NAME, len(BODY), None)
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    assert files.check("own", NAME, len(BODY), None)
+    assert files.load("own", NAME) == BODY
+    files.close()
+    other.close()

@@ -52,6 +52,19 @@ def test_every_body_comes_back_and_a_chat_grows_by_what_is_new() -> None:
     assert own < 2 * len(bodies[-1]) + 200 * 600
 
 
+@pytest.mark.parametrize(("letters", "kind"), [(b"ab", 2), (bytes(range(256)), 1)])
+def test_parts_are_squeezed_where_that_pays(letters: bytes, kind: int) -> None:
+    recent, chance = Recent(), random.Random(7)
+    first = bytes(chance.choices(letters, k=40_000))
+    second = first + bytes(chance.choices(letters, k=3_000))
+    assert recent.shorten(SCOPE, RUN, name(1), first) is None
+    file = recent.shorten(SCOPE, RUN, name(2), second)
+    assert file is not None
+    assert msgpack.unpackb(file)[0] == kind
+    assert (len(file) < 1_000) == (kind == 2)
+    assert whole_of(read_short(file), {name(1): first}.get) == second
+
+
 def test_another_run_is_nothing_to_go_by() -> None:
     recent = Recent()
     body = os.urandom(40_000)
@@ -91,6 +104,8 @@ def test_what_is_read_is_no_base(monkeypatch: pytest.MonkeyPatch) -> None:
         b"\xc1",
         msgpack.packb([1, 2]),
         msgpack.packb([2, 10, 1, name(1), msgpack.packb([b""])]),
+        msgpack.packb([2, 10, 1, name(1), 7]),
+        msgpack.packb([3, 10, 1, name(1), msgpack.packb([b""])]),
         msgpack.packb([1, 10, 1, 7, msgpack.packb([b""])]),
         msgpack.packb([1, 10, 1, name(1), msgpack.packb([b"", 0])]),
         msgpack.packb([1, 10, 1, name(1), b"\xc1"]),

@@ -12,6 +12,7 @@ from graphs.errors import JournalError, UsageError
 from graphs.journal import Head, Journal, RunRow, new_run_id, run_id_short, run_id_text
 from graphs.journal.reader import graph_address
 from graphs.records import End, Handover, Record, Result, Submit, Unknown, chain, encode
+from graphs.values import canonical
 
 BODY = b"\x81\xa5nodes\x80"
 HASH = graph_address(BODY)
@@ -107,11 +108,23 @@ def test_a_run_is_found_by_any_beginning_that_is_its_own(journal: Journal) -> No
         journal.run("latest")
 
 
+def test_what_a_run_and_its_child_runs_begin_with_names_the_run(journal: Journal) -> None:
+    run = create(journal, 0x10)
+    children = [create(journal, number, role="child", parent=run) for number in range(0x11, 0x1F)]
+    journal.flush()
+    assert journal.run("0190-0").run == run
+    assert journal.run(run_id_text(children[3])).run == children[3]
+    journal.remove_run(run)
+    journal.flush()
+    with pytest.raises(UsageError, match="several runs begin with 0190-0: "):
+        journal.run("0190-0")
+
+
 def test_a_prefix_of_very_many_runs_does_not_list_them_all(journal: Journal) -> None:
     for number in range(40):
         create(journal, number)
     journal.flush()
-    with pytest.raises(UsageError, match=r", \.\.\.\.") as caught:
+    with pytest.raises(UsageError, match=" and more") as caught:
         journal.run("0190")
     assert len(caught.value.message) < 500
 
@@ -140,6 +153,50 @@ def test_a_damaged_graph_is_not_handed_out(journal: Journal) -> None:
     spoil(journal, "UPDATE graphs SET body = ?", BODY + b"\x00")
     with pytest.raises(JournalError, match=f"is damaged: graph {HASH.hex()}"):
         journal.graph(HASH)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE runs SET exit_info = '{'",
+        "UPDATE bodies SET labels = '['",
+        "UPDATE audit SET entry = '{]'",
+    ],
+)
+def test_what_lies_beside_the_records_and_cannot_be_read_is_damage(journal: Journal, statement: str) -> None:
+    run = create(journal, 1)
+    journal.finish_run(run, "failed", ended=7, exit_info={"why": "node"})
+    journal.pin_body(run, "own", bytes(32), 5, own=True, labels=["private"])
+    journal.note_departure(run, 5, {"to": "somebody"})
+    journal.flush()
+    spoil(journal, statement)
+    with pytest.raises(JournalError, match="cannot be read: ") as caught:
+        (journal.run(run), journal.bodies(run), journal.departures(run))
+    assert str(journal.path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("stored", "what"), [(b"", "not a value"), (b"\x81\xa1", "not a value"), (b"\x05", "a int, not a dict"), (5, "not a value")]
+)
+def test_a_damaged_note_is_named_and_where_it_is(journal: Journal, stored: object, what: str) -> None:
+    journal.set_meta("given 1", canonical({"a": 1}))
+    journal.set_meta("given 2", canonical({"b": 2}))
+    journal.flush()
+    assert journal.meta_value("given 3", dict) is None
+    assert journal.meta_values("given ", dict) == {"1": {"a": 1}, "2": {"b": 2}}
+    spoil(journal, "UPDATE meta SET value = ? WHERE key = 'given 2'", stored)
+    assert journal.meta_value("given 1", dict) == {"a": 1}
+    for read in (lambda: journal.meta_value("given 2", dict), lambda: journal.meta_values("given ", dict)):
+        with pytest.raises(JournalError, match=rf"cannot be read: its note 'given 2' is damaged \({what}") as caught:
+            read()
+        assert str(journal.path) in str(caught.value)
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM store", "UPDATE store SET id = 5"])
+def test_a_file_that_does_not_say_whose_it_is_is_not_opened(journal: Journal, statement: str) -> None:
+    spoil(journal, statement)
+    with pytest.raises(JournalError, match="it does not say whose it is"):
+        Journal.open(journal.path)
 
 
 def test_facts_about_the_store(journal: Journal) -> None:
@@ -233,6 +290,40 @@ def test_a_record_of_a_later_version_is_kept_as_it_is(journal: Journal) -> None:
     journal.flush()
     assert [(entry.record, entry.type) for entry in journal.records(run)] == [(later, 0x2F)]
     assert [entry.fields for entry in journal.entries(run, journal.store_id)] == [2]
+
+
+@pytest.mark.parametrize("column", ["type", "fields", "tail", "base"])
+@pytest.mark.parametrize("junk", [b"junk", "junk", 0.5])
+def test_a_column_that_holds_something_else_is_damage(journal: Journal, column: str, junk: object) -> None:
+    if (column, type(junk)) == ("tail", bytes):
+        junk = 7
+    run = create(journal, 1)
+    fill(journal, run, 3)
+    spoil(journal, f"UPDATE records SET {column} = ? WHERE id & 4294967295 = 1", junk)
+    with pytest.raises(JournalError, match="is damaged: record 1 of writer"):
+        list(journal.records(run))
+    if column != "fields":
+        with pytest.raises(JournalError, match="is damaged: record 1 of writer"):
+            journal.first(run, journal.store_id)
+    if column in ("tail", "base"):
+        with pytest.raises(JournalError, match="is damaged: record 1 of writer"):
+            list(journal.records_of(run, *{logged_type for (logged_type,) in types_of(journal)}))
+
+
+def test_how_many_records_a_log_had_is_a_number(journal: Journal) -> None:
+    run = create(journal, 1)
+    fill(journal, run, 3)
+    spoil(journal, "UPDATE logs SET noted = ?", b"junk")
+    with pytest.raises(JournalError, match="cannot be read: how many records a log of run"):
+        list(journal.records(run))
+
+
+def types_of(journal: Journal) -> list[tuple[int]]:
+    """The types of the records, as they are kept."""
+    db = sqlite3.connect(journal.path)
+    found = db.execute("SELECT DISTINCT type FROM records").fetchall()
+    db.close()
+    return found
 
 
 def test_a_damaged_file_is_a_journal_error(journal: Journal) -> None:

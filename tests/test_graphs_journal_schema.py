@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,6 +32,26 @@ def test_a_new_file_is_private_and_says_what_it_is(tmp_path: Path) -> None:
     db.close()
     with Journal.open(path) as journal:
         assert journal.store_id == store
+
+
+def test_a_second_connection_of_a_process_does_not_open_the_file_to_others(tmp_path: Path) -> None:
+    """To close any descriptor of a file takes away all locks that its process has on it. Another process would then think that it is the last one
+    to use the journal, and remove its log under the connection that is still there.
+    """
+    path = tmp_path / "journal.db"
+    log = path.with_name("journal.db-wal")
+    with Journal.open(path) as first:
+        first.set_meta("one", b"1")
+        first.flush()
+        before = log.stat().st_ino
+        Journal.open(path).close()
+        other = "import sys; from graphs.journal import Journal; Journal.open(sys.argv[1]).close()"
+        subprocess.run([sys.executable, "-c", other, str(path)], check=True)
+        assert log.stat().st_ino == before
+        first.set_meta("two", b"2")
+        first.flush()
+    with Journal.open(path) as journal:
+        assert (journal.meta("one"), journal.meta("two")) == (b"1", b"2")
 
 
 def test_two_stores_have_two_ids(tmp_path: Path) -> None:

@@ -434,3 +434,14 @@ def test_the_end_of_a_log_can_be_written_anew(tmp_path: Path) -> None:
         whole = [Encoded(entry.type, entry.fields, entry.tail) for entry in journal.entries(run, own)]
         assert whole == [*olds[:2], *news[2:], olds[0]]
         assert journal.have(run) == 7
+
+
+def test_a_log_is_read_again_that_another_process_appended_to(journal: Journal) -> None:
+    run = create(journal)
+    journal.append(run, encode(Close()))
+    with Journal.open(journal.path) as other:
+        journal.flush()
+        other.append(run, encode(Close()))
+    journal.renew(run)
+    assert journal.append(run, encode(Close())) == 3
+    journal.flush()

@@ -126,6 +126,15 @@ def test_the_second_model_is_asked_only_below_the_bar(sure: float, who: str) -> 
     assert ("x/second" in {path for path, state in watch.settled_ if state == State.COMPLETED}) is (who == "large")
 
 
+def test_without_a_bar_even_an_answer_that_is_entirely_sure_is_compared() -> None:
+    nodes = {"q": {"value": "why?"}, "x": {**ASK, "escalate": {}, "isResult": True}}
+    value = run(nodes, {"llmAgent": answering({"small": 1.0, "large": 1.0})}).engine.results()["x"]
+    assert value["text"] == "large says why?"
+    assert value["cascade"]["unsure"]
+    nodes["x"]["escalate"] = {"below": 1.0}
+    assert run(nodes, {"llmAgent": answering({"small": 1.0, "large": 1.0})}).engine.results()["x"]["text"] == "small says why?"
+
+
 def test_an_answer_that_says_nothing_of_its_confidence_is_not_trusted() -> None:
     def ask(context: Any) -> Any:
         return {"text": context.model}

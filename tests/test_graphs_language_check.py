@@ -199,6 +199,10 @@ def test_every_code_is_tested() -> None:
     ("text", "suggestion"),
     [
         (graph("analyse: {value: 1}", "b: {agent: copyAgent, inputs: {v: :analyze.text}}"), 'did you mean "analyse" (line 3)?'),
+        (
+            "version: 0.5\ninputs:\n  topic: {type: string}\nnodes: {b: {agent: copyAgent, inputs: {v: :topik}}}\n",
+            'did you mean "topic" (line 3)?',
+        ),
         (graph("b: {agent: copyagent}"), 'did you mean "copyAgent"?'),
         (graph("b: {agent: copyAgent, input: 1}"), 'did you mean "inputs"?'),
         (graph("b: {agent: copyAgent, inputs: {v: '@nwo'}}"), 'did you mean "@now"?'),

@@ -123,3 +123,20 @@ def test_of_a_nested_graph_the_concurrency_of_the_outermost_one_counts() -> None
     assert cut(inner, ["c"]).document["concurrency"] == 1
     assert cut(inner, ["c"], outermost=graph(CHAIN, concurrency=3)).document["concurrency"] == 3
     assert "concurrency" not in cut(inner, ["c"], outermost=graph(CHAIN)).document
+
+
+def test_a_loop_that_is_turned_elsewhere_is_not_in_the_cut_of_all_its_nodes() -> None:
+    graph = Graph.of(
+        {
+            "version": 0.5,
+            "loop": {"count": 3},
+            "nodes": {
+                "sum": {"value": 0, "update": ":add"},
+                "add": {"agent": "copyAgent", "inputs": {"of": ":sum"}, "isResult": True},
+            },
+        },
+        standard(),
+    )
+    whole, once = cut(graph, ["add"]), cut(graph, ["add"], turns=False)
+    assert (whole.whole, "loop" in whole.document, whole.boundary) == (True, True, ())
+    assert (once.whole, "loop" in once.document, once.boundary) == (False, False, ("sum",))

@@ -10,12 +10,14 @@ import pytest
 from conftest import CommandLine
 from graphs.agents import standard
 from graphs.errors import GraphInvalid
+from graphs.journal import Journal
 from graphs.language.integrity import distrusted
 from graphs.language.labels import label_graph
 from graphs.language.load import load_text
 from graphs.language.spec import Graph
 from graphs.registry import Registry, agent
 from model_server import Asked, Connection, serving
+from workers import worker
 
 
 @agent("mailAgent", requires="trusted", needs=["network"])
@@ -238,6 +240,72 @@ def test_a_graph_of_others_has_no_trusted_inputs(cli: CommandLine, tmp_path: Pat
     made = "  g: {value: {nodes: {send: {agent: mailAgent, isResult: true, inputs: {letter: hi}}}}}\n  in: {agent: nestedAgent, graph: :g}\n"
     (tmp_path / "made.yaml").write_text(HEAD + made)
     assert cli("run", "made.yaml", "--agents", "mail.py").status == 1
+
+
+FAR = """\
+  text: {value: hi}
+  in:
+    agent: nestedAgent
+    place: cloud
+    isResult: true
+    inputs: {text: :text}
+    graph:
+      nodes:
+        asked: {agent: llmAgent, model: large, inputs: {prompt: :text}}
+        send: {agent: mailAgent, isResult: true, inputs: {letter: :asked.text}}
+"""
+
+
+def test_what_requires_trusted_inputs_does_not_go_to_a_worker(cli: CommandLine, own_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "mail.py").write_text(OWN)
+    (tmp_path / "far.yaml").write_text(HEAD + FAR)
+    (tmp_path / "said.yaml").write_text(HEAD + "  send: {agent: mailAgent, place: cloud, inputs: {letter: hi}}\n")
+    with worker(own_home, agents=["mail.py"], folder=tmp_path) as served:
+        words = ("--cloud", served.url, "--json")
+        nodes = json.loads(cli("run", "far.yaml", "--agents", "mail.py", *words).stdout)["nodes"]
+        assert {name: each["place"] for name, each in nodes.items()} == {"in": "edge", "in/asked": "cloud", "in/send": "edge"}
+        assert "requires trusted inputs" in nodes["in/send"]["reason"]
+        refused = cli("run", "said.yaml", "--agents", "mail.py", *words)
+        assert (refused.status, json.loads(refused.stdout)["node"]) == (2, "send")
+        unknown = cli("run", "said.yaml", *words)  # known here by nobody's word: the worker does not offer it
+        assert unknown.status == 2
+        assert "mailAgent" in unknown.stdout
+
+
+REFUSED = {
+    "by its own word": ("send", "  send: {agent: copyAgent, requires: trusted, inputs: {letter: hi}}\n"),
+    "in a graph that is written in it": (
+        "in/send",
+        "  in: {agent: nestedAgent, inputs: {}, graph: {nodes: {send: {agent: mailAgent, inputs: {letter: hi}}}}}\n",
+    ),
+    "for a tool": ("ask", "  ask: {agent: toolLoopAgent, params: {tools: [mailAgent]}, inputs: {prompt: hi}}\n"),
+    "though a person would approve": (
+        "send",
+        """\
+  text: {value: hi}
+  ok: {agent: humanAgent, params: {mode: approve}, inputs: {letter: :text}}
+  send: {agent: mailAgent, if: :ok.approved, inputs: {letter: :text}}
+""",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", REFUSED)
+def test_what_a_graph_of_others_may_not_have_is_said_before_anything_runs(
+    cli: CommandLine, own_home: Path, tmp_path: Path, way: str
+) -> None:
+    node, text = REFUSED[way]
+    (tmp_path / "mail.py").write_text(OWN)
+    (tmp_path / "g.yaml").write_text(HEAD + text)
+    for command in ("plan", "run"):
+        outcome = cli(command, "g.yaml", "--agents", "mail.py", "--untrusted")
+        assert outcome.status == 2
+        assert f"node {node!r}: a graph from others may" in outcome.stderr
+        assert "run it without --untrusted" in outcome.stderr
+        told = json.loads(cli(command, "g.yaml", "--agents", "mail.py", "--untrusted", "--json").stdout)
+        assert (told["status"], told["node"]) == ("impossible", node)
+    with Journal.open(own_home / "edge" / "journal.db") as journal:
+        assert journal.runs() == []
 
 
 async def a_page(asked: Asked, connection: Connection) -> None:

@@ -47,7 +47,7 @@ def test_a_missing_file_names_the_one_that_was_meant(tmp_path: Path) -> None:
     problem = refused(tmp_path / "new.yaml")
     assert problem.code == "GF100"
     assert "No such file" in problem.message
-    assert problem.suggestion == f'did you mean "{tmp_path / "news.yaml"}"?'
+    assert problem.suggestion == 'did you mean "news.yaml"?'
 
 
 @pytest.mark.parametrize("name", [".", "no\0name", "nowhere/news.yaml"])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from graphs.agents import standard
-from graphs.language.labels import UNSEEN
+from graphs.language.declassify import PSEUDONYMS
+from graphs.language.labels import UNSEEN, UNTOLD
 from graphs.language.run_labels import RunLabels
 from graphs.language.spec import Graph
 
@@ -39,8 +40,8 @@ def test_a_part_of_a_graph_knows_its_nodes_by_their_whole_paths() -> None:
 
 
 def test_a_graph_that_is_a_value_says_what_is_in_it_when_it_is_opened() -> None:
-    told: list[frozenset[str]] = []
-    run = labels(DYNAMIC, news=told.append)
+    told: list[Any] = []
+    run = labels(DYNAMIC, news=lambda found, places: told.append((found, places)))
     assert run.value("after") == {UNSEEN}
     assert run.by_node == {}
     run.know("n", {"nodes": {"a": {"agent": "copyAgent", "inputs": {"x": 1}}}})
@@ -49,9 +50,27 @@ def test_a_graph_that_is_a_value_says_what_is_in_it_when_it_is_opened() -> None:
     assert run.value("after") == run.touched("n[2]/s") == run.by_node["after"] == {"private"}
     run.know("n#2", "no graph")
     run.know("n#3", {"nodes": {"s": SECRET}})
-    assert told == [{"private"}]
+    assert told == [({"private"}, {"n": {"private"}})]
     run.tell()
-    assert told[1:] == [{"private"}]
+    assert told[1:] == told[:1]
+
+
+def test_what_was_known_elsewhere_counts_at_its_place_and_is_told_on() -> None:
+    told: list[Any] = []
+    nodes = {
+        "read": {"agent": "copyAgent", "inputs": {"x": 1}},
+        "after": {"agent": "copyAgent", "inputs": {"x": ":read"}},
+        "hidden": {"agent": "pseudonymiseAgent", "inputs": {"text": "x"}},
+        "free": {"agent": "copyAgent", "inputs": {"x": 1}},
+    }
+    noted = {"read": frozenset({"diary"})}
+    run = labels(nodes, noted=noted, news=lambda found, places: told.append((found, places)))
+    assert run.value("after") == run.touched("read[1]") == {"diary"}
+    assert run.value("free") == frozenset()
+    run.tell()
+    assert told == [({"diary", PSEUDONYMS}, {"read": {"diary"}, "hidden": {PSEUDONYMS}})]
+    everywhere = labels(nodes, noted={"": frozenset({UNTOLD})})
+    assert everywhere.value("free") == {UNTOLD}
 
 
 def test_a_graph_in_such_a_graph_that_is_a_value_too_is_waited_for() -> None:

@@ -46,7 +46,24 @@ def test_a_process_with_one_run_collects_seldom_and_then_as_before() -> None:
             assert gc.isenabled()
             assert gc.get_threshold() == (10_000, 10, 10)
             assert gc.get_freeze_count() > 0
+            with collected_seldom():
+                assert gc.get_threshold() == (10_000, 10, 10)
+            assert gc.get_freeze_count() > 0, "the run has not ended"
         assert gc.get_threshold() == (700, 10, 10)
         assert gc.get_freeze_count() == 0
     finally:
         gc.set_threshold(*found)
+
+
+def test_what_a_run_makes_without_the_collector_is_not_looked_at_afterwards() -> None:
+    def young() -> int:
+        return sum(len(gc.get_objects(generation)) for generation in (0, 1))
+
+    gc.collect()
+    with collected_seldom():
+        with uncollected(MANY):
+            many: list[list[int]] = [[] for _ in range(50_000)]
+        assert young() < len(many)
+    with uncollected(MANY):
+        more: list[list[int]] = [[] for _ in range(50_000)]
+    assert young() >= len(more), "in other processes everything is looked at"

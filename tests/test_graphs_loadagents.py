@@ -40,6 +40,12 @@ def test_without_modules_there_are_the_standard_agents() -> None:
     assert {"copyAgent", "nestedAgent", "mapAgent"} <= set(agents)
 
 
+def test_a_script_that_ends_itself_ends_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text("raise SystemExit(0)")
+    with pytest.raises(UsageError, match=r"--agents script\.py: cannot be imported: SystemExit: 0"):
+        known_agents(["script.py"], folder=tmp_path)
+
+
 def test_a_module_is_named_as_in_an_import_and_looked_for_in_the_folder(tmp_path: Path) -> None:
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "__init__.py").write_text("")

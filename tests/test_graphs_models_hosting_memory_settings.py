@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from graphs.errors import UsageError
-from graphs.models.hosting.memory_settings import read_memory
-from graphs.models.hosting.seats import MemoryOptions
+from graphs.models.hosting.memory_settings import MemoryOptions, read_memory
 
 
 def test_what_is_left_out_is_as_usual() -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from graphs.errors import LinkCondition
 from graphs.models.hosting.hosted import closed
-from graphs.models.hosting.seats import MemoryOptions, Seats
+from graphs.models.hosting.memory_settings import MemoryOptions
+from graphs.models.hosting.seats import Seats
 
 
 class Counted:

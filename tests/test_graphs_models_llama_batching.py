@@ -7,7 +7,7 @@ import random
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from graphs.models.llama.batching import PATIENCE, Batch, Copy, Cut, Job, Scheduler
+from graphs.models.llama.batching import PATIENCE, TILE, Batch, Copy, Cut, Job, Scheduler
 
 
 def scheduler(slots: int = 2, *, rows: int = 16, alone: int = 8, beside: int = 4, shares: bool = True) -> Scheduler:
@@ -99,6 +99,36 @@ def test_rows_come_in_whole_groups_as_long_as_prompts_go_on() -> None:
     assert prompt.held == 30
 
 
+@pytest.mark.parametrize(
+    ("streams", "length", "sizes"),
+    [
+        (1, 200, [TILE, TILE, TILE, 12]),  # a stream's own row is one of the tile's
+        (0, TILE + 4, [TILE, 4]),  # four rows over a tile would take as long as another one
+        (0, 2 * TILE - 4, [2 * TILE - 4]),  # most of a tile is worth it
+        (0, TILE - 4, [TILE - 4]),
+        (
+            40,
+            100,
+            [40 + TILE, TILE, 40 + 12],
+        ),  # parts of prompts have at least half of their room, whatever the number of streams
+        (TILE, 5, [TILE + 5]),  # and a prompt goes on, however many streams there are
+    ],
+)
+def test_a_batch_has_no_few_rows_over_a_tile(streams: int, length: int, sizes: list[int]) -> None:
+    schedule = scheduler(streams + 1, rows=512, alone=256, beside=TILE)
+    for number in range(streams):
+        schedule.add(job(distinct(1 + number, 2)))
+    while streams and any(each.missing > 1 for each in [*schedule.running, *schedule.waiting]):
+        compute(schedule, end_after=99)
+    prompt = job(distinct(500, length))
+    schedule.add(prompt)
+    seen = []
+    while prompt.prompt == len(prompt.tokens):
+        seen.append(len(schedule.plan().rows))
+        compute(schedule, end_after=99)
+    assert seen == sizes
+
+
 def test_short_prompts_are_served_before_long_ones_that_still_go_on() -> None:
     schedule = scheduler(3)
     long, short = job(distinct(1, 30)), job(distinct(2, 3))
@@ -129,6 +159,38 @@ def test_the_last_token_of_a_prompt_is_always_computed() -> None:
     schedule.add(again)
     batch = schedule.plan()
     assert (again.reused, len(batch.rows), batch.outputs) == (9, 1, [again])
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_what_was_written_beside_others_is_kept_if_it_is_expected_to_go_on(goes_on: bool) -> None:
+    schedule = scheduler(2)
+    jobs = [job(distinct(number, 5)) for number in (1, 2)]
+    for each in jobs:
+        each.goes_on = goes_on
+        schedule.add(each)
+    order(schedule)
+    assert [schedule.ready([*each.tokens, 7]) for each in jobs] == [5 if goes_on else 0] * 2
+
+
+def test_what_prompts_beside_each_other_began_with_is_kept_without_being_announced() -> None:
+    schedule = scheduler(2)
+    jobs = [job([*distinct(1, 20), number]) for number in (1, 2)]
+    for each in jobs:
+        schedule.add(each)
+    while len(schedule):
+        compute(schedule, end_after=5)
+    assert schedule.ready([*distinct(1, 20), 3]) == 20
+    assert schedule.ready([*jobs[0].tokens, 7]) == 20
+
+
+def test_what_was_written_alone_is_kept_whatever_is_expected() -> None:
+    schedule = scheduler(2)
+    first, second = job(distinct(1, 5)), job(distinct(2, 5))
+    schedule.add(first)
+    order(schedule)
+    schedule.add(second)
+    order(schedule)
+    assert [schedule.ready([*each.tokens, 7]) for each in (first, second)] == [5, 5]
 
 
 def test_an_announced_beginning_lies_ready_alone() -> None:
@@ -205,7 +267,7 @@ class Cache:
     def carry_out(self, batch: Batch) -> None:
         for move in batch.moves:
             if isinstance(move, Cut):
-                self.sequences.pop(move.sequence, None)
+                del self.sequences.setdefault(move.sequence, [])[move.length :]
             else:
                 assert not self.sequences.get(move.target), "copied over something"
                 assert move.length <= len(self.sequences[move.source])

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from graphs.bounds import Bounds
+from graphs.engine.events import Abort
 from graphs.engine.outcomes import known_outcomes
-from graphs.errors import LinkCondition, NodeError, ValueUnsupported
+from graphs.errors import LimitReached, LinkCondition, NodeError, ValueUnsupported
 from graphs.records import Encoded, Error, Event, Known, Record, Result, State, decode, encode
 from graphs.registry import Agent, agent
 from graphs.running.recorder import LogRecorder, error_code
@@ -177,6 +178,27 @@ def test_failures_are_recorded_attempt_by_attempt_and_say_what_they_are() -> Non
     assert (second.at, second.retry, second.retryable) == (2, 1, True)
 
 
+def test_what_a_failed_attempt_used_up_stands_in_its_record() -> None:
+    def fails(context: Any) -> Value:
+        context.made_by(model="m")
+        context.used(prompt_tokens=3, completion_tokens=4)
+        if context.retry == 0:
+            raise NodeError("not what was asked for", detail={"k": 1})
+        return 1
+
+    error, result = record({"f": {"agent": "fails", "retry": 1}}, {"fails": fails}).records
+    assert isinstance(error, Error)
+    assert isinstance(result, Result)
+    assert isinstance(error.detail, dict)
+    used = error.detail["usage"]
+    assert used.pop("ms") >= 0
+    assert error.detail == {"k": 1, "usage": {"prompt_tokens": 3, "completion_tokens": 4, "model": "m"}}
+    assert {name: count for name, count in (result.usage or {}).items() if name != "ms"} == {
+        "prompt_tokens": 3,
+        "completion_tokens": 4,
+    }
+
+
 def test_a_value_that_cannot_be_recorded_fails_its_node() -> None:
     log = record({"f": {"agent": "gives"}}, {"gives": lambda _: object()})
     assert [each[:2] for each in log.brief()] == [("f", ValueUnsupported.code)]
@@ -286,3 +308,57 @@ def test_a_node_without_a_value_is_recorded_without_one() -> None:
     asyncio.run(runtime(nodes, {"give": give, "none": none}, recorder=log.recorder).run())
     results = [each for each in [*found, *log.records] if isinstance(each, Result)]
     assert [(each.path, each.value) for each in results] == [("a", {"v": 1}), ("b", MISSING)]
+
+
+def _large(_context: Any) -> Value:
+    return {"v": "x" * 1000}
+
+
+def _measured(_context: Any) -> Value:
+    raise LimitReached("value_bytes", 900, "what came back would have more")
+
+
+@pytest.mark.parametrize("run", [_large, _measured])
+@pytest.mark.parametrize("effect", ["once", "none"])
+def test_a_node_that_acted_has_not_failed_by_a_limit(run: Any, effect: Any) -> None:
+    """To call it failed would have whoever goes on under another limit do it again."""
+    log = Log()
+    again = agent("again", effect=effect)(run)
+    made = runtime({"a": {"agent": "again", "retry": 2}}, {"again": again}, recorder=log.recorder)
+    made.budget.bounds = Bounds(value_bytes=900, every_value=False)
+    asyncio.run(made.run())
+    if effect == "none":
+        assert log.brief() == [("a", "LIMIT_REACHED", True)]
+        assert made.engine.ended == State.FAILED
+        return
+    assert log.brief() == [("a", "EXECUTING")]
+    assert known_outcomes(log.records).indeterminate == {"a"}
+    assert made.engine.ended == State.SUSPENDED
+    (error,) = made.engine.suspended.values()
+    assert getattr(error, "condition", None) == "NODE_INDETERMINATE"
+    assert "the limit `value_bytes` of 900 is reached" in str(error)
+    assert "--assume a=done:VALUE" in str(error)
+
+
+def test_a_node_with_effects_that_runs_when_the_time_of_the_run_is_up_is_in_doubt() -> None:
+    log = Log()
+    began = asyncio.Event()
+
+    async def act(_context: Any) -> Value:
+        began.set()
+        await asyncio.Event().wait()
+
+    nodes = {"a": {"agent": "act"}, "b": {"agent": "wait"}}
+    agents = {"act": agent("act", effect="once")(act), "wait": agent("wait", effect="none")(act)}
+    made = runtime(nodes, agents, recorder=log.recorder)
+
+    async def main() -> State:
+        running = asyncio.ensure_future(made.run())
+        await began.wait()
+        error = LimitReached("seconds", 1, "the run did not end within them")
+        made.feed(Abort(made.clock(), error.message, error))
+        return await running
+
+    assert asyncio.run(asyncio.wait_for(main(), 30)) == State.FAILED
+    assert log.brief() == [("a", "EXECUTING"), ("b", "LIMIT_REACHED", True)]
+    assert known_outcomes(log.records).indeterminate == {"a"}

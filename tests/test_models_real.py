@@ -306,8 +306,9 @@ def test_prompts_that_begin_alike_are_computed_once(tmp_path: Path) -> None:
         prompts = [generation.usage.prompt_tokens for generation in generations]
         computed = sum(prompts) - sum(generation.extra["cached_tokens"] for generation in generations)
         assert computed < 1.2 * (min(prompts) + 12 * 16)
-        again = await model.generate(GenerationRequest(asked[0], max_tokens=3, temperature=0))
-        assert again.extra["cached_tokens"] == again.usage.prompt_tokens - 1
+        for known in (16, 1):  # of one of many what they have in common lies ready, of one asked alone all of it
+            again = await model.generate(GenerationRequest(asked[0], max_tokens=3, temperature=0))
+            assert again.extra["cached_tokens"] >= again.usage.prompt_tokens - known
 
     options = replace(OPTIONS, states=tmp_path / "states")
     with_model(use, options=options)

@@ -29,8 +29,10 @@ class Taken:
         self.writable_again = 0
         self.changed = asyncio.Event()
 
-    def took(self, _carrier: Carrier, packet: Packet | str) -> None:
+    def took(self, carrier: Carrier, packet: Packet | str, last: bool = False) -> None:
         self.messages.append(packet)
+        if last:
+            self.took_all(carrier)
 
     def took_all(self, _carrier: Carrier) -> None:
         self.reads.append(len(self.messages))

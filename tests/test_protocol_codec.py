@@ -88,6 +88,19 @@ def test_every_spoken_type_has_an_example() -> None:
     assert spoken == {type(message) for message in EXAMPLES}
 
 
+@pytest.mark.parametrize("alias", [0, 127, 128, 300])
+@pytest.mark.parametrize("seq", [0, 127, 128, 255, 256, 65_535, 65_536, MAX_UINT])
+def test_an_ack_of_one_log_is_read_alone_and_before_other_messages(alias: int, seq: int) -> None:
+    ack = Ack(((alias, seq),))
+    ping = Ping(1, 2)
+    wide = b"\x93\x05" + b"".join(b"\xcf" + number.to_bytes(8, "big") for number in (alias, seq))  # a peer need not be brief
+    for envelope in (encode(ack), wide):
+        assert decode(envelope) == [ack]
+        assert decode(envelope + encode(ping) + envelope) == [ack, ping, ack]
+    with pytest.raises(RemoteProtocolError):
+        decode(encode(ack)[:-1])
+
+
 def test_a_packet_is_envelopes_one_after_the_other() -> None:
     assert decode(b"".join(map(encode, EXAMPLES))) == EXAMPLES
 
@@ -159,7 +172,7 @@ def test_bytes_of_a_body_are_read_where_they_are_and_mean_what_they_mean_to_ever
     for place, byte in changes:
         packet[place] = byte
     packet += more
-    with patch.object(codec, "_chunk", lambda _packet: None):
+    with patch.object(codec, "read_chunk", lambda _packet: None):
         expected = outcome(bytes(packet))
     assert outcome(memoryview(packet)) == expected
 

@@ -156,6 +156,24 @@ def test_the_gate_is_asked_before_a_labelled_log_leaves() -> None:
     assert not [message for message in pair.said(DEVICE) if isinstance(message, Entry)]
 
 
+@pytest.mark.parametrize("then", [{"labels": ("private",)}, {"gives": False}, {"last": 0, "chk": 0}])
+def test_who_asked_for_a_log_that_is_not_given_after_all_does_not_wait_for_it(then: dict[str, Any]) -> None:
+    pair = connected()
+    keep(pair.worker.store, run_id(1), THIRD, result("a"))
+    keep(pair.worker.store, run_id(2), THIRD, result("a"))
+
+    def changed(came: DigestCame) -> list[Held]:
+        """What the worker holds when it is asked for what it said before."""
+        held = MemoryStore.held_logs(pair.worker.store, came)
+        return [each._replace(**then) if came.answer and each.run == run_id(1) else each for each in held]
+
+    pair.worker.store.held_logs = changed  # type: ignore[method-assign]
+    sync(pair)
+    assert set(pair.device.store.logs) == {(run_id(2), THIRD)}
+    assert [(event.run, event.code) for event in pair.device.seen(CopyRefused)] == [(run_id(1), "RUN_UNKNOWN")]
+    assert pair.device.seen(Synced)
+
+
 def test_what_goes_along_with_a_log_is_told_with_its_records() -> None:
     pair = connected()
     keep(pair.device.store, run_id(1), STORES[DEVICE], result("a"))
@@ -199,6 +217,30 @@ def test_a_digest_that_is_none_closes(logs: list[object]) -> None:
     pair = connected()
     pair.worker.told(pair.worker.conn.receive(0, codec.encode(Digest(1, False, logs, False)), 1))
     assert pair.worker.conn.closing == 4400
+
+
+def faults(side: Side) -> list[str]:
+    packets = iter(lambda: side.conn.poll(0, 0), None)
+    return [each.code for packet in packets for each in codec.decode(packet) if isinstance(each, Fault)]
+
+
+def test_pages_that_do_not_wait_for_their_answers_close() -> None:
+    """Else a packet of small pages asked for more than memory holds."""
+    pair = connected()
+    pages = b"".join(codec.encode(Digest(number, False, [], False)) for number in range(1, 1_000))
+    pair.worker.told(pair.worker.conn.receive(0, pages, 1))
+    assert pair.worker.conn.closing == 4400
+    assert faults(pair.worker) == ["LIMIT_CONTROL"]
+
+
+def test_a_peer_that_asks_again_and_does_not_read_is_told_so_and_closed() -> None:
+    pair = connected()
+    for number in range(8_000):
+        keep(pair.worker.store, run_id(number), THIRD, result("b"))
+    for number in range(1, 4):
+        pair.worker.told(pair.worker.conn.receive(0, codec.encode(Digest(number, False, [], False)), 1))
+    assert pair.worker.conn.closing == 4400
+    assert faults(pair.worker)[-1] == "LIMIT_CONTROL"
 
 
 def test_records_that_nobody_asked_for_are_refused() -> None:

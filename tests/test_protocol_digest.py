@@ -28,6 +28,7 @@ RUN = run_id(1)
         (Line(RUN, OTHER, 5, 55), None, Verdict.ASK),
         (Line(RUN, ME, 5, 55), None, Verdict.DIVERGED),
         (Line(RUN, ME, 5, 55), Held(RUN, ME, 3, 33), Verdict.DIVERGED),
+        (Line(RUN, ME, 5, 55), Held(RUN, ME, gives=False, takes=False), Verdict.SAME),
         (Line(RUN, OTHER, 0, 0), None, Verdict.SAME),
         (Line(RUN, OTHER, 3, 33, Status.DIVERGED), Held(RUN, OTHER, 3, 33, 33), Verdict.DIVERGED),
     ],

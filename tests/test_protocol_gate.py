@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pytest
 
 from graphs.errors import LinkCondition
-from graphs.records import Input
+from graphs.records import Frame, Input, Known, Submit
 from protocol.events import (
     GraphReceived,
 )
+from protocol.gate import joined
 from protocol.messages import Delta, PutGraph
-from protocol.payload import reference
+from protocol.payload import Labelled, reference
 from wire.pair import DEVICE, GRAPH, GRAPH_HASH, WORKER, Pair, executing, running
 
 # -- the gate
@@ -33,6 +36,35 @@ def test_without_a_policy_nothing_labelled_leaves() -> None:
     assert not any(b"secret" in repr(message).encode() for message in pair.said(DEVICE))
     assert not [message for message in pair.said(DEVICE) if isinstance(message, PutGraph)]
     assert pair.device.log(run, DEVICE)[1:] == []
+
+
+class _Judge:
+    """Finds something in whatever it is shown."""
+
+    def of_record(self, record: Known) -> Labelled:
+        if isinstance(record, (Frame, Submit)):
+            return {name: {"found"} for name in record.inputs}
+        return {"found"}
+
+    def of_graph(self, body: bytes) -> Collection[str]:
+        return {"found"}
+
+
+def test_what_the_gate_finds_itself_counts_whatever_it_is_told() -> None:
+    pair, run = running(device={"judge": _Judge(), "clear": lambda labels, _peer: "found" not in labels})
+    for record in (Input("a", 4, "secret"), Frame("a/", GRAPH_HASH, {"x": [4, "secret"]}, {})):
+        with pytest.raises(LinkCondition, match="found"):
+            pair.device.conn.append(run, record)
+    assert not pair.device.conn.put_graph(GRAPH_HASH, GRAPH)
+    assert pair.device.log(run, DEVICE)[1:] == []
+
+
+def test_labels_that_are_told_and_found_are_put_together() -> None:
+    told, found = {"a": ["told"], "b": []}, {"a": {"found"}, "b": set[str]()}
+    assert joined(["told"], ()) == ["told"]
+    assert joined(["told"], {"found"}) == {"told", "found"}
+    assert joined(told, found) == {"a": {"told", "found"}, "b": set()}
+    assert joined(["told"], found) == {"a": {"told", "found"}, "b": {"told"}}
 
 
 def test_a_policy_decides_for_each_peer() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from fuzz import target
 from fuzz.packets import BOMBS, hostile_packets, pack
@@ -32,6 +32,7 @@ def read(packet: bytes) -> tuple[list[Message], str | None]:
 
 
 @given(packet=hostile_packets)
+@example(packet=bytes.fromhex("921391c70005"))  # no value where a message has a map
 @settings(max_examples=150, deadline=None)
 def test_the_codec_gives_messages_or_a_fault(packet: bytes) -> None:
     messages, fault = read(packet)

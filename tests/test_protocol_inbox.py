@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graphs.records import Close, End, Start, Submit
+from graphs.records import Close, Submit
 from protocol import codec
 from protocol.events import (
     Faulted,
@@ -63,25 +63,6 @@ def test_an_ack_of_what_was_not_sent_is_a_fault() -> None:
     pair, _ = running()
     pair.device.told(pair.device.conn.receive(pair.now, codec.encode(Ack(((1, 2),))), pair.number))
     assert pair.device.seen(Faulted)[-1].code == "PROTOCOL_ACK"
-
-
-def test_a_record_after_end_is_a_fault() -> None:
-    pair, run = running()
-    pair.worker.append(run, End(0, 5, {}))
-    pair.flush()
-    pair.deliver(WORKER)
-    pair.device.told(pair.device.conn.receive(pair.now, codec.encode(entry(1, 2, result("a"))), pair.number))
-    assert pair.device.seen(Faulted)[-1].code == "PROTOCOL_ORDER"
-
-
-def test_more_records_than_the_window_are_a_fault() -> None:
-    pair = connected(worker={"limits": codec.Limits(window=4)})
-    messages = [LOG, entry(1, 1, SUBMIT), *(entry(1, seq, Start("a", 1)) for seq in (2, 3, 4))]
-    packet = b"".join(map(codec.encode, messages))  # type: ignore[arg-type]
-    pair.worker.told(pair.worker.conn.receive(0, packet, 1))
-    assert pair.worker.conn.closing is None
-    pair.worker.told(pair.worker.conn.receive(0, codec.encode(entry(1, 5, Start("a", 1))), 1))
-    assert pair.worker.seen(Faulted)[-1].code == "LIMIT_WINDOW"
 
 
 @pytest.mark.parametrize("type_", [0x45, 0x2, 0x50, 0x0B])

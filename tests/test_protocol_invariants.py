@@ -13,8 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from protocol import resume
 from protocol.bodies import Gives, Wants, _Want as Want
+from protocol.entries import Entries
 from protocol.handshake import Statement
-from protocol.inbox import Inbox
 from protocol.log import InLog, OutLog
 from protocol.session import Conn
 from protocol.state import State
@@ -75,16 +75,19 @@ def send_before_commit() -> Iterator[None]:
 
 @contextmanager
 def acknowledge_before_commit() -> Iterator[None]:
-    entry = Inbox.entry
+    take = Entries.take
 
-    def mutant(self: Inbox, connection: Any, message: Any) -> None:
-        entry(self, connection, message)
-        taking = connection.aliases.get(message[0])
-        if taking is not None:
-            taking[1].durable = taking[1].last
-            connection.outbox.acknowledge(taking[1])
+    def mutant(self: Entries, connection: Any, messages: Any) -> None:
+        take(self, connection, messages)
+        for alias in {message[0] for message in messages} & set(connection.aliases):
+            into = connection.aliases[alias][1]
+            into.durable = into.last
+            connection.outbox.acknowledge(into)
 
-    with patch.object(Inbox, "entry", mutant):
+    def mutant_one(self: Entries, connection: Any, message: Any) -> None:
+        mutant(self, connection, [message])
+
+    with patch.object(Entries, "take", mutant), patch.object(Entries, "take_one", mutant_one):
         yield
 
 
@@ -98,7 +101,7 @@ def no_dedupe() -> Iterator[None]:
 def trim_before_end() -> Iterator[None]:
     def mutant(self: State, run: Any) -> None:
         if not self.is_device and run.out.acked and run.out.acked == run.out.last:
-            self.stage(Trim(run.id, run.out.writer, run.out.acked), run)
+            self.stage(Trim(run.id, run.out.writer, run.out.acked))
 
     with patch.object(State, "trim", mutant):
         yield
@@ -200,10 +203,10 @@ def send_more_than_asked() -> Iterator[None]:
     supply = Gives.supply
 
     def mutant(self: Gives, *given: Any) -> None:
-        before = len(self._ready)
+        before = len(self.ready)
         supply(self, *given)
-        if len(self._ready) > before:
-            self._ready.append(self._ready[-1])
+        if len(self.ready) > before:
+            self.ready.append(self.ready[-1])
 
     with patch.object(Gives, "supply", mutant):
         yield

@@ -19,8 +19,10 @@ from graphs.journal import Journal
 from graphs.journal.ids import new_run_id
 from graphs.journal.reader import BodyRow
 from graphs.records import Close, Encoded, End, EndStatus, Error, Event, Known, Result, State, Submit, chain, encode
+from protocol.audit import Departures
 from protocol.journal_store import JournalStore
-from protocol.payload import lighten
+from protocol.marks import mark
+from protocol.payload import Reference, blobref, lighten
 from protocol.store import BodyPart, Effect, Keep, OpenAttempt, Trim, Write
 
 PEER = b"\x01" * 8
@@ -32,7 +34,7 @@ def writes(run: bytes, writer: bytes, records: Sequence[Known], *, after: int = 
     for seq, record in enumerate(records, after + 1):
         encoded = encode(record)
         chk = chain(chk, encoded.type, encoded.tail)
-        effects.append(Write(run, writer, seq, encoded, chk))
+        effects.append(Write(run, writer, seq, *encoded, chk))
     return effects
 
 
@@ -64,6 +66,38 @@ def test_both_logs_of_a_run_are_kept_and_read_back_byte_by_byte(tmp_path: Path) 
         assert read == [Encoded(*encode(result("b")))]
         assert asyncio.run(store.read(run, PEER, 0, 9)) == [Encoded(*encode(submit()))]
         assert asyncio.run(store.read(new_run_id(), PEER, 0, 9)) == []
+
+
+@pytest.mark.parametrize("device", [True, False])
+def test_what_a_workers_result_refers_to_is_fetched_with_the_next_sync(tmp_path: Path, device: bool) -> None:
+    """A run that ends before anybody here reads a large value still has it on all its devices; a worker reads what it needs of a device."""
+    root, run = new_run_id(), new_run_id()
+    named = Reference(b"\x07" * 32, 300_000, ())
+    with Journal.open(tmp_path / "journal.db") as journal:
+        journal.create_run(root, role="root", graph_hash=H, name="g.yaml", started=1)
+        journal.create_run(run, role="child", graph_hash=H, name="cut", started=1, parent=root)
+        mark(journal, root)
+        store = JournalStore(journal, departures=Departures(journal, "ws://w") if device else None)
+        large = Result("large", 1, 0, blobref(named.ref, named.size), 0, {}, None)
+        asyncio.run(store.commit(writes(run, PEER, [large, result("small")])))
+        assert store.shared.missing() == ([(run, named)] if device else [])
+        mark(journal, root, on=False)
+        journal.flush()
+        assert store.shared.missing() == []
+
+
+def test_a_record_that_another_process_of_this_store_took_meanwhile_is_here(tmp_path: Path) -> None:
+    """Two commands of one device are told of the same child run: the second finds what the first wrote down."""
+    run = new_run_id()
+    came = writes(run, PEER, [result("a"), result("b"), result("c")])
+    with Journal.open(tmp_path / "journal.db") as one, Journal.open(tmp_path / "journal.db") as other:
+        one.create_run(run, role="child", graph_hash=H, name="cut", started=1)
+        asyncio.run(JournalStore(one).commit(came[:2]))
+        asyncio.run(JournalStore(other).commit(came[1:]))
+        assert [each.record for each in other.records(run, PEER)] == [result("a"), result("b"), result("c")]
+        contradicts = writes(run, PEER, [result("a"), result("another")])[1:]
+        with pytest.raises(JournalError, match="does not follow"):
+            asyncio.run(JournalStore(other).commit(contradicts))
 
 
 class Dawdling(list[Effect]):
@@ -99,7 +133,7 @@ def several(journal: Journal) -> list[Effect]:
         *writes(first, journal.store_id, mine),
         *writes(second, PEER, [submit()]),
         *(Keep(second, body.ref, body.data, body.labels, body.crc) for body in bodies),
-        Write(second, journal.store_id, 1, light, chk),
+        Write(second, journal.store_id, 1, *light, chk),
         Trim(first, journal.store_id, 3),
     ]
 

@@ -53,6 +53,38 @@ def test_a_run_goes_out_and_its_results_come_back() -> None:
     run(main)
 
 
+def test_tokens_of_several_streams_arrive_whichever_turn_they_are_said_in() -> None:
+    """One at a time, in turns of their own, before and after the timer that sends those said before. None waits for a heartbeat."""
+
+    async def main() -> None:
+        device = Device()
+        async with serving() as worker, connect(worker.url, DEVICE_CONFIG, device.store, device.hear, token=TOKEN) as (link, _):
+            runs = [run_id(number) for number in (1, 2, 3)]
+            for run_ in runs:
+                link.append(run_, SUBMIT)
+            await until(worker, lambda: len(kinds(worker, Got)) == 3)
+            starts = [worker.link.append(run_, Event("a", 1, State.EXECUTING, 5, {})) for run_ in runs]
+            for number in range(60):
+                for run_, start in zip(runs, starts, strict=True):
+                    worker.link.delta(run_, start, [f"{number} ", *["z" * 4_000] * (number % 20 // 19 * 4)])
+                    assert in_time(worker.link), f"nothing sends token {number}"
+                    await asyncio.sleep(0)
+                if number % 10 == 9:  # all are here before the next is said
+                    await until(device, lambda: sum(each.n for each in kinds(device, DeltaSeen)) == 3 * said(number))  # noqa: B023
+            for run_ in runs:
+                text = "".join(token for event in kinds(device, DeltaSeen) if event.run == run_ for token in event.tokens)
+                assert text.replace("z", "").split() == [str(number) for number in range(60)]
+
+    def in_time(link: Link) -> bool:
+        due = link._conn.volatile_due
+        return link._awake or due is None or (link._timer is not None and link._due <= due)
+
+    def said(number: int) -> int:
+        return number + 1 + (number + 1) // 20 * 4  # every twentieth time there are four long ones besides
+
+    run(main)
+
+
 def test_a_lost_connection_is_made_again_and_nothing_is_lost() -> None:
     async def main() -> None:
         device = Device()

@@ -23,6 +23,19 @@ def test_a_piece_larger_than_the_bucket_waits_for_what_it_lacks() -> None:
     assert Bucket(rate=10, burst=5).take(7, 105) == 10
 
 
+def test_more_than_is_remembered_is_not_owed() -> None:
+    bucket = Bucket(rate=10, burst=5, owed=50)
+    assert [bucket.take(0, 1_000) for _ in range(3)] == [5, 5, 5]
+    assert bucket.take(5, 5) == 0.5
+
+
+def test_who_asks_first_takes_nothing_that_is_not_there() -> None:
+    bucket = Bucket(rate=2, burst=3)
+    assert [bucket.allow(0) for _ in range(5)] == [0, 0, 0, 0.5, 0.5]
+    assert bucket.allow(0.5) == 0, "who comes back when he was told to is let in"
+    assert bucket.allow(0.5) == 0.5
+
+
 pieces = st.lists(st.tuples(st.floats(0, 10), st.integers(1, 1_000)), min_size=1, max_size=50)
 
 

@@ -13,10 +13,10 @@ from graphs.journal.ids import new_run_id
 from graphs.journal.reader import graph_address
 from graphs.records import Answer, End, Event, Record, Result, State, Submit, Unknown, encode
 from graphs.values import canonical, digest
+from protocol.marks import is_marked, mark
 from protocol.payload import reference, references
 from protocol.refill import resolved_here
 from protocol.run_log import RunLog, lighten_log, lighten_run, open_run
-from protocol.shared import is_marked, mark
 
 GRAPH = canonical({"nodes": {"a": {"value": 1}}})
 ABOUT: dict[str, Any] = {"graph_hash": graph_address(GRAPH), "graph": GRAPH, "name": "g.yaml", "started": 1}

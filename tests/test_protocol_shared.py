@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 
@@ -16,13 +17,16 @@ from graphs.records import End, Event, Record, Result, State, Submit, chain, enc
 from graphs.values import canonical, digest
 from protocol.digest import Held, Line
 from protocol.events import DigestCame
-from protocol.payload import blobref
-from protocol.shared import Shared, is_marked, mark
-from protocol.store import Copy
+from protocol.marks import is_marked, mark
+from protocol.noted import Noted, note, noted, untold
+from protocol.payload import blobref, reference
+from protocol.shared import Shared
+from protocol.store import BodyPart, Copy
 
 GRAPH = canonical({"nodes": {"a": {"value": 1}}})
 ADDRESS = graph_address(GRAPH)
 THEIRS = b"device-2"
+SOME = Noted(frozenset({"pii"}), {"read": frozenset({"pii"})})
 
 
 @pytest.fixture
@@ -89,11 +93,75 @@ def test_labels_and_the_document_go_along(journal: Journal) -> None:
     shared = Shared(journal, labels=lambda address: {"pii"} if address == ADDRESS else set())
     (held,) = shared.held(asks(Line(run, journal.store_id, 0, 0), answer=True))
     assert held.labels == ("pii",)
-    assert held.about == {"name": "g.yaml", "graph": ADDRESS, "document": blobref(digest(GRAPH), len(GRAPH))}
-    part = shared.part(digest(GRAPH), 2, 5)
-    assert part is not None
-    assert (part.data, part.total) == (GRAPH[2:7], len(GRAPH))
-    assert shared.part(digest(b"another"), 0, 5) is None
+    assert held.about is not None
+    named = reference(held.about["document"])
+    assert named is not None
+    assert (named.is_handle, named.labels, named.size) == (True, ("pii",), len(GRAPH)), "no hash tells what is in it"
+    assert shared.part(named.ref, 2, 5) == BodyPart(GRAPH[2:7], len(GRAPH), ("pii",), crc32(GRAPH))
+    assert shared.runs_of(named.ref) == [run]
+    assert shared.part(digest(GRAPH), 2, 5) is None
+    (plain,) = (free := Shared(journal)).held(asks(Line(run, journal.store_id, 0, 0), answer=True))
+    assert plain.about == {"name": "g.yaml", "graph": ADDRESS, "document": blobref(digest(GRAPH), len(GRAPH))}
+    assert free.part(digest(GRAPH), 2, 5) == BodyPart(GRAPH[2:7], len(GRAPH))
+
+
+def test_a_device_says_what_labels_a_run_has_wherever_its_log_begins(journal: Journal) -> None:
+    run = root(journal)
+    shared = Shared(journal, labelled=True)
+    (whole,) = shared.held(asks(Line(run, journal.store_id, 0, 0), answer=True))
+    assert whole.about is not None
+    assert whole.about["labels"] == [[], {}], "none but those in its graph"
+    note(journal, run, SOME)
+    journal.flush()
+    (rest,) = shared.held(asks(Line(run, journal.store_id, 1, 7), answer=True))
+    assert (rest.about, rest.labels) == ({"labels": SOME.told()}, ("pii",))
+    (worker,) = Shared(journal).held(asks(Line(run, journal.store_id, 1, 7), answer=True))
+    assert worker.about == rest.about, "who was told tells it on"
+
+
+def test_labels_of_a_graph_that_is_still_to_come_are_looked_at_when_it_has_come(journal: Journal) -> None:
+    """A run's logs are copied in any order, and its graph comes with its beginning."""
+    run = new_run_id()
+    journal.create_run(run, role="root", graph_hash=ADDRESS, name="g.yaml", started=1)
+    journal.accept(run, THEIRS, 1, encode(End(0, 1, {})))
+    mark(journal, run)
+    journal.flush()
+    shared = Shared(journal, labels=lambda address: {"not here"} if journal.graph(address) is None else set())
+    (held,) = shared.held(asks())
+    assert held.labels == ("not here",)
+    journal.put_graph(ADDRESS, GRAPH)
+    journal.flush()
+    (held,) = shared.held(asks())
+    assert held.labels == ()
+
+
+def test_a_part_of_a_run_has_the_labels_of_the_run(journal: Journal) -> None:
+    run, part = root(journal), new_run_id()
+    journal.create_run(part, role="child", graph_hash=ADDRESS, name="cut", started=1, parent=run)
+    journal.accept(part, THEIRS, 1, encode(End(0, 1, {})))
+    note(journal, run, SOME)
+    journal.flush()
+    (held,) = Shared(journal).held(asks(Line(part, THEIRS, 0, 0), answer=True))
+    assert held.labels == ("pii",)
+
+
+@pytest.mark.parametrize(("about", "known"), [({}, untold()), ({"labels": 3}, untold()), ({"labels": SOME.told()}, SOME)])
+def test_what_came_without_a_word_of_its_labels_counts_as_labelled_on_a_device(
+    journal: Journal, about: dict[str, Any], known: Noted
+) -> None:
+    run, worker = new_run_id(), new_run_id()
+    said = {"name": "g.yaml", "graph": ADDRESS, **about}
+    for copy in copies(run, Submit("", ADDRESS, {}, {"parent": None}), End(0, 5, {}), about=said):
+        Shared(journal, labelled=True).take(copy, "own")
+    for copy in copies(worker, Submit("", ADDRESS, {}, {"parent": None}), about=said):
+        Shared(journal).take(copy, "own")
+    journal.flush()
+    assert noted(journal, run) == known
+    assert noted(journal, worker) == (SOME if known is SOME else None), "a worker does not answer for it"
+    for copy in copies(run, End(0, 5, {}), about={"labels": [["later"], {}]}):
+        Shared(journal, labelled=True).take(copy, "own")
+    journal.flush()
+    assert noted(journal, run) == known | Noted(frozenset({"later"}))
 
 
 def test_a_copy_makes_its_run(journal: Journal) -> None:

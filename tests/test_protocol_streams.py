@@ -113,3 +113,17 @@ def test_attempts_open_in_the_journal_are_shown_from_the_start() -> None:
     made = Texts([OpenAttempt(7, "a", 2)])
     assert made.shown() == [(7, 0)]
     assert made.take(Delta(1, 7, 0, ["x"])) == ("a", 2, 0, ["x"], 1)
+
+
+def test_all_that_is_pending_is_taken_at_once_where_it_is_one_message() -> None:
+    made = stream(["The", " tide"])
+    assert made.take_all(ROOM) == (0, ["The", " tide"])
+    assert (made.sent, made.pending) == (2, 0)
+    made.add(["!", "?"])
+    assert made.take_all(1) is None
+    assert made.take_all(2) == (2, ["!", "?"])
+    made.add(["."] * (MAX_TOKENS + 1))
+    assert made.take_all(ROOM) is None
+    made.rewind(0)  # what is shown anew is merged
+    assert made.take_all(ROOM) is None
+    assert made.sent == 0

@@ -19,13 +19,13 @@ from certificates import certificate
 from ferry import FakeServer
 from graphs.errors import UsageError, WorkerUnreachable
 from protocol import codec
+from protocol.ending import send_last
 from protocol.errors import WorkerRefused
 from protocol.handshake import DeviceHello
-from protocol.link import send_last
 from protocol.messages import Fault
 from protocol.pairing import PAIR_PATH
 from protocol.tls import server_context
-from protocol.transport import MAX_PACKET, PATH, SUBPROTOCOL, accept, connect, listen
+from protocol.transport import MAX_PACKET, PATH, SUBPROTOCOL, Refused, accept, connect, listen
 from wire.memory_store import MemoryStore
 from wire.pair import DEVICE, DEVICE_ID, STORES
 from wire.sockets import DEVICE_CONFIG, TOKEN, Worker, run, serving
@@ -113,11 +113,11 @@ def test_another_address_is_served_with_tls_or_where_the_network_is_said_to_be_s
 
 
 def test_who_may_come_is_asked_for_each_request_of_the_link_and_of_pairing() -> None:
-    asked: list[tuple[str, str | None]] = []
+    asked: list[tuple[str, str | None, str]] = []
 
-    def admit(path: str, token: str | None) -> tuple[HTTPStatus, str] | None:
-        asked.append((path, token))
-        return (HTTPStatus.TOO_MANY_REQUESTS, "later") if path == PAIR_PATH else (HTTPStatus.FORBIDDEN, "no")
+    def admit(path: str, token: str | None, address: str) -> Refused | None:
+        asked.append((path, token, address))
+        return Refused(HTTPStatus.TOO_MANY_REQUESTS, "later", 7) if path == PAIR_PATH else Refused(HTTPStatus.FORBIDDEN, "no")
 
     async def main() -> None:
         server = await listen(lambda _: None, host="127.0.0.1", port=0, admit=admit)
@@ -125,7 +125,7 @@ def test_who_may_come_is_asked_for_each_request_of_the_link_and_of_pairing() -> 
         assert await status(url + PATH) == 403
         assert await status(url + PAIR_PATH, additional_headers={}) == 429
         assert await status(url + "/", additional_headers={}) == 404
-        assert asked == [(PATH, TOKEN), (PAIR_PATH, None)]
+        assert asked == [(PATH, TOKEN, "127.0.0.1"), (PAIR_PATH, None, "127.0.0.1")]
         server.close()
         await server.wait_closed()
 

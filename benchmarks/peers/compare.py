@@ -11,12 +11,12 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import ours
-from benchmarks.measure import ROOT, Row, Sample, Series, check, per, ratio, timed
+from benchmarks.measure import ROOT, Row, Sample, Series, check, one_core, per, ratio, timed
 from benchmarks.workloads import Workload, chain, document, named
 
 __all__ = ["HOME", "NAMES", "NoAnswer", "Peer", "compare", "opened"]
@@ -25,6 +25,9 @@ HOME: Final = "GRAPHFERRY_PEERS"
 """The variable that names the folder where the peers are installed."""
 
 NAMES: Final = ("hamilton", "langgraph", "burr", "dbos", "graphai")
+
+_THREADED: Final = frozenset({"graphai", "dbos"})
+"""Peers whose own threads need a core beside ours. The others take turns with us on one core."""
 
 _KINDS: Final = ("chain", "fan", "layered", "map", "loop")
 _PATIENCE: Final = 120.0
@@ -49,19 +52,22 @@ class Peer:
 
     def __init__(self, name: str, home: Path) -> None:
         self.name = name
+        self.core = nullcontext if name in _THREADED else one_core
+        """Where it runs, and we beside it."""
         command = [str(home / "bin" / "python"), "-m", "benchmarks.peers.worker", name]
         if name == "graphai":
             command = ["node", "--expose-gc", str(ROOT / "benchmarks" / "peers" / "graphai.mjs")]
         try:
-            self._process = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env={**os.environ, HOME: str(home)},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-            )
+            with self.core():
+                self._process = subprocess.Popen(
+                    command,
+                    cwd=ROOT,
+                    env={**os.environ, HOME: str(home)},
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    text=True,
+                )
         except OSError as error:
             raise NoAnswer(f"{command[0]} cannot be started: {error.strerror}") from error
         try:
@@ -147,7 +153,14 @@ def compare(names: Sequence[str], nodes: int, repeats: int) -> Iterator[Row]:
         for kind in _KINDS:
             yield from _computing(f"{kind}{nodes}", [peer for peer in peers if peer.name != "dbos"], repeats)
         for mode, goals in _DURABLE.items():
-            yield from _keeping(chain(min(nodes, 200)), mode, goals, [peer for peer in peers if peer.name in goals], repeats)
+            # as many as are measured against plain sqlite3: fewer where each waits for the disk
+            yield from _keeping(
+                chain(nodes if mode == "normal" else min(nodes, 200)),
+                mode,
+                goals,
+                [peer for peer in peers if peer.name in goals],
+                repeats,
+            )
 
 
 def _computing(name: str, peers: Sequence[Peer], repeats: int) -> Iterator[Row]:
@@ -158,7 +171,8 @@ def _computing(name: str, peers: Sequence[Peer], repeats: int) -> Iterator[Row]:
         try:
             for _ in range(_UNTIL_COMPILED if graphai else 0):
                 peer.sample(name, workload)
-            pairs = [(asyncio.run(mine()), peer.sample(name, workload)) for _ in range(repeats + 1)][1:]
+            with peer.core():
+                pairs = [(asyncio.run(mine()), peer.sample(name, workload)) for _ in range(repeats + 1)][1:]
         except NoAnswer as error:
             print(f"skipped {peer.version}, {workload.title}: {error}", file=sys.stderr)
             continue
@@ -177,7 +191,8 @@ def _row(workload: Workload, what: str, own: Series, others: Series, clock: int,
 def _keeping(workload: Workload, mode: str, goals: dict[str, float], peers: Sequence[Peer], repeats: int) -> Iterator[Row]:
     for peer in peers:
         try:
-            pairs = [(_kept(workload, mode), _kept(workload, mode, peer)) for _ in range(repeats + 1)][1:]
+            with peer.core():
+                pairs = [(_kept(workload, mode), _kept(workload, mode, peer)) for _ in range(repeats + 1)][1:]
         except NoAnswer as error:
             print(f"skipped {peer.version}, every node durable: {error}", file=sys.stderr)
             continue

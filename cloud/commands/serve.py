@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import socket
 import ssl
 import sys
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -19,14 +21,15 @@ from cloud.devices import DeviceStore
 from cloud.lease import lease
 from cloud.server import WorkerServer
 from cloud.serving import Serving
+from cloud.space import Space, wait_for_space
 from cloud.worker import Worker
 from graphs.environment import SWITCH_SECONDS, Environment, ExitStatus
-from graphs.errors import UsageError
+from graphs.errors import ModelMissing, UsageError, why_failed
 from graphs.journal import Journal
 from graphs.loadagents import known_agents
 from graphs.models.files.store import ModelStore
 from graphs.models.hosting.host import ModelHost
-from graphs.models.hosting.seats import pinned_by_name
+from graphs.models.hosting.memory_settings import pinned_by_name
 from graphs.models.interface import Models
 from graphs.models.openai.servers import ServerModels
 from graphs.models.together import Aliased, local_models
@@ -38,6 +41,8 @@ from protocol.transport import LOOPBACK
 __all__ = ["add_arguments", "main"]
 
 _LAST_PORT: Final = 65_535
+_PORT_HINT: Final = "Choose another --port; 0 takes a free one."
+_HOST_HINT: Final = "--host is an address of this machine: 127.0.0.1 for itself alone, 0.0.0.0 for all it has."
 _EVERYWHERE: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, not listened on
 
 
@@ -95,16 +100,19 @@ def main(args: Namespace, env: Environment) -> int:
     door = _door(args, env)
     agents = _allowed(known_agents(config.agents, folder=env.cwd), config.allow)
     home = env.home("cloud")
+    if not asyncio.run(_room(Space(home), door, args, env)):
+        return ExitStatus.COMPLETED
     with (
         lease(home),
-        Journal.open(home / "journal.db", synchronous="full") as journal,
+        Journal.open(home / "journal.db", synchronous="full", alone=True) as journal,
         DeviceStore(home / "devices.db") as devices,
     ):
         folder = str(config.folder) if config.folder else None
+        models = _models(config, env)
         worker = Worker(
             journal,
             agents,
-            _models(config, env),
+            models,
             files=folder,
             network=config.network,
             bounds=config.bounds,
@@ -116,6 +124,8 @@ def main(args: Namespace, env: Environment) -> int:
         )
         if args.host not in LOOPBACK and door.tls is None:
             env.stderr.write("nothing is encrypted (--no-tls): let nobody but a proxy that speaks TLS reach this address\n")
+        for lack in _lacking(models, config):
+            env.stderr.write(f"warning: {lack}\n")
         if args.host not in LOOPBACK and token is None and not devices.devices():
             env.stderr.write("no device may come yet; `graphferry serve pair` prints what to type on one\n")
         sys.setswitchinterval(SWITCH_SECONDS)
@@ -155,21 +165,57 @@ def _own_certificate(path: Path, host: str, public: str | None) -> Path:
     return own_certificate(path, [name for name in names if name not in _EVERYWHERE])
 
 
-async def _serve(server: WorkerServer, door: _Door, args: Namespace, env: Environment, accounts: list[str]) -> int:
+async def _room(space: Space, door: _Door, args: Namespace, env: Environment) -> bool:
+    """Returns when there is room on the disk: False if this process was told to end before."""
+
+    def tell(why: str) -> None:
+        env.stderr.write(f"waiting: {why}. Free some; this worker then goes on by itself\n")
+        env.stderr.flush()
+
+    stopping = _stopping()
+    waiting = wait_for_space(space, args.host, args.port, tls=door.tls, plain=args.tls is False, tell=tell)
+    waits, stopped = asyncio.ensure_future(waiting), asyncio.ensure_future(stopping.wait())
     try:
-        url = await server.start()
-    except OSError as error:
-        raise UsageError(
-            f"cannot listen on {args.host}:{args.port}: {error.strerror or error}",
-            hint="Choose another --port; 0 takes a free one.",
-        ) from error
-    serving = Serving(url, door.pinned, accounts, os.getpid())
-    serving.write(env.home("cloud"))
+        await asyncio.wait((waits, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if waits.done():
+            with _listening(args):
+                waits.result()
+        return waits.done()
+    finally:
+        for task in (waits, stopped):
+            task.cancel()
+        await asyncio.gather(waits, stopped, return_exceptions=True)
+
+
+def _stopping() -> asyncio.Event:
+    """Is set when this process is told to end."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):  # not the main thread, or no signals here
         for each in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(each, stopping.set)
+    return stopping
+
+
+@contextlib.contextmanager
+def _listening(args: Namespace) -> Iterator[None]:
+    """Says why an address cannot be listened on."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen on {args.host}:{args.port}: {os.strerror(error.errno) if error.errno else error}",
+            hint=_PORT_HINT if error.errno in (errno.EADDRINUSE, errno.EACCES) else _HOST_HINT,
+        ) from error
+
+
+async def _serve(server: WorkerServer, door: _Door, args: Namespace, env: Environment, accounts: list[str]) -> int:
+    with _listening(args):
+        url = await server.start()
+    serving = Serving(url, door.pinned, accounts, os.getpid())
+    serving.write(env.home("cloud"))
+    stopping = _stopping()
+    loop = asyncio.get_running_loop()
     env.stdout.write(url + "\n")  # last: whoever reads it may end this process at once
     env.stdout.flush()
     stopped, broken = loop.create_task(stopping.wait()), loop.create_task(server.broken())
@@ -192,6 +238,15 @@ def _models(config: WorkerConfig, env: Environment) -> Models:
     return Aliased(local_models(host, servers=servers, scripted=config.scripted), config.aliases)
 
 
+def _lacking(models: Models, config: WorkerConfig) -> Iterator[str]:
+    """What to say of models that are configured and not here: no device is offered them, and nobody else would tell."""
+    for name, model in config.aliases.items():
+        try:
+            models.describe(name)
+        except ModelMissing as error:
+            yield f"models.{name} is offered to nobody: {error.message} ({model!r} in the configuration)"
+
+
 def _allowed(agents: Registry, allow: frozenset[str] | None) -> Registry:
     if allow is None:
         return agents
@@ -206,7 +261,7 @@ def _token(args: Namespace, env: Environment) -> str | None:
         try:
             token: str = (env.cwd / args.token_file).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"--token-file {args.token_file} cannot be read: {error}") from error
+            raise UsageError(f"--token-file {args.token_file} cannot be read: {why_failed(error)}") from error
         if not token:
             raise UsageError(f"--token-file {args.token_file} is empty")
         return token

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from graphs.values import canonical, decode
+from graphs.values import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,8 +23,7 @@ def keep_bar(journal: Journal, key: str, about: Mapping[str, Any]) -> None:
 
 def kept_bar(journal: Journal, key: str) -> Mapping[str, Any] | None:
     """What `keep_bar` kept; None if there is no bar."""
-    stored = journal.meta(_PREFIX + key)
-    return decode(stored) if stored is not None else None
+    return journal.meta_value(_PREFIX + key, dict)
 
 
 def kept_below(journal: Journal, key: str) -> float | None:

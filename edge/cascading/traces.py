@@ -16,7 +16,7 @@ from graphs.values import Value, decode
 if TYPE_CHECKING:
     from graphs.journal import Journal
 
-__all__ = ["MOST_RUNS", "Traces"]
+__all__ = ["MOST_RUNS", "Compared", "Traces"]
 
 MOST_RUNS: Final = 1000
 """Of the newest runs, how many are looked through."""
@@ -31,6 +31,15 @@ class _Cascade(NamedTuple):
     second: str
 
 
+class Compared(NamedTuple):
+    """What past runs say of a cascade: the questions that both models answered, the newest runs first, and how many more there are of which nobody
+    knows how sure the first was, for it told no likelihoods.
+    """
+
+    pairs: list[Pair]
+    mute: int
+
+
 class Traces:
     """The runs of a journal as a calibration sees them."""
 
@@ -38,18 +47,19 @@ class Traces:
         self._journal = journal
         self._known: dict[bytes, list[_Cascade]] = {}
 
-    def pairs(self, key: str) -> list[Pair]:
-        """The answers of both models to the same questions, of the cascade with this key, the newest runs first.
+    def compared(self, key: str) -> Compared:
+        """The answers of both models to the same questions, of the cascade with this key.
 
         Only of runs in which the second was asked whatever the first said: where only doubtful answers were checked, sure ones would count
         as right because nobody looked.
         """
-        found: list[Pair] = []
+        found: list[Pair | None] = []
         for row in self._journal.runs(MOST_RUNS, role="root"):
             cascades = [each for each in self._of_graph(row.graph) if each.key == key]
             if cascades:
                 found.extend(self._of_run(row.run, cascades))
-        return found
+        pairs = [each for each in found if each is not None]
+        return Compared(pairs, len(found) - len(pairs))
 
     def _of_graph(self, graph_hash: bytes) -> list[_Cascade]:
         if graph_hash not in self._known:
@@ -57,7 +67,7 @@ class Traces:
             self._known[graph_hash] = list(_cascades(decode(stored.body), "")) if stored is not None else []
         return self._known[graph_hash]
 
-    def _of_run(self, run: bytes, cascades: Sequence[_Cascade]) -> Iterator[Pair]:
+    def _of_run(self, run: bytes, cascades: Sequence[_Cascade]) -> Iterator[Pair | None]:
         values: dict[str, Value] = {}
         for log in (run, *(child.run for child in self._journal.children(run))):
             for logged in self._journal.records(log):
@@ -71,8 +81,8 @@ class Traces:
             first = values.get(path[: -len(escape(cascade.second))] + escape(cascade.first))
             told = second.get("cascade") if isinstance(second, Mapping) else None
             sure = told.get("confidence") if isinstance(told, Mapping) else None
-            if isinstance(sure, (int, float)) and isinstance(first, Mapping):
-                yield Pair(float(sure), likeness(first) == likeness(second))
+            if isinstance(told, Mapping) and isinstance(first, Mapping):
+                yield Pair(float(sure), likeness(first) == likeness(second)) if isinstance(sure, (int, float)) else None
 
 
 def _cascades(document: Any, prefix: str) -> Iterator[_Cascade]:

@@ -7,22 +7,28 @@ import difflib
 import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
+from dataclasses import dataclass
 from textwrap import indent
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from edge.commands import resume
 from edge.commands.options import add_run_options
 from edge.config import EdgeConfig, load_config
-from edge.people.answers import UNDECIDED, asked_in, asking_runs, give, is_held_here, refuse_second
+from edge.network.link_policy import held_back
+from edge.network.sensing import read_conditions
+from edge.people.answers import UNDECIDED, asked_in, asking_runs, give, is_held_here, overtaken, refuse_second
 from edge.people.person import person_at
 from edge.people.posters import answer_command, notice
 from edge.runs.at_work import is_at_work
 from graphs.environment import Environment, ExitStatus
-from graphs.errors import UsageError
+from graphs.errors import LinkCondition, UsageError
 from graphs.journal import Journal, RunRow
 from graphs.journal.ids import run_id_text
 from graphs.questions import Question, read, shown
 from graphs.values import Value, clean
+
+if TYPE_CHECKING:
+    from edge.syncing.telling import Heard
 
 __all__ = ["add_arguments", "main"]
 
@@ -55,7 +61,8 @@ def main(args: Namespace, env: Environment) -> int:
         given = _ask_here(journal, row, wanted, env) if args.value is None else _take(journal, row, wanted[0], args.value)
         left = [each.question for each in asked_in(journal, row.run).values() if each.open]
         where = _where(config, journal, row)
-    return _then(args, row, given, left, where, env)
+        told = _tell(journal, row, given, args, config, env) if where == "away" and given else None
+    return _then(args, row, given, left, where, told, env)
 
 
 def _wanted(journal: Journal, row: RunRow, path: str | None) -> list[Question]:
@@ -130,7 +137,44 @@ def _ask_here(journal: Journal, row: RunRow, wanted: list[Question], env: Enviro
 # -- what follows
 
 
-def _then(args: Namespace, row: RunRow, given: Mapping[str, Value], left: list[Question], where: str, env: Environment) -> int:
+def _tell(
+    journal: Journal, row: RunRow, given: Mapping[str, Value], args: Namespace, config: EdgeConfig, env: Environment
+) -> _Told:
+    """Tell the worker of answers to a run that is not held here, if that may be now: somebody may be waiting for them there.
+
+    Raises UsageError if one of them came second there.
+    """
+    url = args.cloud or config.url
+    if url is None:
+        return _Told("no worker is configured")
+    if args.offline or args.local_only or config.offline:
+        return _Told("this device is offline")
+    if (held := held_back(config.link, read_conditions(env.environ, config.link.command))) is not None:
+        return _Told(held)
+    from edge.device import worker_connector
+    from edge.syncing.telling import tell
+
+    connect = worker_connector(config)
+    try:
+        holder = asyncio.run(tell(journal, row.run, lambda runs: connect(url, config.token, journal, runs)))
+    except (LinkCondition, UsageError) as error:
+        return _Told(error.message.rstrip("."), error.hint if isinstance(error, UsageError) else None)
+    except KeyboardInterrupt:
+        return _Told("you did not wait for it")
+    for path, value in overtaken(journal, row.run, given).items():
+        raise UsageError(f"{path!r} is answered: {shown(value)}", hint="The first answer counts; yours came second.")
+    return _Told(holder=holder)
+
+
+def _then(
+    args: Namespace,
+    row: RunRow,
+    given: Mapping[str, Value],
+    left: list[Question],
+    where: str,
+    told: _Told | None,
+    env: Environment,
+) -> int:
     run = run_id_text(row.run)
     if args.resume and given and where == "here":
         if not args.json:
@@ -138,12 +182,14 @@ def _then(args: Namespace, row: RunRow, given: Mapping[str, Value], left: list[Q
         return resume.main(_as_resume(args, run), env)
     if args.json:
         said: dict[str, Any] = {"run": run, "answers": clean(dict(given)), "questions": [each.as_json() for each in left]}
+        if told is not None:
+            said |= {"told": told.holder is not None, "holder": told.holder, "why": told.why}
         env.stdout.write(json.dumps(said, ensure_ascii=False, default=str) + "\n")
         return ExitStatus.COMPLETED
     _say(given, env)
     for question in left:
         env.stderr.write(f"Still asked: {question.path}: {shown(question.prompt)}\n")
-    env.stderr.write(_NEXT[where].format(run=run))
+    env.stderr.write(_NEXT[where].format(run=run) if told is None else told.text())
     return ExitStatus.COMPLETED
 
 
@@ -157,9 +203,35 @@ def _as_resume(args: Namespace, run: str) -> Namespace:
 _NEXT: Final = {
     "here": "The run waits. Go on with:\n  graphferry resume {run}\n",
     "busy": "A process works on this run: it takes the answer by itself.\n",
-    "away": "Another device holds this run: it takes the answer when it has come there.\n",
+    "away": "Another device or the worker holds this run.\n",
 }
 """What to do, by where the run is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What came of telling the worker: `why` it was not told, with what there is to do about it, or who holds the run as far as it knows."""
+
+    why: str | None = None
+    hint: str | None = None
+    holder: Heard | None = None
+
+    def text(self) -> str:
+        """For people."""
+        if self.holder is None:
+            then = (
+                f"  {self.hint}" if self.hint else "The answer goes there with the next `graphferry sync`, and the run goes on."
+            )
+            return f"Another device or the worker holds this run, and was not told yet: {self.why}.\n{then}\n"
+        return _HEARD[self.holder]
+
+
+_HEARD: Final[Mapping[Heard, str]] = {
+    "worker": "The worker holds this run, has the answer, and goes on with it: `graphferry sync` shows how far it is.\n",
+    "device": "The worker has the answer; the device that holds this run takes it with its next `graphferry sync`, and goes on.\n",
+    "here": "This device holds the run now. Go on with it: graphferry sync\n",
+}
+"""What was told, by who holds the run."""
 
 
 def _where(config: EdgeConfig, journal: Journal, row: RunRow) -> str:

@@ -8,15 +8,15 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from edge.cascading.bars import LEAST, Bar, Pair, bars, for_quality, for_share
+from edge.cascading.bars import LEAST, Bar, bars, for_quality, for_share
 from edge.cascading.kept import drop_bar, keep_bar, kept_bar
-from edge.cascading.traces import Traces
+from edge.cascading.traces import Compared, Traces
+from edge.commands.piped import read_graph
 from edge.config import load_config
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import UsageError
 from graphs.journal import Journal
-from graphs.language.cascade import calibration_key
-from graphs.language.graph_files import load_graph
+from graphs.language.cascade import ALWAYS, calibration_key
 from graphs.language.spec import written_inside
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class _Cascade(NamedTuple):
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("graph", metavar="GRAPH", help="the graph's file, YAML or JSON")
+    parser.add_argument("graph", metavar="GRAPH", help="the graph's file, YAML or JSON; - reads standard input")
     parser.add_argument("--node", metavar="NODE", help="only this node; one inside another is OUTER/INNER")
     aim = parser.add_mutually_exclusive_group()
     aim.add_argument(
@@ -66,7 +66,7 @@ def _share(text: str) -> float:
 
 def main(args: Namespace, env: Environment) -> int:
     config = load_config(env)
-    document = load_graph(env.cwd / args.graph, file=args.graph)
+    document = read_graph(args.graph, env)
     graph = written_inside({"graph": document.data})
     cascades = [each for each in _cascades(graph, "") if args.node in (None, each.place)] if graph is not None else []
     if not cascades:
@@ -74,7 +74,7 @@ def main(args: Namespace, env: Environment) -> int:
         raise UsageError(f"{args.graph} has {what}", hint="Write for instance escalate: {to: large} at a node that asks a model.")
     with Journal.open(config.journal) as journal:
         traces = Traces(journal)
-        told = [_calibrate(each, traces.pairs(each.key), journal, args) for each in cascades]
+        told = [_calibrate(each, traces.compared(each.key), journal, args) for each in cascades]
         journal.flush()
     if args.json:
         env.stdout.write(json.dumps({"cascades": told}) + "\n")
@@ -92,11 +92,12 @@ def _cascades(graph: Graph | None, prefix: str) -> Iterator[_Cascade]:
         yield from _cascades(written_inside(spec), f"{prefix}{name}/")
 
 
-def _calibrate(cascade: _Cascade, pairs: list[Pair], journal: Journal, args: Namespace) -> dict[str, Any]:
+def _calibrate(cascade: _Cascade, compared: Compared, journal: Journal, args: Namespace) -> dict[str, Any]:
     """Set the bar of one cascade, as the options ask; what there is to tell of it."""
+    pairs, mute = compared
     before = kept_bar(journal, cascade.key)
     told: dict[str, Any] = {
-        "node": cascade.place, "pairs": len(pairs), "written": cascade.written, "before": before, "set": None, "lacking": 0,
+        "node": cascade.place, "pairs": len(pairs), "mute": mute, "written": cascade.written, "before": before, "set": None, "lacking": 0,
         "choices": [each._asdict() for each in _thinned(bars(pairs))],
     }  # fmt: skip
     if args.reset:
@@ -120,14 +121,20 @@ def _thinned(found: list[Bar]) -> list[Bar]:
 
 
 def _text(told: Mapping[str, Any]) -> str:
-    lines = [f"{told['node']}: {told['pairs']} questions that both models answered"]
+    more = f"; of {told['mute']} more the first told no likelihoods" if told["mute"] else ""
+    lines = [f"{told['node']}: {told['pairs']} questions that both models answered{more}"]
     lines += [
-        f"  below {each['below']:.3f}: {each['share']:.0%} go to the second model, quality {each['quality']:.1%}"
+        f"  {_bar(each['below'])}: {each['share']:.0%} go to the second model, quality {each['quality']:.1%}"
         for each in told["choices"]
     ]
     if told["set"]:
         bar = told["set"]
-        lines.append(f"  set: below {bar['below']:.3f}, {bar['share']:.0%} go to the second model, quality {bar['quality']:.1%}")
+        lines.append(f"  set: {_bar(bar['below'])}, {bar['share']:.0%} go to the second model, quality {bar['quality']:.1%}")
+    elif told["lacking"] and told["mute"] > told["pairs"]:
+        lines.append(
+            f"  not set: {told['lacking']} more are needed, and the first model does not say how sure it is. Ask one that tells "
+            "likelihoods, such as any on this device, or measure by what it says several times: escalate: {by: agreement}, with a temperature."
+        )
     elif told["lacking"]:
         lines.append(
             f"  not set: {told['lacking']} more are needed. Without a bar both models are asked each time and compared: run the graph on more inputs."
@@ -137,3 +144,7 @@ def _text(told: Mapping[str, Any]) -> str:
             f"  The graph says `below: {told['written']}` itself, which wins: leave that out for the calibrated bar to count."
         )
     return "\n".join(lines) + "\n"
+
+
+def _bar(below: float) -> str:
+    return "always" if below == ALWAYS else f"below {below:.3f}"

@@ -7,9 +7,10 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import replace
 
+from edge.commands.piped import STREAM, graph_name, read_graph
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import GraphInvalid, Problem
-from graphs.language.graph_files import load_graph, text_of
+from graphs.language.graph_files import text_of
 from graphs.language.marks import Marks
 from graphs.language.spec import Graph
 from graphs.loadagents import known_agents
@@ -19,7 +20,9 @@ __all__ = ["add_arguments", "main"]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("graph", metavar="GRAPH", nargs="+", help="a graph's file, YAML or JSON; may be several")
+    parser.add_argument(
+        "graph", metavar="GRAPH", nargs="+", help="a graph's file, YAML or JSON; - reads standard input; may be several"
+    )
     parser.add_argument(
         "--agents", action="append", default=[], metavar="MODULE", help="a module with agents of your own; may be repeated"
     )
@@ -48,7 +51,7 @@ def main(args: Namespace, env: Environment) -> int:
         if problems:
             env.stderr.write(render(problems, text, color=env.colour) + "\n")
         if not wrong:
-            env.stdout.write(f"{name}: {_several(nodes, 'node')}, {_count(problems)}\n")
+            env.stdout.write(f"{graph_name(name) if name == STREAM else name}: {_several(nodes, 'node')}, {_count(problems)}\n")
     if args.json:
         told = {"status": "invalid" if bad else "valid", "problems": as_data(found)}
         env.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
@@ -60,9 +63,9 @@ def _checked(
 ) -> tuple[Sequence[Problem], str | None, int]:
     """A file's problems, the text that their lines are in where it can be read, and how many nodes there are."""
     try:
-        document = load_graph(env.cwd / name, file=name)
+        document = read_graph(name, env)
     except GraphInvalid as error:
-        return error.problems, text_of(name, env.cwd), 0
+        return error.problems, error.text or text_of(name, env.cwd), 0
     try:
         graph = Graph.of(document.data, agents.keys(), marks=document.marks, file=document.file, strict=strict, says=agents)
     except GraphInvalid as error:
@@ -75,12 +78,12 @@ def _by_labels(
     graph: Graph, agents: Registry, env: Environment, policy: str | None, marks: Marks | None, file: str | None
 ) -> Sequence[Problem]:
     """The nodes that would be where their labels must not be, by this device's configuration, or what `policy` says instead."""
-    from edge.clearance_settings import read_clearance
     from edge.config import load_config
-    from edge.device import device_models
-    from edge.label_check import has_labels, label_problems
-    from edge.labelled_files import with_labelled_files
+    from edge.pairings import Pairings
     from edge.placement import Facts
+    from edge.privacy.check import has_labels, label_problems
+    from edge.privacy.files import with_labelled_files
+    from edge.privacy.settings import read_clearance
     from graphs.settings import read_settings
 
     config = load_config(env)
@@ -88,9 +91,11 @@ def _by_labels(
     clearance = config.clearance
     if policy is not None:
         path = env.cwd / policy
-        clearance = read_clearance(read_settings(path), config.url, config.servers, path)
+        clearance = read_clearance(read_settings(path), config.url, config.servers, path, Pairings(config.home).names())
     if not has_labels(graph, facts):
         return ()
+    from edge.device import device_models
+
     models, tiers = device_models(env, config, config.models)
     servers = frozenset(each for each, server in config.servers.items() if not server.on_device)
     known = replace(facts, models=models.names(), tiers=tiers, default_model=tiers.get("small", "small"), servers=servers)

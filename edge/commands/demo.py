@@ -67,7 +67,7 @@ def main(args: Namespace, env: Environment) -> int:
         options = run_options(namespace, config, token=token)
         with (
             open_progress("quiet" if args.json and args.progress == "auto" else args.progress, env) as progress,
-            open_device(env, config, tiers=models, emit=progress.emit) as device,
+            open_device(env, config, tiers=models, emit=progress.heard) as device,
         ):
             document = load_text(text, file=_NAME)
             graph = Graph.of(document.data, set(device.agents), marks=document.marks, file=_NAME)

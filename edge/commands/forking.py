@@ -6,13 +6,8 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from edge.commands.assuming import add_assume_option, parse_assumptions
 from edge.commands.options import add_run_options, parse_sets, run_options
-from edge.commands.resume import ASSUME, parse_assumptions, read_order, stored_graph
-from edge.commands.running import carry_out
-from edge.device import open_device
-from edge.runs.fork import Forked, fork_run
-from edge.runs.resuming import resume_run
-from edge.showing.progress import open_progress
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import UsageError
 from graphs.journal import Journal
@@ -22,6 +17,7 @@ if TYPE_CHECKING:
     from edge.config import EdgeConfig
     from edge.means import Device, RunOptions
     from edge.runs.assume import Assumption
+    from edge.runs.fork import Forked
     from graphs.journal import RunRow
     from graphs.language.spec import Graph
     from graphs.records import Submit
@@ -41,7 +37,7 @@ def add_commands(commands: Any) -> None:
         "--from", action="append", default=[], metavar="NODE", dest="again", help="run this node again, and what depends on it"
     )
     again.add_argument("--set", action="append", default=[], metavar="NODE=VALUE", help="another value for a node, or @FILE")
-    again.add_argument("--assume", action="append", default=[], metavar="NODE=WHAT", help=ASSUME)
+    add_assume_option(again)
     add_run_options(again)
 
 
@@ -56,20 +52,30 @@ def fork(args: Namespace, config: EdgeConfig, env: Environment) -> int:
     return ExitStatus.COMPLETED
 
 
-def make_fork(name: str, config: EdgeConfig, env: Environment, *, shared: bool = False) -> Forked:
-    """A fork of the run with this id, or whose id begins so, that keeps everything; `shared`: marked for sync."""
+def make_fork(name: str, config: EdgeConfig, env: Environment, *, forced: bool = False) -> Forked:
+    """A fork of the run with this id, or whose id begins so, that keeps everything; `forced`: marked for sync, of a run whose holder is silent."""
     import asyncio
+
+    from edge.commands.resume import stored_graph
+    from edge.device import open_device
+    from edge.runs.fork import fork_run
 
     with Journal.open(config.journal) as journal:
         row, submit = _source(journal, name)
         graph = stored_graph(journal, row)
-    options = replace(_options_of(submit), sync=shared)
+    options = replace(_options_of(submit), sync=forced)
     with open_device(env, config, agents=options.agents) as device:
-        return asyncio.run(fork_run(device, graph, options, row.run))
+        return asyncio.run(fork_run(device, graph, options, row.run, held_elsewhere=forced))
 
 
 def replay(args: Namespace, config: EdgeConfig, env: Environment) -> int:
     """`runs replay`. Exit statuses as those of `run`."""
+    from edge.commands.resume import stored_graph
+    from edge.commands.running import carry_out
+    from edge.device import open_device
+    from edge.runs.resuming import resume_run
+    from edge.showing.progress import open_progress
+
     if not (args.again or args.set):
         raise UsageError(
             "runs replay: what is to be done again?", hint="Say --from NODE or --set NODE=VALUE; `runs fork` keeps everything."
@@ -83,7 +89,7 @@ def replay(args: Namespace, config: EdgeConfig, env: Environment) -> int:
     options = run_options(args, config, inject=inject, earlier=submit.opts.get("options") or {})
     with (
         open_progress("quiet" if args.json and args.progress == "auto" else args.progress, env) as progress,
-        open_device(env, config, agents=options.agents, synchronous="full", emit=progress.emit, hush=progress.hush) as device,
+        open_device(env, config, agents=options.agents, synchronous="full", emit=progress.heard, hush=progress.hush) as device,
     ):
 
         async def go() -> Any:
@@ -104,6 +110,7 @@ async def _forked(
     changes: dict[str, Any],
     assumed: list[Assumption],
 ) -> Forked:
+    from edge.runs.fork import fork_run
     from graphs.values import MISSING
 
     keep = [each.path for each in assumed if each.what == "done" and each.value is MISSING]
@@ -118,6 +125,8 @@ async def _forked(
 
 
 def _source(journal: Journal, name: str) -> tuple[RunRow, Submit]:
+    from edge.commands.resume import read_order
+
     row = journal.run(name)
     if row.role != "root":
         raise UsageError(f"{name} is the part of a run that a worker ran; fork the run itself")

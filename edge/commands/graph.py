@@ -6,20 +6,18 @@ import shutil
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from edge.config import load_config
-from edge.device import open_device
+from edge.commands.piped import STREAM, graph_name, lines_shown, read_graph
 from graphs.drawing.draw import FORMATS, SUFFIXES, Format, Whereabouts, draw
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import GraphInvalid, UsageError
 from graphs.language.check import check
-from graphs.language.graph_files import load_graph
 from graphs.language.spec import Graph
 
 __all__ = ["add_arguments", "main"]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("graph", metavar="GRAPH", help="the graph's file, YAML or JSON")
+    parser.add_argument("graph", metavar="GRAPH", help="the graph's file, YAML or JSON; - reads standard input")
     parser.add_argument("-o", "--output", metavar="FILE", help=f"write there; {', '.join(SUFFIXES)} say the format")
     parser.add_argument("--format", choices=FORMATS, help="text (default), mermaid, dot (for Graphviz) or svg")
     parser.add_argument("--places", action="store_true", help="say where each node would run: by this device and the last offer")
@@ -34,18 +32,18 @@ def main(args: Namespace, env: Environment) -> int:
     graph = _load(args.graph, env)
     places = _places(graph, args, env) if args.places else None
     encoding = (getattr(env.stdout, "encoding", None) or "utf-8").lower()
-    to_terminal = args.output is None and env.stdout.isatty()
+    to_terminal = args.output in (None, STREAM) and env.stdout.isatty()
     drawn = draw(
         graph,
         kind,
-        title=Path(args.graph).name,
+        title=graph_name(args.graph),
         places=places,
         fold=args.fold,
         width=shutil.get_terminal_size((100, 24)).columns if to_terminal else 100,
         colour=to_terminal and not env.environ.get("NO_COLOR") and env.environ.get("TERM") != "dumb",
-        ascii=args.output is None and not encoding.startswith("utf"),
+        ascii=args.output in (None, STREAM) and not encoding.startswith("utf"),
     )
-    if args.output is None:
+    if args.output in (None, STREAM):
         env.stdout.write(drawn)
     else:
         (env.cwd / args.output).write_text(drawn, encoding="utf-8")
@@ -54,7 +52,7 @@ def main(args: Namespace, env: Environment) -> int:
 
 def _format(args: Namespace) -> Format:
     named: Format | None = args.format
-    if named is not None or args.output is None:
+    if named is not None or args.output in (None, STREAM):
         return named or "text"
     suffix = Path(args.output).suffix
     if suffix not in SUFFIXES:
@@ -66,15 +64,18 @@ def _format(args: Namespace) -> Format:
 
 def _load(name: str, env: Environment) -> Graph:
     """The graph in a file. A picture needs nobody's agents: any name of one will do."""
-    document = load_graph(env.cwd / name, file=name)
+    document = read_graph(name, env)
     problems = check(document.data, None, marks=document.marks, file=document.file)
     if any(not problem.warning for problem in problems):
-        raise GraphInvalid(problems, file=document.file)
+        with lines_shown(document):
+            raise GraphInvalid(problems, file=document.file)
     return Graph(document.data)
 
 
 def _places(graph: Graph, args: Namespace, env: Environment) -> Whereabouts:
     """Where this device would run each node, as far as is known without asking anybody."""
+    from edge.config import load_config
+    from edge.device import open_device
     from edge.means import RunOptions
     from edge.runs.runner import Run
     from graphs.engine.outcomes import Known

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from argparse import ArgumentParser, Namespace
+from argparse import SUPPRESS, ArgumentParser, Namespace
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
+from edge.commands.options import no_json
+from edge.commands.piped import keep_piped
 from graphs.environment import Environment
 from graphs.errors import GraphInvalid, UsageError
-from graphs.language.load import load_file
+from graphs.language.load import load_file, load_text
+from graphs.language.spec import Graph, is_computed
 from graphs.values import Value
 
-__all__ = ["add_input_options", "given_inputs", "require_inputs"]
+__all__ = ["add_input_options", "given_inputs", "require_inputs", "require_start"]
 
 _PREFIX: Final = "input of the graph: "
 _JSON_TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
@@ -29,10 +32,12 @@ def add_input_options(parser: ArgumentParser, words: Sequence[str], env: Environ
 
     An input named like an option of the command keeps to `--set`.
     """
-    declared = _declared(words, env)
+    declared = _declared(words, env, keep_piped(parser, words, env))
+    taken = {option for action in parser._actions for option in action.option_strings}
+    if declared is None:
+        _let_pass(parser, words, taken)
     if not declared:
         return
-    taken = {option for action in parser._actions for option in action.option_strings}
     group = parser.add_argument_group("inputs of this graph")
     for name, about in declared.items():
         if f"--{name}" in taken:
@@ -66,12 +71,30 @@ def require_inputs(declared: Mapping[str, Any], given: Collection[str]) -> None:
         )
 
 
+def require_start(graph: Graph, given: Collection[str], max_turns: int | None) -> None:
+    """Raises UsageError for a graph that cannot even start: such a run would be on record and do nothing."""
+    if (graph.document.get("loop") or {}).get("while") is True and max_turns is None:
+        raise UsageError(
+            "`while: true` never ends by itself, and no limit of turns is given",
+            hint="Add --max-turns N, or let `while` name a source.",
+        )
+    missing = [
+        name
+        for name, spec in graph.nodes.items()
+        if not is_computed(spec) and "value" not in spec and spec.get("update") is None and name not in given
+    ]
+    if missing:
+        words = " ".join(f"--set {name}=VALUE" for name in missing)
+        what = "node has neither a value" if len(missing) == 1 else "nodes have neither a value"
+        raise UsageError(f"{what} nor an update: {', '.join(missing)}", hint=f"Add {words}, or a `value` in the graph.")
+
+
 def _typed(name: str, text: str, type_: Any) -> Value:
     wanted = _JSON_TYPES.get(type_) if isinstance(type_, str) else None
     if wanted is None:
         return text
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=no_json)
     except ValueError:
         value = None
     if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
@@ -79,14 +102,22 @@ def _typed(name: str, text: str, type_: Any) -> Value:
     return value
 
 
-def _declared(words: Sequence[str], env: Environment) -> Mapping[str, Any]:
-    for word in words:
-        path = env.cwd / word
-        if not word.startswith("-") and path.is_file():
-            try:
-                data = load_file(path).data
-            except GraphInvalid:
-                return {}
-            inputs = data.get("inputs") if isinstance(data, Mapping) else None
-            return inputs if isinstance(inputs, Mapping) else {}
-    return {}
+def _declared(words: Sequence[str], env: Environment, piped: bytes | None) -> Mapping[str, Any] | None:
+    """The inputs of the graph; None if there is none that can be read."""
+    path = next((env.cwd / word for word in words if not word.startswith("-") and (env.cwd / word).is_file()), None)
+    if piped is None and path is None:
+        return None
+    try:
+        data = (load_file(path) if path is not None and piped is None else load_text(piped or b"")).data
+    except GraphInvalid:
+        return None
+    inputs = data.get("inputs") if isinstance(data, Mapping) else None
+    return inputs if isinstance(inputs, Mapping) else {}
+
+
+def _let_pass(parser: ArgumentParser, words: Sequence[str], taken: Collection[str]) -> None:
+    """Takes the options that nobody knows for inputs of the graph that cannot be read: that is what is to be told, and not that they are unknown."""
+    unknown = {word.partition("=")[0] for word in words if word.startswith("--") and word != "--"} - {*taken}
+    for option in sorted(unknown):
+        if not any(each.startswith(option) for each in taken):  # the beginning of one does for it
+            parser.add_argument(option, nargs="?", dest=f"unknown {option}", help=SUPPRESS)

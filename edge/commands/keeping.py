@@ -8,15 +8,19 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.runs.at_work import at_work
+from edge.commands.piped import STREAM, piped_in, piped_out
+from edge.runs.at_work import at_work, is_at_work
 from edge.runs.upgrade import forget_degraded
 from edge.showing.node_table import size
 from edge.syncing.spool import forget_given
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import UsageError
 from graphs.journal.ids import run_id_short, run_id_text
+from graphs.journal.removals import note_removal
 from graphs.journal.store import OVER
-from protocol.shared import remove_mark
+from graphs.values import canonical
+from protocol.marks import remove_mark
+from protocol.noted import drop_note, untold
 
 if TYPE_CHECKING:
     from graphs.journal import Journal
@@ -28,19 +32,27 @@ def add_commands(commands: Any) -> None:
     """Adds the three to the commands of `graphferry runs`."""
     out: ArgumentParser = commands.add_parser("export", help="write a run with all that belongs to it into one file")
     out.add_argument("run", metavar="RUN", help="the run's id, or its beginning")
-    out.add_argument("-o", "--out", metavar="FILE", help="the file (RUN.gfrun); what is labelled private is in it, too")
+    out.add_argument(
+        "-o", "--out", metavar="FILE", help="the file (RUN.gfrun), - for standard output; what is labelled private is in it, too"
+    )
     into = commands.add_parser("import", help="take in such a file, if every hash in it holds")
-    into.add_argument("file", metavar="FILE")
+    into.add_argument("file", metavar="FILE", help="the file; - reads standard input")
     away = commands.add_parser("rm", help="remove runs that are over, with their records and bodies")
     away.add_argument("runs", metavar="RUN", nargs="+", help="the run's id, or its beginning")
     away.add_argument("--force", action="store_true", help="also a run that is not over: what it did not finish is given up")
 
 
 def export(journal: Journal, args: Namespace, env: Environment) -> int:
-    """`runs export`. The file appears whole or not at all."""
+    """`runs export`. A file appears whole or not at all."""
     from graphs.journal.archive import export_run
 
     row = journal.run(args.run)
+    if args.out == STREAM:
+        out = piped_out(env)
+        archived = export_run(journal, row.run, out)
+        out.flush()
+        env.stderr.write(f"run {run_id_text(row.run)}: {_what(archived)}\n")
+        return ExitStatus.COMPLETED
     path = env.cwd / (args.out or f"{run_id_short(row.run)}.gfrun")
     if path.exists():
         raise UsageError(f"{path.name} is there already", hint="Name another file with --out.")
@@ -63,10 +75,9 @@ def take_in(journal: Journal, args: Namespace, env: Environment) -> int:
     """`runs import`."""
     from graphs.journal.archive import import_run
 
-    path = env.cwd / args.file
     try:
-        with path.open("rb") as source:
-            archived = import_run(journal, source)
+        with piped_in(env) if args.file == STREAM else (env.cwd / args.file).open("rb") as source:
+            archived = import_run(journal, source, canonical(untold().told()))
     except OSError as error:
         raise UsageError(f"{args.file} cannot be read: {error.strerror or error}") from error
     env.stdout.write(f"run {run_id_text(archived.run.run)} of {archived.run.name}: {_what(archived)}\n")
@@ -83,21 +94,24 @@ def remove(journal: Journal, args: Namespace, env: Environment) -> int:
         if row.role != "root":
             raise UsageError(f"{text} is the part of a run that a worker ran; remove the run itself")
         if row.status not in OVER and not args.force:
+            how = "cut off" if row.status == "running" and not is_at_work(journal.path, row.run) else row.status
             raise UsageError(
-                f"run {text} is not over: it is {row.status}",
+                f"run {text} is not over: it is {how}",
                 hint="End it first with `graphferry runs cancel`, which tells its worker, too; or say --force.",
             )
     with ExitStack() as working:  # whoever works on one of them would write into a log that is gone
         for run in rows:
             working.enter_context(at_work(journal.path, run))
         for run in rows:
+            note_removal(journal, run)
             remove_mark(journal, run)
             forget_given(journal, run)
             forget_degraded(journal, run)
             for each in (*(child.run for child in journal.children(run)), run):
                 journal.remove_run(each)
-            env.stdout.write(f"run {run_id_text(run)} is removed\n")
+                drop_note(journal, each)
         journal.flush(full=True)
+    env.stdout.writelines(f"run {run_id_text(run)} is removed\n" for run in rows)
     sweep_bodies(journal, again=True)
     return ExitStatus.COMPLETED
 

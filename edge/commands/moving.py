@@ -44,7 +44,7 @@ def add_commands(commands: Any) -> None:
 def push(journal: Journal, args: Namespace, config: EdgeConfig, env: Environment) -> int:
     """`runs push`."""
     from edge.syncing.handover import push as push_run
-    from edge.syncing.held import holding_of
+    from edge.syncing.held import require_known
 
     row = journal.run(args.run)
     text = run_id_text(row.run)
@@ -56,7 +56,7 @@ def push(journal: Journal, args: Namespace, config: EdgeConfig, env: Environment
     if args.force:
         if not args.hand_over:
             raise UsageError("runs push --force: that is for a run to go on with", hint="Say --continue as well.")
-        if holding_of(journal, run).holder != journal.store_id:
+        if require_known(journal, run).holder != journal.store_id:
             run, forked = _pulled(journal, args, config, env)
 
     def told() -> None:
@@ -85,7 +85,7 @@ def pull(journal: Journal, args: Namespace, config: EdgeConfig, env: Environment
 def _pulled(journal: Journal, args: Namespace, config: EdgeConfig, env: Environment) -> tuple[bytes, Forked | None]:
     """The run that this device holds then: the one that is named, or by force, if its holder is silent, a fork of it."""
     from edge.syncing.handover import HolderSilent, ask_for
-    from edge.syncing.held import holding_of
+    from edge.syncing.held import require_known
 
     try:
         return asyncio.run(ask_for(journal, args.run, _connector(journal, args, config))), None
@@ -93,15 +93,16 @@ def _pulled(journal: Journal, args: Namespace, config: EdgeConfig, env: Environm
         if not args.force:
             raise
         silent = error
+    journal.flush()  # perhaps it came at the very end
     run = journal.run(args.run).run
-    standing = holding_of(journal, run)
+    standing = require_known(journal, run)
     if standing.holder == journal.store_id:
         return run, None
     if standing.over:
         raise UsageError(f"run {run_id_text(run)} is over.", hint=f"Look at it: graphferry runs show {run_id_short(run)}")
     from edge.commands.forking import kept_of, make_fork
 
-    forked = make_fork(args.run, config, env, shared=True)
+    forked = make_fork(args.run, config, env, forced=True)
     what = f"Run {run_id_text(forked.run)} is a fork of what is known of it here: {kept_of(forked)}"
     env.stderr.write(f"{silent.message}\nRun {run_id_text(run)} stays there. {what}\n")
     return forked.run, forked

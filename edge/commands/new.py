@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from edge.commands.schema import schema_text
@@ -26,6 +27,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def main(args: Namespace, env: Environment) -> int:
+    if not args.name.strip():
+        raise UsageError("an empty name is none for a graph", hint="For instance: graphferry new letter")
     written = args.output or (args.name if args.name.endswith((".yaml", ".yml")) else f"{args.name}.yaml")
     schema = args.schema or SCHEMA_FILE
     for word in (written, schema):
@@ -34,13 +37,13 @@ def main(args: Namespace, env: Environment) -> int:
     path = env.cwd / written
     try:
         with path.open("x", encoding="utf-8") as stream:
-            stream.write(f"# yaml-language-server: $schema={schema}\n" + _STARTER.replace("FILE", path.name))
+            stream.write(f"# yaml-language-server: $schema={schema}\n" + _STARTER.replace("FILE", quote(path.name)))
     except FileExistsError:
         raise UsageError(f"{written} is there already, and nothing of it was changed", hint="Give another name.") from None
     env.stdout.write(f"{written}\n")
     if args.schema is None:
         _write_schema(path.parent / SCHEMA_FILE, env)
-    env.stderr.write(_NEXT.replace("FILE", written))
+    env.stderr.write(_NEXT.replace("FILE", quote(written)))
     return ExitStatus.COMPLETED
 
 

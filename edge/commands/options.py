@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from edge.config import EdgeConfig
+from edge.means import RunOptions
+from edge.pairings import link_url
 from edge.placement import Place
-from edge.placing.search import MINIMISED, Wishes
+from edge.placing.wishes import MINIMISED, Wishes
 from edge.policies import OFFLINE, Offline, Sayings
-from edge.runs.runner import RunOptions
 from edge.showing.progress import MODES
 from graphs.environment import Environment
-from graphs.errors import UsageError
+from graphs.errors import UsageError, why_failed
 from graphs.language.check_budget import BUDGETS
 from graphs.values import Value
 
-__all__ = ["add_placing_options", "add_run_options", "duration", "parse_sets", "read_value", "run_options"]
+__all__ = ["add_placing_options", "add_run_options", "duration", "no_json", "parse_sets", "positive", "read_value", "run_options"]
 
 
 def add_run_options(parser: ArgumentParser) -> None:
@@ -30,7 +31,7 @@ def add_run_options(parser: ArgumentParser) -> None:
         default="group",
         help="group: many results a commit (default); node: each before what depends on it",
     )
-    parser.add_argument("--max-turns", type=int, metavar="N", help="a loop that goes on after N turns fails")
+    parser.add_argument("--max-turns", type=positive, metavar="N", help="a loop that goes on after N turns fails")
     parser.add_argument("--all", action="store_true", help="give the values of all nodes, not only of results")
     parser.add_argument("--json", action="store_true", help="print one JSON object about the run")
     parser.add_argument("--progress", choices=MODES, default="auto", help="how the run is shown on stderr")
@@ -71,7 +72,7 @@ def add_placing_options(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=N",
-        help="a limit of the run, made.NAME=N of graphs made in it; see docs",
+        help="a limit of the run, made.NAME=N of graphs made in it (docs/safety.md); may be repeated",
     )
     parser.add_argument(
         "--grant",
@@ -96,6 +97,8 @@ def run_options(
     """The options of one run: the command line over the configuration, and for `resume` over what the run began with."""
     wishes = earlier.get("wishes") or {}
     deadline = duration(args.deadline) if args.deadline else None
+    if args.cloud:
+        link_url(args.cloud)  # what is none is told also where nothing needs it
     return RunOptions(
         inject=inject,
         url=args.cloud or config.url,
@@ -135,8 +138,22 @@ def parse_sets(sets: Iterable[str], env: Environment) -> dict[str, Value]:
 
 
 def read_value(text: str, env: Environment) -> Value:
-    """What is JSON counts as that, other text as itself, `@FILE` as the file's text. Raises UsageError for a file that cannot be read."""
+    """What is JSON counts as that, other text as itself, `@FILE` as the file's text, `@-` as that of standard input.
+
+    Raises UsageError for a file that cannot be read.
+    """
     return _read(text[1:], env) if text.startswith("@") else _parse(text)
+
+
+def positive(text: str) -> int:
+    """The number of an option that counts something. As a `type` of argparse; raises its error for what is no whole number above 0."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise ArgumentTypeError(f"{text} is not a number above 0")
+    return number
 
 
 def duration(text: str) -> float:
@@ -199,13 +216,20 @@ def _sayings(words: Iterable[str], earlier: Mapping[str, Any], device: Offline |
 
 def _parse(text: str) -> Value:
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=no_json)
     except ValueError:
         return text
 
 
+def no_json(word: str) -> Value:
+    """For `parse_constant` of `json`, which reads NaN and Infinity although JSON does not have them. Raises ValueError."""
+    raise ValueError(f"{word} is no JSON")
+
+
 def _read(name: str, env: Environment) -> str:
     try:
+        if name == "-":
+            return env.stdin.read()
         return (env.cwd / name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {name}: {error}") from error
+        raise UsageError(f"cannot read {name}: {why_failed(error)}") from error

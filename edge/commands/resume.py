@@ -3,59 +3,48 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from edge.commands.options import add_run_options, read_value, run_options
+from edge.commands.assuming import add_assume_option, parse_assumptions
+from edge.commands.options import add_run_options, run_options
 from edge.commands.running import carry_out
 from edge.config import load_config
 from edge.device import open_device
 from edge.means import Device, RunOptions
-from edge.runs.assume import FORMS, Assumption
 from edge.runs.fork import require_whole
 from edge.runs.resuming import resume_run
-from edge.showing.progress import ProgressEvent, open_progress
+from edge.showing.progress import ProgressEvent, open_progress, unheard
 from edge.syncing.held import require_held
 from graphs.environment import Environment
 from graphs.errors import JournalError, UsageError
 from graphs.journal import Journal, RunRow
 from graphs.journal.ids import run_id_short, run_id_text
 from graphs.language.spec import Graph
+from graphs.language.uncollected import collected_seldom, uncollected
 from graphs.records import State, Submit
 from graphs.values import decode
 from protocol.refill import resolved_here
 
-__all__ = ["ASSUME", "add_arguments", "main", "open_resumed", "parse_assumptions", "read_order", "stored_graph"]
+__all__ = ["add_arguments", "main", "open_resumed", "read_order", "stored_graph"]
 
-ASSUME: Final = "what became of a node with effects that was in flight: done:VALUE, done, failed, or rerun to run it again"
+_NODE: Final = 100
+"""Bytes that a small node takes in a graph's canonical form."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="the run's id, or its beginning")
-    parser.add_argument("--assume", action="append", default=[], metavar="NODE=WHAT", help=ASSUME)
+    add_assume_option(parser)
     add_run_options(parser)
-
-
-def parse_assumptions(words: Iterable[str], env: Environment) -> list[Assumption]:
-    """`NODE=done:VALUE`, `NODE=done`, `NODE=failed` and `NODE=rerun`. Raises UsageError."""
-    found = []
-    for each in words:
-        path, _, what = each.partition("=")
-        if path and what in ("done", "failed", "rerun"):
-            found.append(Assumption(path, what))  # type: ignore[arg-type]  # one of the three
-        elif path and what.startswith("done:"):
-            found.append(Assumption(path, "done", read_value(what.removeprefix("done:"), env)))
-        else:
-            raise UsageError(f"--assume {each}: expected {FORMS}")
-    return found
 
 
 def main(args: Namespace, env: Environment) -> int:
     assumed = parse_assumptions(args.assume, env)
     with (
+        collected_seldom(),
         open_progress("quiet" if args.json and args.progress == "auto" else args.progress, env) as progress,
-        open_resumed(args, env, emit=progress.emit, hush=progress.hush) as (device, graph, options, row),
+        open_resumed(args, env, emit=progress.heard, hush=progress.hush) as (device, graph, options, row),
     ):
         run = resume_run(device, graph, options, row.run, name=row.name, assumed=assumed)
         return carry_out(run, device, progress, args=args, env=env)
@@ -65,7 +54,7 @@ def main(args: Namespace, env: Environment) -> int:
 def open_resumed(
     args: Namespace,
     env: Environment,
-    emit: Callable[[ProgressEvent], None] = lambda _event: None,
+    emit: Callable[[ProgressEvent], None] = unheard,
     hush: Callable[[bool], None] = lambda _on: None,
 ) -> Iterator[tuple[Device, Graph, RunOptions, RunRow]]:
     """The device, and what a run is that is to go on; `args` are those of this command. Raises UsageError for one that cannot."""
@@ -99,7 +88,8 @@ def stored_graph(journal: Journal, row: RunRow) -> Graph:
     stored = journal.graph(row.graph)
     if stored is None:
         raise JournalError(f"the graph of run {run_id_text(row.run)} is not in the journal")
-    return Graph(decode(stored.body))  # ten times as fast as reading the source again, and the same
+    with uncollected(len(stored.body) // _NODE):
+        return Graph(decode(stored.body))  # ten times as fast as reading the source again, and the same
 
 
 def read_order(journal: Journal, run: bytes) -> Submit:

@@ -4,39 +4,32 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from edge.commands.inputs import add_input_options, given_inputs, require_inputs
-from edge.commands.options import add_run_options, parse_sets, run_options
+from edge.commands.given import Given, add_graph_arguments, as_impossible, as_invalid, is_impossible
+from edge.commands.inputs import add_input_options, require_inputs, require_start
+from edge.commands.options import add_run_options, run_options
+from edge.commands.piped import graph_name
 from edge.commands.running import carry_out
 from edge.config import EdgeConfig, load_config
 from edge.device import open_device
-from edge.labelled_files import labels_of_file
 from edge.means import Device, RunOptions
-from edge.offers import last_offer
+from edge.privacy.files import labels_of_file
 from edge.runs.runner import run_graph
 from edge.showing.progress import open_progress
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import GraphInvalid, UsageError
 from graphs.journal.schema import Synchronous
-from graphs.language.graph_files import load_graph
 from graphs.language.labels import own_labels
 from graphs.language.spec import Graph
+from graphs.language.uncollected import collected_seldom
 
-__all__ = ["add_arguments", "add_more_arguments", "main", "valid_agents"]
+__all__ = ["add_arguments", "add_more_arguments", "main"]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("graph", metavar="GRAPH", help="the graph's file, YAML or JSON")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="NODE=VALUE", help="a static node's value; @FILE takes a file's text"
-    )
-    parser.add_argument("--place", action="append", default=[], metavar="NODE=PLACE", help="where a node runs: edge or cloud")
-    parser.add_argument(
-        "--strict", action="store_true", help="problems inside nested graphs and unknown @helpers are errors, not warnings"
-    )
+    add_graph_arguments(parser)
     parser.add_argument("--sync", action="store_true", help="mark the run for sync: it goes to the worker and your other devices")
     add_run_options(parser)
 
@@ -52,40 +45,35 @@ def main(args: Namespace, env: Environment) -> int:
     except GraphInvalid as error:
         if not args.json:
             raise
-        from graphs.language.problems import as_data
-
-        invalid = {"status": "invalid", "problems": as_data(error.problems)}
-        env.stdout.write(json.dumps(invalid, ensure_ascii=False) + "\n")
-        return ExitStatus.USAGE
+        env.stdout.write(json.dumps(as_invalid(error), ensure_ascii=False) + "\n")
+    except UsageError as error:
+        if args.json and is_impossible(error):
+            env.stdout.write(json.dumps(as_impossible(error), ensure_ascii=False) + "\n")
+        raise
+    return ExitStatus.USAGE
 
 
 def _run(args: Namespace, env: Environment) -> int:
     config = load_config(env)
-    document = load_graph(env.cwd / args.graph, file=args.graph)
-    written = document.data.get("inputs") if isinstance(document.data, Mapping) else None
-    declared = written if isinstance(written, Mapping) else {}
-    inject = {**parse_sets(args.set, env), **given_inputs(args, declared)}
-    options = run_options(args, config, inject=inject)
+    given = Given.read(args, env)
+    options = run_options(args, config, inject=given.inject)
     synchronous: Synchronous = "full" if args.durability == "node" else "normal"
     with (
+        collected_seldom(),
         open_progress("quiet" if args.json and args.progress == "auto" else args.progress, env) as progress,
         open_device(
-            env, config, agents=options.agents, synchronous=synchronous, emit=progress.emit, hush=progress.hush
+            env, config, agents=options.agents, synchronous=synchronous, emit=progress.heard, hush=progress.hush
         ) as device,
     ):
-        graph = Graph.of(
-            document.data,
-            valid_agents(device, options.url),
-            marks=document.marks,
-            file=document.file,
-            strict=options.strict,
-            says=device.agents,
-        )
-        require_inputs(declared, inject)
+        graph = given.checked(device, options)
+        require_inputs(given.declared, given.inject)
+        require_start(graph, given.inject, options.max_turns)
         _require_labels(graph, args, config, env)
         options = _marked(options, args, config, device, env)
         return carry_out(
-            run_graph(device, graph, options, name=Path(args.graph).name, source=None if document.loaded else document.text),
+            run_graph(
+                device, graph, options, name=graph_name(args.graph), source=None if given.document.loaded else given.document.text
+            ),
             device,
             progress,
             args=args,
@@ -117,8 +105,3 @@ def _marked(options: RunOptions, args: Namespace, config: EdgeConfig, device: De
         return options
     env.stderr.write("This run is not marked for sync; `graphferry runs mark RUN` does that later.\n")
     return replace(options, sync=False)
-
-
-def valid_agents(device: Device, url: str | None) -> set[str]:
-    """The names a graph may use: this device's agents, and those of the worker's last offer."""
-    return {*device.agents, *(last_offer(device.journal, url) or {}).get("agents", {})}

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import shutil
 import signal
 import sys
 from argparse import Namespace
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
+from edge.means import Device
 from edge.people.posters import notice
-from edge.runs.runner import Device
 from edge.showing.node_table import node_table
 from edge.showing.progress import Progress
 from edge.showing.report import RunReport, result_text
 from graphs.environment import SWITCH_SECONDS, Environment, ExitStatus
-from graphs.errors import AnswerNeeded, LinkCondition
+from graphs.errors import AnswerNeeded, GraphferryError, JournalError, LinkCondition
 from graphs.journal.ids import run_id_text
 from graphs.language.uncollected import collected_seldom
 
@@ -41,20 +42,37 @@ def carry_out(
             await device.models.close()
 
     sys.setswitchinterval(SWITCH_SECONDS)
-    try:
-        with collected_seldom():
+    with collected_seldom():
+        try:
             report = asyncio.run(whole())
-    except asyncio.CancelledError:
-        newest = device.journal.runs(1, role="root")
-        if newest:
-            print(
-                f"interrupted; what is finished is kept. Go on with:\n  graphferry resume {run_id_text(newest[0].run)}",
-                file=env.stderr,
-            )
-        return ExitStatus.INTERRUPTED
-    progress.close()
-    _print(report, args, env)
+        except asyncio.CancelledError:
+            progress.close()
+            if device.run is None:
+                print("interrupted; nothing was run", file=env.stderr)
+            else:
+                print(
+                    f"interrupted; what is finished is kept. Go on with:\n  graphferry resume {run_id_text(device.run)}{_with_worker(args)}",
+                    file=env.stderr,
+                )
+            return ExitStatus.INTERRUPTED
+        except JournalError as error:
+            progress.close()
+            raise _resumable(error, device) from error
+        progress.close()
+        _print(report, args, env)
     return report.exit_status
+
+
+def _resumable(error: JournalError, device: Device) -> JournalError:
+    """The error, with the command that goes on with the run, if that is on record."""
+    try:
+        assert device.run is not None
+        device.journal.run(device.run)
+    except (AssertionError, GraphferryError):
+        return error
+    return JournalError(
+        error.message, hint=f"{error.hint or 'What is finished is kept.'}\n  graphferry resume {run_id_text(device.run)}"
+    )
 
 
 def _on_interrupt(loop: asyncio.AbstractEventLoop, task: asyncio.Future[RunReport]) -> bool:
@@ -67,22 +85,30 @@ def _on_interrupt(loop: asyncio.AbstractEventLoop, task: asyncio.Future[RunRepor
 
 def _print(report: RunReport, args: Namespace, env: Environment) -> None:
     if args.json:
-        env.stdout.write(json.dumps(report.as_json(), ensure_ascii=False, default=_json_default) + "\n")
+        env.stdout.write(_as_json(report.as_json()) + "\n")
     elif report.status == "completed" or report.results:
         text = result_text(report.results)
         env.stdout.write(text if text.endswith("\n") else text + "\n")
-    if args.progress != "quiet" and not args.json:
+    if args.progress not in ("quiet", "json") and not args.json:  # whoever reads events line by line gets nothing else
         rows = [node.as_row() for node in report.nodes.values()]
         encoding = getattr(env.stderr, "encoding", None) or "utf-8"
         env.stderr.write(
             node_table(rows, width=shutil.get_terminal_size((110, 24)).columns, colour=env.colour, encoding=encoding)
         )
     if report.status != "completed":
-        _explain(report, env)
+        _explain(report, args, env)
 
 
-def _explain(report: RunReport, env: Environment) -> None:
+def _with_worker(args: Namespace) -> str:
+    """What the command that goes on needs as well: a worker that no configuration names."""
+    return f" --cloud {args.cloud}" if args.cloud else ""
+
+
+def _explain(report: RunReport, args: Namespace, env: Environment) -> None:
     out = env.stderr
+    if report.status == "cancelled":
+        print(f"run {report.run} was cancelled by another process; what is finished is kept", file=out)
+        return
     if report.status == "failed" and report.first_error is not None:
         node, error = report.first_error
         print(f"error: node {node!r} failed: {error}" if node else f"error: {error}", file=out)
@@ -104,9 +130,24 @@ def _explain(report: RunReport, env: Environment) -> None:
             waiting = f" ({path!r} waits; {reason})" if path and isinstance(error, LinkCondition) else ""
             print(f"suspended: {message}{waiting}", file=out)
             if hint := getattr(error, "hint", None):
-                print(f"  {hint}", file=out)
+                print(f"  {hint.replace(' RUN ', f' {report.run} ')}", file=out)
     then = "Once answered, go on with" if report.questions else "Go on with"
-    print(f"What is finished is kept. {then}:\n  graphferry resume {report.run}", file=out)
+    print(f"What is finished is kept. {then}:\n  graphferry resume {report.run}{_with_worker(args)}", file=out)
+
+
+def _as_json(told: Any) -> str:
+    try:
+        return json.dumps(told, ensure_ascii=False, default=_json_default, allow_nan=False)
+    except ValueError:  # a number that JSON does not have: null, as in JavaScript
+        return json.dumps(_with_nulls(told), ensure_ascii=False, default=_json_default)
+
+
+def _with_nulls(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _with_nulls(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_nulls(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _json_default(value: object) -> str:

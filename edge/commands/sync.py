@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 from edge.commands.options import add_run_options, duration
 from edge.commands.upgrading import say_upgrades, upgrade_all
 from edge.config import EdgeConfig, load_config
-from edge.link_policy import held_back
-from edge.sensing import read_conditions
+from edge.network.link_policy import held_back
+from edge.network.sensing import read_conditions
 from edge.showing.node_table import size
+from edge.syncing.alone import AnotherSyncs
+from edge.syncing.repeated import Repeated
 from edge.syncing.spool import ToGo, over_the_bound, spooled, total
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import GraphferryError, LinkCondition, UsageError, WorkerUnreachable
@@ -22,6 +24,7 @@ from graphs.journal import Journal
 from graphs.journal.ids import run_id_text
 
 if TYPE_CHECKING:
+    from edge.showing.report import RunReport
     from edge.syncing.sync import Round
 
 __all__ = ["add_arguments", "main"]
@@ -33,8 +36,10 @@ _LONGEST: Final = 900.0
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--cloud", metavar="URL", help="the worker to sync with, if not the configured one")
-    parser.add_argument("--watch", action="store_true", help="go on for ever: again and again, at once when something waits")
-    parser.add_argument("--every", metavar="DURATION", default=f"{_EVERY:g}s", help="how often --watch looks (%(default)s)")
+    parser.add_argument("--watch", action="store_true", help="go on for ever: one round after the other")
+    parser.add_argument(
+        "--every", metavar="DURATION", default=f"{_EVERY:g}s", help="the pause between two rounds of --watch (%(default)s)"
+    )
     parser.add_argument(
         "--upgrade", action="store_true", help="do again what something smaller stood in for, and what depended on it, in forks"
     )
@@ -54,24 +59,24 @@ def main(args: Namespace, env: Environment) -> int:
     if url is None:
         raise UsageError("no worker is configured", hint="Pair with one (graphferry pair), or name it with --cloud URL.")
     try:
-        return _watch(args, env, config, url, every) if args.watch else _once(args, env, config, url)
+        return _watch(args, env, config, url, every) if args.watch else _once(args, env, config, url, Repeated())
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
 
 
-def _once(args: Namespace, env: Environment, config: EdgeConfig, url: str) -> int:
+def _once(args: Namespace, env: Environment, config: EdgeConfig, url: str, said: Repeated) -> int:
     from edge.syncing.sync import converge
 
     held = None if args.now else held_back(config.link, read_conditions(env.environ, config.link.command))
     with Journal.open(config.journal) as journal:
         done = asyncio.run(converge(journal, _connector(journal, config, url, held), held))
         going = _waiting(journal)
-    ended = [(run, _resume(run, url, env, config, held)) for run in going]
+    ended = [(run, _resume(run, url, env, config, held, said)) for run in going]
     upgraded = upgrade_all(config, url, env) if args.upgrade and held is None else []
     if ended or upgraded:
         with Journal.open(config.journal) as journal:
             done += asyncio.run(converge(journal, _connector(journal, config, url, held), held))
-    _print(done, ended, upgraded, args, env, config)
+    _print(done, ended, upgraded, args, env, config, said)
     statuses = [status for _, status in ended] + [each["status"] for each in upgraded]
     return ExitStatus.SUSPENDED if "suspended" in statuses else ExitStatus.COMPLETED
 
@@ -79,18 +84,19 @@ def _once(args: Namespace, env: Environment, config: EdgeConfig, url: str) -> in
 def _watch(args: Namespace, env: Environment, config: EdgeConfig, url: str, every: float) -> int:
     import time
 
-    pause = every
+    pause, said = every, Repeated()
     while True:
+        said.next_round()
         try:
-            _once(args, env, config, url)
+            _once(args, env, config, url, said)
             pause = every
         except WorkerUnreachable as error:
             env.stderr.write(f"{error.message}; looking again in {pause:g} s\n")
             time.sleep(pause)
             pause = min(2 * pause, max(_LONGEST, every))
             continue
-        except LinkCondition as error:
-            env.stderr.write(f"{error.message}\n")
+        except (LinkCondition, AnotherSyncs) as error:
+            said.tell(env.stderr, error.message)
         time.sleep(every)
 
 
@@ -124,7 +130,13 @@ def _status(args: Namespace, env: Environment, config: EdgeConfig, url: str | No
         env.stdout.write(f"ahead by {found.ahead} records ({size(found.bytes)}), behind by {found.behind}\n")
     else:
         env.stdout.write("up to date with the worker\n")
-    for word, runs in (("waiting", found.waiting), ("degraded", found.degraded), ("diverged", found.diverged)):
+    for word, runs in (
+        ("waiting", found.waiting),
+        ("asking", found.asking),
+        ("degraded", found.degraded),
+        ("diverged", found.diverged),
+        ("withheld", found.withheld),
+    ):
         for run in runs:
             env.stdout.write(f"{word:<9} {run}\n")
     if held is not None:
@@ -141,11 +153,12 @@ def _print(
     args: Namespace,
     env: Environment,
     config: EdgeConfig,
+    said: Repeated,
 ) -> None:
     with Journal.open(config.journal) as journal:
         left = total(spooled(journal))
     if (warning := over_the_bound(left, config.link)) is not None:
-        env.stderr.write(f"warning: {warning}\n")
+        said.tell(env.stderr, f"warning: {warning}")
     if args.json:
         went = [{"run": run, "status": status} for run, status in ended]
         more = {"upgraded": upgraded} if args.upgrade else {}
@@ -153,17 +166,17 @@ def _print(
         env.stdout.write(json.dumps({**done.as_json(), "went_on": went, **more, "spool": spool}) + "\n")
         return
     for run, status in ended:
-        env.stdout.write(f"{run}  {status}\n")
+        said.tell(env.stdout, f"{run}  {status}")
     say_upgrades(upgraded, env)
     for each, (code, text) in done.refused.items():
-        env.stderr.write(f"{run_id_text(each)} is not in sync: {code}: {text}\n")
+        said.tell(env.stderr, f"{run_id_text(each)} is not in sync: {code}: {text}")
     came = sum(done.received.values())
     if came or done.bodies:
         env.stdout.write(f"{came} records of {len(done.received)} runs came in, {done.bodies} large values\n")
     if done.held is not None:
-        env.stdout.write(f"{_held(done.held, left)}\n")
+        said.tell(env.stdout, _held(done.held, left))
     elif not (came or done.bodies or ended or upgraded):
-        env.stdout.write("everything is in sync\n")
+        said.tell(env.stdout, f"everything {'else ' if done.refused else ''}is in sync")
 
 
 def _held(why: str, left: ToGo) -> str:
@@ -188,7 +201,7 @@ def _waiting(journal: Journal) -> list[str]:
     return [run_id_text(row.run) for row in waiting_runs(journal)]
 
 
-def _resume(run: str, url: str, env: Environment, config: EdgeConfig, held: str | None) -> str:
+def _resume(run: str, url: str, env: Environment, config: EdgeConfig, held: str | None, said: Repeated) -> str:
     """Go on with a run, quietly; what became of it. Large values wait while they are `held` back."""
     from edge.commands.resume import open_resumed
     from edge.device import worker_connector
@@ -202,13 +215,17 @@ def _resume(run: str, url: str, env: Environment, config: EdgeConfig, held: str 
         with open_resumed(words, env) as (device, graph, options, row):
             device.connect = worker_connector(config, held)
 
-            async def whole() -> str:
+            async def whole() -> RunReport:
                 try:
-                    return (await resume_run(device, graph, options, row.run, name=row.name)).status
+                    return await resume_run(device, graph, options, row.run, name=row.name)
                 finally:
                     await device.models.close()
 
-            return asyncio.run(whole())
+            report = asyncio.run(whole())
+            if report.status != "completed":
+                for message in dict.fromkeys(getattr(error, "message", str(error)) for error in report.errors.values()):
+                    said.tell(env.stderr, f"{run} is {report.status}: {message}")
+            return report.status
     except GraphferryError as error:
-        env.stderr.write(f"{run} does not go on: {error.message}\n")
+        said.tell(env.stderr, f"{run} does not go on: {error.message}")
         return "suspended"

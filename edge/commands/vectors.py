@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from graphs.environment import Environment, ExitStatus
-from graphs.errors import GraphferryError, UsageError
+from graphs.errors import GraphferryError, UsageError, why_failed
 
 __all__ = ["KINDS", "add_arguments", "main", "problem", "recorded"]
 
@@ -57,7 +57,7 @@ def _all(args: Namespace, env: Environment) -> list[dict[str, Any]]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--file {args.file} cannot be read: {error}") from error
+        raise UsageError(f"--file {args.file} cannot be read: {why_failed(error)}") from error
     return list(_lines(text, args.file))
 
 

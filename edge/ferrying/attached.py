@@ -6,7 +6,7 @@ holds already is not said twice (docs/protocol.md §8, §10).
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -98,41 +98,60 @@ def open_children(journal: Journal, run: bytes) -> list[bytes]:
 
 
 def usable(journal: Journal, child: bytes) -> Attached | None:
-    """What a resumed run needs to go on with this child run; None if it cannot: it was cancelled, or has work undone for which the worker
-    had no means.
+    """What a resumed run needs to go on with this child run; None if it cannot: it was cancelled, has work undone for which the worker had
+    no means, or is the part of one node that left this device by itself: that runs where it is placed, and another child run is the run's.
     """
     found = Attached(child)
     records = [logged.record for logged in journal.records(child)]
     for record in records:
         found.note(record)
-    if found.over or not found.frames:
+    alone = any(isinstance(record, Submit) and record.opts.get("alone") is True for record in records)
+    if found.over or not found.frames or alone:
         return None
     found.in_flight = set(known_outcomes(records).indeterminate)
     return found
 
 
-def go_on(journal: Journal, link: WorkerLink, children: Sequence[bytes], spoilt: Container[bytes] = ()) -> Attached | None:
+def go_on(
+    journal: Journal,
+    link: WorkerLink,
+    children: Sequence[bytes],
+    spoilt: Container[bytes] = (),
+    *,
+    known: Collection[bytes] | None = None,
+) -> Attached | None:
     """Which of a run's open child runs (the newest first) it goes on with over this link; the worker is told to end the others, also those
-    that are `spoilt`, as it has made there what does not count. Those of another worker are given up.
+    that are `spoilt`, as it has made there what does not count. Those of another worker are given up. `known` are those that the link knows of, if
+    not all.
 
     Raises LinkCondition RUN_DIVERGED if one of them contradicts the worker's copy: one of the two stores lost what it had called durable, so
-    nobody can say what happened, and another child run might do it again.
+    nobody can say what happened, and another child run might do it again; RUN_TAKEN if another process of this device goes on with it, or has said
+    something in it since this one looked, or has opened it: this link would never say that to the worker, or hear of it.
     """
+    if known is not None and not set(children).issubset(known):
+        raise _taken()
     attached: Attached | None = None
     for child in children:
         condition = link.refused.get(child)
         if condition is not None:
             foreign = any(head.writer not in (journal.store_id, link.store) for head in journal.heads(child))
-            if condition.condition == "RUN_DIVERGED" and not foreign:
+            if condition.condition in ("RUN_DIVERGED", "RUN_TAKEN") and not foreign:
                 raise condition
             if foreign or condition.condition == "STORE_CHANGED":
                 give_up(journal, [child], "the run goes on at another worker")
             continue
+        own = max((head.last for head in journal.heads(child) if head.writer == journal.store_id), default=0)
+        if own > journal.have(child):
+            raise _taken()
         if child not in spoilt:
             attached = attached or usable(journal, child)
         if attached is None or attached.run != child:
             link.give_up(child)
     return attached
+
+
+def _taken() -> LinkCondition:
+    return LinkCondition("RUN_TAKEN", "another process of this device goes on with this run")
 
 
 def _paths(frame: str, inputs: Mapping[str, Any]) -> Iterator[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from edge.clearance import NOWHERE, Clearance
 from edge.config import GRACE
 from edge.ferrying.worker import WorkerLink
+from edge.privacy.clearance import NOWHERE, Clearance
 
 if TYPE_CHECKING:
     from graphs.journal import Journal

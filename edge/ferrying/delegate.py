@@ -9,9 +9,8 @@ so (docs/protocol.md §8). What becomes of a node that meets a condition of the 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from edge.ferrying.attached import Attached
 from edge.ferrying.earlier import Earlier
@@ -21,7 +20,7 @@ from edge.ferrying.fragments import Fragment, Fragments, depending, follows, shi
 from edge.ferrying.labelling import labels_of, labels_of_cut
 from edge.ferrying.needs import read_here
 from edge.ferrying.outgoing import Outgoing
-from edge.ferrying.outside import learn
+from edge.ferrying.shipped import GONE, note_child, soon
 from graphs.engine.events import Event as EngineEvent, Outcome, Settled, Start, Told
 from graphs.engine.frames import Frame
 from graphs.engine.outcomes import NODE_CODES, told_condition, told_failure
@@ -54,9 +53,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Delegate"]
 
-_GONE: Final = ("cancel", 7 * 24 * 3_600_000)
-"""What the worker does when this device is gone for so long (ms): until then it goes on, and the run that is resumed takes what it made."""
-
 
 class Delegate:
     """The child run of one root run: `graphs.running.ports.Remote` towards the engine.
@@ -64,8 +60,8 @@ class Delegate:
     `made` are the results the worker reported with their sizes in bytes, `sent` the bytes sent for each path, "" being the graphs, `retries`
     the failed attempts there before the last one. `labels` are those of the run. `one_frame` says that only the root graph can
     have any, in one turn; `shows_all` that the caller wants all its nodes' values. `feed` takes events for the engine, `on_token(path, token)`
-    the pieces of answers as they are made, `on_begun` a node that the worker has begun on order; `fallback` says what becomes of nodes that do
-    not come. `earlier` is what other processes left of the run, `attached` the open child run to go on with; the run ends at `deadline`.
+    the pieces of answers as they are made, `on_begun` a node that the worker has begun on order, `on_spent` any record; `fallback` decides
+    about nodes that do not come. `earlier` is what other processes left, `attached` the open child run to go on with; the run ends at `deadline`.
     """
 
     def __init__(
@@ -82,6 +78,7 @@ class Delegate:
         clock: Callable[[], float],
         on_token: Callable[[str, Value], None],
         on_begun: Callable[[Start], None],
+        on_spent: Callable[[Record], None] = lambda _record: None,
         fallback: Fallback,
         attached: Attached | None = None,
         earlier: Earlier | None = None,
@@ -93,31 +90,24 @@ class Delegate:
         self.retries: dict[str, int] = {}
         self.graphs: dict[bytes, tuple[bytes, Collection[str]]] = {}
         """The cut graphs that were shipped, with their labels: a worker that died may have lost one it said it had."""
-        self._fragments = fragments
-        self._labels = labels
-        self._options = options
-        self._one_frame = one_frame
-        self._attached = attached
+        self._fragments, self._labels, self._options = fragments, labels, options
+        self._attached, self._journal = attached, journal
         self._all_closed = attached is not None and None in attached.closed
-        self._shows_all = shows_all
-        self._journal = journal
-        self._feed = feed
-        self._clock = clock
-        self._on_token = on_token
-        self._on_begun = on_begun
+        self._one_frame, self._shows_all = one_frame, shows_all
+        self._feed, self._clock = feed, clock
+        self._on_token, self._on_begun, self._on_spent = on_token, on_begun, on_spent
         self._link: WorkerLink | None = None
-        self._submitted = attached is not None
-        self._frames: dict[str, Fragment] = {}
+        self._submitted, self._frames = attached is not None, dict[str, Fragment]()
+        self._missed: list[tuple[Frame, int]] = []
         before = attached or earlier
         self._expected = Expectations(fallback, feed, self._may_have_begun, deadline, before.withheld if before else {})
-        self._fallback = fallback
-        self._earlier = earlier
+        self._fallback, self._earlier = fallback, earlier
         self._own = set(earlier.own) if earlier is not None else set()
         self._ordered: set[str] = set(attached.ordered) if attached is not None else set()
         self._told: set[str] = set(attached.told) if attached is not None else set()
         self._read: dict[str, frozenset[str]] = {}
         """The nodes whose values this device reads, by the frame without its turn."""
-        self._ended = False
+        self._ended, self._owes = asyncio.Event(), False
         self._outgoing = Outgoing(self._write, self._refused, lambda: not self._silent)
         self.sent = self._outgoing.sent
 
@@ -133,11 +123,14 @@ class Delegate:
         """The run is over here: tell the worker that nothing more will come, unless it is only `suspended`: then both may go on."""
         if self._link is not None and self._expected.lost is None and self._submitted:
             if self._expected and not suspended:
+                self._owes = True
                 self._append(Cancel(None, "the device's run is over"))
             elif not (self._all_closed or suspended):
                 self._append(Close(None))
             self._outgoing.flush()
             await self._link.flush()
+            if self._owes and not suspended and self._expected.away is None:
+                await soon(self._ended)  # then it has said what nodes used up that were stopped
             self._link.forget(self.child)
         self._link = None  # what is still said in this process is said too late
 
@@ -154,8 +147,13 @@ class Delegate:
         self._expected.leave(condition)
 
     def back(self) -> None:
-        """The worker is reached again."""
+        """The worker is reached again, or at last: what waits goes out, first the frames that began meanwhile."""
         self._expected.trust()
+        missed, self._missed = self._missed, []
+        for frame, turn in missed:
+            if frame.turn == turn and frame.results and not frame.dead:
+                self._ship(frame.name_of(turn), *self._fragments.rest_of(frame, turn))
+        self._expected.rouse(self._clock())
 
     @property
     def hashes(self) -> set[bytes]:
@@ -168,19 +166,22 @@ class Delegate:
         """A turn begins with nodes at the worker: ship its cut, and open the frame there. Whatever the gate or the limits refuse is a link condition:
         the nodes of the frame wait, the run goes on without them.
         """
-        if self._expected.lost is not None or self._link is None or not frame.results:  # without: it was over in the same breath
+        nobody = self._expected.lost or (self._link is None and self._expected.away is None)
+        if nobody or not frame.results:  # without: it was over in the same breath
             return
         name = frame.name_of(turn)
         if frame.base not in self._read:
             everything = self._shows_all if frame.nesting is None else frame.nesting.everything
             self._read[frame.base] = read_here(frame.plan, everything=everything, may_run=self._fallback.has_alternative)
-        if turn and (before := self._frames.get(frame.base)) is not None and before.whole_loop:
+        if turn and (before := self._frames.get(frame.base)) is not None and before.whole_loop and before.shipped:
             self._frames[name] = before
             return
         if self._expected.away is not None:
-            self._expected.note(name, self._expected.away)
+            self._missed.append((frame, turn))
             return
-        fragment, told = self._fragments.of(frame, turn)
+        self._ship(name, *self._fragments.of(frame, turn))
+
+    def _ship(self, name: str, fragment: Fragment, told: set[str]) -> None:
         if not fragment.graph.nodes:
             return  # all of it is known, or in doubt
         self._frames[name] = fragment
@@ -196,10 +197,11 @@ class Delegate:
             self._close(fragment)
 
     def over(self, frame: Frame, turn: int, *, cancelled: bool) -> None:
-        """The turn is over: nothing more is needed of it."""
+        """It is over: nothing more is needed of it."""
         fragment = self._frames.pop(frame.name_of(turn), None)
         if fragment is None or self._expected.lost is not None or not self._submitted:
             return
+        self._owes = self._owes or cancelled
         if fragment.whole_loop and not cancelled:
             self._frames[frame.base] = fragment  # the next turn is in the same frame
         elif cancelled and fragment.name:
@@ -210,19 +212,21 @@ class Delegate:
     def expect(self, start: Start) -> bool:
         """The engine finds a shipped node ready. True: it starts on order, and what starts after it waits until it has begun."""
         path = start.path
-        learn(self._labels, start)
         if not self._expected.add(start):
             return False
-        if self._attached is not None and path in self._attached.failed:
-            # It was told to an earlier process, and is not again.
+        if self._attached is not None and path in self._attached.failed:  # it was told to an earlier process, and is not again
             asyncio.get_running_loop().call_soon(self._failed, self._attached.failed[path], self._clock())
             return False
-        if self._attached is not None and path in self._attached.ordered:
-            return False  # by an earlier process, and perhaps begun long ago
+        if path in self._ordered:
+            return False  # by an earlier process, or before the worker was away; and perhaps begun long ago
         if start.node.on_order:
-            self._ordered.add(path)
-            self._append(StartRecord(path, start.at))
+            self.order(path, start.at)
         return start.node.on_order and path in self._expected
+
+    def order(self, path: str, at: int) -> None:
+        """The node may begin there, or, in a run with a budget, be tried once more."""
+        self._ordered.add(path)
+        self._append(StartRecord(path, at))
 
     def settled(self, event: Settled) -> None:
         """A node settled here: if a cut names it, the worker is told, unless it was the worker who said so."""
@@ -243,9 +247,10 @@ class Delegate:
             if fragment.settled:
                 self._close(fragment)
 
-    def stop(self, start: Start) -> None:
-        """The engine gives a shipped node up."""
-        if self._expected.over(start.path) and self._link is not None and self._expected.lost is None:
+    def stop(self, start: Start, *, waits: bool = False) -> None:
+        """The engine gives a shipped node up, which is expected, or `waits` there to be tried once more."""
+        if (self._expected.over(start.path) or waits) and self._link is not None and self._expected.lost is None:
+            self._owes = True
             self._append(Cancel([start.path], "given up by the holder"))
 
     # -- what the link says
@@ -253,6 +258,7 @@ class Delegate:
     def got(self, record: Record, size: int) -> None:
         """A record of the worker's log is durable here."""
         now = self._clock()
+        self._on_spent(record)
         if isinstance(record, Result) and record.path in self._own:
             self._made_too_late(record.path)
         elif isinstance(record, Result):
@@ -269,7 +275,7 @@ class Delegate:
             why = str((record.info or {}).get("why") or "the worker suspended its part of the run")
             self.lost(LinkCondition("SUSPENDED", why))
         elif isinstance(record, End):
-            self._ended = True
+            self._ended.set()
             self.lost(LinkCondition("ENDED", "the worker ended its part of the run before these nodes were done"))
 
     def leaves(self, record: Record) -> bool:
@@ -337,7 +343,7 @@ class Delegate:
     @property
     def _silent(self) -> bool:
         """Whether nothing more is said in this process."""
-        return self._ended or self._expected.lost is not None or self._link is None
+        return self._ended.is_set() or self._expected.lost is not None or self._link is None
 
     def _may_have_begun(self, start: Start) -> bool:
         """Whether the worker may have begun a node, as far as anybody here knows."""
@@ -355,21 +361,13 @@ class Delegate:
         self.graphs[graph.hash] = graph.canonical, labels
         if self._attached is not None and self._goes_on(fragment, self._attached):
             return
-        opts: dict[str, Value] = {"demand": fragment.demand} if fragment.demand else {}
+        opts = fragment.opts()
         if self._submitted:
             self._journal.put_graph(graph.hash, graph.canonical)
             self._append(FrameRecord(fragment.name, graph.hash, fragment.inputs, opts), carried)
         else:
-            opts.update(parent=[self.run, 1], options=dict(self._options), gone=list(_GONE))
-            self._journal.create_run(
-                self.child,
-                role="child",
-                parent=self.run,
-                graph_hash=graph.hash,
-                graph=graph.canonical,
-                name="cut",
-                started=int(time.time() * 1000),
-            )
+            opts.update(parent=[self.run, 1], options=dict(self._options), gone=list(GONE))
+            note_child(self._journal, self.child, self.run, graph)
             self._link.open_run(self.child, self, Submit(fragment.name, graph.hash, fragment.inputs, opts), carried)
             self._submitted = True
         fragment.shipped = True
@@ -415,7 +413,7 @@ class Delegate:
         self._append(Input(path, State.COMPLETED, value), labels_of(self._labels, path, value), path)
 
     def _append(self, record: Known, labels: Labelled = (), path: str | None = None) -> None:
-        if self._ended or self._link is None or not self._submitted:
+        if self._ended.is_set() or self._link is None or not self._submitted:
             return
         self._outgoing.append(record, labels, path)
 
@@ -425,6 +423,8 @@ class Delegate:
 
     def _refused(self, record: Known, path: str | None, condition: LinkCondition) -> None:
         if isinstance(record, FrameRecord):
+            if (fragment := self._frames.get(record.frame)) is not None:
+                fragment.shipped = False
             self._expected.refuse_frame(record.frame, condition)
         elif path is None:
             self.lost(condition)

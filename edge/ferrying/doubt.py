@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from graphs.engine.outcomes import Known
     from graphs.journal import Journal
 
-__all__ = ["begun_before", "doubtful_openers", "made_again", "still_running"]
+__all__ = ["begun_before", "doubtful_openers", "is_gone", "made_again", "still_running"]
 
 
 def still_running(
@@ -70,14 +70,14 @@ def made_again(
     nobody will ask for is no matter, and what is still at the worker, or may be, waits for it.
     """
     again = attached is not None and any(
-        _is_gone(error) and _is_away(path, placed) and not _is_inside(path, known, placed, attached)
+        is_gone(error) and _is_away(path, placed) and not _is_inside(path, known, placed, attached)
         for path, error in lacking.items()
     )
     kept = None if again else attached
     for path, error in lacking.items():
         if _is_inside(path, known, placed, None):
             known.indeterminate.discard(path)
-        elif kept is not None and (_is_inside(path, known, placed, kept) or (not _is_gone(error) and _is_away(path, placed))):
+        elif kept is not None and (_is_inside(path, known, placed, kept) or (not is_gone(error) and _is_away(path, placed))):
             kept.in_flight |= {path} & known.indeterminate
             if isinstance(error, LinkCondition):
                 kept.withheld[path] = error
@@ -86,7 +86,8 @@ def made_again(
     return again
 
 
-def _is_gone(error: LinkCondition | ValueUnsupported) -> bool:
+def is_gone(error: LinkCondition | ValueUnsupported) -> bool:
+    """Whether a value that does not come is nowhere any more, so that it has to be made again."""
     return isinstance(error, ValueUnsupported) or error.condition == "BLOB_GONE"
 
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from edge.ferrying.attached import open_children
 from edge.ferrying.contradictions import made_elsewise, own_results, sound
-from edge.ferrying.doubt import begun_before
+from edge.ferrying.doubt import begun_before, is_gone
 from edge.ferrying.fence import outgrown
 from edge.ferrying.refill import Source
 from graphs.engine.events import Outcome
 from graphs.engine.outcomes import KEY, Known, known_outcomes
-from graphs.errors import LinkCondition, ValueUnsupported, WorkerUnreachable
-from graphs.records import Error, Record, Result, State
+from graphs.engine.recall import keyed_results
+from graphs.errors import LinkCondition, ValueUnsupported
+from graphs.records import Error, Record, Result
 from protocol.payload import Reference, references
 from protocol.refill import refill
 
@@ -30,11 +31,15 @@ Place: TypeAlias = tuple[bytes, bytes, int]
 """A record's run, writer and number."""
 
 
+Stays: TypeAlias = Callable[[Known, str], bool]
+"""Says of what is known of a path whether its value may stay where it is."""
+
+
 class Earlier:
     """A run as the journal has it.
 
-    `logged` is its log, `children` are its open child runs, the newest first, `own` the paths whose results this device made, `lacking` results
-    whose values do not come, and why. `may_have_begun` tells of a path whether a worker may have begun it.
+    `logged` is its log, `children` are its open child runs, the newest first, `own` the paths whose results this device made and has not
+    lost, `lacking` results whose values do not come, and why. `may_have_begun` tells of a path whether a worker may have begun it.
     """
 
     def __init__(self, journal: Journal, graph: Graph, run: bytes) -> None:
@@ -54,8 +59,8 @@ class Earlier:
 
     @property
     def withheld(self) -> dict[str, LinkCondition]:
-        """What is lacking only as long as no worker is reached."""
-        return {path: error for path, error in self.lacking.items() if isinstance(error, WorkerUnreachable)}
+        """What is lacking and not lost: there is no worker now, or this device may not have it."""
+        return {path: error for path, error in self.lacking.items() if isinstance(error, LinkCondition) and not is_gone(error)}
 
     def spoilt(self, children: Collection[bytes], placed: Mapping[str, Placement], agents: Mapping[str, Agent]) -> set[bytes]:
         """Of these child runs, those in which the worker has gone on from a value that is not the result, or that have nodes with effects which
@@ -64,34 +69,33 @@ class Earlier:
         elsewise = {child for child in children if made_elsewise(self._graph, self.own, self._log(child))}
         return elsewise | outgrown(self._journal, children, self._graph, placed, agents)
 
-    async def known(self, link: WorkerLink | None, stays: Callable[[Known, str], bool] | None = None) -> Known:
+    async def known(self, link: WorkerLink | None, stays: Stays | None = None) -> Known:
         """What is known of the run, its values included as far as they can be had. Of results that are at a worker, and whose path `stays`, the
         references stay: the values stay where they are, and this worker finds them at home.
         """
-        records = [*self._records]
         logs = {self._run: self._records}
+        parts: list[Sequence[Record]] = []
         for child in self._journal.children(self._run):
             made = logs[child.run] = self._log(child.run)
-            records.extend(sound(made, made_elsewise(self._graph, self.own, made)))
-        known = known_outcomes(records)
+            parts.append(sound(made, made_elsewise(self._graph, self.own, made)))
+        known = known_outcomes(self._records, *parts)
         before = dict(known.outcomes)
-        self.gone = any(isinstance(record, Error) and record.code == "BLOB_GONE" for record in records)
+        told = (record for part in (self._records, *parts) for record in part)
+        self.gone = any(isinstance(record, Error) and record.code == "BLOB_GONE" for record in told)
         source = Source(self._journal, link, _homes(logs))
-
-        def leaves(path: str, record: Result, named: Sequence[Reference]) -> bool:
-            return stays is not None and source.is_away(record, named) and stays(known, path)
-
-        self.lacking = await refill(known, source.value, leaves)
+        self.lacking = await refill(known, source.value, _leaving(source, known, stays))
         self.away = {path: before[path] for path in self.lacking}
+        self.own -= {path for path, error in self.lacking.items() if is_gone(error)}
         return known
 
-    async def keyed(self, link: WorkerLink | None) -> dict[str, Result]:
-        """The results that count only for who is handed the same (edge.runs.recall), by path, where none counts yet."""
-        results = (each for each in self._records if isinstance(each, Result) and KEY in each.by)
-        made = {each.path: each for each in results if each.path not in self.own}
-        known = Known(outcomes={path: Outcome(State.COMPLETED, each.value) for path, each in made.items()}, made=made)
-        await refill(known, Source(self._journal, link, _homes({self._run: self._records})).value)
-        return known.made
+    async def keyed(self, link: WorkerLink | None, known: Known, stays: Stays | None = None) -> dict[str, Result]:
+        """The results that count only for who is handed the same (graphs.engine.recall), by path, where none counts yet, beside what is `known`.
+        Their values stay as there.
+        """
+        kept = keyed_results(self._records, self.own)
+        source = Source(self._journal, link, _homes({self._run: self._records}))
+        await refill(kept, source.value, _leaving(source, known, stays))
+        return kept.made
 
     def places(self) -> dict[str, Place]:
         """Where the result of each path stands: run, writer and number."""
@@ -110,6 +114,11 @@ class Earlier:
 
     def _log(self, run: bytes) -> list[Record]:
         return [logged.record for logged in self._journal.records(run)]
+
+
+def _leaving(source: Source, known: Known, stays: Stays | None) -> Callable[[str, Result, Sequence[Reference]], bool]:
+    """Says of a result whether its references stay: it is at the worker, and nobody here reads it."""
+    return lambda path, record, named: stays is not None and source.is_away(record, named) and stays(known, path)
 
 
 def _homes(logs: Mapping[bytes, Sequence[Record]]) -> Callable[[bytes], bytes | None]:

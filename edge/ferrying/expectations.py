@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from edge.offline import DEADLINE, too_near
-from graphs.engine.events import Event, Start
+from graphs.engine.events import Event, Start, Suspend, Wake
 from graphs.errors import LinkCondition
 from graphs.paths import split_path
 
@@ -43,6 +43,8 @@ class Expectations:
         self._begun = begun
         self._expected: dict[str, Start] = {}
         self._conditions = {path: _not_here(condition) for path, condition in withheld.items()}
+        self._asleep: dict[str, None] = {}
+        """The nodes that wait for the worker because it is away, in the order in which they began to."""
 
     def __len__(self) -> int:
         return len(self._expected)
@@ -66,6 +68,7 @@ class Expectations:
 
     def over(self, path: str) -> bool:
         """It does so no longer; whether it did."""
+        self._asleep.pop(path, None)  # it was told all the same, and is not again
         return self._expected.pop(path, None) is not None
 
     def condition_of(self, path: str) -> LinkCondition | None:
@@ -95,6 +98,12 @@ class Expectations:
     def trust(self) -> None:
         """The worker is reached."""
         self.away = self._late = None
+
+    def rouse(self, now: float) -> None:
+        """Those that wait because the worker was away are expected again."""
+        asleep, self._asleep = self._asleep, {}
+        for path in asleep:
+            self._feed(Wake(path, now))
 
     # -- what does not come
 
@@ -132,7 +141,10 @@ class Expectations:
         return self._fallback.runs_here(start, condition, begun=self._begun(start))
 
     def _tell(self, start: Start, condition: LinkCondition) -> None:
-        self._feed(self._fallback.event(start, condition, begun=self._begun(start)))
+        event = self._fallback.event(start, condition, begun=self._begun(start))
+        if condition is self.away and isinstance(event, Suspend):
+            self._asleep[start.path] = None
+        self._feed(event)
 
 
 def _not_here(condition: LinkCondition) -> LinkCondition:

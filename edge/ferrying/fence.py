@@ -31,7 +31,7 @@ def outgrown(
     """Those of the open child runs of a run of `graph` that have a node with effects which is not at a worker any more, as far as can be known: of
     a cut that is not here nobody knows.
     """
-    if not any(acts(spec, agents) for spec in graph.nodes.values() if is_computed(spec)):
+    if not children or not any(acts(spec, agents) for spec in graph.nodes.values() if is_computed(spec)):
         return set()
     return {child for child in children if any(_outgrown(journal, order, placed, agents) for order in _orders(journal, child))}
 

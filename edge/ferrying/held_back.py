@@ -1,4 +1,4 @@
-"""What waits while the way to the worker is dear: values too large for a record, whichever way they go (edge.link_policy)."""
+"""What waits while the way to the worker is dear: values too large for a record, whichever way they go (edge.network.link_policy)."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from edge.auditing.witness import RunWitness
-from edge.clearance import Clearance
 from edge.means import RunOptions
-from edge.no_sockets import no_sockets
+from edge.network.no_sockets import no_sockets
+from edge.privacy.clearance import Clearance
 from graphs.departures import witnessed
 from graphs.engine.events import Settled, Start
 from graphs.language.labels import UNSEEN, confining
@@ -64,7 +64,7 @@ def label_guard(labels: RunLabels, clearance: Clearance, servers: Collection[str
     return [AgentFilter("servers closed to labelled nodes", guarded)]
 
 
-def learn(labels: RunLabels, of: Settled | Start) -> None:
+def learn(opened: Callable[[str, Value], None], of: Settled | Start) -> None:
     """A node that opens a graph begins, or has settled by a record of an earlier process: if that graph is a value, it is here to be looked at."""
     if of.node.graph_source is not None and (isinstance(of, Start) or of.state == State.COMPLETED):
-        labels.know(of.path, of.node.graph_source(of.frame.results))
+        opened(of.path, of.node.graph_source(of.frame.results))

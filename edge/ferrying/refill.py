@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from graphs.errors import LinkCondition, WorkerUnreachable
 from graphs.records import Result
 from graphs.values import Value, decode
-from protocol.journal_store import JournalStore
 from protocol.payload import Reference
 from protocol.run_log import OWN
 
@@ -26,7 +25,6 @@ class Source:
 
     def __init__(self, journal: Journal, link: WorkerLink | None, home: Callable[[bytes], bytes | None]) -> None:
         self._journal = journal
-        self._store = JournalStore(journal)
         self._link = link
         self._home = home
 
@@ -42,7 +40,9 @@ class Source:
 
     async def value(self, named: Reference) -> Value:
         """The value. Raises LinkCondition if it cannot be had, ValueUnsupported if its bytes are no value."""
-        data = await self._store.load_body(named.ref)
+        from protocol.journal_store import JournalStore
+
+        data = await JournalStore(self._journal).load_body(named.ref)
         if data is not None:
             return decode(data)
         home = self._home(named.ref)

@@ -29,12 +29,11 @@ def store_secret(journal: Journal) -> bytes:
 
 
 def salted(graph: CutGraph, labels: Mapping[str, Collection[str]], secret: bytes) -> CutGraph:
-    """The cut, with a salt if text with labels stands in it: static values, literals of nodes that add labels, graphs written in nodes. `labels` are
-    those of its nodes' values.
+    """The cut, with a salt if text with labels may stand in it: static values, literals of nodes that add labels, or that are written in one that
+    does, graphs written in nodes. `labels` are those of its nodes' values.
     """
     inside = {name: spec for name, spec in graph.nodes.items() if name not in graph.boundary}
-    statics = any(labels.get(name) for name, spec in inside.items() if "agent" not in spec)
-    if not statics and not declared_in({"nodes": inside}):
+    if not any(labels.get(name) for name in inside) and not declared_in({"nodes": inside}):
         return graph
     salt = hmac.digest(secret, graph.canonical, "sha256")[:_BYTES]
     return CutGraph({**graph.document, "salt": salt.hex()}, graph.boundary, graph.whole)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.auditing.witness import allowed
-from edge.clearance import NOWHERE, WORKER, Clearance
-from edge.clearance_settings import worker_place
 from edge.config import GRACE
-from edge.ferrying.comparing import Comparison
+from edge.ferrying.comparing import Comparison, withheld
+from edge.ferrying.endings import contradicted, graph_refused
 from edge.ferrying.held_back import HeldBack, needs_body
+from edge.ferrying.looked_up import LookedUp
 from edge.ferrying.pulls import Pulls
+from edge.ferrying.shipped import shipped_before
+from edge.offers import keep_offer
 from edge.pairings import device_id
 from edge.planning.links import keep_link
+from edge.privacy.clearance import NOWHERE, WORKER, Clearance
+from edge.privacy.judge import Judge
+from edge.privacy.settings import worker_place
 from edge.syncing.sharing import shared_part
 from graphs.errors import LinkCondition, WorkerUnreachable
 from graphs.records import Cancel, End, Known, Record, State, Submit, encode
@@ -54,19 +58,12 @@ __all__ = ["WorkerLink"]
 
 _FOR_GOOD: Final = frozenset({"AUTH_FORBIDDEN", "DEVICE_CLONED"})
 """Faults after which no connection is made again."""
-
-
 _END_SECONDS: Final = 2.0
 """For which the end of a child run that was given up is waited for: its nodes may take longer to stop."""
-_CONTRADICTS: Final = "the worker's copy of this run contradicts this device's: one of the two disks lost what was written to it"
-_GO_ON: Final = (
-    "`graphferry runs fork RUN` goes on with what this device knows; nodes with effects that may have happened wait for a word."
-)
 
 
 class WorkerLink:
-    """A link to one worker, over one connection after the other. `offer` is what it said last, `refused` are child runs that it does not
-    take any more, and why.
+    """A link to one worker, over one connection after the other. `offer` is what it said last, `refused` child runs it takes no more, and why.
 
     When the connection is lost, nothing is: it is made again, and whatever was said meanwhile follows. For `grace` seconds that is waited
     for; after that the worker counts as away until it is reached again, and those who hold child runs decide what becomes of them.
@@ -75,6 +72,7 @@ class WorkerLink:
     def __init__(self, url: str, *, grace: float = GRACE, clearance: Clearance = NOWHERE) -> None:
         self.url = url
         self._clearance = clearance.towards(worker_place(url))
+        self.judge = Judge()
         self.offer: Mapping[str, Any] = {}
         self.refused: dict[bytes, LinkCondition] = {}
         self._grace = grace
@@ -83,10 +81,10 @@ class WorkerLink:
         """Child runs that a busy worker is asked for again, and until when."""
         self._given_up: set[bytes] = set()
         """Child runs that the worker was told to end."""
-        self._over: set[bytes] = set()
-        """Child runs whose END came over this link."""
+        self._over: set[bytes] = set()  # child runs whose END came over this link
         self._early: dict[bytes, list[Event]] = {}
         """What was told of the child runs to go on with before anybody did."""
+        self._lacking: set[bytes] = set()  # graphs that the worker asked for before there was a link to give them by
         self._pulls = Pulls()
         self._moved = asyncio.Event()
         self._link: Link | None = None
@@ -100,8 +98,7 @@ class WorkerLink:
         self._departures: Departures | None = None
         self._peer = b""
         self._comparison: Comparison | None = None
-        self._held: str | None = None
-        """Why large values wait."""
+        self._held: str | None = None  # why large values wait
 
     async def open(self, token: str | None, journal: Journal, runs: Collection[bytes] = (), pinned: str | None = None) -> None:
         """Connect and shake hands; `runs` are child runs to go on with, `pinned` the fingerprint of the worker's certificate. What waits in these
@@ -115,16 +112,17 @@ class WorkerLink:
             device=device_id(journal.store_id),
             agent="graphferry",
             reserved=True,
-            clear=self._may_send,
+            clear=lambda labels, _peer: self._lets(labels),
+            judge=self.judge,
+            session=runs.session if isinstance(runs, LookedUp) else 0,
         )
         self._journal, self._departures = journal, Departures(journal, self.url, pinned, why=allowed)
-        self._store = JournalStore(journal, shared=shared_part(journal), departures=self._departures)
+        self._store = JournalStore(journal, shared=shared_part(journal, self._lets), departures=self._departures)
         self._early = {run: [] for run in runs}
         for run in runs:
             self._departures.begin(run)
-        opened = connect(
-            self.url, config, self._store, self._hear, token=token, tls=_tls(self.url, pinned), reconnect=True, runs=runs
-        )
+        tls = client_context(pinned) if self.url.lower().startswith("wss:") else None
+        opened = connect(self.url, config, self._store, self._hear, token=token, tls=tls, reconnect=True, runs=runs)
         try:
             self._link, ready = await self._stack.enter_async_context(opened)
         finally:
@@ -136,10 +134,16 @@ class WorkerLink:
         self._intake = Intake(self._open_link().bodies, self._got, self._lacks, self._leaves, follows)
         self._peer = self._departures.store = ready.store
         self.offer = ready.offer
+        for address in self._lacking:
+            self._needs_graph(address)
 
-    def _may_send(self, labels: Collection[str], _peer: str) -> bool:
+    def _lets(self, labels: Collection[str]) -> bool:
         """The gate: what this device lets go there, and the worker says that it may be sent."""
         return self._clearance.towards(self._clearance.worker, self.offer.get("clearance")).may(labels, WORKER)
+
+    def held_back(self, labels: Collection[str]) -> str:
+        """Why values with these labels may not go to this worker, in half a sentence; "" if they may."""
+        return self._clearance.towards(self._clearance.worker, self.offer.get("clearance")).explain(labels, WORKER)
 
     def restrain(self, rate: int | None, held: str | None) -> None:
         """Large values leave at so many bytes a second, and while they are `held` back, for this reason, not at all; nor are they asked for."""
@@ -147,6 +151,11 @@ class WorkerLink:
         bodies.limit(rate)
         self._held = held
         bodies.held = None if held is None else lambda: HeldBack(self.url, held)
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether the worker is there, as far as anybody knows."""
+        return self._lost is None and self._away is None
 
     @property
     def store(self) -> bytes:
@@ -183,14 +192,11 @@ class WorkerLink:
 
     async def caught_up(self, seconds: float = 5.0) -> None:
         """Returns when what the worker had of the child runs of `open` is durable here, or after `seconds`: it may be gone again."""
-        assert self._link is not None
-        try:
+        link = self._link
+        assert link is not None
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while any(self._link.behind(run) for run in self._early):
-                    self._moved.clear()
-                    await self._moved.wait()
-        except TimeoutError:
-            return
+                await self._until(lambda: not any(link.behind(run) for run in self._early))
 
     def attach(self, run: bytes, delegate: Delegate) -> None:
         """Go on with a child run that was among those of `open`; what was told of it meanwhile is told soon, when the run has begun."""
@@ -200,6 +206,8 @@ class WorkerLink:
             delegate.away(self._away)
         for event in self._early.pop(run, ()):
             asyncio.get_running_loop().call_soon(self._hear, event)
+        if (condition := self._lost or self.refused.get(run)) is not None:  # it was told before anybody listened
+            asyncio.get_running_loop().call_soon(self._end, run, condition)
 
     def release(self, runs: Collection[bytes]) -> None:
         """These child runs of `open` go on, as far as this device is concerned."""
@@ -225,9 +233,12 @@ class WorkerLink:
             await self.delivered(runs)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_END_SECONDS):
-                    while not runs - self.refused.keys() <= self._over:
-                        self._moved.clear()
-                        await self._moved.wait()
+                    await self._until(lambda: runs - self.refused.keys() <= self._over)
+
+    async def _until(self, reached: Callable[[], bool]) -> None:
+        while not reached():
+            self._moved.clear()
+            await self._moved.wait()
 
     def append(self, run: bytes, record: Known, labels: Labelled = ()) -> None:
         """A record for a child run's log. Raises LinkCondition."""
@@ -255,7 +266,9 @@ class WorkerLink:
         self._comparison = Comparison(self.url)
         link.sync(look=look)
         try:
-            return await self._comparison.done()
+            told = await self._comparison.done()
+            assert self._store is not None
+            return [*told, *withheld(self._store.shared.withheld, self._peer)]
         finally:
             self._comparison = None
 
@@ -265,9 +278,7 @@ class WorkerLink:
         await link.durable()
         try:
             async with asyncio.timeout(seconds):
-                while not all(link.delivered(run) for run in runs):
-                    self._moved.clear()
-                    await self._moved.wait()
+                await self._until(lambda: all(link.delivered(run) for run in runs))
         except TimeoutError:
             raise WorkerUnreachable(self.url, f"the worker at {self.url} did not take what was sent to it") from None
 
@@ -306,6 +317,8 @@ class WorkerLink:
             self._shown(event)
         elif isinstance(event, Offered):
             self.offer = event.offer
+            if self._journal is not None:
+                keep_offer(self._journal, self.url, self.offer)
         elif isinstance(event, GraphJudged):
             self._judged(event)
         elif isinstance(event, NeedGraph):
@@ -315,7 +328,7 @@ class WorkerLink:
         elif isinstance(event, Acked):
             self._acked(event)
         elif isinstance(event, Diverged):
-            self._end(event.run, LinkCondition("RUN_DIVERGED", _CONTRADICTS, retryable=False, hint=_GO_ON))
+            self._end(event.run, contradicted())
         elif isinstance(event, Ready):
             self._come_back()
         elif isinstance(event, Faulted) and event.code in _FOR_GOOD:
@@ -377,24 +390,24 @@ class WorkerLink:
             if address in delegate.graphs:
                 self._open_link().put_graph(address, *delegate.graphs[address], delegate.run)
                 return
+        if self._link is None or self._journal is None:
+            self._lacking.add(address)
+        elif (found := shipped_before(self._journal, self._early, address)) is not None:
+            self._link.put_graph(address, *found)
 
     def _judged(self, event: GraphJudged) -> None:
         if event.status == GraphStatus.OK and self._store is not None:
             self._store.remember_graph(self._peer, event.h)
         if event.status != GraphStatus.INVALID:
             return
-        why = "; ".join(str(problem[2]) for problem in event.problems if isinstance(problem, (list, tuple)) and len(problem) > 2)
         for run, delegate in list(self._delegates.items()):
             if event.h in delegate.hashes:
-                self._end(
-                    run, LinkCondition("GRAPH_INVALID", f"the worker refuses its part of the graph: {why}", retryable=False)
-                )
+                self._end(run, graph_refused(event))
 
     def _end(self, run: bytes, condition: LinkCondition) -> None:
         self._taken(run)
         self.refused[run] = condition
-        delegate = self._delegates.pop(run, None)
-        if delegate is not None:
+        if (delegate := self._delegates.pop(run, None)) is not None:
             delegate.lost(condition)
 
     def _wait(self, why: str) -> None:
@@ -428,15 +441,10 @@ class WorkerLink:
 
     def _lose(self, why: str) -> None:
         self._be_patient_no_more()
-        if self._lost is None:
-            self._lost = self._unreachable(why)
+        self._lost = self._lost or self._unreachable(why)
         self._pulls.stop()
         for run in list(self._asking):
             self._taken(run)
         delegates, self._delegates = self._delegates, {}
         for delegate in delegates.values():
             delegate.lost(self._lost)
-
-
-def _tls(url: str, pinned: str | None) -> ssl.SSLContext | None:
-    return client_context(pinned) if url.lower().startswith("wss:") else None

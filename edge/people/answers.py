@@ -8,19 +8,22 @@ logs began in a journal is the order in which the answers became durable there.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from graphs.engine.holding import HOLDING_TYPES, holding
 from graphs.errors import JournalError, UsageError
 from graphs.questions import Asked, Question, asked, shown
-from graphs.records import encode
+from graphs.records import Result, encode
 from graphs.values import Value
 
 if TYPE_CHECKING:
     from graphs.journal import Journal, RunRow
 
-__all__ = ["UNDECIDED", "asked_in", "asking_runs", "give", "is_held_here", "note", "refuse_second"]
+__all__ = ["UNDECIDED", "asked_in", "asking_runs", "give", "is_held_here", "note", "overtaken", "refuse_second"]
+
+_LEFT: Final = "waits"
+"""Said of each run that a process of this device left, and of none that is elsewhere (protocol.run_log)."""
 
 UNDECIDED: Final = ("running", "suspended", "failed")
 """The states of runs that may go on, so that an answer is of use."""
@@ -34,10 +37,12 @@ def asked_in(journal: Journal, run: bytes) -> dict[str, Asked]:
 def asking_runs(journal: Journal, rows: Iterable[RunRow] | None = None) -> Iterator[tuple[RunRow, list[Asked]]]:
     """The runs of these (all, the newest first, if None) in which a question is open, with all their questions that are not over.
 
-    A run that ended its process without a question is not read. One whose records are damaged is passed over: `runs show` says what is wrong.
+    A run that a process of this device left without a question is not read. One whose records are damaged is passed over: `runs show` says what is
+    wrong.
     """
     for row in journal.runs(role="root") if rows is None else rows:
-        if row.status not in UNDECIDED or (row.status != "running" and row.exit_info and not row.exit_info.get("questions")):
+        left: Mapping[str, Any] = (row.exit_info if row.status != "running" else None) or {}
+        if row.status not in UNDECIDED or (_LEFT in left and not left.get("questions")):
             continue
         try:
             found = [each for each in asked_in(journal, row.run).values() if not each.over]
@@ -72,6 +77,19 @@ def give(journal: Journal, run: bytes, question: Question, value: Value) -> byte
     if now is None or now.question.at != question.at or now.answer is None or now.answer.writer != writer:
         refuse_second(asked_in(journal, run), question, late=True)
     return writer
+
+
+def overtaken(journal: Journal, run: bytes, paths: Collection[str]) -> dict[str, Value]:
+    """Of these paths those whose nodes went on with another answer than the first that was here, and with which: the first where the run is held."""
+    found = asked_in(journal, run)
+    here = {path: (found[path].question.at, found[path].answer) for path in paths if path in found}
+    with_others: dict[str, Value] = {}
+    for _, _, _, record in journal.records(run):
+        if isinstance(record, Result) and record.path in here and "answer" in record.by:
+            at, ours = here[record.path]
+            if record.at == at and ours is not None and list(record.by["answer"]) != [ours.writer, ours.seq]:
+                with_others[record.path] = record.value
+    return with_others
 
 
 def refuse_second(found: dict[str, Asked], question: Question, *, late: bool = False) -> None:

@@ -1,30 +1,26 @@
-"""The desk of a run: where its questions lie until somebody answers them, at this terminal, in another process or on another device.
+"""The desk of a run on this device, at which somebody may sit: questions are asked at the terminal as well, one after the other.
 
-A question is put on record when its node comes to it, and its node waits without a place in the queue. While the run goes on, the desk
-looks whether an answer has come into the journal, and asks the person at the terminal, one question after the other. Whatever answer is
-durable first wakes the node. When nothing else can run and nobody is being asked here, the run ends suspended, and costs nothing.
+While the run goes on, the desk looks whether an answer has come into the journal from another process. Whatever answer is durable first counts,
+wherever it was given.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from edge.people.answers import note
-from graphs.engine.events import Event as EngineEvent, Wake
-from graphs.errors import AnswerNeeded, JournalError, NodeError
-from graphs.paths import root_node
-from graphs.questions import Given, Question, asked, first, shown
-from graphs.records import Answer, Event, Known, Record, State, decode
+from graphs.errors import JournalError
+from graphs.questions import Question, shown
+from graphs.records import Known
+from graphs.running.desk import Desk
 from graphs.values import Value
 
 if TYPE_CHECKING:
-    from graphs.journal import Journal, Logged
+    from graphs.journal import Journal
 
-__all__ = ["Desk", "Person"]
+__all__ = ["AttendedDesk", "Person"]
 
 _LOOK_SECONDS: Final = 0.25
 """How often the journal is looked at for answers that other processes wrote."""
@@ -40,15 +36,8 @@ class Person(Protocol):
         """Say something that wants no answer."""
 
 
-class Desk:
-    """A `graphs.ports.People`.
-
-    `record` appends to the run's own log, `labels` are those of the root graph's nodes, `person` is who sits at the terminal.
-    `feed` and `clock` are set once there is a runtime to feed.
-    """
-
-    feed: Callable[[EngineEvent], None]
-    clock: Callable[[], float]
+class AttendedDesk(Desk):
+    """A `Desk` of this device; `person` is who sits at the terminal."""
 
     def __init__(
         self,
@@ -59,49 +48,12 @@ class Desk:
         labels: Mapping[str, Collection[str]],
         person: Person | None = None,
     ) -> None:
-        self._journal = journal
-        self._run = run
-        self._record = record
-        self._labels = labels
+        super().__init__(journal, run, record, labels=labels)
         self._person = person
-        self._recorded: set[tuple[str, int]] = set()
-        self._answers: dict[tuple[str, int], list[Given]] = {}
-        self._read: dict[bytes, int] = {}
-        self._open: dict[str, Question] = {}
-        self._left: set[str] = set()
         self._terminal = asyncio.Lock()
         """One question is asked after the other."""
         self._asking: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
-
-    @property
-    def open(self) -> list[str]:
-        """The paths whose questions have no answer, those included to which this process has not come yet."""
-        return [*self._open, *sorted(self._left)]
-
-    def know(self, records: Iterable[Logged]) -> None:
-        """Take in all logs of a run that is gone on with."""
-        every = list(records)
-        self._left = {path for path, each in asked(every).items() if each.open}
-        for writer, seq, _, record in every:
-            self._read[writer] = seq
-            self._take_in(writer, seq, record)
-
-    # -- graphs.ports.People
-
-    async def answer(self, question: Question) -> tuple[Value, Mapping[str, Value]]:
-        self._look()
-        self._left.discard(question.path)
-        question = replace(question, labels=tuple(sorted(self._labels.get(root_node(question.path), ()))))
-        if (given := self._given(question)) is not None:
-            return given.value, {"answer": [given.writer, given.seq]}
-        if (question.path, question.at) not in self._recorded:
-            self._record(Event(question.path, question.at, State.SUSPENDED, int(time.time() * 1000), question.as_info()))
-            self._recorded.add((question.path, question.at))
-            await self._journal.barrier()  # who sees the question may answer it
-        self._open[question.path] = question
-        self._watch()
-        raise AnswerNeeded(question, awaited=self._person is not None)
 
     async def ask_now(self, question: Question) -> Value:
         if self._person is not None:
@@ -109,62 +61,22 @@ class Desk:
                 value = await self._person.ask(question)
             if value is not None:
                 return value
-        raise NodeError(
-            f"{question.path!r} cannot wait for an answer here, and nobody gives it: {question.prompt}",
-            retryable=False,
-            hint="An agent that another one calls can only ask at a terminal; a node of its own can wait.",
-        )
+        return await super().ask_now(question)
 
-    # -- answers
-
-    def _given(self, question: Question) -> Given | None:
-        return first(question, self._answers.get((question.path, question.at), ()))
-
-    def _look(self) -> None:
-        """Take in what has come into the journal since."""
-        for writer in self._journal.writers(self._run):
-            if writer == self._journal.store_id:
-                continue  # it is this process that writes there
-            for entry in self._journal.entries(self._run, writer, self._read.get(writer, 0)):
-                self._read[writer] = entry.seq
-                if entry.type == Answer.TYPE:
-                    self._take_in(writer, entry.seq, decode(entry.type, entry.tail))
-
-    def _take_in(self, writer: bytes, seq: int, record: Record) -> None:
-        if isinstance(record, Answer):
-            self._answers.setdefault((record.path, record.at), []).append(Given(writer, seq, record.value))
-        elif isinstance(record, Event) and (question := Question.of(record)) is not None:
-            self._recorded.add((question.path, question.at))
-
-    def _watch(self) -> None:
+    def _attend(self) -> bool:
         if self._looking is None or self._looking.done():
             self._looking = asyncio.ensure_future(self._look_out())
         if self._person is not None and (self._asking is None or self._asking.done()):
             self._asking = asyncio.ensure_future(self._ask_all())
+        return self._person is not None
 
     async def _look_out(self) -> None:
         while self._open:
             await asyncio.sleep(_LOOK_SECONDS)
             try:
-                self._look()
+                self.look()
             except JournalError:
                 return  # whoever goes on with the run is told; what is here goes on without further answers
-            self._hand_out()
-
-    def _hand_out(self) -> None:
-        """Wake the nodes whose questions have an answer now."""
-        for path, question in list(self._open.items()):
-            if self._given(question) is not None:
-                self._wake(path)
-
-    def wake(self, path: str) -> None:
-        """What a node waited for has come otherwise: its question needs no answer any more."""
-        if path in self._open:
-            self._wake(path)
-
-    def _wake(self, path: str) -> None:
-        self._open.pop(path, None)
-        self.feed(Wake(path, self.clock()))
 
     # -- the person at the terminal
 
@@ -181,7 +93,7 @@ class Desk:
             try:
                 writer = note(self._journal, self._run, question, value)
                 await self._journal.barrier(full=True)
-                self._look()
+                self._read_on()
             except JournalError as error:
                 self._person.tell(f"The answer is not kept: {error}")
                 self._leave()

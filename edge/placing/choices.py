@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from edge.label_rule import labels_inside
 from edge.placement import SPLIT, Facts, Implementation, Placement, model_named, place_inside
 from edge.placing.tasks import CLOUD, EDGE, Choice
 from edge.policies import NOTHING, Around, acts, around, tools_of
+from edge.privacy.rule import labels_inside
 from graphs.language.implementations import implemented
 from graphs.language.labels import Labels, label_graph
 from graphs.language.spec import Graph, is_computed, written_inside
@@ -47,7 +47,7 @@ class Choices:
 def choices_of(graph: Graph, placed: Mapping[str, Placement], facts: Facts) -> Choices:
     """The choices that are left by the rules, of which `placed` is what they say."""
     found = _Finding(facts, dict(placed))
-    found.frame(graph, "", NOTHING, label_graph(graph, facts.agents))
+    found.frame(graph, "", NOTHING, label_graph(graph, facts.agents, noted=facts.noted))
     return Choices(found.units, frozenset(found.opened), found.placed, found.specs)
 
 
@@ -102,12 +102,13 @@ class _Finding:
         outer = around(graph.document, outer)
         for name, spec in graph.nodes.items():
             if is_computed(spec):
-                self.node(prefix, name, spec, outer, labels_inside(labels, name, spec) if labels is not None else None)
+                inside = labels_inside(labels, name, spec) if labels is not None and "graph" in spec else None
+                self.node(prefix, name, spec, outer, inside)
 
     def node(self, prefix: str, name: str, spec: Mapping[str, Value], outer: Around, inside: Labels | None) -> None:
         path = prefix + escape(name)
         placement = self.placed[path]
-        inner = written_inside(spec)
+        inner = written_inside(spec) if "graph" in spec else None
         self.specs[path] = spec
         free = placement.free and self.facts.offer is not None and not self.facts.local_only
         if inner is not None and (placement is SPLIT or (free and self.opens(spec))):

@@ -6,46 +6,32 @@ Without figures that are more than assumptions, everything is as the rules say. 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Final, Literal
+from typing import Final
 
 from edge.placement import SPLIT, Facts, Implementation, Place, Placement, Way, model_named, place_nodes
 from edge.placing.choices import Choices, choices_of
 from edge.placing.figures import Estimator, known
+from edge.placing.placed import NAMES, Placed, decided
 from edge.placing.reasons import briefly, follows, reason
-from edge.placing.schedule import Schedule, crossing, play
-from edge.placing.search import Found, Wishes, search
-from edge.placing.tasks import CLOUD, EDGE, Choice, Problem, Unit, problem_of
+from edge.placing.schedule import Player, Schedule, crossing
+from edge.placing.search import Found, search
+from edge.placing.tasks import CLOUD, EDGE, Choice, Unit, problem_of
+from edge.placing.wishes import Wishes
 from graphs.language.spec import Graph, reads
 from graphs.language.uncollected import uncollected
 from graphs.paths import escape
 
-__all__ = ["Placed", "decided", "place"]
+__all__ = ["place"]
 
-_NAMES: Final[tuple[Literal["edge"], Literal["cloud"]]] = ("edge", "cloud")
 _OBJECTS: Final = 10
 """A node that is placed makes so many times as many objects as one that is read."""
 _SHOWN: Final = 60
 """Nodes that have their other ways beside them: those that take longest."""
 
-_EXPLAINING: Final = 2_000
+_EXPLAINING: Final = 900
 """Tasks played to say what the run would be with single nodes done otherwise; those that take longest come first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """Places for all nodes of a graph, as `edge.placement.place_nodes` gives them. `problem` and `found` are what was searched and found, where
-    there was anything to be known: the times and totals of the whole run are in them.
-    """
-
-    nodes: dict[str, Placement]
-    problem: Problem | None = None
-    found: Found | None = None
-
-    @property
-    def schedule(self) -> Schedule | None:
-        return self.found.schedule if self.found is not None else None
 
 
 def place(
@@ -61,10 +47,8 @@ def place(
         return _Placing(graph, facts, estimator, wishes, ruled, fixed).placed() if estimator is not None else Placed(ruled)
 
 
-def decided(way: Choice | Placement) -> str:
-    """A way to do a node in a word, for the record: its place, and the number of its implementation if it has several."""
-    where = way.place if isinstance(way, Placement) else _NAMES[way.place]
-    return where if way.implementation is None else f"{where} {way.implementation}"
+def _is(way: Choice, ruled: Placement) -> bool:
+    return NAMES[way.place] == ruled.place and way.implementation == ruled.implementation
 
 
 class _Placing:
@@ -82,6 +66,7 @@ class _Placing:
         self.wishes = wishes
         self.ruled = ruled
         self.fixed = fixed
+        self._cheap: dict[str, bool] = {}
         self.choices: Choices = choices_of(graph, ruled, facts)
         self.problem = problem_of(graph, self.choices.units, self.choices.opened, estimator, partial(model_named, facts=facts))
 
@@ -89,14 +74,18 @@ class _Placing:
         """The rules' places, but for nodes that figures say are better elsewhere."""
         problem = self.problem
         self._keep_what_nobody_knows()
-        found = search(problem, self.wishes)
-        moved = {unit.path for unit, way in zip(problem.units, found.chosen, strict=True) if self._moves(unit, way)}
-        nodes = dict(self.ruled)
+        self.player = Player(problem)
+        found = search(problem, self.wishes, player=self.player)
+        nodes, moved = dict(self.ruled), set[str]()
+        if self.choices.opened:
+            moved = {unit.path for unit, way in zip(problem.units, found.chosen, strict=True) if self._moves(unit, way)}
         for path in self.choices.opened:
             if any(each.startswith(f"{path}/") for each in moved):
                 nodes[path] = SPLIT
         inside = {path for path in self.choices.opened if nodes.get(path) is SPLIT}
         for number, unit in enumerate(problem.units):
+            if len(unit.choices) == 1 and unit.path in nodes and not self.fixed:
+                continue  # as the rules have it
             outer = unit.path.rpartition("/")[0]
             if unit.path not in self.choices.units or (outer and outer not in inside):
                 continue
@@ -106,7 +95,7 @@ class _Placing:
 
     def _moves(self, unit: Unit, way: int) -> bool:
         ruled = self.choices.placed.get(unit.path)
-        return ruled is not None and ruled is not SPLIT and decided(unit.choices[way]) != decided(ruled)
+        return ruled is not None and ruled is not SPLIT and not _is(unit.choices[way], ruled)
 
     def _in_order(self, nodes: Mapping[str, Placement]) -> list[str]:
         """As the rules give them: the root graph's nodes, then those inside."""
@@ -140,18 +129,22 @@ class _Placing:
             task.options = tuple(task.options[way] for way in ways)
 
     def _is_cheap(self, number: int) -> bool:
-        agent = self.facts.agents.get(self.choices.specs[self.problem.units[number].path]["agent"])
-        return agent is not None and agent.cheap
+        name = self.choices.specs[self.problem.units[number].path]["agent"]
+        found = self._cheap.get(name) if isinstance(name, str) else False
+        if found is None:
+            agent = self.facts.agents.get(name)
+            found = self._cheap[name] = agent is not None and agent.cheap
+        return found
 
     def _known_ways(self, number: int) -> list[int]:
         """The way by the rules, and those of which figures are known; these are none if that one's are not."""
-        unit = self.problem.units[number]
-
-        def is_known(way: int) -> bool:
-            options = [self.problem.tasks[each].options[way] for each in unit.tasks]
-            return all(option.estimate is not None and known(option.estimate.seconds) for option in options)
-
-        return [0, *(way for way in range(1, len(unit.choices)) if is_known(way))] if is_known(0) else [0]
+        tasks, unit = self.problem.tasks, self.problem.units[number]
+        ways = [
+            way
+            for way in range(len(unit.choices))
+            if all((each := tasks[task].options[way].estimate) is not None and known(each.seconds) for task in unit.tasks)
+        ]
+        return ways if ways and not ways[0] else [0]
 
     # -- what is said of it
 
@@ -162,9 +155,11 @@ class _Placing:
             return ruled
         choice = unit.choices[found.chosen[number]]
         estimate = self.problem.tasks[unit.tasks[0]].options[found.chosen[number]].estimate
-        place = _NAMES[choice.place]
-        if place == ruled.place and choice.implementation == ruled.implementation:
-            return replace(ruled, estimate=estimate)
+        place = NAMES[choice.place]
+        if _is(choice, ruled):  # `replace` would take as long as all the rest for this node
+            return Placement(
+                ruled.place, ruled.reason, ruled.model, ruled.free, estimate, ruled.ways, ruled.implementation, ruled.others
+            )
         text = self._why_cheap(unit.path, place)
         return Placement(place, text, choice.model, free=True, estimate=estimate, implementation=choice.implementation)
 
@@ -176,15 +171,16 @@ class _Placing:
         """The same, with the ways of each node that had a choice, and its reason from them."""
         problem = self.problem
         open_units = [number for number, unit in enumerate(problem.units) if len(unit.choices) > 1 and unit.path in nodes]
-        weight = {number: self._seconds(number, found.chosen[number]) for number in open_units}
+        weight = {number: -self._seconds(number, found.chosen[number]) for number in open_units}
         plays = _EXPLAINING // max(1, len(problem.tasks))
-        for rank, number in enumerate(sorted(open_units, key=lambda each: -weight[each])):
+        for rank, number in enumerate(sorted(open_units, key=weight.__getitem__)):
             unit = problem.units[number]
             cheap = self._is_cheap(number)
             if rank >= _SHOWN and unit.choices[0].implementation is None:
-                if not cheap and decided(nodes[unit.path]) != decided(self.choices.placed[unit.path]):
-                    seconds = [self._seconds(number, way) for way in self._own_first(number, found)]
-                    nodes[unit.path] = replace(nodes[unit.path], reason=briefly(nodes[unit.path].place, *seconds))
+                own = nodes[unit.path]
+                if not cheap and own.place != self.choices.placed[unit.path].place:
+                    text = briefly(own.place, *[self._seconds(number, way) for way in self._own_first(number, found)])
+                    nodes[unit.path] = Placement(own.place, text, own.model, own.free, own.estimate)
                 continue
             ways = tuple(self._way(number, way, found, played=rank < plays) for way in self._own_first(number, found))
             text = nodes[unit.path].reason if cheap else reason(ways, self.wishes.minimise or "latency")
@@ -197,9 +193,9 @@ class _Placing:
         """The implementations that could be had besides, the quickest first; then those of which nobody knows."""
         rank = {(way.place, way.implementation): way.run_seconds for way in ways}
         found = [
-            Implementation(each.implementation or 0, _NAMES[each.place], each.model, each.spec or {})
+            Implementation(each.implementation or 0, NAMES[each.place], each.model, each.spec or {})
             for each in self.choices.units[path]
-            if (_NAMES[each.place], each.implementation) != (ways[0].place, ways[0].implementation)
+            if (NAMES[each.place], each.implementation) != (ways[0].place, ways[0].implementation)
         ]
         return tuple(sorted(found, key=lambda each: rank.get((each.place, each.number), float("inf"))))
 
@@ -221,12 +217,12 @@ class _Placing:
         if played and way != found.chosen[number]:
             chosen = list(found.chosen)
             chosen[number] = way
-            schedule = play(problem, chosen)
+            schedule = self.player.play(chosen)
         options = [problem.tasks[each].options[way] for each in unit.tasks]
         choice = unit.choices[way]
         assert options[0].estimate is not None
         return Way(
-            _NAMES[choice.place],
+            NAMES[choice.place],
             choice.model,
             self._seconds(number, way),
             self._moving(number, way, schedule, found),

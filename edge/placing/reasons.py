@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge.placement import Way
-from edge.placing.search import Minimise
+from edge.placing.wishes import Minimise
 
 __all__ = ["briefly", "follows", "reason", "seconds"]
 

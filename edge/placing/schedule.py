@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from heapq import heappop, heappush
+from functools import cached_property
+from heapq import heapify, heappop, heappush
 from math import ceil
-from typing import Final
+from typing import Final, NamedTuple
 
-from edge.placing.tasks import CLOUD, EDGE, Problem
+from edge.placing.tasks import CLOUD, EDGE, Option, Problem, Task
 
-__all__ = ["Schedule", "crossing", "play"]
+__all__ = ["Player", "Schedule", "Takes", "crossing", "play"]
 
 _MEETING: Final = 3
 _LEAVING: Final = 1
@@ -69,204 +70,212 @@ class Schedule:
         return path[::-1]
 
 
+class Takes(NamedTuple):
+    """What a task takes in one of its options: where, of which model (-1 for none), how many seconds, and how many of what that does at once; and
+    its value on the link, `sending` and `travelling` as `crossing` has them, with its bytes.
+    """
+
+    place: int
+    server: int
+    seconds: float
+    room: int
+    sending: float
+    travelling: float
+    bytes: float
+
+
 def play(problem: Problem, chosen: Sequence[int]) -> Schedule:
     """The schedule of these choices, one a unit."""
-    return _Play(problem, chosen).schedule()
+    return Player(problem).play(chosen)
+
+
+class Player:
+    """Plays one problem as often as is asked for. What all plays have in common is worked out once: `takes` of each task's options."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        tasks, link = problem.tasks, problem.link
+        self.half = link.rtt.value / 2
+        self.speed = (max(1.0, link.up.value), max(1.0, link.down.value))
+        self.takes = [[self._takes(task, option) for option in task.options] for task in tasks]
+        self.units = [task.unit for task in tasks]
+        self.waits = [len(task.inputs) for task in tasks]
+        self.readers = [tuple(task.readers) for task in tasks]
+        self.results = [task.result for task in tasks]
+        self._valued = [(number, task.values) for number, task in enumerate(tasks) if task.values]
+        self._texts = [(unit.tasks[0], unit.text) for unit in problem.units if unit.tasks and unit.text]
+        self._usd = [[option.usd for option in task.options] for task in tasks]
+        self._joules = [[option.joules for option in task.options] for task in tasks]
+
+    @cached_property
+    def free(self) -> list[int]:
+        """The units that have a choice."""
+        return [number for number, unit in enumerate(self.problem.units) if len(unit.choices) > 1]
+
+    @cached_property
+    def outside(self) -> list[list[int]]:
+        """The readers of each task that are not in its unit."""
+        return [[each for each in task.readers if self.units[each] != task.unit] for task in self.problem.tasks]
+
+    @cached_property
+    def sources(self) -> dict[int, dict[int, int]]:
+        """Of each unit that was asked about, the tasks outside of it whose values it takes, and by how many of its tasks."""
+        return {}
+
+    def play(self, chosen: Sequence[int]) -> Schedule:
+        """The schedule of these choices, one a unit."""
+        ways = [chosen[unit] for unit in self.units]
+        schedule = _Play(self, [takes[way] for takes, way in zip(self.takes, ways, strict=True)]).schedule()
+        schedule.usd = sum([each[way] for each, way in zip(self._usd, ways, strict=True)])
+        schedule.joules = sum([each[way] for each, way in zip(self._joules, ways, strict=True)])
+        return schedule
+
+    def least(self, chosen: Sequence[int]) -> float:
+        """Seconds below which no play of these choices can be: what the places and the models have to do, each for itself."""
+        problem = self.problem
+        places, models = [0.0, 0.0], [0.0] * len(problem.servers)
+        for unit, takes in zip(self.units, self.takes, strict=True):
+            place, server, seconds, room, _, _, _ = takes[chosen[unit]]
+            places[place] += seconds
+            if server >= 0 and room == 1:  # a model may begin more than it has room for, of what takes more
+                models[server] += seconds
+        at_once = [each for _, _, each in problem.servers]
+        shares = zip([*places, *models], [*problem.slots, *at_once], strict=True)
+        return max([seconds / most for seconds, most in shares])
+
+    def opening(self, takes: Sequence[Takes]) -> float:
+        """The bytes of the cut graph, with what static nodes hold."""
+        size = float(_HEAD) + sum([text for first, text in self._texts if takes[first].place])
+        values = {value for number, each in self._valued if takes[number].place for value in each}
+        return size + sum([self.problem.values[each] for each in values])
+
+    def _takes(self, task: Task, option: Option) -> Takes:
+        place, server, seconds, _, _, size, _ = option
+        room = 1
+        if task.width > 1 or task.turns > 1:
+            at_once = self.problem.servers[server][2] if server >= 0 else self.problem.slots[place]
+            room = min(task.width, max(1, at_once))
+            seconds *= task.turns * ceil(task.width / room)
+        sending, travelling = crossing(self.half, self.speed[place], size + _HEAD, task.turns)
+        return Takes(place, server, seconds, room, sending, travelling, size + _HEAD)
 
 
 class _Play:
-    __slots__ = (
-        "asking",
-        "carried",
-        "ended",
-        "extra",
-        "free_at",
-        "half",
-        "heap",
-        "last",
-        "left",
-        "moved",
-        "options",
-        "over",
-        "place",
-        "problem",
-        "room",
-        "sequence",
-        "servers",
-        "slots",
-        "speed",
-        "started",
-        "taken",
-        "tasks",
-        "there",
-    )
+    """One play. Of the link, each way: `free_at` when it has sent what it has, `carried` the bytes."""
 
-    def __init__(self, problem: Problem, chosen: Sequence[int]) -> None:
-        self.problem = problem
-        self.tasks = tasks = problem.tasks
-        count = len(tasks)
-        self.options = [task.options[chosen[task.unit]] for task in tasks]
-        self.place = [option.place for option in self.options]
-        link = problem.link
-        self.half = link.rtt.value / 2
-        self.speed = (max(1.0, link.up.value), max(1.0, link.down.value))
-        self.free_at = [0.0, 0.0]
-        self.carried = [0.0, 0.0]
-        self.slots = list(problem.slots)
-        self.servers = [at_once for _, _, at_once in problem.servers]
-        self.room: tuple[deque[int], deque[int]] = (deque(), deque())
-        self.asking: list[deque[int]] = [deque() for _ in self.servers]
-        self.taken: dict[int, int] = {}
-        self.left = [len(task.inputs) for task in tasks]
-        self.started, self.ended = [0.0] * count, [0.0] * count
-        self.last, self.moved = [-1] * count, [0.0] * count
-        self.heap: list[tuple[float, int, int]] = []
-        self.sequence = 0
-        self.over = 0.0
-        away = CLOUD in self.place
-        self.extra = self._exchanges() if problem.updates and away else None
-        met = _MEETING * 2 * self.half if away else 0.0
-        opened = self._open(met) if away else 0.0
-        self.there = [opened if each else met for each in self.place]
+    __slots__ = ("carried", "free_at", "half", "places", "player", "takes")
 
-    def schedule(self) -> Schedule:
-        """Play it: the innermost loop of every search, and so in one piece."""
-        heap, tasks, options, place, ended = self.heap, self.tasks, self.options, self.place, self.ended
-        slots, servers, room, asking = self.slots, self.servers, self.room, self.asking
-        ready, start, hand_on = self._ready, self._start, self._hand_on
-        for number, waits in enumerate(self.left):
-            if not waits:
-                self._push(self.there[number], ~number)
+    def __init__(self, player: Player, takes: list[Takes]) -> None:
+        self.player = player
+        self.takes = takes
+        self.half = player.half
+        self.places = [each[0] for each in takes]
+        self.free_at, self.carried = [0.0, 0.0], [0.0, 0.0]
+
+    def schedule(self) -> Schedule:  # noqa: C901 - the innermost loop of every search: a call for each node would cost a third of its time
+        """Play it. Who waits for a place that is given back has it before those that are ready by the same end."""
+        player, problem, half, free_at, carried = self.player, self.player.problem, self.half, self.free_at, self.carried
+        _, models, seconds, rooms, sending, travelling, sizes = zip(*self.takes, strict=True) if self.takes else [()] * 7
+        places, count, over, readers, results = self.places, len(self.takes), 0.0, player.readers, player.results
+        started, ended, moved = [0.0] * count, [0.0] * count, [0.0] * count
+        left, last, sequence = player.waits.copy(), [-1] * count, count
+        there = self._there() if CLOUD in places else [0.0] * count  # when the inputs are that have come
+        if extra := self._exchanges():
+            seconds = tuple([each + extra.get(number, 0.0) for number, each in enumerate(seconds)])
+        slots, servers = list(problem.slots), [at_once for _, _, at_once in problem.servers]
+        waiting: tuple[deque[int], deque[int]] = (deque(), deque())
+        asking: list[deque[int]] = [deque() for _ in servers]
+        ready: list[int] = []
+        heap = [(there[number], number, ~number) for number, waits in enumerate(left) if not waits]
+        heapify(heap)
         while heap:
             now, _, number = heappop(heap)
             if number < 0:
-                ready(~number, now)
-                continue
-            task, side, server = tasks[number], place[number], options[number].server
-            ended[number] = now
-            if task.readers or task.result:
-                hand_on(number, now)
-            if server >= 0:
-                servers[server] += self.taken.get(number, 1)
-                line = asking[server]
-                while line and servers[server] > 0:
-                    start(line.popleft(), now)
-            slots[side] += 1
-            waiting = room[side]
-            while waiting and slots[side] > 0:
-                ready(waiting.popleft(), now)
-            if not side:
-                if now > self.over:
-                    self.over = now
-            elif not task.readers and now + self.half > self.over:
-                self.over = now + self.half
-        return self._result()
+                ready.append(~number)
+            else:  # it ends, and its value is there for its readers, on the other side once it has crossed the link
+                ended[number] = now
+                place, server = places[number], models[number]
+                slots[place] += 1
+                if waiting[place]:
+                    ready.append(waiting[place].popleft())
+                end = now + half if place and not readers[number] else now
+                arrives = 0.0
+                if place and results[number]:
+                    free_at[place] = sent = max(now, free_at[place]) + sending[number]
+                    carried[place] += sizes[number]
+                    end = arrives = sent + travelling[number]
+                if end > over:
+                    over = end
+                for reader in readers[number]:
+                    when = now
+                    if places[reader] != place:
+                        if not arrives:
+                            free_at[place] = sent = max(now, free_at[place]) + sending[number]
+                            carried[place] += sizes[number]
+                            arrives = sent + travelling[number]
+                        when = arrives
+                        if when - now > moved[reader]:
+                            moved[reader] = when - now
+                    if when >= there[reader] or last[reader] < 0:
+                        last[reader] = number
+                        if when > there[reader]:
+                            there[reader] = when
+                    left[reader] = waits = left[reader] - 1
+                    if not waits:
+                        if there[reader] <= now:
+                            ready.append(reader)
+                        else:
+                            sequence += 1
+                            heappush(heap, (there[reader], sequence, ~reader))
+                if server >= 0:
+                    servers[server] += rooms[number]
+                    line = asking[server]
+                    while line and servers[server] > 0:
+                        number = line.popleft()
+                        servers[server] -= rooms[number]
+                        started[number] = now
+                        sequence += 1
+                        heappush(heap, (now + seconds[number], sequence, number))
+            for number in ready:
+                place, server = places[number], models[number]
+                if slots[place] <= 0:
+                    waiting[place].append(number)
+                    continue
+                slots[place] -= 1
+                if server >= 0:
+                    if servers[server] <= 0:
+                        asking[server].append(number)
+                        continue
+                    servers[server] -= rooms[number]
+                started[number] = now
+                sequence += 1
+                heappush(heap, (now + seconds[number], sequence, number))
+            ready.clear()
+        away = sum(places)
+        over += _LEAVING * 2 * half if away else 0.0
+        return Schedule(over, 0.0, 0.0, carried[EDGE], carried[CLOUD], started, ended, last, moved, away)
 
-    def _result(self) -> Schedule:
-        options = self.options
-        if CLOUD in self.place:
-            self.over += _LEAVING * 2 * self.half
-        return Schedule(
-            self.over,
-            sum([option.usd for option in options]),
-            sum([option.joules for option in options]),
-            self.carried[EDGE],
-            self.carried[CLOUD],
-            self.started,
-            self.ended,
-            self.last,
-            self.moved,
-            sum(self.place),
-        )
-
-    def _open(self, met: float) -> float:
-        """Ship the cut graph with what static nodes hold; when the worker can begin."""
-        problem = self.problem
-        size, values = float(_HEAD), set[int]()
-        for unit in problem.units:
-            if unit.tasks and self.place[unit.tasks[0]] == CLOUD:
-                size += unit.text
-        for task, place in zip(problem.tasks, self.place, strict=True):
-            if place == CLOUD and task.values:
-                values.update(task.values)
-        size += sum([problem.values[each] for each in values])
-        return self._carry(EDGE, size, met, 1.0) + problem.link.queue.value
-
-    def _carry(self, side: int, size: float, now: float, turns: float) -> float:
-        """Send something from a side to the other; when it is there."""
-        took, travel = crossing(self.half, self.speed[side], size, turns)
-        self.free_at[side] = sent = max(now, self.free_at[side]) + took
-        self.carried[side] += size
-        return sent + travel
-
-    def _push(self, when: float, what: int) -> None:
-        self.sequence += 1
-        heappush(self.heap, (when, self.sequence, what))
+    def _there(self) -> list[float]:
+        """Ship the cut graph with what static nodes hold; when anything can begin, by task."""
+        met = _MEETING * 2 * self.half
+        size = self.player.opening(self.takes)
+        took, travel = crossing(self.half, self.player.speed[EDGE], size, 1.0)
+        self.free_at[EDGE] = met + took
+        self.carried[EDGE] = size
+        opened = met + took + travel + self.player.problem.link.queue.value
+        return [opened if place else met for place in self.places]
 
     def _exchanges(self) -> dict[int, float]:
         """The seconds that nodes wait for a loop's values in its later turns."""
         extra: dict[int, float] = {}
-        for update in self.problem.updates:
-            sides = {self.place[each] for each in update.frame}
-            writer, reader = self.place[update.writer], self.place[update.reader]
+        problem, speed = self.player.problem, self.player.speed
+        for update in problem.updates if CLOUD in self.places else ():
+            sides = {self.places[each] for each in update.frame}
+            writer, reader = self.places[update.writer], self.places[update.reader]
             if writer == reader == EDGE or len(sides) == 1:
                 continue  # here, or the whole loop at the worker
-            size = self.options[update.writer].out_bytes / update.turns
+            size = (self.takes[update.writer].bytes - _HEAD) / update.turns
             ways = [writer] if writer != reader else [CLOUD, EDGE]  # this device opens each turn
-            each = sum(sum(crossing(self.half, self.speed[side], size, 1)) for side in ways)
+            each = sum(sum(crossing(self.half, speed[side], size, 1)) for side in ways)
             extra[update.reader] = max(extra.get(update.reader, 0.0), each * (update.turns - 1))
         return extra
-
-    # -- what happens
-
-    def _ready(self, number: int, now: float) -> None:
-        """The inputs are there: it takes its place among what runs at once, and then in line for its model."""
-        place = self.place[number]
-        if self.slots[place] <= 0:
-            self.room[place].append(number)
-            return
-        self.slots[place] -= 1
-        server = self.options[number].server
-        if server < 0 or self.servers[server] > 0:
-            self._start(number, now)
-        else:
-            self.asking[server].append(number)
-
-    def _start(self, number: int, now: float) -> None:
-        option, task = self.options[number], self.tasks[number]
-        server, seconds, taken = option.server, option.seconds, 1
-        if task.width > 1 or task.turns > 1:
-            at_once = self.problem.servers[server][2] if server >= 0 else self.problem.slots[option.place]
-            taken = min(task.width, max(1, at_once))
-            seconds *= task.turns * ceil(task.width / taken)
-            self.taken[number] = taken
-        if server >= 0:
-            self.servers[server] -= taken
-        if self.extra is not None:
-            seconds += self.extra.get(number, 0.0)
-        self.started[number] = now
-        self.sequence += 1
-        heappush(self.heap, (now + seconds, self.sequence, number))
-
-    def _hand_on(self, number: int, now: float) -> None:
-        """Its value is there for its readers, on the other side once it has crossed the link."""
-        task, where = self.tasks[number], self.place
-        place, there, last, left = where[number], self.there, self.last, self.left
-        arrives = 0.0
-        if place == CLOUD and task.result:
-            arrives = self._carry(CLOUD, self.options[number].out_bytes + _HEAD, now, task.turns)
-            self.over = max(self.over, arrives)
-        for reader in task.readers:
-            when = now
-            if where[reader] != place:
-                if not arrives:
-                    arrives = self._carry(place, self.options[number].out_bytes + _HEAD, now, task.turns)
-                when = arrives
-                self.moved[reader] = max(self.moved[reader], arrives - now)
-            if when >= there[reader] or last[reader] < 0:
-                last[reader] = number
-                if when > there[reader]:
-                    there[reader] = when
-            left[reader] -= 1
-            if not left[reader]:
-                self._push(there[reader], ~reader)

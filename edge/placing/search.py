@@ -3,44 +3,49 @@
 What is sought is the least of one thing (time, money or energy) under constraints (a deadline, a budget); what breaks a constraint less counts
 more than anything else. The search begins with everything on the device, everything at the worker, what the rules say, what is cheapest node
 by node, and a greedy pass that looks ahead (as PEFT does: the time a node adds with what must follow it at least); so the result is never worse
-than these. It goes on from the best of them by moving whole fragments, what the end of the run waits for, and single nodes. Its effort is
-bounded by count and not by the clock: the same problem has the same answer everywhere.
+than these. From two of them it balances what nodes share (`edge.placing.loads`), which is what counts in large graphs. It goes on from the best of
+all by moving whole fragments, what the end of the run waits for, and single nodes. Its effort is bounded by count and not by the clock: the same
+problem has the same answer everywhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
-from math import ceil, prod
-from typing import Final, Literal, NamedTuple, TypeAlias
+from itertools import chain, cycle, product
+from math import prod
+from typing import Final, NamedTuple
 
-from edge.placing.schedule import Schedule, crossing, play
+from edge.placing.loads import Loads
+from edge.placing.schedule import Player, Schedule
 from edge.placing.tasks import CLOUD, EDGE, Problem
+from edge.placing.wishes import Wishes
 
-__all__ = ["MINIMISED", "Found", "Minimise", "Score", "Wishes", "score", "search"]
+__all__ = ["EFFORT", "Found", "Score", "score", "search"]
 
-Minimise: TypeAlias = Literal["latency", "cost", "energy"]
-
-MINIMISED: Final[tuple[Minimise, ...]] = ("latency", "cost", "energy")
-
-_EFFORT: Final = 9_000
-"""Tasks played in one search: some 40 ms of a laptop's core."""
+EFFORT: Final = 9_000
+"""Tasks played in one search: some 20 ms of a laptop's core."""
 
 _SETTING_UP: Final = 8
 """What a play costs besides its tasks, in tasks."""
 
+_PASSES: Final = 2
+"""How often each unit is looked at when loads are balanced."""
+_POWERS: Final = (3, 6, 12)
+"""Of loads, whose sum is to fall: what is found depends on it."""
+_BEGINS: Final = 2
+"""How many of the best beginnings are worked on in that way."""
+_PLAYS_A_ROUND: Final = 5
+"""For so many plays loads are balanced once more, from each beginning; twice at least."""
+_PROMISING: Final = 1.5
+"""What takes so many times as long as the best beginning is not worked on."""
+_MANY: Final = 12
+"""Plays that are so many that what costs one or two, and helps seldom, is worth it."""
+
+_NEVER: Final = float("inf")
+
 _EVEN: Final = 0.01
 """Two ways that differ by less than this part are alike: then nodes stay on the device."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the best is: the least of what, by when (seconds), for how much (USD). Where nobody said of what it is of time."""
-
-    minimise: Minimise | None = None
-    deadline: float | None = None
-    budget: float | None = None
 
 
 class Score(NamedTuple):
@@ -80,16 +85,18 @@ def score(problem: Problem, schedule: Schedule, wishes: Wishes) -> Score:
     return Score(broken, *order, schedule.away)
 
 
-def search(problem: Problem, wishes: Wishes = Wishes(), effort: int = _EFFORT) -> Found:
-    """The best choices that can be found by playing `effort` tasks."""
-    return _Search(problem, wishes, effort).found()
+def search(problem: Problem, wishes: Wishes = Wishes(), effort: int = EFFORT, player: Player | None = None) -> Found:  # noqa: B008 - frozen
+    """The best choices that can be found by playing `effort` tasks; `player` is whoever has this problem ready for that."""
+    return _Search(player or Player(problem), wishes, effort).found()
 
 
 class _Search:
-    def __init__(self, problem: Problem, wishes: Wishes, effort: int) -> None:
-        self.problem = problem
+    def __init__(self, player: Player, wishes: Wishes, effort: int) -> None:
+        problem = self.problem = player.problem
+        self.player = player
         self.wishes = wishes
         self.plays = max(5, effort // (len(problem.tasks) + _SETTING_UP))
+        self.many = self.plays >= _MANY
         self.free = [number for number, unit in enumerate(problem.units) if len(unit.choices) > 1]
         self.known: dict[tuple[int, ...], tuple[Score, Schedule]] = {}
         self.neighbours: dict[int, list[int]] = {}
@@ -99,19 +106,18 @@ class _Search:
         count = prod(len(self.problem.units[each].choices) for each in self.free)
         exact = count <= self.plays
         uniform = [self._uniform(EDGE), self._uniform(CLOUD)]
-        for each in uniform:
-            self._look(each)
-        best = self._everything() if exact else self._climb([*uniform, *self._seeds()])
-        limit, other = self._look(best), min(self.known[each][0] for each in uniform)
+        best = self._everything() if exact else self._climb([*self._seeds(), *self._worth_it(uniform)])
+        limit, others = self._look(best), [self.known[each][0] for each in uniform if each in self.known]
         even = limit.first * (1 + _EVEN)
-        self.cap = limit._replace(first=even if other.broken else min(even, max(limit.first, other.first)))
+        least = min([each.first for each in others if not each.broken], default=even)
+        self.cap = limit._replace(first=min(even, max(limit.first, least)))
         best = self._larger(self._at_home(best))
         return Found(best, self.known[best][1], self.known[best][0], exact)
 
     def _look(self, chosen: tuple[int, ...]) -> Score:
         entry = self.known.get(chosen)
         if entry is None:
-            schedule = play(self.problem, chosen)
+            schedule = self.player.play(chosen)
             entry = self.known[chosen] = (score(self.problem, schedule, self.wishes), schedule)
         return entry[0]
 
@@ -128,11 +134,36 @@ class _Search:
             chosen[unit] = next((number for number, each in enumerate(choices) if each.place == place), 0)
         return tuple(chosen)
 
+    def _worth_it(self, ways: Iterable[tuple[int, ...]]) -> Iterator[tuple[int, ...]]:
+        """Those of which not even their loads say that they are worse than the best so far."""
+        plain = self.wishes == Wishes(self.wishes.minimise) and self.wishes.minimise in (None, "latency")
+        for way in ways:
+            if (
+                way in self.known
+                or not plain
+                or not self.known
+                or self.player.least(way) < min(score.first for score, _ in self.known.values())
+            ):
+                yield way
+
     def _seeds(self) -> Iterator[tuple[int, ...]]:
-        yield tuple([0] * len(self.problem.units))
         if self.wishes.minimise not in (None, "latency"):
             yield self._cheapest()
-        yield _look_ahead(self.problem)
+        begins = [self._uniform(EDGE), _look_ahead(self.player), self._uniform(CLOUD)]
+        if self.many:
+            for begin, power in product(begins, _POWERS if self.plays >= 2 * _MANY else _POWERS[:2]):
+                yield self._balanced(Loads(self.player, begin), power)
+            yield from begins
+        else:  # there is time for two
+            yield self._balanced(Loads(self.player, begins[0]), _POWERS[1])
+            yield self._balanced(Loads(self.player, begins[1]), _POWERS[0])
+        yield from self._worth_it([tuple([0] * len(self.problem.units))])
+
+    def _balanced(self, loads: Loads, power: int) -> tuple[int, ...]:
+        """What is shared has less to do."""
+        chosen = loads.balance(_PASSES if self.many else 1, power)
+        self._look(chosen)
+        return chosen
 
     def _cheapest(self) -> tuple[int, ...]:
         def costs(unit: int, choice: int) -> float:
@@ -158,6 +189,10 @@ class _Search:
 
     def _climb(self, seeds: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
         ranked = sorted(dict.fromkeys(seeds), key=self._look)
+        worked = len(self.known)
+        ranked += [self._evened(each) for each in self._promising(ranked)]
+        self.plays = self.plays + (len(self.known) - worked) // 3 if self.many else 0
+        ranked = sorted(dict.fromkeys(ranked), key=self._look)
         best = self._descend(ranked[0])
         for seed in ranked[1:]:
             if self._spent:
@@ -171,6 +206,28 @@ class _Search:
             if dice.idle > 20:
                 break
         return best
+
+    def _evened(self, best: tuple[int, ...]) -> tuple[int, ...]:
+        """What is shared is balanced again, with what the run's end waits for; from one power to the next, for what comes of it depends on them."""
+        if self.wishes.minimise not in (None, "latency"):
+            return best
+        powers, idle = cycle(_POWERS), 0
+        for _ in range(max(2, self.plays // _PLAYS_A_ROUND)):
+            loads = Loads(self.player, best)
+            loads.wait_for(self.known[best][1].critical())
+            moved = loads.balance(_PASSES if self.many else 1, next(powers))
+            idle = 0 if self._look(moved) < self._look(best) else idle + 1
+            if not idle:
+                best = moved
+            elif idle >= len(_POWERS):
+                break
+        return best
+
+    def _promising(self, ranked: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        """Those of the ways that are worth working on."""
+        bar = self._look(ranked[0]).first * _PROMISING
+        found = [each for each in ranked if self._look(each).first <= bar and not self._look(each).broken]
+        return found[:_BEGINS]
 
     def _descend(self, chosen: tuple[int, ...]) -> tuple[int, ...]:
         self._look(chosen)
@@ -264,6 +321,9 @@ class _Search:
 
     # -- ties
 
+    def _allow_more(self) -> None:
+        self.plays = len(self.known) + max(2, self.plays // 4)
+
     def _is_even(self, chosen: tuple[int, ...]) -> bool:
         """Whether this makes no difference to the best that was found; never worse than everything in one place."""
         found, cap = self._look(chosen), self.cap
@@ -271,10 +331,9 @@ class _Search:
 
     def _at_home(self, best: tuple[int, ...]) -> tuple[int, ...]:
         """What makes no difference elsewhere stays on the device."""
-        self.plays = len(self.known) + max(2, self.plays // 4)
+        self._allow_more()
         away = lambda unit: self.problem.units[unit].choices[best[unit]].place != EDGE  # noqa: E731
-        groups = [*self._fragments(best), *([unit] for unit in self.free)]
-        for group in groups:
+        for group in chain(self._fragments(best), ([unit] for unit in self.free)) if self.many else ():
             if self._spent:
                 break
             if not any(map(away, group)):
@@ -292,8 +351,11 @@ class _Search:
         """Nodes that come late, or bring much together, have the largest of their models with which it makes no difference."""
         several = [unit for unit in self.free if len({each.size for each in self.problem.units[unit].choices}) > 1]
         late = _late(self.problem) if several else set[int]()
+        self._allow_more()
         for unit in several:
             choices = self.problem.units[unit].choices
+            if self._spent:
+                break
             if late.isdisjoint(self.problem.units[unit].tasks):
                 continue
             for way in sorted(range(len(choices)), key=lambda each: (-choices[each].size, each != best[unit], each)):
@@ -327,54 +389,49 @@ class _Dice:
         return (self.state >> 8) % sides
 
 
-def _look_ahead(problem: Problem) -> tuple[int, ...]:
+def _look_ahead(player: Player) -> tuple[int, ...]:
     """Each task in turn where it is done first, with what must follow it at least, as far as the load so far tells."""
-    tasks, half = problem.tasks, problem.link.rtt.value / 2
-    speed = (max(1.0, problem.link.up.value), max(1.0, problem.link.down.value))
-    follow = [[0.0] * len(task.options) for task in tasks]
-
-    def seconds(number: int, choice: int) -> float:
-        task, option = tasks[number], tasks[number].options[choice]
-        at_once = problem.servers[option.server][2] if option.server >= 0 else problem.slots[option.place]
-        return option.seconds * task.turns * ceil(task.width / max(1, min(task.width, at_once)))
-
-    def moving(number: int, choice: int, place: int) -> float:
-        option = tasks[number].options[choice]
-        return 0.0 if option.place == place else sum(crossing(half, speed[option.place], option.out_bytes, tasks[number].turns))
-
+    problem, table = player.problem, player.takes
+    tasks = problem.tasks
+    follow: list[list[float]] = [[]] * len(tasks)
+    least = [(0.0, 0.0)] * len(tasks)
+    # `follow` is what comes after each way to do a task at least, `least` the task with that, done here and done there.
     for number in range(len(tasks) - 1, -1, -1):
-        for choice, option in enumerate(tasks[number].options):
-            worst = half if option.place == CLOUD else 0.0
-            for reader in tasks[number].readers:
-                if reader > number:
-                    ways = range(len(tasks[reader].options))
-                    worst = max(
-                        worst,
-                        min(
-                            follow[reader][way] + seconds(reader, way) + moving(number, choice, tasks[reader].options[way].place)
-                            for way in ways
-                        ),
-                    )
-            follow[number][choice] = worst
+        after = [least[each] for each in tasks[number].readers if each > number]
+        sides = [_NEVER, _NEVER]
+        ways = follow[number] = []
+        for place, _, seconds, _, sending, travelling, _ in table[number]:
+            away = sending + travelling
+            more = player.half if place == CLOUD else 0.0
+            for each in after:
+                here, there = each[place], each[1 - place] + away
+                more = max(more, min(here, there))
+            ways.append(more)
+            sides[place] = min(sides[place], more + seconds)
+        least[number] = (sides[EDGE], sides[CLOUD])
     chosen: list[int | None] = [0 if len(unit.choices) == 1 else None for unit in problem.units]
-    ended = [0.0] * len(tasks)
-    opened = half + problem.link.queue.value
+    ended, took = [0.0] * len(tasks), [takes[0] for takes in table]
+    opened = player.half + problem.link.queue.value
     load: dict[tuple[int, int], float] = {}
     for number, task in enumerate(tasks):
-        best = None
+        best: tuple[float, int, float] | None = None
         fixed = chosen[task.unit]
-        for choice in range(len(task.options)) if fixed is None else (fixed,):
-            option = task.options[choice]
-            ready = opened if option.place == CLOUD else 0.0
+        for way in range(len(table[number])) if fixed is None else (fixed,):
+            place, server, seconds, _, _, _, _ = table[number][way]
+            end = max(opened if place == CLOUD else 0.0, load.get((place, server), 0.0))
             for source in task.inputs:
-                ready = max(ready, ended[source] + moving(source, chosen[tasks[source].unit] or 0, option.place))
-            at_once = problem.servers[option.server][2] if option.server >= 0 else problem.slots[option.place]
-            took = seconds(number, choice)
-            busy = load.get((option.place, option.server), 0.0)
-            end = max(ready, busy) + took
-            if best is None or end + follow[number][choice] < best[0] - 1e-12:
-                best = (end + follow[number][choice], choice, end, (option.place, option.server), busy + took / at_once)
+                there = ended[source]
+                if took[source][0] != place:
+                    there += took[source][4] + took[source][5]
+                if there > end:
+                    end = there
+            end += seconds
+            if best is None or end + follow[number][way] < best[0] - 1e-12:
+                best = (end + follow[number][way], way, end)
         assert best is not None
-        chosen[task.unit], ended[number] = best[1], best[2]
-        load[best[3]] = best[4]
+        _, way, ended[number] = best
+        chosen[task.unit], took[number] = way, table[number][way]
+        place, server, seconds, _, _, _, _ = took[number]
+        at_once = problem.servers[server][2] if server >= 0 else problem.slots[place]
+        load[place, server] = load.get((place, server), 0.0) + seconds / at_once
     return tuple(each or 0 for each in chosen)

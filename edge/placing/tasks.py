@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from edge.placing.figures import Capacity, Estimate, Estimator, Link
 from graphs.engine.plan import DEFAULT_LIMIT
-from graphs.language.spec import Graph, is_computed, reads, written_inside
+from graphs.language.spec import Graph, is_computed, written_inside
 from graphs.paths import escape
 from graphs.values import Value
 
@@ -163,7 +163,9 @@ class _Building:
                 self.tasks[source].readers.append(number)
         limit: Any = self.graph.document.get("concurrency") or DEFAULT_LIMIT
         limit = limit["global"] if isinstance(limit, Mapping) else limit
-        units = [each._replace(tasks=tuple(tasks)) for each, tasks in zip(self.units, self.inside, strict=True)]
+        units = [
+            Unit(path, ways, tuple(tasks), text) for (path, ways, _, text), tasks in zip(self.units, self.inside, strict=True)
+        ]
         servers = [(place, name, self._at_once(self.capacity[place], name)) for place, name in self.servers]
         slots = (min(int(limit), self.capacity[EDGE].slots), min(int(limit), self.capacity[CLOUD].slots))
         return Problem(self.tasks, units, self.values, self.updates, servers, slots, self.estimator.link("cloud"))
@@ -177,7 +179,8 @@ class _Building:
     def frame(self, frame: _Frame) -> tuple[int, ...]:
         """Add the tasks of a graph; those that nobody in it reads."""
         nodes = frame.graph.nodes
-        named = {name: dict.fromkeys(reads(spec)) for name, spec in nodes.items() if is_computed(spec)}
+        sources = frame.graph.sources
+        named = {name: sources[name] for name, spec in nodes.items() if is_computed(spec)}
         made: dict[str, int] = {}
         static = self._statics(frame)
         first = len(self.tasks)
@@ -202,7 +205,11 @@ class _Building:
         nodes = frame.graph.nodes
         everything = tuple(range(first, len(self.tasks)))
         for name, spec in nodes.items():
-            writers = [made[each] for each in reads(spec) if each in made] if "update" in spec and not is_computed(spec) else ()
+            writers = (
+                [made[each] for each in frame.graph.sources[name] if each in made]
+                if "update" in spec and not is_computed(spec)
+                else ()
+            )
             for writer in writers:
                 readers = [number for each, number in made.items() if name in named[each]]
                 self.updates += [Update(writer, reader, frame.turns, everything) for reader in readers]
@@ -211,7 +218,7 @@ class _Building:
         """Add the tasks of a computed node; the last of them."""
         path = frame.prefix + escape(name)
         unit = self.unit(path, spec) if frame.unit is None and path not in self.opened else frame.unit
-        inner = written_inside(spec)
+        inner = written_inside(spec) if "graph" in spec else None
         if inner is None:
             return self.task(frame, path, spec, unit, inputs, values)
         opening = self.task(frame, path, spec, unit, inputs, values, opens=True)
@@ -233,8 +240,9 @@ class _Building:
         return _turns(inner, each), 1
 
     def unit(self, path: str, spec: Mapping[str, Value]) -> int:
-        choices = tuple(self.choices[path])
-        leaves = any(choice.place == CLOUD for choice in choices)
+        found = self.choices[path]
+        choices = found if isinstance(found, tuple) else tuple(found)
+        leaves = len(choices) > 1 or choices[0].place == CLOUD
         text = len(repr(spec)) if leaves else 0  # near enough, and ten times as quick as its canonical bytes
         self.units.append(Unit(path, choices, (), text))
         self.inside.append([])
@@ -261,8 +269,9 @@ class _Building:
             size = self._bytes_of(inputs, values)
             options = tuple(Option(each.place, -1, 0.0, 0.0, 0.0, size) for each in self.units[unit].choices)
         else:
-            own = self.units[unit].path == path
-            options = tuple(self.option(frame, path, spec, each, own=own) for each in self.units[unit].choices)
+            moved = self.units[unit]
+            own = moved.path == path
+            options = tuple([self.option(frame, path, spec, each, own=own) for each in moved.choices])
         self.inside[unit].append(number)
         result = spec.get("isResult") is True and not frame.prefix
         self.tasks.append(Task(path, unit, options, inputs, values, frame.width, frame.turns, result))
@@ -273,14 +282,13 @@ class _Building:
         model = choice.model if own else self.model_of(spec)
         estimate = self.estimator.node(path, written, _PLACES[choice.place], model)
         server = self.servers.setdefault((choice.place, model), len(self.servers)) if model is not None else -1
-        runs = max(1e-9, estimate.runs.value)
-        expected = runs / (frame.turns * frame.width)
+        seconds, usd, joules = estimate.seconds.value, estimate.usd, estimate.joules
         return Option(
             choice.place,
             server,
-            estimate.seconds.value / runs * expected,
-            estimate.usd.value if estimate.usd is not None else 0.0,
-            estimate.joules.value if estimate.joules is not None else _WATTS[choice.place] * estimate.seconds.value,
+            seconds / (frame.turns * frame.width),
+            usd.value if usd is not None else 0.0,
+            joules.value if joules is not None else _WATTS[choice.place] * seconds,
             estimate.out_bytes.value,
             estimate,
         )
@@ -302,15 +310,20 @@ def _turns(graph: Graph, expected: float | None) -> float:
 
 def _in_order(named: Mapping[str, Collection[str]]) -> list[str]:
     """Computed nodes with what they read, each after those; in written order where that leaves a choice, and in a circle (which waits for ever)."""
-    left = {name: {each for each in sources if each in named and each != name} for name, sources in named.items()}
+    left: dict[str, int] = {}
     readers: dict[str, list[str]] = {}
-    for name, sources in left.items():
+    ordered: list[str] = []
+    for name, sources in named.items():
+        left[name] = 0
         for each in sources:
-            readers.setdefault(each, []).append(name)
-    ordered = [name for name, sources in left.items() if not sources]
+            if each in named and each != name:
+                left[name] += 1
+                readers.setdefault(each, []).append(name)
+        if not left[name]:
+            ordered.append(name)
     for name in ordered:
         for reader in readers.get(name, ()):
-            left[reader].discard(name)
+            left[reader] -= 1
             if not left[reader]:
                 ordered.append(reader)
     if len(ordered) < len(named):

@@ -191,7 +191,15 @@ class Estimates:
         seconds, size = _times(runs, each.seconds), _times(runs, each.bytes)
         assert seconds is not None
         assert size is not None
-        return Told(seconds, _plus(prompt, completion), size, usd, None, runs, prompt, completion, unpriced)
+        joules = self._joules(place, model, seconds)
+        return Told(seconds, _plus(prompt, completion), size, usd, joules, runs, prompt, completion, unpriced)
+
+    def _joules(self, place: str, model: str | None, seconds: Figure) -> Figure:
+        """Energy of this device: none where others compute."""
+        if place != EDGE or self.knowledge.model(place, model).outside:
+            return FREE
+        watts = self.knowledge.watts
+        return _of(seconds.value * watts.value, seconds, watts)
 
     def _each(self, spec: Mapping[str, Value], what: str, place: str, model: str | None) -> _Each:
         name = spec.get("agent")
@@ -256,7 +264,7 @@ class Estimates:
             _plus(prompt, completion),
             size,
             None if unpriced else _total(each.usd for each in parts) or FREE,
-            None,
+            _total(each.joules for each in parts) or FREE,
             own.runs or self._repeats(path),
             prompt,
             completion,
@@ -318,7 +326,7 @@ class Estimates:
 
 
 _ONCE: Final = Figure(1.0, "declared")
-_AT_ONCE: Final = Told(FREE, None, Figure(_VALUE_BYTES, "default"), FREE, None, _ONCE)
+_AT_ONCE: Final = Told(FREE, None, Figure(_VALUE_BYTES, "default"), FREE, FREE, _ONCE)
 """A node that takes no time, run once."""
 _SIDE_BY_SIDE: Final = 4
 """Generations that a model makes together at little more than the cost of one."""

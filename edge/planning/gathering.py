@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from edge.conditions import UNKNOWN, Conditions
+from edge.network.conditions import UNKNOWN, Conditions
 from edge.offers import heard, last_offer
 from edge.placing.figures import Figure
 from edge.planning.knowledge import FREE_OF_CHARGE, Knowledge, ModelFacts

@@ -17,6 +17,7 @@ from graphs.paths import document_path
 from graphs.records import Result, decode
 from graphs.values import Value
 from protocol.payload import references
+from protocol.refill import with_counts
 
 if TYPE_CHECKING:
     from graphs.journal import Journal
@@ -50,10 +51,15 @@ class _Sum:
                 setattr(self, name, (getattr(self, name) or 0) + tokens)
 
 
-def note_run(journal: Journal, run: bytes, graph: Graph, facts: Facts, now: int, keys: Mapping[str, str] = _NO_KEYS) -> None:
+def note_run(
+    journal: Journal, run: bytes, graph: Graph, facts: Facts, now: int, keys: Mapping[str, str] = _NO_KEYS, *, before: int = 0
+) -> None:
     """Queues what the nodes of a run took, as far as it got; to note it again replaces that. `facts` are what they were placed by, `keys` those
-    of nodes where they are known already; `now`: ms since 1970.
+    of nodes where they are known already; `now`: ms since 1970. Of a run that was gone on with, `before` are the records that this device's log
+    of it had then: nothing new is to be noted if they were more than are looked at.
     """
+    if before > _MOST and _is_noted(journal, run):
+        return
     nodes = dict(computed_nodes(graph))
     sums: dict[tuple[str, str, str], _Sum] = {}
     seen: set[str] = set()
@@ -89,6 +95,15 @@ def note_run(journal: Journal, run: bytes, graph: Graph, facts: Facts, now: int,
     journal.note_history(rows, now)
 
 
+def _is_noted(journal: Journal, run: bytes) -> bool:
+    """Whether what the beginning of a run took was noted when it stopped before. A worker's part of it may have gone on."""
+    if journal.children(run):
+        return False
+    agents = (record.by.get("agent") for record, _ in _results(journal, run, journal.store_id) if record is not None)
+    first = next(agents, None)
+    return isinstance(first, str) and any(row.run == run for row in journal.history([agent_key(first)]))
+
+
 def _logs(journal: Journal, run: bytes) -> Iterator[tuple[str, Iterable[tuple[Result | None, int]]]]:
     yield EDGE, _results(journal, run, journal.store_id)
     for child in journal.children(run):
@@ -105,9 +120,9 @@ def _results(journal: Journal, run: bytes, writer: bytes) -> Iterator[tuple[Resu
                 yield None, 0
                 return
             if entry.type == Result.TYPE:
-                record = decode(entry.type, entry.tail)
+                record = decode(entry.type, entry.tail, entry.fields)
                 assert isinstance(record, Result)
-                yield record, len(entry.tail) + sum(named.size for named in references(record))
+                yield with_counts(journal, record), len(entry.tail) + sum(named.size for named in references(record))
     except JournalError:
         return  # whoever reads the run is told that it is damaged; its figures are of no importance
 

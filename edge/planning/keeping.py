@@ -1,6 +1,6 @@
 """What is kept of a run beside its records: the plan it began with, and in the end what it took, for the estimates of the next one.
 
-Neither is on the run's way, and neither may stop it: a run whose plan cannot be made runs without one.
+Neither is on the run's way, and neither may stop it: a run whose plan cannot be made runs without one. What only plans need is imported with them.
 """
 
 from __future__ import annotations
@@ -13,20 +13,16 @@ from contextlib import contextmanager
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
-from edge.conditions import UNKNOWN, Conditions
+from edge.network.conditions import UNKNOWN, Conditions
 from edge.placement import Facts, model_named
-from edge.planning.estimates import Estimates
-from edge.planning.gathering import gather
-from edge.planning.history import note_run
-from edge.planning.plan import is_plan, make_plan
-from edge.planning.took import Bill, Prices
 from graphs.errors import JournalError, ValueUnsupported
-from graphs.models.prices import Price
 from graphs.paths import document_path
 from graphs.values import Value, canonical, decode
 
 if TYPE_CHECKING:
     from edge.means import Device
+    from edge.planning.estimates import Estimates
+    from edge.planning.took import Prices
     from edge.runs.runner import Run
     from edge.showing.report import RunReport
     from graphs.journal import Journal
@@ -51,6 +47,9 @@ class Estimating:
 
     def __call__(self, graph: Graph, offer: Mapping[str, Any], url: str | None, injected: Mapping[str, Value]) -> Estimates:
         """Estimates for a graph: with this offer of the worker at `url`, and these values of static nodes."""
+        from edge.planning.estimates import Estimates
+        from edge.planning.gathering import gather
+
         asked = (graph, dict(offer), url, injected)
         if self._made is None or asked != self._asked:
             device = self._device
@@ -69,6 +68,8 @@ class Estimating:
 
 def kept_plan(journal: Journal, run: bytes) -> dict[str, Any] | None:
     """The plan that a run began with, as `Plan.as_json` gave it; None if none was kept, or what was kept is none: a run may come out of a file."""
+    from edge.planning.plan import is_plan
+
     stored = journal.plan(run)
     try:
         found = decode(stored) if stored is not None else None
@@ -93,31 +94,47 @@ class Keeper:
 
     def end(self) -> None:
         """The run stops: what it comes to is durable."""
+        from edge.planning.history import note_run
+
         self._make_plan()
         run, device = self._run, self._run.device
         now = int(time.time() * 1000)
         with _harmless(f"what run {run.text} took could not be noted"):
-            note_run(device.journal, run.id, run.graph, run.facts(None), now, self._keys)
+            note_run(device.journal, run.id, run.graph, run.facts(None), now, self._keys, before=self._before())
+
+    def _before(self) -> int:
+        """How many records this device's log of the run had when this process took it up."""
+        earlier, own = self._run.earlier, self._run.device.journal.store_id
+        return sum(logged.writer == own for logged in earlier.logged) if earlier is not None else 0
 
     def priced(self, report: RunReport) -> RunReport:
         """The report, with what the tokens of its nodes cost by the prices of when the plan was made; those of nodes in graphs that a worker opened
         are in the sum.
         """
+        run = self._run
+        told = {**(run.delegate.made if run.delegate is not None else {}), **run.leaving.made}
+        made = {path: record for path, (record, _) in told.items()}
+        records = {**run.known.made, **made} if made else run.known.made
+        inside = [record for path, record in records.items() if _has_tokens(record.usage) and path not in report.nodes]
+        asked = [(path, node) for path, node in report.nodes.items() if _has_tokens(node.usage)]
+        if not (asked or inside):
+            return report  # and nobody needs to know any price
+        from edge.planning.took import Bill
+
         bill, prices = Bill(), self._prices or self._known_prices()
-        for path, node in report.nodes.items():
-            placement = self._run.placed.get(document_path(path))
+        for path, node in asked:
+            placement = run.placed.get(document_path(path))
             named = placement.model if placement is not None and not node.degraded else None
             node.usd = bill.add(prices, node.place, node.by, node.usage, named)
-        run = self._run
-        made = {path: record for path, (record, _) in run.delegate.made.items()} if run.delegate is not None else {}
-        for path, record in {**run.known.made, **made}.items():
-            if path not in report.nodes:
-                bill.add(prices, "cloud", record.by, record.usage)
+        for record in inside:
+            bill.add(prices, "cloud", record.by, record.usage)
         report.cost = bill.as_json(prices)
         return report
 
     def _known_prices(self) -> Prices:
         """Of a run that goes on: those that it began with; else those of now."""
+        from edge.planning.took import Prices
+
         device = self._run.device
         plan = kept_plan(device.journal, self._run.id)
         return Prices.of_plan(plan) if plan is not None else Prices.of_now(device.prices, self._run.offer)
@@ -129,6 +146,10 @@ class Keeper:
         if not self._waits:
             return
         self._waits = False
+        from edge.planning.plan import make_plan
+        from edge.planning.took import Prices
+        from graphs.models.prices import Price
+
         run, options = self._run, self._run.options
         with _harmless(f"the plan of run {run.text} could not be made"):
             made = run.device.estimator
@@ -140,6 +161,10 @@ class Keeper:
             self._prices = Prices({name: Price(*each) for name, each in estimates.prices.items()}, True)
             plan = make_plan(run.graph, run.placed, run.facts(run.offer), estimates, why)
             run.device.journal.keep_plan(run.id, canonical(plan.as_json()))
+
+
+def _has_tokens(usage: Mapping[str, Value] | None) -> bool:
+    return usage is not None and ("prompt_tokens" in usage or "completion_tokens" in usage)
 
 
 @contextmanager

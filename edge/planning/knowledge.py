@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from edge.conditions import UNKNOWN, Conditions
+from edge.network.conditions import UNKNOWN, Conditions
 from edge.placing.figures import Figure
 from edge.planning.keys import EDGE
 from graphs.models.prices import Price
@@ -60,6 +60,13 @@ class Knowledge:
     cores: int = 1
     memory: int | None = None
 
+    @property
+    def watts(self) -> Figure:
+        """What this device takes while it computes: as its battery tells now, for the whole of it; else what is usual for so many cores."""
+        if self.conditions.watts is not None:
+            return Figure(self.conditions.watts, "measured", 1, 0.0)
+        return Figure(_CORE_WATTS * max(1, self.cores), "default")
+
     def model(self, place: str, name: str | None) -> ModelFacts:
         """What is known of the model of that name at `place`."""
         models = self.here if place == EDGE else self.there
@@ -92,6 +99,7 @@ class Knowledge:
             "metered": self.conditions.metered,
             "on_battery": self.conditions.on_battery,
             "charge": self.conditions.charge,
+            "watts": figure_json(self.watts),
             "conditions": self.conditions.source,
             "models": {name: _model_json(each) for name, each in self.here.items()},
         }
@@ -99,6 +107,8 @@ class Knowledge:
 
 
 _NOTHING: Final = ModelFacts()
+_CORE_WATTS: Final = 5.0
+"""Joules that a busy core of a laptop takes in a second, roughly; a model has all of them but one, and memory and the rest take about as much."""
 _FULL_SECONDS: Final = 5.0
 """How long a place at a full worker is waited for, before anybody knows better."""
 

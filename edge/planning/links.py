@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.placing.figures import Figure
 from edge.planning.knowledge import LinkFacts
 from graphs.errors import JournalError
-from graphs.values import canonical, decode
+from graphs.values import canonical
 
 if TYPE_CHECKING:
     from graphs.journal import Journal
@@ -48,9 +48,7 @@ def link_facts(journal: Journal, url: str | None, now: float) -> LinkFacts | Non
 
 
 def _stored(journal: Journal, url: str) -> dict[str, Any]:
-    stored = journal.meta(_KEY + url)
-    found: Mapping[str, Any] = decode(stored) if stored is not None else {}
-    return dict(found)
+    return journal.meta_value(_KEY + url, dict) or {}
 
 
 def _figure(samples: Sequence[Sequence[float]], now: float) -> Figure | None:

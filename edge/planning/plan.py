@@ -69,6 +69,7 @@ class PlannedNode:
                 "completion_tokens": figure_json(told.completion),
                 "bytes": figure_json(told.out_bytes),
                 "usd": figure_json(told.usd),
+                "joules": figure_json(told.joules),
             }
         return entry | {"up": figure_json(self.up), "down": figure_json(self.down)}
 
@@ -80,6 +81,7 @@ def _way_json(way: Way) -> dict[str, Any]:
         "seconds": round(way.seconds, 6),
         "moving": round(way.moving, 6),
         "usd": round(way.usd, 9),
+        "joules": round(way.joules, 3),
         "run_seconds": round(way.run_seconds, 6),
     }
 
@@ -112,6 +114,12 @@ class Plan:
         return sum(each.down.value for each in self.nodes.values() if each.down is not None)
 
     @property
+    def joules(self) -> float:
+        """Energy of this device, as far as it is known."""
+        each = (node.estimate.joules for node in self.nodes.values() if node.estimate is not None and not node.opens)
+        return sum(figure.value for figure in each if figure is not None)
+
+    @property
     def stopped(self) -> list[PlannedNode]:
         """The nodes that do not run, or not as they are written."""
         return [each for each in self.nodes.values() if each.then != "runs"]
@@ -131,6 +139,7 @@ class Plan:
                 "usd": None if self.unpriced else round(self.usd, 9),
                 "usd_known": round(self.usd, 9),
                 "unpriced": list(self.unpriced),
+                "joules": round(self.joules, 3),
             },
             "link": {name: figure_json(getattr(link, name)) for name in ("rtt", "up", "down", "queue")} if link else None,
             "prices": {name: list(price) for name, price in self.prices.items()},

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+import msgpack
+
+from edge.runs.writers import place_of_writer
 from graphs.engine.outcomes import KEY
 from graphs.models.prices import Price
 from graphs.paths import document_path
-from graphs.records import Frame, Input, Record, Result, Submit, decode
+from graphs.records import Error, Event, Frame, Input, Record, Result, Submit, decode, used_up
+from graphs.states import State
 from graphs.values import Value
 from protocol.payload import references
+from protocol.refill import with_counts
 
 if TYPE_CHECKING:
     from graphs.journal import Journal, RunRow
@@ -19,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Bill", "Prices", "Took", "Totals", "took"]
 
 _FREE: Final = Price(0.0, 0.0)
-_TYPES: Final = frozenset({Submit.TYPE, Frame.TYPE, Input.TYPE, Result.TYPE})
+_TYPES: Final = frozenset({Submit.TYPE, Frame.TYPE, Input.TYPE, Result.TYPE, Error.TYPE, Event.TYPE})
 _ASKED: Final = "openai"
 """How the backend of a model behind a server begins, in the provenance of what it made."""
 
@@ -56,11 +61,19 @@ class Prices:
 
 @dataclass(slots=True)
 class Bill:
-    """What tokens cost: dollars, and the models without a price, which are not in them. `asked`: tokens were used at all."""
+    """What tokens cost: dollars, and the models without a price, which are not in them. `asked`: tokens were used at all. `untold`: of so many
+    attempts nobody here knows how many tokens they used, so all the rest is the least that it was.
+    """
 
     usd: float = 0.0
     unpriced: dict[str, None] = field(default_factory=dict)
     asked: bool = False
+    untold: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether the dollars are all it cost."""
+        return not (self.unpriced or self.untold)
 
     def add(
         self,
@@ -71,7 +84,12 @@ class Bill:
         named: str | None = None,
     ) -> float | None:
         """Dollars for what made one result; None if it used no tokens, or nobody named the price. `named` is the model as it was asked."""
-        prompt, completion = (_count((usage or {}).get(f"{kind}_tokens")) for kind in ("prompt", "completion"))
+        told = [(usage or {}).get(f"{kind}_tokens") for kind in ("prompt", "completion")]
+        if any(_is_elsewhere(each) for each in told):
+            self.asked = True
+            self.untold += 1
+            return None
+        prompt, completion = map(_count, told)
         if prompt is None and completion is None:
             return None
         self.asked = True
@@ -88,9 +106,10 @@ class Bill:
         if not self.asked:
             return None
         return {
-            "usd": None if self.unpriced else round(self.usd, 9),
+            "usd": round(self.usd, 9) if self.complete else None,
             "usd_known": round(self.usd, 9),
             "unpriced": list(self.unpriced),
+            **({"untold": self.untold} if self.untold else {}),
             "prices": "when the run began" if prices.then else "now",
         }
 
@@ -108,6 +127,10 @@ class Took:
     down: int = 0
     bill: Bill = field(default_factory=Bill)
     degraded: str | None = None
+    failed: int = 0
+    """Attempts that failed and had used tokens, which are among these."""
+    stopped: int = 0
+    """Such attempts that were stopped, as the loser of a hedge is."""
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -119,8 +142,11 @@ class Took:
             "completion_tokens": self.completion,
             "up": self.up,
             "down": self.down,
-            "usd": None if self.bill.unpriced else round(self.bill.usd, 9),
+            "usd": round(self.bill.usd, 9) if self.bill.complete else None,
             "unpriced": list(self.bill.unpriced),
+            **({"untold": self.bill.untold} if self.bill.untold else {}),
+            **({"failed_attempts": self.failed} if self.failed else {}),
+            **({"stopped_attempts": self.stopped} if self.stopped else {}),
         }
 
 
@@ -152,6 +178,11 @@ class Totals:
     def unpriced(self) -> list[str]:
         return list(dict.fromkeys(name for each in self.nodes.values() for name in each.bill.unpriced))
 
+    @property
+    def untold(self) -> int:
+        """Attempts of which nobody here knows how many tokens they used: what they said is at a worker."""
+        return sum(each.bill.untold for each in self.nodes.values())
+
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
         return {
@@ -161,9 +192,10 @@ class Totals:
                 "up": self.up,
                 "down": self.down,
                 "graphs": self.graphs,
-                "usd": None if self.unpriced else round(self.usd, 9),
+                "usd": None if self.unpriced or self.untold else round(self.usd, 9),
                 "usd_known": round(self.usd, 9),
                 "unpriced": self.unpriced,
+                **({"untold": self.untold} if self.untold else {}),
                 "prices": "when the run began" if self.prices.then else "now",
             },
         }
@@ -187,6 +219,13 @@ def took(journal: Journal, row: RunRow, plan: Mapping[str, Any] | None, prices: 
                 graphs[record.graph] = len(stored.body) if stored is not None else 0
         elif isinstance(record, Input):
             _line(nodes, record.path, planned).up += size
+        elif (used := used_up(record)) is not None and isinstance(record, (Error, Event)) and record.path is not None:
+            line = _line(nodes, record.path, planned)
+            _add_lost(line, place, used, prices)
+            line.failed += isinstance(record, Error)
+            line.stopped += isinstance(record, Event)
+        elif isinstance(record, (Error, Event)) and record.path is not None and _lost_elsewhere(record):
+            _line(nodes, record.path, planned).bill.untold += 1
         elif isinstance(record, Result):
             line = _line(nodes, record.path, planned)
             line.down += size if place == "cloud" else 0
@@ -215,6 +254,17 @@ def _add(line: Took, place: str, record: Result, prices: Prices, asked: str | No
     line.bill.add(prices, place, record.by, usage, named)
 
 
+def _add_lost(line: Took, place: str, usage: Mapping[str, Value], prices: Prices) -> None:
+    """What an attempt used up that gave nothing."""
+    if place not in line.places:
+        line.places.append(place)
+    for name in ("prompt", "completion"):
+        if (tokens := _count(usage.get(f"{name}_tokens"))) is not None:
+            setattr(line, name, (getattr(line, name) or 0) + tokens)
+    line.seconds += (_count(usage.get("ms")) or 0) / 1000
+    line.bill.add(prices, place, {name: usage[name] for name in ("model", "backend") if name in usage}, usage)
+
+
 def _asked(planned: Mapping[str, Any], path: str) -> str | None:
     model = planned[path]["model"] if path in planned else None
     return model if isinstance(model, str) else None
@@ -236,15 +286,40 @@ def _above(path: str) -> Iterator[str]:
 
 def _logs(journal: Journal, row: RunRow) -> Iterator[tuple[str, Record, int]]:
     """Records that say what was done where, with their sizes on the link: the root run's, then those of its child runs."""
-    runs: Sequence[tuple[str, bytes]] = [("edge", row.run), *(("cloud", child.run) for child in journal.children(row.run))]
-    for place, run in runs:
+    of_root = place_of_writer(journal, row.run)
+    for run in (row.run, *(child.run for child in journal.children(row.run))):
         for writer in journal.writers(run):
+            place = of_root(writer) if run == row.run else "cloud"
             for entry in journal.entries(run, writer):
                 if entry.type in _TYPES:
                     record = decode(entry.type, entry.tail)
                     if isinstance(record, Result) and KEY in record.by:
                         continue  # it may count yet, and is here once more then
-                    yield place, record, len(entry.tail) + _bodies(record)
+                    yield place, _with_counts(journal, record), len(entry.tail) + _bodies(record)
+
+
+def _with_counts(journal: Journal, record: Record) -> Record:
+    """The record with what it says was used up; of what is not here the names, as a count that is not here is not none."""
+    found = with_counts(journal, record)
+    if found is record:
+        return record
+    if isinstance(record, Result) and isinstance(found, Result):
+        return replace(found, usage={**(record.usage or {}), **(found.usage or {})})
+    if isinstance(record, Event) and isinstance(found, Event):
+        return replace(found, info={**(record.info or {}), **(found.info or {})})
+    if isinstance(record, Error) and isinstance(found, Error) and isinstance(record.detail, Mapping):
+        return replace(found, detail={**record.detail, **(found.detail if isinstance(found.detail, Mapping) else {})})
+    return found
+
+
+def _lost_elsewhere(record: Error | Event) -> bool:
+    """Whether an attempt that gave nothing says what it used up by a name of something that is not here."""
+    told = record.detail if isinstance(record, Error) else record.info if record.state == State.ABORTED else None
+    return isinstance(told, Mapping) and _is_elsewhere(told.get("usage"))
+
+
+def _is_elsewhere(value: Value) -> bool:
+    return isinstance(value, msgpack.ExtType)
 
 
 def _bodies(record: Record) -> int:

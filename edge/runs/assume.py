@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from edge.ferrying.doubt import doubtful_openers
 from graphs.engine.events import Outcome
-from graphs.engine.outcomes import Known, told_failure
+from graphs.engine.outcomes import AGAIN, Known, told_failure
 from graphs.errors import NodeError, UsageError
-from graphs.records import Error, Known as Recordable, Result, State
+from graphs.records import Error, Event, Known as Recordable, Result, State
 from graphs.values import MISSING, Value
 
 if TYPE_CHECKING:
@@ -61,4 +61,7 @@ def assume(known: Known, said: Sequence[Assumption], placed: Mapping[str, Placem
             error = Error(path, at, 0, NodeError.code, text, True, False)
             known.outcomes[path] = told_failure(error)
             records.append(error)
+        else:  # on record at once: the node may not begin for long, and nobody is to be asked again
+            again = sorted({path, *inside})
+            records += [Event(other, known.begun.get(other, 0), State.WAITING, now, dict(AGAIN)) for other in again]
     return records

@@ -1,4 +1,4 @@
-"""Cancelling a run that no process works on any more: what a worker still does for it ends, too.
+"""Cancelling a run: what a worker still does for it ends, too. A process that works on it is told to end it, and does so by itself.
 
 Only the holder ends a run. Another store asks for it, by a record in its own log of the run; the holder does so when that has come
 (docs/protocol.md §11).
@@ -7,16 +7,16 @@ Only the holder ends a run. Another store asks for it, by a record in its own lo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge.ferrying.attached import open_children
-from edge.runs.at_work import at_work, is_at_work
-from edge.syncing.held import holding_of, require_held
-from graphs.errors import JournalError, UsageError, WorkerUnreachable
+from edge.runs.resting import ask_to_rest
+from edge.syncing.held import require_held, resting, shared_runs
+from graphs.errors import UsageError, WorkerUnreachable
 from graphs.journal.ids import run_id_short, run_id_text
 from graphs.records import Cancel, End, EndStatus, encode
-from protocol.shared import is_marked
+from protocol.marks import is_marked
 
 if TYPE_CHECKING:
     from edge.ferrying.worker import WorkerLink
@@ -52,12 +52,15 @@ async def cancel_run(
                 link.give_up(child, "the user cancelled the run")
             untold = [child for child in children if child in link.refused]  # another worker's
             await link.close()
-    await _end(journal, run, "cancelled")
+    if journal.run(run).status != "cancelled":  # by the process that worked on it
+        await _end(journal, run, "cancelled")
     return untold
 
 
 async def ask_to_cancel(journal: Journal, run: bytes) -> None:
-    """Ask whoever holds a root run to cancel it: that goes along with the next sync. Raises UsageError if the run is not marked for sync."""
+    """Ask whoever holds a root run to cancel it: that goes along with the next sync. No other process may work on it here. Raises UsageError if
+    the run is not marked for sync.
+    """
     if not is_marked(journal, run):
         raise UsageError(f"run {run_id_text(run)} is not marked for sync.", hint=f"graphferry runs mark {run_id_short(run)}")
     if not any(isinstance(logged.record, Cancel) for logged in journal.records(run, journal.store_id)):
@@ -65,25 +68,24 @@ async def ask_to_cancel(journal: Journal, run: bytes) -> None:
     await journal.barrier(full=True)
 
 
-async def cancel_as_asked(journal: Journal, link: WorkerLink) -> int:
-    """End the runs of this device that another store asked to cancel and that no process works on; how many they were. `link` was opened with their
-    open child runs.
+async def cancel_as_asked(journal: Journal, link: WorkerLink, attached: Collection[bytes]) -> int:
+    """End the runs of this device that another store asked to cancel; how many they were. Those that a process works on it is told to end. `link` was
+    opened with the child runs `attached`: a run that has others by now waits for the next time.
     """
     ended = 0
-    for row in journal.runs(role="root"):
-        if row.status not in ("running", "suspended", "failed") or not is_marked(journal, row.run):
+    for each in shared_runs(journal):
+        if not each.standing.stopping:
             continue
-        try:
-            standing, children = holding_of(journal, row.run), open_children(journal, row.run)
-        except JournalError:
-            continue  # it is damaged, or its beginning is still to come
-        if standing.holder != journal.store_id or not standing.stopping or is_at_work(journal.path, row.run):
-            continue
-        with at_work(journal.path, row.run):
-            for child in children:
+        with resting(journal, each.run) as found:
+            if found is None:
+                ask_to_rest(journal.path, each.run, stop=True)
+                continue
+            if not {*found.children} <= {*attached}:
+                continue  # a process left the run since the link was opened
+            for child in found.children:
                 if child not in link.refused:  # else it is another worker's
                     link.give_up(child, "the user cancelled the run")
-            await _end(journal, row.run, "cancelled on another device")
+            await _end(journal, each.run, "cancelled on another device")
         ended += 1
     return ended
 

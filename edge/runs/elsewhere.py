@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edge.ferrying.outside import learn
+from edge.runs.retrying import Retries
 
 if TYPE_CHECKING:
     from edge.runs.runner import Run
@@ -19,6 +20,13 @@ class Elsewhere:
 
     def __init__(self, run: Run) -> None:
         self._run = run
+        self._retries: Retries | None = None
+
+    @property
+    def retries(self) -> Retries:
+        if self._retries is None:
+            self._retries = Retries(self._run)
+        return self._retries
 
     def opened(self, frame: Frame, turn: int) -> None:
         assert self._run.delegate is not None
@@ -32,19 +40,33 @@ class Elsewhere:
     def expect(self, start: Start) -> bool:
         """Whether the node begins there on order; not at all, for now, if a budget has no room for it."""
         run, delegate = self._run, self._run.delegate
+        learn(run.opened, start)
+        if start.node.leaves is not None:
+            run.leaving.go(start)
+            return False
         assert delegate is not None
         assert run.fallback is not None
-        if run.guard is not None and not run.guard.may_go(start, delegate.expect, run.fallback):
+        if run.guard is not None and not run.guard.may_go(start, self._expect, run.fallback):
             return False
-        return delegate.expect(start)
+        return self._expect(start)
+
+    def _expect(self, start: Start) -> bool:
+        assert self._run.delegate is not None
+        on_order = self._run.delegate.expect(start)
+        self.retries.expected(start)
+        return on_order
 
     def settled(self, event: Any) -> None:
-        learn(self._run.labels, event)
+        learn(self._run.opened, event)
+        self._run.leaving.settled(event)
         if self._run.delegate is not None:
+            self.retries.settled(event)
             self._run.delegate.settled(event)
 
     def stop(self, start: Start) -> None:
-        if self._run.delegate is not None and not self._is_over:
+        if start.node.leaves is not None:
+            self._run.leaving.stop(start)
+        elif self._run.delegate is not None and not self._is_over:
             self._run.delegate.stop(start)
 
     @property

@@ -21,10 +21,12 @@ from graphs.engine.outcomes import FORK, Known
 from graphs.engine.retrace import is_below, retrace
 from graphs.errors import JournalError, UsageError
 from graphs.journal.ids import new_run_id, run_id_short, run_id_text
-from graphs.language.spec import Graph, is_computed
+from graphs.language.naming import require_computed, require_static
+from graphs.language.spec import Graph
 from graphs.paths import root_node
 from graphs.records import Event, Known as Recordable, Result, State, Submit
 from graphs.values import Value
+from protocol.noted import UNSEEN, Noted, note, noted
 from protocol.run_log import RunLog, open_run
 
 if TYPE_CHECKING:
@@ -54,16 +56,18 @@ async def fork_run(
     again: Collection[str] = (),
     changes: Mapping[str, Value] | None = None,
     keep: Collection[str] = (),
+    held_elsewhere: bool = False,
 ) -> Forked:
     """Make a fork of the run `source`, suspended and ready to be resumed.
 
     Without `again` and `changes` all results are kept. `again` are nodes that run again, with all that depends on them; `changes` are
     other values for static nodes (None: a plain fork); of the rest is kept what is handed the same and made by the same agent and model. `keep`
     are paths whose results count whatever they depend on. `options` are those of the fork. Where another store may have begun nodes with effects that
-    have no result here, they wait for a word: of a run that it holds, or of whose records one of the two has lost some, that may be any.
+    have no result here, they wait for a word: of a run that it holds, or of whose records one of the two has lost some, that may be any. So it is if
+    the run was `held_elsewhere` when it was decided to fork it: it may have come here since, and will go on by itself as well.
     Raises UsageError, JournalError.
     """
-    past = await read_past(device, source, graph, options.url)
+    past = await read_past(device, source, graph, options.url, held_elsewhere=held_elsewhere)
     known, before = past.known, past.inject
     after = {**before, **(changes or {})}
     held = set(known.outcomes)
@@ -120,6 +124,9 @@ async def write_fork(
     what: dict[str, Any] = {"graph_hash": row.graph, "name": row.name, "started": _now()}
     labels = labels_of(journal, source)  # a value is not told from another here, and all of them are of one run
     of_inputs = dict.fromkeys(inputs, labels)
+    known = noted(journal, source)
+    if known is not None or UNSEEN in labels:
+        note(journal, forked.run, known or Noted(labels))
     open_run(journal, forked.run, Submit("", row.graph, inputs, opts), what, shared=shared, labels=of_inputs)
     log = RunLog(journal, forked.run, shared=shared, labels=lambda _path: labels)
     for record in records:
@@ -166,20 +173,8 @@ def _records(known: Known, places: Mapping[str, Place], held: Collection[str], d
 
 
 def _require_nodes(graph: Graph, again: Collection[str], changes: Mapping[str, Value]) -> None:
-    from difflib import get_close_matches
-
-    for name in changes:
-        spec = graph.nodes.get(name)
-        if spec is None or is_computed(spec):
-            what = "is computed" if spec is not None else "is not in the graph"
-            raise UsageError(f"--set {name}: that node {what}; only a node with a value can be given another one")
-    roots = {name for name, spec in graph.nodes.items() if is_computed(spec)}
-    for each in again:
-        root = root_node(each)
-        if root not in roots:
-            close = get_close_matches(root, roots, 1)
-            hint = f"Did you mean {close[0]}?" if close else "A value is changed with --set."
-            raise UsageError(f"--from {each}: the graph has no computed node {root!r}", hint=hint)
+    require_static(graph.nodes, changes, "--set")
+    require_computed(graph.nodes, map(root_node, again), "--from")
 
 
 def _require_kept(keep: Collection[str], known: Known) -> None:

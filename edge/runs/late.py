@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from edge.ferrying.contradictions import made_elsewise, own_results
 from edge.ferrying.refill import Source
+from edge.policies import acts
 from graphs.engine.events import Outcome
+from graphs.engine.retrace import handed_on
 from graphs.errors import LinkCondition, ValueUnsupported
+from graphs.paths import split_path
 from graphs.records import Result, State
 from protocol.payload import references, resolve
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from edge.ferrying.worker import WorkerLink
     from graphs.journal import Journal
     from graphs.language.spec import Graph
+    from graphs.registry import Agent
 
 __all__ = ["Late", "Made", "late_results"]
 
@@ -58,10 +62,14 @@ class Late:
         return None
 
 
-async def late_results(journal: Journal, source: bytes, graph: Graph, link: WorkerLink | None) -> list[dict[str, Made]]:
-    """The late results in each child run of a run, by path, with their values, which come over the link if they are not here; those whose values
-    cannot be had are left out.
+async def late_results(
+    journal: Journal, source: bytes, graph: Graph, link: WorkerLink | None, agents: Mapping[str, Agent]
+) -> list[dict[str, Made]]:
+    """The late results in each child run of a run, by path. Values that somebody has to look at to find out what holds come over the link if they are
+    not here; those that are only handed on stay where they are, and their references count for them, unless their node, of these `agents`, has
+    effects. Results whose values cannot be had are left out.
     """
+    stay = {name for name in handed_on(graph, agents) if not acts(graph.nodes[name], agents)}
     own = own_results(logged.record for logged in journal.records(source))
     found = []
     for child in journal.children(source):
@@ -71,7 +79,7 @@ async def late_results(journal: Journal, source: bytes, graph: Graph, link: Work
         for each in logged:
             record = each.record
             if isinstance(record, Result) and record.path in late and record.path not in made and not record.by.get("degraded"):
-                whole = await _whole(journal, child.run, record, link)
+                whole = await _whole(journal, child.run, record, link, stays=_name(record.path) in stay)
                 if whole is not None:
                     made[record.path] = whole, (child.run, each.writer, each.seq)
         if made:
@@ -79,10 +87,17 @@ async def late_results(journal: Journal, source: bytes, graph: Graph, link: Work
     return found
 
 
-async def _whole(journal: Journal, run: bytes, record: Result, link: WorkerLink | None) -> Result | None:
-    """The result with its values in it; None if they cannot be had."""
+def _name(path: str) -> str:
+    """The node of the graph itself that a path is of, whatever the turn; "" for one inside another."""
+    return "" if "/" in path else split_path(path)[1]
+
+
+async def _whole(journal: Journal, run: bytes, record: Result, link: WorkerLink | None, *, stays: bool) -> Result | None:
+    """The result with its values in it, unless what is at the worker `stays` there; None if they cannot be had."""
     named = references(record)
     source = Source(journal, link, lambda _ref: run)
+    if stays and named and link is not None and not any(each.is_handle for each in named) and source.is_away(record, named):
+        return record
     try:
         found = resolve(record, {each.ref: await source.value(each) for each in named})
     except (LinkCondition, ValueUnsupported):

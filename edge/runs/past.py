@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from edge.ferrying.earlier import Earlier, Place
 from edge.people.answers import is_held_here
 from edge.runs.pauses import DIVERGED
-from edge.runs.recall import keyed, with_offered
+from edge.runs.recall import with_offered
 from edge.runs.suspects import acting, begun_at_workers
 from graphs.engine.engine import Engine
 from graphs.engine.events import Outcome
 from graphs.engine.outcomes import Known
+from graphs.engine.recall import keyed
 from graphs.errors import JournalError
 from graphs.journal.ids import run_id_text
 from graphs.language.spec import Graph
@@ -70,10 +71,13 @@ class Past:
         ]
 
 
-async def read_past(device: Device, source: bytes, graph: Graph, url: str | None, link: WorkerLink | None = None) -> Past:
+async def read_past(
+    device: Device, source: bytes, graph: Graph, url: str | None, link: WorkerLink | None = None, *, held_elsewhere: bool = False
+) -> Past:
     """What the journal knows of a run whose worker is at `url`; values of nodes with effects that are there come over the `link`, where there is one.
     Other values that are elsewhere stay there, and their references count for them: whoever goes on with the fork has them fetched if somebody reads
-    them, or made again if they are lost. Raises JournalError if the run's beginning, or a value that it began with, is not here.
+    them, or made again if they are lost. `held_elsewhere`: another store holds it, whatever the
+    journal says by now. Raises JournalError if the run's beginning, or a value that it began with, is not here.
     """
     journal = device.journal
     earlier = Earlier(journal, graph, source)
@@ -83,7 +87,7 @@ async def read_past(device: Device, source: bytes, graph: Graph, url: str | None
     known = await earlier.known(link, lambda known, path: path not in known.once)
     agents = with_offered(device, url)
     suspects = begun_at_workers(journal, earlier.children, agents, graph) | known.suspects
-    if (journal.run(source).exit_info or {}).get(DIVERGED) or not is_held_here(journal, source):
+    if held_elsewhere or (journal.run(source).exit_info or {}).get(DIVERGED) or not is_held_here(journal, source):
         suspects |= set(acting(graph, agents))
     return Past(known, earlier.away, earlier.places(), resolved_here(journal, order), suspects, agents)
 

@@ -1,4 +1,5 @@
-"""Asking the process that works on a run to rest: it begins nothing more, finishes what it has begun, and lets go of the run.
+"""Asking the process that works on a run to rest: it begins nothing more, finishes what it has begun, and lets go of the run. Or to end the run
+where it is.
 
 So a run that goes on here can be handed over without anybody interrupting it, and still one process at a time works on it: whoever asked waits for
 the lock of that process, which ends with it, and only then does anything. The question goes through a named pipe beside the lock. It is there only
@@ -27,18 +28,24 @@ _BEGINNING: Final = 1.0
 """Seconds: how long who was asked is waited for, how often that is looked, and how long a process may need until it listens."""
 
 
+_REST: Final = b"\n"
+_STOP: Final = b"!"
+
+
 @contextmanager
-def at_work_until_asked(journal: Path, run: bytes, rest: Callable[[], None]) -> Iterator[None]:
-    """As `at_work`, in an event loop; `rest` is called if another process asks this one to let go of the run."""
-    with at_work(journal, run), _listening(pipe_of(journal, run), rest):
+def at_work_until_asked(
+    journal: Path, run: bytes, rest: Callable[[], None], stop: Callable[[], None] | None = None
+) -> Iterator[None]:
+    """As `at_work`, in an event loop; `rest` is called if another process asks this one to let go of the run, `stop` if that asks to end it."""
+    with at_work(journal, run), _listening(pipe_of(journal, run), rest, stop or rest):
         yield
 
 
 @asynccontextmanager
 async def relieving(
-    journal: Path, run: bytes, *, told: Callable[[], object] = lambda: None, seconds: float = _PATIENCE
+    journal: Path, run: bytes, *, stop: bool = False, told: Callable[[], object] = lambda: None, seconds: float = _PATIENCE
 ) -> AsyncIterator[None]:
-    """As `at_work`, but a process that works on the run is asked to rest, and waited for; `told` is called when it has been.
+    """As `at_work`, but a process that works on the run is asked to rest, with `stop` to end it, and waited for; `told` is called when it was asked.
 
     Raises UsageError if it cannot be asked, or does not let go in time; the run rests here then, once it does.
     """
@@ -50,7 +57,7 @@ async def relieving(
                 break
             except UsageError:
                 waited = time.monotonic() - began
-                if not asked and ask_to_rest(journal, run):
+                if not asked and ask_to_rest(journal, run, stop=stop):
                     asked = True
                     told()
                 elif not asked and waited > _BEGINNING:
@@ -65,14 +72,14 @@ async def relieving(
         yield
 
 
-def ask_to_rest(journal: Path, run: bytes) -> bool:
-    """Ask the process that works on the run to let go of it at the next occasion. False if nobody listens."""
+def ask_to_rest(journal: Path, run: bytes, *, stop: bool = False) -> bool:
+    """Ask the process that works on the run to let go of it at the next occasion, or with `stop` to end it. False if nobody listens."""
     try:
         pipe = os.open(pipe_of(journal, run), os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
     except OSError:  # there is none, or it was left by a process that died
         return False
     try:
-        os.write(pipe, b"\n")
+        os.write(pipe, _STOP if stop else _REST)
     except OSError:
         return False
     finally:
@@ -81,7 +88,7 @@ def ask_to_rest(journal: Path, run: bytes) -> bool:
 
 
 @contextmanager
-def _listening(path: Path, rest: Callable[[], None]) -> Iterator[None]:
+def _listening(path: Path, rest: Callable[[], None], stop: Callable[[], None]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     pipe = _open_pipe(path)
     if pipe is None:
@@ -89,8 +96,7 @@ def _listening(path: Path, rest: Callable[[], None]) -> Iterator[None]:
         return
 
     def asked() -> None:
-        os.read(pipe, 64)
-        rest()
+        (stop if _STOP in os.read(pipe, 64) else rest)()
 
     try:
         loop.add_reader(pipe, asked)

@@ -13,25 +13,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from edge.clearance_settings import worker_place
 from edge.ferrying.attached import Attached, go_on, open_children
 from edge.ferrying.earlier import Earlier
 from edge.ferrying.outside import label_guard, run_guard
 from edge.means import Device, RunOptions
 from edge.offers import check_offer, keep_offer, last_offer
-from edge.people.desk import Desk
+from edge.people.desk import AttendedDesk
 from edge.placement import Facts, Place, Placement
 from edge.planning.keeping import Keeper
 from edge.policies import Policy, acts, node_policies
+from edge.privacy.settings import worker_place
 from edge.runs.bystanders import bystanders
 from edge.runs.elsewhere import Elsewhere
-from edge.runs.labelling import run_labels
-from edge.runs.pauses import asked_for, noted, too_late
-from edge.runs.places import Chooser, Places
+from edge.runs.labelling import told_of
+from edge.runs.leaving import Leaving, ways_out
+from edge.runs.pauses import CANCELLED, asked_for, noted, too_late
+from edge.runs.places import Chooser, Places, by_clearance
 from edge.runs.resting import at_work_until_asked
 from edge.showing.report import RunReport, status_of
 from edge.showing.watch import Watch
 from edge.spending.guarding import guard_of
+from edge.syncing.waiting import INTERRUPTED
 from graphs.budget import measure
 from graphs.engine.orders import Orders, orders
 from graphs.engine.outcomes import Known
@@ -49,8 +51,9 @@ if TYPE_CHECKING:
     from edge.ferrying.delegate import Delegate
     from edge.ferrying.fallback import Fallback
     from edge.ferrying.worker import WorkerLink
-    from edge.spending.guard import Guard
     from graphs.engine.plan import Compiler
+    from graphs.spending.guard import Guard
+    from graphs.values import Value
 
 __all__ = ["Device", "Run", "RunOptions", "run_graph"]
 
@@ -75,9 +78,9 @@ async def run_graph(device: Device, graph: Graph, options: RunOptions, *, name: 
         "started": _now(),
     }
     # The lock first: a run that can be seen and has none, somebody might go on with, or remove.
-    with at_work_until_asked(device.journal.path, run.id, run.rest):
+    with at_work_until_asked(device.journal.path, run.id, run.rest, run.stop):
+        run.told.begin()
         open_run(device.journal, run.id, submit, about, shared=options.sync, labels=run.labels.of_inputs(inputs))
-        run.labels.tell()
         run.keeper.begin()
         return await run.execute(name)
 
@@ -97,29 +100,52 @@ class Run:
         self.unreachable: LinkCondition | None = None
         self.limits: Orders = Orders({})
         self.delegate: Delegate | None = None
+        self.leaving = Leaving(self)
+        self.elsewhere = Elsewhere(self)
         self.attached: Attached | None = None
         self.earlier: Earlier | None = None
+        self.joins = False
+        """Whether what waits for the worker goes out if it is reached while the run goes on."""
         self.not_shipping: LinkCondition | None = None
         """Why nothing is given to the worker in this process, although it can be reached."""
         self.runtime: Runtime | None = None
         self.recall: Any = None
         self.rests = False
         """Whether another process has asked for the run."""
+        self.stops = False
+        """Whether another process ends it."""
         self.fallback: Fallback | None = None
         self.guard: Guard | None = None
         self.keeper = Keeper(self)
-        self.labels = run_labels(device, graph, run_id)
-        self.desk = Desk(device.journal, run_id, self.record, labels=self.labels.by_node, person=device.person)
+        self.told = told_of(device, graph, run_id)
+        self.labels = self.told.labels
+        self._document = graph.document
+        self.desk = AttendedDesk(device.journal, run_id, self.record, labels=self.labels.by_node, person=device.person)
+        self._opened: list[tuple[str, Value]] = []  # graphs that are values, before there was a link to look at them
 
     @property
     def text(self) -> str:
         return run_id_text(self.id)
+
+    def opened(self, path: str, document: Value) -> None:
+        """The node at this path, or place, opens this graph, which is a value: it is looked at for labels, by the link's gate for itself."""
+        self.told.opened(path, document)
+        if self.link is not None:
+            self.link.judge.opened(path, document)
+        else:
+            self._opened.append((path, document))
 
     def rest(self) -> None:
         """Begin nothing more, and suspend the run when what runs here has finished."""
         self.rests = True
         if self.runtime is not None:
             self.runtime.rest()
+
+    def stop(self) -> None:
+        """End the run as cancelled, where it is: what runs here is stopped."""
+        self.stops = True
+        if self.runtime is not None:
+            self.runtime.abort(CANCELLED)
 
     # -- before anything runs
 
@@ -129,15 +155,21 @@ class Run:
         `children` are the run's open child runs, the newest first: that one is gone on with if the worker has it, the others are ended.
         """
         goes_on = bool(children)
-        self.place(goes_on=goes_on)
+        try:
+            self.place(goes_on=goes_on)
+        except UsageError as error:
+            if self.options.unasked() is not None or not by_clearance(error):
+                raise
+            self.place(goes_on=goes_on, hopes=True)  # by what the worker said last: it is asked now
         if self._reaches_out and not self.options.local_only:
-            await self._reach_worker(children)
+            await self.reach_worker(children)
             if self.link is None:
+                self.leaving.wanted = {path for path, each in self.placed.items() if each.free and each.place == "cloud"}
                 self.place(reached=False)
             else:
                 await self._place_with(self.link, goes_on=goes_on)
                 await self.link.caught_up()
-                await self._attach(self.link, open_children(self.device.journal, self.id) if children else ())
+                await self._attach(self.link, children)
         self.options = replace(self.options, decided=self.places.decided)
 
     def require_places(self, offer: Mapping[str, Any], *, goes_on: bool = False) -> None:
@@ -145,14 +177,14 @@ class Run:
         self._find(offer, goes_on=goes_on)
         check_offer(self.graph, self.placed, self.shipped(), offer)
 
-    def place(self, *, reached: bool = True, goes_on: bool = False) -> None:
-        """Place every node by what is known without asking anybody. Raises UsageError if no place satisfies a node, and for a graph that is not
-        trusted and wants more than it may, GraphInvalid.
+    def place(self, *, reached: bool = True, goes_on: bool = False, hopes: bool = False) -> None:
+        """Place every node by what is known without asking anybody; with `hopes` as if the worker were cleared for all it could be. Raises UsageError
+        if no place satisfies a node, and for a graph that is not trusted and wants more than it may, GraphInvalid.
         """
         self.options.permissions.require(self.graph.document, self.graph.nodes, self.device.agents)
-        self.options.require_nodes(name for name, spec in self.graph.nodes.items() if is_computed(spec))
+        self.options.require_nodes(self.graph.nodes)
         offer = last_offer(self.device.journal, self.options.url)
-        self._find(offer, reached=reached, goes_on=goes_on)
+        self._find({**(offer or {}), "clearance": None} if hopes else offer, reached=reached, goes_on=goes_on)
 
     def _find(self, offer: Mapping[str, Any] | None, **how: bool) -> None:
         self.placed = self.places.find(self.facts(offer), **how)
@@ -166,9 +198,10 @@ class Run:
             raise
 
     async def _attach(self, link: WorkerLink, children: Sequence[bytes]) -> None:
+        still = open_children(self.device.journal, self.id) if children else []
         try:
-            spoilt = self.earlier.spoilt(children, self.placed, self.device.agents) if self.earlier is not None else ()
-            self.attached = go_on(self.device.journal, link, children, spoilt)
+            spoilt = self.earlier.spoilt(still, self.placed, self.device.agents) if self.earlier is not None else ()
+            self.attached = go_on(self.device.journal, link, still, spoilt, known=children)
             await link.stopped()
         except LinkCondition as condition:
             self.not_shipping = condition
@@ -210,6 +243,7 @@ class Run:
             clearance=device.clearance.towards(
                 worker_place(options.url) if options.url else None, (offer or {}).get("clearance")
             ),
+            noted=self.labels.noted,
         )
 
     def shipped(self) -> list[str]:
@@ -233,25 +267,32 @@ class Run:
             return Orders(places, frozenset(places), "a budget")
         return orders(self.graph, places, nests) if places else Orders(places)
 
-    async def _reach_worker(self, children: Sequence[bytes]) -> None:
+    async def reach_worker(self, children: Sequence[bytes] = ()) -> None:
+        """Open the link, or note why the worker is `unreachable`."""
         url, self.unreachable = self.options.url, self.options.unasked()
         if self.unreachable is not None:
             return
         assert self.device.connect is not None
         assert url is not None
         try:
+            for child in children:  # how far its log goes is looked at now: `go_on` sees if somebody else writes it from here on
+                self.device.journal.have(child)
             self.link = await self.device.connect(url, self.options.token, self.device.journal, children)
         except WorkerUnreachable as error:
             self.unreachable = error
             return
+        self.link.judge.watch(self._document, self.device.agents, self.options.inject, self.labels.noted)
+        while self._opened:
+            self.link.judge.opened(*self._opened.pop(0))
         keep_offer(self.device.journal, url, self.link.offer)
 
     # -- the run
 
     async def execute(self, name: str) -> RunReport:
         device = self.device
+        device.run = self.id
         device.emit({"event": "run-started", "t": time.time() * 1000, "run": self.text, "graph": name, "nodes": len(self.placed)})
-        watch = Watch(self.placed, self.made, device.emit)
+        watch = Watch(self.placed, self.made, device.emit, kept=self.known.made)
         suspended = True
         try:
             with run_guard(self.options, device.journal, self.id, self.labels):  # the runtime keeps it for its agents
@@ -261,14 +302,17 @@ class Run:
                     self.guard.feed, self.guard.clock = runtime.feed, runtime.clock
                 if self.rests:
                     runtime.rest()
+                if self.stops:  # it was said before there was anything to stop
+                    asyncio.get_running_loop().call_soon(runtime.abort, CANCELLED)
                 if self._reaches_out:
                     from edge.runs.delegating import make_delegate
 
                     self.delegate = make_delegate(self, runtime, watch)
+                self.leaving.begin(runtime, watch.streamed)
                 state = await self._run_to_its_end(runtime)
                 suspended = state == State.SUSPENDED
         except asyncio.CancelledError:
-            self._finish("suspended", "interrupted")
+            self._finish("suspended", INTERRUPTED)
             raise
         finally:
             await self._close(suspended=suspended)
@@ -279,8 +323,10 @@ class Run:
         guard = self.guard = guard_of(self)
         limits = self.limits = self.orders()
         permissions, compiler = options.permissions, self.compiler(limits)
-        compiler.choose = Chooser(device.models, self.placed).better
-        compiler.opened = self.labels.know
+        self.leaving.ways = ways_out(self)
+        chooser = Chooser(device.models, self.placed, self.leaving, device.is_low)
+        compiler.choose, compiler.busy, compiler.leaving = chooser.better, chooser.busy, self.leaving.ways
+        compiler.opened = self.opened
         return Runtime(
             compiler.plan(graph),
             compiler,
@@ -301,7 +347,7 @@ class Run:
             filters=label_guard(self.labels, device.clearance, device.servers),
             before=guard.before if guard is not None else None,
             recorder=LogRecorder(log.record, lambda: device.journal.barrier(full=True), append_encoded=log.encoded),
-            remote=Elsewhere(self),
+            remote=self.elsewhere,
             observers=[
                 watch,
                 *bystanders(graph, device, self.placed, self.known.outcomes),
@@ -346,7 +392,7 @@ class Run:
             measure(results, self.options.permissions.bounds, "what the run gives")
         except LimitReached as error:  # its parts are shared, so it may be more than any memory holds once written out
             status, results, errors[""], first = "failed", {}, error, ("", error)
-        self._finish(status, str(why) if why is not None else status, **noted(engine.suspended.values(), rests=self.rests))
+        self._finish(status, str(why) if why is not None else status, **noted(engine.suspended, rests=self.rests))
         await self.device.journal.barrier(full=True)
         self.keeper.end()
         for node in self.graph.nodes:  # nodes that never became ready belong in the table too
@@ -358,12 +404,13 @@ class Run:
         return self.keeper.priced(report)
 
     def _in_graph_order(self, watch: Watch) -> dict[str, Any]:
-        order = {name: place for place, name in enumerate(self.graph.nodes)}
+        order = {escape(name): place for place, name in enumerate(self.graph.nodes)}
         sent = self.delegate.sent if self.delegate is not None else {}
         for path, size in sent.items():
             if path in watch.nodes:
                 watch.nodes[path].up = size
-        return dict(sorted(watch.nodes.items(), key=lambda item: order.get(root_node(item[0]), len(order))))
+        places = {path: order[path] if path in order else order.get(escape(root_node(path)), len(order)) for path in watch.nodes}
+        return {path: watch.nodes[path] for path in sorted(places, key=places.__getitem__)}
 
     def record(self, record: Recordable) -> int:
         """Write a record into this run's own log; its number."""
@@ -386,12 +433,13 @@ class Run:
         await self.desk.close()
         if self.guard is not None:
             self.guard.close()
+        await self.leaving.close(suspended=suspended)
         if self.delegate is not None:
             await self.delegate.close(suspended=suspended)
         await self.leave()
 
     def made(self, path: str) -> Any:
-        found = self.delegate.made.get(path) if self.delegate is not None else None
+        found = self.leaving.made.get(path) or (self.delegate.made.get(path) if self.delegate is not None else None)
         if found is not None:
             return found
         record = self.known.made.get(path)

@@ -16,13 +16,13 @@ from edge.runs.late import Late, late_results
 from edge.runs.past import engine_of, read_past
 from edge.syncing.held import holding_of
 from graphs.engine.events import Outcome
-from graphs.engine.outcomes import KEY
+from graphs.engine.outcomes import KEY, UPGRADE
 from graphs.engine.retrace import apart, retrace, trace
 from graphs.errors import JournalError
 from graphs.paths import opener
 from graphs.records import Result, State, Submit
-from graphs.values import canonical, decode
-from protocol.shared import is_marked, mark
+from graphs.values import canonical
+from protocol.marks import is_marked, mark
 
 if TYPE_CHECKING:
     from edge.ferrying.worker import WorkerLink
@@ -42,7 +42,6 @@ __all__ = [
     "upgrades_of",
 ]
 
-_UPGRADE: Final = "upgrade"
 _NOTED: Final = "degraded "
 
 
@@ -73,11 +72,11 @@ def degraded_of(journal: Journal, rows: Iterable[RunRow]) -> dict[bytes, list[st
 
     One that is damaged has none: `runs show` says what is wrong with it.
     """
-    noted = {key.removeprefix(_NOTED): value for key, value in journal.metas(_NOTED).items()}
+    noted = journal.meta_values(_NOTED, list)
     found: dict[bytes, list[str]] = {}
     for row in rows:
-        if (value := noted.get(row.run.hex())) is not None and row.status == "completed":
-            paths = decode(value)
+        if (known := noted.get(row.run.hex())) is not None and row.status == "completed":
+            paths = known
         else:
             try:
                 paths = degraded_in(journal, row.run)
@@ -104,7 +103,7 @@ def upgrade_of(journal: Journal, run: bytes) -> bytes | None:
     """The run that this one upgrades, if it is such a fork."""
     submit = _order(journal, run)
     fork = fork_of(submit) if submit is not None else None
-    return fork["run"] if fork is not None and fork.get(_UPGRADE) else None
+    return fork["run"] if fork is not None and fork.get(UPGRADE) else None
 
 
 def upgradable(journal: Journal) -> Iterator[RunRow]:
@@ -153,7 +152,7 @@ async def _upgrade(device: Device, graph: Graph, options: RunOptions, source: by
     again = degraded - acting
     if not again:
         return Upgrade(kept=sorted(degraded))
-    found = await late_results(journal, source, graph, link)
+    found = await late_results(journal, source, graph, link, past.agents)
     late = Late.of(found, made, lambda outcomes: trace(engine(skipped), outcomes, inject).handed)
     held, _ = retrace(engine, past.outcomes, before=inject, after=inject, same_maker=lambda path: path not in again, instead=late)
     for path, (result, place) in late.taken.items():
@@ -169,7 +168,7 @@ async def _upgrade(device: Device, graph: Graph, options: RunOptions, source: by
         doubtful=known.indeterminate | (acting - held),
         later=past.later(first.handed, held, lambda path: path not in again),
         inject=inject,
-        about={_UPGRADE: True},
+        about={UPGRADE: True},
         shared=options.sync or is_marked(journal, source),
         waits=True,
     )

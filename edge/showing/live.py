@@ -48,10 +48,10 @@ class RunState:
             self._rows[path] = replace(self._rows.get(path, NodeRow(path)), why=event.get("message", ""))
             return
         self._rows[path] = _row(self._rows.get(path, NodeRow(path)), event)
-        self._began.pop(path, None)
+        since = self._began.pop(path, None)
         self._pieces.pop(path, None)
-        if kind == "started":
-            self._began[path] = now
+        if kind == "started" or (kind == "waiting" and event.get("place") == "cloud"):
+            self._began[path] = since if since is not None and kind == "started" else now
             if "model" in event:
                 self._pieces[path] = 0
 

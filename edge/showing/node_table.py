@@ -53,15 +53,17 @@ def node_table(rows: Iterable[NodeRow], *, width: int = 100, colour: bool = Fals
     """The table of these nodes, in their order of first appearance; empty text for no nodes.
 
     Columns in which nothing stands are left out. Lines keep within `width` by shortening the reason first, then what made the result, then the
-    node's name; below about 50 columns they are longer. With an `encoding` that has no ellipsis the table is plain ASCII.
+    node's name. Below 80 columns some columns go where that is not enough, the least telling first, but for node, place and state; above, lines
+    may be longer. With an `encoding` that has no ellipsis the table is plain ASCII.
     """
     lines = [_cells(row) for row in fold(rows)]
     if not lines:
         return ""
+    needed = [max(columns(line[index]) for line in (_COLUMNS, *lines)) for index in range(len(_COLUMNS))]
     kept = [index for index, name in enumerate(_COLUMNS) if name in _ALWAYS or any(line[index] != "-" for line in lines)]
-    table = [[line[index] for index in kept] for line in (list(_COLUMNS), *lines)]
+    kept, widths = _choose(kept, needed, width)
     names = [_COLUMNS[index] for index in kept]
-    widths = _fit([max(map(columns, column)) for column in zip(*table, strict=True)], names, width)
+    table = [[line[index] for index in kept] for line in (list(_COLUMNS), *lines)]
     ellipsis = "…" if _can_encode("…", encoding) else "~"
     shown = [
         "  ".join(
@@ -109,6 +111,9 @@ _COLUMNS: Final = ("node", "place", "why", "by", "time", "tokens", "up/down", "s
 _ALWAYS: Final = frozenset({"node", "place", "state"})
 _RIGHT: Final = frozenset({"time", "tokens", "up/down"})
 _SHRINK: Final = (("why", 16), ("by", 10), ("node", 10))
+_LEAVE: Final = ("up/down", "by", "why", "tokens", "time")
+_NARROW: Final = 80
+"""What a terminal narrower than that does without, in this order, if shorter texts are not enough."""
 
 
 def _cells(row: NodeRow) -> list[str]:
@@ -162,16 +167,32 @@ def _sum(values: Iterable[Number | None]) -> Number | None:
     return sum(known) if known else None
 
 
+def _choose(kept: list[int], needed: Sequence[int], width: int) -> tuple[list[int], list[int]]:
+    """The columns that a terminal of this width has room for, and how wide each is."""
+    leaving = list(_LEAVE) if width < _NARROW else []
+    while True:
+        widths = _fit([needed[index] for index in kept], [_COLUMNS[index] for index in kept], width)
+        if _wide(widths) <= width or not leaving:
+            return kept, widths
+        less = leaving.pop(0)
+        kept = [index for index in kept if _COLUMNS[index] != less]
+
+
 def _fit(widths: Sequence[int], names: Sequence[str], total: int) -> list[int]:
     """The widths of the columns, taken from those that can be shortened until the lines keep within `total`."""
     fitted = dict(zip(names, widths, strict=True))
-    excess = sum(widths) + 2 * (len(widths) - 1) - total
+    excess = _wide(widths) - total
     for name, least in _SHRINK:
         if excess > 0 and fitted.get(name, 0) > least:
             taken = min(excess, fitted[name] - least)
             fitted[name] -= taken
             excess -= taken
     return list(fitted.values())
+
+
+def _wide(widths: Sequence[int]) -> int:
+    """How wide a line of such columns is."""
+    return sum(widths) + 2 * (len(widths) - 1)
 
 
 def _coloured(line: str, state: str) -> str:

@@ -38,14 +38,19 @@ def plan_and_fact(plan: Mapping[str, Any], fact: Totals, *, width: int = 100, en
         f"took {_seconds(fact.seconds)}, planned {_seconds(total['seconds'])}",
         f"{_ways(fact.up, fact.down)}, planned {_ways(total['up'], total['down'])}",
     ]
-    if fact.usd or fact.unpriced or total["usd"] != 0:
+    if fact.usd or fact.unpriced or fact.untold or total["usd"] != 0:
         said.append(f"{cost_text(fact)}, planned {planned_cost}")
     return table + "".join(f"{line}\n" for line in said)
 
 
 def cost_text(fact: Totals) -> str:
-    """What a run cost, and by which prices; `unknown` for what nobody named a price of."""
+    """What a run cost, and by which prices; `unknown` for what nobody named a price of, `at least` where some counts are not here."""
     when = "when it began" if fact.prices.then else "of now"
+    if fact.untold:
+        known = f"at least {money(fact.usd)}" if fact.usd else "unknown"
+        what = "one attempt used is" if fact.untold == 1 else f"{fact.untold} attempts used is"
+        more = f", and no price for {', '.join(fact.unpriced)}" if fact.unpriced else ""
+        return f"cost {known} (what {what} at the worker{more})"
     if not fact.unpriced:
         return f"cost {money(fact.usd)} by the prices {when}"
     known = f"{money(fact.usd)} and " if fact.usd else ""
@@ -60,7 +65,7 @@ def _cells(path: str, planned: Mapping[str, Any], took: Took) -> list[str]:
     if took.degraded:
         place += ", degraded"
     ran = took.runs > 0
-    cost = "unknown" if took.bill.unpriced else money(took.bill.usd) if took.bill.usd else NOTHING
+    cost = "unknown" if not took.bill.complete else money(took.bill.usd) if took.bill.usd else NOTHING
     usd = planned.get("usd")
     paid = planned and planned.get("completion_tokens") and (usd is None or usd["value"] > 0)
     up, down = planned.get("up"), planned.get("down")
@@ -69,13 +74,19 @@ def _cells(path: str, planned: Mapping[str, Any], took: Took) -> list[str]:
         place,
         duration(took.seconds * 1000) if ran else NOTHING,
         _figure(planned.get("seconds"), lambda value: duration(value * 1000)),
-        NOTHING if took.completion is None else str(took.completion),
+        _tokens(took),
         _figure(planned.get("completion_tokens"), lambda value: f"{value:.0f}"),
         _ways(took.up, took.down) if took.up or took.down else NOTHING,
         _ways((up or {}).get("value", 0), (down or {}).get("value", 0)) if up or down else NOTHING,
         cost,
         _figure(usd, money, "unknown") if paid else NOTHING,
     ]
+
+
+def _tokens(took: Took) -> str:
+    if took.bill.untold:
+        return "unknown" if took.completion is None else f"{took.completion}+"
+    return NOTHING if took.completion is None else str(took.completion)
 
 
 def _figure(figure: Mapping[str, Any] | None, words: Any, unknown: str = NOTHING) -> str:

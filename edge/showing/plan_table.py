@@ -71,7 +71,7 @@ def _link(node: PlannedNode) -> str:
 def _totals(plan: Plan, encoding: str) -> list[str]:
     between = " · " if "·".encode(encoding, "ignore") else " | "
     parts = [f"total {duration(plan.seconds * 1000)}"]
-    if len(plan.path) > 1:
+    if plan.path and len(plan.nodes) > 1:
         parts[0] += f" (critical path {' > '.join(map(unescape, plan.path))})"
     moved = plan.up + plan.down
     if moved:
@@ -105,8 +105,12 @@ def _sources(plan: Plan, knowledge: Knowledge) -> list[str]:
     lines = []
     if said:
         lines.append("estimates: " + "; ".join(f"{_names(names)} {source}" for source, names in said.items()))
+    if knowledge.conditions.watts is not None:
+        lines.append(f"energy: about {plan.joules:.3g} J, at the {knowledge.watts.value:.3g} W that the whole device takes now")
     if plan.link is not None:
         lines.append("link: " + ", ".join(_ways(plan, knowledge)))
+    elif knowledge.conditions.metered:
+        lines.append(f"the network is metered ({knowledge.conditions.source}), and nothing goes over it")
     return lines
 
 

@@ -21,7 +21,19 @@ if TYPE_CHECKING:
 
     from graphs.environment import Environment
 
-__all__ = ["MODES", "Mode", "NodeRow", "Progress", "ProgressEvent", "View", "lost", "node_table", "open_progress", "plain_line"]
+__all__ = [
+    "MODES",
+    "Mode",
+    "NodeRow",
+    "Progress",
+    "ProgressEvent",
+    "View",
+    "lost",
+    "node_table",
+    "open_progress",
+    "plain_line",
+    "unheard",
+]
 
 Mode: TypeAlias = Literal["auto", "tty", "plain", "json", "quiet"]
 MODES: Final[tuple[Mode, ...]] = ("auto", "tty", "plain", "json", "quiet")
@@ -45,7 +57,9 @@ class ProgressEvent(TypedDict, total=False):
 
     `t` is in ms since 1970, `ms` a duration, `tokens` a count, `up` and `down` bytes on the link, `retry` the failed attempts so far.
     In the order of a run: `run-started` (run, graph, nodes); for nodes `started` (path, place, why, model), `token` (path, text),
-    `waiting` (path, why), `retry` (path, retry, code, message), `finished` (path, place, by, ms, tokens, up, down, degraded),
+    `waiting` (path, place, why: a worker is to do it, and whether it does is not known; `started` follows with the first piece of its answer),
+    `retry` (path, retry, code, message), `finished` (path, place, by, ms, tokens, up, down, degraded; `kept` if an earlier
+    session of the run had it),
     `failed` (path, code, message, ms), `skipped` (path), `stopped` (path, place, ms: another one
     was first); `suspended` (why, path where it is one node); `run-ended` (run, status, ms).
     """
@@ -83,7 +97,12 @@ class ProgressEvent(TypedDict, total=False):
     up: int
     down: int
     degraded: str
+    kept: bool
     status: str
+
+
+def unheard(_event: ProgressEvent) -> None:
+    """Takes events that nobody sees: who makes them need not (`Progress.heard`)."""
 
 
 class View(Protocol):
@@ -130,6 +149,11 @@ class Progress:
             self._events.put_nowait(event)
         except Full:
             self.dropped += 1
+
+    @property
+    def heard(self) -> Callable[[ProgressEvent], None]:
+        """`emit`, or `unheard` where there is no view."""
+        return self.emit if self._view is not None else unheard
 
     def hush(self, on: bool) -> None:
         """Has the view draw nothing while a person is asked at its terminal; False lets it go on. Waits until it does, for a moment at most."""
@@ -265,8 +289,16 @@ def lost(count: int) -> str:
     return f"{count} progress event{'' if count == 1 else 's'} dropped: the terminal is slower than the run"
 
 
+def _count(nodes: int) -> str:
+    return f"{nodes} node{'' if nodes == 1 else 's'}"
+
+
 def _on(event: ProgressEvent) -> str:
     return f" on {event['place']}" if event.get("place") else ""
+
+
+def _for(event: ProgressEvent) -> str:
+    return " for a worker" if event.get("place") == "cloud" else ""
 
 
 def _because(event: ProgressEvent) -> str:
@@ -284,13 +316,17 @@ def _what(event: ProgressEvent) -> str:
 def _finished(event: ProgressEvent) -> str:
     tokens = f", {event['tokens']} tokens" if event.get("tokens") else ""
     degraded = f", degraded: {event['degraded']}" if event.get("degraded") else ""
+    if event.get("kept"):
+        return f"kept      {event.get('path', '')}{_on(event)}{degraded}"
     return f"finished  {event.get('path', '')}{_on(event)}{_in(event)}{tokens}{degraded}"
 
 
 _PLAIN: Final[Mapping[str, Callable[[ProgressEvent], str]]] = {
-    "run-started": lambda event: f"run {event.get('run', '')} of {event.get('graph', 'a graph')}: {event.get('nodes', 0)} nodes",
+    "run-started": lambda event: (
+        f"run {event.get('run', '')} of {event.get('graph', 'a graph')}: {_count(event.get('nodes', 0))}"
+    ),
     "started": lambda event: f"started   {event.get('path', '')}{_on(event)}{_because(event)}",
-    "waiting": lambda event: f"waiting   {event.get('path', '')}{_because(event)}",
+    "waiting": lambda event: f"waiting   {event.get('path', '')}{_for(event)}{_because(event)}",
     "retry": lambda event: f"retry {event.get('retry', 1)}   {event.get('path', '')}{_what(event)}",
     "finished": _finished,
     "failed": lambda event: f"failed    {event.get('path', '')}{_on(event)}{_in(event)}{_what(event)}",

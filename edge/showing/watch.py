@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from edge.placement import Placement
-from edge.showing.progress import ProgressEvent
+from edge.showing.progress import ProgressEvent, unheard
 from edge.showing.report import NodeReport
 from graphs.engine.events import Settled, Start
 from graphs.errors import WorkerNeeded
 from graphs.paths import document_path, escape, root_node
-from graphs.records import Result, State
+from graphs.records import Event, Record, Result, State, used_up
+from graphs.running.attempt import Attempt
 from graphs.running.recorder import error_code
 from graphs.values import Value
 
@@ -33,8 +34,8 @@ _INSTEAD = "ran here instead of at the worker"
 class Watch:
     """A `graphs.running.ports.Observer`.
 
-    `made` looks up the record of a result that was not made in this process: by a worker, or in an earlier session of the run.
-    `emit` takes progress events.
+    `made` looks up the record of a result that was not made in this process: by a worker, or in an earlier session of the run;
+    `kept` are the paths of the latter. `emit` takes progress events.
     """
 
     def __init__(
@@ -42,14 +43,21 @@ class Watch:
         placed: Mapping[str, Placement],
         made: Callable[[str], tuple[Result, int] | None],
         emit: Callable[[ProgressEvent], None],
+        kept: Container[str] = (),
     ) -> None:
         self.nodes: dict[str, NodeReport] = {}
         self.errors: dict[str, BaseException] = {}
         self._began: dict[str, float] = {}
         """When those attempts began that run inside a node, which may be a race: then all but one are stopped."""
+        self._left: set[str] = set()
+        """Nodes that were placed here and went to the worker all the same."""
+        self._awaited: set[str] = set()
+        """Nodes of the worker's of which nothing has been heard: nobody here knows whether they run."""
         self._placed = placed
         self._made = made
+        self._kept = kept
         self._emit = emit
+        self._heard = emit is not unheard
 
     def waiting(self, path: str) -> NodeReport:
         """The line of a node that never became ready."""
@@ -63,13 +71,29 @@ class Watch:
         self.errors.pop(report.path, None)  # it only waited
         if start.node.stands_in:
             report.place, report.reason = "edge", _why_here(start.node.moved)
-        self._emit({"event": "started", "t": _now(), "path": report.path, "place": report.place, "why": report.reason})
+            self._left.discard(start.path)
+        elif start.node.leaves is not None:
+            report.place, report.reason = "cloud", f"goes to the worker after all: {start.node.leaves}"
+            self._left.add(start.path)
+        if self._heard:
+            far = report.place == "cloud"
+            if far:
+                self._awaited.add(report.path)
+            began: ProgressEvent = {
+                "event": "waiting" if far else "started", "t": _now(), "path": report.path, "place": report.place, "why": report.reason,
+            }  # fmt: skip
+            if report.place == "edge" and start.agent is not None and "model" in start.agent.needs:
+                began["model"] = start.node.model or ""
+            self._emit(began)
 
     def token(self, start: Start, token: Value) -> None:
         self.streamed(start.path, token)
 
     def streamed(self, path: str, token: Value) -> None:
-        """A piece of an answer came, from here or from the worker."""
+        """A piece of an answer came, from here or from the worker; that it came is the first word that the node runs there."""
+        if path in self._awaited:
+            self._awaited.discard(path)
+            self._emit({"event": "started", "t": _now(), "path": path, "place": "cloud", "why": self._report(path).reason})
         self._emit({"event": "token", "t": _now(), "path": path, "text": token if isinstance(token, str) else ""})
 
     def erred(self, start: Start, error: BaseException, final: bool, t: float) -> None:  # noqa: ARG002 - the port hands it over
@@ -103,7 +127,9 @@ class Watch:
             self._began.pop(report.path, None)
             if _is_race(event.start):
                 self._stop_losers(report.path, t)
-        self._emit(self._ending(report, event))
+        if self._heard:
+            self._awaited.discard(report.path)
+            self._emit(self._ending(report, event))
 
     def _stop_losers(self, race: str, t: float) -> None:
         """What still ran when a race was over was stopped; its time was spent all the same."""
@@ -111,6 +137,22 @@ class Watch:
             loser = self._report(path)
             loser.state, loser.ms = "aborted", round((t - self._began.pop(path)) * 1000, 1)
             self._emit({"event": "stopped", "t": _now(), "path": path, "place": loser.place, "ms": loser.ms})
+
+    def stopped(self, start: Start, t: float) -> None:  # noqa: ARG002 - the port hands it over
+        """What it used up is known now, if anybody says so."""
+        if isinstance(start, Attempt):
+            self._spent(start.path, *start.provenance())
+
+    def stopped_there(self, record: Record) -> None:
+        """The same, as a worker tells it."""
+        used = used_up(record)
+        if used is not None and isinstance(record, Event) and record.path is not None:
+            self._spent(record.path, {name: used[name] for name in ("model", "backend") if name in used}, used)
+
+    def _spent(self, path: str, by: Mapping[str, Value], usage: Mapping[str, Value] | None) -> None:
+        report = self.nodes.get(path)
+        if report is not None and report.state == "aborted" and usage:
+            report.by, report.usage = dict(by), usage
 
     def _take_record(self, report: NodeReport) -> None:
         found = self._made(report.path)
@@ -121,7 +163,8 @@ class Watch:
         self.errors.pop(report.path, None)  # it only seemed that it would not come
         moved = report.by.get("moved")
         here = report.degraded or moved
-        report.place, report.reason = ("edge", _why_here(moved)) if here else self._placement(report.path)
+        if here or report.path not in self._left:
+            report.place, report.reason = ("edge", _why_here(moved)) if here else self._placement(report.path)
         report.ms = (record.usage or {}).get("ms")
         report.down = size if report.place == "cloud" else 0
 
@@ -145,6 +188,8 @@ class Watch:
         optional: dict[str, Any] = {
             "ms": row.ms, "tokens": row.tokens, "up": row.up, "down": row.down, "degraded": row.degraded,
         }  # fmt: skip
+        if event.known and event.path in self._kept:
+            ending["kept"] = True
         for key, value in optional.items():
             if value is not None:
                 ending[key] = value  # type: ignore[literal-required]
@@ -157,7 +202,8 @@ class Watch:
         return report
 
     def _placement(self, path: str) -> tuple[str, str]:
-        placement = self._placed.get(document_path(path)) or self._placed.get(escape(root_node(path)))
+        placed = self._placed
+        placement = placed.get(path) or placed.get(document_path(path)) or placed.get(escape(root_node(path)))
         return (placement.place, placement.reason) if placement is not None else ("edge", "")
 
 

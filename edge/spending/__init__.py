@@ -1,1 +1,1 @@
-"""Budgets: what a run and its nodes may cost, what they have cost, and the question when that is reached."""
+"""Budgets on a device: what the guard of a run (graphs.spending) is told here."""

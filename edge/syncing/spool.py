@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from edge.syncing.sharing import shared_part
 from graphs.errors import JournalError
 from graphs.records import decode
-from graphs.values import canonical, decode as decode_value
+from graphs.values import canonical
 from protocol.payload import references
 
 if TYPE_CHECKING:
-    from edge.link_policy import LinkPolicy
+    from edge.network.link_policy import LinkPolicy
     from graphs.journal import Journal
 
 __all__ = ["NOTHING", "ToGo", "forget_given", "note_given", "over_the_bound", "spooled", "to_go", "total"]
@@ -43,8 +43,7 @@ class _Pending:
 
 def spooled(journal: Journal) -> dict[bytes, ToGo]:
     """What waits to go out, by root run; those of which nothing does are left out."""
-    given = {key.removeprefix(_GIVEN): decode_value(value) for key, value in journal.metas(_GIVEN).items()}
-    there = {bytes.fromhex(run): dict(pairs) for run, pairs in given.items()}
+    there = {bytes.fromhex(run): dict(pairs) for run, pairs in journal.meta_values(_GIVEN, list).items()}
     lines = [(line, there.get(line.run, {}).get(line.writer, 0)) for line in shared_part(journal).lines()]
     return to_go(journal, [(line.run, line.writer, have) for line, have in lines if line.last > have])
 
@@ -86,8 +85,7 @@ def note_given(journal: Journal, logs: Mapping[tuple[bytes, bytes], int]) -> Non
         by_run.setdefault(run, {})[writer] = last
     for run, given in by_run.items():
         key = _GIVEN + run.hex()
-        stored = journal.meta(key)
-        before = dict(decode_value(stored)) if stored is not None else {}
+        before = dict(journal.meta_value(key, list) or ())
         if {**before, **given} != before:
             journal.set_meta(key, canonical([list(pair) for pair in {**before, **given}.items()]))
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edge.runs.pauses import pause_of
 from edge.runs.upgrade import degraded_of, upgrade_of, upgrades_of
 from edge.syncing.spool import NOTHING, ToGo, spooled
-from edge.syncing.waiting import is_waiting
+from edge.syncing.waiting import is_answered, is_waiting
 from graphs.errors import JournalError
 from graphs.journal.ids import run_id_short, run_id_text
-from protocol.shared import is_marked
+from protocol.marks import is_marked
 
 if TYPE_CHECKING:
     from graphs.journal import Journal
@@ -22,8 +23,9 @@ __all__ = ["RunState", "run_states"]
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """`marked` for sync, with so much `to_go`; `waits` for a worker; paths of `degraded` results; the run it is an `upgrade_of`, and those that are
-    upgrades of it.
+    """`marked` for sync, with so much `to_go`; `waits` for a worker, or was `answered`, and goes on with the next sync; paths of `degraded`
+    results; the run it is an `upgrade_of`, and those that are upgrades of it; `cut_off`: it is called running, and no process of this device
+    works on it; paths of nodes `in_doubt`, of which a person has to say what became of them.
     """
 
     marked: bool = False
@@ -32,6 +34,9 @@ class RunState:
     degraded: tuple[str, ...] = ()
     upgrade_of: bytes | None = None
     upgraded_by: tuple[bytes, ...] = ()
+    cut_off: bool = False
+    in_doubt: tuple[str, ...] = ()
+    answered: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -40,6 +45,8 @@ class RunState:
             "ahead": self.to_go.records,
             "bytes": self.to_go.bytes,
             "waits": self.waits,
+            "cut_off": self.cut_off,
+            "in_doubt": list(self.in_doubt),
             "degraded": list(self.degraded),
             "upgrade_of": None if self.upgrade_of is None else run_id_text(self.upgrade_of),
             "upgraded_by": [run_id_text(run) for run in self.upgraded_by],
@@ -47,12 +54,13 @@ class RunState:
 
     def words(self) -> list[str]:
         """The same for people: what is worth a word."""
-        found = ["waits for a worker"] if self.waits else []
+        found = ["has an answer" if self.answered else "waits for a worker"] if self.waits and not self.cut_off else []
+        if self.in_doubt:
+            found.append(f"asks what became of {_some(self.in_doubt)}")
         if self.to_go.records:
             found.append(f"ahead by {self.to_go.records}")
         if self.degraded:
-            more = f" and {len(self.degraded) - 3} more" if len(self.degraded) > 3 else ""
-            found.append(f"degraded: {', '.join(self.degraded[:3])}{more}")
+            found.append(f"degraded: {_some(self.degraded)}")
         if self.upgraded_by:
             found.append(f"upgraded by {', '.join(map(run_id_short, self.upgraded_by))}")
         if self.upgrade_of is not None:
@@ -66,14 +74,23 @@ def run_states(journal: Journal, rows: Collection[RunRow]) -> dict[bytes, RunSta
     found = {}
     for row in rows:
         try:
+            waits = is_waiting(journal, row)
             found[row.run] = RunState(
                 marked=is_marked(journal, row.run),
                 to_go=waiting.get(row.run, NOTHING),
-                waits=is_waiting(journal, row),
+                waits=waits,
+                in_doubt=tuple(pause_of(journal, row).in_doubt),
                 degraded=tuple(poor.get(row.run, ())),
                 upgrade_of=upgrade_of(journal, row.run),
                 upgraded_by=tuple(upgrades.get(row.run, ())),
+                cut_off=waits and row.status == "running",
+                answered=waits and is_answered(journal, row),
             )
         except JournalError:
             found[row.run] = RunState()
     return found
+
+
+def _some(paths: Sequence[str]) -> str:
+    """The first of them."""
+    return f"{', '.join(paths[:3])}{f' and {len(paths) - 3} more' if len(paths) > 3 else ''}"

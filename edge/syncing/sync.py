@@ -13,9 +13,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.ferrying.attached import open_children
+from edge.ferrying.looked_up import LookedUp
+from edge.people.answers import asking_runs
 from edge.runs.at_work import at_work, is_at_work
 from edge.runs.cancel import cancel_as_asked
+from edge.runs.pauses import pause_of
 from edge.runs.upgrade import degraded_of, upgrades_of
+from edge.syncing.alone import alone
 from edge.syncing.handover import Connect, give_to_askers
 from edge.syncing.sharing import labels_of, shared_part
 from edge.syncing.spool import note_given, spooled, to_go, total
@@ -64,8 +68,9 @@ class Round:
 @dataclass(slots=True)
 class Standing:
     """How this device stands to the worker, like a clone to its origin: records it is `ahead` and `behind` by, `bytes` to go out, large values
-    included; `waiting` runs, runs with `degraded` results that no other one upgrades, `diverged` runs. If nobody was `asked`, `ahead` and `bytes` are
-    what this device knows since the last round, and `behind` is None.
+    included; `waiting` runs, runs that are `asking` a person, runs with `degraded` results that no other one upgrades, `diverged` runs, and those
+    that are `withheld` as their labels may not go there. If nobody was `asked`, `ahead` and `bytes` are what this device knows since the last round,
+    and `behind` is None.
     """
 
     asked: bool = False
@@ -73,21 +78,32 @@ class Standing:
     behind: int | None = None
     bytes: int = 0
     waiting: list[str] = field(default_factory=list)
+    asking: list[str] = field(default_factory=list)
     degraded: list[str] = field(default_factory=list)
     diverged: list[str] = field(default_factory=list)
+    withheld: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
-        return {name: getattr(self, name) for name in ("asked", "ahead", "behind", "bytes", "waiting", "degraded", "diverged")}
+        return {
+            name: getattr(self, name)
+            for name in ("asked", "ahead", "behind", "bytes", "waiting", "asking", "degraded", "diverged", "withheld")
+        }
 
 
 async def converge(journal: Journal, connect: Connect, held: str | None = None) -> Round:
     """One round. While shared runs and large values are `held` back, for this reason, only what the worker did for open runs comes in. Raises
-    WorkerUnreachable if there is no worker, LinkCondition if it went away in the middle; what was moved by then is kept.
+    WorkerUnreachable if there is no worker, LinkCondition if it went away in the middle; what was moved by then is kept; UsageError if another
+    process of this device syncs, and does not end.
     """
+    async with alone(journal.path):
+        return await _converge(journal, connect, held)
+
+
+async def _converge(journal: Journal, connect: Connect, held: str | None) -> Round:
     done = Round(held=held)
     attached = _open_parts(journal)
-    before = _positions(journal, attached)
+    before, had = _positions(journal, attached), _bodies(journal)
     link: WorkerLink = await connect(attached)
     link.release(attached)
     try:
@@ -96,11 +112,12 @@ async def converge(journal: Journal, connect: Connect, held: str | None = None) 
             await _compare(journal, link, attached, done)
             if _lighten(journal, done):
                 await _compare(journal, link, attached, done)
-            done.bodies = await _fetch(journal, link)
-            if await cancel_as_asked(journal, link) + await give_to_askers(journal):
+            await _fetch(journal, link)
+            if await cancel_as_asked(journal, link, attached) + await give_to_askers(journal, link.held_back, link, attached):
                 await _compare(journal, link, attached, done)
     finally:
         await link.close()
+    done.bodies = len(_bodies(journal) - had)
     for run, count in _positions(journal, attached).items():
         if count > before[run]:
             done.received[run] += count - before[run]
@@ -109,7 +126,7 @@ async def converge(journal: Journal, connect: Connect, held: str | None = None) 
 
 async def _compare(journal: Journal, link: WorkerLink, attached: Collection[bytes], done: Round) -> None:
     """Bring what is shared up to date on both sides; how far the worker has it is noted."""
-    given = {line.key: line.last for line in shared_part(journal).lines()}
+    given = {line.key: line.last for line in shared_part(journal, lambda labels: not link.held_back(labels)).lines()}
     for event in await link.compare():
         if isinstance(event, Copied):
             done.received[event.run] += 1
@@ -153,8 +170,10 @@ async def standing(journal: Journal, connect: Connect | None) -> Standing:
     rows = journal.runs(role="root")
     poor = degraded_of(journal, rows)
     upgraded = upgrades_of(journal) if poor else {}
+    asking = {row.run for row, _ in asking_runs(journal, rows)}
     found = Standing(
         waiting=[run_id_text(row.run) for row in waiting_runs(journal)],
+        asking=[run_id_text(row.run) for row in rows if row.run in asking or pause_of(journal, row).in_doubt],
         degraded=[run_id_text(row.run) for row in rows if row.run in poor and row.run not in upgraded],
     )
     if connect is None:
@@ -168,7 +187,9 @@ async def standing(journal: Journal, connect: Connect | None) -> Standing:
     found.asked, found.behind = True, 0
     lacking: list[tuple[bytes, bytes, int]] = []
     for event in told:
-        if isinstance(event, CopyRefused) or (isinstance(event, Differs) and event.diverged):
+        if isinstance(event, CopyRefused) and event.code == "LABEL_WITHHELD":
+            found.withheld.append(run_id_text(event.run))
+        elif isinstance(event, CopyRefused) or (isinstance(event, Differs) and event.diverged):
             found.diverged.append(run_id_text(event.run))
         elif isinstance(event, Differs) and event.here > event.there:
             lacking.append((event.run, event.writer, event.there))
@@ -179,29 +200,32 @@ async def standing(journal: Journal, connect: Connect | None) -> Standing:
     return found
 
 
-def _open_parts(journal: Journal) -> list[bytes]:
+def _open_parts(journal: Journal) -> LookedUp:
     """Child runs that have no end here, of runs that no process works on: the worker may have more of them."""
     roots = {row.parent for row in journal.runs(role="child", status="running")} - {None}
+    found = LookedUp(journal.next_conn() if roots else 0, ())
     free = [root for root in roots if root is not None and not is_at_work(journal.path, root)]
-    found: list[bytes] = []
     for root in free:
         with suppress(JournalError):  # `runs show` says what is wrong with it
             found += open_children(journal, root)
-    return found[:_MOST_OPEN]
+    del found[_MOST_OPEN:]
+    return found
 
 
 def _positions(journal: Journal, runs: Sequence[bytes]) -> Mapping[bytes, int]:
     return {run: sum(head.last for head in journal.heads(run)) for run in runs}
 
 
-async def _fetch(journal: Journal, link: WorkerLink) -> int:
+async def _fetch(journal: Journal, link: WorkerLink) -> None:
     """Bodies that shared runs need and that nobody here has read yet; those that do not come are no failure."""
-    fetched = 0
     for run, named in shared_part(journal).missing():
         try:
             await link.fetch(run, named)
-            fetched += 1
         except LinkCondition as condition:
             if condition.condition == "UNREACHABLE":
                 raise
-    return fetched
+
+
+def _bodies(journal: Journal) -> set[bytes]:
+    """The large values of runs that are here, whole."""
+    return {row.name for _, row in journal.pinned() if journal.body_files.held(row.scope, row.name)[1]}

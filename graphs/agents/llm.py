@@ -14,7 +14,7 @@ from typing import Any, Final
 from graphs.agents.common import either, given, option, refuse, require_array, service
 from graphs.errors import NodeError
 from graphs.language.jstext import is_number, parse_json, text, to_number, truthy
-from graphs.models.interface import Generation, GenerationRequest, OnToken
+from graphs.models.interface import Generation, GenerationRequest, ModelInfo, OnToken, Usage
 from graphs.registry import AgentContext, Sample, agent
 from graphs.values import MISSING, Value
 
@@ -67,9 +67,13 @@ async def llm_agent(context: AgentContext) -> Value:
     started = time.time()
     generation = await _generated(context, model, request)
     info = generation.model
-    context.made_by(model=info.name, digest=info.digest, backend=info.backend)
-    context.used(prompt_tokens=generation.usage.prompt_tokens, completion_tokens=generation.usage.completion_tokens)
+    _note(context, generation.usage, info)
     return _value(request, generation, started)
+
+
+def _note(context: AgentContext, usage: Usage, info: ModelInfo) -> None:
+    context.made_by(model=info.name, digest=info.digest, backend=info.backend)
+    context.used(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)
 
 
 def _model_name(context: AgentContext) -> str:
@@ -110,6 +114,7 @@ def _request(context: AgentContext) -> GenerationRequest:
         priority=context.priority,
         fit=truthy(option(context, "fit")),
         confidence=truthy(option(context, "confidence")),
+        spent=lambda usage, info: _note(context, usage, info),
     )
 
 

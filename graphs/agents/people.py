@@ -13,7 +13,7 @@ from graphs.questions import KINDS, Kind, Question, showable, shown
 from graphs.registry import AgentContext, Sample, agent
 from graphs.values import MISSING, Value
 
-__all__ = ["AGENTS"]
+__all__ = ["AGENTS", "ASKING"]
 
 _LONGEST_PROMPT: Final = 8192
 """Characters of a question; what is to be read with it belongs into the inputs."""
@@ -179,3 +179,6 @@ async def event_agent(context: AgentContext) -> Value:
 
 
 AGENTS: Final = (human_agent, text_input_agent, event_agent)
+
+ASKING: Final = (human_agent, text_input_agent)
+"""Those whose question is a record: whoever holds the run can put it, and the person may be anywhere."""

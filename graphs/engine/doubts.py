@@ -9,9 +9,9 @@ from types import MappingProxyType
 from typing import Final
 
 from graphs.errors import LinkCondition
-from graphs.paths import document_path
+from graphs.paths import document_path, opener, split_frame, split_path
 
-__all__ = ["Doubts"]
+__all__ = ["Doubts", "indeterminate"]
 
 _NOTHING: Final[Mapping[str, LinkCondition]] = MappingProxyType({})
 
@@ -53,6 +53,12 @@ class Doubts:
         place = document_path(path)
         return any(place == each or place.startswith(f"{each}/") or each.startswith(f"{place}/") for each in self._suspects)
 
+    def after(self, base: str, turn: int) -> bool:
+        """Whether any node is in doubt in a later turn of the frames whose names begin with `base`: then nobody turns that loop alone."""
+        place = document_path(base)
+        suspected = any(each.startswith(place) or place.startswith(f"{each}/") for each in self._suspects)
+        return suspected or any(_turn(path, base) > turn for path in self._paths)
+
     def told(self, path: str) -> LinkCondition | None:
         """The condition of which somebody else was told; None if a person here is to be asked about the path."""
         return self._withheld.get(path)
@@ -66,3 +72,18 @@ class Doubts:
         return (
             "may have been begun elsewhere in the run that this one is a fork of, and it may not be run twice: nobody here knows"
         )
+
+
+def _turn(path: str, base: str) -> int:
+    """The turn of the frames of this base in which a path lies; -1 if it lies in none."""
+    while path.startswith(base):
+        if "/" not in path[len(base) :]:
+            return split_frame(split_path(path)[0])[1]
+        path = opener(path)
+    return -1
+
+
+def indeterminate(path: str, message: str) -> LinkCondition:
+    """The condition of a node that nobody runs again without a word, and how to say that word."""
+    hint = f"Say what is to count: graphferry resume RUN --assume {path}=done:VALUE, {path}=failed or {path}=rerun"
+    return LinkCondition("NODE_INDETERMINATE", message, retryable=False, hint=hint)

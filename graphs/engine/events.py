@@ -107,6 +107,11 @@ class Start:
         """The path of this execution from the root run (docs/protocol.md §2)."""
         return node_path(self.frame.name_of(self.turn), self.node.escaped)
 
+    @property
+    def acts(self) -> bool:
+        """Whether what it does may have happened and must not happen twice: the shell knows."""
+        return False
+
     def __repr__(self) -> str:
         return f"<Start {self.path} retry {self.retry}>"
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from graphs.engine import turns
+from graphs.engine.doubts import indeterminate
 from graphs.engine.events import Erred, Failed, Instead, Interrupted, Start, Stop, Suspend, Wake
 from graphs.engine.frames import Frame
 from graphs.engine.plan_node import PlanNode
@@ -118,6 +119,11 @@ def fail(engine: Engine, start: Start, error: BaseException, *, last: bool = Fal
         return
     if start.nesting is not None:
         turns.abandon(engine, start)
+    if isinstance(error, LimitReached) and start.acts:
+        # It is no end of what was begun: a run that goes on under another limit would do it a second time.
+        message = f"node {node.id!r} may have done its work, and what it gave is not kept: {error.message}"
+        suspend(engine, Suspend(start, indeterminate(start.path, message), engine.now))
+        return
     final = last or start.retry >= node.retry or isinstance(error, (LimitReached, WorkerNeeded))
     if not final and (over := _over(engine, start)) is not None:
         final, error = True, over

@@ -24,7 +24,12 @@ _NOTHING: Mapping[int, Any] = MappingProxyType({})
 _NO_NODES: list[Any] = []
 """The lists of a frame that is over."""
 
-_WAITING, _INJECTED, _COMPLETED = State.WAITING.value, State.INJECTED.value, State.COMPLETED.value
+_WAITING, _INJECTED, _COMPLETED, _SKIPPED = (
+    State.WAITING.value,
+    State.INJECTED.value,
+    State.COMPLETED.value,
+    State.SKIPPED.value,
+)
 
 
 class Frame:
@@ -262,7 +267,7 @@ class Frame:
         forced = engine.force_loop and self.nesting is None and not self._limited()
         if self.broken is not None or (self.errors and not forced) or not (plan.loops or self.loop_count is not None):
             return False
-        if self.idle:
+        if self.idle or self._all_were_skipped():
             return False  # a turn in which nothing could start would be followed by another such (D12)
         turn = self.turn
         try:
@@ -271,6 +276,13 @@ class Frame:
             self.turn = turn
             self.broken = error
             return False
+
+    def _all_were_skipped(self) -> bool:
+        """Whether anyInput nodes elsewhere were all that seemed to start in this turn, until the other side said that they were skipped."""
+        plan, states = self.plan, self.states
+        if not any((node := plan.nodes[number]) is not None and node.place is not None for number in plan.any_nodes):
+            return False
+        return all(states[number] in (_WAITING, _SKIPPED) for number in plan.computed)
 
     def _advance(self) -> bool:
         plan, engine = self.plan, self.engine

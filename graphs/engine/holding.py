@@ -13,7 +13,7 @@ from typing import Final
 
 from graphs.records import Cancel, End, Handover, Record, Submit
 
-__all__ = ["HOLDING_TYPES", "Holding", "holding"]
+__all__ = ["HOLDING_TYPES", "Holding", "holding", "workers"]
 
 HOLDING_TYPES: Final = (Submit.TYPE, Handover.TYPE, Cancel.TYPE, End.TYPE)
 """The types of records that say who holds a run; a log has few of them."""
@@ -58,3 +58,12 @@ def holding(records: Iterable[tuple[bytes, Record]]) -> Holding | None:
         holder, epoch = following, epoch + 1
     asking = sorted(writer for writer, wanted in asked.items() if wanted == epoch + 1 and writer != holder)
     return Holding(holder, epoch, tuple(asking), over, stopping and not over)
+
+
+def workers(records: Iterable[tuple[bytes, Record]]) -> set[bytes]:
+    """The stores that held a run as workers, by its records as in `holding`: they were given it without having asked, as no device is."""
+    given, asked = set[bytes](), set[bytes]()
+    for writer, record in records:
+        if isinstance(record, Handover):
+            (asked if record.to == writer else given).add(record.to)
+    return given - asked

@@ -6,7 +6,7 @@ holds for everything inside it: nested graphs, maps, agents named by values, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -14,18 +14,36 @@ from graphs.bounds import TRUSTED, UNTRUSTED, Bounds, split_limit, with_limits
 from graphs.budget import Budget
 from graphs.errors import GraphInvalid, LimitReached, NodeError, Problem, UsageError
 from graphs.language.implementations import implementations
+from graphs.language.requiring import requires_trust
+from graphs.language.spec import is_computed, written_inside
 from graphs.registry import Agent
 from graphs.values import Value
 
 if TYPE_CHECKING:
     from graphs.engine.plan import Compiler
 
-__all__ = ["GRANTS", "Made", "Permissions", "fit_graph", "require_fit"]
+__all__ = ["DISTRUSTED", "GRANTS", "Made", "NotAllowed", "Permissions", "fit_graph", "require_fit"]
 
 GRANTS: Final = ("declassify", "files", "network", "people")
 """What can be granted to graphs made at run time; models they may always ask."""
 
+FROM_OTHERS: Final = "whatever such a graph says anybody could have written"
+
+DISTRUSTED: Final = (
+    "Nothing in such a graph is to be trusted, whoever approves it. If you trust who wrote it, run it without --untrusted; "
+    "if not, let a node of a graph of your own act upon what it gives, once a person has approved that."
+)
+"""What helps where a graph from others has a node that requires trusted inputs."""
+
 _MADE: Final = "made."
+
+
+class NotAllowed(UsageError):
+    """A graph from others has nodes that it may not have; `node` is the first of them."""
+
+    def __init__(self, node: str, message: str, hint: str) -> None:
+        super().__init__(message, hint=hint or None)
+        self.node = node
 
 
 class Made(NamedTuple):
@@ -41,8 +59,9 @@ class Made(NamedTuple):
             raise NodeError(f"a graph from others may not use {name}: it is not among the agents allowed", retryable=False)
         if agent.requires is not None:
             raise NodeError(
-                f"a graph from others may not use {name}: it requires trusted inputs, and whatever such a graph says anybody could have written",
+                f"a graph from others may not use {name}: it requires trusted inputs, and {FROM_OTHERS}",
                 retryable=False,
+                hint=DISTRUSTED,
             )
         lacking = sorted(need for need in agent.needs if need in GRANTS and need not in self.grants)
         if lacking:
@@ -100,15 +119,17 @@ class Permissions(NamedTuple):
     def require(
         self, document: Mapping[str, Value], nodes: Mapping[str, Mapping[str, Value]], agents: Mapping[str, Agent]
     ) -> None:
-        """Raises GraphInvalid for a graph of the run's own that is too large, UsageError if it is from others and names agents that
-        it may not use.
+        """Raises GraphInvalid for a graph of the run's own that is too large, NotAllowed if it is from others and has nodes, those of graphs
+        that are written in it included, that such a graph may not have.
         """
         require_fit(document, self.bounds)
-        if self.untrusted:
-            try:
-                self.made.require_all(nodes, agents)
-            except NodeError as error:
-                raise UsageError(error.message, hint=error.hint) from error
+        if not self.untrusted:
+            return
+        found = list(_refused(nodes, agents, self.made, ()))
+        if found:
+            hints = dict.fromkeys(error.hint for _, error in found if error.hint)
+            told = "\n".join(f"node {'/'.join(place)!r}: {error.message}" for place, error in found)
+            raise NotAllowed("/".join(found[0][0]), told, "\n".join(hints)) from found[0][1]
 
     def compiler(self, agents: Mapping[str, Agent], **options: Any) -> Compiler:
         """A compiler for one run with these permissions."""
@@ -119,6 +140,27 @@ class Permissions(NamedTuple):
     def grants(self, need: str) -> bool:
         """Whether the run's own graph may use that."""
         return not self.untrusted or need in self.made.grants
+
+
+def _refused(
+    nodes: Mapping[str, Mapping[str, Value]], agents: Mapping[str, Agent], made: Made, above: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], NodeError]]:
+    """The nodes that a graph from others may not have, as far as their words say so, by their ids from the root graph on."""
+    for node, spec in nodes.items():
+        place = (*above, node)
+        if not is_computed(spec):
+            continue
+        try:
+            made.require_all({node: spec}, agents)
+        except NodeError as error:
+            yield place, error
+        else:
+            if requires_trust(spec, agents):
+                why = f"a graph from others may have no node that requires trusted inputs: {FROM_OTHERS}"
+                yield place, NodeError(why, retryable=False, hint=DISTRUSTED)
+        inside = written_inside(spec)
+        if inside is not None:
+            yield from _refused(inside.nodes, agents, made, place)
 
 
 def fit_graph(document: Value, bounds: Bounds) -> int:

@@ -32,10 +32,11 @@ _READ_AT_ONCE: Final = 10
 
 
 class Better(NamedTuple):
-    """Attributes of a node that serve better now than those it was placed with, and why."""
+    """Attributes of a node that serve better now than those it was placed with, and why; at `place`, None is here."""
 
     spec: Mapping[str, Value]
     why: str
+    place: str | None = None
 
 
 class Places(Protocol):
@@ -56,6 +57,7 @@ class Plan:
     """
 
     __slots__ = (
+        "_leaving",
         "any_nodes",
         "blank",
         "blank_states",
@@ -95,8 +97,10 @@ class Plan:
         prefix: str = "",
         given: Collection[str] = (),
         made: bool = False,
+        leaving: Container[str] = (),
     ) -> None:
         self.graph = graph
+        self._leaving = leaving if "loop" not in graph.document else ()
         self.made = made
         self.prefix = prefix
         self.given = given
@@ -155,6 +159,8 @@ class Plan:
             if not node.on_order or node.nests is None:  # else it is opened here, for what is inside is counted here
                 node.place = place
                 self.remote = True
+        elif path in self._leaving:
+            node.may_leave, node.simple = True, False
         self.nodes[number] = node
         self.computed.append(number)
         for each in awaited:
@@ -237,10 +243,16 @@ class Compiler:
         self.bypass = bypass
         self.strict = strict
         self.choose: Callable[[str], Better | None] | None = None
-        """Says of a node with several implementations, by its place in the document, which is to run now if not the one that was chosen."""
+        """Says of a node that is placed here and has several implementations, or may leave, by its place in the document, what is to run now if
+        not what was chosen."""
+        self.busy: Callable[[str, Start], Better | None] | None = None
+        """Says of such a node what is to run instead of this attempt, whose model takes no more requests now."""
+        self.leaving: Container[str] = ()
+        """The nodes that are placed here, and may leave for the other side when they are about to start, by their place in the document."""
         self.opened: Callable[[str, Value], None] | None = None
         """Hears of each graph that is a value when a node opens it: the node's place in the document, and the graph."""
         self._stand_ins: dict[tuple[PlanNode, int, str | None, str | None, bool], PlanNode] = {}
+        self._leavers: dict[tuple[PlanNode, int, str], PlanNode] = {}
 
     def plan(self, graph: Graph) -> Plan:
         """The plan of a checked root graph. Raises NodeError if it is not trusted and names an agent that it may not use."""
@@ -248,7 +260,7 @@ class Compiler:
         if self.untrusted:
             self.made.require_all(graph.nodes, self.agents)
         with uncollected(len(graph.nodes)):
-            return Plan(graph, self.agents, self.places, orders=self.orders, made=self.untrusted)
+            return Plan(graph, self.agents, self.places, orders=self.orders, made=self.untrusted, leaving=self.leaving)
 
     def stand_in(
         self,
@@ -285,7 +297,30 @@ class Compiler:
         if self.choose is None or original is None or original.place is not None:
             return node
         found = self.choose(path)
-        return original if found is None else self.stand_in(plan, original, found.spec, None, found.why)
+        return (self._better(plan, original, found) if found is not None else None) or original
+
+    def otherwise(self, start: Start) -> PlanNode | None:
+        """What is to be done instead of an attempt of this side whose model takes no more requests now; None if it waits for that."""
+        plan, node = start.frame.plan, start.node
+        original = plan.nodes[node.index]
+        if self.busy is None or original is None or original.place is not None or node.place is not None:
+            return None
+        found = self.busy(plan.prefix + node.escaped, start)
+        return self._better(plan, original, found) if found is not None else None
+
+    def _better(self, plan: Plan, node: PlanNode, found: Better) -> PlanNode | None:
+        if found.place is None:
+            return self.stand_in(plan, node, found.spec, None, found.why)
+        if not node.may_leave:  # its frame turns: what of it is elsewhere has to turn with it
+            return None
+        key = (node, id(found.spec), found.why)
+        made = self._leavers.get(key)
+        if made is None:
+            made = self._leavers[key] = PlanNode(node.index, node.id, found.spec, Index(plan.numbers), self.agents)
+            made.retry = made.retry if "retry" in found.spec else node.retry
+            made.label, made.priority = node.label, node.priority
+            made.place, made.leaves, made.simple = found.place, found.why, False
+        return made
 
     def agent(self, name: str, plan: Plan) -> Agent | None:
         """The agent that a node of `plan` names by a value, or that another agent calls. Raises NodeError if it may not be used so, or by a graph
@@ -350,6 +385,7 @@ class Compiler:
             prefix=prefix,
             given=given,
             made=made,
+            leaving=self.leaving,
         )
         if mode == "nested" and node.params.get("race"):
             plan.end_with(node.params.get("resultNodeId"))

@@ -29,8 +29,9 @@ class PlanNode:
     node starts with nothing to decide but its inputs; a `plain` one's value is stored as it is; a `usual` one is carried out as its
     agent is, for it says nothing else itself. One that `stands_in` runs here instead of the node of its number, which is placed elsewhere, and
     may be the `same` but for that; `degraded` is the reason, where its value is less than was asked for, `moved` where it is not.
-    `implementation` is the number of what was chosen among several (`any`); `said` is what of these goes into a result's provenance. One
-    that `ends` its frame wins a race: with its value the frame is over, whatever else still runs there.
+    `implementation` is the number of what was chosen among several (`any`); `said` is what of these goes into a result's provenance. One that
+    `may_leave` is asked about when it is about to start here; what then `leaves` for the other side says why. One that `ends` its frame wins a
+    race: with its value the frame is over, whatever else still runs there.
     Attributes that most nodes do not have stand here with their defaults, and in a node only where it differs.
     """
 
@@ -66,6 +67,8 @@ class PlanNode:
     graph_source: Getter | None = None
     implementation: int | None = None
     label: str | None = None
+    leaves: str | None = None
+    may_leave = False
     moved: str | None = None
     on_order = False
     output: Callable[[Value], Value] | None = None

@@ -13,14 +13,19 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from msgpack import ExtType
+
 from graphs.engine.engine import Engine
 from graphs.engine.events import Begin, Command, Completed, Failed, Outcome, Settled, Start, Suspend, Told
 from graphs.errors import NodeError, ValueUnsupported
+from graphs.language.refs import names_in
+from graphs.language.spec import Graph, is_computed, reads
 from graphs.paths import without_tries
+from graphs.registry import Agent
 from graphs.states import State
-from graphs.values import Value, canonical, clean, digest
+from graphs.values import EXT_BLOBREF, MISSING, Value, canonical, clean, decode, digest
 
-__all__ = ["Traced", "apart", "handed_to", "is_below", "retrace", "trace"]
+__all__ = ["Traced", "apart", "handed_on", "handed_to", "is_below", "retrace", "trace"]
 
 _ROW: Final = re.compile(r"\[\d+\]")
 _TURN: Final = re.compile(r"#\d+")
@@ -162,12 +167,38 @@ def _stepped(start: Start, coroutine: Any) -> Completed | Suspend:
 
 
 def handed_to(start: Start) -> bytes | None:
-    """The hash of what an execution is handed: agent, inputs and params; None if it cannot be said in bytes."""
+    """The hash of what an execution is handed: agent, inputs and params; None if it cannot be said in bytes. An input counts by its hash: it
+    is the same whether the value is here or only its name.
+    """
     name = start.agent.name if start.agent is not None else start.node.spec.get("agent")
     try:
-        return digest(canonical([name, clean(start.inputs), clean(start.params)]))
+        inputs = {key: _hash_of(value) for key, value in start.inputs.items() if value is not MISSING}
+        return digest(canonical([name, inputs, clean(start.params)]))
     except ValueUnsupported:
         return None
+
+
+def _hash_of(value: Any) -> Value:
+    if isinstance(value, ExtType) and value.code == EXT_BLOBREF:
+        fields: Any = decode(value.data)
+        return fields[0] if isinstance(fields, list) and fields else value
+    return digest(canonical(clean(value)))
+
+
+def handed_on(graph: Graph, agents: Mapping[str, Agent]) -> set[str]:
+    """The nodes whose values a trace only hands on, whole, to agents that it does not run: of such a value it needs no more than its
+    hash. Only nodes of this graph itself; what it gives may be read around it.
+    """
+    looked_at = set(names_in((graph.document.get("loop") or {}).get("while")))
+    for spec in graph.nodes.values():
+        agent = agents.get(str(spec.get("agent")))
+        inputs: Any = spec.get("inputs")
+        if agent is None or agent.nests is not None or agent.cheap or not isinstance(inputs, Mapping) or not is_computed(spec):
+            looked_at.update((*reads(spec), *names_in(spec.get("update"))))
+            continue
+        whole = {name for name, text in inputs.items() if name != "params" and text in [f":{each}" for each in names_in(text)]}
+        looked_at.update(reads({**spec, "inputs": {name: text for name, text in inputs.items() if name not in whole}}))
+    return {name for name, spec in graph.nodes.items() if is_computed(spec)} - looked_at
 
 
 def _effect(start: Start) -> str:

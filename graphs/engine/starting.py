@@ -21,7 +21,7 @@ __all__ = ["attempt", "default", "told_meanwhile"]
 
 def attempt(engine: Engine, frame: Frame, node: PlanNode, retry: int, at: int) -> None:
     """Resolve the inputs and start; a failure to do so is a failure of the attempt (D2)."""
-    if node.implementation is not None and node.place is None:
+    if (node.may_leave or node.implementation is not None) and node.place is None:
         node = engine.compiler.best(frame.plan, node)
     results = frame.results
     try:

@@ -78,6 +78,7 @@ def close(engine: Engine, frame: Frame) -> None:
     if frame.shown:
         _leave_turn(engine, frame, cancelled=False)
     if (frame.plan.loops or frame.loop_count is not None) and frame.next_turn():
+        frame.active = 1  # until it has begun: what was to look whether the last turn was over is not to end this one
         engine.later(begin, engine, frame)
     elif frame is engine.root:
         end(engine, State.FAILED if frame.failed else State.COMPLETED)

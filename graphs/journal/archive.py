@@ -11,6 +11,8 @@
     [6]                                                                        the end
     [7, run, t, entry]                                                         a line of the run's audit; before the end, like everything
     [8, run, plan]                                                             what was expected of the run when it began
+    [9, note]                                                                  what is known of the root run's labels; b"" for none but the graph's
+    [9, note]                                                                  what was heard of them beside that, if anything was
 
 With a base, the number of an earlier record of the log, `tail` has the parts of the bytes (graphs.journal.repeats). A reader remembers the last
 64 MiB of a log's records of 512 bytes and more: no base is older.
@@ -31,14 +33,18 @@ import msgpack
 from graphs.errors import JournalError, UsageError
 from graphs.journal.ids import run_id_text
 from graphs.journal.reader import BodyRow, RunRow, graph_address
+from graphs.journal.removals import forget_removal, is_older_than_removed
 from graphs.journal.repeats import LEAST, Memory, restore
 from graphs.journal.store import ENDINGS, OVER, Journal
 from graphs.records import Encoded, Frame, Submit, chain
 
-__all__ = ["Archived", "export_run", "import_run"]
+__all__ = ["HEARD", "LABELS", "Archived", "export_run", "import_run"]
 
 MAGIC: Final = b"graphferry run 1\n"
-_RUN, _GRAPH, _LOG, _RECORD, _BODY, _BYTES, _END, _AUDIT, _PLAN = range(9)
+LABELS: Final = "labels "
+HEARD: Final = "heard labels "
+"""Before a run's id, in the journal's table of notes (protocol.noted)."""
+_RUN, _GRAPH, _LOG, _RECORD, _BODY, _BYTES, _END, _AUDIT, _PLAN, _LABELS = range(10)
 _BLOCK: Final = 1 << 20
 _MOST: Final = 1 << 28
 """Bytes of one entry: no record and no graph has more."""
@@ -53,7 +59,11 @@ class Archived:
     runs: int = 0
     records: int = 0
     bodies: int = 0
+    told: bool = False
+    """Whether it says what is known of its labels."""
     _writers: set[bytes] = field(default_factory=set)
+    _lasts: dict[bytes, int] = field(default_factory=dict)
+    """The number of the last record of each log, by run and writer."""
 
 
 def export_run(journal: Journal, run: bytes, out: IO[bytes]) -> Archived:
@@ -71,6 +81,9 @@ def export_run(journal: Journal, run: bytes, out: IO[bytes]) -> Archived:
     for row in rows:
         writer.put(_RUN, {name: getattr(row, name) for name in _RUN_FIELDS})
         archived.runs += 1
+    writer.put(_LABELS, journal.meta(LABELS + run.hex()) or b"")
+    if (heard := journal.meta(HEARD + run.hex())) is not None:
+        writer.put(_LABELS, heard)
     for address in _graphs(journal, rows):
         graph = journal.graph(address)
         if graph is not None:
@@ -98,11 +111,13 @@ def export_run(journal: Journal, run: bytes, out: IO[bytes]) -> Archived:
     return archived
 
 
-def import_run(journal: Journal, source: IO[bytes]) -> Archived:
-    """Take a run in. `source` can be read from any place. Blocks. Nothing is taken in unless all of it is sound.
+def import_run(journal: Journal, source: IO[bytes], untold: bytes = b"") -> Archived:
+    """Take a run in. `source` can be read from any place. Blocks. Nothing is taken in unless all of it is sound. `untold` is noted of its labels if
+    it says nothing of them.
 
-    Raises UsageError for a file that is none or is damaged, for a run that is here already, and for one that is not over and that another store
-    holds: going on with it here would make two holders of one run. JournalError if it cannot be written.
+    Raises UsageError for a file that is none or is damaged, for a run that is here already, and for one that may go on and that another store
+    holds, or that had come further when it was removed here: going on with it here would make two holders of one run, or do its work twice.
+    JournalError if it cannot be written.
     """
     _check_digest(source)
     try:
@@ -123,14 +138,23 @@ def import_run(journal: Journal, source: IO[bytes]) -> Archived:
             f"run {text} is not over and another device holds it: a copy that went on here would do its work twice.",
             hint="Finish or cancel it there, and export it again.",
         )
+    if archived.run.status not in _FINAL and is_older_than_removed(journal, run, archived._lasts):
+        raise UsageError(
+            f"run {text} had come further when it was removed here than it has in this file: going on from there would do again what was done since.",
+            hint="Nothing was taken in. If it was synced, the worker and your other devices may have all of it.",
+        )
     _take_in_bodies(journal, source)
     journal.set_meta(begun, b"")
+    if not archived.told and untold:
+        journal.set_meta(LABELS + run.hex(), untold)
     _take_in(journal, source)
     journal.drop_meta(begun)
+    forget_removal(journal, run)
     journal.flush(full=True)
     return archived
 
 
+_FINAL: Final = ("completed", "cancelled")
 _RUN_FIELDS: Final = ("run", "parent", "role", "graph", "name", "status", "started", "ended", "exit_info")
 
 
@@ -217,7 +241,7 @@ def _entries(source: IO[bytes]) -> Iterator[list[Any]]:
             kind = entry[0]
             if kind == _END:
                 return
-            if kind not in range(_END) and kind not in (_AUDIT, _PLAN):
+            if kind not in range(_LABELS + 1):
                 raise ValueError(f"its kind is {kind!r}")
             yield entry
     except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
@@ -229,7 +253,7 @@ def _look_through(source: IO[bytes]) -> Archived:
     """Check all that can be checked without writing."""
     archived: Archived | None = None
     runs: set[bytes] = set()
-    log = _Log()
+    log, name = _Log(), b""
     chk = 0
     for kind, *rest in _entries(source):
         if kind == _RUN:
@@ -248,7 +272,7 @@ def _look_through(source: IO[bytes]) -> Archived:
         elif kind == _LOG:
             if rest[0] not in runs or not isinstance(rest[1], bytes) or len(rest[1]) != 8:
                 raise _damaged("a log belongs to none of its runs")
-            log, chk = _Log(), 0
+            log, chk, name = _Log(), 0, rest[0] + rest[1]
             if rest[0] == archived.run.run:
                 archived._writers.add(rest[1])
         elif kind == _RECORD:
@@ -256,10 +280,12 @@ def _look_through(source: IO[bytes]) -> Archived:
             if chk != rest[3]:
                 raise _damaged("the checksum of a record does not hold")
             archived.records += 1
+            archived._lasts[name] = log.seq
         elif kind == _BODY:
             archived.bodies += rest[3]
-        elif kind in (_AUDIT, _PLAN) and not _is_beside(kind, rest, runs):
-            raise _damaged("a line of an audit, or a plan, belongs to none of its runs")
+        elif kind in (_AUDIT, _PLAN, _LABELS) and not _is_beside(kind, rest, runs):
+            raise _damaged("a line of an audit, a plan, or a note of labels belongs to none of its runs")
+        archived.told |= kind == _LABELS
     if archived is None:
         raise _damaged("it has no run")
     return archived
@@ -267,6 +293,8 @@ def _look_through(source: IO[bytes]) -> Archived:
 
 def _is_beside(kind: int, rest: list[Any], runs: set[bytes]) -> bool:
     """Whether what lies beside the records of a run is of its kind, and the run is one of these."""
+    if kind == _LABELS:
+        return list(map(type, rest)) == [bytes]
     kinds = [int, dict] if kind == _AUDIT else [bytes]
     return rest[0] in runs and list(map(type, rest[1:])) == kinds
 
@@ -282,6 +310,7 @@ def _take_in(journal: Journal, source: IO[bytes]) -> None:
     """The runs, with what they need."""
     rows: list[RunRow] = []
     pins: list[tuple[bytes, BodyRow]] = []
+    notes = iter((LABELS, HEARD))
     run = writer = b""
     log = _Log()
     for kind, *rest in _entries(source):
@@ -305,6 +334,8 @@ def _take_in(journal: Journal, source: IO[bytes]) -> None:
             journal.note_departure(*rest)
         elif kind == _PLAN:
             journal.keep_plan(*rest)
+        elif kind == _LABELS and (key := next(notes, None)) is not None and rest[0]:
+            journal.set_meta(key + rows[0].run.hex(), rest[0])
         elif kind == _BODY:
             pins.append((rest[0], _body(rest)))
     for run, body in pins:

@@ -130,9 +130,13 @@ class BodyFiles:
                 self._put(_short(path), short)
                 part.unlink()
                 return True
-            with _opened(part, os.O_RDONLY) as file:
-                os.fsync(file)
-            part.rename(path)
+            try:
+                with _opened(part, os.O_RDONLY) as file:
+                    os.fsync(file)
+                part.rename(path)
+            except FileNotFoundError:  # another process of this store fetched it, too, and has just put it there
+                if not path.exists():
+                    raise
             _sync(path.parent)
             return True
 

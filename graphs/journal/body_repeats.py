@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import msgpack
 
-from graphs.journal.repeats import Memory, shorten
+from graphs.journal.repeats import Kept, Memory, loosen, shorten, squeeze
 
 __all__ = ["Recent", "Short", "read_short", "whole_of"]
 
@@ -25,7 +25,8 @@ _DEEPEST: Final = 1_024
 _BASES: Final = 2
 """How many earlier bodies of a run are looked at: what goes out and what comes back take turns."""
 _MOST_RUNS: Final = 256
-_FORMAT: Final = 1
+_FORMAT, _SQUEEZED = 1, 2
+"""The kinds of files: the second has its parts squeezed."""
 
 
 class Short(NamedTuple):
@@ -74,7 +75,9 @@ class Recent:
             return None
         base, parts, depth = best
         self._memory.put((scope, name), depth, data)
-        packed: bytes = msgpack.packb([_FORMAT, len(data), depth, base, parts])
+        small = squeeze(parts)
+        kind, written = (_FORMAT, parts) if small is None else (_SQUEEZED, small)
+        packed: bytes = msgpack.packb([kind, len(data), depth, base, written])
         return packed
 
     def _note(self, scope: str, run: bytes, name: bytes) -> None:
@@ -89,8 +92,8 @@ def read_short(file: bytes) -> Short:
     """What the file of a short body says. Raises ValueError if it says nothing."""
     try:
         kind, size, depth, base, packed = msgpack.unpackb(file)
-        parts = msgpack.unpackb(packed)
-        if kind != _FORMAT or not isinstance(base, bytes) or len(parts) % 3 != 1:
+        parts = msgpack.unpackb(loosen(Kept(packed, 0)).data if kind == _SQUEEZED else packed)
+        if kind not in (_FORMAT, _SQUEEZED) or not isinstance(base, bytes) or len(parts) % 3 != 1:
             raise ValueError("it is of a kind that is not known here")
         own, stretches = parts[::3], [*parts[1::3], *parts[2::3]]
         if not all(type(each) is bytes for each in own) or not all(type(each) is int and each >= 0 for each in stretches):

@@ -11,10 +11,11 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
-from graphs.errors import JournalError
+from graphs.errors import JournalError, why_failed
 
 __all__ = [
     "AHEAD",
@@ -164,7 +165,20 @@ def m005_audit(db: sqlite3.Connection) -> None:
     db.execute("CREATE INDEX audit_run ON audit (run)")
 
 
-MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (m001_first, m002_bodies, m003_repeats, m004_history, m005_audit)
+def m006_squeezed(_db: sqlite3.Connection) -> None:
+    # From here on `tail` may be squeezed, which a `base` of 0 or less says (graphs.journal.repeats); so may the parts of short bodies. Nothing is
+    # written anew: the number keeps versions away that would take it for damage.
+    pass
+
+
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
+    m001_first,
+    m002_bodies,
+    m003_repeats,
+    m004_history,
+    m005_audit,
+    m006_squeezed,
+)
 
 
 def connect(path: Path, synchronous: Synchronous) -> sqlite3.Connection:
@@ -230,21 +244,32 @@ def connect_reader(path: Path) -> sqlite3.Connection:
 def unreadable(path: Path, error: BaseException) -> JournalError:
     """What to tell a person when the file cannot be read."""
     return JournalError(
-        f"the journal {path} cannot be read: {error}.",
+        f"the journal {path} cannot be read: {why_failed(error)}.",
         hint="If the file is damaged, restore it from a backup or move it away: a new one is made.",
     )
 
 
 def _unopened(path: Path, error: BaseException) -> JournalError:
+    elsewhere = "set GRAPHFERRY_HOME to use another one"
+    foreign = getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB"
     return JournalError(
-        f"the journal {path} cannot be opened: {error}.",
-        hint="Check that the place may be written and has room; set GRAPHFERRY_HOME to use another one.",
+        f"the journal {path} cannot be opened: {why_failed(error)}.",
+        hint=f"Move that file away and a new journal is made, or {elsewhere}."
+        if foreign
+        else f"Check that the place may be written and has room; {elsewhere}.",
     )
 
 
 def _create(path: Path) -> None:
+    """Make an empty file that only its owner may read, unless there is one.
+
+    One that is there is not opened, not even for a moment: to close any descriptor of a file takes all locks from it that the process has, those of
+    another connection too. Another process would then take away the write-ahead log under that one, as nobody seems to use it.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    if not path.exists():
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _set_wal(db: sqlite3.Connection) -> None:

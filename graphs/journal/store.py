@@ -16,11 +16,13 @@ from typing import ClassVar, Final, Self
 
 from graphs.errors import JournalError
 from graphs.journal.bodies import BodyFiles
+from graphs.journal.epoch import READ, Epoch
 from graphs.journal.history import HistoryRow, noting
 from graphs.journal.ids import run_id_text
 from graphs.journal.reader import Reader, graph_address
+from graphs.journal.rows import Log
 from graphs.journal.schema import SEQ_BITS, Synchronous, connect
-from graphs.journal.writer import DurableHook, Log, Statement, Writer
+from graphs.journal.writer import DurableHook, Statement, Writer
 from graphs.records import Encoded
 from graphs.values import Value
 
@@ -72,7 +74,7 @@ class Journal(Reader):
     def __init__(self, path: Path, db: sqlite3.Connection, synchronous: Synchronous) -> None:
         """Not for callers; see `open`."""
         super().__init__(path)
-        self.store_id = db.execute("SELECT id FROM store").fetchone()[0]
+        self.store_id = self._own_id()
         self.body_files = BodyFiles(path)
         """The bytes of bodies; which run needs which is in the journal (`pin_body`)."""
         self._writer = self.committer(path, db, synchronous)
@@ -83,14 +85,28 @@ class Journal(Reader):
         self._removing: set[bytes] = set()
 
     @classmethod
-    def open(cls, path: str | Path, *, synchronous: Synchronous = "full") -> Self:
-        """Opens the journal at `path`, making it if there is none.
+    def open(cls, path: str | Path, *, synchronous: Synchronous = "full", alone: bool = False) -> Self:
+        """Opens the journal at `path`, making it if there is none. `alone` takes it over: no process that did so before can write to it any more.
 
         `synchronous` is what a commit survives: "full" loss of power, "normal" only a crash of this process; before anything is
         sent or done that cannot be undone, a "normal" journal needs `barrier(full=True)`. Raises JournalError.
         """
         place = Path(path)
-        return cls(place, connect(place, synchronous), synchronous)
+        db = connect(place, synchronous)
+        epoch = Epoch(db, place) if alone else None
+        try:
+            journal = cls(place, db, synchronous)
+        except BaseException:
+            db.close()
+            raise
+        journal._writer.epoch = epoch
+        return journal
+
+    def require_epoch(self) -> None:
+        """Raises JournalError if this process took the journal over and another has done so since. Blocks."""
+        epoch = self._writer.epoch
+        if epoch is not None and (over := epoch.over(self._query(READ))) is not None:
+            raise over
 
     @property
     def commits(self) -> int:
@@ -255,8 +271,10 @@ class Journal(Reader):
             log = self._own.get(run) or self._load(run, self.store_id)
             return self._writer.record(log, encoded)
 
-    def accept(self, run: bytes, writer: bytes, seq: int, encoded: Encoded) -> None:
-        """Queues a copy of another writer's record. Raises OutOfOrder unless it follows the last one."""
+    def accept(self, run: bytes, writer: bytes, seq: int, encoded: Encoded, chk: int | None = None) -> None:
+        """Queues a copy of another writer's record; nothing if it is here already, with this checksum of its log: another process of this store took
+        it. Raises OutOfOrder unless it follows the last one.
+        """
         if writer == self.store_id:
             raise JournalError(
                 f"record {seq} of run {run_id_text(run)} bears this store's own id; a store only appends to its own log."
@@ -264,6 +282,8 @@ class Journal(Reader):
         with self._mutex:
             log = self._logs.get((run, writer)) or self._load(run, writer)
             if seq != log.last + 1:
+                if chk is not None and 0 < seq <= log.durable and self.chk(run, writer, seq) == chk:
+                    return
                 raise OutOfOrder(run, writer, seq, log.last)
             self._writer.record(log, encoded)
 
@@ -279,9 +299,8 @@ class Journal(Reader):
                 raise JournalError(
                     f"the log of {writer.hex()} in run {run_id_text(run)} has {old.last} records; {after} and {len(records)} is another."
                 )
-            log = Log(
-                run, writer, old.id, after, self.chk(run, writer, after), after
-            )  # another one: nothing repeats what is not there any more
+            # another one: nothing repeats what is not there any more
+            log = Log(run, writer, old.id, after, self.chk(run, writer, after), after, old.copied)
             sql = "DELETE FROM records WHERE id > ? AND id < ?"
             self._writer.push(Statement(sql, ((old.id << SEQ_BITS) + after, (old.id + 1) << SEQ_BITS)), ring=False)
             for encoded in records:
@@ -291,6 +310,12 @@ class Journal(Reader):
             if writer == self.store_id:
                 self._own[run] = log
         self._writer.flush(full=True)
+
+    def renew(self, run: bytes) -> None:
+        """Read how far the run's logs go again where that is needed: another process appended to them, perhaps, who does not any more. Blocks."""
+        self.flush()
+        with self._mutex:
+            self._forget(run)
 
     def have(self, run: bytes, writer: bytes | None = None) -> int:
         """The last sequence number of a log, queued ones included; `writer` None is this store."""
@@ -398,17 +423,17 @@ class Journal(Reader):
             head = "SELECT seq, chk FROM records WHERE id > ? AND id < ? ORDER BY id DESC LIMIT 1"
             heads = self._query(head, (log_id << SEQ_BITS, (log_id + 1) << SEQ_BITS))
             last, chk = heads[0] if heads else (0, 0)
-            log = Log(run, writer, log_id, last, chk, last)
+            log = Log(run, writer, log_id, last, chk, last, writer != self.store_id)
         else:
             self._require(run)
-            log = Log(run, writer, None, 0, 0, 0)
+            log = Log(run, writer, None, 0, 0, 0, writer != self.store_id)
         self._logs[run, writer] = log
         if writer == self.store_id:
             self._own[run] = log
         return log
 
     def _forget(self, run: bytes) -> None:
-        """Drops the heads of a run that ended, so that a worker which serves for months does not keep them all."""
+        """Drops the heads of a run: of one that ended, so that a worker which serves for months does not keep them all."""
         for log in [log for log in self._logs.values() if log.run == run and log.last == log.durable]:
             self._drop(log)
         self._known.discard(run)

@@ -23,14 +23,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from zlib import crc32
 
 from graphs.errors import JournalError
-from graphs.journal.repeats import LEAST, Shortener
+from graphs.journal.epoch import READ, Epoch, TakenOver
+from graphs.journal.repeats import LEAST
+from graphs.journal.rows import INSERT_BASED, INSERT_ONE, Log, Row, Rows
 from graphs.journal.schema import AHEAD, BUSY_MS, PAGE, SEQ_BITS, Synchronous, grow_log
 from graphs.records import TYPE_BYTES, Encoded
 
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["DurableHook", "Item", "Log", "Statement", "Writer"]
+__all__ = ["DurableHook", "Item", "Statement", "Writer"]
 
 DurableHook: TypeAlias = Callable[[Mapping[tuple[bytes, bytes], int]], None]
 
@@ -39,24 +41,6 @@ _FEW_COMMITS: Final = 16
 
 _OFTEN: Final = AHEAD // PAGE // 2
 """Commits until it is lengthened again: most touch one or two pages."""
-
-# sqlite3 gives up the interpreter lock for each statement and, when the loop is busy, gets it back only after 5 ms; so a
-# commit inserts many rows a statement, in a few fixed sizes that stay in the statement cache.
-_INSERT: Final = "INSERT INTO records (id, type, fields, tail, chk, base) VALUES "
-_INSERTS: Final = tuple((size, _INSERT + ", ".join(["(?, ?, ?, ?, ?, ?)"] * size)) for size in (256, 64, 16, 4, 1))
-_INSERT_ONE: Final = "INSERT INTO records (id, type, fields, tail, chk) VALUES (?, ?, ?, ?, ?)"
-
-
-@dataclass(slots=True, eq=False)
-class Log:
-    """A log's head in memory: `last` and `chk` count what is queued, `durable` what is committed; `id` is None until then."""
-
-    run: bytes
-    writer: bytes
-    id: int | None
-    last: int
-    chk: int
-    durable: int
 
 
 @dataclass(slots=True)
@@ -78,8 +62,7 @@ class _Waiter:
     full: bool
 
 
-_Row: TypeAlias = tuple[Log, int, int, int, bytes, int]
-Item: TypeAlias = _Row | Statement | _Waiter
+Item: TypeAlias = Row | Statement | _Waiter
 
 
 class Writer:
@@ -92,6 +75,8 @@ class Writer:
         self.path = path
         self.mutex = threading.RLock()
         self.commits = 0
+        self.epoch: Epoch | None = None
+        """Outside of which nothing is committed."""
         self._hooks: dict[object, DurableHook] = {}
         self._db = db
         self._execute = db.cursor().execute  # a cursor a statement costs more than the statement's own Python
@@ -99,7 +84,7 @@ class Writer:
         self._lengthen_at: float = _FEW_COMMITS if synchronous == "full" else inf
         self._barriers = 0
         """Commits with full sync in a journal that has not always that."""
-        self._shortener = Shortener()
+        self._rows = Rows(db)
         self._queue: list[Item] = []
         self._draining = threading.Lock()
         self._in_flight = False
@@ -132,7 +117,7 @@ class Writer:
             batch: list[Item] = []
             try:
                 with self.mutex:
-                    if self._queue or log.id is None or self._failure is not None or self._closing:
+                    if self._queue or log.id is None or self._failure is not None or self._closing or self.epoch is not None:
                         seq = self.record(log, encoded, ring=False)
                         batch, self._queue = self._queue, batch
                     else:
@@ -146,10 +131,10 @@ class Writer:
                 else:  # nothing else is queued: one statement is a transaction of its own, a fifth faster
                     at = (log.id << SEQ_BITS) + seq  # type: ignore[operator]
                     if len(tail) >= LEAST:
-                        tail, base = self._shortener.keep(log, seq, tail)
-                        self._execute(_INSERTS[-1][1], (at, type_, count, tail, log.chk, base))
+                        tail, base = self._rows.shorten(log, seq, tail)
+                        self._execute(INSERT_BASED, (at, type_, count, tail, log.chk, base))
                     else:
-                        self._execute(_INSERT_ONE, (at, type_, count, tail, log.chk))
+                        self._execute(INSERT_ONE, (at, type_, count, tail, log.chk))
                     self.commits += 1
             except JournalError:
                 raise  # it was closed, or had failed before
@@ -308,6 +293,8 @@ class Writer:
                 grow_log(db, self.path)
             db.execute("PRAGMA synchronous = full")
         db.execute("BEGIN IMMEDIATE")
+        if self.epoch is not None and (over := self.epoch.over(db.execute(READ).fetchall())) is not None:
+            raise TakenOver(over)
         if full:
             db.execute("UPDATE store SET conn = conn")  # a commit that changes nothing is not written, let alone synced
         self._apply(batch)
@@ -317,37 +304,15 @@ class Writer:
             db.execute(f"PRAGMA synchronous = {self._synchronous}")
 
     def _apply(self, batch: Sequence[Item]) -> None:
-        rows: list[_Row] = []
+        rows: list[Row] = []
         for item in batch:
             if isinstance(item, tuple):
                 rows.append(item)
             elif isinstance(item, Statement):
-                self._insert(rows)
+                self._rows.insert(rows)
                 rows.clear()
                 item.row = self._db.execute(item.sql, item.values).fetchone()
-        self._insert(rows)
-
-    def _insert(self, rows: Sequence[_Row]) -> None:
-        start = 0
-        for size, sql in _INSERTS:
-            while len(rows) - start >= size:
-                values: list[Any] = []
-                for row in rows[start : start + size]:
-                    values += self._values(row, row[0].id or self._begin_log(row[0]))
-                self._db.execute(sql, values)
-                start += size
-
-    def _values(self, row: _Row, log: int) -> tuple[Any, ...]:
-        whose, seq, type_, count, tail, chk = row
-        base = None
-        if len(tail) >= LEAST:
-            tail, base = self._shortener.keep(whose, seq, tail)
-        return ((log << SEQ_BITS) + seq, type_, count, tail, chk, base)
-
-    def _begin_log(self, log: Log) -> int:
-        log.id = self._db.execute("INSERT INTO logs (run, writer) VALUES (?, ?)", (log.run, log.writer)).lastrowid
-        assert log.id is not None
-        return log.id
+        self._rows.insert(rows)
 
     def _settle(self, batch: Sequence[Item]) -> None:
         """Notes what a drain made durable, or that it failed, and wakes those who wait for it."""
@@ -416,6 +381,8 @@ def _again(failure: JournalError) -> JournalError:
 
 
 def _write_failed(path: Path, error: BaseException) -> JournalError:
+    if isinstance(error, TakenOver):
+        return error.error
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     what, hint = {
         sqlite3.SQLITE_FULL: ("the disk is full", "Free some space, then resume the run."),

@@ -17,9 +17,9 @@ from graphs.values import Value, canonical, digest
 
 __all__ = ["ALWAYS", "calibration_key", "expanded"]
 
-ALWAYS: Final = 1.0
-"""The bar that no answer is above: where none is said and none was calibrated, the second model is always asked, which is also what a
-calibration learns from."""
+ALWAYS: Final = 2.0
+"""The bar that no answer reaches, not even one that is entirely sure (1.0): where none is said and none was calibrated, the second model is always
+asked, which is also what a calibration learns from."""
 
 Place: TypeAlias = Literal["edge", "cloud"]
 PlaceOf: TypeAlias = Callable[[str, str | None], Place | None]
@@ -50,6 +50,8 @@ def expanded(
     `place_of` says where an agent has its model (None for its default one), if anybody knows that yet; `bar_of` gives the calibrated bar of a
     node by its `calibration_key`, if there is one.
     """
+    if graph.attributes.isdisjoint(("escalate", "hedge", "graph")):
+        return graph
     document = _Writer(place_of, bar_of).graph(graph.document)
     return graph if document is graph.document else Graph(document, warnings=graph.warnings)
 
@@ -88,7 +90,7 @@ class _Writer:
         bar: float = ALWAYS if below is None else below
         asked = self._asking(spec, {})
         if by == "agreement":
-            more: dict[str, Value] = {"samples": said.get("samples") or _SAMPLES, "below": bar, "agent": asked["agent"]}
+            more: dict[str, Value] = {"samples": said.get("samples") or _SAMPLES, "below": min(bar, 1.0), "agent": asked["agent"]}
             asked = {**asked, "agent": "agreementAgent", "params": {**asked.get("params", {}), **more}}
         else:
             asked = {**asked, "params": {**asked.get("params", {}), "confidence": True}}

@@ -49,10 +49,12 @@ def check_declassify(report: Report, name: str, node: Mapping[str, Value]) -> No
 
 def check_trust(report: Report, graph: Graph, agents: Mapping[str, Agent]) -> None:
     """Nodes that require trusted inputs, and read what anybody could have written."""
-    from graphs.language.integrity import distrusted, wants_trust  # which knows graphs, as nothing does that they are checked by
+    from graphs.language.requiring import wants_trust  # which knows graphs, as nothing does that they are checked by
 
     if not wants_trust(graph, agents):
         return
+    from graphs.language.integrity import distrusted  # which knows how labels spread: few graphs need that
+
     for found in distrusted(graph, agents).values():
         if not found.required:
             continue

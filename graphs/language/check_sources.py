@@ -170,7 +170,7 @@ class Sources:
     def _similar(self, missing: str) -> str | None:
         if any(missing in each for each in self.outside):
             return f'a nested graph sees only its inputs: add "{missing}" to those of its node'
-        return self.report.did_you_mean(missing, self.known, lambda found: ("nodes", found) if found in self.nodes else ())
+        return self.report.did_you_mean(missing, self.known, lambda found: ("nodes" if found in self.nodes else "inputs", found))
 
     def _functions(self, text: str, path: Path) -> None:
         """Helpers that do not exist (D6) and property functions that never give a value (D28)."""

@@ -40,10 +40,12 @@ def cut(
     injected: Mapping[str, Value] | None = None,
     loop_count: float | None = None,
     outermost: Graph | None = None,
+    turns: bool = True,
     labels: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> CutGraph:
     """The cut graph of these computed nodes. `injected` are values that static nodes have in this run, `loop_count` counts instead of
-    the graph's own loop. `outermost` is the graph that this one is nested in: its `concurrency` is the one that counts.
+    the graph's own loop, which is in the cut only if it `turns`. `outermost` is the graph that this one is nested in: its `concurrency` is the one
+    that counts.
 
     `labels` are the sensitivity labels of the nodes' values. Static nodes that carry any become boundary nodes, so that their values are not in a
     cut's text, unless the loop that updates them is in the cut, too; each boundary node says which labels its value has. A loop that needs values
@@ -51,13 +53,13 @@ def cut(
     """
     chosen = set(nodes)
     computed = [name for name, spec in graph.nodes.items() if is_computed(spec)]
-    unknown = chosen.difference(computed)
-    if unknown:
+    if unknown := chosen.difference(computed):
         raise ValueError(f"not computed nodes of this graph: {', '.join(sorted(unknown))}")
     turned = "loop" in graph.document
     carried = {name: {*labels.get(name, ()), *words(spec.get("sensitivity"))} for name, spec in graph.nodes.items()}
     taken = set[str]().union(*(carried[name] for name in chosen))
-    whole = len(chosen) == len(computed) and not (turned and any(carried.get(name, taken) - taken for name in _loop_names(graph)))
+    withheld = turned and any(carried.get(name, taken) - taken for name in _loop_names(graph))
+    whole = turns and len(chosen) == len(computed) and not withheld
     named = {each for name in chosen for each in reads(graph.nodes[name])}
     if whole and turned:
         named |= _loop_names(graph)
@@ -67,21 +69,30 @@ def cut(
         if name in chosen:
             kept[name] = spec
         elif name in named:
-            stands = _BOUNDARY if not carried[name] else {**_BOUNDARY, "sensitivity": sorted(carried[name])}
-            looping = whole and "update" in spec
-            apart = is_computed(spec) or ("update" in spec and not looping) or (carried[name] and not (looping and turned))
-            inside = None if apart else _static_in_cut(name, spec, injected or {})
-            kept[name] = stands if inside is None else inside
+            updated = whole and "update" in spec
+            outside = is_computed(spec) or ("update" in spec and not updated) or (carried[name] and not (updated and turned))
+            inside = None if outside else _static_in_cut(name, spec, injected or {})
             if inside is None:
                 boundary.append(name)
-    left_out = {"nodes", "loop", "inputs", "metadata"} if not whole else {"nodes", "inputs", "metadata"}
+            kept[name] = _stand_in(carried[name]) if inside is None else inside
+    return CutGraph({**_attributes(graph, outermost, loop_count, whole=whole), "nodes": kept}, tuple(boundary), whole)
+
+
+def _stand_in(labels: Collection[str]) -> Mapping[str, Value]:
+    """The boundary node for a value with these labels."""
+    return {**_BOUNDARY, "sensitivity": sorted(labels)} if labels else _BOUNDARY
+
+
+def _attributes(graph: Graph, outermost: Graph | None, loop_count: float | None, *, whole: bool) -> dict[str, Value]:
+    """What the cut says besides its nodes."""
+    left_out = {"nodes", "inputs", "metadata"} if whole else {"nodes", "inputs", "metadata", "loop"}
     attributes = {key: value for key, value in graph.document.items() if key not in left_out}
     if outermost is not None:
         attributes.pop("concurrency", None)
         attributes.update((key, value) for key, value in outermost.document.items() if key == "concurrency")
     if whole and loop_count is not None:
         attributes["loop"] = {"count": loop_count}
-    return CutGraph({**attributes, "nodes": kept}, tuple(boundary), whole)
+    return attributes
 
 
 def _static_in_cut(name: str, spec: Mapping[str, Value], injected: Mapping[str, Value]) -> Mapping[str, Value] | None:

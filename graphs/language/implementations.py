@@ -52,6 +52,8 @@ def settled(graph: Graph, chosen: Mapping[str, int], prefix: str = "") -> Graph:
     no such nodes.
     """
     made: dict[str, Mapping[str, Value]] = {}
+    if graph.attributes.isdisjoint(("any", "graph")):
+        return graph
     for name, spec in graph.nodes.items():
         if not is_computed(spec):
             continue

@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from graphs.language.declassify import EVERY, sources_in, taken_off
 from graphs.language.labels import UNSEEN, UNTRUSTED, AgentLabels, Spread, alternatives
 from graphs.language.refs import split_path
-from graphs.language.spec import Graph, is_computed, reads, written_inside
+from graphs.language.requiring import requires_trust
+from graphs.language.spec import Graph, is_computed, reads
 from graphs.paths import escape
 from graphs.values import Value
 
 if TYPE_CHECKING:
     from graphs.registry import Agent
 
-__all__ = ["Distrust", "distrusted", "requires_trust", "wants_trust"]
+__all__ = ["Distrust", "distrusted"]
 
 _NONE: Final = frozenset[str]()
 _BAD: Final = frozenset({UNTRUSTED, UNSEEN})
@@ -47,24 +48,6 @@ class Distrust(NamedTuple):
     """Whether the node requires trusted inputs."""
 
 
-def requires_trust(spec: Mapping[str, Value], agents: Mapping[str, Agent]) -> bool:
-    """Whether a node, its agent, or an agent that its model may call, requires trusted inputs."""
-    if spec.get("requires") == "trusted":
-        return True
-    return any(each in agents and agents[each].requires == "trusted" for each in _agents_of(spec))
-
-
-def wants_trust(graph: Graph, agents: Mapping[str, Agent]) -> bool:
-    """Whether any node requires trusted inputs, those of graphs written in nodes included."""
-    for spec in graph.nodes.values():
-        if is_computed(spec) and requires_trust(spec, agents):
-            return True
-        inside = written_inside(spec)
-        if inside is not None and wants_trust(inside, agents):
-            return True
-    return False
-
-
 def distrusted(graph: Graph, agents: Mapping[str, Agent]) -> dict[str, Distrust]:
     """The nodes that read what anybody could have written, by their place in the document: ids, escaped, joined by `/`."""
     spread = Spread(graph, _Integrity(agents, graph), {}, "")
@@ -76,8 +59,9 @@ class _Integrity(AgentLabels):
     """What agents say of where their values come from."""
 
     def __init__(self, agents: Mapping[str, Agent], graph: Graph) -> None:
-        super().__init__(agents, graph.document)
-        self._instead = {each for each in alternatives(graph.document) if each not in agents or "network" in agents[each].needs}
+        super().__init__(agents, graph.document, graph.attributes)
+        instead = alternatives(graph.document, graph.attributes)
+        self._instead = {each for each in instead if each not in agents or "network" in agents[each].needs}
         """Alternatives for when no worker is reached, which may stand for any node that could be at one."""
         self._speak = {name for name, each in agents.items() if "network" in each.needs}
         self._called_by_value = self._speak
@@ -196,16 +180,3 @@ def _why(spec: Mapping[str, Value], agents: Mapping[str, Agent]) -> str:
     if name in _CALLERS:
         return "may call agents that use the network"
     return "may have another agent in its place, which uses the network"
-
-
-def _agents_of(spec: Mapping[str, Value]) -> Iterator[str]:
-    """The node's agent, and those that its own words offer to a model as tools."""
-    name = spec.get("agent")
-    if isinstance(name, str):
-        yield name
-    if name == "toolLoopAgent":
-        listed = (spec.get("params") or {}).get("tools") or (spec.get("inputs") or {}).get("tools")
-        for each in listed if isinstance(listed, list) else ():
-            tool = each.get("agent") if isinstance(each, Mapping) else each
-            if isinstance(tool, str):
-                yield tool

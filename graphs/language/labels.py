@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "UNCLEARABLE",
     "UNSEEN",
+    "UNTOLD",
     "UNTRUSTED",
     "AgentLabels",
     "Labels",
@@ -38,17 +39,22 @@ __all__ = [
     "label_graph",
     "labels_by_node",
     "own_labels",
+    "put_on",
 ]
 
 UNSEEN: Final = "a graph that is not here"
 """Stands for the labels of a graph that nobody has looked at: no policy clears it."""
-UNCLEARABLE: Final = frozenset({UNSEEN, PSEUDONYMS})
+UNTOLD: Final = "labels that nobody told"
+"""Stands for the labels of a run that came from elsewhere without a word of them."""
+UNCLEARABLE: Final = frozenset({UNSEEN, PSEUDONYMS, UNTOLD})
 """What no policy clears, whatever it says."""
 UNTRUSTED: Final = "untrusted"
 """Says where a value comes from, not where it may go: it confines nothing (graphs.language.integrity)."""
 
 _NONE: Final = frozenset[str]()
 _LOOPS: Final = ("@loop", "__loopIndex")
+_NAMING: Final = ("place", "graph")
+"""Attributes in which, or below which, alternatives are named."""
 _CALLERS: Final = frozenset({"toolLoopAgent", "toolsAgent"})
 """Agents that call those which a model names."""
 
@@ -96,15 +102,17 @@ def label_graph(
     around: frozenset[str] = _NONE,
     seen: Mapping[str, frozenset[str]] = MappingProxyType({}),
     prefix: str = "",
+    noted: Mapping[str, frozenset[str]] = MappingProxyType({}),
 ) -> Labels:
     """The labels in a graph. `given` are those of values that whoever opens it puts into static nodes, `around` those of the conditions under which
     it is opened at all; `seen` the labels in graphs that are values, by the place of the node that opens them, as far as they are known: `prefix`
-    is where this graph stands in the document.
+    is where this graph stands in the document. `noted` are labels that nodes put on their values for reasons which are not here, by place, "" being
+    all of them.
     """
-    about = AgentLabels(agents, graph.document)
-    if not (around or any(given.values()) or about.any_in(graph)):
+    about = AgentLabels(agents, graph.document, graph.attributes)
+    if not (around or noted or any(given.values()) or about.any_in(graph)):
         return _NOTHING
-    spread = Spread(graph, about, seen, prefix)
+    spread = Spread(graph, about, seen, prefix, noted)
     spread.know(given, around)
     spread.spread()
     return spread.found()
@@ -113,6 +121,18 @@ def label_graph(
 def all_labels(document: Mapping[str, Value] | None, agents: Mapping[str, Agent] | None = None) -> frozenset[str]:
     """The labels of all values of a graph, but for those of graphs that are values themselves; None is a graph that is not here."""
     return frozenset({UNSEEN}) if document is None else label_graph(Graph(document), agents).all - {UNSEEN}
+
+
+def put_on(graph: Graph, agents: Mapping[str, Agent] | None, prefix: str = "") -> Iterator[tuple[str, frozenset[str]]]:
+    """The labels that agents put on values, by the place of the node: what a graph does not say itself."""
+    about = AgentLabels(agents, graph.document, graph.attributes)
+    for name, spec in graph.nodes.items():
+        if is_computed(spec):
+            if labels := about.adds(spec):
+                yield prefix + escape(name), labels
+            inner = written_inside(spec) if isinstance(spec.get("graph"), Mapping) else None
+            if inner is not None:
+                yield from put_on(inner, agents, f"{prefix}{escape(name)}/")
 
 
 def declared_in(value: Value) -> frozenset[str]:
@@ -132,8 +152,10 @@ def declared_in(value: Value) -> frozenset[str]:
     return frozenset(found)
 
 
-def alternatives(document: Mapping[str, Value]) -> Iterator[str]:
-    """The agents that `local` names for nodes of a graph, at whatever depth."""
+def alternatives(document: Mapping[str, Value], attributes: Collection[str] = _NAMING) -> Iterator[str]:
+    """The agents that `local` names for nodes of a graph, at whatever depth; `attributes`, if known, are all that its nodes have."""
+    if "place" not in document and not any(each in attributes for each in _NAMING):
+        return
     stack: list[Value] = [document]
     while stack:
         item = stack.pop()
@@ -153,24 +175,36 @@ def _written(entries: Value) -> list[Mapping[str, Value]]:
 
 
 class AgentLabels:
-    """What agents say of labels."""
+    """What agents say of labels, for a graph's document; `attributes`, if known, are all that its nodes have."""
 
-    def __init__(self, agents: Mapping[str, Agent] | None, document: Mapping[str, Value]) -> None:
+    def __init__(
+        self,
+        agents: Mapping[str, Agent] | None,
+        document: Mapping[str, Value],
+        attributes: Collection[str] = _NAMING,
+    ) -> None:
         self._agents = agents or {}
         self._speak = {name for name, each in self._agents.items() if each.labels is not None}
         self._called_by_value = {name for name in self._speak if not self._agents[name].named}
-        self._standing_in = self._called_by_value.intersection(alternatives(document)) if self._speak else set[str]()
+        instead = alternatives(document, attributes) if self._speak else ()
+        self._standing_in = self._called_by_value.intersection(instead)
         """Those that may run instead of a node: which node's alternative one is hangs on what is around it, so they count for all."""
 
     def any_in(self, graph: Graph) -> bool:
         """Whether there can be labels in a graph at all: of most graphs that is all there is to say."""
-        if graph.document.get("inputs") or self._standing_in:
+        if graph.document.get("inputs") or self._standing_in or not graph.attributes.isdisjoint(("sensitivity", "graph")):
             return True
+        if not self._speak:
+            return False
+        silent: set[str] = set()
         for spec in graph.nodes.values():
-            if "sensitivity" in spec or "graph" in spec:
+            name = spec.get("agent")
+            if (isinstance(name, str) and name in silent) or "agent" not in spec:
+                continue
+            if self._called(spec) or "any" in graph.attributes:
                 return True
-            if self._speak and "agent" in spec and (self._called(spec) or "any" in spec):
-                return True
+            if isinstance(name, str) and name not in _CALLERS:
+                silent.add(name)
         return False
 
     def nests(self, spec: Mapping[str, Value]) -> str | None:
@@ -234,9 +268,20 @@ class Spread:
     the graph: it goes on from there, and graphs in graphs in loops cost no more than their size.
     """
 
-    def __init__(self, graph: Graph, agents: AgentLabels, seen: Mapping[str, frozenset[str]], prefix: str) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        agents: AgentLabels,
+        seen: Mapping[str, frozenset[str]],
+        prefix: str,
+        noted: Mapping[str, frozenset[str]] = MappingProxyType({}),
+        within: frozenset[str] = _NONE,
+    ) -> None:
+        self.within = within
+        """What the nodes say that this graph is written in: it holds for all inside, and for what they hand in."""
         self.graph = graph
         self.agents = agents
+        self.noted = noted
         self.seen = seen
         self.prefix = prefix
         self.given: dict[str, frozenset[str]] = {}
@@ -287,10 +332,12 @@ class Spread:
         declared = self.graph.document.get("inputs")
         about = declared.get(name) if isinstance(declared, Mapping) else None
         said = self.agents.own
-        own = said(spec) | self.given.get(name, _NONE) | (said(about) if isinstance(about, Mapping) else _NONE)
+        own = said(spec) | self.within | self.given.get(name, _NONE) | (said(about) if isinstance(about, Mapping) else _NONE)
+        if self.noted:
+            own |= self.noted.get(self.prefix + escape(name), _NONE) | self.noted.get("", _NONE)
         read = self._union(self.agents.reads(self.graph.nodes, spec))
-        if self._counts_turns(spec):
-            read |= self._union(self.turns)
+        turns = self._union(self.turns) if self._counts_turns(spec) else _NONE
+        read |= turns
         if not is_computed(spec):
             if self.opens_values:
                 own |= declared_in(spec.get("value"))
@@ -305,7 +352,7 @@ class Spread:
             value, touched = self._nesting(name, spec, graph)
             return own | value, own | read | touched
         if removed:
-            return own | passed(spec, removed, lambda each: self.values.get(each, _NONE), self.graph.nodes), own | read
+            return own | turns | passed(spec, removed, lambda each: self.values.get(each, _NONE), self.graph.nodes), own | read
         return own | read, own | read
 
     # -- graphs written in a node
@@ -316,7 +363,7 @@ class Spread:
         """The labels that a nested graph gives to the value, and all labels in it."""
         graph, mode = written_inside(spec), self.agents.nests(spec)
         inputs: Mapping[str, Value] = spec.get("inputs") or {}
-        everything = self._union(reads(spec))
+        everything = self._union(reads(spec)) | self.within | own_labels(spec)
         if graph is None:
             declared = declared_in(document)
             return everything | declared, declared
@@ -324,7 +371,8 @@ class Spread:
             inner = self._inner(name, graph, dict.fromkeys((*graph.nodes, *inputs), everything), self.around | everything)
             return everything | inner.all, inner.all
         params: Mapping[str, Value] = spec.get("params") or {}
-        given = {key: self._union(names_in(value)) for key, value in inputs.items()}
+        within = self.within | own_labels(spec)
+        given = {key: within | self._union(names_in(value)) for key, value in inputs.items()}
         outside = self._union(reads({key: value for key, value in spec.items() if key != "inputs"}))
         rows = given.pop("rows", _NONE) if mode == "map" else given.get("loopCount", _NONE)
         if mode == "map":
@@ -343,7 +391,14 @@ class Spread:
     def _inner(self, name: str, graph: Graph, given: Mapping[str, frozenset[str]], around: frozenset[str]) -> Labels:
         found = self.nested.get(name)
         if found is None:
-            found = self.nested[name] = Spread(graph, self.agents, self.seen, f"{self.prefix}{escape(name)}/")
+            found = self.nested[name] = Spread(
+                graph,
+                self.agents,
+                self.seen,
+                f"{self.prefix}{escape(name)}/",
+                self.noted,
+                self.within | own_labels(self.graph.nodes[name]),
+            )
         elif around <= found.around and all(labels <= found.given.get(each, _NONE) for each, labels in given.items()):
             return found.found()
         found.know(given, around)

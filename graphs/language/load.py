@@ -164,5 +164,6 @@ def _similar_file(path: Path) -> str | None:
         names = [each.name for each in path.parent.iterdir() if each.suffix in (".yaml", ".yml", ".json")]
     except (OSError, ValueError):
         return None
-    close = get_close_matches(path.name, names, n=1)
-    return f'did you mean "{path.with_name(close[0])}"?' if close else None
+    stems = {name.partition(".")[0]: name for name in names}  # by what differs: all of them end alike
+    close = get_close_matches(path.name.partition(".")[0], stems, n=1)
+    return f'did you mean "{stems[close[0]]}"?' if close else None

@@ -5,10 +5,11 @@ They belong to nodes of the document, so they are the same for all rows and turn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from graphs.language.labels import UNSEEN, Labels, declared_in, label_graph
+from graphs.language.labels import UNSEEN, Labels, declared_in, label_graph, put_on
 from graphs.language.spec import Graph, written_inside
 from graphs.paths import document_path, escape, unescape
 from graphs.values import Value
@@ -26,8 +27,9 @@ _PLACES: Final = 64
 
 
 class RunLabels:
-    """The labels of a run of `graph`, or of a part of one that stands at `prefix` in its document. `agents` say which labels they put on values;
-    `news` hears of labels that only showed while it ran.
+    """The labels of a run of `graph`, or of a part of one that stands at `prefix` in its document. `agents` say which labels they put on values,
+    `noted` what another store, or an earlier process, knew of places beside what the document says (`label_graph`). `news(labels, places)` hears of
+    all labels, and of those that the document does not tell, by place, whenever there are more.
     """
 
     def __init__(
@@ -36,17 +38,20 @@ class RunLabels:
         agents: Mapping[str, Agent] | None = None,
         *,
         prefix: str = "",
-        news: Callable[[frozenset[str]], None] | None = None,
+        noted: Mapping[str, frozenset[str]] = MappingProxyType({}),
+        news: Callable[[frozenset[str], Mapping[str, frozenset[str]]], None] | None = None,
     ) -> None:
+        self.noted = noted
         self._graph = graph
         self._agents = agents
         self._prefix = prefix
         self._news = news
         self._seen: dict[str, frozenset[str]] = {}
+        self._told: dict[str, frozenset[str]] = {}
         self._certain: dict[str, frozenset[str]] = {}
         self._documents: dict[str, list[Graph]] = {}
         """Graphs out of values that open others that nobody has seen: what they carry is found out when those are."""
-        self._labels = label_graph(graph, agents, prefix=prefix)
+        self._labels = label_graph(graph, agents, prefix=prefix, noted=noted)
         self._by_place: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
         self._found = self._labels.all - {UNSEEN}
 
@@ -57,7 +62,10 @@ class RunLabels:
     def tell(self) -> None:
         """Tell `news` of all labels that were found so far."""
         if self._news is not None:
-            self._news(self._found)
+            places = self._told = dict(self.noted)
+            for place, labels in (*put_on(self._graph, self._agents, self._prefix), *self._shown()):
+                places[place] = places.get(place, _NONE) | labels
+            self._news(self._found, places)
 
     def of_inputs(self, names: Iterable[str]) -> dict[str, frozenset[str]]:
         """The labels of the values of static nodes, by name."""
@@ -102,7 +110,7 @@ class RunLabels:
             self._look_again()
 
     def _inside(self, place: str, graph: Graph) -> frozenset[str]:
-        return label_graph(graph, self._agents, seen=self._seen, prefix=f"{place}/").all
+        return label_graph(graph, self._agents, seen=self._seen, prefix=f"{place}/", noted=self.noted).all
 
     def _look_again(self) -> None:
         """What was seen of one graph says more of those that open it."""
@@ -116,12 +124,15 @@ class RunLabels:
                 if found != self._seen.get(place):
                     self._seen[place] = found
                     changed = True
-        self._labels = label_graph(self._graph, self._agents, seen=self._seen, prefix=self._prefix)
+        self._labels = label_graph(self._graph, self._agents, seen=self._seen, prefix=self._prefix, noted=self.noted)
         self._by_place.clear()
-        found = self._labels.all - {UNSEEN}
-        if found - self._found:
-            self._found |= found
+        self._found |= self._labels.all - {UNSEEN}
+        if any(not labels <= self._told.get(place, _NONE) for place, labels in self._shown()):
             self.tell()
+
+    def _shown(self) -> Iterator[tuple[str, frozenset[str]]]:
+        """The labels that showed in graphs that are values, by the place of who opened them."""
+        return ((place, labels - {UNSEEN}) for place, labels in self._seen.items() if labels - {UNSEEN})
 
     def _at(self, path: str) -> tuple[frozenset[str], frozenset[str]]:
         place = document_path(path)

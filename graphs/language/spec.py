@@ -62,9 +62,19 @@ class Graph:
         return cls(document, warnings=tuple(problems))
 
     @cached_property
+    def attributes(self) -> frozenset[str]:
+        """All attributes that any of its nodes has: what none has, nobody needs to look for node by node."""
+        return frozenset[str]().union(*self.nodes.values())
+
+    @cached_property
     def canonical(self) -> bytes:
         """The graph's canonical bytes: what is hashed, stored and shipped."""
         return canonical(self.document, strict=True)
+
+    @cached_property
+    def sources(self) -> Mapping[str, tuple[str, ...]]:
+        """By node, the nodes that it `reads`, each once: several readers of a graph ask for all of them."""
+        return {name: tuple(dict.fromkeys(reads(spec))) for name, spec in self.nodes.items()}
 
     @cached_property
     def hash(self) -> bytes:

@@ -28,8 +28,13 @@ def uncollected(count: int) -> Iterator[None]:
     try:
         yield
     finally:
+        if _runs:  # else all of it would be looked at in a moment, and once more when it is older
+            gc.freeze()
         gc.enable()
 
+
+_runs: set[object] = set()
+"""The blocks of `collected_seldom` that last."""
 
 _SELDOM: Final = 10_000
 """New objects after which the collector looks at them; Python's own number is 700."""
@@ -39,13 +44,17 @@ _SELDOM: Final = 10_000
 def collected_seldom() -> Iterator[None]:
     """For the length of a run in a process of its own: what is there already stays, so nobody looks at it, and at what is new more seldom.
 
-    That is a sixth of what it takes to go on with a run of 10,000 nodes.
+    That is a sixth of what it takes to go on with a run of 10,000 nodes. What is made in the meantime without the collector stays as well.
+    Nested blocks are one.
     """
-    before = gc.get_threshold()
+    before, this = gc.get_threshold(), object()
     gc.freeze()
     gc.set_threshold(max(_SELDOM, before[0]), *before[1:])
+    _runs.add(this)
     try:
         yield
     finally:
+        _runs.remove(this)
         gc.set_threshold(*before)
-        gc.unfreeze()
+        if not _runs:
+            gc.unfreeze()

@@ -40,7 +40,8 @@ class GenerationRequest:
     changes an answer. `run` names whom the request is for: backends take turns between runs, and within a run a higher `priority`
     goes first. `fit` lets a backend shorten a message history that is longer than its context instead of raising ContextTooLong;
     the answer says so. `confidence` asks for the answer's `Confidence`. `key` names the request to a server, so that it may know one that it
-    gets again.
+    gets again. `spent` is told what a request used that nobody waits for any more, by which model, where the backend knows that; soon
+    after the request was cancelled, or not at all.
     """
 
     messages: Sequence[Message]
@@ -59,6 +60,7 @@ class GenerationRequest:
     priority: float = 0
     fit: bool = False
     confidence: bool = False
+    spent: Callable[[Usage, ModelInfo], None] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

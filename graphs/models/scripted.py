@@ -142,16 +142,21 @@ class ScriptedModel(Model):
         started, first = clock(), None
         crash_at = self._next_crash()
         stop, shown, spoken = StopText(request.stop), [], 0
-        for word in words[:room]:
-            await self._between(spoken, crash_at)
-            spoken += 1
-            if piece := stop.feed(word):
-                first = first or clock()
-                shown.append(piece)
-                on_token(piece)
-            if stop.found:
-                break
-        await self._between(spoken, crash_at, last=True)
+        try:
+            for word in words[:room]:
+                await self._between(spoken, crash_at)
+                spoken += 1
+                if piece := stop.feed(word):
+                    first = first or clock()
+                    shown.append(piece)
+                    on_token(piece)
+                if stop.found:
+                    break
+            await self._between(spoken, crash_at, last=True)
+        except asyncio.CancelledError:
+            if request.spent is not None:
+                request.spent(Usage(prompt, spoken), self._info)
+            raise
         if piece := stop.rest():
             shown.append(piece)
             on_token(piece)

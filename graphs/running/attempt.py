@@ -52,7 +52,7 @@ class Live:
 class Attempt(Start):
     """One attempt while it is carried out in this process."""
 
-    __slots__ = ()
+    __slots__ = ("_begun",)
 
     @property
     def runtime(self) -> Runtime:
@@ -154,6 +154,20 @@ class Attempt(Start):
         """What a repetition may do: the node's word, else the agent's."""
         said: Any = self.node.spec.get("effect")
         return said or (self.agent.effect if self.agent else "none")
+
+    def begins_once(self) -> bool:
+        """It is about to begin: whether that has to be on record first, as it must not happen twice. From then on it `acts`."""
+        if self.effect != "once":
+            return False
+        self._begun = True
+        return True
+
+    @property
+    def acts(self) -> bool:
+        """Whether what it does may have happened and must not happen twice: here it began on record, or nobody here knows of its agent."""
+        if self.node.place is not None:
+            return self.agent is None or (self.agent.nests is None and self.effect == "once")
+        return getattr(self, "_begun", False)
 
     @property
     def streams(self) -> bool:

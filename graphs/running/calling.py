@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Final
 
 from graphs.departures import at_node, begins
-from graphs.engine.doubts import Doubts
-from graphs.engine.events import Event, Failed, Interrupted, Suspend
+from graphs.engine.doubts import Doubts, indeterminate
+from graphs.engine.events import Event, Failed, Instead, Interrupted, Suspend
 from graphs.errors import LinkCondition, ModelCrashed
 from graphs.running.attempt import Attempt
 from graphs.running.ports import AgentFilter
@@ -17,7 +17,10 @@ from graphs.running.threads import in_thread
 from graphs.running.trust import require_trusted
 from graphs.values import Value
 
-__all__ = ["call_agent", "failure", "in_doubt", "uncancel"]
+__all__ = ["call_agent", "failure", "in_doubt", "let_stop", "uncancel"]
+
+_STOPPING: Final = 1.0
+"""Seconds for which agents that were stopped may say what they have used up, before their run is over."""
 
 
 async def call_agent(start: Attempt, filters: Sequence[AgentFilter]) -> Value:
@@ -40,10 +43,12 @@ async def call_agent(start: Attempt, filters: Sequence[AgentFilter]) -> Value:
 
 
 def failure(start: Attempt, error: Exception, t: float) -> Event:
-    """What an exception of an attempt is: executed again, suspended, or a failure of the node."""
+    """What an exception of an attempt is: executed again, done in another way, suspended, or a failure of the node."""
     if isinstance(error, ModelCrashed):
         return Interrupted(start, error, t)
     if isinstance(error, LinkCondition):
+        if error.condition == "BUSY" and (other := start.frame.engine.compiler.otherwise(start)) is not None:
+            return Instead(start, other, t)
         return Suspend(start, error, t, error.awaited)
     return Failed(start, error, t)
 
@@ -51,9 +56,7 @@ def failure(start: Attempt, error: Exception, t: float) -> Event:
 def in_doubt(start: Attempt, doubts: Doubts) -> LinkCondition:
     """Why a node with effects does not run by itself: it was in flight when its side died, or has run, or may have, where this run comes from."""
     path = start.path
-    message = f"node {start.node.id!r} {doubts.why(path)}"
-    hint = f"Say what is to count: graphferry resume RUN --assume {path}=done:VALUE, {path}=failed or {path}=rerun"
-    return LinkCondition("NODE_INDETERMINATE", message, retryable=False, hint=hint)
+    return indeterminate(path, f"node {start.node.id!r} {doubts.why(path)}")
 
 
 def _in_thread(run: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -71,6 +74,12 @@ def _wrapped(each: AgentFilter, call: Callable[[Any], Any], start: Attempt) -> C
         return each.run(context, next_)
 
     return run
+
+
+async def let_stop(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Returns when those that were told to stop have done so, or soon."""
+    if stopping := [task for task in tasks if task.cancelling()]:
+        await asyncio.wait(stopping, timeout=_STOPPING)
 
 
 def uncancel(task: asyncio.Task[None] | None) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from graphs.engine.events import Settled, Start
 from graphs.engine.frames import Frame
-from graphs.questions import Question
 from graphs.values import Value
 
-__all__ = ["AgentFilter", "Observer", "People", "Recorder", "Remote", "Services"]
+if TYPE_CHECKING:
+    from graphs.questions import Question
+
+__all__ = ["AgentFilter", "Observer", "People", "Reckoner", "Recorder", "Remote", "Services", "tell_stopped"]
 
 
 class Observer(Protocol):
@@ -31,6 +33,21 @@ class Observer(Protocol):
 
     def token(self, start: Start, token: Value) -> None:
         """A piece of an answer that is being made: volatile, nothing may depend on it."""
+
+
+@runtime_checkable
+class Reckoner(Protocol):
+    """An observer that is told of attempts that were stopped, too."""
+
+    def stopped(self, start: Start, t: float) -> None:
+        """An attempt that was stopped is over, and has said what it used up, if anybody knows that."""
+
+
+def tell_stopped(observers: Iterable[Observer], start: Start, t: float) -> None:
+    """Tell those of them that want to hear it."""
+    for observer in observers:
+        if isinstance(observer, Reckoner):
+            observer.stopped(start, t)
 
 
 class Recorder(Observer, Protocol):

@@ -128,7 +128,7 @@ class LogRecorder:
             found = self._repeatable[node] = not by_clock and not node.any_input
         return found
 
-    def erred(self, start: Start, error: BaseException, final: bool, t: float) -> None:  # noqa: ARG002 - as above
+    def erred(self, start: Start, error: BaseException, final: bool, t: float) -> None:
         retryable = bool(getattr(error, "retryable", True))
         self._append(
             Error(
@@ -140,9 +140,14 @@ class LogRecorder:
                 final=final,
                 retryable=retryable,
                 retry_ms=getattr(error, "retry_ms", None),
-                detail=getattr(error, "detail", None),
+                detail=_with_usage(getattr(error, "detail", None), start, t),
             )
         )
+
+    def stopped(self, start: Start, t: float) -> None:
+        """What an attempt used up that was stopped is on record, where it is known; else nothing is."""
+        if (used := _with_usage(None, start, t)) is not None:
+            self._append(Event(start.path, start.at, State.ABORTED, _now(), used))
 
     def token(self, start: Start, token: Value) -> None:
         if self._delta is not None and (seq := self._begun.get(start)) is not None:
@@ -153,6 +158,15 @@ class LogRecorder:
 
     async def may_begin(self) -> None:
         await self._durable()
+
+
+def _with_usage(detail: Value, start: Start, t: float) -> Value:
+    """What is known of a failure besides, with what the attempt used up by now: that was spent, whatever came of it."""
+    by, usage = start.provenance() if isinstance(start, Attempt) and start.live is not None else ({}, None)
+    if not usage or not (detail is None or isinstance(detail, Mapping)):
+        return detail
+    made_by = {name: by[name] for name in ("model", "backend") if name in by}
+    return {**(detail or {}), "usage": {**usage, **made_by, "ms": int((t - start.t) * 1000 + 0.5)}}
 
 
 def _has_clock(item: Value) -> bool:

@@ -42,8 +42,8 @@ from graphs.engine.plan import Compiler, Plan
 from graphs.errors import NodeError, UsageError
 from graphs.language.uncollected import uncollected
 from graphs.running.attempt import Attempt
-from graphs.running.calling import call_agent, failure, in_doubt, uncancel
-from graphs.running.ports import AgentFilter, Observer, Recorder, Remote, Services
+from graphs.running.calling import call_agent, failure, in_doubt, let_stop, uncancel
+from graphs.running.ports import AgentFilter, Observer, Recorder, Remote, Services, tell_stopped
 from graphs.running.stopclock import StopClock, is_busy
 from graphs.running.timers import Timers
 from graphs.running.ways import CAREFULLY, RECORDED, Ways
@@ -381,6 +381,7 @@ class Runtime:
         try:
             if self._before is not None:
                 await self._before(start)
+                start.t = self.clock()  # to be held back is no work
             if self._recorder is not None:
                 await self._record_begin(start)
             if start.node.timeout:
@@ -402,7 +403,7 @@ class Runtime:
         assert self._recorder is not None
         agent = start.agent
         assert agent is not None
-        once = start.effect == "once"
+        once = start.begins_once()
         if once or start.streams:
             self._recorder.begun(start, self.clock())
         if once or "network" in agent.needs or "people" in agent.needs or "files" in agent.needs:
@@ -417,14 +418,12 @@ class Runtime:
         return self.engine.handle(event) if event is not None else []
 
     def _cancelled(self, start: Attempt, task: asyncio.Task[None] | None) -> Event | None:
-        """What a CancelledError out of an agent means: None if the attempt was stopped, else the agent's own failure.
-
-        To be called while it is handled; raises it again if the worker itself is to end.
-        """
+        """While a CancelledError is handled: None if the attempt was stopped, else the agent's own failure. Raises it if the worker is to end."""
         if task is None or not task.cancelling():
             return Failed(start, NodeError("the agent was cancelled from within: something that it awaited was"), self.clock())
         if not start.over:
             raise  # noqa: PLE0704 - the caller handles it
+        tell_stopped(self._observers, start, self.clock())
         return None
 
     # -- observers, tokens, the end
@@ -442,6 +441,7 @@ class Runtime:
 
     async def _finish(self) -> None:
         self._stop_clock.cancel()
+        await let_stop(self._workers)
         for task in list(self._workers):
             task.cancel()
         if self._workers:

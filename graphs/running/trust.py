@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
+from graphs.engine.made import DISTRUSTED
 from graphs.errors import NodeError
-from graphs.language.integrity import Distrust, distrusted
 from graphs.language.spec import is_boundary
 from graphs.paths import document_path
 from graphs.registry import Agent
 
 if TYPE_CHECKING:
+    from graphs.language.integrity import Distrust
     from graphs.running.attempt import Attempt
     from graphs.running.runtime import Runtime
 
@@ -27,6 +28,8 @@ def require_trusted(start: Attempt, agent: Agent) -> None:
     """Raises NodeError if a node, or an agent that it calls, requires trusted inputs and reads what anybody could have written."""
     if agent.requires is None and start.node.spec.get("requires") != "trusted":
         return
+    from graphs.language.integrity import distrusted
+
     runtime = start.runtime
     if runtime not in _found:
         graph = runtime.engine.root.plan.graph
@@ -38,14 +41,15 @@ def require_trusted(start: Attempt, agent: Agent) -> None:
     if known is None:
         return
     if start.frame.plan.made:
-        raise _refusal(start, agent, "it is in a graph that is a value")
+        where = "the whole graph is from others" if runtime.compiler.untrusted else "it is in a graph that is a value"
+        raise _refusal(start, agent, where, DISTRUSTED)
     distrust = known.get(document_path(start.path))
     if distrust is not None:
         raise _refusal(start, agent, f"{' -> '.join(distrust.way)}; {distrust.way[0]!r} {distrust.why}")
 
 
-def _refusal(start: Attempt, agent: Agent, why: str) -> NodeError:
+def _refusal(start: Attempt, agent: Agent, why: str, hint: str = _HINT) -> NodeError:
     who = f"node {start.node.id!r}" if start.node.spec.get("requires") else f"{agent.name}"
     return NodeError(
-        f"{who} requires trusted inputs, and reads what anybody could have written: {why}", retryable=False, hint=_HINT
+        f"{who} requires trusted inputs, and reads what anybody could have written: {why}", retryable=False, hint=hint
     )

@@ -17,9 +17,11 @@ from graphs.values import Value, canonical, clean
 from reference.graphs import answer
 from sim.graphs import Seeded
 
-__all__ = ["LABELS", "Canary", "Planted", "plant", "registry"]
+__all__ = ["DIARY", "LABELS", "MODELS", "Canary", "Planted", "plant", "registry"]
 
 LABELS: Final = ("amber", "blue", "crimson")
+MODELS: Final = ("small", "large")
+"""The first is on the device, too, the second at the worker."""
 _LETTERS: Final = string.ascii_letters + string.digits
 _LONG, _WINDOW = 24, 8
 _LARGE: Final = 70_000
@@ -116,9 +118,20 @@ async def song_agent(context: Any) -> Any:
     return _made(context)
 
 
-def registry() -> Registry:
-    """What the graphs name."""
-    return standard().with_agents([mix_agent, deed_agent, song_agent])
+DIARY: Final[dict[str, str]] = {}
+"""What `diaryAgent` reads, by page."""
+
+
+@agent("diaryAgent", effect="none", labels=["amber"], needs=["files"])
+async def diary_agent(context: Any) -> Any:
+    """A page that is on one device only; that it is labelled, nobody else knows."""
+    text = DIARY[context.params["page"]]
+    return {"v": 2, "flag": True, "rows": [text, text[:12]], "text": text}
+
+
+def registry(*, diary: bool = False) -> Registry:
+    """What the graphs name; the `diary` is only on the device that they are made on."""
+    return standard().with_agents([mix_agent, deed_agent, song_agent, *([diary_agent] if diary else [])])
 
 
 # -- graphs
@@ -161,12 +174,47 @@ def _dress(graph: dict[str, Any], planted: Planted, chance: random.Random, *, to
             if chance.random() < 0.5:
                 node.get("params", {}).pop("fails", None)
         node.pop("timeout", None)
-        if chance.random() < 0.1 and "graph" not in node:
+        if "graph" in node:
+            continue
+        drawn = chance.random()
+        if drawn < 0.2:
+            _ask_models(node, chance)
+        elif drawn < 0.25:
+            page = f"p{len(DIARY)}"
+            DIARY[page] = _canary(planted, frozenset({"amber"}), chance)
+            node.update(agent="diaryAgent", params={"page": page})
+            node.pop("place", None)
+        if chance.random() < 0.1:
             labels = _some(chance)
             node["sensitivity"] = sorted(labels)
-            node["params"] = {**node.get("params", {}), "note": _canary(planted, labels, chance)}
+            text = _canary(planted, labels, chance)
+            if node["agent"] == "llmAgent":
+                node["inputs"]["prompt"] += f" {text}"
+            else:
+                node["params"] = {**node.get("params", {}), "note": text}
     if top and chance.random() < 0.25:
         _open_a_value(nodes, planted, chance)
+
+
+def _ask_models(node: dict[str, Any], chance: random.Random) -> None:
+    """A node that asks a model, or one of several, or a second one where the first is not sure, or late."""
+    sources = [each for each in _texts(node.get("inputs")) if each.startswith(":")]
+    for key in ("repeatUntil", "params", "output", "passThrough", "anyInput", "retry"):
+        node.pop(key, None)
+    node.update(agent="llmAgent", inputs={"prompt": " ".join(["say", *(f"${{{each}}}" for each in sources)])})
+    how = chance.choice(["model", "any", "escalate", "hedge"])
+    if how == "model":
+        node["model"] = chance.choice(MODELS)
+    elif how == "any":
+        del node["agent"]
+        node["any"] = chance.sample(
+            [{"agent": "llmAgent", "model": "small"}, {"agent": "llmAgent", "model": "large"}, {"agent": "mixAgent"}], k=2
+        )
+        node["agent"] = "llmAgent"
+    elif how == "escalate":
+        node.update(model="small", escalate={"below": chance.choice([0.1, 0.8, 1.0]), "to": "large"})
+    else:
+        node.update(model="small", hedge={"after": chance.choice(["0s", "1ms"]), "to": "large"})
 
 
 def _open_a_value(nodes: dict[str, Any], planted: Planted, chance: random.Random) -> None:

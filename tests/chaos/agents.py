@@ -1,12 +1,12 @@
-"""The agents of the chaos graph, as a module for --agents: they log each execution to a file before and after what they do."""
+"""The agents of the chaos graphs, as a module for --agents: they log each execution to a file before they do it, nodes with effects their values."""
 
 AGENTS = '''
-import asyncio, hashlib, os, signal
+import asyncio, hashlib, json, os, signal
 from graphferry import agent
 
 
-def say(context, word):
-    line = f"{word} {context.path} {os.getpid()}\\n".encode()
+def say(context, word, value=None):
+    line = f"{word} {context.path} {os.getpid()} {json.dumps(value)}\\n".encode()
     log = os.open(context.params["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
         os.write(log, line)
@@ -49,14 +49,15 @@ async def digest(context):
 @agent("deedAgent", effect="once")
 async def deed(context):
     """What must never happen twice."""
-    say(context, "deed")
+    value = {"done": context.inputs}
+    say(context, "deed", value)
     try:
         os.unlink(f"doom-{context.node_id}")
     except FileNotFoundError:
         await asyncio.sleep(0.02)
     else:
         os.kill(os.getpid(), signal.SIGKILL)  # in the middle of it
-    return {"done": context.inputs}
+    return value
 '''
 
 GRAPH = """\
@@ -84,3 +85,29 @@ nodes:
   end: {{agent: workAgent, params: {{log: {log}}}, place: cloud, isResult: true, inputs: {{x: :d, y: :paid, z: [:there, :here]}}}}
 """
 """Both sides by turns, a map across the cut, a stream, two nodes with effects, and a large value in each direction."""
+
+MOVING = """\
+version: 0.5
+nodes:
+  start: {{value: {{n: 1}}}}
+  a: {{agent: workAgent, params: {{log: {log}}}, place: cloud, inputs: {{x: :start}}}}
+  b: {{agent: workAgent, params: {{log: {log}}}, place: edge, inputs: {{x: :a}}}}
+  paid: {{agent: deedAgent, params: {{log: {log}}}, place: cloud, inputs: {{x: :b.at}}}}
+  song: {{agent: songAgent, params: {{log: {log}}}, place: edge, inputs: {{x: :a}}}}
+  rows:
+    agent: mapAgent
+    inputs: {{rows: [1, 2]}}
+    graph:
+      nodes:
+        far: {{agent: workAgent, params: {{log: {log}}}, place: cloud, inputs: {{x: :row}}}}
+        near: {{agent: workAgent, params: {{log: {log}}}, place: edge, isResult: true, inputs: {{x: :far}}}}
+  ok: {{agent: humanAgent, inputs: {{draft: :paid}}, params: {{mode: approve, prompt: Send it?}}}}
+  sent: {{agent: deedAgent, params: {{log: {log}}}, place: edge, inputs: {{x: :ok.approved, y: :song}}}}
+  up: {{agent: bulkAgent, params: {{log: {log}, size: 150000}}, place: edge, inputs: {{x: :b}}}}
+  down: {{agent: bulkAgent, params: {{log: {log}, size: 300000}}, place: cloud, inputs: {{x: :a}}}}
+  there: {{agent: digestAgent, params: {{log: {log}}}, place: cloud, inputs: {{of: :up}}}}
+  here: {{agent: digestAgent, params: {{log: {log}}}, place: edge, inputs: {{of: :down}}}}
+  told: {{agent: deedAgent, params: {{log: {log}}}, place: cloud, inputs: {{x: :sent, y: :rows}}}}
+  end: {{agent: workAgent, params: {{log: {log}}}, place: edge, isResult: true, inputs: {{x: :told, y: [:there, :here], z: :paid}}}}
+"""
+"""For runs that move: what only a device does, what only a worker does, effects on both sides, a question, and large values both ways."""

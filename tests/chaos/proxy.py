@@ -24,13 +24,15 @@ class Fault:
     """What happens to connection `connection` when `offset` bytes went `direction` ("up" is from the device).
 
     kind: `cut` resets both ends, `close` ends both politely, `half` ends this direction only, `delay` waits once,
-    `throttle` slows all further bytes of this direction, any other calls the hook of that name.
+    `throttle` slows all further bytes of this direction, `part` cuts all connections and refuses the next `count`, any other calls the hook of that
+    name.
     """
 
     connection: int
     direction: str
     offset: int
     kind: str
+    count: int = 0
 
 
 @dataclass
@@ -53,6 +55,8 @@ class Proxy:
         self.url = f"ws://127.0.0.1:{self._listening.getsockname()[1]}/v1/link"
         self.connections = 0
         self.happened: list[Fault] = []
+        self._refused = 0
+        """How many connections are still to be refused."""
         self._sockets: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
@@ -65,7 +69,7 @@ class Proxy:
             except OSError:
                 return
             try:
-                worker = socket.create_connection(("127.0.0.1", self.target))
+                worker = self._reach()
             except OSError:
                 _reset(device)
                 device.close()
@@ -80,6 +84,14 @@ class Proxy:
                 pipe = _Pipe(source, target, faults)
                 self._threads.append(threading.Thread(target=self._pump, args=(pipe,), daemon=True))
                 self._threads[-1].start()
+
+    def _reach(self) -> socket.socket:
+        """A connection to the worker. Raises OSError."""
+        with self._lock:
+            if self._refused:
+                self._refused -= 1
+                raise ConnectionRefusedError
+        return socket.create_connection(("127.0.0.1", self.target))
 
     def _pump(self, pipe: _Pipe) -> None:
         try:
@@ -123,6 +135,9 @@ class Proxy:
                 time.sleep(_SLOW)
             case "throttle":
                 pipe.slow = True
+            case "part":
+                self.part(fault.count)
+                return True
             case kind:
                 self._hooks[kind]()
         return False
@@ -133,6 +148,18 @@ class Proxy:
             sockets = list(self._sockets)
         for each in sockets:
             _reset(each)
+
+    def part(self, count: int) -> None:
+        """There is no way to the worker any more: what is connected is cut, and the next `count` connections are refused."""
+        with self._lock:
+            self._refused += count
+        self.cut()
+
+    def heal(self) -> None:
+        """From now on nothing is done to what connects."""
+        with self._lock:
+            self._refused = 0
+            self._faults.clear()
 
     def close(self) -> None:
         _shut(self._listening, socket.SHUT_RDWR)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from chaos.proxy import Fault
-from chaos.schedule import KINDS, Outcome, faults_of, play
-from chaos.seeds import check, play_all, undisturbed
+from chaos.schedule import KINDS, faults_of, play
+from chaos.seeds import Quiet, check, play_all, undisturbed
 from chaos.zygote import Zygote
 
 SEED = int(os.environ.get("CHAOS_SEED") or 885_400)
@@ -26,14 +26,14 @@ def zygote() -> Iterator[Zygote]:
 
 
 @pytest.fixture(scope="module")
-def quiet(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+def quiet(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Quiet:
     return undisturbed(tmp_path_factory.mktemp("quiet"), zygote)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("first", range(0, SCHEDULES, 20))
-def test_random_schedules_change_nothing(first: int, quiet: Outcome, zygote: Zygote) -> None:
+def test_random_schedules_change_nothing(first: int, quiet: Quiet, zygote: Zygote) -> None:
     seeds = range(SEED + first, SEED + min(first + 20, SCHEDULES))
     print(f"make chaos SEED={seeds[0]} SCHEDULES={len(seeds)}")
     counts = play_all(seeds, quiet, zygote, print)
@@ -60,12 +60,12 @@ DIRECTED: dict[str, list[Fault]] = {
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("name", DIRECTED)
 def test_a_directed_schedule_changes_nothing(
-    quiet: Outcome, zygote: Zygote, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    quiet: Quiet, zygote: Zygote, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chaos.schedule.faults_of", lambda _: DIRECTED[name])
     monkeypatch.setattr("chaos.schedule.doomed_of", lambda _: [])
     outcome = play(1, tmp_path, zygote)
-    check(outcome, quiet)
+    check(outcome, quiet.one)
     assert len(outcome.happened) == len(DIRECTED[name])
 
 
@@ -73,24 +73,24 @@ def test_a_directed_schedule_changes_nothing(
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("side", ["worker", "device"])
 def test_a_disk_that_lost_what_was_durable_is_noticed(
-    quiet: Outcome, zygote: Zygote, side: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    quiet: Quiet, zygote: Zygote, side: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever was lost: the answer is the same, or it is said that the copies contradict each other, or what is damaged."""
     monkeypatch.setattr("chaos.schedule.faults_of", lambda _: [Fault(0, "down", 1_500, f"{side}-lost")])
     monkeypatch.setattr("chaos.schedule.doomed_of", lambda _: [])
-    check(play(1, tmp_path, zygote), quiet)
+    check(play(1, tmp_path, zygote), quiet.one)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("node", ["paid", "sent"])
 def test_a_process_that_dies_in_the_middle_of_a_deed_leads_to_a_question(
-    quiet: Outcome, zygote: Zygote, node: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    quiet: Quiet, zygote: Zygote, node: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chaos.schedule.faults_of", lambda _: [])
     monkeypatch.setattr("chaos.schedule.doomed_of", lambda _: [node])
     outcome = play(1, tmp_path, zygote)
-    check(outcome, quiet)
+    check(outcome, quiet.one)
     assert outcome.asked == (node,)
 
 

@@ -22,8 +22,18 @@ def check_journals(home: Path, *, forgetful: Collection[str] = (), diverged: boo
     check_stores(home / "edge" / "journal.db", home / "cloud" / "journal.db", forgetful=forgetful, diverged=diverged)
 
 
-def check_stores(device: Path, worker: Path, *, forgetful: Collection[str] = (), diverged: bool = False) -> None:
-    """As `check_journals`, of these files."""
+def check_stores(
+    device: Path,
+    worker: Path,
+    *,
+    forgetful: Collection[str] = (),
+    diverged: bool = False,
+    made: Collection[bytes] = (),
+    others: Collection[Path] = (),
+) -> None:
+    """As `check_journals`, of these files. `made` are bodies that the worker has made itself, perhaps without a record that refers to them; others
+    it may have from `others` of its devices.
+    """
     paths = {"edge": device, "cloud": worker}
     logs = {side: _logs(path) for side, path in paths.items()}
     stores = {side: _store(path) for side, path in paths.items()}
@@ -42,17 +52,21 @@ def check_stores(device: Path, worker: Path, *, forgetful: Collection[str] = (),
                 assert ends in ([], [len(entries) - 1]), f"run {run.hex()} at the {side} goes on after its END"
     _one_result_each(device)
     if "device" not in forgetful:
-        _audited(device, worker, stores["edge"])
+        _audited(device, worker, stores["edge"], made, others)
 
 
-def _audited(device: Path, worker: Path, store: bytes) -> None:
-    """Whatever of the device's the worker has for its child runs has its line in the device's audit: records, graphs, bodies."""
+def _audited(device: Path, worker: Path, store: bytes, made: Collection[bytes], others: Collection[Path] = ()) -> None:
+    """Whatever of the device's the worker has for its child runs has its line in the device's audit: records, graphs, and bodies, unless the worker
+    has them from another device.
+    """
     if not device.exists() or not worker.exists():
         return
     here, there = Reader(device), Reader(worker)
     try:
         everything = [entry for row in here.runs() for _, entry in here.departures(row.run)]
-        bodies = {each["ref"] for each in everything if each["kind"] == "body"}
+        bodies = {each["ref"] for each in everything if each["kind"] == "body"} | {name.hex() for name in made}
+        for path in others:
+            bodies |= _bodies_from(path)
         for row in there.runs(role="child"):
             if row.parent is None or store not in there.writers(row.run):
                 continue
@@ -69,6 +83,17 @@ def _audited(device: Path, worker: Path, store: bytes) -> None:
             files.close()
     finally:
         here._reader.close()
+        there._reader.close()
+
+
+def _bodies_from(device: Path) -> set[str]:
+    """The large values that left another device."""
+    if not device.exists():
+        return set()
+    there = Reader(device)
+    try:
+        return {entry["ref"] for row in there.runs() for _, entry in there.departures(row.run) if entry["kind"] == "body"}
+    finally:
         there._reader.close()
 
 

@@ -7,44 +7,39 @@ fifths of what a schedule would cost. Run as a program, this is the process that
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import gc
 import importlib
 import json
 import os
+import pkgutil
 import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, NoReturn
 
 ROOT = Path(__file__).resolve().parents[2]
 
 __all__ = ["Process", "Zygote"]
 
-_PRELOADED: Final = (
-    *(
-        "cloud.commands.serve",
-        "cloud.revival",
-        "edge.commands.resume",
-        "edge.commands.run",
-        "edge.ferrying.delegate",
-        "edge.runs.runner",
-    ),
-    *(
-        "edge.ferrying.worker",
-        "graphferry.cli",
-        "graphferry.failures",
-        "graphferry.layers",
-        "graphs.agents",
-        "graphs.journal",
-        "graphs.language.load",
-    ),
-    *("websockets.asyncio.client", "websockets.asyncio.server"),
+_PRELOADED: Final = ("cloud", "edge", "graphferry", "graphs", "protocol")
+"""Packages that are imported whole: what a command imports first takes each of its processes more time than all that it does."""
+_SPARED: Final = ("graphs.models.llama", "graphs.models.files", "graphs.models.hosting", "graphs.drawing", "edge.commands.demo")
+"""Parts of them that no schedule needs, and that need what is large, or not there."""
+_ALSO: Final = (
+    "asyncio",
+    "concurrent.futures.thread",
+    "encodings.ascii",
+    "encodings.idna",
+    "sqlite3",
+    "websockets.asyncio.client",
+    "websockets.asyncio.server",
 )
 
 
@@ -87,7 +82,8 @@ class Zygote:
         ours, theirs = socket.socketpair()
         kept = {name: value for name, value in os.environ.items() if not name.startswith("GRAPHFERRY_")}
         command = [sys.executable, "-X", "faulthandler", str(Path(__file__))]
-        self._popen = subprocess.Popen(command, stdin=theirs.fileno(), env={**kept, "PYTHONPATH": str(ROOT)})
+        path = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
+        self._popen = subprocess.Popen(command, stdin=theirs.fileno(), env={**kept, "PYTHONPATH": path})
         theirs.close()
         self._orders = ours
         self._lock = threading.Lock()
@@ -116,7 +112,7 @@ class Zygote:
 
 def main() -> int:
     """Forks for each order, tells who ordered the process its pid and how it ended; a child returns with its command's status."""
-    for name in _PRELOADED:
+    for name in (*_ALSO, *(each for package in _PRELOADED for each in _modules(package))):
         importlib.import_module(name)
     gc.freeze()
     orders = socket.socket(fileno=os.dup(0))
@@ -142,11 +138,21 @@ def main() -> int:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for each in (orders.detach(), woken, wake, fds[2], *endings.values()):
                 os.close(each)
-            return _be(json.loads(data[4:]), fds[0], fds[1])
+            _end(_be(json.loads(data[4:]), fds[0], fds[1]))
         os.close(fds[0])
         os.close(fds[1])
         os.write(fds[2], f"{pid}\n".encode())
         endings[pid] = fds[2]
+
+
+def _modules(package: str) -> Iterator[str]:
+    """A package and all modules in it but those that are spared."""
+    yield package
+    for each in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
+        if each.ispkg and each.name not in _SPARED:
+            yield from _modules(each.name)
+        elif each.name not in _SPARED and not each.name.endswith("__main__"):
+            yield each.name
 
 
 def _bury(endings: dict[int, int]) -> None:
@@ -168,6 +174,7 @@ def _be(order: Mapping[str, object], out: int, err: int) -> int:
     for each, number in ((out, 1), (err, 2)):
         os.dup2(each, number)
         os.close(each)
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - the one from before thinks that it is what the parent's was, a file perhaps
     os.chdir(str(order["folder"]))
     variables, words = order["variables"], order["words"]
     assert isinstance(variables, dict)
@@ -175,15 +182,42 @@ def _be(order: Mapping[str, object], out: int, err: int) -> int:
     os.environ.update(variables)
     sys.path.insert(0, "")
     signal.signal(signal.SIGUSR1, _tell_tasks)
+    if planted := variables.get("CHAOS_PLANTED"):
+        importlib.import_module("chaos.planted").plant(planted)
+    if patience := variables.get("CHAOS_PATIENCE"):
+        setattr(importlib.import_module("edge.syncing.handover"), "_PATIENCE", float(patience))  # noqa: B010 - a module of any type
     cli = importlib.import_module("graphferry.cli")
     return int(cli.main(words))
 
 
+def _end(status: int) -> NoReturn:
+    """End as Python does, its threads first, but leave what is in memory to the system: to visit all of it costs what most commands do."""
+    threading._shutdown()  # type: ignore[attr-defined]  # there is no public name for what a Python's end begins with
+    atexit._run_exitfuncs()
+    for each in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            each.flush()
+    os._exit(status)
+
+
 def _tell_tasks(*_: object) -> None:
-    """What each task waits for: where a command hangs."""
+    """What each task waits for, and within what: where a command hangs."""
     with contextlib.suppress(RuntimeError):
         for task in asyncio.all_tasks(asyncio.get_running_loop()):
-            task.print_stack(file=sys.stderr)
+            print(f"{task.get_name()} waits:", *_waits(task.get_coro()), sep="\n  ", file=sys.stderr, flush=True)
+
+
+def _waits(inner: object) -> Iterator[str]:
+    """The frames of a coroutine that waits, and of those that it waits for, which `print_stack` leaves out."""
+    while inner is not None:
+        kind = next((kind for kind in ("cr", "gi", "ag") if hasattr(inner, f"{kind}_frame")), None)
+        if kind is None:
+            yield repr(inner)
+            return
+        frame = getattr(inner, f"{kind}_frame")
+        if frame is not None:
+            yield f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
+        inner = getattr(inner, "gi_yieldfrom" if kind == "gi" else f"{kind}_await")
 
 
 if __name__ == "__main__":

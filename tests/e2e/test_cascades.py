@@ -10,19 +10,30 @@ from typing import Any
 import pytest
 
 from conftest import CommandLine
+from graphs.models.prices import Price
 from workers import ServedWorker, worker
 
 AGENTS = """\
 import asyncio
 import math
 
+from pathlib import Path
+
 from graphferry import agent
+
+BEGAN = Path(__file__).with_name("began")
 
 
 @agent("askAgent", effect="none", version="1")
 async def ask(context):
-    if (context.model or "here") == context.inputs.get("mute"):
+    who, mute = context.model or "here", context.inputs.get("mute")
+    context.made_by(model=who, backend="scripted")
+    context.used(prompt_tokens=7, completion_tokens=2)
+    if who == mute:
+        BEGAN.touch()
         await asyncio.Event().wait()
+    while mute is not None and not BEGAN.exists():
+        await asyncio.sleep(0.001)
     sure = context.inputs.get("sure", 1)
     return {"text": f"{context.model or 'here'} says {context.inputs['question']}", "confidence": {"mean": math.log(sure)}}
 """
@@ -54,6 +65,7 @@ nodes:
 def served(tmp_path: Path) -> Iterator[ServedWorker]:
     (tmp_path / "asking.py").write_text(AGENTS, encoding="utf-8")
     with worker(tmp_path / "home", models=("large", "small"), agents=["asking.py"], folder=tmp_path) as made:
+        made.worker.prices = {"large": Price(1000.0, 2000.0)}
         yield made
 
 
@@ -93,6 +105,8 @@ def test_a_hedge_takes_the_workers_answer_and_stops_here(cli: CommandLine, tmp_p
     assert report["nodes"]["x/second"]["place"] == "cloud"
     assert report["nodes"]["x/first"]["state"] == "aborted"
     assert report["nodes"]["x/first"]["ms"] >= 0
+    told = settled(cli, report, "x/first")
+    assert (told["place"], told["prompt_tokens"], told["completion_tokens"], told["stopped_attempts"]) == ("edge", 7, 2, 1)
 
 
 def test_a_hedge_takes_the_answer_of_here_and_cancels_at_the_worker(
@@ -101,3 +115,18 @@ def test_a_hedge_takes_the_answer_of_here_and_cancels_at_the_worker(
     report = run(cli, tmp_path, HEDGE % ("large", 0), "--cloud", served.url)
     assert report["results"]["x"]["text"] == "here says why"
     assert report["status"] == "completed"
+    told = settled(cli, report, "x/second", usd=0.011)
+    assert (told["place"], told["prompt_tokens"], told["completion_tokens"], told["stopped_attempts"]) == ("cloud", 7, 2, 1)
+
+
+def settled(cli: CommandLine, report: dict[str, Any], loser: str, usd: float = 0.0) -> dict[str, Any]:
+    """What was used up by the asking that was stopped: in the report of the run, by whom and for how much, and in what is shown of it later."""
+    node = report["nodes"][loser]
+    assert (node["state"], node["usage"]["prompt_tokens"], node["usage"]["completion_tokens"]) == ("aborted", 7, 2)
+    assert node["by"]["model"] == ("large" if node["place"] == "cloud" else "here")
+    assert node["usd"] == pytest.approx(usd)
+    assert report["cost"]["usd_known"] == pytest.approx(0.011), "the one at the worker costs, whether it wins or loses"
+    shown = json.loads(cli("runs", "show", report["run"], "--json").stdout)
+    fact: dict[str, Any] = shown["fact"]["nodes"][loser]
+    assert fact["usd"] == pytest.approx(usd)
+    return fact

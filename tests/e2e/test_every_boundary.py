@@ -186,6 +186,7 @@ class World:
             if status == 0:
                 return report
             assert status == 3, self.told
+            assert "RUN_CHANGED" not in [error["code"] for error in report["errors"].values()], "once is enough"
             doubtful = [path for path, error in report["errors"].items() if error["code"] == "NODE_INDETERMINATE"]
             happened = {path: value for word, path, _, value in self.said() if word == "deed"}
             words = []

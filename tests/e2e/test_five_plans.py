@@ -35,6 +35,8 @@ class Situation:
     """How one of the five differs: by options, by what the network is, by a label on the document."""
 
     name: str
+    words: str
+    """What a user reads in its plan, and in no other."""
     options: tuple[str, ...] = ()
     conditions: str = ""
     label: str = ""
@@ -42,12 +44,12 @@ class Situation:
 
 
 SITUATIONS = [
-    Situation("online", model="large"),
-    Situation("offline", ("--offline",)),
-    Situation("local only", ("--local-only",)),
-    Situation("private", label=", sensitivity: private"),
+    Situation("online", "needs large: not on this device", model="large"),
+    Situation("offline", "this run is offline: no worker was asked", ("--offline",)),
+    Situation("local only", "--local-only: scripted is here", ("--local-only",)),
+    Situation("private", "carries the label private: stays on this device", label=", sensitivity: private"),
     # last: by then this device knows what the small model takes here, and nothing is moved by assumptions
-    Situation("metered", ("--minimise", "cost"), conditions="metered 90%"),
+    Situation("metered", "the network is metered (GRAPHFERRY_CONDITIONS)", ("--minimise", "cost"), conditions="metered 90%"),
 ]
 
 
@@ -67,13 +69,16 @@ def said(cli: CommandLine, command: str, situation: Situation, url: str, *words:
 
 
 def test_five_plans_each_explained_and_kept(cli: CommandLine, tmp_path: Path, served: ServedWorker) -> None:
-    plans, results, models = {}, {}, {}
+    plans, results, models, texts = {}, {}, {}, {}
     for each in SITUATIONS:
         (tmp_path / "g.yaml").write_text(GRAPH % each.label, encoding="utf-8")
         if each is SITUATIONS[0]:
             said(cli, "plan", each, served.url, "--refresh")  # the worker was met, so that plans know its offer
             said(cli, "run", each, served.url)  # and what it takes
         plan = said(cli, "plan", each, served.url)
+        texts[each.name] = cli(
+            "plan", "g.yaml", "--cloud", served.url, *each.options, GRAPHFERRY_CONDITIONS=each.conditions
+        ).stdout
         ran = said(cli, "run", each, served.url)
         answer = plan["nodes"]["answer"]
         plans[each.name] = (answer["place"], f"{answer['then']}: {answer['reason']}")
@@ -84,9 +89,10 @@ def test_five_plans_each_explained_and_kept(cli: CommandLine, tmp_path: Path, se
     assert [plans[each.name][0] for each in SITUATIONS] == ["cloud", "edge", "edge", "edge", "edge"]
     reasons = {name: why for name, (_, why) in plans.items()}
     assert len(set(reasons.values())) == len(SITUATIONS), reasons
-    text = cli("plan", "g.yaml", "--cloud", served.url, "--offline").stdout
-    assert "scripted stands in: this run is offline" in text
-    assert "private" in reasons["private"]
+    for each in SITUATIONS:
+        assert [name for name, text in texts.items() if each.words in text] == [each.name], texts
+    assert "cheaper by scripted here: nothing vs 0.031 USD" in texts["metered"]
+    assert "scripted stands in" in texts["offline"]
     same = {results[name] for name, model in models.items() if model == "scripted"}
     assert len(same) == 1, "the same model, the same inputs"
     assert '"metered": true' in json.dumps(said(cli, "plan", SITUATIONS[-1], served.url)["facts"])

@@ -7,25 +7,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from gates import Gates, Held, gates
+from gates import Gates, Held
 from graphs.environment import ExitStatus
 from graphs.records import Cancel
 from logbook import begun, made, of, runs
 from processes import Process, Worker, serve, start
 
 AGENTS = ("--agents", "gate_agents.py")
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gates]:
-    with gates(tmp_path) as open_gates:
-        yield open_gates
 
 
 def write_graph(folder: Path, port: int) -> None:
@@ -114,6 +105,8 @@ def test_a_node_that_ran_at_another_worker_meanwhile_does_not_begin_at_the_first
             next_is(gate, "a", second).release("from a")
             next_is(gate, "paid", second).release("paid")
             held = next_is(gate, "end", second)
+            while ("paid", "child") not in made(own_home, "edge"):
+                time.sleep(0.02)  # until the device has it: `end` does not wait for that, and afterwards nobody could tell
             device.kill()
         second.kill()
         held.gone()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from conftest import impatient
-from gates import Gates, gates
+from gates import Gates
 from graphs.records import Event, Result, State
 from logbook import made, of, runs
 from processes import Process, graphferry, serve, start
@@ -23,12 +22,6 @@ AGENTS = ("--agents", "gate_agents.py")
 def home(own_home: Path) -> Path:
     impatient(own_home, 30)
     return own_home
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gates]:
-    with gates(tmp_path) as open_gates:
-        yield open_gates
 
 
 def write_graph(folder: Path, port: int, *, agent: str = "gateAgent") -> None:

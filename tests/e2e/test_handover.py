@@ -13,9 +13,11 @@ import pytest
 from conftest import CommandLine
 from fleet import edge, logs, move, new_device, run, sync
 from graphs.engine.holding import Holding, holding
+from graphs.engine.outcomes import KEY
 from graphs.environment import ExitStatus
 from graphs.journal import Journal
 from graphs.records import Handover, Result
+from graphs.values import clean
 from workers import ServedWorker, worker
 
 LID = """\
@@ -54,6 +56,13 @@ def results(home: Path, run_id: str) -> list[str]:
         return sorted(each.record.path for run in found for each in journal.records(run) if isinstance(each.record, Result))
 
 
+def family(cli: CommandLine, run_id: str) -> list[bytes]:
+    """A run and its child runs."""
+    with Journal.open(edge(cli) / "journal.db") as journal:
+        root = journal.run(run_id).run
+        return [root, *(child.run for child in journal.children(root))]
+
+
 def until(what: Callable[[], bool]) -> None:
     """Look until it is so."""
     end = time.monotonic() + 30
@@ -74,6 +83,7 @@ def pushed(laptop: CommandLine, served: ServedWorker, own_home: Path) -> str:
 def test_the_worker_finishes_what_it_may(served: ServedWorker, device: Callable[[], CommandLine], own_home: Path) -> None:
     laptop, other = device(), device()
     begun = pushed(laptop, served, own_home)
+    assert json.loads(laptop("runs", "--json").stdout)[0]["ahead"] == 0, "the worker has all of it"
     refused = laptop("resume", begun, "--cloud", served.url)
     assert refused.status == ExitStatus.USAGE
     worker_store, _ = view(own_home / "cloud", begun)
@@ -92,6 +102,9 @@ def test_the_worker_finishes_what_it_may(served: ServedWorker, device: Callable[
     sync(laptop, served)
     assert logs(edge(laptop), begun) == logs(edge(other), begun) == logs(own_home / "cloud", begun)
     assert results(edge(laptop), begun) == ["again", "last", "there"], "nothing was done twice"
+    shown = json.loads(laptop("runs", "show", begun, "--json").stdout)["records"]
+    places = {each["path"]: each["place"] for each in shown if each["type"] == "result"}
+    assert places == {"there": "cloud", "again": "cloud", "last": "edge"}, "a result was made where its maker is"
     assert json.loads(laptop("runs", "show", begun, "--json").stdout)["status"] == "completed"
 
 
@@ -102,6 +115,31 @@ def test_it_comes_back(served: ServedWorker, device: Callable[[], CommandLine], 
     outcome = laptop("resume", begun, "--cloud", served.url, "--json")
     assert outcome.status == ExitStatus.COMPLETED, outcome.stderr
     assert results(edge(laptop), begun) == ["again", "last", "there"]
+
+
+def test_what_a_fork_may_keep_is_kept_by_the_worker_as_well(
+    served: ServedWorker, device: Callable[[], CommandLine], own_home: Path
+) -> None:
+    """What is done again comes to the same: what reads it holds, also the node that only the device could run."""
+    laptop = device()
+    first = run(laptop, LID, "--cloud", served.url, "--all")
+    replayed = laptop("runs", "replay", first["run"], "--from", "there", "--offline", "--json")
+    assert replayed.status == ExitStatus.UNREACHABLE, replayed.stderr
+    fork = json.loads(replayed.stdout)["run"]
+    pushed = laptop("runs", "push", fork, "--continue", "--cloud", served.url)
+    assert pushed.status == ExitStatus.COMPLETED, pushed.stderr
+    until(lambda: results(own_home / "cloud", fork).count("last") == 2)  # under its key, and counting
+    with Journal.open(own_home / "cloud" / "journal.db") as journal:
+        root = journal.run(fork).run
+        records = [each.record for each in journal.records(root, journal.store_id)]
+        made = {each.path: each for each in records if isinstance(each, Result)}
+    assert set(made) == {"there", "again", "last"}
+    assert "from" not in made["there"].by, "it is made anew"
+    assert {made[path].by["from"][0].hex() for path in ("again", "last")} <= {row.hex() for row in family(laptop, first["run"])}
+    assert all(KEY not in each.by for each in made.values())
+    sync(laptop, served)
+    assert json.loads(laptop("runs", "show", fork, "--json").stdout)["status"] == "completed"
+    assert clean(made["last"].value) == first["results"]["last"]
 
 
 def test_of_two_that_ask_at_once_one_gets_it(
@@ -123,6 +161,43 @@ def test_of_two_that_ask_at_once_one_gets_it(
     for each in (winner, laptop, *others):
         sync(each, served)
     assert results(edge(laptop), begun) == ["again", "last", "there"]
+
+
+ASKS = """\
+version: 0.5
+nodes:
+  there: {agent: llmAgent, model: large, inputs: {prompt: the tide}}
+  ok: {agent: humanAgent, inputs: {draft: :there.text}, params: {mode: approve, prompt: Send it?}}
+  sent: {agent: llmAgent, model: large, isResult: true, inputs: {prompt: "${:there.text} ${:ok.approved}"}}
+"""
+
+
+def test_a_run_that_rests_with_a_part_open_at_the_worker_is_given(
+    served: ServedWorker, device: Callable[[], CommandLine]
+) -> None:
+    laptop, desk = device(), device()
+    run_id = run(laptop, ASKS, "--cloud", served.url, "--sync", status=ExitStatus.SUSPENDED)["run"]
+    with Journal.open(edge(laptop) / "journal.db") as journal:
+        root = journal.run(run_id).run
+        assert [child.status for child in journal.children(root)] == ["running"], "it waits for the answer"
+    move(laptop, served)
+    with ThreadPoolExecutor() as threads:
+        asking = threads.submit(desk, "runs", "pull", run_id, "--cloud", served.url)
+        while not asking.done():
+            move(laptop, served)
+        assert asking.result().status == 0, asking.result().stderr
+    assert desk("answer", run_id, "ok", "yes").status == 0
+    outcome = desk("resume", run_id, "--cloud", served.url, "--json")
+    assert outcome.status == 0, outcome.stderr
+    assert "true" in json.loads(outcome.stdout)["results"]["sent"]["text"]
+    sync(desk, served)
+    sync(laptop, served)
+    assert logs(edge(laptop), run_id) == logs(edge(desk), run_id)
+    assert results(edge(laptop), run_id).count("there") == 1
+    mine, there = view(edge(laptop), run_id), view(edge(desk), run_id)
+    assert mine[1] == there[1]
+    assert mine[1] is not None
+    assert mine[1].holder == there[0]
 
 
 def test_a_silent_holder_keeps_its_run(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from conftest import impatient
 from gates import Gates, gates
 from graphs.engine.holding import holding
-from graphs.records import Error
+from graphs.records import Error, Result
 from logbook import begun, entries, made, of, runs, store
 from processes import Worker, graphferry, serve, start
 
@@ -64,12 +64,21 @@ def brought_back(home: Path, folder: Path, run: str, worker: Worker) -> None:
     assert found.holder == store(home, "edge")
 
 
-def until_it_rests(home: Path) -> None:
-    """Look until the worker has done all that it can."""
+def until(reached: Callable[[], bool]) -> None:
     end = time.monotonic() + 30
-    while [row.status for row in runs(home, "cloud") if row.role == "root"] != ["suspended"]:
+    while not reached():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def until_it_rests(home: Path) -> None:
+    """Look until the worker has done all that it can."""
+    until(lambda: [row.status for row in runs(home, "cloud") if row.role == "root"] == ["suspended"])
+
+
+def until_kept(home: Path, path: str) -> None:
+    """Look until the node's result is durable at the worker: what reads it, and does nothing outside the process, begins before that."""
+    until(lambda: path in [each for each, _ in made(home, "cloud")])
 
 
 def test_what_it_had_finished_is_kept_and_what_was_in_flight_is_done_again(home: Path, tmp_path: Path, gate: Gates) -> None:
@@ -79,6 +88,7 @@ def test_what_it_had_finished_is_kept_and_what_was_in_flight_is_done_again(home:
         let_go(gate, "pay", worker)
         held = gate.next()
         assert held.path == "then"
+        until_kept(home, "pay")  # a kill before that leaves it in doubt, and the run waits for a word
         worker.kill()
         held.gone()
     with serve(*AGENTS, home=home, cwd=tmp_path) as worker:
@@ -95,6 +105,41 @@ def test_what_it_had_finished_is_kept_and_what_was_in_flight_is_done_again(home:
     gate.nobody_else()
     assert sorted(path for path, _ in made(home, "edge")) == ["end", "first", "pay", "then"]
     assert [each.path for each in begun(home, "edge")] == ["pay"]
+
+
+def test_what_reads_a_value_that_only_the_worker_has_is_kept_in_a_fork_by_the_hash_of_that(
+    home: Path, tmp_path: Path, gate: Gates
+) -> None:
+    """The device that made the fork knew the name of the large value, the worker that goes on with it has the value."""
+    at_worker = f"place: cloud, params: {{port: {gate.port}"
+    text = f"""\
+version: 0.5
+nodes:
+  first: {{agent: gateAgent, {at_worker}}}}}
+  large: {{agent: bigAgent, {at_worker}, bytes: 300000}}, inputs: {{of: :first}}}}
+  reads: {{agent: gateAgent, {at_worker}}}, inputs: {{of: :large, first: :first}}}}
+  end: {{agent: gateAgent, isResult: true, {at_worker}}}, inputs: {{of: :reads}}}}
+"""
+    (tmp_path / "g.yaml").write_text(text, encoding="utf-8")
+    with serve(*AGENTS, home=home, cwd=tmp_path) as worker:
+        with start("run", "g.yaml", "--cloud", worker.url, "--json", *AGENTS, home=home, cwd=tmp_path) as device:
+            for path in ("first", "reads", "end"):
+                let_go(gate, path, worker)
+            run = json.loads(device.outcome().stdout)["run"]
+        told = graphferry("runs", "replay", run, "--from", "first", "--offline", "--json", *AGENTS, home=home, cwd=tmp_path)
+        fork = str(json.loads(told.stdout)["run"])
+        pushed = graphferry("runs", "push", fork, "--continue", "--cloud", worker.url, home=home, cwd=tmp_path)
+        assert pushed.status == 0, pushed.stderr
+        let_go(gate, "first", worker)  # which comes to the same
+        root = bytes.fromhex(fork.replace("-", ""))
+        until(lambda: next(row.status for row in runs(home, "cloud") if row.run == root) == "completed")
+    gate.nobody_else()
+    made_anew = [
+        each.path
+        for row, _, each in entries(home, "cloud")
+        if row.run == root and isinstance(each, Result) and "from" not in each.by
+    ]
+    assert made_anew == ["first"]
 
 
 def test_an_effect_that_was_in_flight_waits_for_a_word(home: Path, tmp_path: Path, gate: Gates) -> None:

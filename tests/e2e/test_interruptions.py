@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from conftest import impatient
-from gates import Gates, gates
+from gates import Gates
+from graphs.journal.ids import run_id_text
 from graphs.records import Event, Result, State
 from logbook import made, nodes, of, runs
 from processes import Process, graphferry, serve, start
@@ -25,12 +26,6 @@ AGENTS = ("--agents", "gate_agents.py")
 def home(own_home: Path) -> Path:
     impatient(own_home)
     return own_home
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gates]:
-    with gates(tmp_path) as open_gates:
-        yield open_gates
 
 
 def write_graph(folder: Path, port: int, *, agent: str = "gateAgent") -> None:
@@ -62,6 +57,41 @@ def finish(process: Process) -> dict[str, Any]:
     assert outcome.status == 0, outcome.stderr
     report: dict[str, Any] = json.loads(outcome.stdout)
     return report
+
+
+FILLING = """\
+version: 0.5
+nodes:
+  one: {{agent: gateAgent, params: {{port: {port}}}, inputs: {{}}}}
+  two: {{agent: gateAgent, params: {{port: {port}}}, inputs: {{of: :one}}}}
+  big: {{agent: bigAgent, params: {{bytes: 9000000}}, inputs: {{of: :two}}}}
+  long: {{agent: lengthAgent, inputs: {{of: :big}}}}
+  sent: {{agent: onceAgent, params: {{port: {port}}}, isResult: true, inputs: {{of: :long}}}}
+"""
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="this system cannot make a disk full for one process")
+def test_a_device_whose_disk_is_full_says_how_to_go_on_and_has_begun_no_effect(home: Path, tmp_path: Path, gate: Gates) -> None:
+    (tmp_path / "g.yaml").write_text(FILLING.format(port=gate.port), encoding="utf-8")
+    with start("run", "g.yaml", "--offline", *AGENTS, home=home, cwd=tmp_path) as device:
+        gate.next().release("one")
+        held = gate.next()
+        size = (home / "edge" / "journal.db-wal").stat().st_size
+        resource.prlimit(device.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        held.release("two")
+        outcome = device.outcome()
+    assert outcome.status == 1
+    assert "journal.db could not be written" in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+    (row,) = runs(home, "edge")
+    assert told_run(outcome.stderr) == run_id_text(row.run)
+    with start("resume", told_run(outcome.stderr), "--offline", "--json", *AGENTS, home=home, cwd=tmp_path) as device:
+        while (effect := gate.next()).path != "sent":
+            assert effect.path == "two", "what came before it was durable"
+            effect.release("two")
+        effect.release("sent")
+        assert finish(device)["results"] == {"sent": "sent"}
+    gate.nobody_else()
 
 
 def test_a_worker_killed_in_the_middle_costs_only_what_it_was_doing(home: Path, tmp_path: Path, gate: Gates) -> None:

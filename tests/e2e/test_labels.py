@@ -12,10 +12,10 @@ from cloud.accounts import Account
 from cloud.devices import token_hash
 from cloud.server import WorkerServer
 from cloud.worker import Worker
-from edge.clearance import Clearance
 from edge.ferrying.connecting import connect_worker
 from edge.means import Device, RunOptions
 from edge.pairings import link_url
+from edge.privacy.clearance import Clearance
 from edge.runs.runner import run_graph
 from edge.syncing.sync import converge
 from graphs.journal import Journal
@@ -23,8 +23,8 @@ from graphs.language.load import load_text
 from graphs.language.spec import Graph
 from graphs.models.scripted import ScriptedModels
 from graphs.records import Error, Event, Input, Result, decode
+from protocol.noted import Noted, noted
 from protocol.payload import reference
-from protocol.shared import noted_labels
 
 AGENTS = registry()
 
@@ -60,7 +60,7 @@ def run(tmp_path: Path, text: str, *, clearance: frozenset[str], let_go: tuple[s
                     records["copied"] = {
                         logged.record.path: logged.record for logged in copies if isinstance(logged.record, Result)
                     }
-                return report, records, noted_labels(journal, root)
+                return report, records, (noted(journal, root) or Noted()).labels
             finally:
                 await server.stop()
 

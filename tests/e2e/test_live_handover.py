@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from conftest import impatient
 from gates import Gates, gates
 from graphs.engine.holding import holding
-from graphs.records import Handover
+from graphs.records import End, EndStatus, Handover
 from logbook import begun, entries, made, of, runs, store
 from processes import Process, graphferry, serve, start
 
@@ -85,6 +86,33 @@ def test_a_live_run_is_handed_over_when_what_runs_here_has_finished(home: Path, 
     gate.nobody_else()
     assert sorted(path for path, _ in made(home, "edge")) == ["act", "end", "far", "one", "two"]
     assert [each.path for each in begun(home, "edge")] == ["act"]
+
+
+@pytest.mark.parametrize("reached", [True, False])
+def test_a_live_run_is_cancelled_where_it_is(home: Path, tmp_path: Path, gate: Gates, reached: bool) -> None:
+    """The process that works on it ends it at once, whatever it has begun, and what runs at the worker ends, too."""
+    with serve(*AGENTS, home=home, cwd=tmp_path) as worker:
+        where = ("--cloud", worker.url) if reached else ("--offline",)
+        with start("run", "g.yaml", *where, *AGENTS, "--json", home=home, cwd=tmp_path) as device:
+            held = {each.path: each for each in (gate.next(), gate.next())}
+            held["act"].release(2)
+            if reached:
+                held["far"] = gate.next()
+            cancelled = graphferry("runs", "cancel", root_run(home), "--cloud", worker.url, home=home, cwd=tmp_path)
+            assert cancelled.status == 0, cancelled.stderr
+            assert "is told to end it" in cancelled.stderr
+            ended = device.outcome()
+            for path in held.keys() - {"act"}:
+                held[path].gone()
+        assert ended.status == 130, ended.stderr
+        assert json.loads(ended.stdout)["status"] == "cancelled"
+        assert "was cancelled by another process" in ended.stderr
+        gate.nobody_else()
+        again = graphferry("resume", root_run(home), "--cloud", worker.url, home=home, cwd=tmp_path)
+        assert (again.status, "is cancelled" in again.stderr) == (2, True)
+        (end,) = [each for row, _, each in entries(home, "edge") if row.role == "root" and isinstance(each, End)]
+        assert end.status == EndStatus.CANCELLED
+    assert sorted(path for path, _ in made(home, "edge")) == ["act"]
 
 
 def wait_for(home: Path, path: str) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from conftest import impatient
-from gates import Gates, gates
+from gates import Gates
 from graphs.records import Input, Result
 from logbook import entries, of
 from processes import Process, graphferry, serve, start
@@ -24,12 +23,6 @@ AGENTS = ("--agents", "gate_agents.py")
 def home(own_home: Path) -> Path:
     impatient(own_home)
     return own_home
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gates]:
-    with gates(tmp_path) as open_gates:
-        yield open_gates
 
 
 def node(port: int, of: str, more: str = "", agent: str = "gateAgent") -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from conftest import Outcome, impatient
-from gates import Gates, gates
+from gates import Gates
 from graphs.journal import Journal
 from graphs.records import Answer, Event, Result, State, encode
 from logbook import made, of, runs
@@ -25,12 +24,6 @@ AGENTS = ("--agents", "gate_agents.py")
 def home(own_home: Path) -> Path:
     impatient(own_home)
     return own_home
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gates]:
-    with gates(tmp_path) as open_gates:
-        yield open_gates
 
 
 def write(folder: Path, nodes: str) -> None:

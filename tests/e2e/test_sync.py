@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from fleet import edge, logs, move, new_device, run, status, sync
 from graphs.environment import ExitStatus
 from graphs.journal import Journal
 from graphs.records import Cancel, encode
+from processes import start
+from wiretap import Tap, tap
 from workers import ServedWorker, worker
 
 TRAIN = """\
@@ -57,6 +61,31 @@ def test_what_waits_goes_out_and_comes_in(served: ServedWorker, device: Callable
     assert sync(laptop, served)["went_on"] == []
 
 
+def test_a_watch_says_once_that_nothing_is_to_do(
+    served: ServedWorker, device: Callable[[], CommandLine], own_home: Path, tmp_path: Path
+) -> None:
+    other = device()
+    words = ("sync", "--watch", "--every", "10ms", "--cloud")
+    with tap(served.url) as line, start(*words, line.url, home=own_home, cwd=tmp_path) as watching:
+        assert watching.line() == "everything is in sync"
+        rounds_of(line, 3)
+        run(other, LARGE, "--sync", "--offline")
+        sync(other, served)
+        assert "records of 1 runs came in" in watching.line()
+        rounds_of(line, 3)
+        watching.send(signal.SIGINT)
+        said = watching.outcome()
+    assert (said.stdout, said.stderr) == ("everything is in sync\n", "")
+
+
+def rounds_of(line: Tap, more: int) -> None:
+    """Wait until a watch has begun so many more rounds."""
+    before, end = len(line.connections), time.monotonic() + 60
+    while len(line.connections) < before + more:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def test_a_run_that_is_not_marked_stays_on_its_device(
     served: ServedWorker, device: Callable[[], CommandLine], own_home: Path
 ) -> None:
@@ -84,6 +113,21 @@ def test_what_is_marked_is_everywhere(served: ServedWorker, device: Callable[[],
     assert shown["status"] == "completed"
     assert shown["graph"] == "g.yaml"
     assert {record["path"] for record in shown["records"] if record["type"] == "result"} == {"there"}
+
+
+def test_what_a_worker_did_before_it_heard_of_the_run_contradicts_nothing(
+    served: ServedWorker, device: Callable[[], CommandLine]
+) -> None:
+    """It has its log of that part, and says nothing of it until the run has come."""
+    laptop = device()
+    begun = run(laptop, TRAIN, "--sync", "--cloud", served.url)
+    assert status(laptop, served)["diverged"] == []
+    assert sync(laptop, served)["refused"] == {}
+    now = status(laptop, served)
+    assert [now[name] for name in ("ahead", "behind", "bytes")] == [0, 0, 0]
+    other = device()
+    sync(other, served)
+    assert logs(edge(other), begun["run"]) == logs(edge(laptop), begun["run"])
 
 
 def test_large_values_go_along(served: ServedWorker, device: Callable[[], CommandLine], own_home: Path) -> None:
@@ -165,14 +209,13 @@ def test_an_answer_from_another_device_counts_when_it_has_come(
     assert [each["path"] for each in json.loads(phone("runs", "show", begun["run"], "--json").stdout)["questions"]] == ["may"]
     answered = phone("answer", begun["run"], "may", "yes")
     assert answered.status == ExitStatus.COMPLETED, answered.stderr
-    assert "Another device holds this run" in answered.stderr
-    for each in (phone, laptop):
-        sync(each, served)
+    assert "holds this run" in answered.stderr
+    sync(phone, served)
+    assert sync(laptop, served)["went_on"] == [{"run": begun["run"], "status": "completed"}]
     late = laptop("answer", begun["run"], "may", "no")
     assert late.status == ExitStatus.USAGE, "the first one counts"
-    resumed = laptop("resume", begun["run"], "--json")
-    assert resumed.status == ExitStatus.COMPLETED, resumed.stderr
-    assert json.loads(resumed.stdout)["results"]["sent"] == {"sent": True}
+    shown = json.loads(laptop("runs", "show", begun["run"], "--json").stdout)["records"]
+    assert [each["value"] for each in shown if each["type"] == "result" and each["path"] == "may"] == [{"approved": True}]
     for each in (laptop, phone):
         sync(each, served)
     assert logs(edge(phone), begun["run"]) == logs(edge(laptop), begun["run"]) == logs(own_home / "cloud", begun["run"])

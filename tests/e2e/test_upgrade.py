@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from conftest import impatient
-from gates import Gates, gates
+from gates import Gates
 from graphs.records import Result
 from logbook import of
 from processes import Process, graphferry, serve, start
@@ -25,12 +24,6 @@ WAIT = ", place: {at: cloud, offline: wait}"
 def home(own_home: Path) -> Path:
     impatient(own_home)
     return own_home
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gates]:
-    with gates(tmp_path) as open_gates:
-        yield open_gates
 
 
 def write(folder: Path, port: int, **nodes: tuple[str, str]) -> None:
@@ -118,6 +111,41 @@ def test_so_is_what_the_worker_made_of_it(home: Path, tmp_path: Path, gate: Gate
         gate.nobody_else()
         assert (done["status"], done["again"], done["late"]) == ("completed", [], ["far", "last"])
         assert values(home, tmp_path, done["fork"]) == {"far": "far there", "last": "last there"}
+
+
+def test_a_large_value_that_came_too_late_and_is_only_handed_on_is_not_fetched(home: Path, tmp_path: Path, gate: Gates) -> None:
+    """Nor is it made again: its hash says what the worker made of it."""
+    write(tmp_path, gate.port, last=(":far", LOCAL), after=(":last", ", place: edge, isResult: true"))
+    with (tmp_path / "g.yaml").open("a") as file:
+        file.write(f"  far: {{agent: swellAgent, params: {{port: {gate.port}}}{LOCAL}}}\n")
+    with serve(*AGENTS, home=home, cwd=tmp_path) as worker:
+        with tap(worker.url) as line:
+            with start("run", "g.yaml", "--cloud", line.url, "--json", *AGENTS, home=home, cwd=tmp_path) as device:
+                there = gate.next()
+                line.part()
+                gate.next().release(3)
+                gate.next().release("of xxx")
+                after = gate.next()
+                assert after.who["inputs"] == {"of": "of xxx"}
+                there.release(200_000)
+                last = gate.next()
+                assert last.who["inputs"] == {"of": "x" * 200_000}
+                last.release("of many")
+                line.join()
+                after.release("done")
+                first = report(device)["run"]
+            assert graphferry("sync", "--cloud", line.url, home=home, cwd=tmp_path).status == 0
+        with tap(worker.url) as line:
+            with start("sync", "--upgrade", "--cloud", line.url, "--json", home=home, cwd=tmp_path) as syncing:
+                again = gate.next()
+                assert (again.path, again.who["inputs"]) == ("after", {"of": "of many"})
+                again.release("done again")
+                (done,) = report(syncing)["upgraded"]
+            moved = sum(len(each.down) for each in line.connections)
+        gate.nobody_else()
+    assert (done["run"], done["status"], done["again"], done["late"]) == (first, "completed", [], ["far", "last"])
+    assert moved < 20_000
+    assert values(home, tmp_path, done["fork"])["after"] == "done again"
 
 
 def test_a_large_value_that_is_still_at_the_worker_is_fetched_and_not_made_again(home: Path, tmp_path: Path, gate: Gates) -> None:

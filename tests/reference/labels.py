@@ -24,8 +24,12 @@ def reached(graph: Mapping[str, Any]) -> dict[str, frozenset[str]]:
     for path, node in _nodes(graph, ""):
         words = node.get("sensitivity") or []
         declared.setdefault(("value", path), set()).update([words] if isinstance(words, str) else words)
-        if "graph" in node:  # what is said of the whole holds for all that it is made in
-            declared.setdefault(("runs", f"{path}/"), set()).update([words] if isinstance(words, str) else words)
+        if "graph" in node:  # what is said of the whole holds for all that it is made in, and of
+            around = [(path, node), *((each, inner) for each, inner in _nodes(node["graph"], f"{path}/") if "graph" in inner)]
+            inside = [each for each, _ in _nodes(node["graph"], f"{path}/")]
+            inside += [f"{each}/{name}" for each, inner in around for name in _filled(inner)]
+            for spot in [("runs", f"{path}/"), *(("value", each) for each in inside)]:
+                declared.setdefault(spot, set()).update([words] if isinstance(words, str) else words)
     found: dict[str, set[str]] = {}
     for source, words in declared.items():
         for place in _from(source, arrows):
@@ -75,6 +79,12 @@ def _arrows(graph: Mapping[str, Any], prefix: str) -> Iterator[tuple[_Place, _Pl
         yield from _into(node, prefix, inside)
         yield from _arrows(node["graph"], inside)
         yield from _out_of(node, inside, here)
+
+
+def _filled(node: Mapping[str, Any]) -> set[str]:
+    """The names under which a node hands something into the graph in it."""
+    params, inputs = node.get("params") or {}, set(node.get("inputs") or {})
+    return inputs - {"rows"} | {params.get("rowKey") or "row", "__mapIndex"} if node["agent"] == "mapAgent" else inputs
 
 
 def _into(node: Mapping[str, Any], prefix: str, inside: str) -> Iterator[tuple[_Place, _Place]]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from chaos.verify import check_stores
 from edge.showing.report import status_of
+from graphs.errors import JournalError
 from graphs.journal import Journal
 from graphs.journal.reader import Reader, RunRow
 from graphs.values import clean
 
-__all__ = ["deeds", "from_journal", "journals", "open_runs", "same"]
+__all__ = ["deeds", "from_journal", "journals", "one_after_another", "open_runs", "same"]
 
 
 def deeds(told: Sequence[tuple[Any, ...]], *, forks: bool = False) -> None:
@@ -23,9 +24,19 @@ def deeds(told: Sequence[tuple[Any, ...]], *, forks: bool = False) -> None:
     assert not twice, f"nodes with effects ran again: {twice}"
 
 
-def journals(device: Path, worker: Path) -> None:
-    """Both journals agree, and no result was recorded twice."""
-    check_stores(device, worker)
+def journals(device: Path, worker: Path, made: Collection[bytes]) -> None:
+    """Both journals agree, and no result was recorded twice. `made` are bodies that the worker has of its own."""
+    try:
+        check_stores(device, worker, made=made)
+    except JournalError as error:
+        raise AssertionError(f"a journal cannot be read: {error}") from error
+
+
+def one_after_another(recorded: Mapping[Any, Sequence[object]]) -> None:
+    """Nobody recorded anything in a log of his store in which another process had recorded something since."""
+    for log, processes in recorded.items():
+        names = [str(getattr(each, "name", each)) for each in processes]
+        assert len({id(each) for each in processes}) == len(processes), f"processes recorded in turn in {log}: {names}"
 
 
 def open_runs(worker: Path) -> list[str]:

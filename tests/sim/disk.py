@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from graphs.journal.rows import Log
 from graphs.journal.schema import Synchronous
-from graphs.journal.writer import Item, Log, Writer, _Waiter
+from graphs.journal.writer import Item, Writer, _Waiter
 from graphs.records import Encoded
 from sim.loop import SimLoop
 
@@ -175,6 +176,7 @@ class SimWriter(Writer):
             self.flush()
             return seq
         seq = super().write(log, encoded)
+        self._recorded(log)
         world.tell("write", self.loop.name)
         world.hit("committed", self._disk.name)
         if not self.dead and self._synchronous == "full":
@@ -194,11 +196,22 @@ class SimWriter(Writer):
         if self._disk.full:
             raise DiskFull("database or disk is full")
         super()._commit(batch, full)
+        for item in batch:
+            if isinstance(item, tuple):
+                self._recorded(item[0])
         self._is_full = full or self._synchronous == "full" or any(type(item) is _Waiter and item.full for item in batch)
         world.tell("commit", self.loop.name, len(batch), self._is_full)
         world.hit("committed", self._disk.name)
 
     _is_full = False
+
+    def _recorded(self, log: Log) -> None:
+        if not log.copied:
+            recorders = self.loop.world.recorded.setdefault((self._disk.name, log.run, log.writer), [])
+            if not recorders or recorders[-1] is not self.loop:
+                if recorders and not recorders[-1].dead:
+                    self.loop.world.tell("lost while alive", recorders[-1].name)
+                recorders.append(self.loop)
 
     def _settle(self, batch: Sequence[Item]) -> None:
         if self._in_sync and self._failure is None and batch:

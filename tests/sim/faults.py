@@ -26,7 +26,7 @@ _OF_DEVICES: Final = (
     "interrupt", "cancel", "skew", "lose", "stray",
 )  # fmt: skip
 _OF_WORKERS: Final = ("kill", "kill", "kill", "kill", "power", "power", "sleep", "full", "stop", "skew", "pause", "lose")
-_DEADLY: Final = frozenset({"kill", "power", "full", "interrupt", "stop", "cancel", "lose", "revoke"})
+_DEADLY: Final = frozenset({"kill", "power", "full", "interrupt", "stop", "cancel", "lose", "revoke", "unlock"})
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,14 @@ class Faults:
         """Devices whose user does not want his run any more."""
         self.revoke: Callable[[str], None] = lambda _name: None
         """Ends a device's access to the worker."""
+        self.unlock: Callable[[], None] = lambda: None
+        """Lets another process have the worker's store."""
         self._healed = False
         self._counts: Counter[tuple[str, str]] = Counter()
         self._waiting: dict[tuple[str, str, int], list[Fault]] = {}
         for fault in faults:
             if fault.event == "time":
-                world.operator.call_later(fault.count / 1000, self._strike, fault)
+                world.operator.call_later(fault.count / 1000, self.strike, fault)
             else:
                 self._waiting.setdefault((fault.event, fault.where, fault.count), []).append(fault)
         world.hit = self._hit
@@ -102,9 +104,10 @@ class Faults:
     def _hit(self, event: str, where: str) -> None:
         self._counts[event, where] += 1
         for fault in self._waiting.pop((event, where, self._counts[event, where]), ()):
-            self._strike(fault)
+            self.strike(fault)
 
-    def _strike(self, fault: Fault) -> None:
+    def strike(self, fault: Fault) -> None:
+        """Let it happen now."""
         if self._healed:
             return
         self.struck.append(fault)
@@ -176,12 +179,16 @@ class Faults:
     def _free(self, machine: Machine) -> None:
         machine.disk.full = False
         for process in self.running(machine.name):
-            if machine.name == CLOUD and machine.disk.failed(process.loop):  # its operator has read the log
+            if machine.name.startswith(CLOUD) and machine.disk.failed(process.loop):  # its operator has read the log
                 process.kill()
 
     def _revoke(self, fault: Fault, machine: Machine, dice: random.Random) -> None:
         """Whoever runs the worker does not want that device any more; what it had running there is cancelled."""
         self.revoke(machine.name)
+
+    def _unlock(self, fault: Fault, machine: Machine, dice: random.Random) -> None:
+        """The lock on the worker's store is lost: its file was deleted, or its file system forgot it."""
+        self.unlock()
 
     # -- the network
 

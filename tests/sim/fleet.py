@@ -119,6 +119,7 @@ class _PlayFleet(Play):
         supervisor.cancel()
         checks.deeds(self.world.told)
         checks.deeds(self.world.told, forks=True)
+        checks.one_after_another(self.world.recorded)
         self._same_everywhere(over=not asked)
 
     async def _finish(self, expected: Any) -> bool:
@@ -203,7 +204,7 @@ class _PlayFleet(Play):
         except (handover.HolderSilent, LinkCondition):
             standing = holding_of(journal, run)
             if standing.holder != journal.store_id and not standing.over:
-                forked = await fork_run(device, graph, options, run)
+                forked = await fork_run(device, graph, options, run, held_elsewhere=True)
                 self.world.tell("forked", forked.run.hex()[-6:], forked.kept, len(forked.asked))
 
     # -- what must hold

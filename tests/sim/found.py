@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import yaml
 
 from sim.faults import Fault
+from sim.kinds import KINDS, Playing
 from sim.play import Scenario
 
-__all__ = ["found"]
+__all__ = ["Found", "found"]
 
 _FILE: Final = Path(__file__).with_name("found.yaml")
 
 
+class Found(NamedTuple):
+    """A schedule, and how it is played."""
+
+    scenario: Scenario
+    play: Playing
+
+
 @cache
-def found() -> dict[str, Scenario]:
+def found() -> dict[str, Found]:
     """By what they showed."""
     entries = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
-    return {entry["shows"]: _scenario(entry) for entry in entries}
+    return {entry["shows"]: Found(_scenario(entry), KINDS[entry.get("kind", "plain")].play) for entry in entries}
 
 
 def _scenario(entry: dict[str, object]) -> Scenario:

@@ -177,6 +177,8 @@ class SimTransport(asyncio.Transport):
         """Whether what is written here takes a way that is blocked for now."""
         self._due = self._leaves = 0.0
         self._flight = 0
+        self._unread = 0
+        """Bytes that are here and were not read: their sender has them in flight."""
         self._held: deque[bytes | None] = deque()
         self._inbox: deque[bytes | None] = deque()
         self._reading = True
@@ -243,6 +245,9 @@ class SimTransport(asyncio.Transport):
 
     def resume_reading(self) -> None:
         self._reading = True
+        if self._unread:
+            unread, self._unread = self._unread, 0
+            self.peer._taken(unread)
         if self._inbox:
             self.loop.call_soon(self._read_on)
 
@@ -287,12 +292,19 @@ class SimTransport(asyncio.Transport):
                 self.line.waiting.append(self._resend)
             self._held.append(data)
             return
-        self._flight -= len(data or b"")
+        if self.peer._reading:
+            self._taken(len(data or b""))
+        else:
+            self.peer._unread += len(data or b"")
+        self.peer._receive(data)
+
+    def _taken(self, size: int) -> None:
+        """So many bytes are out of the way: there is room for others."""
+        self._flight -= size
         if self._paused and not self.get_write_buffer_size():
             self._paused = False
             if not self.loop.dead and not self._lost:
                 self.loop.call_soon(self._resume)
-        self.peer._receive(data)
 
     def _unanswered(self) -> None:
         """Nobody says that it has what was sent: the system sends it again for a while, and then gives up."""
@@ -324,6 +336,7 @@ class SimTransport(asyncio.Transport):
             self.line.waiting.append(self._resend)
             return
         held, self._held = self._held, deque()
+        self.network.world.arrived_late = self.network.world.now
         for data in held:
             self._arrive(data)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from dataclasses import replace
 from typing import Any, Final
 
@@ -14,10 +15,10 @@ from graphs.language.load import load_text
 from graphs.questions import Question, asked
 from graphs.records import Result
 from graphs.values import Value
-from sim.play import Outcome, Play, play, scenario_of
+from sim.play import Outcome, Play, Scenario, play, scenario_of
 from sim.world import Process
 
-__all__ = ["play_with_people"]
+__all__ = ["people_of", "play_with_people"]
 
 _ASKS: Final = """\
 version: 0.5
@@ -52,14 +53,22 @@ nodes:
   end: {agent: answerAgent, place: cloud, inputs: {x: :far, y: :other}}
 """
 
+_OFTEN: Final = 8
+"""How often people look what is asked until they do so ever more rarely: else the hours that a device is away are nothing but that."""
+
 _GRAPHS: Final = (load_text(_ASKS).data, load_text(_ASKS_IN_TURNS).data)
 
 
-def play_with_people(seed: int, outcome: Outcome | None = None) -> Outcome:
-    """Play the schedule of this seed with graphs that ask."""
+def people_of(seed: int) -> Scenario:
+    """What a seed stands for: graphs that ask."""
     drawn = scenario_of(seed)
     graphs: Any = tuple(_GRAPHS[(seed + number) % len(_GRAPHS)] for number in range(len(drawn.graphs)))
-    return play(replace(drawn, graphs=graphs), outcome, _WithPeople)
+    return replace(drawn, graphs=graphs)
+
+
+def play_with_people(scenario: Scenario, outcome: Outcome | None = None) -> Outcome:
+    """Play this schedule."""
+    return play(scenario, outcome, _WithPeople)
 
 
 def _said(question: Question) -> Value:
@@ -112,8 +121,9 @@ class _WithPeople(Play):
 
     async def _answer_now_and_then(self, name: str) -> None:
         machine = self.machines[name]
-        while True:
-            await asyncio.sleep(self.world.chance.choice((0.5, 5, 100)) * self.world.chance.random())
+        for count in itertools.count():
+            seconds = self.world.chance.choice((0.5, 5, 100)) * self.world.chance.random()
+            await asyncio.sleep(seconds * max(1.0, count / _OFTEN) ** 2)
             await machine.powered()
             process = Process(self.world, machine, f"answers at {name}", self._answer_some)
             await process.ended

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from cloud.lease import lease
 from cloud.server import WorkerServer
@@ -122,13 +122,16 @@ def play(scenario: Scenario, outcome: Outcome | None = None, kind: type[Play] | 
 
 
 class Play:
-    """One schedule."""
+    """One schedule. `clouds` are the machines with workers, each with a store of its own; `ends` is what their processes may end with."""
+
+    clouds: ClassVar[Sequence[str]] = (CLOUD,)
+    ends: ClassVar[tuple[type[Any], ...]] = (UsageError, type(None))
 
     def __init__(self, world: World, scenario: Scenario, outcome: Outcome) -> None:
         self.world = world
         self.scenario = scenario
         self.outcome = outcome
-        self.machines = {name: Machine(world, name) for name in (CLOUD, *scenario.devices)}
+        self.machines = {name: Machine(world, name) for name in (*self.clouds, *scenario.devices)}
         self.faults = Faults(world, (), self.machines)
         self.closing = False
         self._worker_ended = asyncio.Event()
@@ -138,6 +141,7 @@ class Play:
         expected = [await self._alone(number) for number in range(len(self.scenario.graphs))]
         self.faults = Faults(self.world, self.scenario.faults, self.machines)
         supervisors = [operator.create_task(self._supervise(f"worker{number}")) for number in range(self.scenario.workers)]
+        supervisors += [operator.create_task(self._supervise(f"worker at {name}", name)) for name in self.clouds[1:]]
         users = [
             operator.create_task(self._use(number, name, expected[number])) for number, name in enumerate(self.scenario.devices)
         ]
@@ -148,16 +152,19 @@ class Play:
             await self._settle()
         finally:
             self.closing = True
-        for process in self.faults.running(CLOUD):
+        for process in [each for name in self.clouds for each in self.faults.running(name)]:
             process.stop()
             await process.ended
-            if not process.killed and not isinstance(process.error, (UsageError, type(None))):
+            if not process.killed and not isinstance(process.error, self.ends):
                 raise AssertionError(f"{process.name} ended with {process.error!r}") from process.error
         for supervisor in supervisors:
             supervisor.cancel()
         checks.deeds(self.world.told)
+        checks.one_after_another(self.world.recorded)
         for name in self.scenario.devices:
-            checks.journals(self.machines[name].disk.journal, self.machines[CLOUD].disk.journal)
+            for cloud in self.clouds:
+                made = {body for machine, body in self.world.made if machine == cloud}
+                checks.journals(self.machines[name].disk.journal, self.machines[cloud].disk.journal, made)
 
     # -- what is expected
 
@@ -189,9 +196,9 @@ class Play:
 
     # -- workers
 
-    async def _supervise(self, name: str) -> None:
+    async def _supervise(self, name: str, cloud: str = CLOUD) -> None:
         """Start a worker whenever there is none."""
-        machine = self.machines[CLOUD]
+        machine = self.machines[cloud]
         while not self.closing:
             await machine.powered()
             process = Process(self.world, machine, name, self._work)
@@ -210,11 +217,46 @@ class Play:
     async def _work(self, process: Process) -> None:
         disk = process.machine.disk
         process.kernel.enter_context(lease(disk.root / "lease"))
-        with Journal.open(disk.journal, synchronous="full") as journal:
-            server = WorkerServer(Worker(journal, _AGENTS, ScriptedModels()), port=PORT, access=self._access(process))
+        if disk.full:
+            raise JournalError(
+                "the store cannot be taken over: the disk is full"
+            )  # that is a commit, which here goes another way
+        port = PORT + self.clouds.index(process.machine.name)
+        with Journal.open(disk.journal, synchronous="full", alone=True) as journal:
+            self._opened(journal)
+            server = WorkerServer(Worker(journal, _AGENTS, ScriptedModels()), port=port, access=self._access(process))
             await server.start()
-            await process.stopping.wait()
-            await server.stop()
+            try:
+                await self._serve(process, server)
+            finally:
+                await server.stop()
+
+    def _opened(self, journal: Journal) -> None:
+        """A worker has taken over its store."""
+
+    async def _serve(self, process: Process, server: WorkerServer) -> None:
+        """Returns when a worker is to end, as `graphferry serve` does. Raises JournalError when it can keep nothing any more."""
+        loop = asyncio.get_running_loop()
+        stopping, broken = loop.create_task(process.stopping.wait()), loop.create_task(server.broken())
+        try:
+            await asyncio.wait((stopping, broken), return_when=asyncio.FIRST_COMPLETED)
+            if broken.done():
+                raise broken.result()
+        finally:
+            stopping.cancel()
+            broken.cancel()
+
+    def _name(self, number: int) -> str:
+        """What a user calls his run."""
+        return f"sim {number}"
+
+    def _url(self, name: str) -> str:
+        """The worker that this command of a device is for."""
+        return URL
+
+    def _begins(self, process: Process) -> bool:
+        """Whether this command begins a run if there is none."""
+        return True
 
     def _access(self, process: Process) -> Any:
         """Who may come to a worker; None is everybody."""
@@ -225,11 +267,14 @@ class Play:
         return None
 
     async def _settle(self) -> None:
-        """Returns when no worker has an open child run; what nobody asked for is given up in the end."""
+        """Returns when no worker has an open child run; what nobody asked for is given up in the end.
+
+        A process that takes a store over waits for its devices anew, and one whose lock was lost may notice only when it gives up.
+        """
         left: list[str] = []
-        for seconds in (0.5, 5.0, 60.0, DAYS):
+        for seconds in (0.5, 5.0, 60.0, DAYS, DAYS):
             await asyncio.sleep(seconds)
-            left = checks.open_runs(self.machines[CLOUD].disk.journal)
+            left = [run for name in self.clouds for run in checks.open_runs(self.machines[name].disk.journal)]
             if not left:
                 return
         raise AssertionError(f"child runs are open that nobody has asked for: {left}")
@@ -261,27 +306,29 @@ class Play:
         """`graphferry run`, `resume` or `runs cancel`, as is needed."""
         disk = process.machine.disk
         with Journal.open(disk.journal, synchronous="full" if self.scenario.durable[number] else "normal") as journal:
-            rows = journal.runs(role="root")
+            rows = [row for row in journal.runs(role="root") if row.name == self._name(number)]
             if rows and rows[0].status in ("completed", "cancelled"):
                 return checks.from_journal(journal, rows[0])
-            token = await self._token(process.machine.name, journal)
+            token, url = await self._token(process.machine.name, journal), self._url(process.machine.name)
             if cancels:
                 if not rows:
                     return None
-                untold = await cancel_run(journal, rows[0].run, url=URL, token=token, connect=_connect)
+                untold = await cancel_run(journal, rows[0].run, url=url, token=token, connect=_connect)
                 return "cancelled", untold
             device = Device(journal=journal, agents=_AGENTS, models=ScriptedModels(), connect=_connect, person=self._person())
             options = RunOptions(
-                url=URL,
+                url=url,
                 token=token,
                 max_turns=MAX_TURNS,
                 each_durable=self.scenario.durable[number],
                 all=self.scenario.all[number],
             )
             graph = Graph.of(self.scenario.graphs[number], _AGENTS.keys())
+            if not rows and not self._begins(process):
+                return None
             if not rows:
-                return await run_graph(device, graph, options, name="sim")
-            return await resume_run(device, graph, options, rows[0].run, name="sim")
+                return await run_graph(device, graph, options, name=self._name(number))
+            return await resume_run(device, graph, options, rows[0].run, name=self._name(number))
 
     def _judge(self, number: int, name: str, result: Any, expected: Any) -> str | None:
         """The status of a run that is over; None if there is to be another command."""

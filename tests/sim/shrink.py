@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from sim.play import Scenario, play
+from sim.kinds import Playing
+from sim.play import Scenario, play as play_plain
 
 __all__ = ["failure", "shrunk"]
 
 
-def failure(scenario: Scenario) -> AssertionError | None:
-    """How a schedule fails; None if it does not."""
+def failure(scenario: Scenario, play: Playing = play_plain) -> AssertionError | None:
+    """How a schedule fails, played so; None if it does not."""
     try:
         play(scenario)
     except AssertionError as error:
@@ -19,14 +20,14 @@ def failure(scenario: Scenario) -> AssertionError | None:
     return None
 
 
-def shrunk(scenario: Scenario) -> Scenario:
+def shrunk(scenario: Scenario, play: Playing = play_plain) -> Scenario:
     """The least scenario that was found to fail as this one does: with the same kind of failure, judged by how its text begins."""
-    kind = _kind(failure(scenario))
+    kind = _kind(failure(scenario, play))
     smaller = True
     while smaller:
         smaller = False
         for each in _smaller(scenario):
-            if _kind(failure(each)) == kind:
+            if _kind(failure(each, play)) == kind:
                 scenario, smaller = each, True
                 break
     return scenario

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import os
-from collections.abc import Iterator
 
 import pytest
 
-from sim.paired import play_paired
+from sim.paired import paired_of, play_paired
 from sim.play import Outcome
 
 SEED = int(os.environ.get("SIM_SEED") or 0)
 SCHEDULES = int(os.environ.get("PAIRED") or 80)
 PARTS = 4
-
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:coroutine .* was never awaited:RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_left() -> Iterator[None]:
-    """What died with its process goes now, not in the middle of another test."""
-    yield
-    gc.collect()
 
 
 @pytest.mark.slow
@@ -35,7 +22,7 @@ def test_whoever_may_come_again_goes_on_where_it_was(part: int) -> None:
     for seed in range(SEED + part * SCHEDULES // PARTS, SEED + (part + 1) * SCHEDULES // PARTS):
         outcome = Outcome()
         try:
-            play_paired(seed, outcome)
+            play_paired(paired_of(seed), outcome)
         except AssertionError:
             print(f"SIM_SEED={seed} PAIRED=4 pytest tests/sim/test_paired.py, of which the first")
             raise

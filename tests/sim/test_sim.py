@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -31,16 +29,6 @@ SOME_HUNDRED = 800
 """Schedules within which a planted bug has to be found; nearly all are found within 100, the one that needs the power to go at its moment in 354."""
 
 # A process that is killed leaves coroutines that nobody will ever await.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:coroutine .* was never awaited:RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_left() -> Iterator[None]:
-    """What died with its process goes now, not in the middle of another test."""
-    yield
-    gc.collect()
 
 
 @pytest.mark.slow
@@ -59,7 +47,8 @@ def test_no_schedule_changes_anything(part: int) -> None:
 
 @pytest.mark.parametrize("name", found())
 def test_what_once_failed_fails_no_more(name: str) -> None:
-    play(found()[name])
+    scenario, play_it = found()[name]
+    play_it(scenario)
 
 
 @pytest.mark.slow

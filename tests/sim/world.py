@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import heapq
 import os
@@ -13,9 +14,10 @@ import sys
 import time
 import weakref
 from asyncio import TimerHandle, events
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
@@ -23,12 +25,13 @@ from unittest.mock import patch
 from websockets.asyncio.connection import Connection
 
 from edge.runs import at_work as locks
-from graphs.journal import Journal, ids
+from graphs.journal import Journal, bodies, ids
 from graphs.journal.bodies import BodyFiles
 from graphs.running.runtime import Runtime
 from protocol import carrier
 from protocol.errors import RemoteProtocolError
 from protocol.state import State
+from sim.bodies import watched
 from sim.disk import Disk, SimWriter
 from sim.loop import SimLoop, new_loop
 from sim.net import Network
@@ -51,7 +54,7 @@ class World:
     `hit` is called with (what happens, where) at each point at which a fault may strike.
     """
 
-    def __init__(self, seed: int, folder: Path, *, passes: int = 400_000, hours: float = 400.0) -> None:
+    def __init__(self, seed: int, folder: Path, *, passes: int = 400_000, hours: float = 600.0) -> None:
         self.seed = seed
         self.chance = random.Random(seed)
         self.folder = folder
@@ -61,12 +64,18 @@ class World:
         self.hit: Callable[[str, str], None] = lambda _event, _where: None
         self.told: list[tuple[Any, ...]] = []
         self.complaints: list[str] = []
+        self.arrived_late = -inf
+        """When something came last that had been held up on its way."""
         self.network = Network(self)
         self.operator = new_loop(self, "operator")
         self.processes: list[Process] = []
         self._locks: dict[Path, tuple[Process, int]] = {}
         self.journals: list[SimWriter] = []
         """Of all processes that ever were."""
+        self.recorded: dict[tuple[str, bytes, bytes], list[SimLoop]] = {}
+        """By machine, run and writer, who has recorded something in a log of the machine's own: one after another."""
+        self.made: set[tuple[str, bytes]] = set()
+        """Bodies that were written down where they were made, by machine and name."""
         self._current: SimLoop = self.operator
         self._timers: list[tuple[float, int, SimLoop, TimerHandle]] = []
         self._number = 0
@@ -213,9 +222,10 @@ class World:
             carrier: {"_keys": []},  # what another schedule left of them would be another chance
             ids: {"_generate": ids._Generator(lambda: int(self.wall() * 1000))},
             Journal: {"committer": SimWriter},
+            bodies: {"_write": self._with_room(bodies._write)},
             BodyFiles: {
                 "read_cached": lambda *_: None,  # what the system has in memory of a file nobody decides here
-                **{each: self._dated(getattr(BodyFiles, each)) for each in ("keep", "write", "check")},
+                **{each: watched(self, getattr(BodyFiles, each)) for each in ("keep", "write", "check")},
             },
             locks: {"_lock": self._lock, "_unlock": self._unlock},
             State: {"fail": self._faulted(State.fail)},
@@ -243,6 +253,11 @@ class World:
             self._locks[path] = process, number
         return number
 
+    def forget_locks(self, folder: Path) -> None:
+        """The locks on files in this folder are lost, and who has them does not know."""
+        for path in [path for path in self._locks if path.is_relative_to(folder)]:
+            del self._locks[path]
+
     def _unlock(self, number: int) -> None:
         for path in [path for path, (_, held) in self._locks.items() if held == number]:
             del self._locks[path]
@@ -257,16 +272,15 @@ class World:
 
         return fail
 
-    def _dated(self, whole: Callable[..., Any]) -> Callable[..., Any]:
-        """What writes a body, with the time at which it did so from this world's clocks."""
+    def _with_room(self, whole: Callable[..., int]) -> Callable[..., int]:
+        """What writes the bytes of a body, until the disk is full: then a part of them is there."""
 
-        def write(files: BodyFiles, scope: str, name: bytes, *more: Any) -> Any:
-            done = whole(files, scope, name, *more)
-            for path in (files.folder / scope).glob(f"{name.hex()}*"):
-                os.utime(path, (self.wall(), self.wall()))
-            if whole is not BodyFiles.write and self.machine is not None:
-                self.hit("body", self.machine.name)
-            return done
+        def write(descriptor: int, pieces: Sequence[bytes | memoryview], off: int) -> int:
+            if self.machine is None or not self.machine.disk.full:
+                return whole(descriptor, pieces, off)
+            data = b"".join(pieces)
+            whole(descriptor, (data[: int(len(data) * self.chance.random())],), off)
+            raise OSError(errno.ENOSPC, "No space left on device")
 
         return write
 

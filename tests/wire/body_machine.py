@@ -229,7 +229,7 @@ class Bodies(RuleBasedStateMachine):
     def memory_is_bounded(self) -> None:
         """I9."""
         for side in self.pair.sides.values():
-            assert len(side.conn._state.gives._ready) <= 2 * RANGE // CHUNK, "I9: more is read than can be on its way"
+            assert len(side.conn._state.gives.ready) <= 2 * RANGE // CHUNK, "I9: more is read than can be on its way"
 
     def teardown(self) -> None:
         try:

@@ -31,6 +31,10 @@ GOOD: dict[str, list[Any]] = {
         {"v": [1, 1], "device": RUN, "store": b"device-1", "conn": 8, "logs": [[RUN, WRITER, 3, 123, [[3, 2]]]]},
     ],
     "WELCOME": [2, {"v": 1, "caps": [], "store": WRITER, "hb_ms": 15_000, "limits": {}, "logs": [], "offer": {"queue": 4}}],
+    "WELCOME, a later session has the run": [
+        2,
+        {"v": 1, "caps": [], "store": WRITER, "hb_ms": 15_000, "limits": {}, "logs": [[RUN, WRITER, 0, 0, 4]], "offer": {}},
+    ],
     "PING": [3, 1, 123_456],
     "PONG": [4, 1, 123_456, 99],
     "ACK": [5, 1, 3],
@@ -42,6 +46,7 @@ GOOD: dict[str, list[Any]] = {
     "GOAWAY": [7, "restart", 5_000, 30_000],
     "FAULT": [8, "GAP", "record 5 came after record 3", True],
     "FAULT about a log": [8, "BUSY", "no free places", False, 1, 1_000],
+    "FAULT about a run that another session took": [8, "RUN_TAKEN", "another process goes on with it", False, [RUN, WRITER]],
     "OFFER": [10, {"agents": {"echo": "1"}, "models": {"large": {"context": 4096, "usd_in": 0.5}}, "queue": 3, "slots": 4}],
     "PUT_GRAPH": [16, HASH, 0, b"\x81\xa5nodes\x80", 8],
     "GRAPH_STATE": [17, HASH, 0],

@@ -146,6 +146,15 @@ SESSIONS: dict[str, Callable[[Script], object]] = {
     "device: resume, only a tombstone is left": lambda s: (
         back(running(s), said(DEVICE, 0, 0, Status.EXPIRED)).append(CLOSE).after()
     ),
+    "device: resume, a later session of the device has the run": lambda s: (
+        back(running(s), said(DEVICE, 0, 0, Status.TAKEN)).append(CLOSE).after()
+    ),
+    "device: a later session of the device takes the run": lambda s: (
+        reading(s).recv([8, "RUN_TAKEN", "another process has it", False, [run_id(), DEVICE]]).append(CLOSE).after()
+    ),
+    "device: a run that another session of the device began": lambda s: (
+        greeted(s).append(SUBMIT).commit().poll().recv([8, "RUN_TAKEN", "another process has it", False, 1]).append(CLOSE).after()
+    ),
     "device: resume, another store never gets the run": lambda s: (
         running(s).drop().connect(2).poll().recv(welcome(store=b"worker-2")).append(CLOSE).after()
     ),

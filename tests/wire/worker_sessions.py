@@ -188,6 +188,24 @@ SESSIONS: dict[str, Callable[[Script], object]] = {
         running(s).append(END).commit().poll().recv([5, 1, 1]).commit().drop().connect(2).recv(hello(2)).after()
     ),
     "worker: silence closes with 4408": lambda s: greeted(s).tick(15_000).poll().tick(15_000).poll().tick(7_500).after(),
+    "worker: a run that a later session takes, and what still comes of it": lambda s: (
+        running(s)
+        .append(DRAFT)
+        .commit()
+        .poll()
+        .recv(entry(1, 2, INPUT))
+        .call("part", run=run_id())
+        .after()
+        .recv(entry(1, 3, CLOSE), [5, 1, 1])
+        .commit()
+        .after()
+    ),
+    "worker: a run that a later session took is named in HELLO": lambda s: back(
+        running(s).call("part", run=run_id()), has(DEVICE, 1, chk(SUBMIT))
+    ),
+    "worker: a run that a later session took is announced": lambda s: (
+        running(s).call("part", run=run_id()).poll().recv(log(2, DEVICE), entry(2, 1, SUBMIT)).commit().after()
+    ),
     "worker: a digest, answered with what is lacked": lambda s: (
         greeted(s)
         .recv([0x44, 1, False, [[run_id(9), DEVICE, 2, chk(SUBMIT, DRAFT)]], False])

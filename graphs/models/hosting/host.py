@@ -19,8 +19,9 @@ from graphs.models.chat import require_sound, require_texts
 from graphs.models.files.facts import known_facts, memory_needed
 from graphs.models.files.store import ModelStore, missing
 from graphs.models.hosting.hosted import HostedModel, HostOptions, closed
+from graphs.models.hosting.memory_settings import MemoryOptions
 from graphs.models.hosting.process import CHILD
-from graphs.models.hosting.seats import MemoryOptions, Seats
+from graphs.models.hosting.seats import Seats
 from graphs.models.interface import Embeddings, Generation, GenerationRequest, ModelInfo, Models, OnToken
 
 __all__ = ["HostOptions", "MemoryOptions", "ModelHost"]

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from graphs.errors import (
     ContextTooLong,
@@ -64,6 +64,9 @@ _EMBEDDED_AT_ONCE: Final = 64
 """Texts of one frame: the vectors of the largest models still fit one."""
 _EXTRA: Final = ("cached_tokens", "queue_ms", "prompt_ms", "decode_ms", "seed")
 _Read = TypeVar("_Read")
+_Spent: TypeAlias = Callable[[Usage, ModelInfo], None] | None
+_SETTLING: Final = 1.0
+"""Seconds for which whoever stopped a request waits to hear what it has used up."""
 _SUSPICIOUS: Final = 2
 """After so many deaths without an answer between them requests are handed over one at a time."""
 _RESTART_DELAYS: Final = (0.0, 0.0, 0.5, 2.0, 8.0, 30.0)
@@ -153,7 +156,7 @@ class HostedModel(Model):
         try:
             with self._counted():
                 async with timeout:
-                    return await self._ask(wire, lambda answer: self._collect(answer, on_token, handed_over))
+                    return await self._ask(wire, lambda answer: self._collect(answer, on_token, handed_over), request.spent)
         except TimeoutError as error:
             if not timeout.expired():
                 raise  # the caller's own, out of on_token
@@ -257,12 +260,12 @@ class HostedModel(Model):
         folder = self._options.states
         return {"folder": str(folder), "digest": facts.sha256, "limit": self._options.states_limit} if folder else None
 
-    async def _ask(self, wire: Mapping[str, Any], read: Callable[[Answer], Awaitable[_Read]]) -> _Read:
+    async def _ask(self, wire: Mapping[str, Any], read: Callable[[Answer], Awaitable[_Read]], spent: _Spent = None) -> _Read:
         # One of the requests may be what the process dies of: alone, the others get through.
         async with self._alone if self._deaths >= _SUSPICIOUS else contextlib.nullcontext():
-            return await self._asked(wire, read)
+            return await self._asked(wire, read, spent)
 
-    async def _asked(self, wire: Mapping[str, Any], read: Callable[[Answer], Awaitable[_Read]]) -> _Read:
+    async def _asked(self, wire: Mapping[str, Any], read: Callable[[Answer], Awaitable[_Read]], spent: _Spent) -> _Read:
         process = await self._running()
         answer = process.ask(wire)
         try:
@@ -271,6 +274,10 @@ class HostedModel(Model):
             if self._mourned is not process:  # it took all its requests with it, and died once
                 self._mourned = process
                 self._deaths += 1
+            raise
+        except asyncio.CancelledError:
+            if spent is not None and (last := await process.last_of(answer, _SETTLING)) is not None and last["t"] == "done":
+                spent(Usage(last["prompt_tokens"], last["completion_tokens"]), self.info)
             raise
         finally:
             process.give_up(answer)

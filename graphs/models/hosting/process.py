@@ -61,6 +61,8 @@ class ModelProcess:
         self._cancel_grace = cancel_grace
         self._answers: dict[int, Answer] = {}
         self._given_up: dict[int, asyncio.TimerHandle] = {}
+        self._last: dict[int, asyncio.Future[Mapping[str, Any] | None]] = {}
+        """Who waits for the last frames of requests that were given up."""
         self._numbers = 0
         self._cause: str | None = None
         self._ended = False
@@ -125,6 +127,18 @@ class ModelProcess:
         loop = asyncio.get_running_loop()
         self._given_up[answer.number] = loop.call_later(self._cancel_grace, self._kill, "it did not stop when it was told to")
 
+    async def last_of(self, answer: Answer, seconds: float) -> Mapping[str, Any] | None:
+        """Stops a request, and gives the frame with which the child ends it; None if none comes within so many seconds."""
+        self.give_up(answer)
+        if answer.number not in self._given_up:
+            return None
+        last = self._last[answer.number] = asyncio.get_running_loop().create_future()
+        try:
+            await asyncio.wait((last,), timeout=seconds)
+        finally:
+            del self._last[answer.number]
+        return last.result() if last.done() else None
+
     async def close(self) -> None:
         """Ends the child: its end of the pipe is closed, and it is killed if it does not leave. Waits until it is gone."""
         self._cause = self._cause or "it was closed"
@@ -174,6 +188,8 @@ class ModelProcess:
         self._ended = True
         for timer in self._given_up.values():
             timer.cancel()
+        for last in self._last.values():
+            last.set_result(None)
         for answer in self._answers.values():
             answer.put(self._death())
 
@@ -182,6 +198,8 @@ class ModelProcess:
         ended = frame["t"] != "token"
         if ended and (timer := self._given_up.pop(number, None)) is not None:
             timer.cancel()
+            if (last := self._last.get(number)) is not None:
+                last.set_result(frame)
         answer = self._answers.pop(number, None) if ended else self._answers.get(number)
         if answer is not None:
             answer.put(frame)

@@ -8,41 +8,18 @@ of the queue waits until idle models make room, is seated, and with it all that 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from graphs.errors import LinkCondition
-from graphs.models.hosting.machine import available_memory
-from graphs.models.memory import DEFAULT_SHARE, Resident, make_room
+from graphs.models.hosting.memory_settings import MemoryOptions
+from graphs.models.memory import Resident, make_room
 
-__all__ = ["KEEP_ALIVE", "MemoryOptions", "Seatable", "Seats", "pinned_by_name"]
+__all__ = ["Seatable", "Seats"]
 
-KEEP_ALIVE: Final = 300.0
-"""Seconds a model nobody uses stays in memory."""
 
 _RETRY_MS: Final = 5000
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryOptions:
-    """How much memory models may take together, and for how long.
-
-    `budget` in bytes; None means `share` of what is free when the first model is loaded. `keep_alive` in seconds: 0 unloads a model as
-    soon as nobody uses it, -1 never. `pinned` are names of models that stay once they are loaded. `free` says what the machine has.
-    """
-
-    budget: int | None = None
-    share: float = DEFAULT_SHARE
-    keep_alive: float = KEEP_ALIVE
-    pinned: frozenset[str] = frozenset()
-    free: Callable[[], int | None] = available_memory
-
-
-def pinned_by_name(options: MemoryOptions, aliases: Mapping[str, str]) -> MemoryOptions:
-    """The options with what is pinned under another name pinned under its own."""
-    return replace(options, pinned=frozenset(aliases.get(name, name) for name in options.pinned))
 
 
 class Seatable(Protocol):

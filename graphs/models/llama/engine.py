@@ -39,6 +39,8 @@ _SMALL: Final = 500_000_000
 _FEWEST: Final = 32
 
 _WORTH_STORING: Final = 64
+_FIRST: Final = ("system", "user")
+"""Whose messages there are where nothing was answered yet."""
 
 
 class Model(Protocol):
@@ -210,7 +212,8 @@ class Engine:
             self._join(twin, number, request["priority"])
             return
         grammar = self._grammar(request, tools)
-        job = Job(list(prompt.tokens), request["run"], request["priority"], prompt.shared)
+        goes_on = tools is not None or any(message["role"] not in _FIRST for message in messages)
+        job = Job(list(prompt.tokens), request["run"], request["priority"], prompt.shared, goes_on)
         writing = _Writing(
             job=job,
             answer=Answer(request["stop"], calls=tools is not None),
@@ -390,7 +393,7 @@ class Engine:
     def _move(self, moves: Sequence[Move]) -> None:
         for move in moves:
             if isinstance(move, Cut):
-                self._model.cut(move.sequence)
+                self._model.cut(move.sequence, move.length)
             elif isinstance(move, Copy):
                 self._model.copy(move.source, move.target, move.length)
 

@@ -8,6 +8,7 @@ import { chain, decodePacket, encodePacket, graphHash, isRecord, tailOf } from '
 import { untag } from './values.mjs';
 
 const [url, journal, steady] = process.argv.slice(2);
+const EXPIRED = 2; // and 3, diverged, and 4, another session of this device has it: nothing more is said of the run
 const [HELLO, WELCOME, PING, PONG, ACK, LOG, FAULT] = [0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x08];
 const [PUT_GRAPH, GRAPH_STATE, DELTA] = [0x10, 0x11, 0x38];
 const [SUBMIT, INPUT, CLOSE, EVENT, RESULT, ERROR, END] = [0x20, 0x21, 0x24, 0x30, 0x31, 0x33, 0x34];
@@ -135,6 +136,7 @@ function connection(number) {
         const body = fields[0];
         worker = Buffer.from(body.get('store'));
         seen.welcomes.push(body.get('logs').map(([, writer, have, chk, status]) => {
+          if (status >= EXPIRED) throw new Error(`the worker goes on with this run no more for this session: status ${status}`);
           const log = Buffer.compare(writer, me.store) === 0 ? mine : theirs;
           const common = Math.min(have, log.have);
           if (have === common && chk !== log.chks[common]) throw new Error(`checksum ${chk}, ours is ${log.chks[common]}`);

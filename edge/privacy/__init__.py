@@ -1,0 +1,1 @@
+"""What may leave this device: clearance, the rule of labels, and the files that labels are on."""
