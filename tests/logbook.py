@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,7 +11,7 @@ from graphs.journal.reader import Reader, RunRow
 from graphs.records import Event, Record, Result, State
 from graphs.values import decode
 
-__all__ = ["begun", "entries", "made", "nodes", "of", "runs", "store"]
+__all__ = ["begun", "entries", "made", "nodes", "of", "runs", "store", "until", "until_made"]
 
 R = TypeVar("R")
 
@@ -68,3 +70,16 @@ def store(home: Path, side: str) -> bytes:
         found: Any = db.execute("SELECT id FROM store").fetchone()[0]
     db.close()
     return bytes(found)
+
+
+def until(reached: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Look until it is so: for what other processes do, which tell nobody. Fails after so many seconds."""
+    end = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def until_made(home: Path, side: str, path: str) -> None:
+    """Look until the node's result is durable on that side: what reads it, and does nothing outside the process, begins before that."""
+    until(lambda: path in [each for each, _ in made(home, side)])

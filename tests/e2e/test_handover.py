@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +17,7 @@ from graphs.environment import ExitStatus
 from graphs.journal import Journal
 from graphs.records import Handover, Result
 from graphs.values import clean
+from logbook import until
 from workers import ServedWorker, worker
 
 LID = """\
@@ -61,14 +61,6 @@ def family(cli: CommandLine, run_id: str) -> list[bytes]:
     with Journal.open(edge(cli) / "journal.db") as journal:
         root = journal.run(run_id).run
         return [root, *(child.run for child in journal.children(root))]
-
-
-def until(what: Callable[[], bool]) -> None:
-    """Look until it is so."""
-    end = time.monotonic() + 30
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def pushed(laptop: CommandLine, served: ServedWorker, own_home: Path) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from conftest import impatient
 from gates import Gates, gates
 from graphs.engine.holding import holding
 from graphs.records import Error, Result
-from logbook import begun, entries, made, of, runs, store
+from logbook import begun, entries, made, of, runs, store, until, until_made
 from processes import Worker, graphferry, serve, start
 
 AGENTS = ("--agents", "gate_agents.py")
@@ -64,21 +63,9 @@ def brought_back(home: Path, folder: Path, run: str, worker: Worker) -> None:
     assert found.holder == store(home, "edge")
 
 
-def until(reached: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not reached():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 def until_it_rests(home: Path) -> None:
     """Look until the worker has done all that it can."""
     until(lambda: [row.status for row in runs(home, "cloud") if row.role == "root"] == ["suspended"])
-
-
-def until_kept(home: Path, path: str) -> None:
-    """Look until the node's result is durable at the worker: what reads it, and does nothing outside the process, begins before that."""
-    until(lambda: path in [each for each, _ in made(home, "cloud")])
 
 
 def test_what_it_had_finished_is_kept_and_what_was_in_flight_is_done_again(home: Path, tmp_path: Path, gate: Gates) -> None:
@@ -88,7 +75,7 @@ def test_what_it_had_finished_is_kept_and_what_was_in_flight_is_done_again(home:
         let_go(gate, "pay", worker)
         held = gate.next()
         assert held.path == "then"
-        until_kept(home, "pay")  # a kill before that leaves it in doubt, and the run waits for a word
+        until_made(home, "cloud", "pay")  # a kill before that leaves it in doubt, and the run waits for a word
         worker.kill()
         held.gone()
     with serve(*AGENTS, home=home, cwd=tmp_path) as worker:

@@ -16,7 +16,7 @@ from conftest import impatient
 from gates import Gates
 from graphs.journal.ids import run_id_text
 from graphs.records import Event, Result, State
-from logbook import made, nodes, of, runs
+from logbook import made, nodes, of, runs, until_made
 from processes import Process, graphferry, serve, start
 
 AGENTS = ("--agents", "gate_agents.py")
@@ -76,6 +76,7 @@ def test_a_device_whose_disk_is_full_says_how_to_go_on_and_has_begun_no_effect(h
     with start("run", "g.yaml", "--offline", *AGENTS, home=home, cwd=tmp_path) as device:
         gate.next().release("one")
         held = gate.next()
+        until_made(home, "edge", "one")
         size = (home / "edge" / "journal.db-wal").stat().st_size
         resource.prlimit(device.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
         held.release("two")
