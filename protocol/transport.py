@@ -115,8 +115,9 @@ async def connect(
         on_event(event)
 
     socket = await open_socket(url, token, tls=tls, seconds=seconds)
-    link = Link(Conn(config, await store.find(runs)), store, hear)
-    number = await store.next_connection()
+    async with _closing_if_refused(socket):
+        link = Link(Conn(config, await store.find(runs)), store, hear)
+        number = await store.next_connection()
     began = asyncio.get_running_loop().time()
     carrying = asyncio.get_running_loop().create_task(_carry(link, socket, number))
     try:
@@ -147,6 +148,16 @@ async def connect(
         await _finished(carrying)
         if ready.done() and not ready.cancelled():
             ready.exception()
+
+
+@asynccontextmanager
+async def _closing_if_refused(socket: ClientConnection) -> AsyncIterator[None]:
+    """The journal that is asked inside may be full or gone: then nobody else would close the socket."""
+    try:
+        yield
+    except BaseException:
+        await socket.close()
+        raise
 
 
 async def _carry(link: Link, socket: ClientConnection, number: int) -> tuple[Closed, float]:
@@ -199,7 +210,8 @@ async def _keep(
                     wait = error.retry_ms
                 except WorkerUnreachable:
                     wait = None
-            number = await store.next_connection(link.stale_after)
+            async with _closing_if_refused(socket):
+                number = await store.next_connection(link.stale_after)
             link.stale_after = 0
             carrying = asyncio.get_running_loop().create_task(_carry(link, socket, number))
     finally:

@@ -17,7 +17,7 @@ from websockets.typing import Subprotocol
 
 from certificates import certificate
 from ferry import FakeServer
-from graphs.errors import UsageError, WorkerUnreachable
+from graphs.errors import JournalError, UsageError, WorkerUnreachable
 from protocol import codec
 from protocol.ending import send_last
 from protocol.errors import WorkerRefused
@@ -211,6 +211,32 @@ def test_what_is_no_url_is_a_usage_error() -> None:
         with pytest.raises(UsageError, match="link URL"):
             async with connect("not a url", DEVICE_CONFIG, MemoryStore(STORES[DEVICE]), lambda _: None):
                 pass
+
+    run(main)
+
+
+@pytest.mark.parametrize("asked", ["find", "next_connection"])
+def test_a_journal_that_refuses_leaves_no_socket_open(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: object) -> None:
+        raise JournalError("the disk is full")
+
+    async def main() -> None:
+        closed: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+
+        async def handle(socket: ServerConnection) -> None:
+            await socket.wait_closed()
+            closed.set_result(socket.close_code)
+
+        server = await listen(handle, host="127.0.0.1", port=0)
+        url = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}{PATH}"
+        store = MemoryStore(STORES[DEVICE])
+        monkeypatch.setattr(store, asked, refuse)
+        with pytest.raises(JournalError, match="the disk is full"):
+            async with connect(url, DEVICE_CONFIG, store, lambda _: None):
+                pass
+        assert await asyncio.wait_for(closed, 20) == 1000  # said, and not only gone
+        server.close()
+        await server.wait_closed()
 
     run(main)
 
