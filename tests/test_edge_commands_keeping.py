@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import stat
 from pathlib import Path
 
@@ -78,6 +79,91 @@ def test_a_run_that_a_process_works_on_is_not_removed(cli: CommandLine, own_home
     assert "another process works on run" in outcome.stderr
     assert len(json.loads(cli("runs", "--json").stdout)) == 2, "all or none"
     assert cli("runs", "rm", one, two, "--force").status == 0
+
+
+# -- what has been over for long
+
+DONE = "version: 0.5\nnodes:\n  end: {agent: copyAgent, isResult: true, inputs: {of: 1}}\n"
+
+
+def ended(cli: CommandLine, own_home: Path, days: int, *more: str) -> str:
+    """A run that ended so many days ago."""
+    (cli.cwd / "done.yaml").write_text(DONE, encoding="utf-8")
+    outcome = cli("run", "done.yaml", "--offline", "--json", *more)
+    assert outcome.status == 0, outcome.stderr
+    run = str(json.loads(outcome.stdout)["run"])
+    aged(own_home, run, days)
+    return run
+
+
+def aged(own_home: Path, run: str, days: int) -> None:
+    with sqlite3.connect(own_home / "edge" / "journal.db") as db:
+        span = days * 86_400_000
+        db.execute(
+            "UPDATE runs SET started = started - ?, ended = ended - ? WHERE run = ?",
+            (span, span, bytes.fromhex(run.replace("-", ""))),
+        )
+    db.close()
+
+
+def left(cli: CommandLine) -> set[str]:
+    return {each["run"] for each in json.loads(cli("runs", "--json").stdout)}
+
+
+def test_what_has_been_over_for_long_is_pruned(cli: CommandLine, own_home: Path) -> None:
+    runs = {days: ended(cli, own_home, days) for days in (1, 10, 31, 40)}
+    looked = cli("runs", "prune", "--dry-run")
+    assert [line.split()[1] for line in looked.stdout.splitlines()] == [runs[40], runs[31]]
+    assert "would be removed: done.yaml, completed" in looked.stdout
+    assert left(cli) == set(runs.values())
+
+    pruned = cli("runs", "prune")
+    assert pruned.status == 0
+    assert [line.split()[1] for line in pruned.stdout.splitlines()] == [runs[40], runs[31]]
+    assert left(cli) == {runs[1], runs[10]}
+    assert cli("runs", "prune").stdout == "no run that can be removed has been over for 30d\n"
+    cli("runs", "prune", "--older-than", "2d")
+    assert left(cli) == {runs[1]}
+
+
+def test_the_newest_stay_however_old(cli: CommandLine, own_home: Path) -> None:
+    runs = {days: ended(cli, own_home, days) for days in (50, 40, 60)}
+    cli("runs", "prune", "--keep", "4")
+    assert left(cli) == set(runs.values())
+    cli("runs", "prune", "--keep", "2")
+    assert left(cli) == {runs[40], runs[50]}
+
+
+def test_what_is_not_over_or_waits_to_go_out_or_is_worked_on_is_not_pruned(
+    cli: CommandLine, own_home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "g.yaml").write_text(WAITING, encoding="utf-8")
+    rests = json.loads(cli("run", "g.yaml", "--offline", "--json").stdout)["run"]
+    aged(own_home, rests, 100)
+    marked = ended(cli, own_home, 100, "--sync")
+    worked_on = ended(cli, own_home, 100)
+    with at_work(own_home / "edge" / "journal.db", bytes.fromhex(worked_on.replace("-", ""))):
+        outcome = cli("runs", "prune")
+    assert outcome.status == 0
+    assert left(cli) == {rests, marked, worked_on}
+    assert f"run {marked} is kept: " in outcome.stderr
+    assert "wait to go out (graphferry sync)" in outcome.stderr
+    assert f"run {worked_on} is kept: another process works on" in outcome.stderr
+    assert rests not in outcome.stderr, "it is not over"
+    with worker(own_home) as served:
+        cli("sync", "--cloud", served.url)
+    cli("runs", "prune")
+    assert left(cli) == {rests}
+
+
+def test_a_part_of_which_its_worker_has_not_said_how_it_ended_is_not_pruned(cli: CommandLine, run: str, own_home: Path) -> None:
+    aged(own_home, run, 100)
+    with sqlite3.connect(own_home / "edge" / "journal.db") as db:
+        db.execute("UPDATE runs SET status = 'running', ended = NULL WHERE role = 'child'")
+    db.close()
+    assert "its worker has not said how its part ended" in cli("runs", "prune").stderr
+    assert left(cli) == {run}
+    assert cli("runs", "rm", run).status == 0, "who names it means it"
 
 
 ONCE = """\

@@ -157,13 +157,13 @@ def positive(text: str) -> int:
 
 
 def duration(text: str) -> float:
-    """Seconds of `60s`, `5m`, `2h`, `500ms` or a bare number. Raises UsageError."""
-    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
-    number = text.rstrip("hms")
+    """Seconds of `60s`, `5m`, `2h`, `30d`, `500ms` or a bare number. Raises UsageError."""
+    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "": 1.0}
+    number = text.rstrip("dhms")
     try:
         seconds = float(number) * units[text[len(number) :]]
     except (ValueError, KeyError):
-        raise UsageError(f"{text!r} is not a duration: write 60s, 5m, 2h or 500ms") from None
+        raise UsageError(f"{text!r} is not a duration: write 60s, 5m, 2h, 30d or 500ms") from None
     if not 0 < seconds < float("inf"):
         raise UsageError(f"{text!r} is not a duration: it must be greater than 0 and come to an end")
     return seconds

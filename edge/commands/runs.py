@@ -28,13 +28,13 @@ __all__ = ["add_arguments", "main"]
 _OVER: Final = ("completed", "cancelled")
 _FORKING: Final = {"fork": forking.fork, "replay": forking.replay}
 _MOVING: Final = {"push": moving.push, "pull": moving.pull}
-_KEEPING: Final = {"export": keeping.export, "import": keeping.take_in, "rm": keeping.remove}
+_KEEPING: Final = {"export": keeping.export, "import": keeping.take_in, "prune": keeping.prune, "rm": keeping.remove}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--limit", type=positive, default=20, metavar="N", help="how many to list, newest first")
-    commands = parser.add_subparsers(dest="action", metavar="show|cancel|fork|replay|mark|push|pull|export|import|rm")
+    commands = parser.add_subparsers(dest="action", metavar="show|cancel|fork|replay|mark|push|pull|export|import|rm|prune")
     show = commands.add_parser("show", help="one run: its nodes, results and errors")
     show.add_argument("run", metavar="RUN", help="the run's id, or its beginning")
     show.add_argument("--json", action="store_true", help="print JSON", dest="json_one")
