@@ -17,11 +17,11 @@ from typing import Any, Final, TypeVar
 from cloud.accounts import DAY_MS, DEFAULT, Account
 from cloud.space import RETRY_MS, Space
 from graphs.engine.holding import HOLDING_TYPES, holding
-from graphs.errors import JournalError, LinkCondition
+from graphs.errors import JournalError, LinkCondition, UsageError
 from graphs.journal import Journal
 from graphs.journal.ids import run_id_text
 from graphs.language.labels import all_labels
-from graphs.records import Cancel
+from graphs.records import Answer, Cancel, End, Handover
 from graphs.values import canonical, decode, digest
 from protocol.journal_store import JournalStore, device_of
 from protocol.messages import Ref, RunId
@@ -35,6 +35,7 @@ _TOMBSTONE_MS: Final = 90 * DAY_MS
 _SLACK: Final = 16 << 20
 """Bytes over its quota that an account's open runs may still be ordered about with."""
 MOST_GRAPHS: Final = 256 << 20
+_DECIDING: Final = frozenset({Cancel.TYPE, Answer.TYPE, Handover.TYPE, End.TYPE})
 _PRUNE_SECONDS: Final = 3600.0
 _OPEN: Final = frozenset({"running", "suspended"})
 _Noted = TypeVar("_Noted")
@@ -114,10 +115,10 @@ class Holdings:
         self.keeps(account.name, scope, name, size)
 
     def accepts(self, account: Account, kind: int, size: int) -> str | None:
-        """`protocol.config.Accepts`: why a further order of the account is not written down, or None. What ends a run comes a little further
-        than the rest.
+        """`protocol.config.Accepts`: why a further record of the account is not written down, or None. What says that a run ends, or by whom and how
+        it goes on, comes a little further than the rest: it is small, and without it nothing here would ever become less.
         """
-        slack = _SLACK * (2 if kind == Cancel.TYPE else 1)
+        slack = _SLACK * (2 if kind in _DECIDING else 1)
         full = self.full(account, size - slack)
         return None if full is None else full.message
 
@@ -131,6 +132,15 @@ class Holdings:
             return full.condition, full.message, None
         lack = self._space.lack()
         return None if lack is None else ("BUSY", f"{lack}; whoever runs the worker frees some", RETRY_MS)
+
+    def has_part(self, account: Account, run: RunId) -> bool:
+        """Whether a root run of this account is here: a further log of it begins nothing, and `accepts` says how much of it comes."""
+        if self.gone(run) or not self.journal.knows(run) or self.owner(run) != account.name:
+            return False
+        try:
+            return self.journal.run(run).role == "root"
+        except UsageError:  # it came just now, and is not durable yet
+            return False
 
     def full(self, account: Account, more: int = 1) -> LinkCondition | None:
         """The condition that `more` bytes cannot be kept for this account, or None."""

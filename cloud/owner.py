@@ -120,7 +120,9 @@ class Owner:
         session.take_over(run, before)
 
     def room(self, session: Session, run: RunId) -> tuple[str, str, int | None] | None:
-        """`protocol.config.Room`: None if this session may open the run."""
+        """`protocol.config.Room`: None if this session may open the run, or give a further log of one that is here."""
+        if self.holdings.has_part(self.share.account, run):
+            return None
         if self.holdings.claim(run) > session.rank or any(each.link.holds({run}) for each in self.sessions.values()):
             return "RUN_TAKEN", "another process of this device goes on with this run", None
         if len(self.runs) >= _MOST_RUNS:

@@ -47,9 +47,12 @@ class Upkeep:
 
     async def before(self, start: Attempt) -> None:
         """`graphs.running.runtime.Runtime`: an attempt is about to begin. Raises LinkCondition QUOTA if what it gives cannot be kept, and as
-        `graphs.spending.guard.Guard.before`; what has begun is finished and kept, for to lose it would be worse.
+        `graphs.spending.guard.Guard.before`; what has begun is finished and kept, for to lose it would be worse. A question begins all the same: it
+        is small, and its answer may be here.
         """
-        if start.agent is not None and not start.agent.cheap and (full := self._holdings.full(self._account)) is not None:
+        agent = start.agent
+        makes = agent is not None and not agent.cheap and "people" not in agent.needs
+        if makes and (full := self._holdings.full(self._account)) is not None:
             self.lacked_room = True
             raise full
         if self.guard is not None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from edge.placing.figures import Estimate
 
 __all__ = [
+    "DONE",
     "SPLIT",
     "Facts",
     "Implementation",
@@ -46,6 +47,7 @@ __all__ = [
     "Way",
     "label_conflicts",
     "model_named",
+    "nothing_done",
     "place_inside",
     "place_nodes",
 ]
@@ -99,6 +101,11 @@ class Way:
     implementation: int | None = None
 
 
+def nothing_done(_name: str) -> bool:
+    """`Facts.done` of a run that begins."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What placement knows. `models` are those on this device; `offer` is what the worker said last (docs/protocol.md §6), None if
@@ -122,9 +129,16 @@ class Facts:
     """Which labels may go where."""
     noted: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Labels that came with a run of elsewhere, by place (graphs.language.labels.label_graph)."""
+    done: Callable[[str], bool] = nothing_done
+    """Whether a node of the root graph has its result here, in a run that goes on: it needs no place. Asked only about nodes that have none."""
 
+
+DONE: Final = "is done already"
+"""Why nobody looks at where a node would run."""
 
 SPLIT: Final = Placement("edge", "opens its graph here; the nodes inside have places of their own")
+
+_DONE: Final = Placement("edge", DONE)
 
 _ANYWHERE: Final = Placement("edge", "nothing it needs is elsewhere", free=True)
 
@@ -168,17 +182,23 @@ def place_nodes(
         if not is_computed(spec):
             continue
         kind = kind_of(spec) if name not in facts.pinned and not known_labels(labels, name) else None
-        found = alike[kind] if kind in alike else _placed(graph, name, spec, labels, default, outer, facts)
+        try:
+            found = alike[kind] if kind in alike else _placed(graph, name, spec, labels, default, outer, facts)
+            if found is SPLIT:
+                pin = facts.pinned.get(name) or said_place(spec.get("place")) or default
+                inside = labels_inside(labels, name, spec)
+                nested.update(place_inside(name, spec, facts, outer, "cloud" if pin == "cloud" else None, inside))
+        except NoPlace:
+            if not facts.done(name):
+                raise
+            placed[name] = _DONE
+            continue
         if kind is not None:  # large graphs have many nodes of few kinds
             alike[kind] = found
         if found is None:
             free.append(name)
             found = _ANYWHERE
-        placed[name] = found
-        if found is SPLIT:
-            pin = facts.pinned.get(name) or said_place(spec.get("place")) or default
-            inside = labels_inside(labels, name, spec)
-            nested.update(place_inside(name, spec, facts, outer, "cloud" if pin == "cloud" else None, inside))
+        placed[name] = _DONE if _is_refused(found, spec, facts) and facts.done(name) else found
     if not facts.local_only:
         _follow(graph, free, placed, facts)
     return {escape(name): placed[name] for name in graph.nodes if name in placed} | nested
@@ -222,7 +242,7 @@ def place_inside(
     labels: Labels | None = None,
 ) -> dict[str, Placement]:
     """A placement for each node of the graph that is written in this one, which is opened here; `outer` is what is said around the node."""
-    below = replace(facts, pinned={}, offline=replace(facts.offline, nodes={}))
+    below = replace(facts, pinned={}, offline=replace(facts.offline, nodes={}), done=nothing_done)
     inner = place_nodes(Graph(spec["graph"]), below, around(spec, outer), default, labels)
     for asked, why in why_asked(spec).items():
         if (found := inner.get(escape(asked))) is not None and found.reason == _IN_THE_GRAPH:  # nobody wrote that there
@@ -264,6 +284,15 @@ def _several(
     (own, reason), *others = found
     rest = tuple(each for each, _ in others if _is_offered(each, facts))
     return Placement(own.place, reason, own.model, free=own.free, implementation=own.number, others=rest)
+
+
+def _is_refused(found: Placement, spec: Mapping[str, Value], facts: Facts) -> bool:
+    """Whether a worker that was reached has not what a node needs there."""
+    there, agent = facts.offer, spec["agent"]
+    if found.place != "cloud" or there is None:
+        return False
+    lacks = found.model is not None and found.model not in (there.get("models") or {})
+    return lacks or (isinstance(agent, str) and not agent.startswith(":") and agent not in (there.get("agents") or {}))
 
 
 def _is_offered(each: Implementation, facts: Facts) -> bool:

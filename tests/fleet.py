@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cloud.accounts import Account
 from conftest import CommandLine, impatient
 from edge.config import load_config
 from edge.device import worker_connector
@@ -16,7 +19,7 @@ from graphs.environment import Environment, ExitStatus
 from graphs.journal import Journal
 from workers import ServedWorker
 
-__all__ = ["edge", "logs", "move", "new_device", "run", "status", "sync"]
+__all__ = ["edge", "full", "logs", "move", "new_device", "run", "status", "sync"]
 
 
 def new_device(home: Path, cwd: Path) -> CommandLine:
@@ -65,3 +68,13 @@ def move(cli: CommandLine, served: ServedWorker) -> None:
 
 def edge(cli: CommandLine) -> Path:
     return Path(cli.environ["GRAPHFERRY_HOME"]) / "edge"
+
+
+@contextmanager
+def full(served: ServedWorker, room: int) -> Iterator[None]:
+    """The account has room for so many bytes more, while the block runs."""
+    books, account = served.server._holdings, Account()
+    taken = account.disk - served.call(lambda: books.stored(account.name)) - room
+    served.call(lambda: books.wrote(account, taken))
+    yield
+    served.call(lambda: books.wrote(account, -taken))

@@ -17,7 +17,7 @@ from graphs.errors import LinkCondition
 from graphs.journal import Journal
 from graphs.journal.ids import new_run_id
 from graphs.journal.reader import graph_address
-from graphs.records import Cancel, End, EndStatus, Handover, Input, Known, Result, Submit, chain, encode
+from graphs.records import Answer, Cancel, End, EndStatus, Handover, Input, Known, Result, Submit, chain, encode
 from graphs.values import digest
 from protocol import codec
 from protocol.config import Config, Role
@@ -192,7 +192,7 @@ def test_a_full_account_opens_no_run_and_gets_a_condition_that_says_so(tmp_path:
     in_a_store(tmp_path, body)
 
 
-def test_over_its_quota_only_what_ends_a_run_is_still_written_down(tmp_path: Path) -> None:
+def test_over_its_quota_only_what_decides_about_a_run_is_still_written_down(tmp_path: Path) -> None:
     def body(journal: Journal, holdings: Holdings, clock: Clock) -> None:
         alice, few = ACCOUNTS["alice"], 100
         assert holdings.accepts(alice, Input.TYPE, few) is None
@@ -205,10 +205,25 @@ def test_over_its_quota_only_what_ends_a_run_is_still_written_down(tmp_path: Pat
         assert "'alice'" in said
         assert "quota" in said
         assert "retention" in said, "what is to be done"
-        assert holdings.accepts(alice, Cancel.TYPE, few) is None
+        deciding = (Cancel.TYPE, Answer.TYPE, Handover.TYPE, End.TYPE)
+        assert [holdings.accepts(alice, each, few) for each in deciding] == [None] * 4
         holdings.wrote(alice, 16 << 20)
-        assert holdings.accepts(alice, Cancel.TYPE, few) is not None
+        assert None not in [holdings.accepts(alice, each, few) for each in deciding]
         assert holdings.accepts(ACCOUNTS["bob"], Input.TYPE, few) is None, "another's quota is another's"
+
+    in_a_store(tmp_path, body)
+
+
+def test_a_full_account_has_a_part_only_of_its_own_root_runs_that_are_here(tmp_path: Path) -> None:
+    def body(journal: Journal, holdings: Holdings, clock: Clock) -> None:
+        root, child = new_run_id(), opened(holdings, "alice")
+        assert not holdings.has_part(ACCOUNTS["alice"], root)
+        submit = encode(Submit("", bytes(32), {}, {}))
+        copy = Copy(root, DEVICE, 1, submit, chain(0, submit.type, submit.tail), {"graph": bytes(32), "name": "g"})
+        asyncio.run(AccountStore(holdings, ACCOUNTS["alice"]).commit([copy]))
+        assert holdings.has_part(ACCOUNTS["alice"], root)
+        assert not holdings.has_part(ACCOUNTS["bob"], root), "to another it does not exist"
+        assert not holdings.has_part(ACCOUNTS["alice"], child), "a part of a run that is ordered here is opened anew"
 
     in_a_store(tmp_path, body)
 

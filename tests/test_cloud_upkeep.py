@@ -212,6 +212,7 @@ def test_an_account_with_no_room_begins_nothing_more_but_what_costs_nothing(tmp_
         upkeep.kept(1, [])
         assert asyncio.run(begin(upkeep, "freeAgent")) == "QUOTA"
         assert asyncio.run(begin(upkeep, "echoAgent")) == ""
+        assert asyncio.run(begin(upkeep, "humanAgent")) != "QUOTA", "a question is asked"
 
 
 def test_what_a_held_run_writes_counts_for_its_account(tmp_path: Path) -> None:

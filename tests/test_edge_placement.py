@@ -329,3 +329,28 @@ def test_a_graph_with_such_a_node_inside_is_opened_here(label: str, place: str) 
     found = place_nodes(graph(f"  n: {{agent: nestedAgent, {label}inputs: {{t: :text}}, graph: {inner}}}\n"), facts())
     assert found["n"].place == "edge"
     assert found["n/x"].place == place
+
+
+def test_a_node_that_is_done_has_a_place_where_it_would_have_none_and_only_there() -> None:
+    one, two = ("llmAgent, model: huge, inputs: {prompt: :text}", "llmAgent, model: large, inputs: {prompt: :text}")
+    nodes = f"  a: {{agent: {one}}}\n  b: {{agent: {two}}}\n"
+    done = {"a", "b"}.__contains__
+    assert placed(nodes, done=done) == {"a": ("edge", "is done already"), "b": ("cloud", "needs large: not on this device")}
+    assert placed(nodes, done=done, local_only=True)["b"] == ("edge", "is done already")
+    assert placed(nodes, done=done, offer=None)["a"][0] == "cloud", "nobody knows what the worker has"
+
+
+def test_a_node_of_the_same_kind_that_is_not_done_finds_no_place() -> None:
+    nodes = "".join(f"  {name}: {{agent: llmAgent, model: huge, inputs: {{prompt: :text}}}}\n" for name in "ab")
+    for done in ("a", "b"):
+        with pytest.raises(NoPlace, match="and --local-only forbids") as refused:
+            placed(nodes, done={done}.__contains__, local_only=True)
+        assert refused.value.node == "ba"["ab".index(done)]
+
+
+def test_what_is_in_the_graph_of_a_node_goes_by_names_of_its_own() -> None:
+    inner = "graph: {nodes: {t: {}, a: {agent: llmAgent, model: huge, inputs: {prompt: :t}}, p: {agent: askAgent}}}"
+    nodes = f"  a: {{agent: workAgent}}\n  n: {{agent: nestedAgent, inputs: {{t: :text}}, {inner}}}\n"
+    with pytest.raises(NoPlace):
+        placed(nodes, done={"a"}.__contains__, local_only=True)
+    assert placed(nodes, done={"n"}.__contains__, local_only=True)["n"] == ("edge", "is done already")

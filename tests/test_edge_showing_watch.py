@@ -16,7 +16,7 @@ PLACED = {"near": Placement("edge", "it is here"), "far": Placement("cloud", "it
 class Watched:
     def __init__(self, **made: tuple[Result, int]) -> None:
         self.told: list[ProgressEvent] = []
-        self.watch = Watch(PLACED, made.get, self.told.append, kept=["near"])
+        self.watch = Watch(PLACED, made.get, self.told.append, kept={"near": "edge"})
 
     def start(
         self, path: str, *, retry: int = 0, stands_in: bool = False, leaves: str | None = None, model: str | None = None
@@ -72,6 +72,16 @@ def test_what_was_there_when_the_run_went_on_is_kept_and_not_finished_now() -> N
     seen = Watched()
     seen.settle("near", State.COMPLETED, 1, start=seen.start("near"), model="tiny")  # made again
     assert str(plain_line(seen.told[-1])).startswith("finished  near")
+
+
+def test_what_is_kept_was_made_where_it_was_whatever_its_place_is_now() -> None:
+    seen = Watched(far=(Result("far", 1, 0, "v", 0, {"model": "tiny"}, {"ms": 7}), 0))
+    seen.watch = Watch(
+        PLACED, {"far": (Result("far", 1, 0, "v", 0, {"model": "tiny"}, None), 0)}.get, seen.told.append, {"far": "edge"}
+    )
+    seen.settle("far", State.COMPLETED, "v", known=True)
+    assert plain_line(seen.told[-1]) == "kept      far on edge"
+    assert (seen.watch.nodes["far"].place, seen.watch.nodes["far"].reason) == ("edge", "is done already")
 
 
 def test_what_left_for_the_worker_says_so_and_why() -> None:

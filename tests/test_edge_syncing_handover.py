@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Awaitable, Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
-from cloud.accounts import Account
 from conftest import CommandLine
 from edge.config import load_config
 from edge.device import worker_connector
@@ -19,7 +18,7 @@ from edge.runs.at_work import at_work
 from edge.runs.resting import at_work_until_asked
 from edge.syncing import handover
 from edge.syncing.held import holding_of
-from fleet import edge, move, new_device, run
+from fleet import edge, full, move, new_device, run
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import LinkCondition, UsageError
 from graphs.journal import Journal
@@ -119,16 +118,6 @@ def test_without_a_worker_nothing_is_given(device: Callable[[], CommandLine]) ->
         assert given(journal, root) == []
 
     use(laptop, NOBODY, push)
-
-
-@contextmanager
-def full(served: ServedWorker, room: int) -> Iterator[None]:
-    """The account has room for so many bytes more, while the block runs."""
-    books, account = served.server._holdings, Account()
-    taken = account.disk - served.call(lambda: books.stored(account.name)) - room
-    served.call(lambda: books.wrote(account, taken))
-    yield
-    served.call(lambda: books.wrote(account, -taken))
 
 
 @pytest.mark.parametrize(("room", "copied"), [(0, False), (2000, False), (0, True)], ids=["at all", "for the graph", "any more"])

@@ -10,17 +10,19 @@ from edge.ferrying.contradictions import made_elsewise, own_results, sound
 from edge.ferrying.doubt import begun_before, is_gone
 from edge.ferrying.fence import outgrown
 from edge.ferrying.refill import Source
+from edge.runs.writers import place_of_writer
 from graphs.engine.events import Outcome
 from graphs.engine.outcomes import KEY, Known, known_outcomes
 from graphs.engine.recall import keyed_results
 from graphs.errors import LinkCondition, ValueUnsupported
+from graphs.paths import escape
 from graphs.records import Error, Record, Result
 from protocol.payload import Reference, references
 from protocol.refill import refill
 
 if TYPE_CHECKING:
     from edge.ferrying.worker import WorkerLink
-    from edge.placement import Placement
+    from edge.placement import Place as Side, Placement
     from graphs.journal import Journal
     from graphs.language.spec import Graph
     from graphs.registry import Agent
@@ -61,6 +63,36 @@ class Earlier:
     def withheld(self) -> dict[str, LinkCondition]:
         """What is lacking and not lost: there is no worker now, or this device may not have it."""
         return {path: error for path, error in self.lacking.items() if isinstance(error, LinkCondition) and not is_gone(error)}
+
+    def done(self) -> Callable[[str], bool]:
+        """Whether a node of the root graph has its result here, whole: then nobody runs it again. Of a loop, whose next turn runs all its nodes, it
+        is never so. What is known now is read when it is first asked.
+        """
+        found: set[str] | None = None
+
+        def done(name: str) -> bool:
+            nonlocal found
+            if found is None:
+                found = set() if "loop" in self._graph.document else self._whole()
+            return escape(name) in found
+
+        return done
+
+    def _whole(self) -> set[str]:
+        """The paths whose results are here, with nothing that would have to be fetched."""
+        logs = (self._log(child.run) for child in self._journal.children(self._run))
+        known = known_outcomes(self._records, *(sound(each, made_elsewise(self._graph, self.own, each)) for each in logs))
+        return {path for path, record in known.made.items() if not references(record)}
+
+    def made_at(self, known: Known) -> dict[str, Side | None]:
+        """On which side each result that is known was made, by path; None for what came with a fork, of which only the other run knows."""
+        place = place_of_writer(self._journal, self._run)
+        said: dict[str, Side] = {}
+        for logged in self.logged:
+            record = logged.record
+            if isinstance(record, Result) and record.path not in said and not record.by.get("alt") and KEY not in record.by:
+                said[record.path] = place(logged.writer)
+        return {path: None if "from" in record.by else said.get(path, "cloud") for path, record in known.made.items()}
 
     def spoilt(self, children: Collection[bytes], placed: Mapping[str, Placement], agents: Mapping[str, Agent]) -> set[bytes]:
         """Of these child runs, those in which the worker has gone on from a value that is not the result, or that have nodes with effects which

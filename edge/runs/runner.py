@@ -19,7 +19,7 @@ from edge.ferrying.outside import label_guard, run_guard
 from edge.means import Device, RunOptions
 from edge.offers import check_offer, keep_offer, last_offer
 from edge.people.desk import AttendedDesk
-from edge.placement import Facts, Place, Placement
+from edge.placement import Facts, Place, Placement, nothing_done
 from edge.planning.keeping import Keeper
 from edge.policies import Policy, acts, node_policies
 from edge.privacy.settings import worker_place
@@ -244,6 +244,7 @@ class Run:
                 worker_place(options.url) if options.url else None, (offer or {}).get("clearance")
             ),
             noted=self.labels.noted,
+            done=self.earlier.done() if self.earlier is not None else nothing_done,
         )
 
     def shipped(self) -> list[str]:
@@ -292,7 +293,7 @@ class Run:
         device = self.device
         device.run = self.id
         device.emit({"event": "run-started", "t": time.time() * 1000, "run": self.text, "graph": name, "nodes": len(self.placed)})
-        watch = Watch(self.placed, self.made, device.emit, kept=self.known.made)
+        watch = Watch(self.placed, self.made, device.emit, self.earlier.made_at(self.known) if self.earlier is not None else {})
         suspended = True
         try:
             with run_guard(self.options, device.journal, self.id, self.labels):  # the runtime keeps it for its agents
@@ -442,8 +443,7 @@ class Run:
         found = self.leaving.made.get(path) or (self.delegate.made.get(path) if self.delegate is not None else None)
         if found is not None:
             return found
-        record = self.known.made.get(path)
-        return (record, 0) if record is not None else None
+        return (self.known.made[path], 0) if path in self.known.made else None
 
 
 def _now() -> int:

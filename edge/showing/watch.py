@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
-from edge.placement import Placement
+from edge.placement import DONE, Place, Placement
 from edge.showing.progress import ProgressEvent, unheard
 from edge.showing.report import NodeReport
 from graphs.engine.events import Settled, Start
@@ -35,7 +36,7 @@ class Watch:
     """A `graphs.running.ports.Observer`.
 
     `made` looks up the record of a result that was not made in this process: by a worker, or in an earlier session of the run;
-    `kept` are the paths of the latter. `emit` takes progress events.
+    `kept` says of the latter on which side they were made, as far as that is known. `emit` takes progress events.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Watch:
         placed: Mapping[str, Placement],
         made: Callable[[str], tuple[Result, int] | None],
         emit: Callable[[ProgressEvent], None],
-        kept: Container[str] = (),
+        kept: Mapping[str, Place | None] = MappingProxyType({}),
     ) -> None:
         self.nodes: dict[str, NodeReport] = {}
         self.errors: dict[str, BaseException] = {}
@@ -163,8 +164,12 @@ class Watch:
         self.errors.pop(report.path, None)  # it only seemed that it would not come
         moved = report.by.get("moved")
         here = report.degraded or moved
-        if here or report.path not in self._left:
-            report.place, report.reason = ("edge", _why_here(moved)) if here else self._placement(report.path)
+        if here:
+            report.place, report.reason = "edge", _why_here(moved)
+        elif report.path not in self._left:
+            report.place, report.reason = self._placement(report.path)
+            if (kept := self._kept.get(report.path) or report.place) != report.place:
+                report.place, report.reason = kept, DONE  # where it would be now is no matter
         report.ms = (record.usage or {}).get("ms")
         report.down = size if report.place == "cloud" else 0
 
