@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from graphs.errors import JournalError, LinkCondition
 from graphs.paths import split_path
 from graphs.records import Frame, Input, Record, Submit
 from protocol.config import Config, Role
-from protocol.events import Acked, Closed, Copied, Diverged, Event, Faulted, Got, GraphReceived
+from protocol.events import Acked, Closed, Copied, CopyRefused, Diverged, Event, Faulted, Got, GraphReceived
 from protocol.intake import Intake
 from protocol.messages import GraphStatus, RunId
 from protocol.moving import MovingLink
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from cloud.owner import Owner
 
 __all__ = ["Session"]
+
+_log = logging.getLogger("graphferry.link")
 
 
 class Session:
@@ -89,6 +92,8 @@ class Session:
             self.intake.take(event.run, event.record)
         elif isinstance(event, Copied):
             owner.keeper.heard(event.run, event.record.type)
+        elif isinstance(event, CopyRefused) and event.unkept:
+            _log.warning("%s", event.text)
         elif isinstance(event, Acked):
             owner.acknowledged(event)
         elif isinstance(event, GraphReceived):

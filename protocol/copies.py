@@ -423,23 +423,25 @@ class Copies:
 
     def failed(self, key: Key, why: str) -> None:
         """What came of a log cannot be kept here, for this reason: the peer hears that, not why, and gives no more of it."""
-        self._refuse(key, "INTERNAL", "a part of this log could not be kept", why)
+        self._refuse(
+            key, "INTERNAL", "a part of this log could not be kept, perhaps for want of room on the disk", why, unkept=True
+        )
 
     def full(self, key: Key, why: str) -> None:
         """There is no room for a value that a log refers to, or for its graph: the peer hears why, and gives no more in this digest."""
         self._refuse(key, "QUOTA", why, why)
 
-    def _refuse(self, key: Key, code: str, told: str, why: str) -> None:
+    def _refuse(self, key: Key, code: str, told: str, why: str, *, unkept: bool = False) -> None:
         copy, connection = self._takes.get(key), self._state.connection
         if copy is None or connection is None:
             return
         connection.outbox.answer(Fault(code, told, False, copy.alias))
-        self._drop(copy, code, why)
+        self._drop(copy, code, why, unkept=unkept)
         self._end_if_done()
 
-    def _drop(self, copy: InCopy, code: str, text: str) -> None:
+    def _drop(self, copy: InCopy, code: str, text: str, *, unkept: bool = False) -> None:
         self._held -= sum(len(effect.record.tail) for effect, _ in copy.waiting)
         self._takes.pop(copy.key, None)
         self._named.pop(copy.key, None)
         self._aliases.pop(copy.alias, None)
-        self._state.events.append(CopyRefused(copy.run, copy.writer, code, text, local=True))
+        self._state.events.append(CopyRefused(copy.run, copy.writer, code, text, local=True, unkept=unkept))

@@ -70,7 +70,6 @@ class Copying:
                 if body is not None:
                     self._store.keep_graph(graph, body)
         except JournalError as error:
-            _log.warning("%s", error.message)
             self._conn.copies.failed((need.run, need.writer), error.message)
         except LinkCondition as full:
             self._conn.copies.full((need.run, need.writer), full.message)

@@ -205,13 +205,14 @@ class Copied(NamedTuple):
 
 
 class CopyRefused(NamedTuple):
-    """A log is not copied; `local`: by this side. The others go on."""
+    """A log is not copied; `local`: by this side, `unkept` if what came could not be written down here. The others go on."""
 
     run: RunId
     writer: StoreId
     code: str
     text: str
     local: bool
+    unkept: bool = False
 
 
 class Synced(NamedTuple):

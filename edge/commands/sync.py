@@ -77,6 +77,8 @@ def _once(args: Namespace, env: Environment, config: EdgeConfig, url: str, said:
         with Journal.open(config.journal) as journal:
             done += asyncio.run(converge(journal, _connector(journal, config, url, held), held))
     _print(done, ended, upgraded, args, env, config, said)
+    if done.unkept:
+        return ExitStatus.FAILED
     statuses = [status for _, status in ended] + [each["status"] for each in upgraded]
     return ExitStatus.SUSPENDED if "suspended" in statuses else ExitStatus.COMPLETED
 
@@ -170,12 +172,16 @@ def _print(
     say_upgrades(upgraded, env)
     for each, (code, text) in done.refused.items():
         said.tell(env.stderr, f"{run_id_text(each)} is not in sync: {code}: {text}")
+    if done.unkept:
+        runs = f"{len(done.unkept)} runs" if len(done.unkept) > 1 else "a run"
+        why = next(iter(done.unkept.values()))
+        said.tell(env.stderr, f"not all of {runs} came in: {why} Free some space; the next sync goes on where this one stopped.")
     came = sum(done.received.values())
     if came or done.bodies:
         env.stdout.write(f"{came} records of {len(done.received)} runs came in, {done.bodies} large values\n")
     if done.held is not None:
         said.tell(env.stdout, _held(done.held, left))
-    elif not (came or done.bodies or ended or upgraded):
+    elif not (came or done.bodies or ended or upgraded or done.unkept):
         said.tell(env.stdout, f"everything {'else ' if done.refused else ''}is in sync")
 
 

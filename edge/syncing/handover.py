@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,10 +20,10 @@ from edge.syncing.held import holding_of, require_held, require_known, resting, 
 from edge.syncing.sharing import labels_of, shared_part
 from edge.syncing.spool import note_given
 from graphs.engine.holding import Holding
-from graphs.errors import LinkCondition, UsageError
+from graphs.errors import JournalError, LinkCondition, UsageError
 from graphs.journal.ids import run_id_short, run_id_text
 from graphs.records import Cancel, Close, Handover, encode
-from protocol.events import CopyRefused
+from protocol.events import CopyRefused, Event
 from protocol.marks import is_marked, mark
 from protocol.run_log import lighten_run
 
@@ -133,8 +133,7 @@ async def ask_for(journal: Journal, name: str, connect: Connect, seconds: float 
 async def _ask_for(journal: Journal, name: str, connect: Connect, seconds: float) -> bytes:
     link: WorkerLink = await connect(())
     try:
-        await link.compare()
-        run = _named(journal, name, link)
+        run = _named(journal, name, link, await link.compare())
         standing = require_known(journal, run)
         if standing.over:
             raise UsageError(f"run {run_id_text(run)} is over.", hint=f"Look at it: graphferry runs show {run_id_short(run)}")
@@ -247,6 +246,8 @@ async def copy_run(journal: Journal, link: WorkerLink, run: bytes) -> None:
     given = {(line.run, line.writer): line.last for line in shared_part(journal).lines() if line.run in parts}
     for event in await link.compare():
         if isinstance(event, CopyRefused) and event.run == run:
+            if event.unkept:
+                raise _unkept(event)
             hint = CLEARING if event.local and event.code == "LABEL_WITHHELD" else None
             if event.code == "QUOTA" and not event.local and holding_of(journal, run).holder == journal.store_id:
                 hint = _stays(run)
@@ -255,12 +256,21 @@ async def copy_run(journal: Journal, link: WorkerLink, run: bytes) -> None:
     await journal.barrier()
 
 
-def _named(journal: Journal, name: str, link: WorkerLink) -> bytes:
+def _unkept(event: CopyRefused) -> JournalError:
+    return JournalError(event.text, hint="Free some space, and say it again: it goes on where this one stopped.")
+
+
+def _named(journal: Journal, name: str, link: WorkerLink, told: Iterable[Event]) -> bytes:
+    """The run of that name, now that this was told of what the worker has."""
     try:
         return journal.run(name).run
     except UsageError as error:
         if not error.message.startswith("there is no run"):
             raise
+        digits = name.replace("-", "").lower()
+        for event in told:
+            if isinstance(event, CopyRefused) and event.unkept and event.run.hex().startswith(digits):
+                raise _unkept(event) from None
         takes = link.offer.get("clearance") or ()
         cleared = f"is cleared for {', '.join(takes)}" if takes else "is cleared for none"
         hint = f"The worker gives none of that name: it has none, or one with labels; your account there {cleared}."

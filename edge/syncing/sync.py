@@ -42,17 +42,21 @@ _SOON: Final = 1.0
 
 @dataclass(slots=True)
 class Round:
-    """What one round moved: records that came in, by run; logs that were refused, why, by run; bodies that came. `held` is why no more was tried."""
+    """What one round moved: records that came in, by run; logs that were refused, why, by run; bodies that came; runs of which
+    something came that could not be written down here, and why. `held` is why no more was tried.
+    """
 
     received: Counter[bytes] = field(default_factory=Counter)
     refused: dict[bytes, tuple[str, str]] = field(default_factory=dict)
     bodies: int = 0
+    unkept: dict[bytes, str] = field(default_factory=dict)
     held: str | None = None
 
     def __add__(self, later: Round) -> Round:
         """What both moved."""
         refused = {**self.refused, **later.refused}
-        return Round(self.received + later.received, refused, self.bodies + later.bodies, self.held or later.held)
+        unkept = {**self.unkept, **later.unkept}
+        return Round(self.received + later.received, refused, self.bodies + later.bodies, unkept, self.held or later.held)
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -62,6 +66,7 @@ class Round:
             "runs": [run_id_text(run) for run in self.received],
             "bodies": self.bodies,
             "refused": {run_id_text(run): {"code": code, "message": text} for run, (code, text) in self.refused.items()},
+            "unkept": {run_id_text(run): text for run, text in self.unkept.items()},
         }
 
 
@@ -132,8 +137,11 @@ async def _compare(journal: Journal, link: WorkerLink, attached: Collection[byte
             done.received[event.run] += 1
             given[event.run, event.writer] = max(event.seq, given.get((event.run, event.writer), 0))
         elif isinstance(event, CopyRefused):
-            done.refused[event.run] = event.code, event.text
-    away = done.refused.keys() | await _undelivered(link, attached)
+            if event.unkept:
+                done.unkept[event.run] = event.text
+            else:
+                done.refused[event.run] = event.code, event.text
+    away = done.refused.keys() | done.unkept.keys() | await _undelivered(link, attached)
     note_given(journal, {key: last for key, last in given.items() if key[0] not in away})
     await journal.barrier()
 

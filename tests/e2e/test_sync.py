@@ -130,6 +130,28 @@ def test_what_a_worker_did_before_it_heard_of_the_run_contradicts_nothing(
     assert logs(edge(other), begun["run"]) == logs(edge(laptop), begun["run"])
 
 
+def test_what_this_device_cannot_keep_is_told_once_and_comes_when_it_can(
+    served: ServedWorker, device: Callable[[], CommandLine]
+) -> None:
+    laptop, other = device(), device()
+    runs = [run(laptop, LARGE, "--sync", "--set", f"word={letter * 300_000}")["run"] for letter in "xyz"]
+    sync(laptop, served)
+    status(other, served)
+    folder = edge(other) / "journal.db-bodies"
+    folder.write_text("a file where the folder should be")
+    said = other("sync", "--cloud", served.url)
+    assert said.status == ExitStatus.FAILED
+    assert "in sync" not in said.stdout
+    assert said.stderr.count("could not be kept") == 1
+    assert "not all of 3 runs came in" in said.stderr
+    pulled = other("runs", "pull", runs[0], "--cloud", served.url)
+    assert (pulled.status, "could not be kept" in pulled.stderr) == (ExitStatus.FAILED, True), pulled.stderr
+    folder.unlink()
+    sync(other, served)
+    for each in runs:
+        assert logs(edge(other), each) == logs(edge(laptop), each)
+
+
 def test_large_values_go_along(served: ServedWorker, device: Callable[[], CommandLine], own_home: Path) -> None:
     laptop, other = device(), device()
     text = "x" * 300_000
