@@ -339,7 +339,9 @@ def test_nobody_there_and_no_url(own_home: Path) -> None:
             with_link(own_home, url, nothing)
 
 
-def test_a_comparison_that_cannot_begin_is_told_once_and_waited_for_by_nobody(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_comparison_that_cannot_begin_is_told_once_and_waited_for_by_nobody(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its connection ends later, of which nobody is to be told who does not listen: an error that no one reads ends up in the terminal."""
     unread: list[dict[str, Any]] = []
 
