@@ -45,6 +45,8 @@ class MovingLink(Link):
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def move() -> None:
+            if done.done():
+                return  # whoever claimed it has left meanwhile
             if self._commits.failure is not None:
                 done.set_exception(self._commits.failure)
                 return

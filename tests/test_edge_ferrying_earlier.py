@@ -101,3 +101,28 @@ def test_what_a_fork_may_keep_stays_at_its_worker_if_nobody_here_reads_it(tmp_pa
         known = asyncio.run(run.known(None))
         kept = asyncio.run(run.keyed(None, known, lambda _known, path: unread and path == "far"))
         assert {path: each.value for path, each in kept.items()} == {"last": "small", **({"far": large} if unread else {})}
+
+
+def test_a_result_was_made_where_its_record_is_from_and_some_nobody_made_here(tmp_path: Path) -> None:
+    said = Result("last", 1, 0, 1, 0, {"assumed": "done"})
+    journal, run, _ = earlier(tmp_path, [result("far", "here"), said], [result("far", "too late"), result("other", "there")])
+    with journal:
+        known = asyncio.run(run.known(None))
+        assert run.made_at(known) == {"far": "edge", "last": None, "other": "cloud"}
+    (tmp_path / "fork").mkdir()
+    copied = Result("far", 1, 0, "v", 0, {"agent": "a", "from": [bytes(16), bytes(8), 1]})
+    journal, run, _ = earlier(tmp_path / "fork", [copied], [])
+    with journal:
+        assert run.made_at(asyncio.run(run.known(None))) == {"far": None}
+
+
+def test_what_is_done_has_its_whole_value_here_and_is_of_no_loop(tmp_path: Path) -> None:
+    large = blobref(bytes(range(32)), 100_000)
+    own, made = [result("far", "here")], [result("last", "from the other value"), result("other", large)]
+    journal, run, _ = earlier(tmp_path, own, [result("far", "there"), *made])
+    with journal:
+        done = run.done()
+        assert [name for name in ("far", "last", "other") if done(name)] == ["far"]
+        looping = load_text(GRAPH.replace("nodes:", "loop: {count: 3}\nnodes:", 1))
+        done = Earlier(journal, Graph.of(looping.data, standard()), run._run).done()
+        assert not done("far"), "its next turn runs it again"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from edge.ferrying.worker import WorkerLink
 from edge.offers import last_offer
 from ferry import FakeServer
 from graphs.agents import standard
-from graphs.errors import LinkCondition, UsageError, WorkerUnreachable
+from graphs.errors import JournalError, LinkCondition, UsageError, WorkerUnreachable
 from graphs.journal import Journal
 from graphs.journal.ids import new_run_id
 from graphs.language.cut import cut
@@ -22,6 +23,7 @@ from graphs.language.load import load_text
 from graphs.language.spec import Graph
 from graphs.records import Cancel, Close, Input, Result, State, Submit
 from protocol.events import Diverged
+from protocol.journal_store import JournalStore
 from protocol.payload import Reference
 from workers import ServedWorker, worker
 
@@ -335,3 +337,24 @@ def test_nobody_there_and_no_url(own_home: Path) -> None:
     for url in ("localhost:8765", "http://127.0.0.1:1/v1/link", "ws://"):
         with pytest.raises(UsageError, match="is not a link URL"):
             with_link(own_home, url, nothing)
+
+
+def test_a_comparison_that_cannot_begin_is_told_once_and_waited_for_by_nobody(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection ends later, of which nobody is to be told who does not listen: an error that no one reads ends up in the terminal."""
+    unread: list[dict[str, Any]] = []
+
+    def damaged(_store: JournalStore) -> Any:
+        raise JournalError("record 3 is damaged")
+
+    async def use(link: WorkerLink, _journal: Journal) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unread.append(context))
+        monkeypatch.setattr(JournalStore, "lines", damaged)
+        with pytest.raises(JournalError, match="record 3 is damaged"):
+            await link.compare()
+
+    with worker(own_home) as served:
+        with_link(own_home, served.url, use)
+    gc.collect()
+    assert unread == []

@@ -84,6 +84,15 @@ def test_what_is_kept_was_made_where_it_was_whatever_its_place_is_now() -> None:
     assert (seen.watch.nodes["far"].place, seen.watch.nodes["far"].reason) == ("edge", "is done already")
 
 
+def test_what_stands_in_here_is_not_said_to_start_at_the_worker_with_its_first_word() -> None:
+    seen = Watched()
+    seen.start("far")
+    seen.watch.token(seen.start("far", stands_in=True), "It")
+    assert [(each["event"], each.get("place")) for each in seen.told] == [
+        ("waiting", "cloud"), ("started", "edge"), ("token", None),
+    ]  # fmt: skip
+
+
 def test_what_left_for_the_worker_says_so_and_why() -> None:
     seen = Watched(near=(Result("near", 1, 0, "v", 0, {"model": "tiny"}, None), 50))
     seen.start("near", leaves="tiny is busy")

@@ -85,14 +85,17 @@ class Earlier:
         return {path for path, record in known.made.items() if not references(record)}
 
     def made_at(self, known: Known) -> dict[str, Side | None]:
-        """On which side each result that is known was made, by path; None for what came with a fork, of which only the other run knows."""
+        """On which side each result that is known was made, by path; None for what came with a fork, of which only the other run knows, and for what
+        nobody made, as a person said it.
+        """
         place = place_of_writer(self._journal, self._run)
         said: dict[str, Side] = {}
         for logged in self.logged:
             record = logged.record
             if isinstance(record, Result) and record.path not in said and not record.by.get("alt") and KEY not in record.by:
                 said[record.path] = place(logged.writer)
-        return {path: None if "from" in record.by else said.get(path, "cloud") for path, record in known.made.items()}
+        unsaid = {"from", "assumed"}
+        return {path: said.get(path, "cloud") if unsaid.isdisjoint(record.by) else None for path, record in known.made.items()}
 
     def spoilt(self, children: Collection[bytes], placed: Mapping[str, Placement], agents: Mapping[str, Agent]) -> set[bytes]:
         """Of these child runs, those in which the worker has gone on from a value that is not the result, or that have nodes with effects which

@@ -264,8 +264,8 @@ class WorkerLink:
         if not link.is_up:  # it was lost just now, and is being made again
             raise WorkerUnreachable(self.url, f"the connection to the worker at {self.url} was lost")
         self._comparison = Comparison(self.url)
-        link.sync(look=look)
         try:
+            link.sync(look=look)  # raises where the journal cannot be read: then nobody waits for what is told
             told = await self._comparison.done()
             assert self._store is not None
             return [*told, *withheld(self._store.shared.withheld, self._peer)]

@@ -78,8 +78,7 @@ class Watch:
             self._left.add(start.path)
         if self._heard:
             far = report.place == "cloud"
-            if far:
-                self._awaited.add(report.path)
+            (self._awaited.add if far else self._awaited.discard)(report.path)
             began: ProgressEvent = {
                 "event": "waiting" if far else "started", "t": _now(), "path": report.path, "place": report.place, "why": report.reason,
             }  # fmt: skip
