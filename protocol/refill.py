@@ -25,9 +25,9 @@ _COUNTS: Final[Mapping[Any, str]] = {Result: "usage", Error: "detail", Event: "i
 """Where records say what was used up."""
 
 
-def with_counts(journal: Any, record: R) -> R:
+def with_counts(journal: Any, record: R, *, names: bool = False) -> R:
     """The record with what it says was used up (tokens), which travels as a value of its own where the node's values have labels. Blocks. What is not
-    here is left out.
+    here is left out, or with `names` stays a name: whoever adds counts up has to know that one is not here.
     """
     field = _COUNTS.get(type(record))
     if field is None or not references(record):
@@ -38,7 +38,8 @@ def with_counts(journal: Any, record: R) -> R:
         try:
             found[name] = (resolved_here(journal, Event("", 0, 0, 0, {name: value})).info or {})[name]
         except JournalError:
-            continue
+            if names:
+                found[name] = value
     return cast("R", replace(cast("Any", record), **{field: found if isinstance(told, Mapping) else found.get("")}))
 
 

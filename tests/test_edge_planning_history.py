@@ -92,6 +92,38 @@ def test_rows_and_turns_count_together(cli: CommandLine, own_home: Path, tmp_pat
     assert (row.runs, row.completion is not None) == (runs, True)
 
 
+PARTLY = """\
+version: 0.5
+nodes:
+  topic: {value: the tide, sensitivity: internal}
+  open: {agent: llmAgent, model: large, inputs: {prompt: "A word"}, isResult: true}
+  each:
+    agent: mapAgent
+    inputs: {rows: [a, b, c], said: :topic}
+    place: cloud
+    isResult: true
+    graph:
+      nodes:
+        say: {agent: llmAgent, model: large, inputs: {prompt: "${:row} ${:said}"}, isResult: true}
+"""
+
+
+def test_a_sum_of_tokens_without_those_that_stayed_at_the_worker_is_none(cli: CommandLine, own_home: Path, tmp_path: Path) -> None:
+    """What labelled nodes used inside a graph there is not here: the agent's sum would be that of the other node, for four executions."""
+    with worker(own_home, clearance=["internal"]) as served:
+        (own_home / "edge").mkdir(exist_ok=True)
+        config = f"cloud: {{url: '{served.url}'}}\nsensitivity: {{internal: [edge, cloud]}}\n"
+        (own_home / "edge" / "config.yaml").write_text(config, encoding="utf-8")
+        told = run(cli, tmp_path, PARTLY)
+        planned = json.loads(cli("plan", "g.yaml", "--json").stdout)["nodes"]
+    found = rows(own_home, PARTLY)
+    (say,), (agent,), (plain,) = found["each/say"], found["llmAgent"], found["open"]
+    assert (say.runs, say.prompt, say.completion) == (3, None, None)
+    assert (agent.runs, agent.prompt, agent.completion) == (4, None, None)
+    assert plain.completion == told["nodes"]["open"]["usage"]["completion_tokens"] > 0
+    assert (planned["each"]["completion_tokens"]["source"], planned["open"]["completion_tokens"]["source"]) == ("default", "measured")
+
+
 def test_each_run_has_its_row_and_a_resumed_one_no_second(cli: CommandLine, own_home: Path, tmp_path: Path) -> None:
     text = TWO_PLACES.replace("model: large", "model: nowhere")
     first = run(cli, tmp_path, text, "--offline")

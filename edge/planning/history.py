@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from msgpack import ExtType
+
 from edge.placement import Facts, model_named
 from edge.planning.keys import EDGE, agent_key, computed_nodes, node_key
 from graphs.engine.outcomes import KEY
@@ -32,13 +34,16 @@ _NO_KEYS: Final[Mapping[str, str]] = MappingProxyType({})
 
 @dataclass(slots=True)
 class _Sum:
-    """What all executions of something took."""
+    """What all executions of something took. Tokens are None where no model was asked, or where what one execution used is not known here: a sum
+    without it would be taken for all of it by the next plan.
+    """
 
     runs: int = 0
     ms: int = 0
     bytes: int = 0
     prompt: int | None = None
     completion: int | None = None
+    untold: bool = False
 
     def add(self, record: Result, size: int, *, counts: bool, opens: bool) -> None:
         """`counts`: it is an execution of that very node; `opens`: it opened a graph, whose nodes say themselves what they took."""
@@ -46,9 +51,16 @@ class _Sum:
         self.runs += counts
         self.ms += 0 if opens else _count(usage.get("ms")) or 0
         self.bytes += size if counts else 0
-        for name in ("prompt", "completion"):
-            if (tokens := _count(usage.get(f"{name}_tokens"))) is not None:
-                setattr(self, name, (getattr(self, name) or 0) + tokens)
+        told = [usage.get(f"{name}_tokens") for name in ("prompt", "completion")]
+        self.untold = self.untold or any(isinstance(each, ExtType) for each in told)
+        prompt, completion = map(_count, told)
+        if self.untold:
+            self.prompt = self.completion = None
+            return
+        if prompt is not None:
+            self.prompt = (self.prompt or 0) + prompt
+        if completion is not None:
+            self.completion = (self.completion or 0) + completion
 
 
 def note_run(
@@ -122,7 +134,7 @@ def _results(journal: Journal, run: bytes, writer: bytes) -> Iterator[tuple[Resu
             if entry.type == Result.TYPE:
                 record = decode(entry.type, entry.tail, entry.fields)
                 assert isinstance(record, Result)
-                yield with_counts(journal, record), len(entry.tail) + sum(named.size for named in references(record))
+                yield with_counts(journal, record, names=True), len(entry.tail) + sum(named.size for named in references(record))
     except JournalError:
         return  # whoever reads the run is told that it is damaged; its figures are of no importance
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import msgpack
@@ -295,21 +295,7 @@ def _logs(journal: Journal, row: RunRow) -> Iterator[tuple[str, Record, int]]:
                     record = decode(entry.type, entry.tail)
                     if isinstance(record, Result) and KEY in record.by:
                         continue  # it may count yet, and is here once more then
-                    yield place, _with_counts(journal, record), len(entry.tail) + _bodies(record)
-
-
-def _with_counts(journal: Journal, record: Record) -> Record:
-    """The record with what it says was used up; of what is not here the names, as a count that is not here is not none."""
-    found = with_counts(journal, record)
-    if found is record:
-        return record
-    if isinstance(record, Result) and isinstance(found, Result):
-        return replace(found, usage={**(record.usage or {}), **(found.usage or {})})
-    if isinstance(record, Event) and isinstance(found, Event):
-        return replace(found, info={**(record.info or {}), **(found.info or {})})
-    if isinstance(record, Error) and isinstance(found, Error) and isinstance(record.detail, Mapping):
-        return replace(found, detail={**record.detail, **(found.detail if isinstance(found.detail, Mapping) else {})})
-    return found
+                    yield place, with_counts(journal, record, names=True), len(entry.tail) + _bodies(record)
 
 
 def _lost_elsewhere(record: Error | Event) -> bool:
