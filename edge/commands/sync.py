@@ -18,6 +18,7 @@ from edge.showing.node_table import size
 from edge.syncing.alone import AnotherSyncs
 from edge.syncing.repeated import Repeated
 from edge.syncing.spool import ToGo, over_the_bound, spooled, total
+from edge.syncing.waking import to_move, wait_for_more
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import GraphferryError, LinkCondition, UsageError, WorkerUnreachable
 from graphs.journal import Journal
@@ -84,22 +85,19 @@ def _once(args: Namespace, env: Environment, config: EdgeConfig, url: str, said:
 
 
 def _watch(args: Namespace, env: Environment, config: EdgeConfig, url: str, every: float) -> int:
-    import time
-
     pause, said = every, Repeated()
     while True:
         said.next_round()
+        before, rest = to_move(config.journal), every
         try:
             _once(args, env, config, url, said)
             pause = every
         except WorkerUnreachable as error:
             env.stderr.write(f"{error.message}; looking again in {pause:g} s\n")
-            time.sleep(pause)
-            pause = min(2 * pause, max(_LONGEST, every))
-            continue
+            pause, rest = min(2 * pause, max(_LONGEST, every)), pause
         except (LinkCondition, AnotherSyncs) as error:
             said.tell(env.stderr, error.message)
-        time.sleep(every)
+        wait_for_more(config.journal, before, rest)
 
 
 def _status(args: Namespace, env: Environment, config: EdgeConfig, url: str | None) -> int:

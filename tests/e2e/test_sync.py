@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from fleet import edge, logs, move, new_device, run, status, sync
 from graphs.environment import ExitStatus
 from graphs.journal import Journal
 from graphs.records import Cancel, encode
+from logbook import runs, until
 from processes import start
 from wiretap import Tap, tap
 from workers import ServedWorker, worker
@@ -78,12 +78,26 @@ def test_a_watch_says_once_that_nothing_is_to_do(
     assert (said.stdout, said.stderr) == ("everything is in sync\n", "")
 
 
+def test_a_watch_moves_at_once_what_comes_up_here(served: ServedWorker, own_home: Path, tmp_path: Path, cli: CommandLine) -> None:
+    with start("sync", "--watch", "--every", "1h", "--cloud", served.url, home=own_home, cwd=tmp_path) as watching:
+        assert watching.line() == "everything is in sync"
+        waits = run(cli, TRAIN, "--offline", status=ExitStatus.SUSPENDED)["run"]
+        assert watching.line() == f"{waits}  completed"
+        marked = run(cli, LARGE, "--offline", "--sync")["run"]
+        until(lambda: there(own_home, marked))
+        watching.send(signal.SIGINT)
+        watching.outcome()
+
+
+def there(home: Path, run: str) -> bool:
+    """Whether the worker has the run."""
+    return bytes.fromhex(run.replace("-", "")) in [row.run for row in runs(home, "cloud")]
+
+
 def rounds_of(line: Tap, more: int) -> None:
     """Wait until a watch has begun so many more rounds."""
-    before, end = len(line.connections), time.monotonic() + 60
-    while len(line.connections) < before + more:
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    before = len(line.connections)
+    until(lambda: len(line.connections) >= before + more)
 
 
 def test_a_run_that_is_not_marked_stays_on_its_device(
