@@ -108,7 +108,9 @@ nodes:
 """
 
 
-def test_a_sum_of_tokens_without_those_that_stayed_at_the_worker_is_none(cli: CommandLine, own_home: Path, tmp_path: Path) -> None:
+def test_a_sum_of_tokens_without_those_that_stayed_at_the_worker_is_none(
+    cli: CommandLine, own_home: Path, tmp_path: Path
+) -> None:
     """What labelled nodes used inside a graph there is not here: the agent's sum would be that of the other node, for four executions."""
     with worker(own_home, clearance=["internal"]) as served:
         (own_home / "edge").mkdir(exist_ok=True)
@@ -121,7 +123,10 @@ def test_a_sum_of_tokens_without_those_that_stayed_at_the_worker_is_none(cli: Co
     assert (say.runs, say.prompt, say.completion) == (3, None, None)
     assert (agent.runs, agent.prompt, agent.completion) == (4, None, None)
     assert plain.completion == told["nodes"]["open"]["usage"]["completion_tokens"] > 0
-    assert (planned["each"]["completion_tokens"]["source"], planned["open"]["completion_tokens"]["source"]) == ("default", "measured")
+    assert (planned["each"]["completion_tokens"]["source"], planned["open"]["completion_tokens"]["source"]) == (
+        "default",
+        "measured",
+    )
 
 
 def test_each_run_has_its_row_and_a_resumed_one_no_second(cli: CommandLine, own_home: Path, tmp_path: Path) -> None:
