@@ -13,6 +13,7 @@ from graphs.records import Error, Event, Handover, Record, Result
 from graphs.spending.guard import Guard, Made, Place
 from graphs.spending.ledger import Ledger, limits_of
 from protocol.crossed import crossed
+from protocol.refill import with_counts
 
 if TYPE_CHECKING:
     from graphs.engine.outcomes import Known
@@ -89,7 +90,9 @@ def guard_of_held(
 
     def made(path: str) -> Made | None:
         record = known.made.get(path)
-        return Made(record, sizes.get(path, 0), "edge" if path in own else "cloud") if record is not None else None
+        if record is None:
+            return None
+        return Made(with_counts(journal, record, names=True), sizes.get(path, 0), "edge" if path in own else "cloud")
 
     guard = Guard(Ledger(limits), desk, price=price, made=made, here="cloud")
     guard.know(logged, there)
@@ -99,7 +102,7 @@ def guard_of_held(
 def _in_parts(journal: Journal, run: bytes) -> Iterator[Record]:
     for child in journal.children(run):
         for logged in journal.records_of(child.run, Error.TYPE, Event.TYPE):
-            yield logged.record
+            yield with_counts(journal, logged.record, names=True)
 
 
 def _free_models(records: Collection[Record]) -> set[str]:

@@ -63,6 +63,7 @@ __all__ = [
     "flat_readers",
     "from_fields",
     "is_flat",
+    "is_untold",
     "plain_writers",
     "to_fields",
     "used_up",
@@ -222,13 +223,24 @@ def used_up(record: Record) -> Mapping[str, Value] | None:
     """What the attempt used up that a record tells the end of without a result: tokens, `ms`, and the `model`. None if nobody knows, or it is another
     record.
     """
+    used = _told_used(record)
+    return used if isinstance(used, Mapping) else None
+
+
+def is_untold(record: Record) -> bool:
+    """Whether a record names what the attempt used that it tells the end of, and the counts themselves are not here."""
+    used = record.usage if isinstance(record, Result) else _told_used(record)
+    counts = [used.get("prompt_tokens"), used.get("completion_tokens")] if isinstance(used, Mapping) else [used]
+    return any(isinstance(each, msgpack.ExtType) for each in counts)
+
+
+def _told_used(record: Record) -> Value:
     told: Value = None
     if isinstance(record, Error):
         told = record.detail
     elif isinstance(record, Event) and record.state == State.ABORTED:
         told = record.info
-    used = told.get("usage") if isinstance(told, Mapping) else None
-    return used if isinstance(used, Mapping) else None
+    return told.get("usage") if isinstance(told, Mapping) else None
 
 
 Known: TypeAlias = Submit | Input | Cancel | Start | Close | Frame | Answer | Handover | Event | Result | Error | End

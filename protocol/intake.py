@@ -8,13 +8,13 @@ that it was made from: who gets another value meanwhile must not read both.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from graphs.errors import GraphferryError, JournalError, LinkCondition
 from graphs.records import Cancel, Close, End, Frame, Record, Submit
 from protocol.messages import RunId
-from protocol.payload import references
+from protocol.payload import Reference, references
 from protocol.pull import Puller
 
 __all__ = ["Intake"]
@@ -38,9 +38,10 @@ class _Entry:
 class Intake:
     """The records of one peer, for all its runs. All methods belong to one event loop.
 
-    `obey(run, record, size)` takes a record with all its values, of which `size` bytes came as bodies; `lack(run, record, condition)` one
-    whose values do not come. `leaves(run, record)` says that nobody here needs the values: the references stay, nothing is transferred.
-    `follows(run, record, earlier)` says that a record may tell of what was made from the values of an earlier one.
+    `obey(run, record, size)` takes a record with its values, of which `size` bytes came as bodies; `lack(run, record, condition)` one whose values do
+    not come. `reads(run, record)` names those that somebody here reads: the other references stay, and nothing of them is transferred. Of a record
+    of which only some are read these are counts of what it took, and it goes on without them if they do not come. `follows(run, record, earlier)`
+    says that a record may tell of what was made from the values of an earlier one.
     """
 
     def __init__(
@@ -48,13 +49,13 @@ class Intake:
         bodies: Puller,
         obey: Obey,
         lack: Lack,
-        leaves: Callable[[RunId, Record], bool] = lambda _run, _record: False,
+        reads: Callable[[RunId, Record], Sequence[Reference]] = lambda _run, record: references(record),
         follows: Callable[[RunId, Record, Record], bool] = lambda _run, _record, _earlier: False,
     ) -> None:
         self._bodies = bodies
         self._obey = obey
         self._lack = lack
-        self._leaves = leaves
+        self._reads = reads
         self._follows = follows
         self._waiting: dict[RunId, list[_Entry]] = {}
 
@@ -65,16 +66,16 @@ class Intake:
             self.give_up(run, LinkCondition("CANCELLED", "the run was cancelled before its values came", retryable=False))
             self._obey(run, record, 0)
             return
-        pulls = bool(references(record)) and not self._leaves(run, record)
-        if waiting is None and not pulls:
+        named = self._reads(run, record)
+        if waiting is None and not named:
             self._obey(run, record, 0)
             return
         entry = _Entry(record)
         if waiting is None:
             waiting = self._waiting[run] = []
         waiting.append(entry)
-        if pulls:
-            entry.task = asyncio.get_running_loop().create_task(self._fetch(run, entry))
+        if named:
+            entry.task = asyncio.get_running_loop().create_task(self._fetch(run, entry, named))
         self._go_on(run)
 
     def submits(self) -> list[tuple[RunId, Submit]]:
@@ -111,17 +112,19 @@ class Intake:
         for run in list(self._waiting):
             self.forget(run)
 
-    async def _fetch(self, run: RunId, entry: _Entry) -> None:
-        sizes = sum(named.size for named in references(entry.record))
+    async def _fetch(self, run: RunId, entry: _Entry, named: Sequence[Reference]) -> None:
+        whole = len(named) == len(references(entry.record))
         try:
-            entry.record = await self._bodies.resolved(run, entry.record)
-            entry.bytes = sizes
+            entry.record = await self._bodies.resolved(run, entry.record, named)
+            entry.bytes = sum(each.size for each in named)
         except LinkCondition as condition:
             entry.lacks = condition
         except JournalError as error:
             entry.lacks = LinkCondition("INTERNAL", error.message)
         except GraphferryError as error:  # the bytes are what their name says, but no value
             entry.lacks = LinkCondition("BLOB_GONE", f"A value that came by reference cannot be read: {error}", retryable=False)
+        if not whole:
+            entry.lacks = None
         entry.task = None
         self._go_on(run)
 

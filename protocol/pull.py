@@ -20,7 +20,7 @@ from protocol.events import BodyArrived, BodyBytes, BodyFailed, BodyWhole, Event
 from protocol.messages import Ref, RunId
 from protocol.meter import Meter
 from protocol.pacing import Bucket
-from protocol.payload import MAX_BODY, Reference, reference, references, resolve
+from protocol.payload import MAX_BODY, Reference, reference, resolve
 from protocol.session import Conn
 from protocol.store import Left, LinkStore
 
@@ -117,11 +117,8 @@ class Puller:
             raise _failed(named.ref, "BLOB_GONE")
         return await asyncio.to_thread(_decoded, data) if len(data) > _LARGE else decode(data)
 
-    async def resolved(self, run: RunId, record: Record) -> Record:
-        """The record with all its values in it. Raises as `value`."""
-        named = references(record)
-        if not named:
-            return record
+    async def resolved(self, run: RunId, record: Record, named: Sequence[Reference]) -> Record:
+        """The record with those of its values in it that are `named`. Raises as `value`."""
         tasks = [asyncio.ensure_future(self.value(run, each)) for each in named]
         try:
             values = await asyncio.gather(*tasks)

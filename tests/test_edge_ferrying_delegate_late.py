@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from graphs.errors import LinkCondition
 from graphs.records import Cancel, Record, State, Submit
 from graphs.values import Value
 from protocol.intake import Intake
-from protocol.payload import blobref, references, resolve
+from protocol.payload import Reference, blobref, resolve
 
 LOST = LinkCondition("UNREACHABLE", "lost")
 GRAPH = """\
@@ -36,8 +36,8 @@ class Slow:
     def __init__(self) -> None:
         self.value: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
 
-    async def resolved(self, _run: bytes, record: Record) -> Record:
-        return resolve(record, {named.ref: await self.value for named in references(record)})
+    async def resolved(self, _run: bytes, record: Record, those: Sequence[Reference]) -> Record:
+        return resolve(record, {named.ref: await self.value for named in those})
 
 
 class Comes:
@@ -51,7 +51,7 @@ class Comes:
             bodies,
             lambda _run, record, size: delegate.got(record, size),
             lambda _run, record, condition: delegate.lacks(record, condition),
-            lambda _run, record: delegate.leaves(record),
+            lambda _run, record: delegate.reads(record),
             lambda _run, record, earlier: delegate.follows(record, earlier),
         )
         self.child = delegate.child

@@ -131,6 +131,39 @@ def test_what_attempts_used_up_that_failed_at_the_worker_counts_here(world: Worl
         assert world.say("resume", report["run"], "--cloud", served.url)["results"] == {"m": {"b": {"v": "b"}}}
 
 
+@pytest.mark.parametrize("scope", ["run", "node"])
+@pytest.mark.parametrize("graph", ["written", "a value", "a map"])
+def test_what_labelled_nodes_inside_a_graph_used_at_the_worker_counts(
+    world: World, own_home: Path, graph: str, scope: str
+) -> None:
+    """Their values stay there, and their counts would with them: 100 tokens of the attempt that gave a result, besides 200 of those that failed."""
+    (world.folder / "costs.py").write_text(AGENTS + FAILS, encoding="utf-8")
+    inner = """{version: 0.5, nodes: {a: {agent: failsAgent, retry: 2, inputs: {v: ":t"}},
+      b: {agent: costAgent, inputs: {v: ":a.v"}, isResult: true}}}"""
+    opens = f"agent: {'mapAgent' if graph == 'a map' else 'nestedAgent'}, inputs: {{{'rows: [1], ' if graph == 'a map' else ''}t: ':t'}}"
+    opened, given = (":g", f"  g: {{value: {inner}}}\n") if graph == "a value" else (inner, "")
+    limit = "budget: {tokens: 250}"
+    world.graph(
+        f"{limit if scope == 'run' else ''}\nnodes:\n  t: {{value: some words, sensitivity: internal}}\n{given}"
+        f"  m: {{{opens}, place: cloud, graph: {opened!r}{', ' + limit if scope == 'node' else ''}}}\n".replace(
+            f"{inner!r}", inner
+        )
+        + "  z: {agent: costAgent, place: cloud, inputs: {v: ':m'}, isResult: true}\n"
+    )
+    with worker(own_home, agents=["costs.py"], folder=world.folder, clearance=["internal"]) as served:
+        (own_home / "edge").mkdir(exist_ok=True)
+        config = f"cloud: {{url: '{served.url}'}}\nsensitivity: {{internal: [edge, cloud]}}\n"
+        (own_home / "edge" / "config.yaml").write_text(config, encoding="utf-8")
+        report = world.say("run", "g.yaml", status=3)
+        again = world.say("resume", report["run"], status=3)
+    whose = "This run" if scope == "run" else "Node 'm'"
+    for each in (report, again):
+        assert [asked["prompt"] for asked in each["questions"]] == [
+            f"{whose} has used 300 of 250 tokens. Go on, with as much again?"
+        ]
+    assert world.ran == []
+
+
 def test_money_that_was_spent_at_the_worker_is_spent_in_later_processes_too(world: World) -> None:
     (world.folder / "costs.py").write_text(AGENTS + FAILS, encoding="utf-8")
     world.graph("""\

@@ -59,3 +59,14 @@ def test_names_that_begin_alike_are_different_scopes() -> None:
     ledger = Ledger({"x": {"bytes": 1}})
     ledger.charge("xy", {"bytes": 5})
     assert ledger.reached("x") is None
+
+
+def test_where_nobody_knows_what_an_attempt_used_that_is_asked_once() -> None:
+    ledger = Ledger({"": {"tokens": 100, "seconds": 9}})
+    ledger.charge("x", {"tokens": 60, "seconds": 1}, untold=True)
+    found = ledger.reached("z")
+    assert str(found) == "this run has a budget of 100 tokens, and only the worker knows what one attempt used"
+    ledger.allow("", "tokens")
+    assert ledger.reached("z") is None
+    ledger.charge("x", {"tokens": 140, "seconds": 1})
+    assert str(ledger.reached("z")) == "this run has used at least 200 of 200 tokens"

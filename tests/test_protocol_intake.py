@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
+
+import pytest
 
 from graphs.errors import JournalError, LinkCondition, ValueUnsupported
 from graphs.records import Cancel, Close, End, Frame, Input, Record, Result, Start, Submit
 from protocol.intake import Intake
-from protocol.payload import blobref, references, resolve
+from protocol.payload import Reference, blobref, references, references_in, resolve
 from wire.pair import run_id
 
 RUN, OTHER = run_id(1), run_id(2)
+Reads = Callable[[bytes, Record], Sequence[Reference]]
 
 
 class Later:
@@ -21,9 +24,9 @@ class Later:
     def __init__(self) -> None:
         self.waiting: dict[bytes, asyncio.Future[Any]] = {}
 
-    async def resolved(self, _run: bytes, record: Record) -> Record:
+    async def resolved(self, _run: bytes, record: Record, those: Sequence[Reference]) -> Record:
         values = {}
-        for named in references(record):
+        for named in those:
             future = self.waiting.setdefault(named.ref, asyncio.get_running_loop().create_future())
             values[named.ref] = await future
         return resolve(record, values)
@@ -32,13 +35,13 @@ class Later:
 class Bench:
     """An intake, and what came out of it."""
 
-    def __init__(self, leaves: Callable[[bytes, Record], bool] = lambda _run, _record: False, **more: Any) -> None:
+    def __init__(self, reads: Reads = lambda _run, record: references(record), **more: Any) -> None:
         self.bodies = Later()
         self.obeyed: list[Record] = []
         self.sizes: list[int] = []
         self.lacking: list[tuple[Record, str]] = []
         bodies: Any = self.bodies
-        self.intake = Intake(bodies, self.obey, self.lack, leaves, **more)
+        self.intake = Intake(bodies, self.obey, self.lack, reads, **more)
 
     def obey(self, _run: bytes, record: Record, size: int) -> None:
         self.obeyed.append(record)
@@ -131,10 +134,24 @@ def test_the_end_of_a_run_waits_for_its_results() -> None:
 
 def test_what_nobody_reads_goes_on_as_it_is() -> None:
     async def main() -> None:
-        bench = Bench(lambda _run, record: isinstance(record, Result))
+        bench = Bench(lambda _run, record: () if isinstance(record, Result) else references(record))
         bench.intake.take(RUN, Result("a", 1, 0, body("a"), 5, {}))
         assert bench.obeyed == [Result("a", 1, 0, body("a"), 5, {})]
         assert not bench.bodies.waiting
+
+    go(main)
+
+
+@pytest.mark.parametrize("comes", [7, LinkCondition("BLOB_GONE", "gone")])
+def test_counts_come_without_the_value_and_nothing_is_refused_for_the_lack_of_them(comes: Any) -> None:
+    async def main() -> None:
+        bench = Bench(lambda _run, record: references_in(record.usage) if isinstance(record, Result) else references(record))
+        bench.intake.take(RUN, Result("a", 1, 0, body("a"), 5, {}, {"prompt_tokens": body("n")}))
+        await bench.comes("n", comes)
+        count = body("n") if comes != 7 else 7
+        assert bench.obeyed == [Result("a", 1, 0, body("a"), 5, {}, {"prompt_tokens": count})]
+        assert not bench.lacking
+        assert list(bench.bodies.waiting) == [ref("n")]
 
     go(main)
 

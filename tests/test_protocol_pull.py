@@ -128,7 +128,7 @@ def test_a_value_comes_when_it_is_wanted_and_only_once(tmp_path: Path) -> None:
             assert await both.device.link.bodies.value(RUN, named) == BIG
             assert both.device.journal.body_files.held("own", named.ref) == (len(canonical(BIG)), True)
             record = Result("a", 1, 0, {"deep": [1]}, 5, {})
-            assert await both.device.link.bodies.resolved(RUN, record) is record
+            assert await both.device.link.bodies.resolved(RUN, record, references(record)) is record
 
     go(main)
 
@@ -222,7 +222,9 @@ def test_a_value_goes_up_too(tmp_path: Path) -> None:
         async with two(tmp_path) as both:
             both.device.link.append(RUN, Input("a", 4, [BIG, BIG + "y"]))
             got = await both.worker.got(Got, 2)
-            assert await both.worker.link.bodies.resolved(RUN, got.record) == Input("a", 4, [BIG, BIG + "y"])
+            assert await both.worker.link.bodies.resolved(RUN, got.record, references(got.record)) == Input(
+                "a", 4, [BIG, BIG + "y"]
+            )
 
     go(main)
 

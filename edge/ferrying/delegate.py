@@ -9,7 +9,7 @@ so (docs/protocol.md §8). What becomes of a node that meets a condition of the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from edge.ferrying.attached import Attached
@@ -45,7 +45,7 @@ from graphs.records import (
     Submit,
 )
 from graphs.values import Value
-from protocol.payload import Labelled
+from protocol.payload import Labelled, Reference, references, references_in
 
 if TYPE_CHECKING:
     from edge.ferrying.worker import WorkerLink
@@ -91,10 +91,9 @@ class Delegate:
         self.graphs: dict[bytes, tuple[bytes, Collection[str]]] = {}
         """The cut graphs that were shipped, with their labels: a worker that died may have lost one it said it had."""
         self._fragments, self._labels, self._options = fragments, labels, options
-        self._attached, self._journal = attached, journal
+        self._attached, self._journal, self._feed, self._clock = attached, journal, feed, clock
         self._all_closed = attached is not None and None in attached.closed
         self._one_frame, self._shows_all = one_frame, shows_all
-        self._feed, self._clock = feed, clock
         self._on_token, self._on_begun, self._on_spent = on_token, on_begun, on_spent
         self._link: WorkerLink | None = None
         self._submitted, self._frames = attached is not None, dict[str, Fragment]()
@@ -278,12 +277,13 @@ class Delegate:
             self._ended.set()
             self.lost(LinkCondition("ENDED", "the worker ended its part of the run before these nodes were done"))
 
-    def leaves(self, record: Record) -> bool:
-        """Whether nobody here reads the value in a record: then it stays where it was made."""
-        if not isinstance(record, Result):
-            return False
-        frame_name, name = split_path(record.path)
-        return record.path in self._own or name not in self._read.get(split_frame(frame_name)[0], ())
+    def reads(self, record: Record) -> Sequence[Reference]:
+        """The values in a record that somebody here reads, were it only for what they took; the others stay where they were made."""
+        if isinstance(record, Result):
+            frame_name, name = split_path(record.path)
+            if record.path in self._own or name not in self._read.get(split_frame(frame_name)[0], ()):
+                return references_in(record.usage) if self._fragments.asks else ()
+        return references(record)
 
     def follows(self, record: Record, earlier: Record) -> bool:
         """Whether the worker may have made what one record tells from the value of the other: then it is not told before that."""

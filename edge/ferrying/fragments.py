@@ -156,7 +156,7 @@ class Fragments:
         asks: bool = False,
     ) -> None:
         self._secret = secret
-        self._begun, self._asks = begun, asks
+        self._begun, self.asks = begun, asks
         self._known = known
         self._doubtful = doubtful if isinstance(doubtful, Doubts) else Doubts(doubtful)
         self._before = before
@@ -216,7 +216,7 @@ class Fragments:
             self._plans.append(plan)  # keeps its id its own
         on_order = [node.id for node in shipped if node.on_order and node.id in clear]
         fragment = Fragment(name, graph, whole_loop=loops and graph.whole, on_order=on_order)
-        fragment.asks = self._asks
+        fragment.asks = self.asks
         fragment.count(self._begun)
         ids = {node_path(name, escape(each)) for each in graph.nodes}
         inside = {

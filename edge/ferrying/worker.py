@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -131,7 +131,7 @@ class WorkerLink:
         def follows(run: bytes, record: Record, earlier: Record) -> bool:
             return run in self._delegates and self._delegates[run].follows(record, earlier)
 
-        self._intake = Intake(self._open_link().bodies, self._got, self._lacks, self._leaves, follows)
+        self._intake = Intake(self._open_link().bodies, self._got, self._lacks, self._reads, follows)
         self._peer = self._departures.store = ready.store
         self.offer = ready.offer
         for address in self._lacking:
@@ -372,9 +372,9 @@ class WorkerLink:
         if (delegate := self._delegates.get(run)) is not None:
             delegate.lacks(record, condition)
 
-    def _leaves(self, run: bytes, record: Record) -> bool:
+    def _reads(self, run: bytes, record: Record) -> Sequence[Reference]:
         delegate = self._delegates.get(run)
-        return delegate is None or delegate.leaves(record)
+        return delegate.reads(record) if delegate is not None else ()
 
     def _shown(self, event: DeltaSeen | StateSeen) -> None:
         delegate = self._delegates.get(event.run)

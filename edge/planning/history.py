@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from msgpack import ExtType
-
 from edge.placement import Facts, model_named
 from edge.planning.keys import EDGE, agent_key, computed_nodes, node_key
 from graphs.engine.outcomes import KEY
@@ -16,7 +14,7 @@ from graphs.errors import JournalError
 from graphs.journal.history import HistoryRow
 from graphs.language.spec import Graph
 from graphs.paths import document_path
-from graphs.records import Result, decode
+from graphs.records import Result, decode, is_untold
 from graphs.values import Value
 from protocol.payload import references
 from protocol.refill import with_counts
@@ -51,16 +49,13 @@ class _Sum:
         self.runs += counts
         self.ms += 0 if opens else _count(usage.get("ms")) or 0
         self.bytes += size if counts else 0
-        told = [usage.get(f"{name}_tokens") for name in ("prompt", "completion")]
-        self.untold = self.untold or any(isinstance(each, ExtType) for each in told)
-        prompt, completion = map(_count, told)
-        if self.untold:
-            self.prompt = self.completion = None
-            return
-        if prompt is not None:
-            self.prompt = (self.prompt or 0) + prompt
-        if completion is not None:
-            self.completion = (self.completion or 0) + completion
+        self.untold = self.untold or is_untold(record)
+        for name in ("prompt", "completion"):
+            tokens = _count(usage.get(f"{name}_tokens"))
+            if self.untold:
+                setattr(self, name, None)
+            elif tokens is not None:
+                setattr(self, name, (getattr(self, name) or 0) + tokens)
 
 
 def note_run(

@@ -12,8 +12,7 @@ from edge.runs.writers import place_of_writer
 from graphs.engine.outcomes import KEY
 from graphs.models.prices import Price
 from graphs.paths import document_path
-from graphs.records import Error, Event, Frame, Input, Record, Result, Submit, decode, used_up
-from graphs.states import State
+from graphs.records import Error, Event, Frame, Input, Record, Result, Submit, decode, is_untold, used_up
 from graphs.values import Value
 from protocol.payload import references
 from protocol.refill import with_counts
@@ -25,6 +24,7 @@ __all__ = ["Bill", "Prices", "Took", "Totals", "took"]
 
 _FREE: Final = Price(0.0, 0.0)
 _TYPES: Final = frozenset({Submit.TYPE, Frame.TYPE, Input.TYPE, Result.TYPE, Error.TYPE, Event.TYPE})
+_UNNAMED: Final = "a model that was not named"
 _ASKED: Final = "openai"
 """How the backend of a model behind a server begins, in the provenance of what it made."""
 
@@ -95,7 +95,7 @@ class Bill:
         self.asked = True
         price = prices.of(place, by, named)
         if price is None:
-            self.unpriced[str(named or by.get("model"))] = None
+            self.unpriced[str(named or by.get("model") or _UNNAMED)] = None
             return None
         usd = price.of(prompt or 0, completion or 0)
         self.usd += usd
@@ -224,7 +224,7 @@ def took(journal: Journal, row: RunRow, plan: Mapping[str, Any] | None, prices: 
             _add_lost(line, place, used, prices)
             line.failed += isinstance(record, Error)
             line.stopped += isinstance(record, Event)
-        elif isinstance(record, (Error, Event)) and record.path is not None and _lost_elsewhere(record):
+        elif isinstance(record, (Error, Event)) and record.path is not None and is_untold(record):
             _line(nodes, record.path, planned).bill.untold += 1
         elif isinstance(record, Result):
             line = _line(nodes, record.path, planned)
@@ -296,12 +296,6 @@ def _logs(journal: Journal, row: RunRow) -> Iterator[tuple[str, Record, int]]:
                     if isinstance(record, Result) and KEY in record.by:
                         continue  # it may count yet, and is here once more then
                     yield place, with_counts(journal, record, names=True), len(entry.tail) + _bodies(record)
-
-
-def _lost_elsewhere(record: Error | Event) -> bool:
-    """Whether an attempt that gave nothing says what it used up by a name of something that is not here."""
-    told = record.detail if isinstance(record, Error) else record.info if record.state == State.ABORTED else None
-    return isinstance(told, Mapping) and _is_elsewhere(told.get("usage"))
 
 
 def _is_elsewhere(value: Value) -> bool:

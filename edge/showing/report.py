@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgpack import ExtType
+
 from edge.showing.node_table import NodeRow
 from graphs.environment import ExitStatus
 from graphs.errors import AnswerNeeded, LinkCondition
@@ -64,7 +66,9 @@ class NodeReport:
             "ms": self.ms,
         }
         if self.usage:
-            entry["usage"] = dict(self.usage)
+            entry["usage"] = {
+                name: each for name, each in self.usage.items() if not isinstance(each, ExtType)
+            }  # such a count is not here
         if self.usd is not None:
             entry["usd"] = round(self.usd, 9)
         if self.degraded:

@@ -44,7 +44,7 @@ def _at_workers(run: Run) -> Iterator[Record]:
     journal = run.device.journal
     for child in journal.children(run.id):
         for logged in journal.records_of(child.run, Result.TYPE, Error.TYPE, Event.TYPE):
-            yield with_counts(journal, logged.record)
+            yield with_counts(journal, logged.record, names=True)
 
 
 def _made_away(run: Run, there: Iterable[Record]) -> set[str]:
@@ -65,6 +65,7 @@ def _made(run: Run, path: str, away: Collection[str], before: Mapping[str, int])
     if found is None:
         return None
     record, size = found
+    record = with_counts(run.device.journal, record, names=True)
     return Made(record, size or before.get(path, 0), "cloud" if size or path in away else "edge")
 
 

@@ -17,7 +17,7 @@ from graphs.engine.holding import workers
 from graphs.errors import LinkCondition, NodeError
 from graphs.paths import document_path
 from graphs.questions import Given, Question, first
-from graphs.records import Answer, Error, Event, Handover, Record, Result, used_up
+from graphs.records import Answer, Error, Event, Handover, Record, Result, is_untold, used_up
 from graphs.running.attempt import Attempt
 from graphs.spending.ledger import Ledger, Reached
 from graphs.states import State
@@ -137,13 +137,13 @@ class Guard:
 
     def spent_on(self, record: Record, at: Place = "cloud") -> None:
         """An attempt failed or was stopped at the worker, where it may be tried again, or in an earlier process, as its record says: counted once."""
-        used = used_up(record)
-        if used is None or not isinstance(record, (Error, Event)) or record.path is None:
+        if not isinstance(record, (Error, Event)) or record.path is None:
             return
+        used, untold = used_up(record), is_untold(record)
         key = (at, record.path, record.at)
-        if key not in self._failed:
+        if (used is not None or untold) and key not in self._failed:
             self._failed.add(key)
-            self._charge(record.path, _number(used, "ms") / 1000, used, used.get("model"), at)
+            self._charge(record.path, _number(used or {}, "ms") / 1000, used or {}, (used or {}).get("model"), at, untold=untold)
 
     def token(self, start: Start, token: Value) -> None:
         """Counted with the whole answer."""
@@ -151,25 +151,38 @@ class Guard:
     def settled(self, event: Settled, by: Mapping[str, Value], usage: Mapping[str, Value] | None, t: float) -> None:
         if event.state != State.COMPLETED:
             return
-        path, size, at = event.path, 0, self._here
+        path, size, at, untold = event.path, 0, self._here, False
         if event.known:
             found = self._made(path)
             if found is None:
                 return
             by, usage, size, at = found.record.by, found.record.usage, found.size, found.place
+            untold = is_untold(found.record)
         elif event.start is None or event.start.agent is None or event.start.agent.nests is not None:
             return
         spent = dict(usage or {})
         seconds = spent["ms"] / 1000 if "ms" in spent else (t - event.start.t if event.start is not None else 0.0)
-        self._charge(path, seconds, spent, by.get("model"), at, size + self._sent(path))
+        self._charge(path, seconds, spent, by.get("model"), at, size + self._sent(path), untold=untold)
 
-    def _charge(self, path: str, seconds: float, usage: Mapping[str, Value], model: Value, at: Place, size: float = 0.0) -> None:
+    def _charge(
+        self,
+        path: str,
+        seconds: float,
+        usage: Mapping[str, Value],
+        model: Value,
+        at: Place,
+        size: float = 0.0,
+        *,
+        untold: bool = False,
+    ) -> None:
         prompt, completion = _number(usage, "prompt_tokens"), _number(usage, "completion_tokens")
         amounts = {"seconds": seconds, "tokens": prompt + completion, "bytes": size}
         price = self._price(model, at) if isinstance(model, str) else None
         if price is not None:
             amounts["usd"] = price.of(int(prompt), int(completion))
-        self.ledger.charge(document_path(path), amounts, unpriced=model if isinstance(model, str) and price is None else None)
+        self.ledger.charge(
+            document_path(path), amounts, unpriced=model if isinstance(model, str) and price is None else None, untold=untold
+        )
 
     # -- before something begins
 

@@ -20,14 +20,22 @@ KINDS: Final = BUDGETS
 """Tokens of prompts and answers; money by the prices that owners of models name; the time nodes worked, added up; what crossed the link for them."""
 
 
+_UNITS: Final[Mapping[str, str]] = {"usd": "dollars", "seconds": "seconds of work", "bytes": "bytes over the link"}
+_COUNTED: Final = ("tokens", "usd")
+"""What nobody knows of an attempt whose tokens are unknown."""
+
+
 class Reached(NamedTuple):
-    """A limit that is reached: of which scope and kind, what was spent, and what may be; `unpriced` names a model whose price nobody knows."""
+    """A limit that is reached: of which scope and kind, what was spent, and what may be; `unpriced` names a model whose price nobody knows,
+    `untold` is of how many attempts nobody here knows how many tokens they used: then `spent` is the least that it was.
+    """
 
     scope: str
     kind: str
     spent: float
     allowed: float
     unpriced: str | None = None
+    untold: int = 0
 
     @property
     def limit(self) -> tuple[str, str, float]:
@@ -38,8 +46,11 @@ class Reached(NamedTuple):
         whose = f"node {self.scope!r}" if self.scope else "this run"
         if self.unpriced is not None:
             return f"{whose} has a budget of ${self.allowed:g}, and nobody knows what the model {self.unpriced!r} costs"
-        unit = {"usd": "dollars", "seconds": "seconds of work", "bytes": "bytes over the link"}.get(self.kind, self.kind)
-        return f"{whose} has used {self.spent:,.6g} of {self.allowed:,.6g} {unit}"
+        unit = _UNITS.get(self.kind, self.kind)
+        if self.untold and self.spent < self.allowed:
+            what = "one attempt" if self.untold == 1 else f"{self.untold} attempts"
+            return f"{whose} has a budget of {self.allowed:,.6g} {unit}, and only the worker knows what {what} used"
+        return f"{whose} has used {'at least ' if self.untold else ''}{self.spent:,.6g} of {self.allowed:,.6g} {unit}"
 
 
 def limits_of(graph: Graph, said: Mapping[str, float] | None = None) -> dict[str, dict[str, float]]:
@@ -81,14 +92,18 @@ class Ledger:
         self._spent: dict[tuple[str, str], float] = {}
         self._raised: dict[tuple[str, str], int] = {}
         self._unpriced: dict[str, str] = {}
+        self._untold: dict[str, int] = {}
 
-    def charge(self, place: str, amounts: Mapping[str, float], *, unpriced: str | None = None) -> None:
-        """Something at this place of the document has cost so much by kind; `unpriced` is the model it asked, if nobody knows its price."""
+    def charge(self, place: str, amounts: Mapping[str, float], *, unpriced: str | None = None, untold: bool = False) -> None:
+        """Something at this place of the document has cost so much by kind; `unpriced` is the model it asked, if nobody knows its price, `untold`
+        says that nobody here knows how many tokens it used.
+        """
         for scope in self._scopes(place):
             for kind, amount in amounts.items():
                 self._spent[scope, kind] = self._spent.get((scope, kind), 0.0) + amount
             if unpriced is not None and "usd" in self._limits[scope]:
                 self._unpriced.setdefault(scope, unpriced)
+            self._untold[scope] = self._untold.get(scope, 0) + untold
 
     def reached(self, place: str) -> Reached | None:
         """The first limit that is reached for what is to begin at this place, the run's before a node's; None if it may begin."""
@@ -96,8 +111,9 @@ class Ledger:
             for kind, limit in self._limits[scope].items():
                 raised = self._raised.get((scope, kind), 0)
                 allowed, spent = limit * (1 + raised), self._spent.get((scope, kind), 0.0)
-                if spent >= allowed:
-                    return Reached(scope, kind, spent, allowed)
+                untold = self._untold.get(scope, 0) if kind in _COUNTED else 0
+                if spent >= allowed or (untold and not raised):
+                    return Reached(scope, kind, spent, allowed, untold=untold)
                 if kind == "usd" and not raised and (model := self._unpriced.get(scope)) is not None:
                     return Reached(scope, kind, spent, allowed, model)
         return None
