@@ -29,7 +29,8 @@ from cloud.server import WorkerServer
 from cloud.worker import Worker
 from edge.ferrying.connecting import connect_worker
 from edge.means import Device, RunOptions
-from edge.placement import Facts, place_nodes
+from edge.placement import place_nodes
+from edge.placing.facts import Facts
 from edge.planning.keeping import Estimating, kept_plan
 from edge.planning.plan import make_plan
 from edge.runs.runner import run_graph

@@ -9,8 +9,8 @@ from typing import Final
 
 from edge.network.link_policy import LinkPolicy, read_link_policy
 from edge.pairings import Pairings
+from edge.placing.facts import OFFLINE, Offline
 from edge.placing.wishes import MINIMISED, Wishes
-from edge.policies import OFFLINE, Offline
 from edge.privacy.clearance import NOWHERE, Clearance
 from edge.privacy.files import LabelledFiles, read_files
 from edge.privacy.settings import read_clearance

@@ -8,9 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from edge.cascading.kept import kept_below
-from edge.placement import Place
+from edge.placing.facts import Place, Sayings
 from edge.placing.wishes import Wishes
-from edge.policies import Sayings
 from edge.privacy.clearance import NOWHERE, Clearance
 from edge.showing.progress import ProgressEvent, unheard
 from graphs.engine.made import Permissions

@@ -6,7 +6,8 @@ import time
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from edge.placement import NoPlace, Placement
+from edge.placement import NoPlace
+from edge.placing.facts import Placement
 from graphs.errors import UsageError
 from graphs.paths import escape
 from graphs.values import canonical

@@ -15,122 +15,32 @@ the reason in a sentence. Rules, the first that applies decides:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 from edge.placing.askings import why_asked
-from edge.placing.node_needs import ALONE, Needs, Place, kind_of, model_named, needs_of, said_place
-from edge.policies import NOTHING, Around, Sayings, around, opens_here, with_inner
-from edge.privacy.clearance import NOWHERE, Clearance
+from edge.placing.facts import Facts, Implementation, Place, Placement, nothing_done
+from edge.placing.node_needs import ALONE, Needs, kind_of, model_named, needs_of, said_place
+from edge.policies import NOTHING, Around, around, opens_here, with_inner
 from edge.privacy.rule import confined, known_labels, labels_inside
 from edge.privacy.sending import would_send
 from graphs.language.implementations import implementations, is_open
 from graphs.language.labels import Labels, label_graph
 from graphs.language.spec import Graph, is_computed
 from graphs.paths import escape
-from graphs.registry import Agent
 from graphs.values import Value
-
-if TYPE_CHECKING:
-    from edge.placing.figures import Estimate
 
 __all__ = [
     "DONE",
     "SPLIT",
-    "Facts",
-    "Implementation",
     "NoPlace",
-    "Place",
-    "Placement",
-    "Way",
     "label_conflicts",
     "model_named",
-    "nothing_done",
     "place_inside",
     "place_nodes",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where a node runs, and why. `model` is the name of the model it will ask, if it asks one.
-
-    `free` says that no rule forbids it another place: figures may decide (`edge.placing`). Where they did, `estimate` is what it is expected to
-    take, and `ways` are all there were, this one first. Of a node with several implementations `implementation` is the number of this one, and
-    `others` are those that could be had besides, in the order in which they are preferred.
-    """
-
-    place: Place
-    reason: str
-    model: str | None = None
-    free: bool = False
-    estimate: Estimate | None = None
-    ways: tuple[Way, ...] = ()
-    implementation: int | None = None
-    others: tuple[Implementation, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Implementation:
-    """One of the ways that a node lists under `any`, at a place where it can be had: its number, and the node's attributes in it."""
-
-    number: int
-    place: Place
-    model: str | None
-    spec: Mapping[str, Value]
-    free: bool = False
-    """No rule forbids it another place."""
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """One of the ways to do a node: seconds of its work and of its values on the link, what it costs, and the seconds that the whole run takes
-    with it, everything else as it is placed. `figures` say where these come from.
-    """
-
-    place: Place
-    model: str | None
-    seconds: float
-    moving: float
-    usd: float
-    joules: float
-    run_seconds: float
-    figures: Estimate
-    implementation: int | None = None
-
-
-def nothing_done(_name: str) -> bool:
-    """`Facts.done` of a run that begins."""
-    return False
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What placement knows. `models` are those on this device; `offer` is what the worker said last (docs/protocol.md §6), None if
-    none was ever reached.
-    """
-
-    agents: Mapping[str, Agent]
-    models: Collection[str]
-    tiers: Mapping[str, str] = field(default_factory=dict)
-    default_model: str | None = None
-    offer: Mapping[str, Any] | None = None
-    pinned: Mapping[str, Place] = field(default_factory=dict)
-    local_only: bool = False
-    servers: Collection[str] = ()
-    """Of the models, those that are behind servers outside this device."""
-    offline: Sayings = field(default_factory=Sayings)
-    """What is said outside of the graph of nodes whose worker is not reached."""
-    digests: Mapping[str, str] = field(default_factory=dict)
-    """Of the models on this device, those whose file is known: two are the same where these are."""
-    clearance: Clearance = NOWHERE
-    """Which labels may go where."""
-    noted: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Labels that came with a run of elsewhere, by place (graphs.language.labels.label_graph)."""
-    done: Callable[[str], bool] = nothing_done
-    """Whether a node of the root graph has its result here, in a run that goes on: it needs no place. Asked only about nodes that have none."""
 
 
 DONE: Final = "is done already"

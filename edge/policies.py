@@ -15,25 +15,19 @@ So an author's word on one node is only overruled by name, and whoever runs the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, cast
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, cast
 
-from graphs.language import fields
+from edge.placing.facts import OFFLINE, Facts, Offline, Placement, Sayings
 from graphs.language.spec import Graph, is_computed, written_inside
 from graphs.paths import escape
+from graphs.registry import Agent
 from graphs.values import Value
-
-if TYPE_CHECKING:
-    from edge.placement import Facts, Placement
-    from graphs.registry import Agent
 
 __all__ = [
     "NOTHING",
-    "OFFLINE",
     "Around",
-    "Offline",
     "Policy",
-    "Sayings",
     "acts",
     "around",
     "node_policies",
@@ -41,27 +35,6 @@ __all__ = [
     "tools_of",
     "with_inner",
 ]
-
-Offline: TypeAlias = Literal["wait", "local", "fail"]
-
-OFFLINE: Final = cast("tuple[Offline, ...]", fields.OFFLINE)
-
-
-@dataclass(frozen=True, slots=True)
-class Sayings:
-    """What is said outside of the graph: of single nodes and of all on the command line, and in the device's configuration. `always` counts before
-    all of that, and before the graph's own word, at whatever depth: of a run in which nothing may stand in again.
-    """
-
-    nodes: Mapping[str, Offline] = field(default_factory=dict)
-    every: Offline | None = None
-    device: Offline | None = None
-    always: Offline | None = None
-
-    @property
-    def inside(self) -> Sayings:
-        """What of it holds in graphs inside nodes, whose nodes have no names outside."""
-        return Sayings(every=self.every, device=self.device, always=self.always)
 
 
 class Around(NamedTuple):

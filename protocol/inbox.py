@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NoReturn
 
 from protocol.body_messages import BodyMessages
-from protocol.copies import OutCopy
+from protocol.copied_log import OutCopy
 from protocol.errors import FAULTS, LocalProtocolError, RemoteProtocolError
 from protocol.events import (
     Acked,

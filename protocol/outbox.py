@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from protocol import codec
 from protocol.codec import Limits
+from protocol.copied_log import InCopy
 from protocol.errors import LocalProtocolError
 from protocol.log import InLog, OutLog
 from protocol.messages import Log, Message, RunId, StateShown
 from protocol.streams import Stream
-
-if TYPE_CHECKING:
-    from protocol.copies import InCopy
 
 __all__ = ["ACKS", "DELTA_MS", "MAX_ANSWERS", "NOTHING", "NOW", "VOLATILE", "Outbox"]
 

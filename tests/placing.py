@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-from edge.placement import Facts
+from edge.placing.facts import Facts
 from edge.placing.figures import Capacity, Estimate, Figure, Link
 from edge.placing.schedule import play
 from edge.placing.search import Score, score

@@ -9,7 +9,7 @@ import pytest
 
 from edge.commands.options import add_run_options, duration, parse_sets, run_options
 from edge.config import EdgeConfig
-from edge.policies import Sayings
+from edge.placing.facts import Sayings
 from edge.runs.runner import RunOptions
 from graphs.environment import Environment
 from graphs.errors import UsageError

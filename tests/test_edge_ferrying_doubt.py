@@ -9,7 +9,7 @@ import pytest
 
 from edge.ferrying.attached import Attached, usable
 from edge.ferrying.doubt import doubtful_openers, made_again, still_running
-from edge.placement import Placement
+from edge.placing.facts import Placement
 from graphs.engine.events import Outcome
 from graphs.engine.outcomes import Known
 from graphs.errors import LinkCondition, ValueUnsupported, WorkerUnreachable

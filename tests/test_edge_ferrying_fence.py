@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edge.ferrying.fence import give_up, outgrown
-from edge.placement import Placement
+from edge.placing.facts import Placement
 from graphs.agents import standard
 from graphs.journal import Journal, new_run_id
 from graphs.language.cut import cut

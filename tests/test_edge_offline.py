@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from edge.offline import DEADLINE, Reason, Verdict, concerns, decide, moved_by, reason_of, too_near
-from edge.policies import Offline, Policy
+from edge.placing.facts import Offline
+from edge.policies import Policy
 
 
 def policy(offline: Offline, *, has: bool = True, once: bool = False) -> Policy:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from edge.placement import Facts, NoPlace, Place, place_nodes
+from edge.placement import NoPlace, place_nodes
+from edge.placing.facts import Facts, Place
 from graphs.language.labels import labels_by_node
 from graphs.language.load import load_text
 from graphs.language.spec import Graph

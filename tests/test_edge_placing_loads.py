@@ -4,9 +4,10 @@ import random
 
 import pytest
 
-from edge.placement import model_named, place_nodes
+from edge.placement import place_nodes
 from edge.placing.choices import choices_of
 from edge.placing.loads import Loads
+from edge.placing.node_needs import model_named
 from edge.placing.schedule import Player
 from edge.placing.tasks import CLOUD, EDGE, Problem, problem_of
 from graphs.language.spec import Graph

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edge.placement import Facts
+from edge.placing.facts import Facts
 from edge.placing.node_needs import kind_of, model_named, needs_of, said_place
 from graphs.registry import Agent, Registry
 

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import pytest
 
-from edge.placement import Way
+from edge.placing.facts import Way
 from edge.placing.figures import FREE, Estimate
 from edge.placing.reasons import briefly, follows, money, reason, seconds
 

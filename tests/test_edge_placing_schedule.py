@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from edge.placement import model_named, place_nodes
+from edge.placement import place_nodes
 from edge.placing.choices import choices_of
+from edge.placing.node_needs import model_named
 from edge.placing.schedule import Schedule, crossing, play
 from edge.placing.tasks import CLOUD, EDGE, Choice, Problem, problem_of
 from placing import Given, facts, graph

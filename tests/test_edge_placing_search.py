@@ -4,8 +4,9 @@ import random
 
 import pytest
 
-from edge.placement import model_named, place_nodes
+from edge.placement import place_nodes
 from edge.placing.choices import choices_of
+from edge.placing.node_needs import model_named
 from edge.placing.search import score, search
 from edge.placing.tasks import CLOUD, EDGE, Problem, problem_of
 from edge.placing.wishes import MINIMISED, Minimise, Wishes

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from edge.placement import model_named, place_nodes
+from edge.placement import place_nodes
 from edge.placing.choices import choices_of
+from edge.placing.node_needs import model_named
 from edge.placing.tasks import CLOUD, EDGE, Problem, problem_of
 from placing import Given, facts, graph
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from edge.network.conditions import Conditions
-from edge.placement import Facts, model_named
+from edge.placing.facts import Facts
 from edge.placing.figures import Figure
+from edge.placing.node_needs import model_named
 from edge.planning.estimates import Estimates, Told
 from edge.planning.keys import agent_key, computed_nodes, node_key
 from edge.planning.knowledge import FREE_OF_CHARGE, Knowledge, LinkFacts, ModelFacts

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from edge.placement import Facts, model_named, place_nodes
+from edge.placement import place_nodes
+from edge.placing.facts import Facts, Sayings
 from edge.placing.figures import Figure
+from edge.placing.node_needs import model_named
 from edge.planning.estimates import Estimates
 from edge.planning.keys import computed_nodes, node_key
 from edge.planning.knowledge import Knowledge, LinkFacts, ModelFacts
 from edge.planning.plan import Plan, is_plan, make_plan
-from edge.policies import Sayings
 from graphs.agents import standard
 from graphs.journal.history import HistoryRow
 from graphs.language.load import load_text

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from edge.placement import Facts, Placement, place_nodes
-from edge.policies import Policy, Sayings, node_policies
+from edge.placement import place_nodes
+from edge.placing.facts import Facts, Placement, Sayings
+from edge.policies import Policy, node_policies
 from graphs.language.implementations import settled
 from graphs.language.load import load_text
 from graphs.language.spec import Graph

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from conftest import CommandLine
-from edge.placement import Placement
+from edge.placing.facts import Placement
 from edge.runs.assume import Assumption, assume
 from graphs.engine.outcomes import Known, known_outcomes
 from graphs.errors import UsageError

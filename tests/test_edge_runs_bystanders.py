@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.means import Device
-from edge.placement import Placement
+from edge.placing.facts import Placement
 from edge.runs.bystanders import bystanders
 from graphs.agents import standard
 from graphs.journal import Journal

@@ -17,9 +17,8 @@ from conftest import CommandLine
 from edge.ferrying.connecting import connect_worker
 from edge.means import Device, RunOptions
 from edge.offers import keep_offer, last_offer
-from edge.placement import Implementation, Placement
+from edge.placing.facts import Implementation, Placement, Sayings
 from edge.placing.wishes import Wishes
-from edge.policies import Sayings
 from edge.runs.places import Chooser, known_digests
 from edge.runs.resuming import resume_run
 from edge.runs.runner import run_graph

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge.means import RunOptions
-from edge.policies import Sayings
+from edge.placing.facts import Sayings
 from edge.runs.upgrade import degraded_in, degraded_of, forget_degraded, nothing_stands_in, upgradable, upgrade_of, upgrades_of
 from graphs.journal import Journal
 from graphs.journal.ids import new_run_id

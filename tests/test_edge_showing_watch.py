@@ -3,7 +3,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from edge.placement import Placement
+from edge.placing.facts import Placement
 from edge.showing.progress import ProgressEvent, plain_line
 from edge.showing.watch import Watch
 from graphs.errors import NodeError, WorkerUnreachable

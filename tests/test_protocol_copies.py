@@ -10,7 +10,7 @@ import pytest
 from graphs.records import Encoded, Input, Result, chain, decode, encode
 from graphs.values import digest
 from protocol import codec
-from protocol.copies import IN_FLIGHT
+from protocol.copied_log import IN_FLIGHT
 from protocol.digest import PAGE, Held
 from protocol.errors import LocalProtocolError
 from protocol.events import Copied, CopyRefused, Differs, DigestCame, Got, Synced

@@ -9,8 +9,9 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from benchmarks.recorded.record import FILE
-from edge.placement import Facts, model_named
+from edge.placing.facts import Facts
 from edge.placing.figures import Figure
+from edge.placing.node_needs import model_named
 from edge.placing.placed import Placed
 from edge.placing.placer import place
 from edge.placing.wishes import Wishes

@@ -80,7 +80,7 @@ def _by_labels(
     """The nodes that would be where their labels must not be, by this device's configuration, or what `policy` says instead."""
     from edge.config import load_config
     from edge.pairings import Pairings
-    from edge.placement import Facts
+    from edge.placing.facts import Facts
     from edge.privacy.check import has_labels, label_problems
     from edge.privacy.files import with_labelled_files
     from edge.privacy.settings import read_clearance

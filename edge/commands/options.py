@@ -10,9 +10,8 @@ from typing import Any
 from edge.config import EdgeConfig
 from edge.means import RunOptions
 from edge.pairings import link_url
-from edge.placement import Place
+from edge.placing.facts import OFFLINE, Offline, Place, Sayings
 from edge.placing.wishes import MINIMISED, Wishes
-from edge.policies import OFFLINE, Offline, Sayings
 from edge.showing.progress import MODES
 from graphs.environment import Environment
 from graphs.errors import UsageError, why_failed

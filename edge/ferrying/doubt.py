@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from edge.ferrying.attached import Attached, open_children, usable
-from edge.placement import Placement
+from edge.placing.facts import Placement
 from graphs.errors import LinkCondition, ValueUnsupported, WorkerUnreachable
 from graphs.paths import document_path, opener
 

@@ -22,7 +22,7 @@ from protocol.refill import refill
 
 if TYPE_CHECKING:
     from edge.ferrying.worker import WorkerLink
-    from edge.placement import Place as Side, Placement
+    from edge.placing.facts import Place as Side, Placement
     from graphs.journal import Journal
     from graphs.language.spec import Graph
     from graphs.registry import Agent

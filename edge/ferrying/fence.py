@@ -17,7 +17,7 @@ from graphs.records import Cancel, Frame, Submit, encode
 from graphs.values import decode
 
 if TYPE_CHECKING:
-    from edge.placement import Placement
+    from edge.placing.facts import Placement
     from graphs.journal import Journal
     from graphs.language.spec import Graph
     from graphs.registry import Agent

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from edge.placement import SPLIT, Facts, Implementation, Placement, model_named, place_inside
+from edge.placement import SPLIT, place_inside
+from edge.placing.facts import Facts, Implementation, Placement
+from edge.placing.node_needs import model_named
 from edge.placing.tasks import CLOUD, EDGE, Choice
 from edge.policies import NOTHING, Around, acts, around, tools_of
 from edge.privacy.rule import labels_inside

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import Final
 
+from edge.placing.facts import Facts, Place
 from edge.policies import tools_of, with_inner
+from graphs.registry import Agent
 from graphs.values import Value
 
-if TYPE_CHECKING:
-    from edge.placement import Facts
-    from graphs.registry import Agent
-
-__all__ = ["ALONE", "Needs", "Place", "kind_of", "model_named", "needs_of", "said_place"]
-
-Place: TypeAlias = Literal["edge", "cloud"]
+__all__ = ["ALONE", "Needs", "kind_of", "model_named", "needs_of", "said_place"]
 
 ALONE: Final = frozenset({"people", "device", "trust"})
 """What of a node's needs nothing but this device meets, whatever is said of its place."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from edge.placement import Placement
+from edge.placing.facts import Placement
 
 if TYPE_CHECKING:
     from edge.placing.schedule import Schedule

@@ -10,9 +10,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from edge.placement import SPLIT, Facts, Implementation, Place, Placement, Way, model_named, place_nodes
+from edge.placement import SPLIT, place_nodes
 from edge.placing.choices import Choices, choices_of
+from edge.placing.facts import Facts, Implementation, Place, Placement, Way
 from edge.placing.figures import Estimator, known
+from edge.placing.node_needs import model_named
 from edge.placing.placed import NAMES, Placed, decided
 from edge.placing.reasons import briefly, follows, reason
 from edge.placing.schedule import Player, Schedule, crossing

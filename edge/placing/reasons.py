@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge.placement import Way
+from edge.placing.facts import Way
 from edge.placing.wishes import Minimise
 
 __all__ = ["briefly", "follows", "reason", "seconds"]

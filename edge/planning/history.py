@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from edge.placement import Facts, model_named
+from edge.placing.facts import Facts
+from edge.placing.node_needs import model_named
 from edge.planning.keys import EDGE, agent_key, computed_nodes, node_key
 from graphs.engine.outcomes import KEY
 from graphs.errors import JournalError

@@ -14,7 +14,8 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.network.conditions import UNKNOWN, Conditions
-from edge.placement import Facts, model_named
+from edge.placing.facts import Facts
+from edge.placing.node_needs import model_named
 from graphs.errors import JournalError, ValueUnsupported
 from graphs.paths import document_path
 from graphs.values import Value, canonical, decode

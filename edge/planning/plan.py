@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 from edge.offline import Verdict, decide
-from edge.placement import Facts, Placement, Way, model_named
+from edge.placing.facts import Facts, Placement, Way
 from edge.placing.figures import Figure, Link
+from edge.placing.node_needs import model_named
 from edge.placing.schedule import play
 from edge.placing.tasks import CLOUD, EDGE, Choice, problem_of
 from edge.planning.estimates import Estimates, Told

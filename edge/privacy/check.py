@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge.placement import Facts, label_conflicts
+from edge.placement import label_conflicts
+from edge.placing.facts import Facts
 from graphs.errors import Problem
 from graphs.language.labels import label_graph
 from graphs.language.marks import Marks

@@ -14,7 +14,7 @@ from graphs.records import Error, Event, Known as Recordable, Result, State
 from graphs.values import MISSING, Value
 
 if TYPE_CHECKING:
-    from edge.placement import Placement
+    from edge.placing.facts import Placement
 
 __all__ = ["FORMS", "Assumption", "assume"]
 

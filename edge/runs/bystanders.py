@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 
 from edge.means import Device
-from edge.placement import Placement
+from edge.placing.facts import Placement
 from graphs.language.spec import Graph
 from graphs.models.prefetch import Prefetcher, coming_models
 from graphs.paths import escape

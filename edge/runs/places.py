@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from edge.means import Device, RunOptions
-from edge.placement import Facts, Implementation, NoPlace, Placement, place_nodes
+from edge.placement import NoPlace, place_nodes
+from edge.placing.facts import Facts, Implementation, Placement
 from edge.placing.placed import Placed, decided
 from edge.placing.wishes import Wishes
 from graphs.engine.plan import Better

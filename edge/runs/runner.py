@@ -19,7 +19,7 @@ from edge.ferrying.outside import label_guard, run_guard
 from edge.means import Device, RunOptions
 from edge.offers import check_offer, keep_offer, last_offer
 from edge.people.desk import AttendedDesk
-from edge.placement import Facts, Place, Placement, nothing_done
+from edge.placing.facts import Facts, Place, Placement, nothing_done
 from edge.planning.keeping import Keeper
 from edge.policies import Policy, acts, node_policies
 from edge.privacy.settings import worker_place

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from edge.placement import DONE, Place, Placement
+from edge.placement import DONE
+from edge.placing.facts import Place, Placement
 from edge.showing.progress import ProgressEvent, unheard
 from edge.showing.report import NodeReport
 from graphs.engine.events import Settled, Start
