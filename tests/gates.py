@@ -104,14 +104,16 @@ class Held:
 class Gates:
     """Where nodes come to wait, in the order they began. Waits at most `patience` seconds for the next."""
 
-    def __init__(self, patience: float = 30.0) -> None:
+    def __init__(self, patience: float = 120.0) -> None:
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._listening.settimeout(patience)
         self.port = int(self._listening.getsockname()[1])
         self._patience = patience
+        self._let_in: list[socket.socket] = []
 
     def next(self) -> Held:
         connection, _ = self._listening.accept()
+        self._let_in.append(connection)
         connection.settimeout(self._patience)
         return Held(connection)
 
@@ -126,7 +128,10 @@ class Gates:
             raise AssertionError(f"{Held(connection).who} was begun, too")
 
     def close(self) -> None:
+        """Whoever still waits fails: a test that did not come to its end leaves nothing open."""
         self._listening.close()
+        for connection in self._let_in:
+            connection.close()
 
     def __enter__(self) -> Self:
         return self

@@ -72,7 +72,7 @@ def store(home: Path, side: str) -> bytes:
     return bytes(found)
 
 
-def until(reached: Callable[[], bool], seconds: float = 30.0) -> None:
+def until(reached: Callable[[], bool], seconds: float = 120.0) -> None:
     """Look until it is so: for what other processes do, which tell nobody. Fails after so many seconds."""
     end = time.monotonic() + seconds
     while not reached():

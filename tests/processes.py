@@ -15,7 +15,7 @@ from conftest import FREE, Outcome
 __all__ = ["Process", "Worker", "graphferry", "serve", "start"]
 
 ROOT = Path(__file__).parents[1]
-PATIENCE = 50.0
+PATIENCE = 120.0
 """Seconds after which a process that should have ended, or said something, is given up."""
 
 
