@@ -278,7 +278,7 @@ def _parse(text: str) -> Value:
 
 
 def _unfit(question: Question, value: Value, right: str) -> UsageError:
-    return UsageError(f"{shown(value)} is no answer to {question.path!r}", hint=f"It wants {right}.")
+    return UsageError(f"{shown(value) or 'an empty text'} is no answer to {question.path!r}", hint=f"It wants {right}.")
 
 
 # -- how they are shown

@@ -106,7 +106,7 @@ def test_a_schema_that_cannot_be_applied_takes_no_answer_and_breaks_nothing() ->
 def test_a_text_is_taken_as_it_is() -> None:
     assert read(question(), '{"a": 1}') == '{"a": 1}'
     assert read(question(), "") == ""
-    with pytest.raises(UsageError, match="is no answer") as caught:
+    with pytest.raises(UsageError, match="an empty text is no answer") as caught:
         read(question(required=True), "")
     assert caught.value.hint == "It wants a text that is not empty."
     with pytest.raises(UsageError):

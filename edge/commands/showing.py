@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from edge.showing.plan_fact import cost_text, plan_and_fact
 from edge.syncing.state import RunState, run_states
 from graphs.engine.outcomes import FORK, KEY
 from graphs.environment import Environment, ExitStatus
+from graphs.errors import JournalError
 from graphs.journal import Journal, RunRow
 from graphs.journal.ids import run_id_text
 from graphs.language.jstext import json_text
@@ -35,8 +37,15 @@ __all__ = ["show"]
 
 
 def show(journal: Journal, prefix: str, config: EdgeConfig, *, as_json: bool, env: Environment) -> int:
-    """Print the run whose id begins so. Raises UsageError if there is none, or several."""
-    run = _Shown.read(journal, journal.run(prefix), config)
+    """Print the run whose id begins so. Raises UsageError if there is none, or several, and JournalError once what is readable of a damaged one is
+    printed.
+    """
+    row = journal.run(prefix)
+    try:
+        run = _Shown.read(journal, row, config)
+    except JournalError as damage:
+        _show_readable(journal, row, damage, as_json=as_json, env=env)
+        raise
     if as_json:
         env.stdout.write(json_text(clean(run.as_json()), 2) + "\n")
     else:
@@ -44,6 +53,26 @@ def show(journal: Journal, prefix: str, config: EdgeConfig, *, as_json: bool, en
         encoding = getattr(env.stdout, "encoding", None) or "utf-8"
         env.stdout.write("".join(f"{line}\n" for line in run.lines(width, encoding)))
     return ExitStatus.COMPLETED
+
+
+def _show_readable(journal: Journal, row: RunRow, damage: JournalError, *, as_json: bool, env: Environment) -> None:
+    """What every log of a run says before the place where it is damaged."""
+    logs: list[tuple[str, Record]] = []
+    for run in (row.run, *(child.run for child in journal.children(row.run))):
+        for writer in journal.writers(run):
+            with suppress(JournalError):
+                place = place_of_writer(journal, run)(writer) if run == row.run else "cloud"
+                for logged in journal.records(run, writer):
+                    logs.append((place, logged.record))  # noqa: PERF401 - what came before the damage counts
+    if as_json:
+        about = {"run": run_id_text(row.run), "graph": row.name, "graph_hash": row.graph.hex(), "status": row.status}
+        records = [entry for place, record in logs if (entry := _entry(place, record)) is not None]
+        told = {**about, "started": row.started, "ended": row.ended, "damaged": damage.message, "records": records}
+        env.stdout.write(json_text(clean(told), 2) + "\n")
+        return
+    rows = _rows((place, record) for place, record in logs if isinstance(record, Result))
+    env.stdout.write(f"run {run_id_text(row.run)}\ngraph {printable(row.name)} ({row.graph.hex()[:12]})\n{row.status}\n\n")
+    env.stdout.write(f"{node_table(rows, width=shutil.get_terminal_size((110, 24)).columns)}\n")
 
 
 @dataclass(frozen=True, slots=True)
