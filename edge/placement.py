@@ -50,7 +50,7 @@ SPLIT: Final = Placement("edge", "opens its graph here; the nodes inside have pl
 
 _DONE: Final = Placement("edge", DONE)
 
-_ANYWHERE: Final = Placement("edge", "nothing it needs is elsewhere", free=True)
+_ANYWHERE: Final = Placement("edge", "needs no worker", free=True)
 
 _ALONE: Final = {
     "people": "asks people, who are at this device",

@@ -269,23 +269,22 @@ async def open_socket(
     except ssl.SSLCertVerificationError as error:
         raise _untrusted(url, error) from error
     except (OSError, TimeoutError) as error:
-        reason = _reason(error)
-        raise WorkerUnreachable(
-            url,
-            f"the worker at {url} cannot be reached: {reason}",
-            hint="Is a worker running there (`graphferry serve`), and are host and port of the URL its own?",
-        ) from error
+        reason, hint = _reason(error, ciphered=tls is not None)
+        raise WorkerUnreachable(url, f"the worker at {url} cannot be reached: {reason}", hint=hint) from error
     if socket.subprotocol != SUBPROTOCOL:
         await socket.close()
         raise WorkerUnreachable(url, f"what answers at {url} is no worker: it does not speak {SUBPROTOCOL}")
     return socket
 
 
-def _reason(error: OSError | TimeoutError) -> str:
-    """Why nobody was reached, in the system's words: asyncio's own ("Connect call failed") say less."""
+def _reason(error: OSError | TimeoutError, *, ciphered: bool) -> tuple[str, str]:
+    """Why nobody was reached, in the system's words: asyncio's own ("Connect call failed") say less. And what to do."""
+    if ciphered and isinstance(error, ConnectionResetError) and error.errno is None:  # asyncio's, of a handshake that was cut off
+        return "it ended the connection when TLS began", "If the worker speaks no TLS, its URL begins with ws://"
+    hint = "Is a worker running there (`graphferry serve`), and are host and port of the URL its own?"
     if error.errno is not None and error.errno > 0:
-        return os.strerror(error.errno)
-    return error.strerror or str(error) or "no answer"
+        return os.strerror(error.errno), hint
+    return error.strerror or str(error) or "no answer", hint
 
 
 def _untrusted(url: str, error: ssl.SSLCertVerificationError) -> WorkerUntrusted:

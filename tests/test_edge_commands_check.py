@@ -23,6 +23,12 @@ def test_a_good_graph_is_named_with_its_nodes(cli: CommandLine, tmp_path: Path) 
     assert (outcome.status, outcome.stdout, outcome.stderr) == (0, "good.yaml: 1 node, no problems\n", "")
 
 
+def test_nodes_that_only_hold_a_value_are_not_among_those_that_a_run_counts(cli: CommandLine, tmp_path: Path) -> None:
+    write(tmp_path, valued=GOOD + "  b: {value: 1}\n")
+    assert cli("check", "valued.yaml").stdout == "valued.yaml: 2 nodes (1 computed), no problems\n"
+    assert "of valued.yaml: 1 computed node\n" in cli("run", "valued.yaml", "--progress", "plain").stderr
+
+
 def test_each_of_several_graphs_has_its_report(cli: CommandLine, tmp_path: Path) -> None:
     write(tmp_path, good=GOOD, bad=BAD, open=OPEN)
     outcome = cli("check", "bad.yaml", "good.yaml", "open.yaml")

@@ -75,7 +75,7 @@ def test_json_is_one_object_and_nothing_else(run: Any) -> None:
     assert found["nodes"]["a"] == {
         "state": "completed",
         "place": "edge",
-        "reason": "nothing it needs is elsewhere",
+        "reason": "needs no worker",
         "by": {"agent": "copyAgent", "version": "1"},
         "retry": 0,
         "ms": found["nodes"]["a"]["ms"],

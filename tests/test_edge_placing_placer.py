@@ -78,7 +78,7 @@ def test_a_cheap_node_goes_with_those_around_it() -> None:
     )
     figures = Given({"a": (9.0, 1.0), "c": (9.0, 1.0)}, rtt=0.3)
     assert placed(nodes, figures)["b"] == ("cloud", "follows a, saves a round trip")
-    assert placed(nodes, Given({"a": (1.0, 9.0), "c": (1.0, 9.0)}, rtt=0.3))["b"] == ("edge", "nothing it needs is elsewhere")
+    assert placed(nodes, Given({"a": (1.0, 9.0), "c": (1.0, 9.0)}, rtt=0.3))["b"] == ("edge", "needs no worker")
 
 
 def test_a_whole_fragment_moves_where_one_node_alone_would_not() -> None:

@@ -150,7 +150,7 @@ def test_without_its_worker_a_free_node_runs_here(tmp_path: Path) -> None:
             report = await both.run()
             assert report.status == "completed"
             assert both.ran == [("edge", "a"), ("edge", "b"), ("edge", "c")]
-            assert report.nodes["a"].reason == "nothing it needs is elsewhere"
+            assert report.nodes["a"].reason == "needs no worker"
 
     asyncio.run(play())
 

@@ -33,7 +33,7 @@ def test_plain_shows_a_line_for_each_start_and_end() -> None:
         for event in RUN:
             progress.emit(event)
     assert stream.getvalue().splitlines() == [
-        "run 0193 of news.yaml: 3 nodes",
+        "run 0193 of news.yaml: 3 computed nodes",
         "started   triage on edge: smollm2-135m is here",
         "finished  triage on edge in 2.3 s, 68 tokens",
         "waiting   analyse: no worker was reached",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -24,7 +25,7 @@ from protocol.errors import WorkerRefused
 from protocol.handshake import DeviceHello
 from protocol.messages import Fault
 from protocol.pairing import PAIR_PATH
-from protocol.tls import server_context
+from protocol.tls import client_context, server_context
 from protocol.transport import MAX_PACKET, PATH, SUBPROTOCOL, Refused, accept, connect, listen
 from wire.memory_store import MemoryStore
 from wire.pair import DEVICE, DEVICE_ID, STORES
@@ -151,9 +152,9 @@ def test_a_device_that_is_sent_away_after_the_upgrade_says_why() -> None:
 # -- what a device is told when there is no connection
 
 
-async def refused(url: str, token: str | None = TOKEN) -> WorkerUnreachable:
+async def refused(url: str, token: str | None = TOKEN, tls: ssl.SSLContext | None = None) -> WorkerUnreachable:
     with pytest.raises(WorkerUnreachable) as caught:
-        async with connect(url, DEVICE_CONFIG, MemoryStore(STORES[DEVICE]), lambda _: None, token=token):
+        async with connect(url, DEVICE_CONFIG, MemoryStore(STORES[DEVICE]), lambda _: None, token=token, tls=tls):
             pass
     return caught.value
 
@@ -202,6 +203,17 @@ def test_no_worker_at_all_is_unreachable() -> None:
         assert error.url == url
         assert url in str(error)
         assert "serve" in str(error)
+
+    run(main)
+
+
+def test_a_worker_without_tls_that_is_asked_for_it_is_told_from_none() -> None:
+    async def main() -> None:
+        async with serving() as worker:
+            error = await refused(worker.url.replace("ws://", "wss://"), tls=client_context())
+            assert error.message == f"the worker at {error.url} cannot be reached: it ended the connection when TLS began"
+            assert error.hint is not None
+            assert "ws://" in error.hint
 
     run(main)
 

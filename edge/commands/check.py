@@ -12,7 +12,7 @@ from graphs.environment import Environment, ExitStatus
 from graphs.errors import GraphInvalid, Problem
 from graphs.language.graph_files import text_of
 from graphs.language.marks import Marks
-from graphs.language.spec import Graph
+from graphs.language.spec import Graph, is_computed
 from graphs.loadagents import known_agents
 from graphs.registry import Registry
 
@@ -51,7 +51,7 @@ def main(args: Namespace, env: Environment) -> int:
         if problems:
             env.stderr.write(render(problems, text, color=env.colour) + "\n")
         if not wrong:
-            env.stdout.write(f"{graph_name(name) if name == STREAM else name}: {_several(nodes, 'node')}, {_count(problems)}\n")
+            env.stdout.write(f"{graph_name(name) if name == STREAM else name}: {nodes}, {_count(problems)}\n")
     if args.json:
         told = {"status": "invalid" if bad else "valid", "problems": as_data(found)}
         env.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
@@ -60,18 +60,18 @@ def main(args: Namespace, env: Environment) -> int:
 
 def _checked(
     name: str, agents: Registry, env: Environment, *, strict: bool, policy: str | None
-) -> tuple[Sequence[Problem], str | None, int]:
-    """A file's problems, the text that their lines are in where it can be read, and how many nodes there are."""
+) -> tuple[Sequence[Problem], str | None, str]:
+    """A file's problems, the text that their lines are in where it can be read, and in words how many nodes a graph without any has."""
     try:
         document = read_graph(name, env)
     except GraphInvalid as error:
-        return error.problems, error.text or text_of(name, env.cwd), 0
+        return error.problems, error.text or text_of(name, env.cwd), ""
     try:
         graph = Graph.of(document.data, agents.keys(), marks=document.marks, file=document.file, strict=strict, says=agents)
     except GraphInvalid as error:
-        return error.problems, document.text, 0
+        return error.problems, document.text, ""
     labelled = _by_labels(graph, agents, env, policy, document.marks, document.file)
-    return [*graph.warnings, *labelled], document.text, len(document.data["nodes"])
+    return [*graph.warnings, *labelled], document.text, _nodes(graph)
 
 
 def _by_labels(
@@ -104,6 +104,12 @@ def _by_labels(
 
 def _count(warnings: Sequence[Problem]) -> str:
     return "no problems" if not warnings else _several(len(warnings), "warning")
+
+
+def _nodes(graph: Graph) -> str:
+    """A run counts those that are computed, and no others."""
+    computed, all_of_them = sum(map(is_computed, graph.nodes.values())), len(graph.nodes)
+    return _several(all_of_them, "node") + (f" ({computed} computed)" if computed < all_of_them else "")
 
 
 def _several(count: int, word: str) -> str:

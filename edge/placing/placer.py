@@ -167,7 +167,7 @@ class _Placing:
 
     def _why_cheap(self, path: str, place: Place) -> str:
         sources = [each for each in reads(self.choices.specs[path]) if escape(each) in self.choices.units]
-        return follows(sources[0]) if place == "cloud" and sources else "nothing it needs is elsewhere"
+        return follows(sources[0]) if place == "cloud" and sources else "needs no worker"
 
     def _explained(self, nodes: dict[str, Placement], found: Found) -> dict[str, Placement]:
         """The same, with the ways of each node that had a choice, and its reason from them."""

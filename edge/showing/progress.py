@@ -290,7 +290,7 @@ def lost(count: int) -> str:
 
 
 def _count(nodes: int) -> str:
-    return f"{nodes} node{'' if nodes == 1 else 's'}"
+    return f"{nodes} computed node{'' if nodes == 1 else 's'}"
 
 
 def _on(event: ProgressEvent) -> str:
