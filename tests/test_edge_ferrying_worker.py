@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from graphs.language.spec import Graph
 from graphs.records import Cancel, Close, Input, Result, State, Submit
 from protocol.events import Diverged
 from protocol.journal_store import JournalStore
-from protocol.payload import Reference
+from protocol.payload import Reference, references
 from workers import ServedWorker, worker
 
 GRAPH = """\
@@ -52,6 +52,9 @@ class Heard:
         self.records.append(record)
         if type(record).__name__ == "End":
             self.ended.set()
+
+    def reads(self, record: Any) -> Sequence[Reference]:
+        return references(record)
 
     def began(self, path: str) -> None:
         """The worker says that a node executes."""
