@@ -91,7 +91,8 @@ class Share(Worker):
         """`protocol.config.Room` for the places of the account: None if it may open one more child run."""
         if self.account.runs is None or self._running < self.account.runs:
             return None
-        text = f"the account {self.account.name!r} has {self._running} open runs at this worker, which is its limit"
+        runs = "run" if self._running == 1 else "runs"
+        text = f"the account {self.account.name!r} has {self._running} open {runs} at this worker, which is its limit"
         return "BUSY", text, _BUSY_MS
 
     def offer(self) -> dict[str, Value]:

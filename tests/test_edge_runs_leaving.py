@@ -120,6 +120,7 @@ def test_a_node_whose_model_is_busy_here_runs_at_the_worker(tmp_path: Path) -> N
         assert sides.ran == [("edge", "a"), ("edge", "b"), ("cloud", "b"), ("edge", "c")]
         assert {path: each.place for path, each in report.nodes.items()} == {"a": "edge", "b": "cloud", "c": "edge"}
         assert report.nodes["b"].reason == "goes to the worker after all: workAgent is busy"
+        assert (report.nodes["b"].by["agent"], report.nodes["b"].ms is None) == ("workAgent", False)
 
     play(tmp_path, run)
 

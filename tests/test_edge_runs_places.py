@@ -315,6 +315,34 @@ def test_what_runs_is_chosen_when_the_node_starts(tmp_path: Path) -> None:
     asyncio.run(play())
 
 
+def test_a_model_that_one_node_loaded_is_seen_to_be_evicted_by_the_next(tmp_path: Path) -> None:
+    """Nobody starts with it while it is in memory: it comes with the first node, and goes for one of another model."""
+
+    async def play() -> None:
+        async with sides(tmp_path, None) as both:
+            models = both.device.models = Loaded("tiny", "other", "third")
+            models.loaded = set()
+
+            def see(event: Any) -> None:
+                if event["event"] == "started":
+                    models.loaded = {"third", "other"} if event["path"] == "c" else {"tiny", "other"}
+
+            both.device.emit = see
+            between = "  c: {agent: llmAgent, model: third, inputs: {prompt: :a.text}}\n  b:"
+            report = await both.run(
+                text=LOCAL.replace("  b:", between).replace(
+                    "isResult: true, inputs: {prompt: :a", "isResult: true, inputs: {prompt: :c"
+                )
+            )
+            assert {path: each.by.get("moved") for path, each in report.nodes.items()} == {
+                "a": None,
+                "c": None,
+                "b": "tiny was evicted",
+            }
+
+    asyncio.run(play())
+
+
 @pytest.mark.parametrize(
     ("low", "wishes", "side"), [(False, Wishes(), "edge"), (True, Wishes(), "cloud"), (True, Wishes("latency"), "edge")]
 )

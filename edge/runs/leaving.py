@@ -118,6 +118,11 @@ class Leaving:
         if self._run.link is not None:
             self._run.link.forget(delegate.child)
 
+    def result(self, path: str) -> tuple[Result, int] | None:
+        """What the worker made of a node that left, with its size; also before the run is told that it settled."""
+        delegate = self._delegates.get(path)
+        return delegate.made.get(path) if delegate is not None else self.made.get(path)
+
     def stop(self, start: Start) -> None:
         """The engine gives a node up."""
         if (going := self._going.pop(start.path, None)) is not None:

@@ -19,9 +19,10 @@ from graphs.language.implementations import settled
 from graphs.language.uncollected import uncollected
 
 if TYPE_CHECKING:
-    from graphs.engine.events import Start
+    from graphs.engine.events import Settled, Start
     from graphs.language.spec import Graph
     from graphs.models.interface import Models
+    from graphs.values import Value
 
 __all__ = ["Chooser", "Out", "Places", "by_clearance", "known_digests"]
 
@@ -136,7 +137,9 @@ class Chooser:
         }
         leaving = out.ways if out is not None else {}
         self._ways.update({path: (way.model, []) for path, way in leaving.items() if path not in self._ways})
-        self._loaded = {model for model, _ in self._ways.values() if model is not None and self._is_loaded(model)}
+        self._unseen = {model for model, _ in self._ways.values() if model is not None}
+        """Models that were not in memory whenever somebody looked: they cannot have had to leave it."""
+        self._look_around()
         self._left: set[str] = set()
         self._is_low, self._clock = is_low, clock
         self._low = self._was_low = bool(leaving) and is_low()
@@ -144,15 +147,14 @@ class Chooser:
 
     def better(self, path: str) -> Better | None:
         """What is to run instead now, and why; None if the choice stands."""
+        self._look_around()
         model, others = self._ways.get(path, (None, []))
         looks = model is not None and (bool(others) or not self._is_loaded(model))  # names are looked up on the disk
         known = set(self._models.names()) if looks else {model}
         if model is not None and model not in known:
             found = next((each for each in others if each.model is None or each.model in known), None)
             return self._here_or_there(path, found, f"{model} is gone")
-        if model is not None and self._is_loaded(model):
-            self._loaded.add(model)
-        elif model is not None and model in self._loaded:
+        if model is not None and model not in self._unseen and not self._is_loaded(model):
             found = next((each for each in others if each.model is None or self._is_loaded(each.model)), None)
             return self._here_or_there(path, found, f"{model} was evicted")
         if self._out is not None and self._out.found and path in self._out.wanted:
@@ -174,6 +176,24 @@ class Chooser:
             self._left.add(start.path)
         return found
 
+    # -- graphs.running.ports.Observer
+
+    def started(self, start: Start, t: float) -> None:
+        """Its model may not be loaded yet."""
+
+    def settled(self, event: Settled, by: Mapping[str, Value], usage: Mapping[str, Value] | None, t: float) -> None:  # noqa: ARG002
+        """A node that asked a model had it in memory; what runs between it and the next one of that model may put it out."""
+        if usage:
+            self._look_around()
+
+    def erred(self, start: Start, error: BaseException, final: bool, t: float) -> None:
+        """Says nothing of models."""
+
+    def token(self, start: Start, token: Value) -> None:
+        """As little."""
+
+    # -- how things stand
+
     def _here_or_there(self, path: str, here: Implementation | None, why: str) -> Better | None:
         return Better(here.spec, why) if here is not None else self._there(path, why)
 
@@ -188,6 +208,9 @@ class Chooser:
         if now - self._looked >= _LOOK:
             self._looked, self._low = now, self._is_low()
         return self._low
+
+    def _look_around(self) -> None:
+        self._unseen -= {model for model in self._unseen if self._is_loaded(model)}
 
     def _is_loaded(self, model: str) -> bool:
         try:

@@ -349,11 +349,7 @@ class Run:
             before=guard.before if guard is not None else None,
             recorder=LogRecorder(log.record, lambda: device.journal.barrier(full=True), append_encoded=log.encoded),
             remote=self.elsewhere,
-            observers=[
-                watch,
-                *bystanders(graph, device, self.placed, self.known.outcomes),
-                *((guard,) if guard is not None else ()),
-            ],
+            observers=[watch, chooser, *bystanders(graph, device, self.placed, self.known.outcomes), *([guard] if guard else [])],
             run_id=self.id,
         )
 
@@ -440,7 +436,7 @@ class Run:
         await self.leave()
 
     def made(self, path: str) -> Any:
-        found = self.leaving.made.get(path) or (self.delegate.made.get(path) if self.delegate is not None else None)
+        found = self.leaving.result(path) or (self.delegate.made.get(path) if self.delegate is not None else None)
         if found is not None:
             return found
         return (self.known.made[path], 0) if path in self.known.made else None

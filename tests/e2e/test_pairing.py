@@ -260,7 +260,7 @@ def test_no_more_runs_at_once_than_the_account_has(two: Two) -> None:
             assert two.command(other, "pair", worker.url, code).status == 0
             second = two.command(other, "run", "g.yaml")
             assert second.status in (3, 4)
-            assert "1 open runs at this worker, which is its limit" in second.stderr
+            assert "1 open run at this worker, which is its limit" in second.stderr
             held.release("done")
             assert device.outcome().status == 0
         assert two.command(other, "run", "g.yaml").status == 0
