@@ -18,6 +18,7 @@ from graphs.environment import Environment
 
 if TYPE_CHECKING:
     from ferry import Ferry
+    from workers import ServedWorker
 
 MODELS = Environment.current().home("models")
 """Where this machine keeps its models: looked up before any test moves its files elsewhere."""
@@ -117,6 +118,23 @@ def ferry(cli: CommandLine, home: Path, tmp_path: Path) -> Ferry:
     from ferry import Ferry
 
     return Ferry(cli, home, tmp_path)
+
+
+@pytest.fixture
+def served(own_home: Path) -> Iterator[ServedWorker]:
+    """A worker with the scripted model `large`, for as long as the test takes."""
+    from workers import worker
+
+    with worker(own_home) as found:
+        yield found
+
+
+@pytest.fixture
+def device(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], CommandLine]:
+    """Another device each time, with files of its own; all work in the same folder."""
+    from fleet import new_device
+
+    return lambda: new_device(tmp_path_factory.mktemp("device"), tmp_path)
 
 
 @pytest.fixture

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from conftest import CommandLine
-from fleet import edge, move, new_device, run
+from fleet import edge, move, run
 from graphs.engine.holding import holding
 from graphs.environment import ExitStatus
 from graphs.journal import Journal
@@ -41,19 +41,11 @@ nodes:
 
 
 @pytest.fixture
-def served(own_home: Path) -> Iterator[ServedWorker]:
-    with worker(own_home) as found:
-        yield found
-
-
-@pytest.fixture
-def device(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[], CommandLine]:
-    """Another device each time; all of them are impatient."""
+def device(device: Callable[[], CommandLine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], CommandLine]:
+    """Another device each time; all of them are impatient, and can pay."""
     monkeypatch.setattr("edge.syncing.handover._PATIENCE", 0.3)
     (tmp_path / "pay_agents.py").write_text(AGENTS, encoding="utf-8")
-    return lambda: new_device(tmp_path_factory.mktemp("device"), tmp_path)
+    return device
 
 
 def begun(cli: CommandLine, *words: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,15 +16,9 @@ from graphs.environment import Environment, ExitStatus
 from graphs.journal import Journal
 from graphs.journal.ids import new_run_id
 from graphs.records import Cancel, Submit, encode
-from workers import ServedWorker, worker
+from workers import ServedWorker
 
 GRAPH = "version: 0.5\nnodes:\n  far: {agent: llmAgent, model: large, isResult: true, inputs: {prompt: hello}}\n"
-
-
-@pytest.fixture
-def served(own_home: Path) -> Iterator[ServedWorker]:
-    with worker(own_home) as found:
-        yield found
 
 
 def test_a_run_that_a_process_left_while_a_sync_went_on_is_cancelled_by_the_next_one(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -18,29 +17,18 @@ from edge.runs.at_work import at_work
 from edge.runs.resting import at_work_until_asked
 from edge.syncing import handover
 from edge.syncing.held import holding_of
-from fleet import edge, full, move, new_device, run
+from fleet import edge, full, move, run
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import LinkCondition, UsageError
 from graphs.journal import Journal
 from graphs.journal.ids import new_run_id
 from graphs.records import End, EndStatus, Event, Handover, State, encode
 from protocol.marks import is_marked, mark
-from workers import ServedWorker, worker
+from workers import ServedWorker
 
 GRAPH = "version: 0.5\nnodes:\n  far: {agent: llmAgent, model: large, isResult: true, inputs: {prompt: hello}}\n"
 NOBODY = "ws://127.0.0.1:1/v1/link"
 T = TypeVar("T")
-
-
-@pytest.fixture
-def served(own_home: Path) -> Iterator[ServedWorker]:
-    with worker(own_home) as found:
-        yield found
-
-
-@pytest.fixture
-def device(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], CommandLine]:
-    return lambda: new_device(tmp_path_factory.mktemp("device"), tmp_path)
 
 
 def use(cli: CommandLine, url: str, what: Callable[[Journal, Any], Awaitable[T]]) -> T:

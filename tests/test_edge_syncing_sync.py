@@ -24,17 +24,11 @@ from graphs.language.spec import Graph
 from graphs.records import End, EndStatus, Result, Submit, encode
 from protocol.marks import mark
 from protocol.run_log import RunLog, open_run
-from workers import ServedWorker, worker
+from workers import ServedWorker
 
 GRAPH = Graph.of(load_text("version: 0.5\nnodes:\n  a: {agent: copyAgent, inputs: {t: 1}}\n").data, standard())
 LARGE = "x" * 200_000
 T = TypeVar("T")
-
-
-@pytest.fixture
-def served(own_home: Path) -> Iterator[ServedWorker]:
-    with worker(own_home) as found:
-        yield found
 
 
 @pytest.fixture

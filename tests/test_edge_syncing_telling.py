@@ -4,32 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from conftest import CommandLine, Outcome
 from edge.syncing.alone import alone
 from edge.syncing.telling import tell
-from fleet import edge, new_device, run, status, sync
+from fleet import edge, run, status, sync
 from graphs.environment import ExitStatus
 from graphs.errors import WorkerUnreachable
 from graphs.journal import Journal
-from workers import ServedWorker, worker
+from workers import ServedWorker
 
 ASKS = "version: 0.5\nnodes:\n  ok: {agent: humanAgent, isResult: true, params: {mode: approve, prompt: Send it?}}\n"
-
-
-@pytest.fixture
-def served(own_home: Path) -> Iterator[ServedWorker]:
-    with worker(own_home) as found:
-        yield found
-
-
-@pytest.fixture
-def device(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], CommandLine]:
-    return lambda: new_device(tmp_path_factory.mktemp("device"), tmp_path)
 
 
 @pytest.fixture

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from conftest import CommandLine
-from fleet import edge, full, new_device, run, sync
+from fleet import edge, full, run, sync
 from graphs.environment import ExitStatus
 from graphs.journal import Journal
-from workers import ServedWorker, worker
+from workers import ServedWorker
 
 ASKS = """\
 version: 0.5
@@ -22,17 +19,6 @@ nodes:
   ok: {agent: humanAgent, params: {mode: approve, prompt: Send it?}}
   sent: {agent: stringTemplateAgent, isResult: true, params: {template: "sent: ${ok}"}, inputs: {ok: :ok.approved}}
 """
-
-
-@pytest.fixture
-def served(own_home: Path) -> Iterator[ServedWorker]:
-    with worker(own_home) as found:
-        yield found
-
-
-@pytest.fixture
-def device(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], CommandLine]:
-    return lambda: new_device(tmp_path_factory.mktemp("device"), tmp_path)
 
 
 def held_there(laptop: CommandLine, other: CommandLine, served: ServedWorker) -> str:

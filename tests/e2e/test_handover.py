@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from conftest import CommandLine
-from fleet import edge, logs, move, new_device, run, sync
+from fleet import edge, logs, move, run, sync
 from graphs.engine.holding import Holding, holding
 from graphs.engine.outcomes import KEY
 from graphs.environment import ExitStatus
@@ -18,7 +18,7 @@ from graphs.journal import Journal
 from graphs.records import Handover, Result
 from graphs.values import clean
 from logbook import until
-from workers import ServedWorker, worker
+from workers import ServedWorker
 
 LID = """\
 version: 0.5
@@ -28,18 +28,6 @@ nodes:
   again: {agent: llmAgent, model: large, inputs: {prompt: :there.text}}
   last: {agent: llmAgent, model: scripted, place: edge, isResult: true, inputs: {prompt: :again.text}}
 """
-
-
-@pytest.fixture
-def served(own_home: Path) -> Iterator[ServedWorker]:
-    with worker(own_home) as found:
-        yield found
-
-
-@pytest.fixture
-def device(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], CommandLine]:
-    """Another device each time."""
-    return lambda: new_device(tmp_path_factory.mktemp("device"), tmp_path)
 
 
 def view(home: Path, run_id: str) -> tuple[bytes, Holding | None]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from conftest import CommandLine
-from fleet import edge, logs, move, new_device, run, status, sync
+from fleet import edge, logs, move, run, status, sync
 from graphs.environment import ExitStatus
 from graphs.journal import Journal
 from graphs.records import Cancel, encode
@@ -41,12 +41,6 @@ LABELLED = TRAIN.replace("{value: the tide}", "{value: the tide, sensitivity: pr
 def served(own_home: Path, tmp_path: Path) -> Iterator[ServedWorker]:
     with worker(own_home) as found:
         yield found
-
-
-@pytest.fixture
-def device(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], CommandLine]:
-    """Another device each time."""
-    return lambda: new_device(tmp_path_factory.mktemp("device"), tmp_path)
 
 
 def test_what_waits_goes_out_and_comes_in(served: ServedWorker, device: Callable[[], CommandLine]) -> None:
