@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Awaitable, Callable, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -219,14 +220,14 @@ def test_a_worker_that_goes_away_is_told_to_all_that_wait_for_it(own_home: Path)
         with_link(own_home, served.url, use)
 
 
-@pytest.mark.parametrize("gives_up", ["_leave", "_lose"])
+@pytest.mark.parametrize("gives_up", ["_reach._leave", "_lose"])
 def test_a_value_is_not_waited_for_longer_than_the_worker(own_home: Path, gives_up: str) -> None:
     """A run that is resumed asks for values before it begins: the worker may go for good meanwhile."""
 
     async def use(link: WorkerLink, journal: Journal) -> None:
         waiting = asyncio.ensure_future(link.value(new_run_id(), Reference(bytes(32), 100_000)))
         await asyncio.sleep(0)
-        getattr(link, gives_up)("nobody was there for so long")
+        attrgetter(gives_up)(link)("nobody was there for so long")
         with pytest.raises(WorkerUnreachable, match="for so long"):
             await waiting
 

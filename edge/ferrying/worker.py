@@ -15,6 +15,7 @@ from edge.ferrying.endings import contradicted, graph_refused
 from edge.ferrying.held_back import HeldBack, needs_body
 from edge.ferrying.looked_up import LookedUp
 from edge.ferrying.pulls import Pulls
+from edge.ferrying.reach import Reach
 from edge.ferrying.shipped import shipped_before
 from edge.offers import keep_offer
 from edge.pairings import device_id
@@ -76,7 +77,6 @@ class WorkerLink:
         self.offer: Mapping[str, Any] = {}
         self.refused: dict[bytes, LinkCondition] = {}
         self._grace = grace
-        self._patience: asyncio.TimerHandle | None = None
         self._asking: dict[bytes, asyncio.TimerHandle] = {}
         """Child runs that a busy worker is asked for again, and until when."""
         self._given_up: set[bytes] = set()
@@ -90,8 +90,7 @@ class WorkerLink:
         self._link: Link | None = None
         self._delegates: dict[bytes, Delegate] = {}
         self._stack = AsyncExitStack()
-        self._lost: LinkCondition | None = None
-        self._away: LinkCondition | None = None
+        self._reach = Reach(url, grace, holders=lambda: list(self._delegates.values()), on_away=self._pulls.stop)
         self._store: JournalStore | None = None
         self._journal: Journal | None = None
         self._intake: Intake | None = None
@@ -126,7 +125,7 @@ class WorkerLink:
         try:
             self._link, ready = await self._stack.enter_async_context(opened)
         finally:
-            self._be_patient_no_more()
+            self._reach.calm()
 
         def follows(run: bytes, record: Record, earlier: Record) -> bool:
             return run in self._delegates and self._delegates[run].follows(record, earlier)
@@ -155,7 +154,7 @@ class WorkerLink:
     @property
     def is_reached(self) -> bool:
         """Whether the worker is there, as far as anybody knows."""
-        return self._lost is None and self._away is None
+        return self._reach.missing is None
 
     @property
     def store(self) -> bytes:
@@ -165,8 +164,7 @@ class WorkerLink:
     async def close(self) -> None:
         """Send what may still be sent, and close the connection."""
         await self.flush()
-        self._lost = self._lost or WorkerUnreachable(self.url, "the link is closed")
-        self._be_patient_no_more()
+        self._reach.end(WorkerUnreachable(self.url, "the link is closed"))
         for run in list(self._asking):
             self._taken(run)
         if self._intake is not None:
@@ -187,8 +185,8 @@ class WorkerLink:
         """Open a child run. Raises LinkCondition."""
         self.append(run, submit, labels)
         self._delegates[run] = delegate
-        if self._away is not None:
-            asyncio.get_running_loop().call_soon(delegate.away, self._away)
+        if self._reach.away is not None:
+            asyncio.get_running_loop().call_soon(delegate.away, self._reach.away)
 
     async def caught_up(self, seconds: float = 5.0) -> None:
         """Returns when what the worker had of the child runs of `open` is durable here, or after `seconds`: it may be gone again."""
@@ -202,11 +200,11 @@ class WorkerLink:
         """Go on with a child run that was among those of `open`; what was told of it meanwhile is told soon, when the run has begun."""
         self._delegates[run] = delegate
         self.release([run])
-        if self._away is not None:
-            delegate.away(self._away)
+        if self._reach.away is not None:
+            delegate.away(self._reach.away)
         for event in self._early.pop(run, ()):
             asyncio.get_running_loop().call_soon(self._hear, event)
-        if (condition := self._lost or self.refused.get(run)) is not None:  # it was told before anybody listened
+        if (condition := self._reach.over or self.refused.get(run)) is not None:  # it was told before anybody listened
             asyncio.get_running_loop().call_soon(self._end, run, condition)
 
     def release(self, runs: Collection[bytes]) -> None:
@@ -288,18 +286,18 @@ class WorkerLink:
 
     async def value(self, run: bytes, named: Reference) -> Value:
         """A value that a record of this run refers to. Raises LinkCondition if it does not come, or the worker is not waited for any more."""
-        if self._away is not None:
-            raise self._away
-        return await self._pulls.wait(self._open_link().bodies.value(run, named), lambda: self._lost or self._away)
+        if self._reach.away is not None:
+            raise self._reach.away
+        return await self._pulls.wait(self._open_link().bodies.value(run, named), lambda: self._reach.missing)
 
     async def flush(self) -> None:
         """Returns when what was said is on its way; at once where there is none: then it is in the journal."""
-        if self._link is not None and self._lost is None and self._away is None:
+        if self._link is not None and self._reach.missing is None:
             await self._link.flushed()
 
     def _open_link(self) -> Link:
-        if self._lost is not None:
-            raise self._lost
+        if self._reach.over is not None:
+            raise self._reach.over
         assert self._link is not None
         return self._link
 
@@ -330,13 +328,13 @@ class WorkerLink:
         elif isinstance(event, Diverged):
             self._end(event.run, contradicted())
         elif isinstance(event, Ready):
-            self._come_back()
+            self._reach.back()
         elif isinstance(event, Faulted) and event.code in _FOR_GOOD:
             self._lose(f"{event.code}: {event.text}")
         elif isinstance(event, Faulted) and event.close is not None:
-            self._wait(f"{event.code}: {event.text}")
+            self._reach.shaken(f"{event.code}: {event.text}")
         elif isinstance(event, Closed):
-            self._wait(event.text or f"closed with code {event.code}")
+            self._reach.shaken(event.text or f"closed with code {event.code}")
 
     def _take(self, event: Got) -> None:
         if isinstance(event.record, End):
@@ -410,41 +408,12 @@ class WorkerLink:
         if (delegate := self._delegates.pop(run, None)) is not None:
             delegate.lost(condition)
 
-    def _wait(self, why: str) -> None:
-        """The connection is lost: it is being made again, for a while nothing else follows from it; unless there is no time for that."""
-        if self._patience is None and self._lost is None and self._away is None:
-            self._patience = asyncio.get_running_loop().call_later(self._grace, self._leave, why)
-            for delegate in self._delegates.values():
-                delegate.shaken(self._unreachable(why).message, self._grace)
-
-    def _leave(self, why: str) -> None:
-        """It is still being made again, but nobody waits for that any more."""
-        self._be_patient_no_more()
-        self._away = self._unreachable(why)
-        self._pulls.stop()
-        for delegate in self._delegates.values():
-            delegate.away(self._away)
-
-    def _come_back(self) -> None:
-        self._be_patient_no_more()
-        self._away = None
-        for delegate in self._delegates.values():
-            delegate.back()
-
-    def _unreachable(self, why: str) -> WorkerUnreachable:
-        return WorkerUnreachable(self.url, f"the connection to the worker at {self.url} was lost: {why}")
-
-    def _be_patient_no_more(self) -> None:
-        patience, self._patience = self._patience, None
-        if patience is not None:
-            patience.cancel()
-
     def _lose(self, why: str) -> None:
-        self._be_patient_no_more()
-        self._lost = self._lost or self._unreachable(why)
+        """No connection will be made again."""
+        condition = self._reach.end(self._reach.unreachable(why))
         self._pulls.stop()
         for run in list(self._asking):
             self._taken(run)
         delegates, self._delegates = self._delegates, {}
         for delegate in delegates.values():
-            delegate.lost(self._lost)
+            delegate.lost(condition)
