@@ -7,6 +7,7 @@ name `large`, so that the demonstration needs one download; what is shown is the
 from __future__ import annotations
 
 import asyncio
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -75,7 +76,7 @@ def main(args: Namespace, env: Environment) -> int:
                 run_graph(device, graph, options, name=_NAME, source=text), device, progress, args=namespace, env=env
             )
     if status == 0 and not args.json:
-        env.stderr.write(_NEXT)
+        env.stderr.write(_NEXT + _activation(env))
     return status
 
 
@@ -85,6 +86,15 @@ That was a graph whose light nodes ran here and whose heavy nodes ran on a worke
   graphferry serve                         a worker to ferry work to
   graphferry run GRAPH.yaml --cloud URL    a graph of your own
 """
+
+
+def _activation(env: Environment) -> str:
+    """What makes `graphferry` a command of the shell that this was called from, where it is none."""
+    activate = Path(sys.prefix, "bin", "activate")
+    if shutil.which("graphferry", path=env.environ.get("PATH", "")) is not None or not activate.is_file():
+        return ""
+    shown = activate.relative_to(env.cwd) if activate.is_relative_to(env.cwd) else activate
+    return f"after this, once in each shell:\n  . {shown}\n"
 
 
 def _model_is_here(env: Environment) -> bool:
