@@ -17,6 +17,7 @@ from edge.showing.node_table import size
 from edge.syncing.spool import forget_given, spooled
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import UsageError
+from graphs.journal.claims import forget_claim
 from graphs.journal.ids import run_id_short, run_id_text
 from graphs.journal.removals import note_removal
 from graphs.journal.store import OVER
@@ -173,6 +174,7 @@ def _remove(journal: Journal, runs: Collection[bytes], require: Callable[[RunRow
             remove_mark(journal, run)
             forget_given(journal, run)
             forget_degraded(journal, run)
+            forget_claim(journal, run)
             for each in (*(child.run for child in journal.children(run)), run):
                 journal.remove_run(each)
                 drop_note(journal, each)

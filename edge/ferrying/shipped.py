@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from edge.syncing.sharing import labels_of
+from graphs.journal.claims import while_claimed
 from graphs.records import Frame, Submit
 
 if TYPE_CHECKING:
@@ -32,10 +33,13 @@ async def soon(event: asyncio.Event) -> None:
 
 
 def note_child(journal: Journal, child: bytes, parent: bytes, graph: CutGraph) -> None:
-    """A child run is to be opened with this cut. Nothing if it is in the journal already: the gate may have refused an earlier order of it."""
+    """A child run is to be opened with this cut, by the process that goes on with its root run. Nothing if it is in the journal already: the gate may
+    have refused an earlier order of it.
+    """
     if not journal.knows(child):
         cut, now = graph.canonical, int(time.time() * 1000)
-        journal.create_run(child, role="child", parent=parent, graph_hash=graph.hash, graph=cut, name="cut", started=now)
+        with while_claimed(journal, parent):
+            journal.create_run(child, role="child", parent=parent, graph_hash=graph.hash, graph=cut, name="cut", started=now)
 
 
 def shipped_before(journal: Journal, children: Iterable[bytes], address: bytes) -> tuple[bytes, frozenset[str], bytes] | None:

@@ -21,6 +21,7 @@ from edge.syncing.held import require_held
 from graphs.engine.outcomes import Known
 from graphs.engine.recall import Recall
 from graphs.errors import UsageError
+from graphs.journal.claims import claim
 from graphs.journal.ids import run_id_text
 from graphs.language.uncollected import uncollected
 from graphs.paths import document_path
@@ -49,6 +50,7 @@ async def resume_run(
     """
     run = Run(device, graph, options, run_id, Known())
     with at_work_until_asked(device.journal.path, run_id, run.rest, run.stop):
+        claim(device.journal, run_id)
         device.journal.renew(run_id)
         require_held(device.journal, run_id)
         status = device.journal.run(run_id).status

@@ -30,10 +30,10 @@ __all__ = ["ENDINGS", "OVER", "Journal", "OutOfOrder"]
 
 ENDINGS: Final = frozenset({"completed", "failed", "suspended", "cancelled", "expired", "diverged"})
 """What a run may come to, for now (suspended) or for good."""
-
 OVER: Final = ENDINGS - {"suspended"}
 """What a run has come to for good."""
 
+_REQUIRE_META: Final = "INSERT INTO meta SELECT '', NULL WHERE (SELECT value FROM meta WHERE key = ?) IS NOT ?"
 _NOTE_HEADS: Final = (
     "UPDATE logs SET noted = (SELECT coalesce(max(seq), 0) FROM records"
     " WHERE records.id BETWEEN logs.id << 32 AND (logs.id << 32) + 4294967295) WHERE run = ?"
@@ -83,6 +83,7 @@ class Journal(Reader):
         self._own: dict[bytes, Log] = {}
         self._known: set[bytes] = set()
         self._removing: set[bytes] = set()
+        self.claims: dict[bytes, bytes] = {}  # by run: graphs.journal.claims
 
     @classmethod
     def open(cls, path: str | Path, *, synchronous: Synchronous = "full", alone: bool = False) -> Self:
@@ -245,6 +246,11 @@ class Journal(Reader):
         """Queues that such a fact is forgotten."""
         with self._mutex:
             self._writer.push(Statement("DELETE FROM meta WHERE key = ?", (key,)))
+
+    def require_meta(self, key: str, value: bytes | None) -> None:
+        """Queues that the transaction which this belongs to fails unless this is what is stored under `key`; None is nothing."""
+        with self._mutex:
+            self._writer.push(Statement(_REQUIRE_META, (key, value)))
 
     def note_history(self, rows: Iterable[HistoryRow], now: int) -> None:
         """Queues what the nodes of a run took, to be read with `history`; `now`: ms since 1970."""

@@ -1,0 +1,41 @@
+"""Which process of a store goes on with a run: the one that claimed it last. Only it may begin a part of the run elsewhere.
+
+A lock keeps other processes from a run (edge.runs.at_work). Where it is lost (its file was deleted, its file system forgot it) two processes go on
+with one run, and neither knows. What either records in the run's own log stops the other, as it goes where something is already. A child run has
+logs of its own: each could begin one, and a worker would do for both what is to be done once. So who goes on with a run claims it before it reads
+what there is of it, and a child run is begun in the same transaction as a look at the claim: it is there for whoever claims later, or never.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from graphs.journal.store import Journal
+
+__all__ = ["claim", "forget_claim", "while_claimed"]
+
+_CLAIM: Final = "claim "
+"""Before a run's id, in the journal's table of notes. A run that only the process that began it has worked on has none."""
+
+
+def claim(journal: Journal, run: bytes) -> None:
+    """Queue that this process goes on with the run, and no other one."""
+    journal.claims[run] = os.urandom(8)
+    journal.set_meta(_CLAIM + run.hex(), journal.claims[run])
+
+
+@contextmanager
+def while_claimed(journal: Journal, run: bytes) -> Iterator[None]:
+    """What is queued inside is one transaction, which fails, and with it the journal (JournalError), if another process has claimed the run since."""
+    with journal.together():
+        journal.require_meta(_CLAIM + run.hex(), journal.claims.get(run))
+        yield
+
+
+def forget_claim(journal: Journal, run: bytes) -> None:
+    """Queue that the run is removed."""
+    journal.drop_meta(_CLAIM + run.hex())
