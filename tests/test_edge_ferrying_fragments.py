@@ -115,6 +115,36 @@ def test_a_loop_that_is_whole_from_a_later_turn_on_is_not_told_of_the_turns_befo
     assert set(made.inputs) == told == {"a#1", "a#3"}
 
 
+COUNTED = """\
+version: 0.5
+loop: {count: 4}
+nodes:
+  n: {value: {n: 0}, update: UPDATE}
+  a: {agent: copyAgent, inputs: {t: :n}}
+  b: {agent: copyAgent, isResult: true, inputs: {t: :a, n: :n}}
+"""
+
+
+@pytest.mark.parametrize(("update", "begins_with"), [(":a.t", {"n": 7}), (":a", {"t": {"n": 7}}), (":a.gone", None)])
+def test_a_loop_that_is_whole_from_a_later_turn_on_begins_with_what_static_nodes_have_there(
+    update: str, begins_with: Any
+) -> None:
+    """And where one has nothing, which cannot be told, its turns go by themselves: the worker would begin with the value of the first turn."""
+    compiler = Compiler(standard(), places={"a": "cloud", "b": "cloud"})
+    done = Outcome(State.COMPLETED, {"t": {"n": 7}})
+    graph = Graph.of(load_text(COUNTED.replace("UPDATE", update)).data, standard())
+    engine = Engine(compiler.plan(graph), compiler, report=True, known={"a": done, "b": done})
+    *_, opened = [each for each in engine.handle(Begin(0.0)) if isinstance(each, Opened)]
+    assert opened.turn == 1
+    made, _ = Fragments({}, ()).of(opened.frame, opened.turn)
+    assert made.whole_loop is (begins_with is not None)
+    if begins_with is None:
+        assert made.unsettled == {"n"}
+        assert "n" not in made.inputs
+    else:
+        assert made.inputs["n"] == [int(State.INJECTED), begins_with]
+
+
 NESTED = """\
 version: 0.5
 nodes:

@@ -37,6 +37,6 @@ class Alone(Fragments):
             for each, value in values.items()
             if value is not MISSING
         }
-        told = fragment.fill(frame, known)
+        told = fragment.fill(frame, turn, known)
         fragment.unsettled.clear()  # what has no value now never will have one
         return fragment, told

@@ -86,9 +86,9 @@ class Fragment:
         """Whether nothing more is to be said of it: no value, no order, no turn."""
         return not self.unsettled and not self.demand and not self.whole_loop
 
-    def fill(self, frame: Frame, known: Mapping[str, Outcome]) -> set[str]:
+    def fill(self, frame: Frame, turn: int, known: Mapping[str, Outcome]) -> set[str]:
         """Collect what the worker is told with the order: values of static nodes, and outcomes it must not find again by
-        itself.
+        itself. A loop that it turns from a later turn on begins with what static nodes have there.
 
         Gives the paths of the outcomes.
         """
@@ -98,7 +98,8 @@ class Fragment:
             if plan.nodes[number] is not None:
                 continue
             value = frame.results[number]
-            if value is not MISSING and (name in self.unsettled or name in plan.given or number in frame.given):
+            turned = turn > 0 and self.whole_loop and "update" in plan.graph.nodes[name]
+            if value is not MISSING and (turned or name in self.unsettled or name in plan.given or number in frame.given):
                 self.inputs[name] = [int(State.INJECTED), value]
         self.unsettled -= set(self.inputs)
         entries = {path: [int(State.COMPLETED), each.value] for path, each in known.items() if each.state == State.COMPLETED}
@@ -202,7 +203,7 @@ class Fragments:
         if ran is not None and all(paths[node] in self._known for node in clear.difference(ran)):
             clear = clear.intersection(ran)
         loops = plan.loops or frame.loop_count is not None
-        turns = not (loops and self._doubtful.after(frame.base, turn))
+        turns = not (loops and (self._doubtful.after(frame.base, turn) or (turn and not _has_all_updated(frame, turn))))
         if not turns and ran is None and all(path in self._known for path in paths.values()):
             clear = frozenset()  # a turn that is behind the run
         count = frame.loop_count if frame.loop_count != plan.loop_count else None
@@ -224,7 +225,7 @@ class Fragments:
             for path, outcome in ({**self._known, **made} if made else self._known).items()
             if (own := _own(path, frame.base)) in ids or (own and fragment.whole_loop and _turn_of(own) > turn)
         }
-        return fragment, fragment.fill(frame, inside)
+        return fragment, fragment.fill(frame, turn, inside)
 
     def _labels_in(self, plan: Plan) -> dict[str, frozenset[str]]:
         """The labels of the values of a graph's nodes, as far as they are known by now."""
@@ -241,6 +242,14 @@ def _own(path: str, base: str) -> str:
             return path
         path = opener(path)
     return ""
+
+
+def _has_all_updated(frame: Frame, turn: int) -> bool:
+    """Whether the worker can be told what all static nodes with updates have in that turn: it is not over, and none of them is without a value, which
+    there is no word for. Else the worker would begin with what they had in the first turn.
+    """
+    plan = frame.plan
+    return frame.turn == turn and all(frame.results[number] is not MISSING for number, _ in plan.updates)
 
 
 def _turn_of(path: str) -> int:
