@@ -7,6 +7,7 @@ from conftest import CommandLine
 from edge.runs.at_work import at_work
 from gates import AGENTS
 from graphs.journal.ids import parse_run_id
+from logbook import until_made
 from processes import start
 from workers import worker
 
@@ -40,6 +41,7 @@ def test_a_run_whose_process_was_killed_is_cut_off_and_one_that_goes_on_is_not(
             pass
         assert f"{run}  " in cli("runs").stdout
         assert "  running    g.yaml\n" in cli("runs").stdout
+        until_made(own_home, "edge", "a")
         process.kill()
     assert "  cut off    g.yaml\n" in cli("runs").stdout
     assert json.loads(cli("runs", "--json").stdout)[0]["cut_off"] is True
