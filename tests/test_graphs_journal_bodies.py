@@ -249,3 +249,37 @@ def test_two_processes_that_fetch_a_body_at_once_both_have_it(files: BodyFiles, 
     assert files.load("own", NAME) == BODY
     files.close()
     other.close()
+
+
+@pytest.mark.parametrize("moment", ["looked at", "shortened", "kept short"])
+@pytest.mark.parametrize("run", [None, RUN])
+def test_whatever_one_of_two_processes_is_at_when_the_other_is_done(files: BodyFiles, run: bytes | None, moment: str) -> None:
+    first, second = grown(2)
+    files.keep("own", digest(first), first, RUN)
+
+    class Slow(BodyFiles):
+        """Its part is gone before the next thing that it does."""
+
+        def _is(self, part: Path, name: bytes, size: int, crc: int | None) -> bool:
+            self.overtaken("looked at")
+            return super()._is(part, name, size, crc)
+
+        def _shortened(self, scope: str, name: bytes, data: bytes, run: bytes | None) -> bytes | None:
+            self.overtaken("shortened")
+            return super()._shortened(scope, name, data, run)
+
+        def _put(self, path: Path, data: bytes) -> None:
+            super()._put(path, data)
+            self.overtaken("kept short")
+
+        def overtaken(self, by_now: str) -> None:
+            if by_now == moment:
+                assert files.check("own", digest(second), len(second), None, run)
+
+    slow = Slow(files.folder.with_name("journal.db"))
+    files.write("own", digest(second), 0, second)
+    assert slow.held("own", digest(second)) == (len(second), False)
+    assert slow.check("own", digest(second), len(second), None, RUN)
+    assert slow.load("own", digest(second)) == second
+    slow.close()
+    files.close()

@@ -118,27 +118,34 @@ class BodyFiles:
             if path.exists() or _short(path).exists():
                 return True
             self._shut(part)
-            good = part.exists() and part.stat().st_size == size and self._is(part, name, size, crc)
-            self._hashes.pop(part, None)
-            if not good:
-                part.unlink(missing_ok=True)
-                return False
-            short = None
-            if run is not None and self._recent.admits(size):
-                short = self._shortened(scope, name, part.read_bytes(), run)
-            if short is not None:
-                self._put(_short(path), short)
-                part.unlink()
-                return True
             try:
-                with _opened(part, os.O_RDONLY) as file:
-                    os.fsync(file)
-                part.rename(path)
-            except FileNotFoundError:  # another process of this store fetched it, too, and has just put it there
-                if not path.exists():
-                    raise
-            _sync(path.parent)
-            return True
+                good = part.stat().st_size == size and self._is(part, name, size, crc)
+                if good:
+                    self._place(scope, name, size, run)
+                else:
+                    part.unlink()
+                return good
+            except (
+                FileNotFoundError
+            ):  # another process of this store fetched it, too, and has just put it there, or thrown it away
+                return path.exists() or _short(path).exists()
+            finally:
+                self._hashes.pop(part, None)
+
+    def _place(self, scope: str, name: bytes, size: int, run: bytes | None) -> None:
+        """Put a body that came, and is what it should be, where it belongs."""
+        path = self._path(scope, name)
+        part, short = _part(path), None
+        if run is not None and self._recent.admits(size):
+            short = self._shortened(scope, name, part.read_bytes(), run)
+        if short is not None:
+            self._put(_short(path), short)
+            part.unlink()
+            return
+        with _opened(part, os.O_RDONLY) as file:
+            os.fsync(file)
+        part.rename(path)
+        _sync(path.parent)
 
     def _is(self, part: Path, name: bytes, size: int, crc: int | None) -> bool:
         if len(name) != 32:
