@@ -69,8 +69,13 @@ class NoPlace(Exception):
     def __init__(self, node: str, reason: str, remedy: str, *, by_label: bool = False) -> None:
         super().__init__(f"node {node!r} {reason}")
         self.node = node
+        self.reason = reason
         self.remedy = remedy
         self.by_label = by_label
+
+    def inside(self, name: str) -> NoPlace:
+        """The same, as it is told where the graph around that node's is what was written: nobody wrote a node `second`, say, but a hedge."""
+        return NoPlace(f"{escape(name)}/{self.node}", self.reason, self.remedy, by_label=self.by_label)
 
 
 def place_nodes(
@@ -153,7 +158,10 @@ def place_inside(
 ) -> dict[str, Placement]:
     """A placement for each node of the graph that is written in this one, which is opened here; `outer` is what is said around the node."""
     below = replace(facts, pinned={}, offline=replace(facts.offline, nodes={}), done=nothing_done)
-    inner = place_nodes(Graph(spec["graph"]), below, around(spec, outer), default, labels)
+    try:
+        inner = place_nodes(Graph(spec["graph"]), below, around(spec, outer), default, labels)
+    except NoPlace as error:
+        raise error.inside(name) from error
     for asked, why in why_asked(spec).items():
         if (found := inner.get(escape(asked))) is not None and found.reason == _IN_THE_GRAPH:  # nobody wrote that there
             inner[escape(asked)] = replace(found, reason=why)

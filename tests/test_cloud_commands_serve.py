@@ -111,6 +111,22 @@ def test_a_worker_asks_a_server_for_its_model_and_the_result_says_so(own_home: P
         assert "sk-4711" not in outcome.stdout + outcome.stderr
 
 
+def test_the_configuration_in_the_workers_folder_is_read_where_none_is_named(
+    cli: CommandLine, own_home: Path, tmp_path: Path
+) -> None:
+    usual = own_home / "cloud" / "worker.yaml"
+    usual.parent.mkdir(exist_ok=True)
+    usual.write_text("modles: {}\n", encoding="utf-8")
+    outcome = cli("serve", "--port", "0")
+    assert outcome.status == 2
+    assert "cloud/worker.yaml: unknown entry 'modles'" in outcome.stderr
+    (tmp_path / "other.yaml").write_text("network: 3\n", encoding="utf-8")
+    assert "other.yaml: `network` is true or false" in cli("serve", "--port", "0", "--config", "other.yaml").stderr
+    usual.unlink()
+    usual.symlink_to("nowhere.yaml")
+    assert "worker.yaml cannot be read" in cli("serve", "--port", "0").stderr
+
+
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="this system cannot make a disk full for one process")
 def test_a_worker_that_can_keep_nothing_any_more_ends_and_the_next_one_goes_on(own_home: Path, tmp_path: Path) -> None:
     (tmp_path / "g.yaml").write_text(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from edge.placement import place_nodes
+from edge.placement import NoPlace, place_nodes
 from edge.placing.askings import why_asked
 from graphs.agents import standard
 from graphs.language.cascade import expanded
@@ -52,3 +52,17 @@ def test_what_the_author_placed_is_said_to_be_so() -> None:
 )
 def test_other_graphs_have_no_askings(spec: dict[str, Any]) -> None:
     assert why_asked(spec) == {}
+
+
+def test_an_asking_that_may_not_be_at_its_place_is_named_by_its_path() -> None:
+    document = {
+        "version": 0.5,
+        "nodes": {
+            "t": {"value": "hi", "sensitivity": "private"},
+            "x": {"agent": "llmAgent", "model": "small", "inputs": {"prompt": ":t"}, "hedge": {"after": 1, "to": "large"}},
+        },
+    }
+    graph = expanded(Graph.of(document, set(KNOWN)), lambda _agent, model: "cloud" if model == "large" else "edge")
+    with pytest.raises(NoPlace, match="node 'x/second' is placed at cloud") as caught:
+        place_nodes(graph, replace(facts(), agents=KNOWN))
+    assert (caught.value.node, caught.value.by_label) == ("x/second", True)

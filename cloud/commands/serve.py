@@ -52,7 +52,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--public", metavar="NAME", help="the host name devices know this worker by (default: --host, or this machine's name)"
     )
-    parser.add_argument("--config", metavar="FILE", help="the worker's configuration")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="the worker's configuration (default: cloud/worker.yaml in GRAPHFERRY_HOME, if it is there)",
+    )
     parser.add_argument(
         "--agents", action="append", default=[], metavar="MODULE", help="a module with agents of your own; may be repeated"
     )
@@ -94,9 +98,7 @@ def main(args: Namespace, env: Environment) -> int:
     if not 0 <= args.port <= _LAST_PORT:
         raise UsageError(f"--port {args.port}: a port is a number from 0 to {_LAST_PORT}")
     token = _token(args, env)
-    config = load_worker_config(
-        env.cwd / args.config if args.config else None, agents=tuple(args.agents), token=token, limits=tuple(args.limit)
-    )
+    config = load_worker_config(_config_file(args, env), agents=tuple(args.agents), token=token, limits=tuple(args.limit))
     door = _door(args, env)
     agents = _allowed(known_agents(config.agents, folder=env.cwd), config.allow)
     home = env.home("cloud")
@@ -130,6 +132,14 @@ def main(args: Namespace, env: Environment) -> int:
             env.stderr.write("no device may come yet; `graphferry serve pair` prints what to type on one\n")
         sys.setswitchinterval(SWITCH_SECONDS)
         return asyncio.run(_serve(server, door, args, env, list(config.accounts)))
+
+
+def _config_file(args: Namespace, env: Environment) -> Path | None:
+    """The file that was named, or the one in this worker's folder; None if there is neither."""
+    if args.config:
+        return env.cwd / str(args.config)
+    usual = env.home("cloud") / "worker.yaml"
+    return usual if usual.exists() or usual.is_symlink() else None  # a link that leads nowhere was meant to be read
 
 
 class _Door(NamedTuple):

@@ -176,11 +176,16 @@ def _print(
         said.tell(env.stderr, f"not all of {runs} came in: {why} Free some space; the next sync goes on where this one stopped.")
     came = sum(done.received.values())
     if came or done.bodies:
-        env.stdout.write(f"{came} records of {len(done.received)} runs came in, {done.bodies} large values\n")
+        parts = (_count(came, "record"), _count(len(done.received), "run"), _count(done.bodies, "large value"))
+        env.stdout.write("{} of {} came in, {}\n".format(*parts))
     if done.held is not None:
         said.tell(env.stdout, _held(done.held, left))
     elif not (came or done.bodies or ended or upgraded or done.unkept):
         said.tell(env.stdout, f"everything {'else ' if done.refused else ''}is in sync")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _held(why: str, left: ToGo) -> str:

@@ -65,7 +65,7 @@ def test_a_watch_says_once_that_nothing_is_to_do(
         rounds_of(line, 3)
         run(other, LARGE, "--sync", "--offline")
         sync(other, served)
-        assert "records of 1 runs came in" in watching.line()
+        assert " of 1 run came in, 0 large values" in watching.line()
         rounds_of(line, 3)
         watching.send(signal.SIGINT)
         said = watching.outcome()
