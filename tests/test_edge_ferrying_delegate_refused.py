@@ -1,4 +1,4 @@
-"""What becomes of nodes whose frame the gate refused."""
+"""What becomes of nodes whose frame the gate refused, or that cannot start here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from delegated import Device, result, with_device
 from edge.policies import Policy
 from graphs.errors import LinkCondition
-from graphs.records import State, Submit
+from graphs.records import Cancel, Frame, Start, State, Submit
 
 LOOP_INSIDE = """\
 version: 0.5
@@ -43,3 +43,32 @@ def test_the_turns_of_a_loop_whose_frame_was_refused_do_not_wait_for_it(tmp_path
         tmp_path, play, LOOP_INSIDE, policies={"in/step": policy}, away=("far", "in/step"), one_frame=False
     )
     assert (state, device.runtime.engine.results(all=False)) == (State.COMPLETED, {"in": {"step": {"t": 1}}})
+
+
+BROKEN = """\
+version: 0.5
+nodes:
+  text: {value: {}}
+  far: {agent: copyAgent, inputs: {t: :text}}
+  in:
+    agent: nestedAgent
+    isResult: true
+    inputs: {s: :text.gone}
+    graph:
+      nodes:
+        s: {}
+        step: {agent: copyAgent, isResult: true, inputs: {t: ":s.default(7)"}}
+"""
+
+
+def test_a_frame_that_cannot_start_here_is_given_up_there(tmp_path: Path) -> None:
+    """There it may be able to, and would wait for orders for ever, and the run with it."""
+
+    async def play(device: Device) -> None:
+        await device.link.until(Start("far", 1))
+        device.tell(result("far", 1))
+
+    device, state = with_device(tmp_path, play, BROKEN, away=("far", "in/step"), demand=True, one_frame=False)
+    assert state == State.FAILED
+    assert [each.frame for each in device.link.said if isinstance(each, Frame)] == ["in/"]
+    assert Cancel(["in/"], "given up by the holder") in device.link.said

@@ -196,11 +196,11 @@ class Delegate:
             self._close(fragment)
 
     def over(self, frame: Frame, turn: int, *, cancelled: bool) -> None:
-        """It is over: nothing more is needed of it."""
+        """It is over: nothing more is needed of it. Of one that broke the worker may not know that, and wait for orders."""
         fragment = self._frames.pop(frame.name_of(turn), None)
         if fragment is None or self._expected.lost is not None or not self._submitted:
             return
-        self._owes = self._owes or cancelled
+        self._owes |= (cancelled := cancelled or frame.broken is not None)
         if fragment.whole_loop and not cancelled:
             self._frames[frame.base] = fragment  # the next turn is in the same frame
         elif cancelled and fragment.name:
