@@ -15,7 +15,7 @@ from sim.play import Outcome
 SEED = int(os.environ.get("SIM_SEED") or 0)
 SCHEDULES = int(os.environ.get("WORKERS") or 160)
 PARTS = 4
-FOUND_WITHIN = 200
+FOUND_WITHIN = 1_500
 """Schedules within which a planted bug has to be found; all are found within 70."""
 _RARE: Final = 200
 """The schedule to begin with for a bug that shows in one of 150."""
