@@ -156,5 +156,5 @@ def with_child(
             await child.stop()
             assert worker.running == 0
 
-    asyncio.run(asyncio.wait_for(main(), 20))
+    asyncio.run(asyncio.wait_for(main(), 120))
     return logs[0]

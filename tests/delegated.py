@@ -136,7 +136,7 @@ class Device:
 
     async def ran(self, node: str) -> None:
         """Returns when a node of this side is done."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while node not in self.runtime.engine.results():  # noqa: ASYNC110 - the engine tells nobody
                 await asyncio.sleep(0)
 
@@ -168,7 +168,7 @@ def with_device(
             await device.delegate.close()
             found.append((device, state))
 
-    asyncio.run(asyncio.wait_for(main(), 20))
+    asyncio.run(asyncio.wait_for(main(), 120))
     return found[0]
 
 

@@ -29,7 +29,7 @@ def runtime(
 
 def run(nodes: Mapping[str, Any], agents: Mapping[str, Callable[[Any], Any] | Agent] | None = None, **options: Any) -> Runtime:
     made = runtime(nodes, agents, **options)
-    asyncio.run(asyncio.wait_for(made.run(options.pop("inject", None)), 30))
+    asyncio.run(asyncio.wait_for(made.run(options.pop("inject", None)), 120))
     return made
 
 

@@ -96,7 +96,7 @@ def test_pairing_is_open_to_all_but_not_often(store: DeviceStore) -> None:
 
 async def until_closed(socket: object) -> tuple[list[object], int | None]:
     said: list[object] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         try:
             while True:
                 said += codec.decode(await socket.recv(decode=False))  # type: ignore[attr-defined]
@@ -160,7 +160,7 @@ def test_an_open_connection_ends_with_its_access(
 
 def test_odd_requests_are_refused_not_broken(store: DeviceStore) -> None:
     def ask(port: int, headers: list[tuple[str, bytes]]) -> int:
-        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=120)) as connection:
             connection.putrequest("GET", PATH)
             for name, value in [
                 ("Connection", b"Upgrade"), ("Upgrade", b"websocket"), ("Sec-WebSocket-Version", b"13"),

@@ -57,7 +57,7 @@ def test_off_loopback_nothing_is_served_without_tls_unless_one_insists(own_home:
     with serve(*everywhere, "--no-tls", home=own_home, cwd=tmp_path) as worker:
         assert worker.url.startswith("ws://127.0.0.1:")
         assert "nothing is encrypted" in worker.error_line()
-        with closing(HTTPConnection("127.0.0.1", worker.port, timeout=20)) as connection:
+        with closing(HTTPConnection("127.0.0.1", worker.port, timeout=120)) as connection:
             connection.request("GET", "/v1/link")
             assert connection.getresponse().status == 401, "nobody comes without a token"
     with serve("--tls", home=own_home, cwd=tmp_path) as worker:

@@ -49,7 +49,7 @@ class Side:
 
     async def next(self, wanted: Callable[[Any], bool]) -> Any:
         """The next message of that kind; None once the connection is closed."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while True:
                 while self.heard:
                     if wanted(found := self.heard.pop(0)):
@@ -80,7 +80,7 @@ def owner(serving: WorkerServer) -> Owner | None:
 
 
 async def until(reached: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not reached():  # noqa: ASYNC110 - what happens in the server tells nobody
             await asyncio.sleep(0.005)
 

@@ -112,7 +112,7 @@ def test_what_a_device_that_never_comes_back_left_open_ends(tmp_path: Path, left
             journal.on_durable(tell)
             server = WorkerServer(Worker(journal, known_agents(), ScriptedModels()))
             await server.start()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 while journal.run(run).status == "running":
                     await grew.wait()
                     grew.clear()

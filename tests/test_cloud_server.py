@@ -45,7 +45,7 @@ UPGRADE = {
 
 
 def ask(served: ServedWorker, path: str, **headers: str) -> http.client.HTTPResponse:
-    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=120)
     try:
         connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
         response = connection.getresponse()
@@ -194,7 +194,7 @@ class Raw:
         try:
             await socket.send(b"".join(map(codec.encode, [hello.message(), *messages])))
             found: list[Any] = []
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 await socket.send(codec.encode(Ping(1, 1)))
                 while not any(isinstance(each, Pong) for each in found):
                     found += codec.decode(await socket.recv(decode=False))

@@ -61,7 +61,7 @@ def serving(home: Path, test: Callable[[str, Clock], Awaitable[None]], account: 
             server = WorkerServer(Worker(journal, known_agents((), folder=None), ScriptedModels()), access=access)
             url = await server.start()
             try:
-                await asyncio.wait_for(test(url, clock), 60)
+                await asyncio.wait_for(test(url, clock), 120)
             finally:
                 await server.stop()
 
@@ -86,7 +86,7 @@ async def hello(url: str, device: bytes, conn: int) -> tuple[Any, int | None]:
 def asked(url: str, token: str) -> tuple[int, str | None]:
     """The status before the upgrade, and when to come again."""
     host, _, rest = url.partition("//")[2].partition(":")
-    with closing(http.client.HTTPConnection(host, int(rest.partition("/")[0]), timeout=20)) as connection:
+    with closing(http.client.HTTPConnection(host, int(rest.partition("/")[0]), timeout=120)) as connection:
         headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="}
         headers |= {"Sec-WebSocket-Version": "13", "Sec-WebSocket-Protocol": SUBPROTOCOL, "Authorization": f"Bearer {token}"}
         connection.request("GET", PATH, headers=headers)

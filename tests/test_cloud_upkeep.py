@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from graphs.language.spec import Graph
 from graphs.models.prices import Price
 from graphs.registry import agent
 from graphs.running.runtime import Runtime
+from logbook import until
 from protocol.payload import Body
 from workers import ServedWorker, worker
 
@@ -101,13 +101,6 @@ def rests(world: World, run: str) -> None:
     """Look until the worker has done all of the run that it can."""
     keeper, root = world.served.server._keeper, bytes.fromhex(run.replace("-", ""))
     until(lambda: world.served.call(lambda: keeper._has_paused(root) and not keeper._going))
-
-
-def until(what: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def told(events: Sequence[Event]) -> list[Event]:
             comparison.hear(event)
         return await comparison.done()
 
-    return asyncio.run(asyncio.wait_for(main(), 20))
+    return asyncio.run(asyncio.wait_for(main(), 120))
 
 
 def test_what_is_told_of_it_until_it_is_over() -> None:

@@ -94,7 +94,7 @@ def with_link(home: Path, url: str, use: Callable[[WorkerLink, Journal], Awaitab
             finally:
                 await link.close()
 
-    asyncio.run(asyncio.wait_for(main(), 30))
+    asyncio.run(asyncio.wait_for(main(), 120))
 
 
 async def nothing(link: WorkerLink, journal: Journal) -> None:
@@ -192,7 +192,7 @@ def test_a_worker_that_stays_busy_is_a_condition_after_a_while(own_home: Path) -
 
     with worker(own_home) as served:
         busy(served, 1_000_000)
-        asyncio.run(asyncio.wait_for(main(served.url), 30))
+        asyncio.run(asyncio.wait_for(main(served.url), 120))
 
 
 def stop(served: ServedWorker) -> None:

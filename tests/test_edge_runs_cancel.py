@@ -49,4 +49,4 @@ def test_a_run_that_a_process_left_while_a_sync_went_on_is_cancelled_by_the_next
         assert any(isinstance(each.record, Cancel) for each in journal.records(child, journal.store_id))
 
     with Journal.open(config.journal) as journal:
-        asyncio.run(asyncio.wait_for(syncs(journal), 60))
+        asyncio.run(asyncio.wait_for(syncs(journal), 120))

@@ -109,7 +109,7 @@ def play(tmp_path: Path, what: Callable[[Both], Any], figures: Given | None = No
         async with both(tmp_path, figures) as sides:
             await what(sides)
 
-    asyncio.run(asyncio.wait_for(main(), 30))
+    asyncio.run(asyncio.wait_for(main(), 120))
 
 
 def test_a_node_whose_model_is_busy_here_runs_at_the_worker(tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def once_found(sides: Both, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any
 
     async def found() -> None:
         sides.hidden = False
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while not runs[0].found:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.001)
 

@@ -65,7 +65,7 @@ def test_who_is_asked_finishes_and_who_asked_works_on(tmp_path: Path) -> None:
             other.stdin.flush()
             await task
 
-    asyncio.run(asyncio.wait_for(relieve(), 30))
+    asyncio.run(asyncio.wait_for(relieve(), 120))
     assert not is_at_work(journal, run)
     assert list((tmp_path / "journal.db-runs").iterdir()) == []
 
@@ -91,7 +91,7 @@ def test_what_a_dead_process_left_answers_nobody_and_keeps_nobody_out(tmp_path: 
         heard = asyncio.Event()
         with at_work_until_asked(journal, run, heard.set):
             assert ask_to_rest(journal, run)
-            await asyncio.wait_for(heard.wait(), 10)
+            await asyncio.wait_for(heard.wait(), 120)
 
     asyncio.run(works())
     assert not ask_to_rest(journal, run)
@@ -127,4 +127,4 @@ def test_to_end_a_run_is_another_question_than_to_let_go_of_it(tmp_path: Path) -
                 said.append(await heard.get())
             return said
 
-    assert asyncio.run(asyncio.wait_for(asked(), 30)) == ["rest", "stop"]
+    assert asyncio.run(asyncio.wait_for(asked(), 120)) == ["rest", "stop"]

@@ -173,7 +173,7 @@ def test_a_view_is_called_while_nothing_happens_so_that_it_can_show_time_pass() 
     view.let_go.set()
     with Progress(view) as progress:
         progress.emit({"event": "started", "path": "a"})
-        assert idle.wait(30)
+        assert idle.wait(120)
 
 
 @pytest.mark.parametrize("view", [JsonView, PlainView, lambda stream: LiveView(stream, colour=False)])

@@ -33,5 +33,5 @@ def test_who_comes_second_waits_for_the_first(tmp_path: Path) -> None:
         go.set()
         await asyncio.gather(first, second)
 
-    asyncio.run(asyncio.wait_for(main(), 60))
+    asyncio.run(asyncio.wait_for(main(), 120))
     assert order == ["first begins", "first ends", "second begins", "second ends"]

@@ -40,7 +40,7 @@ def use(cli: CommandLine, url: str, what: Callable[[Journal, Any], Awaitable[T]]
         return await what(journal, lambda runs: connect(url, None, journal, runs))
 
     with Journal.open(config.journal) as journal:
-        return asyncio.run(asyncio.wait_for(whole(journal), 60))
+        return asyncio.run(asyncio.wait_for(whole(journal), 120))
 
 
 def begun(cli: CommandLine, *words: str) -> bytes:

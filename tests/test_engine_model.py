@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, note, settings, strategies as st
 
 from graphs.agents import standard
@@ -221,7 +220,6 @@ MODEL = settings(
 
 @MODEL
 @given(case=cases(), data=st.data())
-@pytest.mark.timeout(600)  # shrinking takes its time
 def test_every_step_is_as_the_reference_says_and_outcomes_alone_give_the_same_run(case: Case, data: st.DataObject) -> None:
     shell = run_both(case, data)
     dead(shell)
@@ -263,7 +261,6 @@ def dead(shell: Shell) -> None:
 
 @MODEL
 @given(case=cases(), data=st.data())
-@pytest.mark.timeout(600)
 def test_a_suspended_run_finishes_what_is_independent_and_goes_on_from_its_outcomes(case: Case, data: st.DataObject) -> None:
     whole = Shell(case)
     while whole.ended is None:
@@ -288,7 +285,6 @@ def test_a_suspended_run_finishes_what_is_independent_and_goes_on_from_its_outco
 
 @MODEL
 @given(case=cases(), data=st.data())
-@pytest.mark.timeout(600)
 def test_an_aborted_run_stops_everything_at_once(case: Case, data: st.DataObject) -> None:
     shell = Shell(case)
     for _ in range(data.draw(st.integers(0, 8), label="answers before")):

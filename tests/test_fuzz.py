@@ -13,11 +13,10 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 def test_nothing_but_refusals_and_errors_of_ours_comes_of_mutated_graphs() -> None:
     seed = random.SystemRandom().randrange(2**32)
     command = [sys.executable, "-m", "tests.fuzz", "--seed", str(seed), "--count", "600"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=220, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=560, check=False)
     print(done.stdout[-3000:], done.stderr[-3000:])
     assert done.returncode == 0, f"python -m tests.fuzz --seed {seed}"
     assert f"--seed {seed}" in done.stdout

@@ -62,7 +62,7 @@ def offers(request: pytest.FixtureRequest, cli: CommandLine, tmp_path: Path, own
             "zsh": ["zsh", "-f", "-c", ZSH, "zsh", *line],
             "fish": ["fish", "--no-config", "-c", FISH, " ".join(line)],
         }[shell]
-        done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=True, timeout=60)
+        done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=True, timeout=120)
         assert done.stderr == ""
         found = {each.partition("\t")[0] for each in done.stdout.splitlines() if each}
         return {each for each in found if each.startswith(words[-1])}

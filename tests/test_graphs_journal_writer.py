@@ -103,7 +103,7 @@ def test_appending_alone_reaches_the_disk(journal: Journal) -> None:
     grew = threading.Event()
     journal.on_durable(lambda heads: grew.set())
     append(journal, 1)
-    assert grew.wait(20)
+    assert grew.wait(120)
     assert numbers(journal) == [1]
 
 

@@ -26,7 +26,7 @@ def test_it_starts_from_any_folder_even_one_full_of_traps(tmp_path: Path, monkey
 
 
 def test_without_a_parent_it_ends_at_once() -> None:
-    done = subprocess.run(CHILD, input=b"", capture_output=True, timeout=30, check=False)
+    done = subprocess.run(CHILD, input=b"", capture_output=True, timeout=120, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
@@ -40,7 +40,7 @@ def test_nothing_but_frames_reaches_the_pipe() -> None:
         [sys.executable, "-c", program],
         input=b"frame",
         capture_output=True,
-        timeout=30,
+        timeout=120,
         check=True,
         cwd=Path(__file__).parents[1],
     )
@@ -49,7 +49,7 @@ def test_nothing_but_frames_reaches_the_pipe() -> None:
 
 
 def test_what_is_no_frame_ends_it_without_an_answer() -> None:
-    done = subprocess.run(CHILD, input=b"\xff\xff\xff\xff", capture_output=True, timeout=30, check=False)
+    done = subprocess.run(CHILD, input=b"\xff\xff\xff\xff", capture_output=True, timeout=120, check=False)
     assert done.returncode == 1
     assert done.stdout == b""
     assert str(frames.MAX_FRAME).encode() in done.stderr

@@ -55,7 +55,6 @@ def serving(*options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
 @needs_wheel
 @pytest.mark.real_model
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 @pytest.mark.usefixtures("home_with_model")
 def test_it_keeps_all_promises_of_a_model_and_ends_with_its_parent() -> None:
     async def use(url: str, process: subprocess.Popen[str]) -> None:

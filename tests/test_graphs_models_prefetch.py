@@ -54,7 +54,7 @@ from graphferry import agent
 
 @agent("holdAgent", effect="none")
 async def hold(context):
-    async with asyncio.timeout(45):
+    async with asyncio.timeout(120):
         while not context.services.models.describe(context.params["until"]).loaded:
             await asyncio.sleep(0.01)
     return {"text": f"{context.params['until']} is there"}

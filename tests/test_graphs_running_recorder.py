@@ -52,7 +52,7 @@ class Log:
 
 def record(nodes: Mapping[str, Any], agents: Mapping[str, Any] | None = None, *, graph: Any = None, **options: Any) -> Log:
     log = Log(**options)
-    asyncio.run(asyncio.wait_for(runtime(nodes, agents, recorder=log.recorder, graph=graph or {}).run(), 30))
+    asyncio.run(asyncio.wait_for(runtime(nodes, agents, recorder=log.recorder, graph=graph or {}).run(), 120))
     return log
 
 
@@ -359,6 +359,6 @@ def test_a_node_with_effects_that_runs_when_the_time_of_the_run_is_up_is_in_doub
         made.feed(Abort(made.clock(), error.message, error))
         return await running
 
-    assert asyncio.run(asyncio.wait_for(main(), 30)) == State.FAILED
+    assert asyncio.run(asyncio.wait_for(main(), 120)) == State.FAILED
     assert log.brief() == [("a", "EXECUTING"), ("b", "LIMIT_REACHED", True)]
     assert known_outcomes(log.records).indeterminate == {"a"}

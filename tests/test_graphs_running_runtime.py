@@ -312,6 +312,6 @@ def test_a_row_that_is_known_as_a_whole_is_over_before_the_other_side_hears_of_i
         remote=remote,
         run_id=bytes(16),
     )
-    asyncio.run(asyncio.wait_for(made.run(None), 30))
+    asyncio.run(asyncio.wait_for(made.run(None), 120))
     assert made.engine.results() == {"rows": [{"far": {"x": 1}}, {"far": {"x": 2}}]}
     assert [name for name, _ in remote.opened_ if name] == []

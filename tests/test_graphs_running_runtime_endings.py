@@ -180,7 +180,7 @@ def test_abort_cancels_running_agents_and_keeps_results() -> None:
         asyncio.get_running_loop().call_later(0.001, made.abort)
 
     made = runtime(nodes, {"slow": slow, "stop": stop})
-    assert asyncio.run(asyncio.wait_for(made.run(), 30)) is State.ABORTED
+    assert asyncio.run(asyncio.wait_for(made.run(), 120)) is State.ABORTED
     assert made.engine.results() == {"done": {"x": 1}, "stop": None}
     assert sorted(stopped) == ["rows[0]/slow", "rows[1]/slow", "slow"]
 
@@ -234,7 +234,7 @@ def test_whatever_an_observer_raises_ends_the_run_wherever_it_is_raised(agent_na
 
     made = runtime({"a": {"agent": agent_name, "timeout": 1}}, {"stuck": stuck, "fails": fails}, observers=[Broken()])
     with pytest.raises(JournalError, match="disk full"):
-        asyncio.run(asyncio.wait_for(made.run(), 10))
+        asyncio.run(asyncio.wait_for(made.run(), 120))
 
 
 def test_an_agent_that_says_that_its_time_is_up_takes_nobody_with_it() -> None:
@@ -250,6 +250,6 @@ def test_an_agent_that_says_that_its_time_is_up_takes_nobody_with_it() -> None:
     agents = standard().with_agents([late])
     compiler = Compiler(agents)
     made = Runtime(compiler.plan(Graph.of({"version": 0.5, "concurrency": 1, "nodes": nodes}, set(agents))), compiler)
-    state = asyncio.run(asyncio.wait_for(made.run(), 10))
+    state = asyncio.run(asyncio.wait_for(made.run(), 120))
     assert (state, made.engine.results()) == (State.FAILED, {"after": {"x": 1}})
     assert str(made.engine.errors()["first"]) == "too slow"

@@ -23,7 +23,7 @@ from graphs.models.hosting.hosted import HostedModel
 from graphs.models.hosting.process import resident_bytes
 from graphs.models.interface import Embeddings, Generation, GenerationRequest
 
-pytestmark = [pytest.mark.real_model, pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.usefixtures("home_with_model")]
+pytestmark = [pytest.mark.real_model, pytest.mark.slow, pytest.mark.usefixtures("home_with_model")]
 
 CALLERS = 32
 ROUNDS = 3

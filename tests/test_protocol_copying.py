@@ -53,7 +53,7 @@ class Side:
         """Begin to compare, and return when that is over."""
         before = len(self.seen(Synced))
         self.link.sync()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while len(self.seen(Synced)) == before:
                 self.changed.clear()
                 await self.changed.wait()

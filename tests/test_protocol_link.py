@@ -193,7 +193,7 @@ def test_no_more_is_read_than_can_be_written_down() -> None:
                 for number in range(60):
                     link.append(run_id(1), Input(f"n{number}", State.COMPLETED, "x" * 60_000))
                 transport = worker.sockets[-1].transport
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(120):
                     while transport.is_reading():  # noqa: ASYNC110 - a transport tells nobody that it pauses
                         await asyncio.sleep(0.01)
                 assert MAX_UNWRITTEN < worker.link._conn.unwritten < MAX_UNWRITTEN + 2 * MAX_PACKET

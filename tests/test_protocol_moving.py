@@ -47,5 +47,5 @@ def test_a_run_whose_claimant_left_while_it_was_written_to_stays_where_it_is() -
         await asyncio.gather(written, claiming, return_exceptions=True)
         assert (moved, first.holds({run_id(1)}), second.holds({run_id(1)})) == ([], {run_id(1)}, set())
 
-    asyncio.run(asyncio.wait_for(main(), 20))
+    asyncio.run(asyncio.wait_for(main(), 120))
     assert failed == []

@@ -53,7 +53,7 @@ def between(handler: Callable[[Paced], Awaitable[None]], device: Callable[[Any],
             server.close()
             await server.wait_closed()
 
-    asyncio.run(asyncio.wait_for(main(), 60))
+    asyncio.run(asyncio.wait_for(main(), 120))
 
 
 def test_a_flood_is_read_in_portions_and_nothing_of_it_is_lost() -> None:

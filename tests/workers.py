@@ -47,7 +47,7 @@ class ServedWorker:
         async def inside() -> T:
             return function()
 
-        return asyncio.run_coroutine_threadsafe(inside(), self._loop).result(20)
+        return asyncio.run_coroutine_threadsafe(inside(), self._loop).result(120)
 
 
 @contextmanager

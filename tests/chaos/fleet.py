@@ -43,7 +43,7 @@ MEANWHILE: Final = ("sync", "pull", "push", "force", "answer and go on", "copy")
 DOOMED: Final = ("paid", "sent", "told")
 ROUNDS: Final = 20
 """Rounds in which a run has to come to its end once nothing goes wrong any more."""
-_PATIENCE: Final = 20.0
+_PATIENCE: Final = 120.0
 """Seconds within which all stores have to have the same then."""
 _ABORTED: Final = "'NoneType' object has no attribute 'call_soon'"
 """See `chaos.schedule`."""

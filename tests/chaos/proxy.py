@@ -167,7 +167,7 @@ class Proxy:
         self._threads[0].join()
         self.cut()
         for thread in self._threads[1:]:
-            thread.join(10)
+            thread.join(120)
         for each in self._sockets:
             each.close()
 

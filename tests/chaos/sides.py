@@ -16,7 +16,7 @@ from chaos.zygote import Process, Zygote
 
 __all__ = ["Device", "Hooks", "Worker"]
 
-PATIENCE: Final = 30.0
+PATIENCE: Final = 120.0
 """Seconds after which a process hangs."""
 
 

@@ -31,7 +31,6 @@ def quiet(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Quiet:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("first", range(0, SCHEDULES, 20))
 def test_random_schedules_change_nothing(first: int, quiet: Quiet, zygote: Zygote) -> None:
     seeds = range(SEED + first, SEED + min(first + 20, SCHEDULES))
@@ -57,7 +56,6 @@ DIRECTED: dict[str, list[Fault]] = {
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", DIRECTED)
 def test_a_directed_schedule_changes_nothing(
     quiet: Quiet, zygote: Zygote, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -70,7 +68,6 @@ def test_a_directed_schedule_changes_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("side", ["worker", "device"])
 def test_a_disk_that_lost_what_was_durable_is_noticed(
     quiet: Quiet, zygote: Zygote, side: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -82,7 +79,6 @@ def test_a_disk_that_lost_what_was_durable_is_noticed(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("node", ["paid", "sent"])
 def test_a_process_that_dies_in_the_middle_of_a_deed_leads_to_a_question(
     quiet: Quiet, zygote: Zygote, node: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -38,7 +38,6 @@ def quiet(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Moved:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_bug_is_found(name: str, quiet: Moved, zygote: Zygote) -> None:
     schedules = {0: SHOWS[name]} if name in SHOWS else {seed: schedule_of(seed) for seed in range(1, 1 + WITHIN)}
@@ -53,7 +52,6 @@ def test_a_planted_bug_is_found(name: str, quiet: Moved, zygote: Zygote) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_without_the_bug_nothing_is_wrong_where_it_shows(quiet: Moved, zygote: Zygote, tmp_path: Path) -> None:
     moved = play_fleet(AWAY, 0, tmp_path, zygote, quiet.results)
     assert set(moved.statuses.values()) == {"completed"}
@@ -77,7 +75,6 @@ CANCELLED = Schedule({"home": (Step("begin"),), "away": ()}, {"home": (Fault(0, 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_a_run_may_be_cancelled_by_another_process_of_its_device(quiet: Moved, zygote: Zygote, tmp_path: Path) -> None:
     moved = play_fleet(CANCELLED, 0, tmp_path, zygote, quiet.results)
     assert set(moved.statuses.values()) == {"cancelled"}

@@ -141,7 +141,7 @@ async def run_ferried(
                 run_id=run,
             )
             try:
-                await asyncio.wait_for(runtime.run(inject), 30)
+                await asyncio.wait_for(runtime.run(inject), 120)
                 retries.update(delegate.retries)
             finally:
                 await delegate.close()

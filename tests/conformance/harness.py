@@ -88,7 +88,7 @@ def _run_here(
         config=config,
         observers=[watch],
     )
-    asyncio.run(asyncio.wait_for(runtime.run(inject), 30))
+    asyncio.run(asyncio.wait_for(runtime.run(inject), 120))
     return runtime
 
 

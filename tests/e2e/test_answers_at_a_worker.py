@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from conftest import Outcome, impatient
 from gates import Gates
 from graphs.records import Answer, Event, Result, State
-from logbook import begun, entries, of, runs, store
+from logbook import begun, entries, of, runs, store, until
 from processes import Worker, graphferry, serve, start
 
 AGENTS = ("--agents", "gate_agents.py")
@@ -74,12 +73,9 @@ def asked(home: Path, folder: Path) -> list[Any]:
     return found
 
 
-def until(home: Path, status: str) -> None:
+def until_there(home: Path, status: str) -> None:
     """Look until the worker says so of its root run."""
-    end = time.monotonic() + 30
-    while [row.status for row in runs(home, "cloud") if row.role == "root"] != [status]:
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    until(lambda: [row.status for row in runs(home, "cloud") if row.role == "root"] == [status])
 
 
 def taken(home: Path) -> Result:
@@ -94,7 +90,7 @@ def test_what_the_worker_asks_another_device_answers_and_the_worker_finishes_it(
     with serve(*AGENTS, home=home, cwd=tmp_path) as worker:
         run = pushed(home, tmp_path, worker, ASKED_THERE.format(port=gate.port))
         gate.next().release("Dear Ada")
-        until(home, "suspended")
+        until_there(home, "suspended")
         assert asked(home, tmp_path) == asked(other, tmp_path) == []
         for device in (home, other):
             sync(device, tmp_path, worker)
@@ -106,7 +102,7 @@ def test_what_the_worker_asks_another_device_answers_and_the_worker_finishes_it(
         pay = gate.next()
         assert (pay.path, pay.who["pid"], pay.who["inputs"]) == ("pay", worker.pid, {"said": True})
         pay.release("paid")
-        until(home, "completed")
+        until_there(home, "completed")
         sync(home, tmp_path, worker)
         shown = json.loads(graphferry("runs", "show", run, "--json", home=home, cwd=tmp_path).stdout)
         assert shown["status"] == "completed"
@@ -121,7 +117,7 @@ def test_an_answer_reaches_the_worker_at_once_where_it_is_there(home: Path, othe
     with serve(*AGENTS, home=home, cwd=tmp_path) as worker:
         run = pushed(home, tmp_path, worker, ASKED_THERE.format(port=gate.port))
         gate.next().release("Dear Ada")
-        until(home, "suspended")
+        until_there(home, "suspended")
         for device in (home, other):
             sync(device, tmp_path, worker)
         said = graphferry("answer", run, "ok", "yes", "--cloud", worker.url, home=other, cwd=tmp_path)
@@ -133,7 +129,7 @@ def test_an_answer_reaches_the_worker_at_once_where_it_is_there(home: Path, othe
         assert "'ok' is answered: {\"approved\": true}" in second.stderr
         assert "yours came second" in second.stderr
         pay.release("paid")
-        until(home, "completed")
+        until_there(home, "completed")
     gate.nobody_else()
     assert taken(home).value == {"approved": True}
 
@@ -154,7 +150,7 @@ def test_of_two_devices_that_answer_the_first_to_come_counts_while_the_worker_go
         sync(other, tmp_path, worker)
         pay.release("paid")
         slow.release(1)
-        until(home, "completed")
+        until_there(home, "completed")
     gate.nobody_else()
     first = next(writer for _, writer, record in entries(home, "edge") if isinstance(record, Answer))
     assert taken(home).by["answer"] == [first, 1]
@@ -166,7 +162,7 @@ def test_an_answer_that_a_killed_worker_had_not_taken_counts_when_it_begins_anew
     with serve(*AGENTS, home=home, cwd=tmp_path) as worker:
         run = pushed(home, tmp_path, worker, ASKED_THERE.format(port=gate.port))
         gate.next().release("Dear Ada")
-        until(home, "suspended")
+        until_there(home, "suspended")
         sync(home, tmp_path, worker)
         answer(home, tmp_path, run, "yes")
         sync(home, tmp_path, worker)
@@ -174,7 +170,7 @@ def test_an_answer_that_a_killed_worker_had_not_taken_counts_when_it_begins_anew
         worker.kill()
         pay.gone()
     with serve(*AGENTS, home=home, cwd=tmp_path) as worker:
-        until(home, "suspended")
+        until_there(home, "suspended")
         pulled = graphferry("runs", "pull", run, "--cloud", worker.url, home=home, cwd=tmp_path)
         assert pulled.status == 0, pulled.stderr
         outcome = graphferry("resume", run, "--offline", "--json", home=home, cwd=tmp_path)
@@ -194,7 +190,7 @@ def test_an_answer_given_before_the_run_was_handed_over_goes_along(home: Path, t
         for each in (gate.next(), gate.next()):
             assert each.path == "slow" or each.who["inputs"] == {"said": False}
             each.release(1)
-        until(home, "completed")
+        until_there(home, "completed")
     assert taken(home).value == {"approved": False, "comment": "too dear"}
     assert store(home, "cloud") in {writer for _, writer, record in entries(home, "cloud") if isinstance(record, Result)}
 

@@ -19,7 +19,7 @@ from wiretap import Tap, tap
 AGENTS = ("--agents", "gate_agents.py")
 SIZE = 5_000_000
 HALF = SIZE // 2
-PATIENCE = 40
+PATIENCE = 120
 
 
 def write_graph(folder: Path, places: tuple[str, str], size: int = SIZE) -> None:

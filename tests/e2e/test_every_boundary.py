@@ -258,7 +258,6 @@ def at_each(boundaries: range, folder: Path, zygote: Zygote, play: Callable[[Wor
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("first", range(1, 1 + PARTS))
 def test_the_device_dies_at_every_boundary(
     zygote: Zygote, quiet: tuple[World, dict[str, Any]], tmp_path: Path, first: int
@@ -280,7 +279,6 @@ def test_the_device_dies_at_every_boundary(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("first", range(1, 1 + PARTS))
 def test_the_worker_dies_at_every_boundary(
     zygote: Zygote, quiet: tuple[World, dict[str, Any]], tmp_path: Path, first: int
@@ -303,7 +301,6 @@ def test_the_worker_dies_at_every_boundary(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_it_dies_again_and_again_while_it_is_resumed(zygote: Zygote, quiet: tuple[World, dict[str, Any]], tmp_path: Path) -> None:
     undisturbed, expected = quiet
     world = World(zygote, tmp_path)

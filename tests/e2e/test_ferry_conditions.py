@@ -15,7 +15,7 @@ from conftest import CommandLine, Outcome
 from ferry import FERRY, MINE, FakeServer, Ferry, report
 from graphs.models.scripted import ScriptedModel
 from graphs.records import Submit
-from logbook import made, of, runs
+from logbook import made, of, runs, until
 from wiretap import tap
 from workers import worker
 
@@ -294,9 +294,7 @@ def test_two_devices_at_once_have_a_worker_to_themselves(home: Path, tmp_path: P
         threads = [threading.Thread(target=run, args=(name, served.url)) for name in ("boats", "tides")]
         for thread in threads:
             thread.start()
-        reached = threading.Event()
-        while served.call(lambda: len(model.requests)) < 2:
-            reached.wait(0.02)
+        until(lambda: served.call(lambda: len(model.requests)) == 2)
         assert served.call(lambda: served.worker.running) == 2
         served.call(gate.open)
         for thread in threads:

@@ -19,7 +19,7 @@ from processes import graphferry, serve, start
 from protocol.messages import Delta, Entry
 from wiretap import Connection, tap
 
-pytestmark = [pytest.mark.real_model, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.real_model
 
 MODELS = f"{{large: {{model: {DEFAULT_MODEL}}}}}"
 

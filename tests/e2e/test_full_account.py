@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ from conftest import CommandLine
 from fleet import edge, full, run, sync
 from graphs.environment import ExitStatus
 from graphs.journal import Journal
+from logbook import until
 from workers import ServedWorker
 
 ASKS = """\
@@ -25,22 +25,17 @@ def held_there(laptop: CommandLine, other: CommandLine, served: ServedWorker) ->
     """A run that the worker holds, in which it asks, and of which the other device knows."""
     root = str(run(laptop, ASKS, "--offline", status=ExitStatus.SUSPENDED)["run"])
     assert laptop("runs", "push", root, "--continue", "--cloud", served.url).status == ExitStatus.COMPLETED
-    end = time.monotonic() + 30
-    while not json.loads(other("answer", "--json").stdout or "[]"):
+
+    def came() -> bool:
         sync(other, served)
-        assert time.monotonic() < end, "the worker's question never came"
+        return bool(json.loads(other("answer", "--json").stdout or "[]"))
+
+    until(came)
     return root
 
 
-def there(served: ServedWorker, root: str) -> str:
-    return served.call(lambda: served.worker.journal.run(root).status)
-
-
-def until(served: ServedWorker, root: str, status: str) -> None:
-    end = time.monotonic() + 30
-    while there(served, root) != status:
-        assert time.monotonic() < end, f"{there(served, root)}, and not {status}"
-        time.sleep(0.02)
+def until_there(served: ServedWorker, root: str, status: str) -> None:
+    until(lambda: served.call(lambda: served.worker.journal.run(root).status) == status)
 
 
 def test_an_answer_from_a_device_that_never_wrote_to_the_run_is_taken(
@@ -51,7 +46,7 @@ def test_an_answer_from_a_device_that_never_wrote_to_the_run_is_taken(
     with full(served, 0):
         said = other("answer", root, "ok", "yes", "--cloud", served.url)
         assert (said.status, "has the answer" in said.stderr) == (ExitStatus.COMPLETED, True), said.stderr
-        until(served, root, "completed")
+        until_there(served, root, "completed")
     sync(laptop, served)
     shown: Any = json.loads(laptop("runs", "show", root, "--json").stdout)
     assert shown["status"] == "completed"
@@ -64,7 +59,7 @@ def test_such_a_device_ends_the_run(served: ServedWorker, device: Callable[[], C
         said = other("runs", "cancel", root)
         assert said.status == ExitStatus.COMPLETED, said.stderr
         sync(other, served)
-        until(served, root, "cancelled")
+        until_there(served, root, "cancelled")
 
 
 def test_such_a_device_gets_the_run(served: ServedWorker, device: Callable[[], CommandLine]) -> None:

@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 from gates import Gates, Held
 from graphs.environment import ExitStatus
 from graphs.records import Cancel
-from logbook import begun, made, of, runs
+from logbook import begun, of, runs, until, until_made
 from processes import Process, Worker, serve, start
 
 AGENTS = ("--agents", "gate_agents.py")
@@ -43,12 +42,10 @@ def left_about_to_begin(worker: Worker, home: Path, cwd: Path, gate: Gates) -> s
     with start("run", "g.yaml", "--cloud", worker.url, home=home, cwd=cwd) as device:
         next_is(gate, "first", worker).release("from first")
         held = next_is(gate, "a", worker)
-        while ("first", "child") not in made(home, "edge"):
-            time.sleep(0.02)  # until the device has heard of this worker
+        until_made(home, "edge", "first")  # the device has heard of this worker
         device.kill()
     held.release("from a")
-    while not begun(home, "cloud"):
-        time.sleep(0.02)  # until it is durable there
+    until(lambda: bool(begun(home, "cloud")))
     (row,) = (row for row in runs(home, "edge") if row.role == "root" and row.status == "running")
     return row.run.hex()
 
@@ -105,8 +102,7 @@ def test_a_node_that_ran_at_another_worker_meanwhile_does_not_begin_at_the_first
             next_is(gate, "a", second).release("from a")
             next_is(gate, "paid", second).release("paid")
             held = next_is(gate, "end", second)
-            while ("paid", "child") not in made(own_home, "edge"):
-                time.sleep(0.02)  # until the device has it: `end` does not wait for that, and afterwards nobody could tell
+            until_made(own_home, "edge", "paid")  # `end` does not wait for that, and afterwards nobody could tell
             device.kill()
         second.kill()
         held.gone()

@@ -64,7 +64,7 @@ def run(tmp_path: Path, text: str, *, clearance: frozenset[str], let_go: tuple[s
             finally:
                 await server.stop()
 
-    return asyncio.run(asyncio.wait_for(main(), 30))
+    return asyncio.run(asyncio.wait_for(main(), 120))
 
 
 GRAPH = """\

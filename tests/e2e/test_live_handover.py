@@ -12,7 +12,7 @@ from conftest import impatient
 from gates import Gates, gates
 from graphs.engine.holding import holding
 from graphs.records import End, EndStatus, Handover
-from logbook import begun, entries, made, of, runs, store
+from logbook import begun, entries, made, of, runs, store, until_made
 from processes import Process, graphferry, serve, start
 
 AGENTS = ("--agents", "gate_agents.py")
@@ -73,7 +73,7 @@ def test_a_live_run_is_handed_over_when_what_runs_here_has_finished(home: Path, 
             there = gate.next()
             assert (there.path, there.who["pid"]) == (path, worker.pid)
             there.release(path)
-        wait_for(home, "end")
+        until_made(home, "cloud", "end")
         pulled = graphferry("runs", "pull", root_run(home), "--cloud", worker.url, home=home, cwd=tmp_path)
         assert pulled.status == 0, pulled.stderr
         with start("resume", root_run(home), "--cloud", worker.url, "--json", home=home, cwd=tmp_path) as device:
@@ -115,16 +115,6 @@ def test_a_live_run_is_cancelled_where_it_is(home: Path, tmp_path: Path, gate: G
     assert sorted(path for path, _ in made(home, "edge")) == ["act"]
 
 
-def wait_for(home: Path, path: str) -> None:
-    """Look until the worker has the result of a node."""
-    import time
-
-    end = time.monotonic() + 30
-    while path not in [each for each, _ in made(home, "cloud")]:
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 def test_of_two_that_hand_a_live_run_over_one_does(home: Path, tmp_path: Path, gate: Gates) -> None:
     push = ("--continue", "--cloud")
     with serve(*AGENTS, home=home, cwd=tmp_path) as worker:
@@ -149,7 +139,7 @@ def test_of_two_that_hand_a_live_run_over_one_does(home: Path, tmp_path: Path, g
         for _ in range(2):
             there = gate.next()
             there.release(there.path)
-        wait_for(home, "end")
+        until_made(home, "cloud", "end")
     gate.nobody_else()
 
 

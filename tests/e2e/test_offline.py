@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from conftest import impatient
 from gates import Gates
 from graphs.records import Input, Result
-from logbook import entries, of
+from logbook import entries, of, until
 from processes import Process, graphferry, serve, start
 from wiretap import tap
 
@@ -359,7 +358,4 @@ def test_nothing_follows_from_a_result_that_came_too_late(home: Path, tmp_path: 
 
 def wait_for_late(home: Path) -> None:
     """Returns when the worker's late results are in the device's journal."""
-    ends = time.monotonic() + 30
-    while not any(record.value == "from there" for record in of(home, "edge", Result)):
-        assert time.monotonic() < ends
-        time.sleep(0.02)
+    until(lambda: any(record.value == "from there" for record in of(home, "edge", Result)))

@@ -118,7 +118,7 @@ EXAMPLES = int(os.environ.get("CUTS", "25"))
 """How many graphs are drawn: `CUTS=2000 pytest -o faulthandler_timeout=0 tests/e2e/test_random_cuts.py --hypothesis-seed=N` is a long look."""
 
 
-@pytest.mark.timeout(240 + EXAMPLES)
+@pytest.mark.timeout(600 + EXAMPLES)
 @settings(max_examples=EXAMPLES, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck))
 @example(case=Case(OVER_AT_ONCE, {}, False), seed=0)
 @given(case=cases(), seed=st.integers(0, 2**16))

@@ -18,7 +18,7 @@ from processes import serve
 CLIENT = Path(__file__).parents[1] / "wire" / "js"
 REQUIRED = os.environ.get("GRAPHFERRY_REQUIRE_NODE") == "1"
 """Set in CI: there, a machine without Node is a failure."""
-PATIENCE = 50.0
+PATIENCE = 120.0
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ Nothing here looks at a clock: that nobody was cut off is counted by the connect
 
 from __future__ import annotations
 
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 
 from conftest import impatient
 from gates import Gates
-from logbook import made, runs
+from logbook import made, runs, until
 from processes import graphferry, serve, start
 from protocol.handshake import DeviceHello
 from protocol.messages import Fault, Hello, Welcome
@@ -113,8 +112,7 @@ def test_a_run_that_another_process_goes_on_with_comes_to_its_session(
             gate.next().release("beside")
             waits = gate.next()
             with start("resume", left.hex(), "--cloud", line.url, *AGENTS, home=home, cwd=tmp_path) as resumed:
-                while len(answered(line)) < 2:
-                    time.sleep(0.01)
+                until(lambda: len(answered(line)) == 2)
                 there.release("left")
                 last = gate.next()
                 assert last.who["inputs"] == {"of": "left"}

@@ -15,7 +15,6 @@ PARTS = 10
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_a_run_that_moves_comes_to_the_same_and_is_the_same_everywhere(part: int) -> None:
     for seed in range(SEED + part * SCHEDULES // PARTS, SEED + (part + 1) * SCHEDULES // PARTS):
@@ -31,7 +30,6 @@ FOUND_WITHIN = 1_500
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", FLEET_MUTANTS)
 def test_a_planted_bug_is_found(name: str) -> None:
     with FLEET_MUTANTS[name]():
@@ -44,7 +42,6 @@ def test_a_planted_bug_is_found(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_by_force_nothing_is_robbed_and_no_effect_happens_a_second_time(part: int) -> None:
     for seed in range(SEED + part * SCHEDULES // PARTS, SEED + (part + 1) * SCHEDULES // PARTS):
@@ -56,7 +53,6 @@ def test_by_force_nothing_is_robbed_and_no_effect_happens_a_second_time(part: in
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_fork_that_forgets_what_its_holder_may_have_begun_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The test of the test."""
     monkeypatch.setattr("edge.runs.past.acting", lambda *_: iter(()))

@@ -22,7 +22,6 @@ FOUND_WITHIN = 1_500
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("name", ["large", "limited"])
 def test_what_is_here_of_a_large_value_is_not_fetched_again(name: str, part: int) -> None:
@@ -62,7 +61,6 @@ def test_a_worker_that_takes_little_holds_devices_up_and_sends_them_away(monkeyp
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", [*LARGE_MUTANTS, *LIMITED_MUTANTS])
 def test_a_planted_bug_is_found(name: str) -> None:
     kind = KINDS["large" if name in LARGE_MUTANTS else "limited"]

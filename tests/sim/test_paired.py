@@ -15,7 +15,6 @@ PARTS = 4
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_whoever_may_come_again_goes_on_where_it_was(part: int) -> None:
     revoked = paired = 0

@@ -20,7 +20,6 @@ FOUND_WITHIN: Final = 1_500
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_two_processes_of_a_device_have_a_run_each(part: int) -> None:
     ended = Counter[str]()
@@ -36,7 +35,6 @@ def test_two_processes_of_a_device_have_a_run_each(part: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", SIDE_BY_SIDE_MUTANTS)
 def test_a_planted_bug_is_found(name: str) -> None:
     with SIDE_BY_SIDE_MUTANTS[name]():

@@ -32,7 +32,6 @@ SOME_HUNDRED = 800
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_no_schedule_changes_anything(part: int) -> None:
     first = SEED + part * SCHEDULES // PARTS
@@ -52,7 +51,6 @@ def test_what_once_failed_fails_no_more(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_planted_bug_is_found(name: str) -> None:
     with MUTANTS[name]():

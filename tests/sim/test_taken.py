@@ -22,7 +22,6 @@ _DRAW, _PLAY = KINDS["run-taken"]
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_who_lost_his_run_records_nothing_more(part: int) -> None:
     told = Counter[str]()
@@ -39,7 +38,6 @@ def test_who_lost_his_run_records_nothing_more(part: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", RUN_TAKEN_MUTANTS)
 def test_a_planted_bug_is_found(name: str) -> None:
     with RUN_TAKEN_MUTANTS[name]():

@@ -37,7 +37,6 @@ def played(part: int, kind: Kind, word: str) -> Counter[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_who_takes_a_store_over_goes_on_and_who_had_it_writes_nothing(part: int) -> None:
     told = played(part, KINDS["taken-over"], "had_it")
@@ -45,7 +44,6 @@ def test_who_takes_a_store_over_goes_on_and_who_had_it_writes_nothing(part: int)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_a_run_may_go_on_at_another_worker_and_comes_to_the_same(part: int) -> None:
     told = played(part, KINDS["two-stores"], "another")
@@ -53,7 +51,6 @@ def test_a_run_may_go_on_at_another_worker_and_comes_to_the_same(part: int) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", [*TAKEN_OVER_MUTANTS, *TWO_STORES_MUTANTS])
 def test_a_planted_bug_is_found(name: str) -> None:
     kind, first = (KINDS["taken-over"], 0) if name in TAKEN_OVER_MUTANTS else (KINDS["two-stores"], _RARE)

@@ -78,7 +78,7 @@ class Device:
 
 async def until(side: Worker | Device, condition: Callable[[], bool]) -> None:
     """Returns when what a side was told makes the condition true."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not condition():
             side.changed.clear()
             await side.changed.wait()
