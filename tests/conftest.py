@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from gates import Gates, gates
 from graphferry.cli import main
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
 
 MODELS = Environment.current().home("models")
 """Where this machine keeps its models: looked up before any test moves its files elsewhere."""
+
+
+settings.register_profile(
+    "any machine",
+    settings.get_profile(settings.get_current_profile_name()),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("any machine")  # how long an example takes says something about the machine alone
 
 
 FREE = "unmetered mains"

@@ -101,6 +101,14 @@ class Held:
             assert self._connection.recv(1) == b""
 
 
+def _says_who(connection: socket.socket) -> bool:
+    """Whether it lives on until then: a process can be killed between its first step to the gate and its name."""
+    try:
+        return bool(connection.recv(1, socket.MSG_PEEK))
+    except ConnectionError:
+        return False
+
+
 class Gates:
     """Where nodes come to wait, in the order they began. Waits at most `patience` seconds for the next."""
 
@@ -112,10 +120,12 @@ class Gates:
         self._let_in: list[socket.socket] = []
 
     def next(self) -> Held:
-        connection, _ = self._listening.accept()
-        self._let_in.append(connection)
-        connection.settimeout(self._patience)
-        return Held(connection)
+        while True:
+            connection, _ = self._listening.accept()
+            self._let_in.append(connection)
+            connection.settimeout(self._patience)
+            if _says_who(connection):
+                return Held(connection)
 
     def nobody_else(self) -> None:
         """That no node waits which nobody asked for; true for good only once all processes ended."""

@@ -174,7 +174,7 @@ def test_a_label_whose_nodes_are_in_several_frames_at_the_worker_is_the_holders(
     assert decided(nodes, ["a", "n/far"], concurrency=limits).opening == {"a", "n/far"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cases())
 def test_every_graph_can_be_looked_at_with_every_second_node_elsewhere(case: Case) -> None:
     whole = Graph.of(case.graph, {*AGENTS, "answerAgent"}, bypass=BYPASS)

@@ -105,7 +105,7 @@ def test_only_computed_nodes_can_be_cut_out() -> None:
         cut(graph(CHAIN), ["a", "text", "nobody"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cases())
 def test_every_cut_of_every_graph_is_a_valid_graph(case: Case) -> None:
     agents = {*AGENTS, "answerAgent"}

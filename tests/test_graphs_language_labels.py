@@ -133,13 +133,13 @@ def by_path(labels: Labels, prefix: str = "") -> dict[str, frozenset[str]]:
 
 
 @given(labelled())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_labels_are_where_the_arrows_lead(graph: dict[str, Any]) -> None:
     assert by_path(label_graph(Graph(graph))) == reached(graph)
 
 
 @given(labelled())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_what_is_wherever_a_node_runs_is_at_least_its_value_and_all_it_reads(graph: dict[str, Any]) -> None:
     def look(inner: Graph, labels: Labels) -> None:
         for name, spec in inner.nodes.items():

@@ -101,7 +101,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(value=values)
 def test_any_value_is_packed_as_its_canonical_form(value: Any) -> None:
     tail = encode(Answer("a", 1, value)).tail
@@ -112,7 +112,7 @@ def test_any_value_is_packed_as_its_canonical_form(value: Any) -> None:
 small = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(max_size=4)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     path=st.text(min_size=1, max_size=4),
     value=small | st.dictionaries(st.text(max_size=4), small, max_size=3) | values,
@@ -211,7 +211,7 @@ def test_a_result_with_a_wrong_field_is_refused(field: str, wrong: Any) -> None:
         encode(Result(**{**good, field: wrong}))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     type_=st.sampled_from(sorted(RECORDS)),
     tail=st.binary(max_size=40) | st.lists(values, max_size=8).map(lambda v: b"".join(map(canonical, v))),

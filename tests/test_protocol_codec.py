@@ -289,7 +289,7 @@ def packets(draw: st.DrawFn) -> bytes:
     return packet
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(packet=packets() | st.binary(max_size=200))
 def test_no_bytes_raise_anything_else(packet: bytes) -> None:
     if (code := fault(packet)) is not None:
@@ -300,7 +300,7 @@ def test_no_bytes_raise_anything_else(packet: bytes) -> None:
             encode(message)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(stream=st.lists(packets() | valid, max_size=6), greeted=st.booleans(), role=st.sampled_from(list(Role)))
 def test_no_input_makes_a_session_raise(stream: list[bytes], greeted: bool, role: Role) -> None:
     """I12: whatever a peer sends, at whatever moment, the session goes on or closes."""

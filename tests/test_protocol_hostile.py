@@ -33,7 +33,7 @@ def read(packet: bytes) -> tuple[list[Message], str | None]:
 
 @given(packet=hostile_packets)
 @example(packet=bytes.fromhex("921391c70005"))  # no value where a message has a map
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_codec_gives_messages_or_a_fault(packet: bytes) -> None:
     messages, fault = read(packet)
     assert fault is None or fault in FAULTS
@@ -44,7 +44,7 @@ def test_the_codec_gives_messages_or_a_fault(packet: bytes) -> None:
 
 
 @given(role=st.sampled_from(ROLES), state=st.sampled_from(STATES), packets=st.lists(hostile_packets, max_size=8))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_session_takes_anything_and_still_works_afterwards(role: str, state: str, packets: list[bytes]) -> None:
     attack(role, state, packets).check()
 

@@ -176,7 +176,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(value=values, times=st.sampled_from([1, 1, 100, 5000, 20_000]), depth=st.sampled_from([0, 0, 30, 40, 60]))
 def test_every_value_that_the_local_engine_accepts_crosses(value: Value, times: int, depth: int) -> None:
     whole: Value = [value] * times if times > 1 else value

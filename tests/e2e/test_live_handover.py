@@ -98,6 +98,7 @@ def test_a_live_run_is_cancelled_where_it_is(home: Path, tmp_path: Path, gate: G
             held["act"].release(2)
             if reached:
                 held["far"] = gate.next()
+            until_made(home, "edge", "act")
             cancelled = graphferry("runs", "cancel", root_run(home), "--cloud", worker.url, home=home, cwd=tmp_path)
             assert cancelled.status == 0, cancelled.stderr
             assert "is told to end it" in cancelled.stderr

@@ -11,7 +11,7 @@ import pytest
 from conftest import impatient
 from gates import Gates
 from graphs.records import Input, Result
-from logbook import entries, of, until
+from logbook import entries, of, until, until_made
 from processes import Process, graphferry, serve, start
 from wiretap import tap
 
@@ -298,6 +298,7 @@ def test_what_the_worker_finished_while_nobody_reached_it_is_kept_beside_the_res
         end = gate.next()
         assert end.who["inputs"] == {"of": "made here"}
         held["far"].release("made there")
+        until_made(home, "cloud", "far")
         held["other"].release("made there, too")
         line.join()
         after = gate.next()  # what came before in the worker's log has come, too

@@ -309,12 +309,13 @@ def test_whenever_a_run_is_killed_after_an_answer_was_confirmed_that_answer_coun
     with start("run", "g.yaml", "--progress", "plain", *AGENTS, home=home, cwd=tmp_path) as process:
         while not process.error_line().startswith("suspended ok"):
             pass
+        slow = gate.next()
         (row,) = runs(home, "edge")
         assert graphferry("answer", row.run.hex(), "ok", "no", home=home, cwd=tmp_path).status == 0
-        process.kill()  # it may have taken the answer, or be about to
+        process.kill()  # it may have taken the answer, or be about to, or have begun `effect`
+        slow.gone()
     run = row.run.hex()
     assert graphferry("answer", run, "ok", "yes", home=home, cwd=tmp_path).status == 2
-    gate.next().gone()  # `slow`, and perhaps `effect`, of the process that is dead
     with start("resume", run, "--json", home=home, cwd=tmp_path) as process:
         held = gate.next()
         while held.who["pid"] != process.pid:

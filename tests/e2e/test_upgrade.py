@@ -11,7 +11,7 @@ import pytest
 from conftest import impatient
 from gates import Gates
 from graphs.records import Result
-from logbook import of
+from logbook import of, until_made
 from processes import Process, graphferry, serve, start
 from wiretap import tap
 
@@ -62,6 +62,7 @@ def test_what_came_too_late_is_used_and_not_made_again(home: Path, tmp_path: Pat
             gate.next().release("made here")
             end = gate.next()
             held["far"].release("made there")
+            until_made(home, "cloud", "far")
             held["other"].release("made there, too")
             line.join()
             after = gate.next()  # what came before in the worker's log has come, too
@@ -99,6 +100,7 @@ def test_so_is_what_the_worker_made_of_it(home: Path, tmp_path: Path, gate: Gate
             last = gate.next()
             assert last.who["inputs"] == {"of": "far there"}
             last.release("last there")
+            until_made(home, "cloud", "last")
             here.release("far here")
             last_here = gate.next()
             assert last_here.who["inputs"] == {"of": "far here"}
@@ -131,6 +133,7 @@ def test_a_large_value_that_came_too_late_and_is_only_handed_on_is_not_fetched(h
                 last = gate.next()
                 assert last.who["inputs"] == {"of": "x" * 200_000}
                 last.release("of many")
+                until_made(home, "cloud", "last")
                 line.join()
                 after.release("done")
                 first = report(device)["run"]
@@ -161,7 +164,9 @@ def test_a_large_value_that_is_still_at_the_worker_is_fetched_and_not_made_again
             end = gate.next()
             assert end.who["inputs"] == {"of": "made here"}
             held["far"].release("made there")
+            until_made(home, "cloud", "far")
             held["reads"].release("read")
+            until_made(home, "cloud", "reads")
             line.join()
             end.release("from here")
             outcome = device.outcome()
