@@ -41,11 +41,16 @@ nodes:
 
 
 @pytest.fixture
-def device(device: Callable[[], CommandLine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], CommandLine]:
-    """Another device each time; all of them are impatient, and can pay."""
-    monkeypatch.setattr("edge.syncing.handover._PATIENCE", 0.3)
+def device(device: Callable[[], CommandLine], tmp_path: Path) -> Callable[[], CommandLine]:
+    """Another device each time; all of them can pay."""
     (tmp_path / "pay_agents.py").write_text(AGENTS, encoding="utf-8")
     return device
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests in which a holder does not give its run: they wait for it in vain."""
+    monkeypatch.setattr("edge.syncing.handover._PATIENCE", 0.3)
 
 
 def begun(cli: CommandLine, *words: str) -> str:
@@ -83,6 +88,7 @@ def test_what_moved_is_said_as_data(served: ServedWorker, device: Callable[[], C
     assert holds(laptop, run_id)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_by_force_a_silent_device_keeps_its_run_and_another_goes_on_with_a_fork(
     served: ServedWorker, device: Callable[[], CommandLine], tmp_path: Path
 ) -> None:
@@ -137,6 +143,7 @@ def test_by_force_a_worker_that_is_gone_keeps_its_run_too(
     assert paid(tmp_path) == []
 
 
+@pytest.mark.usefixtures("impatient")
 def test_by_force_a_worker_goes_on_with_a_fork(
     served: ServedWorker, device: Callable[[], CommandLine], own_home: Path, tmp_path: Path
 ) -> None:
@@ -193,6 +200,7 @@ def lets_go(cli: CommandLine, *places: str) -> None:
     file.write_text(f"cloud: {{grace: 0.2}}\nsensitivity: {{private: {json.dumps(['edge', *places])}}}\n", encoding="utf-8")
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_device_that_may_not_say_so_cannot_have_a_run(own_home: Path, device: Callable[[], CommandLine]) -> None:
     """What came of the run can be looked at, and a copy goes on; nothing is written that would ask for it later, all by itself."""
     laptop, phone = device(), device()
@@ -225,6 +233,7 @@ def test_a_device_that_may_not_say_so_cannot_have_a_run(own_home: Path, device: 
         assert phone("runs", "pull", run_id, "--cloud", served.url).status == ExitStatus.COMPLETED
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_run_is_not_given_by_who_may_not_say_so(own_home: Path, device: Callable[[], CommandLine]) -> None:
     laptop, phone = device(), device()
     with worker(own_home, clearance=["private"]) as served:

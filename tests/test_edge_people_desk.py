@@ -209,7 +209,7 @@ def test_an_attempt_that_fails_by_its_answer_asks_once_more(own_home: Path) -> N
 def test_a_deadline_ends_the_asking_too(own_home: Path) -> None:
     person = Somebody(lambda _question: None, asyncio.Event())
     with device(own_home, [], person) as opened:
-        report = begin(opened, deadline=0.3)
+        report = begin(opened, deadline=3)
     assert (report.status, person.cancelled) == ("suspended", True)
     assert [each.path for each in report.questions] == ["ok"]
 
