@@ -34,6 +34,10 @@ settings.register_profile(
 settings.load_profile("any machine")  # how long an example takes says something about the machine alone
 
 
+TASTES = ("COLUMNS", "LINES", "TERM", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+"""Variables by which a terminal looks as whoever runs the tests likes it."""
+
+
 FREE = "unmetered mains"
 """The way to a worker costs nothing."""
 
@@ -42,7 +46,7 @@ FREE = "unmetered mains"
 def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A GRAPHFERRY_HOME of each test's own, so that no test sees the files of another or of the person who runs it."""
     home = tmp_path_factory.mktemp("home")
-    for name in [name for name in os.environ if name.startswith("GRAPHFERRY_")]:
+    for name in [name for name in os.environ if name.startswith("GRAPHFERRY_") or name in TASTES]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("GRAPHFERRY_HOME", str(home))
     monkeypatch.setenv("GRAPHFERRY_CONDITIONS", FREE)  # whatever network and battery whoever runs the tests has

@@ -103,7 +103,7 @@ def test_refresh_asks_the_worker_and_nothing_else_does(cli: CommandLine, own_hom
     assert gone["nodes"]["draft"]["then"] == "waits"
     asked = tmp_path / "asked"
     for words in (("--offline",), ("--local-only", "--place", "draft=edge")):
-        (own_home / "edge" / "config.yaml").write_text(f"link: {{conditions: touch {asked}}}\n", encoding="utf-8")
+        (own_home / "edge" / "config.yaml").write_text(f"link:\n  conditions: touch '{asked}'\n", encoding="utf-8")
         cli("plan", graph.name, *url, *words, GRAPHFERRY_CONDITIONS="")
         assert not asked.exists(), "how the network stands is nobody's business then"
     outcome = cli("plan", graph.name, *url, GRAPHFERRY_CONDITIONS="")

@@ -212,7 +212,7 @@ def test_a_folder_that_is_gone_is_named_as_the_reason(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
     done = subprocess.run(
-        f"rmdir {gone}; exec {sys.executable} -m graphferry runs",
+        f"rmdir '{gone}'; exec {sys.executable} -m graphferry runs",
         shell=True,
         cwd=gone,
         capture_output=True,
