@@ -62,7 +62,8 @@ nodes:
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[ServedWorker]:
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedWorker]:
+    monkeypatch.setattr("edge.ferrying.shipped._SOON", 120.0)  # a slow worker, too, says what was used up
     (tmp_path / "asking.py").write_text(AGENTS, encoding="utf-8")
     with worker(tmp_path / "home", models=("large", "small"), agents=["asking.py"], folder=tmp_path) as made:
         made.worker.prices = {"large": Price(1000.0, 2000.0)}
