@@ -59,7 +59,7 @@ __all__ = ["WorkerLink"]
 
 _FOR_GOOD: Final = frozenset({"AUTH_FORBIDDEN", "DEVICE_CLONED"})
 """Faults after which no connection is made again."""
-_END_SECONDS: Final = 2.0
+_END_SECONDS: Final = 10.0
 """For which the end of a child run that was given up is waited for: its nodes may take longer to stop."""
 
 
