@@ -327,6 +327,7 @@ def test_what_was_pulled_is_not_given_away_again(tmp_path: Path) -> None:
         assert asyncio.run(store.check_body(keep.ref, len(keep.data), None))
         assert asyncio.run(store.begin_body(run, keep.ref, len(keep.data))) == (len(keep.data), True)
         assert asyncio.run(store.read_body(keep.ref, 0, 5)) is None
+        journal.flush()
         assert [row.name for row in journal.bodies(run)] == [keep.ref]
 
 
