@@ -81,10 +81,15 @@ class FrameRun:
     async def run(self) -> State:
         """Run to the end; gives how it ended."""
         running = asyncio.ensure_future(self._runtime.run(self._inject))
-        await asyncio.sleep(0)  # the run begins before the orders that came early
-        early, self._early = self._early, None
-        for record in early or ():
-            self.order(record)
+        try:
+            await asyncio.sleep(0)  # the run begins before the orders that came early
+            early, self._early = self._early, None
+            for record in early or ():
+                self.order(record)
+        except BaseException:
+            running.cancel()  # nobody else knows of it
+            await asyncio.gather(running, return_exceptions=True)
+            raise
         return await running
 
     def order(self, record: Record) -> None:

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from graphs.errors import JournalError
@@ -76,6 +77,8 @@ class Link:
         self._number = 0
         self._ending: Carrier | None = None
         """The connection that is being closed."""
+        self._deaf = False
+        """Whether nothing is taken any more, as it could not be acknowledged: who said it says it again on the next connection."""
         self._full = False
         """Whether nothing is read since too much waits to be durable."""
         self._timer: asyncio.TimerHandle | None = None
@@ -169,7 +172,11 @@ class Link:
 
     async def close(self) -> None:
         """End the connection, if there is one, and wait until what was appended is durable or cannot become so; nothing is appended any more."""
+        with suppress(JournalError):
+            await self._commits.durable()
         if self._carrier is not None:
+            self._turn()  # what came so far is acknowledged
+            self._deaf = True
             await shut(self._carrier)
         self._copying.close()
         self.bodies.close()
@@ -248,7 +255,7 @@ class Link:
 
     def took(self, carrier: Carrier, packet: Packet | str, last: bool = False) -> None:
         """A packet arrived."""
-        if carrier is not self._carrier:
+        if carrier is not self._carrier or self._deaf:
             return
         if isinstance(packet, str):
             self._end(carrier, _TEXT_MESSAGE, "binary messages only")

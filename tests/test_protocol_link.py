@@ -238,6 +238,73 @@ def test_a_peer_that_never_reads_does_not_keep_its_socket() -> None:
     run(main)
 
 
+class Gated(MemoryStore):
+    """Commits once the gate is open."""
+
+    def __init__(self, store: bytes) -> None:
+        super().__init__(store)
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def commit(self, effects: Any) -> None:
+        await self.gate.wait()
+        self.write(effects)
+
+
+def ended_at(store: MemoryStore, run_: bytes) -> bool:
+    """Whether END is durable there."""
+    return any(record.type == End.TYPE for record, _ in store.logs.get((run_, STORES[WORKER]), ()))
+
+
+def test_what_is_being_written_down_is_acknowledged_before_the_connection_ends() -> None:
+    """An END of which the worker never hears that it came keeps the run there for ever."""
+
+    async def main() -> None:
+        device = Device()
+        device.store = store = Gated(STORES[DEVICE])
+        async with serving() as worker, connect(worker.url, DEVICE_CONFIG, store, device.hear, token=TOKEN) as (link, _):
+            link.append(run_id(1), SUBMIT)
+            await until(worker, lambda: bool(kinds(worker, Got)))
+            store.gate.clear()
+            worker.link.append(run_id(1), End(0, 5, {}))
+            async with asyncio.timeout(20):
+                while not link._conn.unwritten:  # noqa: ASYNC110 - nobody is told of what is not durable
+                    await asyncio.sleep(0)
+            closing = asyncio.get_running_loop().create_task(link.close())
+            await asyncio.sleep(0)
+            store.gate.set()
+            await closing
+            await until(worker, lambda: bool(kinds(worker, Closed)))
+            assert ended_at(store, run_id(1))
+            assert worker.store.trimmed == {run_id(1)}
+
+    run(main)
+
+
+def test_what_comes_when_nothing_can_be_acknowledged_any_more_comes_again() -> None:
+    async def main() -> None:
+        device = Device()
+        async with serving() as worker:
+            async with connect(worker.url, DEVICE_CONFIG, device.store, device.hear, token=TOKEN) as (link, _):
+                link.append(run_id(1), SUBMIT)
+                await until(worker, lambda: bool(kinds(worker, Got)))
+                closing = asyncio.get_running_loop().create_task(link.close())
+                await asyncio.sleep(0)
+                assert link._carrier is not None
+                assert not link._carrier.is_open
+                assert not kinds(worker, Closed)
+                worker.link.append(run_id(1), End(0, 5, {}))  # leaves before the worker reads that the connection ends
+                await closing
+            await until(worker, lambda: bool(kinds(worker, Closed)))
+            assert ended_at(device.store, run_id(1)) == (run_id(1) in worker.store.trimmed)
+            again = connect(worker.url, DEVICE_CONFIG, device.store, device.hear, token=TOKEN, runs=[run_id(1)])
+            async with again:
+                await until(worker, lambda: run_id(1) in worker.store.trimmed)
+            assert ended_at(device.store, run_id(1))
+
+    run(main)
+
+
 def test_a_handlers_mistake_does_not_stop_the_link(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         device = Device()

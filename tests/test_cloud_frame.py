@@ -1,0 +1,29 @@
+"""A frame at the worker: what a stop leaves of it. What it does while it runs: tests/test_cloud_child.py."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from child_runs import Log, shipped, with_child
+from cloud.child import ChildRun
+from graphs.records import Submit
+
+WAITS = "nodes:\n  here: {agent: countAgent, inputs: {t: 1}}\n  far: {agent: countAgent, inputs: {t: :here}}\n"
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_worker_that_stops_leaves_no_frame_behind_however_far_it_had_come(tmp_path: Path, turns: int) -> None:
+    graph = shipped(WAITS, "far")
+
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
+        before = asyncio.all_tasks()
+        child.begin(order, graph)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await child.stop()
+        assert asyncio.all_tasks() <= before
+
+    assert with_child(tmp_path, graph, use).records == []
