@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from conftest import CommandLine
-from fleet import edge, logs, move, run, status, sync
+from fleet import edge, full, logs, move, run, status, sync
 from graphs.environment import ExitStatus
 from graphs.journal import Journal
 from graphs.records import Cancel, encode
@@ -158,6 +158,40 @@ def test_what_this_device_cannot_keep_is_told_once_and_comes_when_it_can(
     sync(other, served)
     for each in runs:
         assert logs(edge(other), each) == logs(edge(laptop), each)
+
+
+def test_what_the_worker_cannot_keep_is_told_once_and_goes_out_when_it_can(
+    served: ServedWorker, device: Callable[[], CommandLine], own_home: Path
+) -> None:
+    laptop = device()
+    begun = [run(laptop, LARGE, "--sync", "--set", f"word={letter * 300_000}")["run"] for letter in "vwxyz"]
+    folder = own_home / "cloud" / "journal.db-bodies"
+    folder.write_text("a file where the folder should be")
+    said = laptop("sync", "--cloud", served.url)
+    assert said.status == ExitStatus.FAILED
+    (line,) = said.stderr.splitlines()
+    assert line.startswith("5 runs are not in sync: INTERNAL: the receiving side could not write all of it down")
+    assert line.endswith(" and 2 more)")
+    folder.unlink()
+    assert sync(laptop, served)["refused"] == {}
+    assert all(there(own_home, each) for each in begun)
+
+
+def test_an_account_without_room_is_told_once_and_what_waits_goes_out_when_there_is_some(
+    served: ServedWorker, device: Callable[[], CommandLine], own_home: Path
+) -> None:
+    laptop = device()
+    begun = [run(laptop, LARGE, "--sync", "--set", f"word={word}")["run"] for word in ("ebb", "flow")]
+    with full(served, 0):
+        said = laptop("sync", "--cloud", served.url)
+        report = laptop("sync", "--cloud", served.url, "--json")
+    assert (said.status, report.status) == (ExitStatus.FAILED, ExitStatus.FAILED)
+    (line,) = said.stderr.splitlines()
+    assert line.startswith("2 runs are not in sync: QUOTA: ")
+    assert all(each[:13] in line for each in begun)
+    assert set(json.loads(report.stdout)["refused"]) == set(begun)
+    assert sync(laptop, served)["refused"] == {}
+    assert all(there(own_home, each) for each in begun)
 
 
 def test_large_values_go_along(served: ServedWorker, device: Callable[[], CommandLine], own_home: Path) -> None:
