@@ -15,7 +15,7 @@ from edge.config import EdgeConfig, load_config
 from edge.network.link_policy import held_back
 from edge.network.sensing import read_conditions
 from edge.showing.node_table import size
-from edge.syncing.alone import AnotherSyncs
+from edge.syncing.alone import WAITS, AnotherSyncs
 from edge.syncing.repeated import Repeated
 from edge.syncing.spool import ToGo, over_the_bound, spooled, total
 from edge.syncing.waking import to_move, wait_for_more
@@ -73,14 +73,18 @@ def _once(args: Namespace, env: Environment, config: EdgeConfig, url: str, said:
     from edge.syncing.sync import converge
 
     held = None if args.now else held_back(config.link, read_conditions(env.environ, config.link.command))
+
+    def waits() -> None:
+        env.stderr.write(WAITS)
+
     with Journal.open(config.journal) as journal:
-        done = asyncio.run(converge(journal, _connector(journal, config, url, held), held))
+        done = asyncio.run(converge(journal, _connector(journal, config, url, held), held, waits=waits))
         going = _waiting(journal)
     ended = [(run, _resume(run, url, env, config, held, said)) for run in going]
     upgraded = upgrade_all(config, url, env) if args.upgrade and held is None else []
     if ended or upgraded:
         with Journal.open(config.journal) as journal:
-            done += asyncio.run(converge(journal, _connector(journal, config, url, held), held))
+            done += asyncio.run(converge(journal, _connector(journal, config, url, held), held, waits=waits))
     _print(done, ended, upgraded, args, env, config, said)
     if done.unkept or any(code in _NO_ROOM for code, _ in done.refused.values()):
         return ExitStatus.FAILED
