@@ -233,6 +233,8 @@ def test_only_the_holder_goes_on(served: ServedWorker, device: Callable[[], Comm
     refused = other("resume", begun["run"], "--cloud", served.url)
     assert refused.status == ExitStatus.USAGE
     assert f"held by the store {holder}" in refused.stderr
+    assert f"(held by the store {holder})" in other("runs").stdout
+    assert [json.loads(each("runs", "--json").stdout)[0]["holder"] for each in (laptop, other)] == [None, holder]
     assert "runs pull" in refused.stderr
 
 
