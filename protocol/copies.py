@@ -17,7 +17,7 @@ from protocol.copied_log import IN_FLIGHT, InCopy, OutCopy
 from protocol.digest import PAGE, Held, Key, Line, Verdict, message, pages, read, weigh
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.events import Copied, CopyRefused, Differs, DigestCame, NeedBodies, NeedCopies, Synced
-from protocol.gate import travels, travels_whole
+from protocol.gate import travels, travels_whole, why_withheld
 from protocol.handshake import Status
 from protocol.messages import Digest, Entry, Fault, Log, RunId, StoreId
 from protocol.outbox import MAX_ANSWERS
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Copies"]
 
+_NOT_KEPT: Final = (
+    "the receiving side could not write all of it down, perhaps for want of room on its disk; the next sync tries again"
+)
 AT_ONCE: Final = 64
 """Logs that are given at the same time."""
 
@@ -194,8 +197,7 @@ class Copies:
         if not held.gives or held.key in self._gives:
             return held.gives
         if held.labels and not self._state.clear(held.labels):
-            text = f"its values carry {', '.join(held.labels)}, which this worker is not cleared for"
-            self._state.events.append(CopyRefused(held.run, held.writer, "LABEL_WITHHELD", text, local=True))
+            self._state.events.append(CopyRefused(held.run, held.writer, "LABEL_WITHHELD", why_withheld(held.labels), local=True))
             return False
         out = self._gives[held.key] = OutCopy(held, line.last, self._gives)
         if len(self._gives) <= AT_ONCE:
@@ -343,9 +345,7 @@ class Copies:
 
     def failed(self, key: Key, why: str) -> None:
         """What came of a log cannot be kept here, for this reason: the peer hears that, not why, and gives no more of it."""
-        self._refuse(
-            key, "INTERNAL", "a part of this log could not be kept, perhaps for want of room on the disk", why, unkept=True
-        )
+        self._refuse(key, "INTERNAL", _NOT_KEPT, why, unkept=True)
 
     def full(self, key: Key, why: str) -> None:
         """There is no room for a value that a log refers to, or for its graph: the peer hears why, and gives no more in this digest."""

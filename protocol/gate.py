@@ -17,7 +17,7 @@ from protocol.codec import MAX_ITEMS, excess, is_plain
 from protocol.noted import UNSEEN, UNTOLD
 from protocol.payload import Labelled
 
-__all__ = ["NEVER", "Judge", "check_record", "joined", "travels", "travels_whole", "withheld"]
+__all__ = ["NEVER", "Judge", "check_record", "joined", "travels", "travels_whole", "why_withheld", "withheld"]
 
 NEVER: Final = frozenset({UNSEEN, "table of pseudonyms", UNTOLD})
 """Labels that no policy clears, whatever it says (graphs.language.labels.UNCLEARABLE)."""
@@ -78,6 +78,13 @@ def withheld(what: str, labels: Collection[str]) -> LinkCondition:
         retryable=False,
         hint="Run the nodes that read it on the device (`place: edge`), or clear the worker for that label in the configuration.",
     )
+
+
+def why_withheld(labels: Collection[str]) -> str:
+    """Why a run with values of these labels is not copied to the peer."""
+    if UNTOLD in labels:
+        return "which labels its values carry is not known here: its graph, or what was told of them, has not come"
+    return f"its values carry {', '.join(labels)}, which this worker is not cleared for"
 
 
 def _labels(items: Sequence[Value]) -> set[str]:

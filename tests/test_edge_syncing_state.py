@@ -30,6 +30,7 @@ def test_each_thing_worth_a_word_has_one() -> None:
         "waits": True,
         "cut_off": False,
         "in_doubt": [],
+        "holder": None,
         "degraded": ["a", "b", "c", "d"],
         "upgrade_of": run_id_text(RUN),
         "upgraded_by": [run_id_text(OTHER)],
@@ -41,6 +42,7 @@ def test_a_run_whose_process_died_is_not_said_to_wait() -> None:
     assert state.words() == []
     assert (state.as_json()["waits"], state.as_json()["cut_off"]) == (True, True)
     assert RunState(waits=True, answered=True).words() == ["has an answer"]
+    assert RunState(holder=bytes(range(8))).words() == ["held by the store 0001020304050607"]
     assert RunState(in_doubt=("pay", "post#2")).words() == ["asks what became of pay, post#2"]
 
 

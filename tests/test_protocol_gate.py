@@ -11,8 +11,9 @@ from graphs.records import Frame, Input, Known, Submit
 from protocol.events import (
     GraphReceived,
 )
-from protocol.gate import joined
+from protocol.gate import joined, why_withheld
 from protocol.messages import Delta, PutGraph
+from protocol.noted import UNTOLD
 from protocol.payload import Labelled, reference
 from wire.pair import DEVICE, GRAPH, GRAPH_HASH, WORKER, Pair, executing, running
 
@@ -102,3 +103,10 @@ def test_a_policy_that_was_withdrawn_stops_a_graph_on_its_way() -> None:
     pair.connect()
     pair.settle()
     assert not pair.worker.seen(GraphReceived)
+
+
+def test_labels_that_are_not_known_are_not_told_as_labels() -> None:
+    assert why_withheld(["private"]) == "its values carry private, which this worker is not cleared for"
+    for labels in ([UNTOLD], [UNTOLD, "private"]):
+        assert "is not known here" in why_withheld(labels)
+        assert "cleared" not in why_withheld(labels)

@@ -8,6 +8,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
 from edge.config import EdgeConfig
+from edge.syncing.alone import WAITS
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import LinkCondition, UsageError
 from graphs.journal.ids import run_id_short, run_id_text
@@ -62,7 +63,16 @@ def push(journal: Journal, args: Namespace, config: EdgeConfig, env: Environment
     def told() -> None:
         env.stderr.write(f"A process of this device works on run {text}: it finishes what it has begun, and lets go of it.\n")
 
-    asyncio.run(push_run(journal, run, _connector(journal, args, config), hand_over=args.hand_over, told=told))
+    asyncio.run(
+        push_run(
+            journal,
+            run,
+            _connector(journal, args, config),
+            hand_over=args.hand_over,
+            told=told,
+            waits=lambda: env.stderr.write(WAITS),
+        )
+    )
     text, short = run_id_text(run), run_id_short(run)
     says = {"holder": "worker" if args.hand_over else "device", **_about(row.run, run, forked)}
     said = f"run {text} is the worker's now" if args.hand_over else f"the worker has run {text}, too"
@@ -88,7 +98,9 @@ def _pulled(journal: Journal, args: Namespace, config: EdgeConfig, env: Environm
     from edge.syncing.held import require_known
 
     try:
-        return asyncio.run(ask_for(journal, args.run, _connector(journal, args, config))), None
+        return asyncio.run(
+            ask_for(journal, args.run, _connector(journal, args, config), waits=lambda: env.stderr.write(WAITS))
+        ), None
     except (HolderSilent, LinkCondition) as error:
         if not args.force:
             raise

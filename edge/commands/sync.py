@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,14 +15,14 @@ from edge.config import EdgeConfig, load_config
 from edge.network.link_policy import held_back
 from edge.network.sensing import read_conditions
 from edge.showing.node_table import size
-from edge.syncing.alone import AnotherSyncs
+from edge.syncing.alone import WAITS, AnotherSyncs
 from edge.syncing.repeated import Repeated
 from edge.syncing.spool import ToGo, over_the_bound, spooled, total
 from edge.syncing.waking import to_move, wait_for_more
 from graphs.environment import Environment, ExitStatus
 from graphs.errors import GraphferryError, LinkCondition, UsageError, WorkerUnreachable
 from graphs.journal import Journal
-from graphs.journal.ids import run_id_text
+from graphs.journal.ids import run_id_short, run_id_text
 
 if TYPE_CHECKING:
     from edge.showing.report import RunReport
@@ -33,6 +33,10 @@ __all__ = ["add_arguments", "main"]
 _EVERY: Final = 30.0
 _LONGEST: Final = 900.0
 """Seconds between two looks of `--watch`; and at most, while the worker is not reached."""
+_NO_ROOM: Final = frozenset({"BUSY", "QUOTA", "INTERNAL"})
+"""Codes with which a worker does not take a run that it would take if it had room, or a disk that works: what was to go out has not gone."""
+_NAMED: Final = 3
+"""How many of the runs are named that are refused for the same reason; `--json` has all of them."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -69,16 +73,20 @@ def _once(args: Namespace, env: Environment, config: EdgeConfig, url: str, said:
     from edge.syncing.sync import converge
 
     held = None if args.now else held_back(config.link, read_conditions(env.environ, config.link.command))
+
+    def waits() -> None:
+        env.stderr.write(WAITS)
+
     with Journal.open(config.journal) as journal:
-        done = asyncio.run(converge(journal, _connector(journal, config, url, held), held))
+        done = asyncio.run(converge(journal, _connector(journal, config, url, held), held, waits=waits))
         going = _waiting(journal)
     ended = [(run, _resume(run, url, env, config, held, said)) for run in going]
     upgraded = upgrade_all(config, url, env) if args.upgrade and held is None else []
     if ended or upgraded:
         with Journal.open(config.journal) as journal:
-            done += asyncio.run(converge(journal, _connector(journal, config, url, held), held))
+            done += asyncio.run(converge(journal, _connector(journal, config, url, held), held, waits=waits))
     _print(done, ended, upgraded, args, env, config, said)
-    if done.unkept:
+    if done.unkept or any(code in _NO_ROOM for code, _ in done.refused.values()):
         return ExitStatus.FAILED
     statuses = [status for _, status in ended] + [each["status"] for each in upgraded]
     return ExitStatus.SUSPENDED if "suspended" in statuses else ExitStatus.COMPLETED
@@ -168,8 +176,8 @@ def _print(
     for run, status in ended:
         said.tell(env.stdout, f"{run}  {status}")
     say_upgrades(upgraded, env)
-    for each, (code, text) in done.refused.items():
-        said.tell(env.stderr, f"{run_id_text(each)} is not in sync: {code}: {text}")
+    for line in _not_in_sync(done.refused):
+        said.tell(env.stderr, line)
     if done.unkept:
         runs = f"{len(done.unkept)} runs" if len(done.unkept) > 1 else "a run"
         why = next(iter(done.unkept.values()))
@@ -186,6 +194,20 @@ def _print(
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _not_in_sync(refused: Mapping[bytes, tuple[str, str]]) -> Iterator[str]:
+    """One line a reason: a full disk refuses all runs alike."""
+    by_reason: dict[tuple[str, str], list[bytes]] = {}
+    for run, reason in refused.items():
+        by_reason.setdefault(reason, []).append(run)
+    for (code, text), runs in by_reason.items():
+        if len(runs) == 1:
+            yield f"{run_id_text(runs[0])} is not in sync: {code}: {text}"
+            continue
+        named = ", ".join(map(run_id_short, runs[:_NAMED]))
+        more = f" and {len(runs) - _NAMED} more" if len(runs) > _NAMED else ""
+        yield f"{len(runs)} runs are not in sync: {code}: {text} ({named}{more})"
 
 
 def _held(why: str, left: ToGo) -> str:

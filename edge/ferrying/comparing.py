@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 
 from graphs.errors import JournalError, LinkCondition, WorkerUnreachable
 from protocol.events import Closed, Copied, CopyRefused, Differs, Event, Faulted, Synced
+from protocol.gate import why_withheld
 from protocol.messages import NUMBERS, Digest
 
 __all__ = ["Comparison", "withheld"]
@@ -19,7 +20,7 @@ def withheld(runs: Mapping[bytes, Collection[str]], writer: bytes) -> list[Event
             run,
             writer,
             "LABEL_WITHHELD",
-            f"its values carry {', '.join(labels)}, which this worker is not cleared for",
+            why_withheld(labels),
             local=True,
         )
         for run, labels in runs.items()

@@ -60,10 +60,13 @@ async def relieving(
                 if not asked and ask_to_rest(journal, run, stop=stop):
                     asked = True
                     told()
-                elif not asked and waited > _BEGINNING:
-                    raise
-                elif waited > seconds:
-                    text = run_id_text(run)
+                text = run_id_text(run)
+                if not asked and waited > _BEGINNING:
+                    raise UsageError(
+                        f"another process works on run {text}, and cannot be asked to let go of it: perhaps it hands it over just now.",
+                        hint=f"Wait for it, then look who holds the run: graphferry runs show {text}",
+                    ) from None
+                if waited > seconds:
                     raise UsageError(
                         f"the process that works on run {text} did not let go of it within {seconds:g} s.",
                         hint=f"It still finishes what it has begun; `graphferry runs show {text}` shows how far it is. Try again then.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -12,13 +12,16 @@ from typing import Final
 from edge.runs.at_work import at_work
 from graphs.errors import UsageError
 
-__all__ = ["AnotherSyncs", "alone"]
+__all__ = ["WAITS", "AnotherSyncs", "alone"]
+
+WAITS: Final = "Another process of this device syncs: this one waits for it.\n"
 
 _ALL_RUNS: Final = bytes(16)
 """Stands for all of them: no run has this id."""
 _PATIENCE: Final = 120.0
+_SAID: Final = 2.0
 _LOOK: Final = 0.05
-"""Seconds: how long another process is waited for, and how often it is looked."""
+"""Seconds: how long another process is waited for, after how many of them that is said, and how often it is looked."""
 
 
 class AnotherSyncs(UsageError):
@@ -26,16 +29,24 @@ class AnotherSyncs(UsageError):
 
 
 @asynccontextmanager
-async def alone(journal: Path, seconds: float = _PATIENCE) -> AsyncIterator[None]:
-    """Be the only process that copies between the journal at that path and a worker. Raises AnotherSyncs if another one does not end in time."""
-    end = time.monotonic() + seconds
+async def alone(
+    journal: Path, seconds: float = _PATIENCE, waits: Callable[[], object] = lambda: None, *, patient: float = _SAID
+) -> AsyncIterator[None]:
+    """Be the only process that copies between the journal at that path and a worker. `waits` is called, once, if another one has been waited for
+    `patient` seconds. Raises AnotherSyncs if that does not end in time.
+    """
+    began, said = time.monotonic(), False
     with ExitStack() as working:
         while True:
             try:
                 working.enter_context(at_work(journal, _ALL_RUNS))
                 break
             except UsageError:
-                if time.monotonic() > end:
+                waited = time.monotonic() - began
+                if waited > patient and not said:
+                    said = True
+                    waits()
+                if waited > seconds:
                     raise AnotherSyncs(
                         f"another process of this device has been syncing for {seconds:g} s.",
                         hint="Wait for it, or interrupt it first.",

@@ -51,10 +51,16 @@ class HolderSilent(UsageError):
 
 
 async def push(
-    journal: Journal, run: bytes, connect: Connect, *, hand_over: bool, told: Callable[[], object] = lambda: None
+    journal: Journal,
+    run: bytes,
+    connect: Connect,
+    *,
+    hand_over: bool,
+    told: Callable[[], object] = lambda: None,
+    waits: Callable[[], object] = lambda: None,
 ) -> None:
     """Give the worker a copy of a run, and with `hand_over` the run itself. The run is marked for sync. A process of this device that works on the
-    run is asked to let go of it, and waited for; `told` is called then.
+    run is asked to let go of it, and waited for; `told` is called then, `waits` if another process that syncs is waited for.
 
     Raises UsageError if this device does not hold it, or the process does not let go, LinkCondition if the worker does not take it; then it is
     not handed over.
@@ -65,12 +71,12 @@ async def push(
         with suppress(UsageError), at_work(journal.path, run):  # another process may just have begun
             lighten_run(journal, run, labels_of(journal, run))  # it may have been marked just now
     if not hand_over:
-        async with alone(journal.path):
+        async with alone(journal.path, waits=waits):
             await _copy(journal, run, connect)
         return
     async with relieving(journal.path, run, told=told):
         require_held(journal, run)  # else who asks for it waits for this process, while it waits for him
-        async with alone(journal.path):
+        async with alone(journal.path, waits=waits):
             # What the run itself takes there counts, too, and a worker says at the beginning of a connection whether there is room.
             await _copy(journal, run, connect, open_children(journal, run))
             await _hand_over(journal, run, connect)
@@ -120,13 +126,15 @@ def _stays(run: bytes) -> str:
     return f"This device holds the run: `graphferry resume {run_id_short(run)}` goes on with it. Or push it again when there is room there."
 
 
-async def ask_for(journal: Journal, name: str, connect: Connect, seconds: float | None = None) -> bytes:
+async def ask_for(
+    journal: Journal, name: str, connect: Connect, seconds: float | None = None, *, waits: Callable[[], object] = lambda: None
+) -> bytes:
     """Have a run here that the worker holds, or another device that is there: its id, once this device holds it. `name` is its id or the beginning.
 
     Raises HolderSilent if its holder does not give it in time, UsageError, LinkCondition, LABEL_WITHHELD where this device may not tell the worker
-    anything of the run: what the worker has of it is here then all the same.
+    anything of the run: what the worker has of it is here then all the same. `waits` is called if another process that syncs is waited for.
     """
-    async with alone(journal.path):
+    async with alone(journal.path, waits=waits):
         return await _ask_for(journal, name, connect, _PATIENCE if seconds is None else seconds)
 
 

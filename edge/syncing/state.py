@@ -25,7 +25,8 @@ __all__ = ["RunState", "run_states"]
 class RunState:
     """`marked` for sync, with so much `to_go`; `waits` for a worker, or was `answered`, and goes on with the next sync; paths of `degraded`
     results; the run it is an `upgrade_of`, and those that are upgrades of it; `cut_off`: it is called running, and no process of this device
-    works on it; paths of nodes `in_doubt`, of which a person has to say what became of them.
+    works on it; paths of nodes `in_doubt`, of which a person has to say what became of them; the `holder`, if the run is not
+    over and that is another store.
     """
 
     marked: bool = False
@@ -37,6 +38,7 @@ class RunState:
     cut_off: bool = False
     in_doubt: tuple[str, ...] = ()
     answered: bool = False
+    holder: bytes | None = None
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -47,6 +49,7 @@ class RunState:
             "waits": self.waits,
             "cut_off": self.cut_off,
             "in_doubt": list(self.in_doubt),
+            "holder": None if self.holder is None else self.holder.hex(),
             "degraded": list(self.degraded),
             "upgrade_of": None if self.upgrade_of is None else run_id_text(self.upgrade_of),
             "upgraded_by": [run_id_text(run) for run in self.upgraded_by],
@@ -55,6 +58,8 @@ class RunState:
     def words(self) -> list[str]:
         """The same for people: what is worth a word."""
         found = ["has an answer" if self.answered else "waits for a worker"] if self.waits and not self.cut_off else []
+        if self.holder is not None:
+            found.append(f"held by the store {self.holder.hex()}")
         if self.in_doubt:
             found.append(f"asks what became of {_some(self.in_doubt)}")
         if self.to_go.records:
@@ -74,17 +79,18 @@ def run_states(journal: Journal, rows: Collection[RunRow]) -> dict[bytes, RunSta
     found = {}
     for row in rows:
         try:
-            waits = is_waiting(journal, row)
+            waits, pause = is_waiting(journal, row), pause_of(journal, row)
             found[row.run] = RunState(
                 marked=is_marked(journal, row.run),
                 to_go=waiting.get(row.run, NOTHING),
                 waits=waits,
-                in_doubt=tuple(pause_of(journal, row).in_doubt),
+                in_doubt=tuple(pause.in_doubt),
                 degraded=tuple(poor.get(row.run, ())),
                 upgrade_of=upgrade_of(journal, row.run),
                 upgraded_by=tuple(upgrades.get(row.run, ())),
                 cut_off=waits and row.status == "running",
                 answered=waits and is_answered(journal, row),
+                holder=pause.holder,
             )
         except JournalError:
             found[row.run] = RunState()

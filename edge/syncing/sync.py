@@ -7,7 +7,7 @@ shared runs are compared and copied, both ways, with their bodies. Nothing of it
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -96,12 +96,14 @@ class Standing:
         }
 
 
-async def converge(journal: Journal, connect: Connect, held: str | None = None) -> Round:
-    """One round. While shared runs and large values are `held` back, for this reason, only what the worker did for open runs comes in. Raises
-    WorkerUnreachable if there is no worker, LinkCondition if it went away in the middle; what was moved by then is kept; UsageError if another
-    process of this device syncs, and does not end.
+async def converge(
+    journal: Journal, connect: Connect, held: str | None = None, *, waits: Callable[[], object] = lambda: None
+) -> Round:
+    """One round. While shared runs and large values are `held` back, for this reason, only what the worker did for open runs comes in. `waits` is
+    called if another process of this device syncs, and is waited for. Raises WorkerUnreachable if there is no worker, LinkCondition if it went away
+    in the middle; what was moved by then is kept; UsageError if the other process does not end.
     """
-    async with alone(journal.path):
+    async with alone(journal.path, waits=waits):
         return await _converge(journal, connect, held)
 
 

@@ -21,7 +21,7 @@ _TOO_LATE: Final = (
 """Why there is nothing to do for a command with status 2: somebody else was there before, is there now, or has not been there yet. Who moves or ends
 a run asks a process that works on it to let go, but not one that is moving it, too.
 """
-_UNTOLD: Final = "its values carry labels that nobody told"
+_UNTOLD: Final = "which labels its values carry is not known here"
 """Why the worker does not get a run, with status 1: its graph has not come here, so nobody knows which labels that has."""
 
 

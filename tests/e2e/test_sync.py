@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from conftest import CommandLine
-from fleet import edge, logs, move, run, status, sync
+from fleet import edge, full, logs, move, run, status, sync
 from graphs.environment import ExitStatus
 from graphs.journal import Journal
 from graphs.records import Cancel, encode
@@ -160,6 +160,40 @@ def test_what_this_device_cannot_keep_is_told_once_and_comes_when_it_can(
         assert logs(edge(other), each) == logs(edge(laptop), each)
 
 
+def test_what_the_worker_cannot_keep_is_told_once_and_goes_out_when_it_can(
+    served: ServedWorker, device: Callable[[], CommandLine], own_home: Path
+) -> None:
+    laptop = device()
+    begun = [run(laptop, LARGE, "--sync", "--set", f"word={letter * 300_000}")["run"] for letter in "vwxyz"]
+    folder = own_home / "cloud" / "journal.db-bodies"
+    folder.write_text("a file where the folder should be")
+    said = laptop("sync", "--cloud", served.url)
+    assert said.status == ExitStatus.FAILED
+    (line,) = said.stderr.splitlines()
+    assert line.startswith("5 runs are not in sync: INTERNAL: the receiving side could not write all of it down")
+    assert line.endswith(" and 2 more)")
+    folder.unlink()
+    assert sync(laptop, served)["refused"] == {}
+    assert all(there(own_home, each) for each in begun)
+
+
+def test_an_account_without_room_is_told_once_and_what_waits_goes_out_when_there_is_some(
+    served: ServedWorker, device: Callable[[], CommandLine], own_home: Path
+) -> None:
+    laptop = device()
+    begun = [run(laptop, LARGE, "--sync", "--set", f"word={word}")["run"] for word in ("ebb", "flow")]
+    with full(served, 0):
+        said = laptop("sync", "--cloud", served.url)
+        report = laptop("sync", "--cloud", served.url, "--json")
+    assert (said.status, report.status) == (ExitStatus.FAILED, ExitStatus.FAILED)
+    (line,) = said.stderr.splitlines()
+    assert line.startswith("2 runs are not in sync: QUOTA: ")
+    assert all(each[:13] in line for each in begun)
+    assert set(json.loads(report.stdout)["refused"]) == set(begun)
+    assert sync(laptop, served)["refused"] == {}
+    assert all(there(own_home, each) for each in begun)
+
+
 def test_large_values_go_along(served: ServedWorker, device: Callable[[], CommandLine], own_home: Path) -> None:
     laptop, other = device(), device()
     text = "x" * 300_000
@@ -199,6 +233,8 @@ def test_only_the_holder_goes_on(served: ServedWorker, device: Callable[[], Comm
     refused = other("resume", begun["run"], "--cloud", served.url)
     assert refused.status == ExitStatus.USAGE
     assert f"held by the store {holder}" in refused.stderr
+    assert f"(held by the store {holder})" in other("runs").stdout
+    assert [json.loads(each("runs", "--json").stdout)[0]["holder"] for each in (laptop, other)] == [None, holder]
     assert "runs pull" in refused.stderr
 
 
