@@ -25,7 +25,7 @@ def test_a_run_that_moves_comes_to_the_same_and_is_the_same_everywhere(part: int
             raise
 
 
-FOUND_WITHIN = 1_500
+FOUND_WITHIN = 600
 """Schedules within which a planted bug has to be found; all are found within 23."""
 
 

@@ -17,7 +17,7 @@ from sim.shrink import failure
 SEED = int(os.environ.get("SIM_SEED") or 0)
 SCHEDULES = int(os.environ.get("LARGE") or 30)
 PARTS = 3
-FOUND_WITHIN = 1_500
+FOUND_WITHIN = 600
 """Schedules within which a planted bug has to be found; all are found within 4."""
 
 

@@ -15,7 +15,7 @@ from sim.side_by_side import play_side_by_side, side_by_side_of
 SEED = int(os.environ.get("SIM_SEED") or 0)
 SCHEDULES = int(os.environ.get("SIDE_BY_SIDE") or 160)
 PARTS = 4
-FOUND_WITHIN: Final = 1_500
+FOUND_WITHIN: Final = 600
 """Schedules within which a planted bug has to be found."""
 
 

@@ -15,7 +15,7 @@ from sim.play import Outcome
 SEED = int(os.environ.get("SIM_SEED") or 0)
 SCHEDULES = int(os.environ.get("RUN_TAKEN") or 160)
 PARTS = 4
-FOUND_WITHIN: Final = 1_500
+FOUND_WITHIN: Final = 600
 """Schedules within which a planted bug has to be found; all are found within 10."""
 
 _DRAW, _PLAY = KINDS["run-taken"]

@@ -12,8 +12,10 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
+from unittest.mock import patch
 
+from cloud.owner import Owner
 from graphs.errors import JournalError, UsageError
 from graphs.journal import Journal
 from graphs.journal.writer import Writer
@@ -65,12 +67,23 @@ class _TakenOver(Play):
     ends = (UsageError, JournalError, type(None))
 
     _before: list[tuple[Writer, int]]
+    _answered = 0
 
     async def main(self) -> None:
         self._before = []
-        await super().main()
+        with patch.object(Owner, "greet", self._greeting(Owner.greet)):
+            await super().main()
         for writer, commits in self._before:
             assert writer.commits == commits, f"a process whose store was taken over has made {writer.commits - commits} commits"
+        assert not self._answered, f"a process whose store was taken over has answered {self._answered} devices"
+
+    def _greeting(self, greet: Any) -> Any:
+        def greets(owner: Owner, hello: Any) -> Any:
+            writer = owner.share.journal._writer
+            self._answered += any(writer is each for each, _ in self._before)
+            return greet(owner, hello)
+
+        return greets
 
     async def _use(self, number: int, name: str, expected: object) -> None:
         self.faults.unlock = self._unlock
