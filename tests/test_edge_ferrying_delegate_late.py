@@ -54,7 +54,7 @@ class Comes:
             lambda _run, record: delegate.reads(record),
             lambda _run, record, earlier: delegate.follows(record, earlier),
         )
-        self.child = delegate.child
+        self.child = delegate.log.child
         link: Any = device.link
         link.forget = self.intake.forget
 

@@ -10,42 +10,35 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edge.ferrying.attached import Attached
+from edge.ferrying.child_log import ChildLog
 from edge.ferrying.earlier import Earlier
 from edge.ferrying.expectations import Expectations
 from edge.ferrying.fallback import Fallback
 from edge.ferrying.fragments import Fragment, Fragments, depending, follows, shipped_node
-from edge.ferrying.labelling import labels_of, labels_of_cut
 from edge.ferrying.needs import read_here
-from edge.ferrying.outgoing import Outgoing
-from edge.ferrying.shipped import GONE, note_child, soon
+from edge.ferrying.shipped import soon
 from graphs.engine.events import Event as EngineEvent, Outcome, Settled, Start, Told
 from graphs.engine.frames import Frame
 from graphs.engine.outcomes import NODE_CODES, told_condition, told_failure
 from graphs.errors import LinkCondition
-from graphs.journal.ids import new_run_id
 from graphs.language.run_labels import RunLabels
 from graphs.language.spec import is_computed
 from graphs.paths import escape, node_path, opener, split_frame, split_path
 from graphs.records import (
-    Cancel,
-    Close,
     End,
     Error,
     Event,
     Frame as FrameRecord,
-    Input,
     Known,
     Record,
     Result,
-    Start as StartRecord,
     State,
-    Submit,
 )
 from graphs.values import Value
-from protocol.payload import Labelled, Reference, references, references_in
+from protocol.payload import Reference, references, references_in
 
 if TYPE_CHECKING:
     from edge.ferrying.worker import WorkerLink
@@ -53,15 +46,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Delegate"]
 
+_GIVEN_UP: Final = "given up by the holder"
+
 
 class Delegate:
     """The child run of one root run: `graphs.running.ports.Remote` towards the engine.
 
-    `made` are the results the worker reported with their sizes in bytes, `sent` the bytes sent for each path, "" being the graphs, `retries`
-    the failed attempts there before the last one. `labels` are those of the run. `one_frame` says that only the root graph can
-    have any, in one turn; `shows_all` that the caller wants all its nodes' values. `feed` takes events for the engine, `on_token(path, token)`
-    the pieces of answers as they are made, `on_begun` a node that the worker has begun on order, `on_spent` any record; `fallback` decides
-    about nodes that do not come. `earlier` is what other processes left, `attached` the open child run to go on with; the run ends at `deadline`.
+    `made` are the results the worker reported with their sizes in bytes, `retries` the failed attempts there before the last one; `log` is what
+    this side says. `labels` are those of the run. `one_frame` says that only the root graph can have any, in one turn; `shows_all` that the caller
+    wants all its nodes' values. `feed` takes events for the engine, `on_token(path, token)` the pieces of answers as they are made, `on_begun` a node
+    that the worker has begun on order, `on_spent` any record; `fallback` decides about nodes that do not come. `earlier` is what other processes
+    left, `attached` the open child run to go on with; the run ends at `deadline`.
     """
 
     def __init__(
@@ -85,53 +80,54 @@ class Delegate:
         deadline: float | None = None,
     ) -> None:
         self.run = run
-        self.child = attached.run if attached is not None else new_run_id()
         self.made: dict[str, tuple[Result, int]] = {}
         self.retries: dict[str, int] = {}
-        self.graphs: dict[bytes, tuple[bytes, Collection[str]]] = {}
-        """The cut graphs that were shipped, with their labels: a worker that died may have lost one it said it had."""
-        self._fragments, self._labels, self._options = fragments, labels, options
-        self._attached, self._journal, self._feed, self._clock = attached, journal, feed, clock
-        self._all_closed = attached is not None and None in attached.closed
-        self._one_frame, self._shows_all = one_frame, shows_all
+        self._fragments, self._shows_all = fragments, shows_all
+        self._feed, self._clock = feed, clock
         self._on_token, self._on_begun, self._on_spent = on_token, on_begun, on_spent
-        self._link: WorkerLink | None = None
-        self._submitted, self._frames = attached is not None, dict[str, Fragment]()
+        self._frames: dict[str, Fragment] = {}
         self._missed: list[tuple[Frame, int]] = []
         before = attached or earlier
         self._expected = Expectations(fallback, feed, self._may_have_begun, deadline, before.withheld if before else {})
         self._fallback, self._earlier = fallback, earlier
         self._own = set(earlier.own) if earlier is not None else set()
-        self._ordered: set[str] = set(attached.ordered) if attached is not None else set()
-        self._told: set[str] = set(attached.told) if attached is not None else set()
         self._read: dict[str, frozenset[str]] = {}
         """The nodes whose values this device reads, by the frame without its turn."""
-        self._ended, self._owes = asyncio.Event(), False
-        self._outgoing = Outgoing(self._write, self._refused, lambda: not self._silent)
-        self.sent = self._outgoing.sent
+        self._owes = False
+        self.log = ChildLog(
+            run,
+            labels=labels,
+            options=options,
+            one_frame=one_frame,
+            journal=journal,
+            attached=attached,
+            refused=self._refused,
+            over=lambda: self._expected.lost is not None,
+        )
 
     # -- opening and closing
 
     def use(self, link: WorkerLink) -> None:
         """The worker can be reached over this link."""
-        self._link = link
-        if self._attached is not None:
-            link.attach(self.child, self)
+        self.log.link = link
+        if self.log.attached is not None:
+            link.attach(self.log.child, self)
 
     async def close(self, *, suspended: bool = False) -> None:
         """The run is over here: tell the worker that nothing more will come, unless it is only `suspended`: then both may go on."""
-        if self._link is not None and self._expected.lost is None and self._submitted:
+        log, link = self.log, self.log.link
+        if link is not None and self._expected.lost is None and log.opened:
             if self._expected and not suspended:
                 self._owes = True
-                self._append(Cancel(None, "the device's run is over"))
-            elif not (self._all_closed or suspended):
-                self._append(Close(None))
-            self._outgoing.flush()
-            await self._link.flush()
+                log.cancel(None, "the device's run is over")
+            elif not suspended:
+                log.close_all()
+            log.flush()
+            await link.flush()
             if self._owes and not suspended and self._expected.away is None:
-                await soon(self._ended)  # then it has said what nodes used up that were stopped
-            self._link.forget(self.child)
-        self._link = None  # what is still said in this process is said too late
+                await soon(log.ended)  # then it has said what nodes used up that were stopped
+            link.forget(log.child)
+        log.link = None  # what is still said in this process is said too late
 
     def lost(self, condition: LinkCondition) -> None:
         """Nothing more comes of the child run in this process: there was no worker, or it takes or has the run no longer."""
@@ -165,7 +161,7 @@ class Delegate:
         """A turn begins with nodes at the worker: ship its cut, and open the frame there. Whatever the gate or the limits refuse is a link condition:
         the nodes of the frame wait, the run goes on without them.
         """
-        nobody = self._expected.lost or (self._link is None and self._expected.away is None)
+        nobody = self._expected.lost or (self.log.link is None and self._expected.away is None)
         if nobody or not frame.results:  # without: it was over in the same breath
             return
         name = frame.name_of(turn)
@@ -184,39 +180,40 @@ class Delegate:
         if not fragment.graph.nodes:
             return  # all of it is known, or in doubt
         self._frames[name] = fragment
-        self._told |= told
+        self.log.told |= told
         try:
-            self._open(fragment)
+            self.log.ship(fragment, self, alone=len(self._frames) == 1)
         except LinkCondition as condition:
             self._expected.refuse_frame(name, condition)
             return
         for path, outcome in fragment.late.items():
-            self._send_outcome(path, outcome.value)
+            self.log.send(path, outcome.value)
         if fragment.settled:
-            self._close(fragment)
+            self.log.close(fragment)
 
     def over(self, frame: Frame, turn: int, *, cancelled: bool) -> None:
         """It is over: nothing more is needed of it. Of one that broke the worker may not know that, and wait for orders."""
         fragment = self._frames.pop(frame.name_of(turn), None)
-        if fragment is None or self._expected.lost is not None or not self._submitted:
+        if fragment is None or self._expected.lost is not None or not self.log.opened:
             return
         self._owes |= (cancelled := cancelled or frame.broken is not None)
         if fragment.whole_loop and not cancelled:
             self._frames[frame.base] = fragment  # the next turn is in the same frame
         elif cancelled and fragment.name:
-            self._append(Cancel([fragment.name], "given up by the holder"))
+            self.log.cancel([fragment.name], _GIVEN_UP)
         elif not cancelled:
-            self._close(fragment)
+            self.log.close(fragment)
 
     def expect(self, start: Start) -> bool:
         """The engine finds a shipped node ready. True: it starts on order, and what starts after it waits until it has begun."""
         path = start.path
         if not self._expected.add(start):
             return False
-        if self._attached is not None and path in self._attached.failed:  # it was told to an earlier process, and is not again
-            asyncio.get_running_loop().call_soon(self._failed, self._attached.failed[path], self._clock())
+        attached = self.log.attached
+        if attached is not None and path in attached.failed:  # it was told to an earlier process, and is not again
+            asyncio.get_running_loop().call_soon(self._failed, attached.failed[path], self._clock())
             return False
-        if path in self._ordered:
+        if path in self.log.ordered:
             return False  # by an earlier process, or before the worker was away; and perhaps begun long ago
         if start.node.on_order:
             self.order(path, start.at)
@@ -224,33 +221,32 @@ class Delegate:
 
     def order(self, path: str, at: int) -> None:
         """The node may begin there, or, in a run with a budget, be tried once more."""
-        self._ordered.add(path)
-        self._append(StartRecord(path, at))
+        self.log.order(path, at)
 
     def settled(self, event: Settled) -> None:
         """A node settled here: if a cut names it, the worker is told, unless it was the worker who said so."""
         path = event.path
-        if event.state == State.SUSPENDED or self._link is None or self._expected.lost is not None:
+        if event.state == State.SUSPENDED or self.log.link is None or self._expected.lost is not None:
             return
         self._expected.over(path)
         fragment = self._frames.get(event.frame.name_of(event.turn))
         name = event.node.id
-        if fragment is None or name not in fragment.graph.nodes or path in self.made or path in self._told:
+        if fragment is None or name not in fragment.graph.nodes or path in self.made or path in self.log.told:
             return
         if event.state == State.COMPLETED:
-            self._send_outcome(path, event.value)
+            self.log.send(path, event.value)
             if event.node.stands_in:
                 self._own.add(path)
         if not is_computed(fragment.graph.nodes[name]):
             fragment.unsettled.discard(name)
             if fragment.settled:
-                self._close(fragment)
+                self.log.close(fragment)
 
     def stop(self, start: Start, *, waits: bool = False) -> None:
         """The engine gives a shipped node up, which is expected, or `waits` there to be tried once more."""
-        if (self._expected.over(start.path) or waits) and self._link is not None and self._expected.lost is None:
+        if (self._expected.over(start.path) or waits) and self.log.link is not None and self._expected.lost is None:
             self._owes = True
-            self._append(Cancel([start.path], "given up by the holder"))
+            self.log.cancel([start.path], _GIVEN_UP)
 
     # -- what the link says
 
@@ -274,7 +270,7 @@ class Delegate:
             why = str((record.info or {}).get("why") or "the worker suspended its part of the run")
             self.lost(LinkCondition("SUSPENDED", why))
         elif isinstance(record, End):
-            self._ended.set()
+            self.log.ended.set()
             self.lost(LinkCondition("ENDED", "the worker ended its part of the run before these nodes were done"))
 
     def reads(self, record: Record) -> Sequence[Reference]:
@@ -315,10 +311,7 @@ class Delegate:
         """The worker finished a node before it heard that this device had. What it makes from its own value does not count."""
         frame_name, name = split_path(path)
         if (fragment := self._frames.get(frame_name)) and (fragment.whole_loop or depending(fragment.graph, name) - {name}):
-            self._append(Cancel(None, "it goes on from a value that is not the result"))
-            self._outgoing.flush()
-            assert self._link is not None
-            self._link.forget(self.child)
+            self.log.abandon("it goes on from a value that is not the result")
             self.lost(LinkCondition("RUN_CHANGED", f"the worker finished {path!r} too late, and went on from that: resume"))
 
     def _failed(self, record: Error, now: float) -> None:
@@ -340,86 +333,12 @@ class Delegate:
 
     # -- inside
 
-    @property
-    def _silent(self) -> bool:
-        """Whether nothing more is said in this process."""
-        return self._ended.is_set() or self._expected.lost is not None or self._link is None
-
     def _may_have_begun(self, start: Start) -> bool:
         """Whether the worker may have begun a node, as far as anybody here knows."""
         fragment = self._frames.get(split_path(start.path)[0])
         if fragment is None or not fragment.shipped:
             return self._earlier is not None and self._earlier.may_have_begun(start.path)
-        return not start.node.on_order or start.path in self._ordered
-
-    def _open(self, fragment: Fragment) -> None:
-        assert self._link is not None
-        graph = fragment.graph
-        labels, carried = labels_of_cut(self._labels, fragment)
-        if not self._link.put_graph(graph.hash, graph.canonical, labels, self.run):
-            raise LinkCondition("LABEL_WITHHELD", "the worker is not cleared for labels in its part", retryable=False)
-        self.graphs[graph.hash] = graph.canonical, labels
-        if self._attached is not None and self._goes_on(fragment, self._attached):
-            return
-        opts = fragment.opts()
-        if self._submitted:
-            self._journal.put_graph(graph.hash, graph.canonical)
-            self._append(FrameRecord(fragment.name, graph.hash, fragment.inputs, opts), carried)
-        else:
-            opts.update(parent=[self.run, 1], options=dict(self._options), gone=list(GONE))
-            note_child(self._journal, self.child, self.run, graph)
-            self._link.open_run(self.child, self, Submit(fragment.name, graph.hash, fragment.inputs, opts), carried)
-            self._submitted = True
-        fragment.shipped = True
-        self.sent[""] = self.sent.get("", 0) + len(graph.canonical)
-
-    def _goes_on(self, fragment: Fragment, attached: Attached) -> bool:
-        """Whether the worker has this frame from an earlier process; then it is told what it does not know yet.
-
-        Raises LinkCondition if the open child run is of no use for it.
-        """
-        address = attached.frames.get(fragment.name)
-        if address is None and not self._all_closed:
-            return False
-        other = address != fragment.graph.hash or attached.demand.get(fragment.name) != fragment.demand
-        if other or fragment.name in attached.given_up:
-            self._begin_anew(attached)
-            return False
-        fragment.shipped = True
-        fragment.closed = fragment.name in attached.closed or None in attached.closed
-        for record in fragment.untold(attached.told):
-            self._append(record, labels_of(self._labels, record.path, record.value), record.path)
-        return True
-
-    def _begin_anew(self, attached: Attached) -> None:
-        """The open child run fits no more, as its nodes are placed otherwise: end it, and open another.
-
-        Raises LinkCondition where that is not safe now; it is in the next process, which will not find the child run open.
-        """
-        self._append(Cancel(None, "the run goes on in another child run"))
-        self._outgoing.flush()
-        if attached.acts or attached.in_flight or len(self._frames) > 1:
-            raise LinkCondition(
-                "RUN_CHANGED", "the part of the run at the worker was ended, as its nodes are placed otherwise now"
-            )
-        assert self._link is not None
-        self._link.forget(self.child)
-        self.child = new_run_id()
-        self._attached = None
-        self._submitted = self._all_closed = False
-        self._told -= attached.told
-
-    def _send_outcome(self, path: str, value: Value) -> None:
-        self._append(Input(path, State.COMPLETED, value), labels_of(self._labels, path, value), path)
-
-    def _append(self, record: Known, labels: Labelled = (), path: str | None = None) -> None:
-        if self._ended.is_set() or self._link is None or not self._submitted:
-            return
-        self._outgoing.append(record, labels, path)
-
-    def _write(self, record: Known, labels: Labelled) -> None:
-        assert self._link is not None
-        self._link.append(self.child, record, labels)
+        return not start.node.on_order or start.path in self.log.ordered
 
     def _refused(self, record: Known, path: str | None, condition: LinkCondition) -> None:
         if isinstance(record, FrameRecord):
@@ -441,10 +360,3 @@ class Delegate:
             if reader not in self.made:
                 self._expected.note(reader, condition)
         self._expected.refuse_noted(condition)
-
-    def _close(self, fragment: Fragment) -> None:
-        """No further boundary value and no order will come for the frame (docs/protocol.md §8)."""
-        if not fragment.closed:
-            fragment.closed = True
-            self._all_closed = self._one_frame
-            self._append(Close(None if self._one_frame else fragment.name))

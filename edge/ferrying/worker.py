@@ -385,8 +385,8 @@ class WorkerLink:
 
     def _needs_graph(self, address: bytes) -> None:
         for delegate in self._delegates.values():
-            if address in delegate.graphs:
-                self._open_link().put_graph(address, *delegate.graphs[address], delegate.run)
+            if address in delegate.log.graphs:
+                self._open_link().put_graph(address, *delegate.log.graphs[address], delegate.run)
                 return
         if self._link is None or self._journal is None:
             self._lacking.add(address)

@@ -116,7 +116,7 @@ class Leaving:
         if event.path in delegate.made:
             self.made[event.path] = delegate.made[event.path]
         if self._run.link is not None:
-            self._run.link.forget(delegate.child)
+            self._run.link.forget(delegate.log.child)
 
     def result(self, path: str) -> tuple[Result, int] | None:
         """What the worker made of a node that left, with its size; also before the run is told that it settled."""

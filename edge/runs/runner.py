@@ -402,7 +402,7 @@ class Run:
 
     def _in_graph_order(self, watch: Watch) -> dict[str, Any]:
         order = {escape(name): place for place, name in enumerate(self.graph.nodes)}
-        sent = self.delegate.sent if self.delegate is not None else {}
+        sent = self.delegate.log.sent if self.delegate is not None else {}
         for path, size in sent.items():
             if path in watch.nodes:
                 watch.nodes[path].up = size

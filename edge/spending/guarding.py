@@ -32,7 +32,7 @@ def guard_of(run: Run) -> Guard | None:
         run.desk,
         price=lambda model, at: _price(run, model, at),
         made=lambda path: _made(run, path, away, before),
-        sent=lambda path: run.delegate.sent.get(path, 0) if run.delegate is not None else 0,
+        sent=lambda path: run.delegate.log.sent.get(path, 0) if run.delegate is not None else 0,
     )
     if run.earlier is not None:
         guard.know(run.earlier.logged, there)
