@@ -104,8 +104,11 @@ class ChildRun:
     # -- frames
 
     def park(self, order: Submit | Frame) -> None:
-        """A frame is ordered; its graph is to be found before it can begin."""
-        self._parked[order.frame] = []
+        """A frame is ordered; its graph is to be found before it can begin. Nothing once all of the child run is cancelled: else its nodes would
+        wait for orders that nobody gives, and END would never follow.
+        """
+        if not self._cancelled:
+            self._parked[order.frame] = []
 
     def begin(self, order: Submit | Frame, graph: Graph) -> None:
         """The frame's cut is here: start what can start."""

@@ -53,6 +53,8 @@ class Link:
     def put_graph(self, address: bytes, body: bytes, labels: Collection[str], run: bytes) -> bool:
         return self.clear
 
+    def attach(self, run: bytes, delegate: Delegate) -> None: ...
+
     def open_run(self, run: bytes, delegate: Delegate, submit: Submit, labels: Collection[str]) -> None:
         self.append(run, submit, labels)
 

@@ -9,7 +9,7 @@ import pytest
 
 from child_runs import Log, shipped, with_child
 from cloud.child import ChildRun
-from graphs.records import Submit
+from graphs.records import Cancel, EndStatus, Frame, Submit
 
 WAITS = "nodes:\n  here: {agent: countAgent, inputs: {t: 1}}\n  far: {agent: countAgent, inputs: {t: :here}}\n"
 
@@ -27,3 +27,19 @@ def test_a_worker_that_stops_leaves_no_frame_behind_however_far_it_had_come(tmp_
         assert asyncio.all_tasks() <= before
 
     assert with_child(tmp_path, graph, use).records == []
+
+
+def test_a_frame_that_is_ordered_after_all_was_cancelled_is_not_begun(tmp_path: Path) -> None:
+    """Nobody gives it orders, so there would never be an END."""
+    graph = shipped(WAITS, "far")
+
+    async def use(child: ChildRun, order: Submit, log: Log) -> None:
+        child.begin(order, graph)
+        await asyncio.sleep(0)
+        child.order(Cancel(None, "the run goes on elsewhere"))
+        late = Frame("late/", graph.hash, {}, {"demand": True})
+        child.park(late)
+        child.begin(late, graph)
+        await log.ended.wait()
+
+    assert with_child(tmp_path, graph, use).end == EndStatus.CANCELLED

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from delegated import Device, result, with_device
+from edge.ferrying.attached import Attached
 from edge.policies import Policy
 from graphs.errors import LinkCondition
-from graphs.records import Cancel, Frame, Start, State, Submit
+from graphs.journal.ids import new_run_id
+from graphs.records import Start, State, Submit
 
 LOOP_INSIDE = """\
 version: 0.5
@@ -61,7 +63,7 @@ nodes:
 """
 
 
-def test_a_frame_that_cannot_start_here_is_given_up_there(tmp_path: Path) -> None:
+def test_a_frame_that_cannot_start_here_is_not_shipped(tmp_path: Path) -> None:
     """There it may be able to, and would wait for orders for ever, and the run with it."""
 
     async def play(device: Device) -> None:
@@ -70,5 +72,34 @@ def test_a_frame_that_cannot_start_here_is_given_up_there(tmp_path: Path) -> Non
 
     device, state = with_device(tmp_path, play, BROKEN, away=("far", "in/step"), demand=True, one_frame=False)
     assert state == State.FAILED
-    assert [each.frame for each in device.link.said if isinstance(each, Frame)] == ["in/"]
-    assert Cancel(["in/"], "given up by the holder") in device.link.said
+    assert "Frame" not in device.link.kinds()
+
+
+TWO = """\
+version: 0.5
+nodes:
+  far: {agent: copyAgent, inputs: {t: 1}}
+  in:
+    agent: nestedAgent
+    inputs: {t: 2}
+    graph: {nodes: {step: {agent: copyAgent, isResult: true, inputs: {t: ":t"}}}}
+  off: {agent: copyAgent, inputs: {t: 3}}
+"""
+
+
+@pytest.mark.parametrize("frames", [["", "in/"], ["in/"]])
+def test_nothing_more_is_said_in_a_child_run_that_was_ended_as_its_nodes_are_placed_otherwise_now(
+    tmp_path: Path, frames: list[str]
+) -> None:
+    """What was said after the end waited at the worker for ever, and this side for it."""
+
+    async def play(_: Device) -> None: ...
+
+    attached = Attached(new_run_id(), frames=dict.fromkeys(frames, bytes(32)), in_flight={"far"}, told={"in/t"})
+    away = ("far", "in/step")
+    device, state = with_device(tmp_path, play, TWO, away=away, demand=True, one_frame=False, attached=attached)
+    assert (state, device.waiting) == (State.SUSPENDED, {"far": "RUN_CHANGED", "in/step": "RUN_CHANGED"})
+    assert device.runtime.engine.results()["off"] == {"t": 3}
+    assert device.link.kinds()[-1] == "Cancel"
+    assert device.link.kinds().count("Cancel") == 1
+    assert device.link.forgotten

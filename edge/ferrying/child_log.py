@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edge.ferrying.attached import Attached
 from edge.ferrying.fragments import Fragment
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from edge.ferrying.worker import WorkerLink
     from graphs.journal import Journal
 
-__all__ = ["ChildLog"]
+__all__ = ["RUN_CHANGED", "ChildLog"]
+
+RUN_CHANGED: Final = "RUN_CHANGED"
+"""The condition of nodes whose child run this side has ended: another process goes on with the run."""
 
 
 class ChildLog:
@@ -69,7 +72,7 @@ class ChildLog:
     def ship(self, fragment: Fragment, delegate: Delegate, *, alone: bool) -> None:
         """Open a frame at the worker, or go on with the one that it has from an earlier process; `alone` if no other one is in use.
 
-        Raises LinkCondition where the gate or the limits refuse it, or where the open child run is of no use for it.
+        Raises LinkCondition where the gate or the limits refuse it; RUN_CHANGED where the open child run is of no use for it, and is ended.
         """
         assert self.link is not None
         graph = fragment.graph
@@ -147,14 +150,13 @@ class ChildLog:
 
         Raises LinkCondition where that is not safe now; it is in the next process, which will not find the child run open.
         """
-        self.cancel(None, "the run goes on in another child run")
-        self.flush()
+        self.abandon("the run goes on in another child run")
         if attached.acts or attached.in_flight or not alone:
             raise LinkCondition(
-                "RUN_CHANGED", "the part of the run at the worker was ended, as its nodes are placed otherwise now"
+                RUN_CHANGED,
+                "the part of the run at the worker was ended, as its nodes are placed otherwise now",
+                hint="Resume the run: it goes on there in a part of its own.",
             )
-        assert self.link is not None
-        self.link.forget(self.child)
         self.child = new_run_id()
         self.attached = None
         self.opened = self.complete = False

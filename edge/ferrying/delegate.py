@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from edge.ferrying.attached import Attached
-from edge.ferrying.child_log import ChildLog
+from edge.ferrying.child_log import RUN_CHANGED, ChildLog
 from edge.ferrying.earlier import Earlier
 from edge.ferrying.expectations import Expectations
 from edge.ferrying.fallback import Fallback
@@ -171,20 +171,25 @@ class Delegate:
         if turn and (before := self._frames.get(frame.base)) is not None and before.whole_loop and before.shipped:
             self._frames[name] = before
             return
+        if frame.broken is not None:
+            return  # it cannot start, so nothing of it is to be done anywhere
         if self._expected.away is not None:
             self._missed.append((frame, turn))
             return
         self._ship(name, *self._fragments.of(frame, turn))
 
     def _ship(self, name: str, fragment: Fragment, told: set[str]) -> None:
-        if not fragment.graph.nodes:
-            return  # all of it is known, or in doubt
+        if not fragment.graph.nodes or self._expected.lost is not None:
+            return  # all of it is known, or in doubt; or nothing comes any more since an earlier frame of this moment
         self._frames[name] = fragment
         self.log.told |= told
         try:
             self.log.ship(fragment, self, alone=len(self._frames) == 1)
         except LinkCondition as condition:
-            self._expected.refuse_frame(name, condition)
+            if condition.condition == RUN_CHANGED:
+                self._expected.lose(condition, soon=True)
+            else:
+                self._expected.refuse_frame(name, condition)
             return
         for path, outcome in fragment.late.items():
             self.log.send(path, outcome.value)
@@ -312,7 +317,7 @@ class Delegate:
         frame_name, name = split_path(path)
         if (fragment := self._frames.get(frame_name)) and (fragment.whole_loop or depending(fragment.graph, name) - {name}):
             self.log.abandon("it goes on from a value that is not the result")
-            self.lost(LinkCondition("RUN_CHANGED", f"the worker finished {path!r} too late, and went on from that: resume"))
+            self.lost(LinkCondition(RUN_CHANGED, f"the worker finished {path!r} too late, and went on from that: resume"))
 
     def _failed(self, record: Error, now: float) -> None:
         text = record.text if isinstance(record.text, str) else record.code

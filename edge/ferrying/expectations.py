@@ -77,11 +77,14 @@ class Expectations:
 
     # -- the worker as a whole
 
-    def lose(self, condition: LinkCondition) -> None:
-        """Nothing comes any more."""
+    def lose(self, condition: LinkCondition, *, soon: bool = False) -> None:
+        """Nothing comes any more; the engine hears of it `soon` if it is in the middle of something."""
         if self.lost is None:
             self.lost = condition
-            self._refuse_all(condition)
+            if soon:
+                self.refuse_those(lambda _start: True, condition)
+            else:
+                self._refuse_all(condition)
 
     def leave(self, condition: LinkCondition) -> None:
         """Nothing comes until the worker is reached again: nobody waits for that."""
