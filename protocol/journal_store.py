@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol
 
@@ -73,7 +73,8 @@ class JournalPort(Protocol):
 
 class JournalStore:
     """A `protocol.store.LinkStore`. `scope` is whose bodies these are: a worker keeps those of its devices apart. On a worker `peer` is the
-    device it is for: child runs that come from it are named after it. A device has `departures`, where the audit of what leaves it is kept.
+    device it is for: child runs that come from it are named after it. A device has `departures`, where the audit of what leaves it is kept, and
+    `claimed`, which queues, with what is said in a run, that nobody else goes on with it.
     """
 
     def __init__(
@@ -83,8 +84,10 @@ class JournalStore:
         peer: bytes = b"",
         shared: Shared | None = None,
         departures: Departures | None = None,
+        claimed: Callable[[RunId], None] | None = None,
     ) -> None:
         self._journal = journal
+        self._claimed = claimed
         self._departures = departures
         self.shared = shared or Shared(journal)
         """What of the journal the peer has a copy of, or may have."""
@@ -109,6 +112,9 @@ class JournalStore:
                 self._queue(effect, effects, firsts)
             if self._departures is not None:
                 self._departures.wrote(firsts)
+            if self._claimed is not None:
+                for run in firsts:
+                    self._claimed(run)
         await self._journal.barrier(full=True)
 
     async def leaves(self, left: Left) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from graphs.errors import JournalError
 from graphs.journal import Journal
-from graphs.journal.claims import claim, forget_claim, while_claimed
+from graphs.journal.claims import claim, forget_claim, require_claim, while_claimed
 from graphs.journal.ids import new_run_id
+from graphs.records import Close, encode
+from protocol.journal_store import JournalStore
+from protocol.store import Write
 
 
 @pytest.fixture
@@ -86,6 +91,36 @@ def test_nothing_of_the_transaction_is_there(processes: list[Journal], root: byt
     with pytest.raises(JournalError):
         processes[0].flush()
     assert processes[1].meta("key") is None
+
+
+def said(journal: Journal, run: bytes, records: int) -> None:
+    """A record is written in a child run."""
+    store = JournalStore(journal, claimed=partial(require_claim, journal))
+    asyncio.run(store.commit([Write(run, journal.store_id, records, *encode(Close(None)), records)]))
+
+
+def test_nothing_is_said_in_a_part_of_a_run_that_another_process_has_claimed(processes: list[Journal], root: bytes) -> None:
+    """Else a worker would hear more of it than the other process knows, and take that for two copies that contradict each other."""
+    first, second, _ = processes
+    child = part(first, root)
+    first.claims.parts[child] = root
+    said(first, child, 1)
+    claim(second, root)
+    second.flush()
+    assert second.have(child) == 1
+    with pytest.raises(JournalError, match="another process works on the same run"):
+        said(first, child, 2)
+    second.claims.parts[child] = root
+    said(second, child, 2)
+    assert [len(list(each.records(child))) for each in processes] == [2, 2, 2]
+
+
+def test_who_only_tells_the_worker_what_is_over_needs_no_claim(processes: list[Journal], root: bytes) -> None:
+    first, second, third = processes
+    child = part(first, root)
+    claim(second, root)
+    second.flush()
+    said(third, child, 1)
 
 
 def test_a_run_that_is_removed_leaves_no_claim(processes: list[Journal], root: bytes) -> None:

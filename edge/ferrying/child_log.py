@@ -54,6 +54,8 @@ class ChildLog:
         over: Callable[[], bool],
     ) -> None:
         self.child = attached.run if attached is not None else new_run_id()
+        if attached is not None:
+            journal.claims.parts[self.child] = run
         self.link: WorkerLink | None = None
         self.opened = attached is not None
         self.ended = asyncio.Event()

@@ -36,6 +36,7 @@ def note_child(journal: Journal, child: bytes, parent: bytes, graph: CutGraph) -
     """A child run is to be opened with this cut, by the process that goes on with its root run. Nothing if it is in the journal already: the gate may
     have refused an earlier order of it.
     """
+    journal.claims.parts[child] = parent
     if not journal.knows(child):
         cut, now = graph.canonical, int(time.time() * 1000)
         with while_claimed(journal, parent):

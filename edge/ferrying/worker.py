@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.auditing.witness import allowed
@@ -25,6 +26,7 @@ from edge.privacy.judge import Judge
 from edge.privacy.settings import worker_place
 from edge.syncing.sharing import shared_part
 from graphs.errors import LinkCondition, WorkerUnreachable
+from graphs.journal.claims import require_claim
 from graphs.records import Cancel, End, Known, Record, State, Submit, encode
 from graphs.values import Value
 from protocol.audit import Departures
@@ -116,7 +118,9 @@ class WorkerLink:
             session=runs.session if isinstance(runs, LookedUp) else 0,
         )
         self._journal, self._departures = journal, Departures(journal, self.url, pinned, why=allowed)
-        self._store = JournalStore(journal, shared=shared_part(journal, self._lets), departures=self._departures)
+        self._store = JournalStore(
+            journal, shared=shared_part(journal, self._lets), departures=self._departures, claimed=partial(require_claim, journal)
+        )
         self._early = {run: [] for run in runs}
         for run in runs:
             self._departures.begin(run)

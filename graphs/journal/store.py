@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Final, Self
 
 from graphs.errors import JournalError
+from graphs.journal.beside import Beside
 from graphs.journal.bodies import BodyFiles
+from graphs.journal.claims import Claims
 from graphs.journal.epoch import READ, Epoch
-from graphs.journal.history import HistoryRow, noting
 from graphs.journal.ids import run_id_text
-from graphs.journal.reader import Reader, graph_address
 from graphs.journal.rows import Log
 from graphs.journal.schema import SEQ_BITS, Synchronous, connect
 from graphs.journal.writer import DurableHook, Statement, Writer
@@ -33,7 +33,6 @@ ENDINGS: Final = frozenset({"completed", "failed", "suspended", "cancelled", "ex
 OVER: Final = ENDINGS - {"suspended"}
 """What a run has come to for good."""
 
-_REQUIRE_META: Final = "INSERT INTO meta SELECT '', NULL WHERE (SELECT value FROM meta WHERE key = ?) IS NOT ?"
 _NOTE_HEADS: Final = (
     "UPDATE logs SET noted = (SELECT coalesce(max(seq), 0) FROM records"
     " WHERE records.id BETWEEN logs.id << 32 AND (logs.id << 32) + 4294967295) WHERE run = ?"
@@ -55,7 +54,7 @@ class OutOfOrder(JournalError):
         )
 
 
-class Journal(Reader):
+class Journal(Beside):
     """A store's journal, open for reading and writing. Make one with `open`; close it, or use it in `with`.
 
     Writing methods return at once unless they say that they block; what they queued is durable when a later `barrier`, `durable`,
@@ -83,7 +82,7 @@ class Journal(Reader):
         self._own: dict[bytes, Log] = {}
         self._known: set[bytes] = set()
         self._removing: set[bytes] = set()
-        self.claims: dict[bytes, bytes] = {}  # by run: graphs.journal.claims
+        self.claims = Claims()
 
     @classmethod
     def open(cls, path: str | Path, *, synchronous: Synchronous = "full", alone: bool = False) -> Self:
@@ -186,83 +185,10 @@ class Journal(Reader):
             for log in [log for log in self._logs.values() if log.run == run]:
                 self._drop(log)
 
-    def put_graph(self, graph_hash: bytes, body: bytes, *, source: str | None = None, file: str | None = None) -> None:
-        """Queues a graph or cut graph under its hash; a source text is kept with the first one that has it."""
-        if graph_address(body) != graph_hash:
-            raise JournalError(f"a graph was to be stored as {graph_hash.hex()}, but its bytes have another hash.")
-        sql = (
-            "INSERT INTO graphs (hash, body, source, file) VALUES (?, ?, ?, ?) ON CONFLICT (hash)"
-            " DO UPDATE SET source = excluded.source, file = excluded.file WHERE source IS NULL AND excluded.source IS NOT NULL"
-        )
-        with self._mutex:
-            self._writer.push(Statement(sql, (graph_hash, body, source, file)))
-
-    def drop_graphs(self) -> None:
-        """Queues the removal of graphs that no run begins with, unless a run is going on, which may use any.
-
-        For a worker: who sent them has them, and sends them again when asked.
-        """
-        sql = (
-            "DELETE FROM graphs WHERE hash NOT IN (SELECT graph FROM runs)"
-            " AND NOT EXISTS (SELECT 1 FROM runs WHERE status IN ('running', 'suspended'))"
-        )
-        with self._mutex:
-            self._writer.push(Statement(sql, ()))
-
-    def pin_body(
-        self, run: bytes, scope: str, name: bytes, size: int, *, own: bool, labels: Collection[str] = (), crc: int | None = None
-    ) -> None:
-        """Queues that a run needs a body; `own` if a record of this store refers to it, so that its peer may ask for it.
-
-        Nothing if there is no such run any more.
-        """
-        sql = (
-            "INSERT INTO bodies (run, name, scope, size, own, labels, crc) SELECT run, ?, ?, ?, ?, ?, ? FROM runs WHERE run = ?"
-            " ON CONFLICT DO UPDATE SET own = max(own, excluded.own)"
-        )
-        words = json.dumps(list(labels)) if labels else None
-        with self._mutex:
-            self._writer.push(Statement(sql, (name, scope, size, int(own), words, crc, run)))
-
-    def note_departure(self, run: bytes, t: int, entry: Mapping[str, Value]) -> None:
-        """Queues a line of the run's audit: at `t` (ms since 1970) something left this device, or is about to. Nothing if there is no such run
-        any more. An entry never has a value in it, nor a hash of one.
-        """
-        sql = "INSERT INTO audit (run, t, entry) SELECT run, ?, ? FROM runs WHERE run = ?"
-        with self._mutex:
-            self._writer.push(Statement(sql, (t, json.dumps(entry, ensure_ascii=False), run)))
-
     def settle_run(self, run: bytes, at: int) -> None:
         """Queues that the peer holds all of an ended run, since `at` (ms since 1970)."""
         with self._mutex:
             self._writer.push(Statement("UPDATE runs SET settled = coalesce(settled, ?) WHERE run = ?", (at, run)))
-
-    def set_meta(self, key: str, value: bytes) -> None:
-        """Queues a small fact about this store, for instance a worker's last offer, to be read with `meta`."""
-        with self._mutex:
-            self._writer.push(Statement("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value)))
-
-    def drop_meta(self, key: str) -> None:
-        """Queues that such a fact is forgotten."""
-        with self._mutex:
-            self._writer.push(Statement("DELETE FROM meta WHERE key = ?", (key,)))
-
-    def require_meta(self, key: str, value: bytes | None) -> None:
-        """Queues that the transaction which this belongs to fails unless this is what is stored under `key`; None is nothing."""
-        with self._mutex:
-            self._writer.push(Statement(_REQUIRE_META, (key, value)))
-
-    def note_history(self, rows: Iterable[HistoryRow], now: int) -> None:
-        """Queues what the nodes of a run took, to be read with `history`; `now`: ms since 1970."""
-        with self._mutex:
-            for sql, values in noting(rows, now):
-                self._writer.push(Statement(sql, values))
-
-    def keep_plan(self, run: bytes, plan: bytes) -> None:
-        """Queues what is expected of a run, to be read with `plan`; nothing if there is no such run any more."""
-        sql = "INSERT OR REPLACE INTO plans (run, plan) SELECT run, ? FROM runs WHERE run = ?"
-        with self._mutex:
-            self._writer.push(Statement(sql, (plan, run)))
 
     def knows(self, run: bytes) -> bool:
         """Whether the run is here, queued or committed."""
