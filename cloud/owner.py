@@ -112,6 +112,7 @@ class Owner:
                 taken.add(run)
             elif claim < session.rank and self.holdings.journal.knows(run):
                 self.holdings.claimed(run, session.rank)
+        session.named = runs - taken
         return taken
 
     def _moved(self, run: RunId, before: Session, session: Session) -> None:
@@ -193,6 +194,8 @@ class Owner:
         """A child run begins, or goes on."""
         before = self._left_open.pop(run, None)
         self._in[run] = session
+        if run in session.named:  # an earlier session began it, and may never have been heard of it
+            self.holdings.claimed(run, session.rank)
         self.runs[run] = ChildRun(self.share, self, run, submit, before.known if before is not None else None)
 
     async def revive(self, left: Collection[LeftOpen]) -> None:

@@ -40,6 +40,8 @@ class Session:
         self.number = number
         self.rank = number
         self.connected = 0
+        self.named: Collection[RunId] = ()
+        """The runs that its last HELLO named, and that it goes on with."""
         holdings, account = owner.holdings, owner.share.account
         config = Config(
             role=Role.WORKER,

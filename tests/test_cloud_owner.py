@@ -155,6 +155,26 @@ def test_a_run_is_of_the_latest_session_that_named_it_also_in_the_next_process_o
     asyncio.run(main())
 
 
+def test_a_run_that_an_earlier_session_began_unheard_is_the_later_ones(own_home: Path) -> None:
+    """What the earlier one knows of it is less than what came from the later one: not a contradiction, but another process's affair."""
+    run = new_run_id()
+
+    async def main() -> None:
+        async with server(own_home) as (serving, url, journal):
+            first, second = Side(url, 1), Side(url, 2)
+            await first.come(1)
+            unheard = Statement(run, STORE, 1, 7)
+            welcome = await second.come(2, unheard)
+            assert [each[4] for each in welcome.body["logs"]] == [Status.UNKNOWN]
+            await opened(second, run, serving)
+            await second.say(cancel(2))
+            await until(lambda: journal.run(run).status == "cancelled")
+            welcome = await Side(url, 1).come(3, unheard)
+            assert [each[4] for each in welcome.body["logs"]] == [Status.TAKEN]
+
+    asyncio.run(main())
+
+
 def test_a_session_may_end_while_another_one_claims_its_runs(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = new_run_id()
     give = MovingLink.give
