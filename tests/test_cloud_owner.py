@@ -169,6 +169,8 @@ def test_a_run_that_an_earlier_session_began_unheard_is_the_later_ones(own_home:
             await opened(second, run, serving)
             await second.say(cancel(2))
             await until(lambda: journal.run(run).status == "cancelled")
+            await second.leave()
+            await until(lambda: (device := owner(serving)) is None or 2 not in device.sessions)
             welcome = await Side(url, 1).come(3, unheard)
             assert [each[4] for each in welcome.body["logs"]] == [Status.TAKEN]
 
