@@ -48,7 +48,7 @@ class Commits:
             try:
                 pending = self._store.commit(effects)
             except Exception as error:  # noqa: BLE001 - whatever the store raises, nothing may be called durable any more
-                self._fail(error)
+                self.fail(error)
                 return
             if pending is not None:
                 self.task = asyncio.ensure_future(pending)
@@ -85,12 +85,21 @@ class Commits:
             self._waiting.append((target, waiter))
             await waiter
 
+    def fail(self, error: BaseException) -> None:
+        """Nothing can be made durable any more: the connection ends, and who waits is told."""
+        if self.failure is not None:
+            return
+        self.failure = error if isinstance(error, JournalError) else JournalError(f"The journal cannot be written: {error}")
+        self._release()
+        self._tell([Faulted("INTERNAL", self.failure.message, True)])
+        asyncio.get_running_loop().call_soon(self._turn)
+
     def _finished(self, count: int, commit: asyncio.Future[None]) -> None:
         self.task = None
         if commit.cancelled():
             return  # the loop is about to end
         if (error := commit.exception()) is not None:
-            self._fail(error)
+            self.fail(error)
         else:
             self._done(count)
         acts, self._between = self._between, []
@@ -102,12 +111,6 @@ class Commits:
         self._tell(self._conn.committed(count))
         if self._waiting:
             self._release()
-
-    def _fail(self, error: BaseException) -> None:
-        self.failure = error if isinstance(error, JournalError) else JournalError(f"The journal cannot be written: {error}")
-        self._release()
-        self._tell([Faulted("INTERNAL", self.failure.message, True)])
-        asyncio.get_running_loop().call_soon(self._turn)
 
     def _release(self) -> None:
         waiting, self._waiting = self._waiting, []

@@ -23,13 +23,18 @@ _log = logging.getLogger("graphferry.link")
 
 
 class Copying:
-    """The copies of one link; `said` is called when the session may have something to tell, and to send."""
+    """The copies of one link; `said` is called when the session may have something to tell, and to send, `fail` when nothing can be written any
+    more.
+    """
 
-    def __init__(self, conn: Conn, store: LinkStore, bodies: Puller, said: Callable[[], None]) -> None:
+    def __init__(
+        self, conn: Conn, store: LinkStore, bodies: Puller, said: Callable[[], None], fail: Callable[[JournalError], None]
+    ) -> None:
         self._conn = conn
         self._store = store
         self._bodies = bodies
         self._said = said
+        self._fail = fail
         self._tasks: set[asyncio.Task[None]] = set()
 
     def handle(self, event: Event) -> None:
@@ -50,11 +55,15 @@ class Copying:
     async def _supply(self, need: NeedCopies) -> None:
         try:
             records = await self._store.read(need.run, need.writer, need.after, need.upto)
-            labels = self._conn.copies.labels_of(need.run, need.writer)
-            await self._store.leaves(Left(need.run, "copy", labels, need.after, upto=need.upto, writer=need.writer))
         except JournalError as error:  # a damaged log holds up no other
             _log.warning("%s", error.message)
             records = ()
+        labels = self._conn.copies.labels_of(need.run, need.writer)
+        try:
+            await self._store.leaves(Left(need.run, "copy", labels, need.after, upto=need.upto, writer=need.writer))
+        except JournalError as error:
+            self._fail(error)
+            return
         self._conn.copies.supply(need.run, need.writer, need.after, records)
         self._said()
 

@@ -64,15 +64,15 @@ class Link:
         self._store = store
         self.on_event = on_event
         self._loop = asyncio.get_running_loop()
-        self.bodies = Puller(conn, store, self._hear, self._start)
+        self._commits = Commits(conn, store, self._tell, self._turn)
+        self.bodies = Puller(conn, store, self._hear, self._start, self._commits.fail)
         """Values that did not fit into their records."""
-        self._copying = Copying(conn, store, self.bodies, lambda: self._hear(conn.events()))
+        self._copying = Copying(conn, store, self.bodies, lambda: self._hear(conn.events()), self._commits.fail)
         self._idle: asyncio.Future[None] | None = None
         """Awaited by `flushed`."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._awake = False
         """Whether a turn is under way, or about to come."""
-        self._commits = Commits(conn, store, self._tell, self._turn)
         self._carrier: Carrier | None = None
         self._number = 0
         self._ending: Carrier | None = None

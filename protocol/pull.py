@@ -43,7 +43,9 @@ _WHY: Final[Mapping[str, str]] = {
 
 
 class Puller:
-    """The bodies of one link. `tell` takes what the session says, `start` runs work beside what calls it."""
+    """The bodies of one link. `tell` takes what the session says, `start` runs work beside what calls it, `fail` hears that nothing can be written
+    any more.
+    """
 
     def __init__(
         self,
@@ -51,11 +53,13 @@ class Puller:
         store: LinkStore,
         tell: Callable[[Sequence[Event]], None],
         start: Callable[[Coroutine[Any, Any, None]], None],
+        fail: Callable[[JournalError], None],
     ) -> None:
         self._conn = conn
         self._store = store
         self._tell = tell
         self._start = start
+        self._fail = fail
         self.meter = Meter()
         self._waiting: dict[Ref, list[asyncio.Future[None]]] = {}
         """Who waits for a body, in the order in which they asked."""
@@ -188,10 +192,14 @@ class Puller:
         if part is None:
             try:
                 part = await self._store.read_body(need.ref, need.off, need.length)
-                if part is not None and self._conn.clears(part):
-                    await self._store.leaves(Left(b"", "body", part.labels, size=part.total, ref=need.ref))
             except JournalError:
                 part = None  # whoever asks is told that it is not there
+            if part is not None and self._conn.clears(part):
+                try:
+                    await self._store.leaves(Left(b"", "body", part.labels, size=part.total, ref=need.ref))
+                except JournalError as error:
+                    self._fail(error)  # it is here, but what cannot be written down does not leave: a later process gives it
+                    return
         self._tell(self._conn.supply_body(need, part))
 
     async def _may_leave(self, size: int) -> bool:

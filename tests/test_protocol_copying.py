@@ -9,17 +9,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from graphs.errors import JournalError
 from graphs.journal import Journal
 from graphs.journal.ids import new_run_id
 from graphs.journal.reader import graph_address
 from graphs.records import Result, State, Submit, encode
 from graphs.values import canonical, digest
 from protocol.config import Config, Role
-from protocol.events import Copied, CopyRefused, Synced
+from protocol.events import Closed, Copied, CopyRefused, Faulted, Synced
 from protocol.journal_store import JournalStore
 from protocol.run_log import RunLog, open_run
 from protocol.session import Conn
 from protocol.shared import Shared
+from protocol.store import Left
 from protocol.transport import Link, accept, connect, listen
 from wire.pair import DEVICE_ID
 
@@ -53,8 +55,12 @@ class Side:
         """Begin to compare, and return when that is over."""
         before = len(self.seen(Synced))
         self.link.sync()
+        await self.until(Synced, before + 1)
+
+    async def until(self, kind: type[Any], count: int = 1) -> None:
+        """Returns when so many events of that kind have come."""
         async with asyncio.timeout(120):
-            while len(self.seen(Synced)) == before:
+            while len(self.seen(kind)) < count:
                 self.changed.clear()
                 await self.changed.wait()
 
@@ -165,5 +171,25 @@ def test_a_disk_that_refuses_a_value_refuses_its_log_alone(tmp_path: Path) -> No
             assert [(refused.run, refused.code) for refused in device.seen(CopyRefused)] == [(large, "INTERNAL")]
             assert str(tmp_path) not in device.seen(CopyRefused)[0].text, "where the other side keeps its files is its own"
             assert not worker.journal.heads(large) or not same(large, device, worker)
+
+    go(main)
+
+
+def test_what_cannot_be_written_down_does_not_leave_and_is_not_said_to_be_gone(tmp_path: Path) -> None:
+    """A worker that takes a run without its graph never asks for that again, and no other device could go on with it."""
+
+    async def main() -> None:
+        async with two(tmp_path) as (device, worker):
+            run = begun(device, LARGE, 1)
+
+            async def leaves(left: Left) -> None:
+                if left.kind == "body":
+                    raise JournalError("the disk is full")
+
+            device.store.leaves = leaves  # type: ignore[method-assign]
+            device.link.sync()
+            await device.until(Closed)
+            assert [each.text for each in device.seen(Faulted)] == ["the disk is full"]
+            assert not worker.journal.knows(run)
 
     go(main)
