@@ -330,6 +330,12 @@ class Play:
                 return await run_graph(device, graph, options, name=self._name(number))
             return await resume_run(device, graph, options, rows[0].run, name=self._name(number))
 
+    def _may_ask(self, number: int, name: str) -> bool:
+        """Whether there is a reason for not knowing what became of a node: a process ended, or a worker that was away began it from a value
+        that is not the result, as another ran on the device.
+        """
+        return any(fault.deadly for fault in self.faults.struck) or has_policies(self.scenario.graphs[number])
+
     def _judge(self, number: int, name: str, result: Any, expected: Any) -> str | None:
         """The status of a run that is over; None if there is to be another command."""
         if result is None:
@@ -339,9 +345,9 @@ class Play:
         self.world.tell("report", name, result.status, {path: str(error) for path, error in sorted(result.errors.items())})
         asked = sorted(path for path, error in result.errors.items() if getattr(error, "condition", "") == "NODE_INDETERMINATE")
         if result.status == "suspended" and asked:
-            # Or a worker that was away began it from a value that is not the result, as another ran on the device.
-            why = [fault for fault in self.faults.struck if fault.deadly] or has_policies(self.scenario.graphs[number])
-            assert why, f"{name}: asked about {asked} though no process ended and nothing ran here instead"
+            assert self._may_ask(number, name), (
+                f"{name}: asked about {asked} though no process ended and nothing ran here instead"
+            )
             self.outcome.asked[name] = asked
             if name in self.faults.cancels:
                 return "asked"

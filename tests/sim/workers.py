@@ -21,6 +21,7 @@ from graphs.journal import Journal
 from graphs.journal.writer import Writer
 from sim.faults import CLOUD, Fault
 from sim.play import PORT, Outcome, Play, Scenario, play, scenario_of
+from sim.world import World
 
 __all__ = ["OTHER", "play_taken_over", "play_two_stores", "taken_over_of", "two_stores_of"]
 
@@ -110,15 +111,23 @@ class _TakenOver(Play):
 
 
 class _TwoStores(Play):
+    """`_last` is which worker the last command of each device went to; `_moved` are the devices that went to both."""
+
     clouds = (CLOUD, OTHER)
+
+    def __init__(self, world: World, scenario: Scenario, outcome: Outcome) -> None:
+        super().__init__(world, scenario, outcome)
+        self._last: dict[str, int] = {}
+        self._moved: set[str] = set()
 
     def _url(self, name: str) -> str:
         """Mostly the worker of the last command."""
         other = self.world.chance.random() < 0.4
+        if other and name in self._last:
+            self._moved.add(name)
         self._last[name] = self._last.get(name, 0) ^ other
         return f"ws://127.0.0.1:{PORT + self._last[name]}/v1/link"
 
-    @property
-    def _last(self) -> dict[str, int]:
-        known: dict[str, int] = self.__dict__.setdefault("_lasts", {})
-        return known
+    def _may_ask(self, number: int, name: str) -> bool:
+        """Or the worker that knows is not the one of the last command."""
+        return name in self._moved or super()._may_ask(number, name)
