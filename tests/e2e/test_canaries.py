@@ -51,8 +51,8 @@ def test_a_placement_that_sends_everything_away_leaks_nothing_either() -> None:
 NOT_NOTED = "what only shows while a run runs is not noted with it"
 NO_GRAPH = Graph({"version": 0.5, "nodes": {}})
 BUGS: dict[str, dict[str, Callable[..., Any]]] = {
-    "nobody tells the gate what a boundary value carries": {"edge.ferrying.delegate.labels_of": lambda *_args: frozenset()},
-    "nobody tells it what a cut carries": {"edge.ferrying.delegate.labels_of_cut": lambda *_args: ((), ())},
+    "nobody tells the gate what a boundary value carries": {"edge.ferrying.child_log.labels_of": lambda *_args: frozenset()},
+    "nobody tells it what a cut carries": {"edge.ferrying.child_log.labels_of_cut": lambda *_args: ((), ())},
     "a value is taken to have no labels": {"graphs.language.run_labels.RunLabels.value": lambda *_args: frozenset()},
     "no label is found in any graph": {
         "graphs.language.run_labels.label_graph": lambda *_args, **_more: label_graph(NO_GRAPH),
@@ -64,7 +64,7 @@ BUGS: dict[str, dict[str, Callable[..., Any]]] = {
     "a cut has labelled values in its text": {
         "graphs.language.cut.words": lambda _said: (),
         "edge.ferrying.fragments.Fragments._labels_in": lambda *_args: {},
-        "edge.ferrying.delegate.labels_of_cut": lambda *_args: ((), ()),
+        "edge.ferrying.child_log.labels_of_cut": lambda *_args: ((), ()),
     },
     NOT_NOTED: {"graphs.language.run_labels.RunLabels.tell": lambda _self: None},
 }
