@@ -126,26 +126,30 @@ class Keeper:
         return holding(records) or Holding(b"", 0)
 
     async def _see_to(self, run: bytes) -> None:
-        journal = self._journal
         try:
-            await journal.barrier()
-            standing = self._standing(run)
-            if standing.holder != journal.store_id or standing.over or not is_marked(journal, run):
-                return
-            if any(row.status == "running" for row in journal.children(run)):
-                return  # a part of it goes on here; its end is told
-            if standing.stopping:
-                await self._cancel(run)
-                return
-            if not standing.asking and (not self._has_paused(run) or self._has_answer(run) or self._has_room(run)):
-                await self._go_on(run)
-                standing = self._standing(run)
-            if standing.asking and not standing.over:
-                await self._give(run, standing)
+            await self._follow(run)
         except asyncio.CancelledError:
-            await journal.barrier(full=True)
+            with suppress(JournalError):  # nothing can be written any more: the next process goes on
+                await self._journal.barrier(full=True)
         except JournalError as error:
             _log.warning("run %s: %s", run_id_text(run), error.message)
+
+    async def _follow(self, run: bytes) -> None:
+        journal = self._journal
+        await journal.barrier()
+        standing = self._standing(run)
+        if standing.holder != journal.store_id or standing.over or not is_marked(journal, run):
+            return
+        if any(row.status == "running" for row in journal.children(run)):
+            return  # a part of it goes on here; its end is told
+        if standing.stopping:
+            await self._cancel(run)
+            return
+        if not standing.asking and (not self._has_paused(run) or self._has_answer(run) or self._has_room(run)):
+            await self._go_on(run)
+            standing = self._standing(run)
+        if standing.asking and not standing.over:
+            await self._give(run, standing)
 
     async def _cancel(self, run: bytes) -> None:
         """Some store asked for it, and this one decides."""

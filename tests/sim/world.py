@@ -124,6 +124,7 @@ class World:
                 while not task.done():
                     self._turn()
                 task.result()
+                gc.collect()  # errors that nobody looked at are told when what had them is swept up
             finally:
                 self.over = True
                 self._sweep()
