@@ -92,6 +92,8 @@ class ChildRun:
         self._frames: dict[str, FrameRun] = {}
         self._parked: dict[str, list[Record]] = {}
         """Orders for frames whose graph is still to come."""
+        self._latest: dict[str, str] = {}
+        """By a frame's name without its turn, the one that was ordered last."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
         self._cancelled = False
@@ -109,6 +111,7 @@ class ChildRun:
         """
         if not self._cancelled:
             self._parked[order.frame] = []
+            self._latest[split_frame(order.frame)[0]] = order.frame
 
     def begin(self, order: Submit | Frame, graph: Graph) -> None:
         """The frame's cut is here: start what can start."""
@@ -163,7 +166,7 @@ class ChildRun:
         elif isinstance(record, Cancel):
             self._cancel(record)
         elif isinstance(record, Close):
-            self._pass_on(record.frame or "", record)
+            self._pass_on(self._here(record.frame or ""), record)
         elif isinstance(record, (Input, Start)):
             self._pass_on(self._frame_of(record.path), record)
 
@@ -183,31 +186,38 @@ class ChildRun:
 
     # -- inside
 
-    def _frame_of(self, path: str) -> str:
-        """The name of the frame here that a node is in, or that a graph is in which it is nested in."""
+    def _here(self, name: str) -> str | None:
+        """What this frame is called here: a loop that is whole here has the name of its first turn here."""
+        if name in self._frames or name in self._parked:
+            return name
+        base, turn = split_frame(name)
+        latest = self._latest.get(base)
+        if latest is None or split_frame(latest)[1] > turn or not (latest in self._frames or latest in self._parked):
+            return None
+        return latest
+
+    def _frame_of(self, path: str) -> str | None:
+        """The frame here that a node is in, or that a graph is in which it is nested in."""
         found = path
         while found:
-            name = split_path(found)[0]
-            if any(each in self._parked or each in self._frames for each in _names(name)):
+            if (name := self._here(split_path(found)[0])) is not None:
                 return name
             found = opener(found)
-        return split_path(path)[0]
+        return None
 
     def _frame_at(self, path: str | None) -> FrameRun | None:
         """The frame here that a record is of: of a node in it, or of itself."""
         found = self._frames.get(path or "")
-        names = () if found is not None or path is None else _names(self._frame_of(path))
-        return found or next((self._frames[name] for name in names if name in self._frames), None)
+        name = self._frame_of(path) if found is None and path is not None else None
+        return found or (self._frames.get(name) if name is not None else None)
 
-    def _pass_on(self, frame_name: str, record: Record) -> None:
-        for name in _names(frame_name):
-            if name in self._parked:
-                self._parked[name].append(record)
-                return
-            frame = self._frames.get(name)
-            if frame is not None:
-                frame.order(record)
-                return
+    def _pass_on(self, name: str | None, record: Record) -> None:
+        if name is None:
+            return
+        if name in self._parked:
+            self._parked[name].append(record)
+        else:
+            self._frames[name].order(record)
 
     def _close(self) -> None:
         self._closed = True
@@ -229,7 +239,7 @@ class ChildRun:
             if path in self._frames:
                 self._frames[path].order(Cancel(None, record.why))
             elif self._parked.pop(path, None) is None:
-                self._pass_on(split_path(path)[0], Cancel([path], record.why))
+                self._pass_on(self._here(split_path(path)[0]), Cancel([path], record.why))
 
     async def _execute(self, frame: FrameRun) -> None:
         broken: tuple[str, str] | None = None
@@ -295,11 +305,6 @@ class ChildRun:
         if self._cancelled and not self.ended:
             text = "it was cancelled before it began"
             self._append(Error(start.path, start.at, start.retry, "CANCELLED", text, True, True))
-
-
-def _names(frame: str) -> tuple[str, str]:
-    """What a frame may be called here: a loop that is whole here has the name of its first turn."""
-    return frame, split_frame(frame)[0]
 
 
 class _ChildRecorder(LogRecorder):

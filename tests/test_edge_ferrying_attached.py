@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edge.ferrying.attached import go_on, open_children, usable
+from edge.ferrying.attached import Attached, go_on, open_children, usable
 from graphs.errors import LinkCondition
 from graphs.journal import Journal, new_run_id
 from graphs.records import Cancel, Close, End, EndStatus, Error, Event, Frame, Input, Known, Result, Start, State, Submit, encode
@@ -175,3 +175,24 @@ def test_another_workers_child_run_is_replaced_although_this_one_contradicts_it(
     link.store = b"another!"
     assert go_on(journal, link, [child]) is None
     assert link.ended == []
+
+
+def test_a_node_of_a_turn_after_the_one_that_was_shipped_may_have_begun() -> None:
+    """A loop may be whole at the worker from a later turn on."""
+    part = Attached(new_run_id())
+    for name, demand in (("in/", True), ("in/#3", ["paid"])):
+        part.note(Frame(name, bytes(32), {}, {"demand": demand}))
+    part.note(Start("in/paid#4", 1))
+    assert [part.may_have_begun(path) for path in ("in/free", "in/free#2", "in/free#3", "in/free#4", "in/free#9")] == [
+        False,
+        False,
+        True,
+        True,
+        True,
+    ]
+    assert [part.may_have_begun(path) for path in ("in/paid#3", "in/paid#4", "in/paid#5", "out/paid#4")] == [
+        False,
+        True,
+        False,
+        False,
+    ]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from delegated import Device, result, with_device
+from delegated import Device, error, result, with_device
 from edge.ferrying.attached import Attached
 from edge.policies import Policy
 from graphs.errors import LinkCondition
 from graphs.journal.ids import new_run_id
-from graphs.records import Start, State, Submit
+from graphs.records import Frame, Start, State, Submit
 
 LOOP_INSIDE = """\
 version: 0.5
@@ -45,6 +46,28 @@ def test_the_turns_of_a_loop_whose_frame_was_refused_do_not_wait_for_it(tmp_path
         tmp_path, play, LOOP_INSIDE, policies={"in/step": policy}, away=("far", "in/step"), one_frame=False
     )
     assert (state, device.runtime.engine.results(all=False)) == (State.COMPLETED, {"in": {"step": {"t": 1}}})
+
+
+def test_a_loop_that_breaks_at_the_worker_in_a_later_turn_is_not_waited_for(tmp_path: Path) -> None:
+    here = {"agent": "copyAgent", "inputs": {"t": ":t"}, "params": {}}
+
+    async def play(device: Device) -> None:
+        await device.link.until(Submit)
+        device.tell(result("far", {"t": 1}))
+        await device.link.until(Frame)
+        device.tell(result("in/step", {"t": 1}))
+        while "in/step#1" not in device.delegate._expected:  # noqa: ASYNC110 - the delegate tells nobody
+            await asyncio.sleep(0)
+        device.tell(error("in/", "VALUE_TOO_LARGE"))
+
+    for policy, expected, waiting in (
+        (Policy("local", here, once=False), State.COMPLETED, {}),
+        (Policy("wait", None, once=False), State.SUSPENDED, {"in/step#1": "VALUE_TOO_LARGE"}),
+    ):
+        away = ("far", "in/step")
+        policies = {"in/step": policy}
+        device, state = with_device(tmp_path / policy.offline, play, LOOP_INSIDE, policies=policies, away=away, one_frame=False)
+        assert (state, device.waiting) == (expected, waiting)
 
 
 BROKEN = """\

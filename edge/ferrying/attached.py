@@ -46,11 +46,15 @@ class Attached:
     withheld: dict[str, LinkCondition] = field(default_factory=dict)
     over: bool = False
     acts: bool = False
+    turns: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    """The turns of each frame that was shipped, by its name without them, and what those frames are called."""
 
     def note(self, record: Record) -> None:
         """Take in one record of either log."""
         if isinstance(record, (Submit, Frame)):
             self.frames[record.frame] = record.graph
+            base, turn = split_frame(record.frame)
+            self.turns.setdefault(base, []).append((turn, record.frame))
             self.demand[record.frame] = record.opts.get("demand")
             self.told.update(_paths(record.frame, record.inputs))
         elif isinstance(record, Input):
@@ -75,12 +79,14 @@ class Attached:
     def may_have_begun(self, path: str) -> bool:
         """Whether the worker may have begun a node that was shipped to it, as far as anybody knows who reads no more than this."""
         frame, name = split_path(path)
-        for shipped in (frame, split_frame(frame)[0]):  # a loop that is whole there is one frame for all its turns
-            if shipped in self.frames:
-                demand = self.demand.get(shipped)
-                on_order = demand is True or (isinstance(demand, list) and name in demand)
-                return not on_order or path in self.ordered
-        return False
+        base, turn = split_frame(frame)
+        # a loop that is whole there is one frame for all its turns there: nobody knows here which ones are
+        earlier = [(before, shipped) for before, shipped in self.turns.get(base, ()) if before <= turn]
+        if not earlier:
+            return False
+        demand = self.demand.get(max(earlier)[1])
+        on_order = demand is True or (isinstance(demand, list) and name in demand)
+        return not on_order or path in self.ordered
 
 
 def open_children(journal: Journal, run: bytes) -> list[bytes]:

@@ -170,6 +170,8 @@ class Delegate:
             self._read[frame.base] = read_here(frame.plan, everything=everything, may_run=self._fallback.has_alternative)
         if turn and (before := self._frames.get(frame.base)) is not None and before.whole_loop and before.shipped:
             self._frames[name] = before
+            if (condition := self._expected.refused(before.name)) is not None:
+                self._expected.note(name, condition)
             return
         if frame.broken is not None:
             return  # it cannot start, so nothing of it is to be done anywhere
@@ -325,8 +327,9 @@ class Delegate:
         all_of_it = LinkCondition(record.code, f"the worker could not run its part: {text}", retryable=record.retryable)
         if path is None:
             self.lost(all_of_it)
-        elif path in self._frames and record.code not in NODE_CODES:
-            self._expected.refuse_frame(path, all_of_it)
+        elif record.code not in NODE_CODES and (turns := [name for name, each in self._frames.items() if each.name == path]):
+            for name in turns:
+                self._expected.refuse_frame(name, all_of_it)
         elif not record.final:
             return  # the worker tries again by itself
         elif record.code in NODE_CODES:

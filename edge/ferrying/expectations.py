@@ -75,6 +75,10 @@ class Expectations:
         """Why a node does not come, itself or with its whole frame; None if nothing is known against it."""
         return self._conditions.get(path) or self._conditions.get(split_path(path)[0])
 
+    def refused(self, frame: str) -> LinkCondition | None:
+        """Why nothing of a frame comes."""
+        return self._conditions.get(frame)
+
     # -- the worker as a whole
 
     def lose(self, condition: LinkCondition, *, soon: bool = False) -> None:
