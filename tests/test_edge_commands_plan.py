@@ -188,3 +188,17 @@ nodes:
     (tmp_path / "g.yaml").write_text(text, encoding="utf-8")
     assert told(cli)["labels"] == {"private": ["letter", "short", "last"]}
     assert "labels: private keeps nodes on this device: letter -> short -> last\n" in cli("plan", "g.yaml").stdout
+
+
+def test_every_source_of_a_label_is_shown(cli: CommandLine, own_home: Path, tmp_path: Path) -> None:
+    text = """\
+version: 0.5
+nodes:
+  letter: {value: my knee, sensitivity: private}
+  pay: {value: my pay, sensitivity: private}
+  last: {agent: copyAgent, isResult: true, inputs: {l: ":letter", p: ":pay"}}
+"""
+    (tmp_path / "g.yaml").write_text(text, encoding="utf-8")
+    found = told(cli)
+    assert (found["labels"], found["sources"]) == ({"private": ["letter", "last"]}, {"private": ["letter", "pay"]})
+    assert "labels: private keeps nodes on this device: letter -> last (also from pay)\n" in cli("plan", "g.yaml").stdout

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edge.privacy.clearance import NOWHERE, Clearance
-from edge.privacy.rule import Confined, confined, known_labels, label_ways
+from edge.privacy.rule import Confined, confined, known_labels, label_sources, label_ways
 from graphs.agents import standard
 from graphs.language.labels import label_graph
 from graphs.language.spec import Graph
@@ -49,6 +49,27 @@ def test_a_labelled_node_stays_here() -> None:
 def test_each_label_that_keeps_nodes_here_has_its_way() -> None:
     assert label_ways(GRAPH, LABELS, NOWHERE) == {"private": ["letter", "short", "far"]}
     assert label_ways(GRAPH, LABELS, cleared(URL)) == {}
+
+
+def test_every_source_of_a_label_is_named() -> None:
+    inner = {"nodes": {"note": {"value": 2, "sensitivity": "private"}, "said": {"agent": "copyAgent", "inputs": {"x": ":note"}}}}
+    graph = Graph.of(
+        {
+            "version": 0.5,
+            "nodes": {
+                "one": {"value": 1, "sensitivity": "private"},
+                "pay": {"value": 1, "sensitivity": "internal"},
+                "free": {"value": 1},
+                "own": {"agent": "copyAgent", "sensitivity": "private", "inputs": {"x": ":one"}},
+                "opens": {"agent": "nestedAgent", "graph": inner},
+                "both": {"agent": "copyAgent", "inputs": {"x": ":own", "y": ":opens", "z": ":pay", "f": ":free"}},
+            },
+        },
+        set(standard()),
+    )
+    labels = label_graph(graph)
+    assert label_sources(graph, labels, "private") == ["one", "own", "opens"]
+    assert label_sources(graph, labels, "internal") == ["pay"]
 
 
 def test_a_cleared_one_may_go() -> None:

@@ -21,7 +21,7 @@ from edge.offers import check_offer, heard, keep_offer, last_offer
 from edge.planning.keeping import Estimating
 from edge.planning.knowledge import Knowledge
 from edge.planning.plan import Plan, make_plan
-from edge.privacy.rule import label_ways
+from edge.privacy.rule import label_sources, label_ways
 from edge.runs.places import by_clearance
 from edge.runs.runner import Run
 from edge.showing.plan_table import ago, plan_text
@@ -30,6 +30,7 @@ from graphs.environment import Environment, ExitStatus
 from graphs.errors import GraphInvalid, UsageError, WorkerUnreachable
 from graphs.language.label_paths import told
 from graphs.language.labels import label_graph
+from graphs.paths import escape
 
 __all__ = ["add_arguments", "add_more_arguments", "main"]
 
@@ -86,8 +87,10 @@ def _plan(args: Namespace, env: Environment) -> int:
         why = unasked.message if unasked is not None else None
         facts = run.facts(run.offer)
         plan = make_plan(run.graph, run.placed, facts, estimates, why)
-        ways = label_ways(run.graph, label_graph(run.graph, facts.agents, noted=facts.noted), facts.clearance)
-        _show(plan, estimates.knowledge, graph_name(args.graph), why, ways, args, env)
+        labels = label_graph(run.graph, facts.agents, noted=facts.noted)
+        ways = label_ways(run.graph, labels, facts.clearance)
+        sources = {label: label_sources(run.graph, labels, label) for label in ways}
+        _show(plan, estimates.knowledge, graph_name(args.graph), why, ways, sources, args, env)
     return ExitStatus.COMPLETED
 
 
@@ -129,6 +132,7 @@ def _show(
     name: str,
     why: str | None,
     ways: Mapping[str, Sequence[str]],
+    sources: Mapping[str, Sequence[str]],
     args: Namespace,
     env: Environment,
 ) -> None:
@@ -138,14 +142,23 @@ def _show(
             "graph": name,
             "unreached": why,
             "labels": {label: list(way) for label, way in ways.items()},
+            "sources": {label: list(found) for label, found in sources.items()},
         }
         _tell({**about, **plan.as_json(), "facts": known.as_json()}, env)
         return
     encoding = getattr(env.stdout, "encoding", None) or "utf-8"
     env.stdout.write(plan_text(plan, known, width=shutil.get_terminal_size((110, 24)).columns, encoding=encoding))
     if ways:
-        said = "; ".join(f"{label} keeps nodes on this device: {told(list(way))}" for label, way in ways.items())
+        said = "; ".join(
+            f"{label} keeps nodes on this device: {told(list(way))}{_also(way, sources[label])}" for label, way in ways.items()
+        )
         env.stdout.write(f"labels: {said}\n".encode(encoding, "replace").decode(encoding))
+
+
+def _also(way: Sequence[str], sources: Sequence[str]) -> str:
+    """The sources of a label that are not on the way that is shown: whoever takes it off that one alone finds the nodes still here."""
+    others = [each for each in sources if each not in way and not way[0].startswith(f"{escape(each)}/")]
+    return f" (also from {', '.join(others)})" if others else ""
 
 
 def _tell(told: Mapping[str, Any], env: Environment) -> None:

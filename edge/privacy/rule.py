@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from edge.privacy.clearance import WORKER, Clearance
 from graphs.language.label_paths import label_path, told
-from graphs.language.labels import UNCLEARABLE, UNSEEN, Labels
-from graphs.language.spec import Graph, is_computed, words, written_inside
+from graphs.language.labels import UNCLEARABLE, UNSEEN, Labels, own_labels
+from graphs.language.spec import Graph, is_computed, reads, words, written_inside
 from graphs.values import Value
 
-__all__ = ["Confined", "confined", "known_labels", "label_ways", "labels_inside"]
+__all__ = ["Confined", "confined", "known_labels", "label_sources", "label_ways", "labels_inside"]
 
 
 class Confined(NamedTuple):
@@ -93,6 +93,19 @@ def label_ways(graph: Graph, labels: Labels, clearance: Clearance) -> dict[str, 
         if is_computed(spec):
             last.update(dict.fromkeys(clearance.held_back(known_labels(labels, name), WORKER), name))
     return {label: label_path(graph, labels, name, label) for label, name in sorted(last.items())}
+
+
+def label_sources(graph: Graph, labels: Labels, label: str) -> list[str]:
+    """The nodes of the graph in which a label begins, in their order: it is theirs, or in what is written in them, and not of what they read."""
+    return [
+        name
+        for name, spec in graph.nodes.items()
+        if label in own_labels(spec)
+        or (
+            label in labels.touched.get(name, labels.values.get(name, ()))
+            and not any(label in labels.values.get(each, ()) for each in reads(spec))
+        )
+    ]
 
 
 def _or_clear(why: str, labels: Collection[str], clearance: Clearance) -> str:
