@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from cloud.accounts import Account
@@ -10,7 +11,7 @@ from cloud.worker import RefusedCut, Worker
 from graphs.errors import ModelMissing
 from graphs.language.labels import UNSEEN, confining, labels_by_node
 from graphs.language.spec import Graph
-from graphs.models.interface import Model, ModelInfo, Models
+from graphs.models.interface import Embeddings, Generation, GenerationRequest, Model, ModelInfo, Models, OnToken
 from graphs.values import Value
 
 __all__ = ["AllowedModels", "Share"]
@@ -26,7 +27,7 @@ class AllowedModels:
         self._account = account
 
     async def get(self, name: str) -> Model:
-        return await self._models.get(self._allowed(name))
+        return _OfAccount(await self._models.get(self._allowed(name)), self._account.name)
 
     def names(self) -> Sequence[str]:
         return [name for name in self._models.names() if self._account.allows(name)]
@@ -45,6 +46,27 @@ class AllowedModels:
                 hint="Whoever runs the worker adds it to `models` of the account.",
             )
         return name
+
+
+class _OfAccount:
+    """A `Model` that is asked in the name of an account."""
+
+    def __init__(self, model: Model, account: str) -> None:
+        self._model = model
+        self._account = account
+
+    @property
+    def info(self) -> ModelInfo:
+        return self._model.info
+
+    async def generate(self, request: GenerationRequest, on_token: OnToken | None = None) -> Generation:
+        return await self._model.generate(replace(request, account=self._account), on_token)
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        return await self._model.embed(texts)
+
+    async def close(self) -> None:
+        """It is others' too."""
 
 
 class Share(Worker):

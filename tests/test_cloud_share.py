@@ -16,6 +16,7 @@ from graphs.errors import ModelMissing
 from graphs.journal import Journal
 from graphs.language.spec import Graph
 from graphs.loadagents import known_agents
+from graphs.models.interface import Generation, GenerationRequest, OnToken
 from graphs.models.scripted import ScriptedModel, ScriptedModels
 
 
@@ -108,3 +109,24 @@ def test_closing_a_share_leaves_the_models_to_the_others(whole: Worker) -> None:
         assert (await whole.models.get("large")).info.name == "large"
 
     asyncio.run(main())
+
+
+def test_a_model_is_asked_in_the_name_of_the_account(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Listening(ScriptedModel):
+        async def generate(self, request: GenerationRequest, on_token: OnToken | None = None) -> Generation:
+            asked.append(request.account)
+            return await super().generate(request, on_token)
+
+    async def ask(worker: Worker) -> None:
+        for name in ("alice", "bob"):
+            services = Share(worker, Account(name)).services({})
+            assert services.models is not None
+            await (await services.models.get("large")).generate(
+                GenerationRequest([{"role": "user", "content": "hi"}], account="root")
+            )
+
+    with Journal.open(tmp_path / "journal.db") as journal:
+        asyncio.run(ask(Worker(journal, known_agents(), ScriptedModels([Listening("large")]))))
+    assert asked == ["alice", "bob"]

@@ -104,6 +104,26 @@ def test_the_same_request_is_computed_once_and_heard_by_all() -> None:
     assert bench.model.computed == len(prompt("hello")) + bench.end(2)["completion_tokens"] - (bench.end(2)["finish"] == "length")
 
 
+@pytest.mark.parametrize("others", ["while it is computed", "afterwards", "announced"])
+def test_no_account_sees_what_another_asked(others: str) -> None:
+    """Neither that a prompt begins as somebody's did, nor that it is the same: who guesses would read it token by token."""
+    bench = Bench(slots=2)
+    system = "the code is 4711 " * 10
+    messages = [{"role": "system", "content": system}, {"role": "user", "content": "tell"}]
+    bench.ask(1, messages=messages, account="alice", shared=others == "announced")
+    for _ in range(3) if others == "while it is computed" else ():
+        bench.engine.step()
+    if others != "while it is computed":
+        bench.run()
+    bench.ask(2, messages=messages, account="bob")
+    bench.ask(3, messages=messages, account="alice")
+    bench.run()
+    assert bench.end(2)["cached_tokens"] == 0
+    assert bench.text(1) == bench.text(2) == bench.text(3)
+    assert bench.model.computed >= 2 * len(prompt("tell", system))
+    assert others == "while it is computed" or bench.end(3)["cached_tokens"] > len(system), "her own work serves her again"
+
+
 @pytest.mark.parametrize(
     ("options", "same"),
     [

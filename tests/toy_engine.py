@@ -63,6 +63,7 @@ class Bench:
             "tools": [],
             "tool_choice": None,
             "run": "",
+            "account": "",
             "priority": 0.0,
             "shared": 0,
             "fit": False,

@@ -40,7 +40,8 @@ class GenerationRequest:
     changes an answer. `run` names whom the request is for: backends take turns between runs, and within a run a higher `priority`
     goes first. `fit` lets a backend shorten a message history that is longer than its context instead of raising ContextTooLong;
     the answer says so. `confidence` asks for the answer's `Confidence`. `key` names the request to a server, so that it may know one that it
-    gets again. `spent` is told what a request used that nobody waits for any more, by which model, where the backend knows that; soon
+    gets again. `account` names whose it is where several use a model: what was computed for one serves no other, who could see by that what somebody
+    else asked. `spent` is told what a request used that nobody waits for any more, by which model, where the backend knows that; soon
     after the request was cancelled, or not at all.
     """
 
@@ -56,6 +57,7 @@ class GenerationRequest:
     deadline_ms: float | None = None
     shared: int = 0
     run: str = ""
+    account: str = ""
     key: str = field(default="", compare=False)
     priority: float = 0
     fit: bool = False

@@ -362,6 +362,7 @@ def _wire(name: str, request: GenerationRequest) -> dict[str, Any]:
         "tools": clean(list(request.tools)),
         "tool_choice": clean(request.tool_choice),
         "run": request.run,
+        "account": request.account,
         "priority": float(request.priority),
         "shared": request.shared,
         "fit": request.fit,

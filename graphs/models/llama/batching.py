@@ -64,8 +64,8 @@ class Job:
     """An answer to be written. `tokens` are the prompt's, then also the answer's; `held` of them lie in the cache, in `sequence`.
 
     `shared` of the prompt's are announced as the beginning of other prompts too. `reused` prompt tokens had been computed before.
-    `goes_on` says that a next prompt is likely to begin with this one and its answer; `beside` that it was computed beside others,
-    `common` with how many tokens in common with one of them.
+    `account` is whose it is: jobs of different ones share nothing. `goes_on` says that a next prompt is likely to begin with this one and its
+    answer; `beside` that it was computed beside others, `common` with how many tokens in common with one of them.
     """
 
     tokens: list[int]
@@ -83,6 +83,7 @@ class Job:
     common: int = 0
     number: int = field(default=0)
     beginning: Kept | None = None
+    account: str = ""
     awaits: tuple[Job, int] | None = None
 
     def __post_init__(self) -> None:
@@ -210,17 +211,17 @@ class Scheduler:
         self._full = True
         return True
 
-    def ready(self, tokens: list[int]) -> int:
-        """How many of a prompt's first tokens lie in the cache."""
-        return self._beginning(tokens)[1]
+    def ready(self, tokens: list[int], account: str = "") -> int:
+        """How many of a prompt's first tokens lie in the cache for this account."""
+        return self._beginning(tokens, account)[1]
 
-    def keep(self, tokens: list[int]) -> Kept | None:
+    def keep(self, tokens: list[int], account: str = "") -> Kept | None:
         """A sequence to fill with tokens that were computed earlier, as a beginning for others, once `moves` are made; None if there
         is no use for them."""
         sequence = self.prefixes.take()
         if sequence is None:
             return None
-        kept, emptied = self.prefixes.keep(sequence, tokens, lasting=True)
+        kept, emptied = self.prefixes.keep(sequence, tokens, account, lasting=True)
         self._moves += map(Cut, emptied)
         return kept
 
@@ -257,7 +258,7 @@ class Scheduler:
         sequence = self.prefixes.take()
         assert sequence is not None, "there is a sequence for each slot"
         job.sequence, job.held = sequence, 0
-        source, length, kept = self._beginning(job.tokens)
+        source, length, kept = self._beginning(job.tokens, job.account)
         if source is not None and length >= WORTH_COPYING:
             self._moves.append(Copy(source, sequence, length))
             job.held = job.common = length
@@ -272,15 +273,15 @@ class Scheduler:
             job.begun, job.reused = True, job.held
         self.running.append(job)
 
-    def _beginning(self, tokens: list[int]) -> tuple[int | None, int, Kept | None]:
+    def _beginning(self, tokens: list[int], account: str) -> tuple[int | None, int, Kept | None]:
         """The sequence that holds the most of the tokens' beginning, and how much. The last token is always computed: its logits are needed."""
         if not self._shares:
             return None, 0, None
         most = len(tokens) - 1
-        kept, length = self.prefixes.find(tokens)
+        kept, length = self.prefixes.find(tokens, account)
         source, length = (kept.sequence if kept else None), min(length, most)
         for other in self.running:
-            if (common := min(shared_length(tokens, other.tokens[: other.held]), most)) > length:
+            if other.account == account and (common := min(shared_length(tokens, other.tokens[: other.held]), most)) > length:
                 source, length, kept = other.sequence, common, None
         return source, length, kept
 
@@ -293,10 +294,10 @@ class Scheduler:
             if other.sequence is not None and other.held < length:
                 return True
             job.awaits = None
-        reading = [other for other in self.running if other.missing > 1]
+        reading = [other for other in self.running if other.missing > 1 and other.account == job.account]
         if not reading:
             return False
-        ready = self._beginning(job.tokens)[1]
+        ready = self._beginning(job.tokens, job.account)[1]
         for other in reading:
             length = min(shared_length(job.tokens, other.tokens), len(job.tokens) - 1)
             if length - max(ready, other.held) >= WORTH_WAITING:
@@ -319,7 +320,7 @@ class Scheduler:
         sequence = self.prefixes.take()
         if sequence is None:
             return None
-        kept, emptied = self.prefixes.keep(sequence, job.tokens[: job.shared], lasting=True)
+        kept, emptied = self.prefixes.keep(sequence, job.tokens[: job.shared], job.account, lasting=True)
         self._moves += [Cut(each) for each in emptied if each != sequence]
         if kept is not None:
             self._moves.append(Copy(job.sequence, sequence, job.shared))
@@ -333,7 +334,7 @@ class Scheduler:
             job.beginning = None
         self._full = False
         if keep and self._shares:
-            kept, emptied = self.prefixes.keep(sequence, job.tokens[:keep])
+            kept, emptied = self.prefixes.keep(sequence, job.tokens[:keep], job.account)
             if kept is not None and keep < job.held:
                 self._moves.append(Cut(sequence, keep))
             self._moves += map(Cut, emptied)

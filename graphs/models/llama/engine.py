@@ -213,7 +213,7 @@ class Engine:
             return
         grammar = self._grammar(request, tools)
         goes_on = tools is not None or any(message["role"] not in _FIRST for message in messages)
-        job = Job(list(prompt.tokens), request["run"], request["priority"], prompt.shared, goes_on)
+        job = Job(list(prompt.tokens), request["run"], request["priority"], prompt.shared, goes_on, account=request["account"])
         writing = _Writing(
             job=job,
             answer=Answer(request["stop"], calls=tools is not None),
@@ -229,7 +229,7 @@ class Engine:
             listeners=[number],
             arrived=arrived,
         )
-        self._restore(prompt.tokens)
+        self._restore(prompt.tokens, request["account"])
         self._writing[job] = self._listening[number] = writing
         if key is not None:
             self._twins[key] = writing
@@ -397,15 +397,15 @@ class Engine:
             elif isinstance(move, Copy):
                 self._model.copy(move.source, move.target, move.length)
 
-    def _restore(self, tokens: list[int]) -> None:
+    def _restore(self, tokens: list[int], account: str) -> None:
         """Puts back what an earlier process computed of a prompt's beginning, if that is more than lies ready."""
-        if self._states is None or not self._model.shares:
+        if self._states is None or account or not self._model.shares:
             return
-        ready = self._scheduler.ready(tokens)
+        ready = self._scheduler.ready(tokens, account)
         found = self._states.find(tokens, more_than=ready + _WORTH_STORING)
         if found is None:
             return
-        kept = self._scheduler.keep(found.tokens)
+        kept = self._scheduler.keep(found.tokens, account)
         self._move(self._scheduler.moves())
         if kept is not None and not self._model.restore(kept.sequence, found.state):
             self._scheduler.forget(kept)
@@ -414,7 +414,7 @@ class Engine:
         """Stores the announced beginnings that were set aside, now that their copies are made."""
         while self._kept:
             kept = self._kept.popleft()
-            if self._states is None or len(kept.tokens) < _WORTH_STORING or self._states.has(kept.tokens):
+            if self._states is None or kept.account or len(kept.tokens) < _WORTH_STORING or self._states.has(kept.tokens):
                 continue
             if self._model.held(kept.sequence) == len(kept.tokens):
                 self._states.store(kept.tokens, self._model.save(kept.sequence))
@@ -427,4 +427,13 @@ def _identity(request: Mapping[str, Any], prompt: Prompt) -> object:
         return None
     chance = (temperature, request["top_p"], seed) if temperature > 0 else None
     form = repr((request["response_format"], request["tools"], request["tool_choice"]))
-    return tuple(prompt.tokens), prompt.room, prompt.dropped, chance, tuple(request["stop"]), form, request["confidence"]
+    return (
+        request["account"],
+        tuple(prompt.tokens),
+        prompt.room,
+        prompt.dropped,
+        chance,
+        tuple(request["stop"]),
+        form,
+        request["confidence"],
+    )

@@ -30,8 +30,8 @@ def shared_length(one: Sequence[int], other: Sequence[int]) -> int:
 
 @dataclass(eq=False, slots=True)
 class Kept:
-    """Tokens that lie ready in a sequence. `pins` says for how many running answers they were the beginning: as long as one runs,
-    giving them up frees nothing. `lasting` ones were announced as the beginning of several prompts."""
+    """Tokens that lie ready in a sequence, for prompts of one `account`. `pins` says for how many running answers they were the beginning: as long
+    as one runs, giving them up frees nothing. `lasting` ones were announced as the beginning of several prompts."""
 
     sequence: int
     tokens: list[int]
@@ -39,6 +39,7 @@ class Kept:
     pins: int = 0
     used: int = field(default=0)
     answer: int = field(default=0)
+    account: str = ""
 
 
 class Prefixes:
@@ -70,10 +71,12 @@ class Prefixes:
         """A sequence that was taken is free again, and empty."""
         self._free.append(sequence)
 
-    def find(self, tokens: Sequence[int]) -> tuple[Kept | None, int]:
-        """What holds the most of the tokens' beginning, and how many of them; of equals the lasting one."""
+    def find(self, tokens: Sequence[int], account: str = "") -> tuple[Kept | None, int]:
+        """What holds the most of the tokens' beginning for this account, and how many of them; of equals the lasting one."""
         best, most = None, 0
         for kept in self._kept.values():
+            if kept.account != account:
+                continue
             length = shared_length(tokens, kept.tokens)
             if length > most or (best is not None and length == most and kept.lasting and not best.lasting):
                 best, most = kept, length
@@ -87,13 +90,15 @@ class Prefixes:
     def done_with(self, kept: Kept) -> None:
         kept.pins -= 1
 
-    def keep(self, sequence: int, tokens: Sequence[int], *, lasting: bool = False) -> tuple[Kept | None, list[int]]:
+    def keep(
+        self, sequence: int, tokens: Sequence[int], account: str = "", *, lasting: bool = False
+    ) -> tuple[Kept | None, list[int]]:
         """Keeps a taken sequence with its tokens; what it is kept as, and the sequences that are to be emptied now.
 
         Where the same tokens lie ready already it is itself among those. What it begins with is given up for it, unless lasting.
         """
         tokens = list(tokens)
-        holder, length = self.find(tokens)
+        holder, length = self.find(tokens, account)
         if not tokens or (holder is not None and length == len(tokens) and (holder.lasting or not lasting)):
             if holder is not None:
                 self._touch(holder)
@@ -102,9 +107,12 @@ class Prefixes:
         emptied = [
             self._drop(each)
             for each in list(self._kept.values())
-            if not each.pins and (not each.lasting or lasting) and tokens[: len(each.tokens)] == each.tokens
+            if not each.pins
+            and each.account == account
+            and (not each.lasting or lasting)
+            and tokens[: len(each.tokens)] == each.tokens
         ]
-        kept = self._kept[sequence] = Kept(sequence, tokens, lasting)
+        kept = self._kept[sequence] = Kept(sequence, tokens, lasting, account=account)
         self._touch(kept)
         while len(self._kept) > self._most and (evicted := self.evict(besides=kept)) is not None:
             emptied.append(evicted)
