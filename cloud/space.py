@@ -44,12 +44,12 @@ class Space:
         """Why nothing new should begin, by what the file system says; None if there is room. Looked at once a second."""
         if self._clock() - self._looked >= _LOOK_SECONDS:
             self._looked = self._clock()
-            self._lack = self._said()
+            self._lack = self._said("its disk")  # devices hear it, whom its folders are no business of
         return self._lack
 
     def probe(self) -> str | None:
         """The same by taking the room and giving it back: quotas and limits that the file system does not tell of count, too. Blocks."""
-        if (said := self._said()) is not None or not hasattr(os, "posix_fallocate"):
+        if (said := self._said(f"the disk of {self.folder}")) is not None or not hasattr(os, "posix_fallocate"):
             return said
         path = self.folder / _PROBE
         try:
@@ -60,22 +60,22 @@ class Space:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            return f"{_needs(self.folder)}, and it does not give that: {error.strerror or error}"
+            return f"{_needs(f'the disk of {self.folder}')}, and it does not give that: {error.strerror or error}"
         finally:
             with suppress(OSError):
                 path.unlink()
         return None
 
-    def _said(self) -> str | None:
+    def _said(self, disk: str) -> str | None:
         try:
             free = shutil.disk_usage(self.folder).free
         except OSError:
             return None  # it is not there yet, or tells nobody: what is written will tell
-        return None if free >= LEAST else f"{_needs(self.folder)}, and {free:,} are free"
+        return None if free >= LEAST else f"{_needs(disk)}, and {free:,} are free"
 
 
-def _needs(folder: Path) -> str:
-    return f"the worker needs {LEAST:,} bytes of room on the disk of {folder} to begin anything"
+def _needs(disk: str) -> str:
+    return f"the worker needs {LEAST:,} bytes of room on {disk} to begin anything"
 
 
 async def wait_for_space(

@@ -19,7 +19,22 @@ from graphs.paths import split_path
 from graphs.records import Answer, Error, Event, Record, Result, State
 from graphs.values import Value, canonical, clean
 
-__all__ = ["KINDS", "Asked", "Given", "Kind", "Question", "asked", "first", "fit", "read", "showable", "shown"]
+__all__ = [
+    "BUDGET",
+    "KINDS",
+    "Asked",
+    "Given",
+    "Kind",
+    "Question",
+    "allowance",
+    "asked",
+    "first",
+    "fit",
+    "is_yes",
+    "read",
+    "showable",
+    "shown",
+]
 
 Kind: TypeAlias = Literal["approve", "choose", "form", "text"]
 
@@ -28,6 +43,9 @@ KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 YES: Final = frozenset({"yes", "y", "true", "approve", "approved", "ok"})
 NO: Final = frozenset({"no", "n", "false", "reject", "rejected"})
+
+BUDGET: Final = "budget"
+"""What a question has with it that asks for more of a budget: `scope`, `kind`, what was `spent` and what is `allowed`."""
 
 _KEY: Final = "question"
 """The entry of an EVENT's `info`."""
@@ -153,14 +171,29 @@ def asked(records: Iterable[tuple[bytes, int, int, Record]]) -> dict[str, Asked]
             before = questions.get(question.path)
             if before is None or before.at <= question.at:
                 questions[question.path], asker[question.path] = question, writer
+    given = {path: first(each, answers.get((path, each.at), ())) for path, each in questions.items()}
+    allowed = {allowance(questions[path]) for path, each in given.items() if each is not None and is_yes(each.value)} - {None}
     return {
         path: Asked(
             each,
-            first(each, answers.get((path, each.at), ())),
-            path in done or (path, each.at) in failed or ended.get(path, 0) >= each.at,
+            given[path],
+            path in done or (path, each.at) in failed or ended.get(path, 0) >= each.at or allowance(each) in allowed,
         )
         for path, each in questions.items()
     }
+
+
+def allowance(question: Question) -> tuple[Value, ...] | None:
+    """What a question about a budget asks for: of which scope, which kind, up to where. Several nodes may ask for the same, and one yes is enough.
+    None for any other question.
+    """
+    about = question.inputs.get(BUDGET) if question.kind == "approve" else None
+    return (about.get("scope"), about.get("kind"), about.get("allowed")) if isinstance(about, Mapping) else None
+
+
+def is_yes(value: Value) -> bool:
+    """Whether that is an approval."""
+    return isinstance(value, Mapping) and value.get("approved") is True
 
 
 def first(question: Question, answers: Iterable[Given]) -> Given | None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from graphs.errors import UsageError
-from graphs.questions import Given, Question, asked, fit, read, showable, shown
+from graphs.questions import BUDGET, Given, Question, asked, fit, read, showable, shown
 from graphs.records import Answer, Error, Event, Record, Result, State, decode, encode
 
 FORM = {
@@ -195,6 +195,16 @@ def test_a_question_is_over_when_its_node_has_gone_on() -> None:
         assert (found.over, found.open) == (True, False)
     kept = Result(ask.path, 1, 0, "x", 5, {"key": bytes(32)})  # a fork was given it in case the node is handed the same
     assert asked(logged(("h", asking(ask)), ("h", kept)))[ask.path].open
+
+
+def test_one_yes_is_enough_for_all_who_ask_for_the_same_of_a_budget() -> None:
+    def more(path: str, allowed: int) -> Question:
+        return Question(path, 1, "approve", "Go on?", {BUDGET: {"scope": "", "kind": "tokens", "spent": 90, "allowed": allowed}})
+
+    questions = [("h", asking(each)) for each in (more("b", 80), more("c", 80), more("d", 160))]
+    for yes, still in ((True, ["d"]), (False, ["c", "d"])):
+        found = asked(logged(*questions, ("h", Answer("b", 1, yes))))
+        assert [path for path, each in found.items() if each.open] == still
 
 
 def test_an_attempt_that_failed_after_its_answer_asks_anew() -> None:

@@ -14,11 +14,12 @@ from typing import Any
 
 from edge.means import Device
 from edge.people.posters import notice
+from edge.runs.pauses import HANDED_OVER
 from edge.showing.node_table import node_table
 from edge.showing.progress import Progress
 from edge.showing.report import RunReport, result_text
 from graphs.environment import SWITCH_SECONDS, Environment, ExitStatus
-from graphs.errors import AnswerNeeded, GraphferryError, JournalError, LinkCondition
+from graphs.errors import AnswerNeeded, GraphferryError, JournalError, LinkCondition, RunSuspended
 from graphs.journal.ids import run_id_text
 from graphs.language.uncollected import collected_seldom
 
@@ -131,6 +132,12 @@ def _explain(report: RunReport, args: Namespace, env: Environment) -> None:
             print(f"suspended: {message}{waiting}", file=out)
             if hint := getattr(error, "hint", None):
                 print(f"  {hint.replace(' RUN ', f' {report.run} ')}", file=out)
+    if any(isinstance(error, RunSuspended) and error.reason == HANDED_OVER for error in report.errors.values()):
+        print(
+            f"What is finished is kept. Who holds the run now, and how far it is, shows:\n  graphferry runs show {report.run}",
+            file=out,
+        )
+        return
     then = "Once answered, go on with" if report.questions else "Go on with"
     print(f"What is finished is kept. {then}:\n  graphferry resume {report.run}{_with_worker(args)}", file=out)
 

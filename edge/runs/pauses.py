@@ -16,9 +16,12 @@ from graphs.records import Event
 if TYPE_CHECKING:
     from graphs.journal import Journal, RunRow
 
-__all__ = ["CANCELLED", "DIVERGED", "Pause", "asked_for", "noted", "pause_of", "too_late"]
+__all__ = ["CANCELLED", "DIVERGED", "HANDED_OVER", "Pause", "asked_for", "noted", "pause_of", "too_late"]
 
 CANCELLED: Final = "cancelled by another process"
+
+HANDED_OVER: Final = "handed over"
+"""Why a run rests that another process asked for."""
 
 DIVERGED: Final = "diverged"
 """What the journal notes of a run whose copy at a worker contradicts the one here."""
@@ -26,7 +29,7 @@ DIVERGED: Final = "diverged"
 
 def asked_for(run: str) -> RunSuspended:
     """Another process asked for the run (edge.runs.resting)."""
-    return RunSuspended(run, "handed over", "this run was asked for, to be handed over: nothing more was begun here")
+    return RunSuspended(run, HANDED_OVER, "this run was asked for, to be handed over: nothing more was begun here")
 
 
 def too_late(run: str, deadline: float | None) -> RunSuspended:

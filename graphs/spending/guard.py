@@ -16,7 +16,7 @@ from graphs.engine.events import Failed, Instead, Suspend
 from graphs.engine.holding import workers
 from graphs.errors import LinkCondition, NodeError
 from graphs.paths import document_path
-from graphs.questions import Given, Question, first
+from graphs.questions import BUDGET, Given, Question, allowance, first, is_yes
 from graphs.records import Answer, Error, Event, Handover, Record, Result, is_untold, used_up
 from graphs.running.attempt import Attempt
 from graphs.spending.ledger import Ledger, Reached
@@ -34,7 +34,6 @@ __all__ = ["BudgetReached", "Guard", "Made", "Place"]
 Place: TypeAlias = Literal["edge", "cloud"]
 """Whose models were asked: a device's, or a worker's."""
 
-_TAG: Final = "budget"
 _FIRST: Final = 1_000_000
 """Questions about budgets count from here: a question is named by its path and number, and the small ones are those of a node's own executions."""
 
@@ -107,15 +106,14 @@ class Guard:
             self.spent_on(record, "cloud" if logged.writer in held else "edge")
             if isinstance(record, Answer):
                 answers.setdefault((record.path, record.at), []).append(Given(logged.writer, logged.seq, record.value))
-            elif isinstance(record, Event) and (question := Question.of(record)) is not None and _TAG in question.inputs:
+            elif isinstance(record, Event) and (question := Question.of(record)) is not None and allowance(question) is not None:
                 questions.append(question)
         allowed = set()
         for question in questions:
             given = first(question, answers.get((question.path, question.at), ()))
-            if given is not None and _is_yes(given.value):
-                about: Any = question.inputs[_TAG]
-                allowed.add((about["scope"], about["kind"], about["allowed"]))  # several nodes may have asked for the same
-        for scope, kind, _ in allowed:
+            if given is not None and is_yes(given.value):
+                allowed.add(allowance(question))
+        for scope, kind, _ in filter(None, allowed):
             self.ledger.allow(scope, kind)
         for each in there:
             self.spent_on(each)
@@ -222,7 +220,7 @@ class Guard:
         while (reached := self.ledger.reached(document_path(path))) is not None:
             self._held.add(path)
             value, _ = await self._desk.answer(_question(path, reached, _FIRST + self.ledger.raised))
-            if not _is_yes(value):
+            if not is_yes(value):
                 self._held.discard(path)
                 raise BudgetReached(f"{reached}, and more was not allowed", retryable=False)
             again = self.ledger.reached(document_path(path))
@@ -246,11 +244,7 @@ class Guard:
 def _question(path: str, reached: Reached, number: int) -> Question:
     prompt = f"{str(reached)[0].upper()}{str(reached)[1:]}. Go on, with as much again?"
     about = {"scope": reached.scope, "kind": reached.kind, "spent": reached.spent, "allowed": reached.allowed}
-    return Question(path, number, "approve", prompt, {_TAG: about})
-
-
-def _is_yes(value: Value) -> bool:
-    return isinstance(value, Mapping) and value.get("approved") is True
+    return Question(path, number, "approve", prompt, {BUDGET: about})
 
 
 def _number(spent: Mapping[str, Value], name: str) -> float:

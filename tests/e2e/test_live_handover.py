@@ -66,6 +66,8 @@ def test_a_live_run_is_handed_over_when_what_runs_here_has_finished(home: Path, 
                 pushed = pushes.outcome()
         assert outcome.status == 3, outcome.stderr
         assert "to be handed over" in outcome.stderr
+        assert "graphferry resume" not in outcome.stderr
+        assert "Who holds the run now" in outcome.stderr
         assert pushed.status == 0, pushed.stderr
         assert holder(home, "edge") == store(home, "cloud")
         assert graphferry("resume", root_run(home), "--cloud", worker.url, home=home, cwd=tmp_path).status == 2
