@@ -108,6 +108,8 @@ def test_refresh_asks_the_worker_and_nothing_else_does(cli: CommandLine, own_hom
         assert not asked.exists(), "how the network stands is nobody's business then"
     outcome = cli("plan", graph.name, *url, GRAPHFERRY_CONDITIONS="")
     assert (outcome.status, asked.exists()) == (0, True), outcome
+    nobody = cli("plan", graph.name, "--refresh")
+    assert (nobody.status, "none is named" in nobody.stderr) == (2, True)
     refused = cli("plan", graph.name, "--refresh", "--offline")
     assert (refused.status, "which --offline and --local-only forbid" in refused.stderr) == (2, True)
 

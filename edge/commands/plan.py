@@ -68,8 +68,13 @@ def _plan(args: Namespace, env: Environment) -> int:
     options = run_options(args, config, inject=given.inject)
     if args.refresh and (options.offline or options.local_only):
         raise UsageError("--refresh asks the worker, which --offline and --local-only forbid")
+    if args.refresh and options.url is None:
+        raise UsageError(
+            "--refresh asks the worker, and none is named",
+            hint="Name it with --cloud URL, or pair with one: graphferry pair URL CODE",
+        )
     with open_device(env, config, agents=options.agents) as device:
-        refused = asyncio.run(_refresh(device, options.url, options.token)) if args.refresh else None
+        refused = asyncio.run(_refresh(device, options.url, options.token)) if options.url is not None and args.refresh else None
         run = Run(device, device.written_out(given.checked(device, options)), options, bytes(16), Known())
         unasked = refused or options.unasked()
         try:
@@ -94,10 +99,8 @@ def _plan(args: Namespace, env: Environment) -> int:
     return ExitStatus.COMPLETED
 
 
-async def _refresh(device: Device, url: str | None, token: str | None) -> WorkerUnreachable | None:
+async def _refresh(device: Device, url: str, token: str | None) -> WorkerUnreachable | None:
     """Ask the worker; why it cannot be."""
-    if url is None:
-        return None
     assert device.connect is not None
     try:
         link = await device.connect(url, token, device.journal, ())
