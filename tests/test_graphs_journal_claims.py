@@ -123,6 +123,19 @@ def test_who_only_tells_the_worker_what_is_over_needs_no_claim(processes: list[J
     said(third, child, 1)
 
 
+def test_only_who_claimed_a_run_last_gets_a_greater_number(processes: list[Journal], root: bytes) -> None:
+    """Else a worker would take a process that knows less for the one that goes on with the run."""
+    first, second, third = processes
+    claim(first, root)
+    number = first.next_conn()
+    claim(second, root)
+    second.flush()
+    assert third.next_conn() > number, "it goes on with no run"
+    with pytest.raises(JournalError, match="another process works on the same run"):
+        first.next_conn(above=100)
+    assert number < second.next_conn() < 100
+
+
 def test_a_run_that_is_removed_leaves_no_claim(processes: list[Journal], root: bytes) -> None:
     claim(processes[0], root)
     forget_claim(processes[0], root)

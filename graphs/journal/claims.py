@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from graphs.journal.store import Journal
 
-__all__ = ["Claims", "claim", "forget_claim", "require_claim", "while_claimed"]
+__all__ = ["Claims", "claim", "forget_claim", "require_claim", "require_claims", "while_claimed"]
 
 _CLAIM: Final = "claim "
 """Before a run's id, in the journal's table of notes. A run that only the process that began it has worked on has none."""
@@ -51,6 +51,12 @@ def require_claim(journal: Journal, part: bytes) -> None:
     """
     run = journal.claims.parts.get(part)
     if run is not None:
+        _require(journal, run)
+
+
+def require_claims(journal: Journal) -> None:
+    """The same for all runs that this process goes on with: it is about to take a number by which a worker knows it as the latest."""
+    for run in {*journal.claims.made, *journal.claims.parts.values()}:
         _require(journal, run)
 
 

@@ -17,7 +17,7 @@ from typing import ClassVar, Final, Self
 from graphs.errors import JournalError
 from graphs.journal.beside import Beside
 from graphs.journal.bodies import BodyFiles
-from graphs.journal.claims import Claims
+from graphs.journal.claims import Claims, require_claims
 from graphs.journal.epoch import READ, Epoch
 from graphs.journal.ids import run_id_text
 from graphs.journal.rows import Log
@@ -296,11 +296,13 @@ class Journal(Beside):
         """A connection number greater than all before it and than `above`. Blocks.
 
         It and everything queued before it are committed with full sync, as must be before HELLO says what is held
-        (docs/protocol.md §6, §10).
+        (docs/protocol.md §6, §10). Raises JournalError, too, if another process has claimed a run that this one goes on with: the greater number
+        is for who claimed it last.
         """
         raised = Statement("UPDATE store SET conn = max(conn, ?) + 1", (above,))
         read = Statement("SELECT conn FROM store", ())
         with self._mutex:  # what is queued together is committed together
+            require_claims(self)
             self._writer.push(raised, ring=False)
             self._writer.push(read, ring=False)
         self._writer.flush(full=True)
