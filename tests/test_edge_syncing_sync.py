@@ -13,7 +13,7 @@ import pytest
 
 from edge.ferrying.connecting import connect_worker
 from edge.runs.at_work import at_work
-from edge.syncing.spool import spooled
+from edge.syncing.spool import ToGo, spooled
 from edge.syncing.sync import Round, converge, standing
 from graphs.agents import standard
 from graphs.errors import WorkerUnreachable
@@ -78,7 +78,15 @@ def test_a_round_takes_out_what_is_marked_and_notes_it(served: ServedWorker, jou
 def test_a_round_that_is_held_back_leaves_it(served: ServedWorker, journal: Journal) -> None:
     run = begun(journal, 1)
     done = go(converge(journal, at(served.url, journal), "it is dear"))
-    assert done.as_json() == {"held": "it is dear", "received": 0, "runs": [], "bodies": 0, "refused": {}, "unkept": {}}
+    assert done.as_json() == {
+        "held": "it is dear",
+        "received": 0,
+        "runs": [],
+        "bodies": 0,
+        "sent": {},
+        "refused": {},
+        "unkept": {},
+    }
     assert there(served, run) == []
     assert set(spooled(journal)) == {run}
 
@@ -150,7 +158,9 @@ def test_a_run_that_was_marked_late_waits_while_somebody_works_on_it(served: Ser
 
 def test_two_rounds_are_one_sum() -> None:
     one = Round(Counter({b"a" * 16: 2}), {b"b" * 16: ("QUOTA", "full")}, 1, {b"c" * 16: "no room"}, "it is dear")
-    both = one + Round(Counter({b"a" * 16: 1}), {}, 2)
+    one.sent = {b"a" * 16: ToGo(1, 10)}
+    both = one + Round(Counter({b"a" * 16: 1}), {}, 2, sent={b"a" * 16: ToGo(2, 5)})
+    assert both.sent == {b"a" * 16: ToGo(3, 15)}
     assert (both.received, both.bodies, both.held, len(both.refused)) == (Counter({b"a" * 16: 3}), 3, "it is dear", 1)
     assert both.unkept == {b"c" * 16: "no room"}
 

@@ -182,13 +182,16 @@ def _print(
         runs = f"{len(done.unkept)} runs" if len(done.unkept) > 1 else "a run"
         why = next(iter(done.unkept.values()))
         said.tell(env.stderr, f"not all of {runs} came in: {why} Free some space; the next sync goes on where this one stopped.")
+    if done.sent:
+        out = total(done.sent)
+        env.stdout.write(f"{_count(out.records, 'record')} of {_count(len(done.sent), 'run')} went out, {size(out.bytes)}\n")
     came = sum(done.received.values())
     if came or done.bodies:
         parts = (_count(came, "record"), _count(len(done.received), "run"), _count(done.bodies, "large value"))
         env.stdout.write("{} of {} came in, {}\n".format(*parts))
     if done.held is not None:
         said.tell(env.stdout, _held(done.held, left))
-    elif not (came or done.bodies or ended or upgraded or done.unkept):
+    elif not (came or done.sent or done.bodies or ended or upgraded or done.unkept):
         said.tell(env.stdout, f"everything {'else ' if done.refused else ''}is in sync")
 
 

@@ -22,7 +22,7 @@ from edge.runs.upgrade import degraded_of, upgrades_of
 from edge.syncing.alone import alone
 from edge.syncing.handover import Connect, give_to_askers
 from edge.syncing.sharing import labels_of, shared_part
-from edge.syncing.spool import note_given, spooled, to_go, total
+from edge.syncing.spool import ToGo, gone, note_given, spooled, to_go, together, total
 from edge.syncing.waiting import waiting_runs
 from graphs.errors import JournalError, LinkCondition, UsageError, WorkerUnreachable
 from graphs.journal.ids import run_id_text
@@ -43,7 +43,7 @@ _SOON: Final = 1.0
 @dataclass(slots=True)
 class Round:
     """What one round moved: records that came in, by run; logs that were refused, why, by run; bodies that came; runs of which
-    something came that could not be written down here, and why. `held` is why no more was tried.
+    something came that could not be written down here, and why; what of root runs waited here, and went out. `held` is why no more was tried.
     """
 
     received: Counter[bytes] = field(default_factory=Counter)
@@ -51,12 +51,14 @@ class Round:
     bodies: int = 0
     unkept: dict[bytes, str] = field(default_factory=dict)
     held: str | None = None
+    sent: dict[bytes, ToGo] = field(default_factory=dict)
 
     def __add__(self, later: Round) -> Round:
         """What both moved."""
         refused = {**self.refused, **later.refused}
         unkept = {**self.unkept, **later.unkept}
-        return Round(self.received + later.received, refused, self.bodies + later.bodies, unkept, self.held or later.held)
+        sent = together(self.sent, later.sent)
+        return Round(self.received + later.received, refused, self.bodies + later.bodies, unkept, self.held or later.held, sent)
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -65,6 +67,7 @@ class Round:
             "received": sum(self.received.values()),
             "runs": [run_id_text(run) for run in self.received],
             "bodies": self.bodies,
+            "sent": {run_id_text(run): each._asdict() for run, each in self.sent.items()},
             "refused": {run_id_text(run): {"code": code, "message": text} for run, (code, text) in self.refused.items()},
             "unkept": {run_id_text(run): text for run, text in self.unkept.items()},
         }
@@ -110,7 +113,7 @@ async def converge(
 async def _converge(journal: Journal, connect: Connect, held: str | None) -> Round:
     done = Round(held=held)
     attached = _open_parts(journal)
-    before, had = _positions(journal, attached), _bodies(journal)
+    before, had, waited = _positions(journal, attached), _bodies(journal), spooled(journal)
     link: WorkerLink = await connect(attached)
     link.release(attached)
     try:
@@ -125,6 +128,7 @@ async def _converge(journal: Journal, connect: Connect, held: str | None) -> Rou
     finally:
         await link.close()
     done.bodies = len(_bodies(journal) - had)
+    done.sent = gone(waited, spooled(journal))
     for run, count in _positions(journal, attached).items():
         if count > before[run]:
             done.received[run] += count - before[run]

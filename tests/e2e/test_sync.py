@@ -55,6 +55,18 @@ def test_what_waits_goes_out_and_comes_in(served: ServedWorker, device: Callable
     assert sync(laptop, served)["went_on"] == []
 
 
+def test_what_went_out_is_told(served: ServedWorker, device: Callable[[], CommandLine]) -> None:
+    laptop = device()
+    begun = run(laptop, LARGE, "--sync", "--offline")["run"]
+    ahead = status(laptop, served)["ahead"]
+    said = laptop("sync", "--cloud", served.url)
+    assert said.stdout.startswith(f"{ahead} records of 1 run went out, ")
+    again = run(laptop, LARGE, "--sync", "--offline")["run"]
+    assert {each: went["records"] for each, went in sync(laptop, served)["sent"].items()} == {again: ahead}
+    assert again != begun
+    assert laptop("sync", "--cloud", served.url).stdout == "everything is in sync\n"
+
+
 def test_a_watch_says_once_that_nothing_is_to_do(
     served: ServedWorker, device: Callable[[], CommandLine], own_home: Path, tmp_path: Path
 ) -> None:
