@@ -298,7 +298,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_no_half_of_a_commit(tmp_path:
             await asyncio.sleep(0)
         with pytest.raises(JournalError, match="could not be written: the disk is full") as caught:
             await waiting
-        assert caught.value.hint == "Free some space, then resume the run."
+        assert caught.value.hint == "Free some space, then try again."
         for attempt in (journal.barrier(), journal.durable(RUN, 3)):
             with pytest.raises(JournalError, match="the disk is full"):
                 await attempt

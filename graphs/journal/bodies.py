@@ -314,7 +314,7 @@ class BodyFiles:
         try:
             yield
         except OSError as error:
-            hint = "Free some space, or check the folder's permissions, then resume the run."
+            hint = "Free some space, or check the folder's permissions, then try again."
             raise JournalError(f"the body {path} could not be kept: {error.strerror or error}.", hint=hint) from error
 
 

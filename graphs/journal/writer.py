@@ -385,13 +385,13 @@ def _write_failed(path: Path, error: BaseException) -> JournalError:
         return error.error
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     what, hint = {
-        sqlite3.SQLITE_FULL: ("the disk is full", "Free some space, then resume the run."),
+        sqlite3.SQLITE_FULL: ("the disk is full", "Free some space, then try again."),
         sqlite3.SQLITE_BUSY: (
             f"another process kept it locked for {BUSY_MS // 1000} s",
-            "End that process, then resume the run.",
+            "End that process, then try again.",
         ),
         sqlite3.SQLITE_CONSTRAINT: ("another process works on the same run", "Let one of them finish the run."),
-    }.get(code, (str(error) or type(error).__name__, "Check the disk, then resume the run."))
+    }.get(code, (str(error) or type(error).__name__, "Check the disk, then try again."))
     return JournalError(
         f"the journal {path} could not be written: {what}. What was durable before is kept; nothing of this commit counts.",
         hint=hint,
