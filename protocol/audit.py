@@ -58,6 +58,10 @@ class Departures:
         self._marked: dict[RunId, int] = {}
         self._taken: dict[RunId, int] = {}
         self._bodies: set[tuple[Ref, RunId]] = set()
+        self.copied: dict[tuple[RunId, bytes, int], tuple[int, int]] = {}
+        """Records of logs that were copied, and their bytes, by run, writer and what came before them: a log that was begun anew counts once."""
+        self.given: dict[Ref, tuple[int, Sequence[RunId]]] = {}
+        """The bodies that were given: their bytes, and the runs that need them."""
 
     @property
     def to(self) -> dict[str, Value]:
@@ -110,6 +114,7 @@ class Departures:
             said |= {"bytes": left.size, **({"had": True} if left.have else {})}
         elif left.kind == "copy":
             said |= {"writer": left.writer.hex(), "after": left.seq, "upto": left.upto}
+            self.copied[left.run, left.writer, left.seq] = left.upto - left.seq, left.size
         else:
             # Handles are random to whoever reads them. What goes by its hash carries no label, and its record has that hash in it anyway.
             said |= {"bytes": left.size, "ref": left.ref.hex()}
@@ -128,6 +133,7 @@ class Departures:
         if new:
             self.left(left, new)
             await self._journal.barrier(full=True)
+            self.given.setdefault(left.ref, (left.size, new))
             self._bodies.update((left.ref, run) for run in new)
 
     def _note(self, run: RunId, entry: Mapping[str, Value]) -> None:

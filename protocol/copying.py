@@ -60,7 +60,8 @@ class Copying:
             records = ()
         labels = self._conn.copies.labels_of(need.run, need.writer)
         try:
-            await self._store.leaves(Left(need.run, "copy", labels, need.after, upto=need.upto, writer=need.writer))
+            size = sum(len(record.tail) for record in records)
+            await self._store.leaves(Left(need.run, "copy", labels, need.after, size, upto=need.upto, writer=need.writer))
         except JournalError as error:
             self._fail(error)
             return

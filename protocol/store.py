@@ -91,7 +91,8 @@ class Left(NamedTuple):
     """A line of a run's audit: this leaves the device for the peer, or is about to. It is durable before it can be sent.
 
     `kind`: `record`, a record with labels, `seq` of this side's log of the run; `graph`, a graph's text, `size` bytes, that the peer was known to
-    `have` or not; `body`, a body of that `size`, named `ref`; `copy`, records after `seq` up to `upto` of the log of `writer`.
+    `have` or not; `body`, a body of that `size`, named `ref`; `copy`, records after `seq` up to `upto` of the log of `writer`,
+    `size` bytes.
     """
 
     run: RunId

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.syncing.spool import ToGo, forget_given, gone, note_given, spooled, to_go, together, total
+from edge.syncing.spool import ToGo, forget_given, note_given, spooled, to_go, together, total
 from graphs.journal import Journal
 from graphs.journal.ids import new_run_id
 from graphs.records import Result, Submit, encode
@@ -85,9 +85,7 @@ def test_parts_of_a_run_count_with_it(journal: Journal) -> None:
     assert spooled(journal)[run].records == 3
 
 
-def test_what_went_is_what_is_no_longer_left() -> None:
-    one, two, three = bytes(16), bytes([1] * 16), bytes([2] * 16)
-    before = {one: ToGo(3, 30), two: ToGo(2, 20), three: ToGo(1, 10)}
-    went = gone(before, {two: ToGo(1, 15), three: ToGo(4, 40)})
-    assert went == {one: ToGo(3, 30), two: ToGo(1, 5)}, "more of the third came up meanwhile"
+def test_several_rounds_are_one_sum_by_run() -> None:
+    one, two = bytes(16), bytes([1] * 16)
+    went = {one: ToGo(3, 30), two: ToGo(1, 5)}
     assert together(went, {two: ToGo(1, 15)}, {}) == {one: ToGo(3, 30), two: ToGo(2, 20)}

@@ -70,6 +70,9 @@ def test_a_round_takes_out_what_is_marked_and_notes_it(served: ServedWorker, jou
     assert set(spooled(journal)) == {run}
     done = go(converge(journal, at(served.url, journal)))
     assert (done.received, done.refused, done.held) == (Counter(), {}, None)
+    assert {run: went.records for run, went in done.sent.items()} == {run: journal.have(run)}
+    assert len(LARGE) < done.sent[run].bytes < len(LARGE) + 2_000
+    assert go(converge(journal, at(served.url, journal))).sent == {}
     assert there(served, run) == [(journal.store_id, journal.have(run))]
     assert there(served, other) == []
     assert spooled(journal) == {}
@@ -98,7 +101,7 @@ def test_what_comes_in_is_counted_by_run_and_does_not_wait_to_go_out(
         run = begun(other, 1, LARGE)
         go(converge(other, at(served.url, other)))
     done = go(converge(journal, at(served.url, journal)))
-    assert done.received == Counter({run: 4})
+    assert (done.received, done.sent) == (Counter({run: 4}), {})
     assert spooled(journal) == {}
     assert journal.run(run).status == "completed"
 

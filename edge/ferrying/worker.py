@@ -165,6 +165,12 @@ class WorkerLink:
         """Which worker's store this is."""
         return self._peer
 
+    @property
+    def departures(self) -> Departures:
+        """What has left over this link."""
+        assert self._departures is not None
+        return self._departures
+
     async def close(self) -> None:
         """Send what may still be sent, and close the connection."""
         await self.flush()

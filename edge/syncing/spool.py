@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edge.network.link_policy import LinkPolicy
     from graphs.journal import Journal
 
-__all__ = ["NOTHING", "ToGo", "forget_given", "gone", "note_given", "over_the_bound", "spooled", "to_go", "together", "total"]
+__all__ = ["NOTHING", "ToGo", "forget_given", "note_given", "over_the_bound", "spooled", "to_go", "together", "total"]
 
 _GIVEN: Final = "given "
 
@@ -68,16 +68,6 @@ def to_go(journal: Journal, logs: Iterable[tuple[bytes, bytes, int]]) -> dict[by
 def total(found: Mapping[bytes, ToGo]) -> ToGo:
     """All of it."""
     return ToGo(sum(each.records for each in found.values()), sum(each.bytes for each in found.values()))
-
-
-def gone(before: Mapping[bytes, ToGo], left: Mapping[bytes, ToGo]) -> dict[bytes, ToGo]:
-    """What of that went out, if this is left of it, by run."""
-    pairs = ((run, each, left.get(run, NOTHING)) for run, each in before.items())
-    return {
-        run: ToGo(one.records - two.records, max(0, one.bytes - two.bytes))
-        for run, one, two in pairs
-        if one.records > two.records
-    }
 
 
 def together(*found: Mapping[bytes, ToGo]) -> dict[bytes, ToGo]:

@@ -22,7 +22,7 @@ from edge.runs.upgrade import degraded_of, upgrades_of
 from edge.syncing.alone import alone
 from edge.syncing.handover import Connect, give_to_askers
 from edge.syncing.sharing import labels_of, shared_part
-from edge.syncing.spool import ToGo, gone, note_given, spooled, to_go, together, total
+from edge.syncing.spool import NOTHING, ToGo, note_given, spooled, to_go, together, total
 from edge.syncing.waiting import waiting_runs
 from graphs.errors import JournalError, LinkCondition, UsageError, WorkerUnreachable
 from graphs.journal.ids import run_id_text
@@ -32,6 +32,7 @@ from protocol.run_log import lighten_run
 if TYPE_CHECKING:
     from edge.ferrying.worker import WorkerLink
     from graphs.journal import Journal
+    from protocol.audit import Departures
 
 __all__ = ["Round", "Standing", "converge", "standing"]
 
@@ -43,7 +44,7 @@ _SOON: Final = 1.0
 @dataclass(slots=True)
 class Round:
     """What one round moved: records that came in, by run; logs that were refused, why, by run; bodies that came; runs of which
-    something came that could not be written down here, and why; what of root runs waited here, and went out. `held` is why no more was tried.
+    something came that could not be written down here, and why; what of root runs went out. `held` is why no more was tried.
     """
 
     received: Counter[bytes] = field(default_factory=Counter)
@@ -113,7 +114,7 @@ async def converge(
 async def _converge(journal: Journal, connect: Connect, held: str | None) -> Round:
     done = Round(held=held)
     attached = _open_parts(journal)
-    before, had, waited = _positions(journal, attached), _bodies(journal), spooled(journal)
+    before, had = _positions(journal, attached), _bodies(journal)
     link: WorkerLink = await connect(attached)
     link.release(attached)
     try:
@@ -128,11 +129,38 @@ async def _converge(journal: Journal, connect: Connect, held: str | None) -> Rou
     finally:
         await link.close()
     done.bodies = len(_bodies(journal) - had)
-    done.sent = gone(waited, spooled(journal))
+    done.sent = _went_out(journal, link.departures, done.refused)
     for run, count in _positions(journal, attached).items():
         if count > before[run]:
             done.received[run] += count - before[run]
+    done.received = _by_root(journal, done.received)
     return done
+
+
+def _by_root(journal: Journal, records: Counter[bytes]) -> Counter[bytes]:
+    """The same of whole runs: the part of one that a worker does is no run to who reads that."""
+    found: Counter[bytes] = Counter()
+    for run, count in records.items():
+        found[(journal.run(run).parent if journal.knows(run) else None) or run] += count  # it may have been removed meanwhile
+    return found
+
+
+def _went_out(journal: Journal, departures: Departures, refused: Collection[bytes]) -> dict[bytes, ToGo]:
+    """What of shared runs went over the link, by root run. The spool does not tell: of what was done at the worker it knows only since a round."""
+    found: dict[bytes, ToGo] = {}
+
+    def add(run: bytes, records: int, size: int) -> None:
+        if run in refused or not journal.knows(run):  # it may have been removed meanwhile
+            return
+        root = journal.run(run).parent or run
+        before = found.get(root, NOTHING)
+        found[root] = ToGo(before.records + records, before.bytes + size)
+
+    for (run, _, _), (records, size) in departures.copied.items():
+        add(run, records, size)
+    for size, runs in departures.given.values():  # the same graph may be that of runs that the worker has
+        add(next((run for run in runs if run in found), runs[0]), 0, size)
+    return found
 
 
 async def _compare(journal: Journal, link: WorkerLink, attached: Collection[bytes], done: Round) -> None:

@@ -120,12 +120,14 @@ def test_a_run_that_is_not_marked_stays_on_its_device(
 def test_what_is_marked_is_everywhere(served: ServedWorker, device: Callable[[], CommandLine], own_home: Path) -> None:
     laptop, other = device(), device()
     begun = run(laptop, TRAIN, "--cloud", served.url, "--sync")
-    assert status(laptop, served)["ahead"] > 0
-    sync(laptop, served)
+    ahead = status(laptop, served)["ahead"]
+    assert ahead > 0
+    sent = sync(laptop, served)["sent"]
+    assert {each: went["records"] for each, went in sent.items()} == {begun["run"]: ahead}, "its part there was there before"
     assert status(laptop, served)["ahead"] == 0
     assert status(other, served)["behind"] > 0
     came = sync(other, served)
-    assert came["refused"] == {}
+    assert (came["refused"], came["runs"], came["sent"]) == ({}, [begun["run"]], {})
     expected = logs(edge(laptop), begun["run"])
     assert len(expected) == 3, "the run's log, and both of its child run"
     assert logs(edge(other), begun["run"]) == logs(own_home / "cloud", begun["run"]) == expected
