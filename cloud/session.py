@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cloud.child import ChildRun
 from cloud.holdings import AccountStore
 from cloud.parking import GRAPH_SECONDS, Parking
 from cloud.worker import RefusedCut
 from graphs.errors import JournalError, LinkCondition
+from graphs.journal.ids import run_id_text
 from graphs.paths import split_path
 from graphs.records import Frame, Input, Record, Submit
 from protocol.config import Config, Role
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Session"]
 
 _log = logging.getLogger("graphferry.link")
+_NOT_KEPT: Final = "the worker could not keep a value of this on its disk; its log says why"
 
 
 class Session:
@@ -127,7 +129,12 @@ class Session:
             child.order(record)
 
     def _lacks(self, run: RunId, record: Record, condition: LinkCondition) -> None:
-        """Values of an order do not come: the frame that it is for cannot go on."""
+        """Values of an order do not come: the frame that it is for cannot go on. What this disk has to do with it is not for the device to read:
+        the journal's words name paths of this machine.
+        """
+        if condition.condition == "INTERNAL":
+            _log.warning("run %s: %s", run_id_text(run), condition.message)
+            condition = LinkCondition("INTERNAL", _NOT_KEPT)
         if isinstance(record, Submit):
             self._owner.open(run, record, self)
         child = self._owner.runs.get(run)

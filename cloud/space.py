@@ -7,6 +7,7 @@ would begin what was in flight anew, only to lose it again. So it begins nothing
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 import ssl
@@ -29,6 +30,7 @@ LEAST: Final = 32 << 20
 RETRY_MS: Final = 5_000
 _LOOK_SECONDS: Final = 1.0
 _PROBE: Final = "room.probe"
+_log = logging.getLogger("graphferry.space")
 
 
 class Space:
@@ -44,7 +46,9 @@ class Space:
         """Why nothing new should begin, by what the file system says; None if there is room. Looked at once a second."""
         if self._clock() - self._looked >= _LOOK_SECONDS:
             self._looked = self._clock()
-            self._lack = self._said("its disk")  # devices hear it, whom its folders are no business of
+            before, self._lack = self._lack, self._said("its disk")  # devices hear it, whom its folders are no business of
+            if before is None and self._lack is not None:
+                _log.warning("%s (the folder is %s)", self._lack, self.folder)
         return self._lack
 
     def probe(self) -> str | None:

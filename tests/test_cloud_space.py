@@ -110,7 +110,9 @@ def test_it_ends_waits_and_goes_on_and_nothing_is_repeated_in_a_loop(disk: Disk,
     assert (tmp_path / "ran.txt").read_text() == "xx"
 
 
-def test_new_runs_wait_while_there_is_little_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_runs_wait_while_there_is_little_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     now, free = [0.0], [LEAST]
     monkeypatch.setattr("shutil.disk_usage", lambda _path: shutil._ntuple_diskusage(0, 0, free[0]))
     with Journal.open(tmp_path / "journal.db") as journal:
@@ -122,6 +124,11 @@ def test_new_runs_wait_while_there_is_little_room(tmp_path: Path, monkeypatch: p
         code, text, retry_ms = holdings.room(Account(), new_run_id()) or ("", "", 0)
         assert (code, retry_ms) == ("BUSY", RETRY_MS)
         assert f"{LEAST - 1:,} are free" in text
+        assert str(tmp_path) not in text, "where things lie on this machine is nothing for a device"
+        assert [str(tmp_path) in line for line in caplog.messages] == [True]
+        now[0] += 5
+        assert holdings.room(Account(), new_run_id()) == (code, text, retry_ms)
+        assert len(caplog.messages) == 1, "it is said once"
         free[0] = LEAST
         now[0] += 5
         assert holdings.room(Account(), new_run_id()) is None
