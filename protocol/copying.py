@@ -58,13 +58,13 @@ class Copying:
         except JournalError as error:  # a damaged log holds up no other
             _log.warning("%s", error.message)
             records = ()
-        labels = self._conn.copies.labels_of(need.run, need.writer)
-        try:
-            size = sum(len(record.tail) for record in records)
-            await self._store.leaves(Left(need.run, "copy", labels, need.after, size, upto=need.upto, writer=need.writer))
-        except JournalError as error:
-            self._fail(error)
-            return
+        if records:
+            labels, size = self._conn.copies.labels_of(need.run, need.writer), sum(len(record.tail) for record in records)
+            try:
+                await self._store.leaves(Left(need.run, "copy", labels, need.after, size, upto=need.upto, writer=need.writer))
+            except JournalError as error:
+                self._fail(error)
+                return
         self._conn.copies.supply(need.run, need.writer, need.after, records)
         self._said()
 
