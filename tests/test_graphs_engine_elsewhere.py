@@ -379,3 +379,25 @@ def test_a_turn_in_which_another_node_ran_is_followed_by_the_next_though_the_nod
     driven.feed(Told("any", Outcome(State.SKIPPED), 1.0))
     driven.complete("near")
     assert driven.told(Start)[-2:] == ["any#1", "near#1"]
+
+
+def test_a_loop_that_is_closed_in_the_middle_of_a_turn_ends_there() -> None:
+    """It is closed as nothing more is wanted of it: a next turn would wait for orders for ever, or begin what needs none."""
+    nodes = {
+        "a": {"agent": "work"},
+        "b": {"agent": "work", "inputs": {"x": ":a.x"}},
+        "free": {"agent": "work", "inputs": {"x": ":n"}},
+        "n": {"value": 1, "update": ":a.x"},
+    }
+    for before in (True, False):
+        driven = Driven(nodes, graph={"loop": {"count": 3}}, demand=["a", "b"], open=True)
+        driven.feed(Order("a", 1.0))
+        driven.complete("free", 1)
+        if before:
+            driven.complete("a", {"x": 1})
+        driven.feed(Close(2.0))
+        if not before:
+            assert driven.ended is None, "what has begun is finished"
+            driven.complete("a", {"x": 1})
+        assert driven.ended == State.COMPLETED
+        assert sorted(driven.told(Start)) == ["a", "free"]

@@ -35,6 +35,8 @@ class Elsewhere:
         self._ordered: set[str] = set()
         self._awaiting: dict[str, tuple[Frame, PlanNode]] = {}
         self._expected: dict[str, Start] = {}
+        self.cut_short = False
+        """Whether nodes of the root frame stay waiting for an order that will not come: then its turn is left as it is, and no other follows."""
 
     def expect(self, start: Start) -> None:
         """A node that is placed elsewhere is ready: its outcome will be told."""
@@ -113,9 +115,11 @@ class Elsewhere:
             self._ordered.discard(path)
             self._engine.queue.occupy(node)
             self._engine.begin_node(frame, node)
-        else:
+        elif self._engine.open:
             frame.states[node.index] = _QUEUED
             self._awaiting[path] = (frame, node)
+        else:
+            self._leave(frame, node)
         return True
 
     def order(self, event: Order) -> None:
@@ -132,7 +136,11 @@ class Elsewhere:
         engine = self._engine
         engine.open = False
         for frame, node in self._awaiting.values():
-            frame.states[node.index] = _WAITING
-            frame.active -= 1
+            self._leave(frame, node)
         self._awaiting.clear()
         engine.root.check_end()
+
+    def _leave(self, frame: Frame, node: PlanNode) -> None:
+        frame.states[node.index] = _WAITING
+        frame.active -= 1
+        self.cut_short = True

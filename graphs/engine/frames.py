@@ -267,6 +267,8 @@ class Frame:
         forced = engine.force_loop and self.nesting is None and not self._limited()
         if self.broken is not None or (self.errors and not forced) or not (plan.loops or self.loop_count is not None):
             return False
+        if self is engine.root and engine.elsewhere.cut_short:
+            return False  # else nodes would begin that nobody ordered, from a turn that is not over
         if self.idle or self._all_were_skipped():
             return False  # a turn in which nothing could start would be followed by another such (D12)
         turn = self.turn
