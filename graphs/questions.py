@@ -177,7 +177,10 @@ def asked(records: Iterable[tuple[bytes, int, int, Record]]) -> dict[str, Asked]
         path: Asked(
             each,
             given[path],
-            path in done or (path, each.at) in failed or ended.get(path, 0) >= each.at or allowance(each) in allowed,
+            path in done
+            or (path, each.at) in failed
+            or ended.get(path, 0) >= each.at
+            or (given[path] is None and allowance(each) in allowed),
         )
         for path, each in questions.items()
     }
