@@ -53,7 +53,8 @@ class Space:
 
     def probe(self) -> str | None:
         """The same by taking the room and giving it back: quotas and limits that the file system does not tell of count, too. Blocks."""
-        if (said := self._said(f"the disk of {self.folder}")) is not None or not hasattr(os, "posix_fallocate"):
+        disk = f"the disk of {self.folder}"
+        if (said := self._said(disk)) is not None or not hasattr(os, "posix_fallocate"):
             return said
         path = self.folder / _PROBE
         try:
@@ -64,7 +65,7 @@ class Space:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            return f"{_needs(f'the disk of {self.folder}')}, and it does not give that: {error.strerror or error}"
+            return f"{_needs(disk)}, and it does not give that: {error.strerror or error}"
         finally:
             with suppress(OSError):
                 path.unlink()

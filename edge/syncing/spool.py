@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from edge.syncing.sharing import shared_part
@@ -72,8 +73,11 @@ def total(found: Mapping[bytes, ToGo]) -> ToGo:
 
 def together(*found: Mapping[bytes, ToGo]) -> dict[bytes, ToGo]:
     """The sums of several, by run."""
-    runs = {run for each in found for run in each}
-    return {run: total({bytes([place]): each.get(run, NOTHING) for place, each in enumerate(found)}) for run in sorted(runs)}
+    sums: dict[bytes, ToGo] = {}
+    for run, went in chain.from_iterable(each.items() for each in found):
+        before = sums.get(run, NOTHING)
+        sums[run] = ToGo(before.records + went.records, before.bytes + went.bytes)
+    return sums
 
 
 def over_the_bound(left: ToGo, policy: LinkPolicy) -> str | None:
