@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias, cast
 
 from benchmarks.measure import ROOT, WrongAnswer
+from graphs.models.hosting.frames import generate_frame
 from graphs.models.hosting.hosted import HostedModel, HostOptions
 from graphs.models.interface import GenerationRequest
 
@@ -98,9 +99,8 @@ class InProcess:
 
     def submit(self, number: int, messages: Sequence[dict[str, str]], tokens: int, **more: Any) -> None:
         """Hands one request over."""
-        request: dict[str, Any] = {"t": "generate", "id": number, "messages": messages, "max_tokens": tokens, "temperature": 0.0}
-        request |= {"top_p": 1.0, "seed": None, "stop": [], "response_format": None, "tools": [], "tool_choice": None}
-        self.engine.submit(request | {"run": "", "priority": 0.0, "shared": 1, "fit": False, "confidence": False, **more})
+        request = GenerationRequest(messages, max_tokens=tokens, temperature=0, top_p=1, shared=1, **more)
+        self.engine.submit(generate_frame("bench", request) | {"id": number})
 
     def close(self) -> None:
         """Frees the model."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from graphs.models.hosting.frames import generate_frame
+from graphs.models.interface import GenerationRequest
 from graphs.models.llama.engine import Engine
 from graphs.models.llama.prompting import Prompts
 from graphs.models.llama.states import States
@@ -51,25 +53,8 @@ class Bench:
 
     def ask(self, number: int, text: str = "hello", **options: Any) -> None:
         messages = options.pop("messages", [{"role": "user", "content": text}])
-        request: dict[str, Any] = {
-            "max_tokens": 16,
-            "temperature": 0.0,
-            "top_p": 1.0,
-            "seed": None,
-            "stop": [],
-            "response_format": None,
-        }
-        more: dict[str, Any] = {
-            "tools": [],
-            "tool_choice": None,
-            "run": "",
-            "account": "",
-            "priority": 0.0,
-            "shared": 0,
-            "fit": False,
-            "confidence": False,
-        }
-        self.engine.submit({"t": "generate", "id": number, "messages": messages, **request, **more, **options})
+        request = GenerationRequest(messages, max_tokens=16, temperature=0, top_p=1)
+        self.engine.submit(generate_frame("toy", request) | options | {"id": number})
 
     def run(self) -> Bench:
         for _ in range(100_000):

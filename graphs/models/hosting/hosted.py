@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,17 +14,15 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 
 from graphs.errors import (
-    ContextTooLong,
     LinkCondition,
     ModelCrashed,
     ModelMissing,
-    ModelRefused,
-    NodeError,
     NodeTimeout,
     UsageError,
 )
-from graphs.models.chat import plain_messages, require_sound, require_texts
+from graphs.models.chat import require_sound, require_texts
 from graphs.models.files.facts import Facts, facts_of, known_facts
+from graphs.models.hosting.frames import generate_frame, refusal, tool_call
 from graphs.models.hosting.process import CHILD, Answer, ModelProcess, resident_bytes
 from graphs.models.interface import (
     Confidence,
@@ -38,8 +35,6 @@ from graphs.models.interface import (
     Usage,
 )
 from graphs.models.threads import thread_count
-from graphs.models.toolcalls import offered
-from graphs.values import clean
 
 __all__ = ["DEFAULT_CONTEXT", "MAX_WAITING", "STATES_LIMIT", "HostOptions", "HostedModel", "closed"]
 
@@ -149,7 +144,7 @@ class HostedModel(Model):
 
     async def generate(self, request: GenerationRequest, on_token: OnToken | None = None) -> Generation:
         require_sound(self._name, request)
-        wire = _wire(self._name, request)
+        wire = generate_frame(self._name, request)
         handed_over = asyncio.get_running_loop().time()
         deadline = None if request.deadline_ms is None else handed_over + request.deadline_ms / 1000
         timeout = asyncio.timeout_at(deadline)
@@ -287,7 +282,7 @@ class HostedModel(Model):
     async def _vectors(self, answer: Answer) -> Embeddings:
         frame = await answer.next()
         if frame["t"] == "error":
-            raise _refusal(self._name, frame)
+            raise refusal(self._name, frame)
         return Embeddings(frame["vectors"], frame["tokens"], self.info)
 
     async def _collect(self, answer: Answer, on_token: OnToken | None, handed_over: float) -> Generation:
@@ -300,7 +295,7 @@ class HostedModel(Model):
             if on_token is not None:
                 on_token(frame["text"])
         if frame["t"] == "error":
-            raise _refusal(self._name, frame)
+            raise refusal(self._name, frame)
         self._note_speed(frame)
         return Generation(
             text="".join(pieces),
@@ -309,7 +304,7 @@ class HostedModel(Model):
             model=self.info,
             first_token_ms=None if first is None else (first - handed_over) * 1000,
             total_ms=(clock() - handed_over) * 1000,
-            tool_calls=[_tool_call(call) for call in frame.get("calls", ())],
+            tool_calls=[tool_call(call) for call in frame.get("calls", ())],
             confidence=Confidence(*frame["confidence"]) if frame.get("confidence") else None,
             dropped=frame.get("dropped", 0),
             extra={key: frame[key] for key in _EXTRA if key in frame} | self._version(),
@@ -342,46 +337,6 @@ def _info(
         loaded=loaded,
         **speed,
     )
-
-
-def _wire(name: str, request: GenerationRequest) -> dict[str, Any]:
-    """The request as the child reads it: everything but what the host does itself. Raises ModelRefused for tools no model has."""
-    try:
-        offered(request.tools, request.tool_choice)
-    except ValueError as error:
-        raise ModelRefused(f"model {name}: {error}") from error
-    return {
-        "t": "generate",
-        "messages": plain_messages(name, request.messages),
-        "max_tokens": request.max_tokens,
-        "temperature": float(request.temperature),
-        "top_p": float(request.top_p),
-        "seed": request.seed,
-        "stop": list(request.stop),
-        "response_format": dict(request.response_format) if request.response_format is not None else None,
-        "tools": clean(list(request.tools)),
-        "tool_choice": clean(request.tool_choice),
-        "run": request.run,
-        "account": request.account,
-        "priority": float(request.priority),
-        "shared": request.shared,
-        "fit": request.fit,
-        "confidence": request.confidence,
-    }
-
-
-def _tool_call(call: Mapping[str, Any]) -> dict[str, Any]:
-    """A call as chat APIs write it."""
-    arguments = json.dumps(call["arguments"], ensure_ascii=False)
-    return {"id": call["id"], "type": "function", "function": {"name": call["name"], "arguments": arguments}}
-
-
-def _refusal(name: str, frame: Mapping[str, Any]) -> NodeError:
-    kind = ContextTooLong if frame["code"] == ContextTooLong.code else ModelRefused
-    detail = frame.get("detail")
-    error = kind(f"model {name}: {frame['message']}.", detail=detail)
-    error.retryable = bool(detail and detail.get("again"))
-    return error
 
 
 def closed(name: str) -> LinkCondition:
