@@ -14,6 +14,7 @@ from graphs.records import Encoded, Known, Record, Start, Submit
 from protocol.config import Config, Role
 from protocol.events import Acked, Event, Got
 from protocol.link import Link
+from protocol.payload import Reference
 from protocol.replay import log_head
 from protocol.session import Conn
 from protocol.store import BodyPart, Effect, LinkStore, SharesNothing, Snapshot, Write
@@ -61,7 +62,7 @@ class Memory(SharesNothing):
         logs = [(key, [(Encoded(*each[:3]), each[3]) for each in log]) for key, log in chosen]
         return Snapshot(self.store, None, [log_head(*key, log) for key, log in logs])
 
-    async def begin_body(self, run: bytes | None, ref: bytes, size: int) -> tuple[int, bool]:
+    async def begin_body(self, run: bytes | None, named: Reference) -> tuple[int, bool]:
         raise NotImplementedError("nothing here is large")
 
     async def write_body(self, ref: bytes, off: int, *data: bytes | memoryview) -> None:

@@ -24,7 +24,8 @@ from graphs.language.labels import all_labels
 from graphs.records import Answer, Cancel, End, Handover
 from graphs.values import canonical, decode, digest
 from protocol.journal_store import JournalStore, device_of
-from protocol.messages import Ref, RunId
+from protocol.messages import RunId
+from protocol.payload import Reference
 from protocol.shared import Shared
 from protocol.store import Copy, Effect, Keep, Snapshot, Trim, Write
 
@@ -315,9 +316,9 @@ class AccountStore(JournalStore):
         journal = self._holdings.journal
         return isinstance(effect, Copy) and journal.knows(effect.run) and effect.seq <= journal.have(effect.run, effect.writer)
 
-    async def begin_body(self, run: RunId | None, ref: Ref, size: int) -> tuple[int, bool]:
-        self._holdings.admit_body(self._account, self.scope, ref, size)
-        return await super().begin_body(run, ref, size)
+    async def begin_body(self, run: RunId | None, named: Reference) -> tuple[int, bool]:
+        self._holdings.admit_body(self._account, self.scope, named.ref, named.size)
+        return await super().begin_body(run, named)
 
     async def find(self, runs: Collection[RunId]) -> Snapshot:
         holdings = self._holdings

@@ -48,6 +48,7 @@ __all__ = ["Keeper", "only_elsewhere"]
 
 _SCOPE: Final = "held"
 _LACKED_ROOM: Final = "lacked_room"
+_UNREADABLE: Final = "the worker cannot read a part of this run on its disk; its log says why"
 _log = logging.getLogger("graphferry.held")
 
 
@@ -210,6 +211,9 @@ class Keeper:
         status, why = "suspended", "interrupted"
         try:
             status, why = await self._execute(run, share, document, log, desk, opened, upkeep)
+        except JournalError as error:  # whose words name paths of this machine, which devices would read
+            _log.warning("run %s: %s", run_id_text(run), error.message)
+            why = _UNREADABLE
         except GraphferryError as error:
             why = error.message
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Collection, Coroutine
 from functools import partial
@@ -28,6 +29,7 @@ __all__ = ["MOST_SESSIONS", "Owner"]
 
 MOST_SESSIONS: Final = 64
 """Processes of one device that may be connected at the same time."""
+_log = logging.getLogger("graphferry.link")
 _MOST_RUNS: Final = 1_024
 _BUSY_MS: Final = 1_000
 
@@ -213,7 +215,11 @@ class Owner:
         self.await_device()  # for what it is asked for: the values of an order, perhaps
 
     async def _value(self, session: Session, named: Reference) -> Value:
-        data = await session.load_body(named.ref)
+        try:
+            data = await session.load_body(named.ref)
+        except JournalError as error:  # one damaged value is no reason to go on with nothing
+            _log.warning("%s", error.message)
+            data = None
         if data is None:
             raise LinkCondition("BLOB_GONE", "a value that was reported is not here any more")
         return decode(data)

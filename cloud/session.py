@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Session"]
 
 _log = logging.getLogger("graphferry.link")
-_NOT_KEPT: Final = "the worker could not keep a value of this on its disk; its log says why"
+_NOT_KEPT: Final = "the worker could not keep or read a value of this on its disk; its log says why"
 
 
 class Session:

@@ -18,7 +18,7 @@ from protocol.digest import Held, Line
 from protocol.events import DigestCame
 from protocol.gate import travels_whole
 from protocol.messages import Bytes, Hash, Ref, RunId, StoreId
-from protocol.payload import references
+from protocol.payload import Reference, references
 from protocol.shared import Shared
 from protocol.store import BodyPart, Copy, Effect, Keep, Left, LogHead, OpenAttempt, Snapshot, Trim, Write
 
@@ -60,9 +60,7 @@ class JournalPort(Protocol):
     def set_meta(self, key: str, value: bytes) -> None: ...
     @property
     def body_files(self) -> Any: ...
-    def pin_body(
-        self, run: bytes, scope: str, name: bytes, size: int, *, own: bool, labels: Collection[str] = (), crc: int | None = None
-    ) -> None: ...
+    def pin_body(self, run: bytes, scope: str, name: bytes, size: int, *, own: bool, labels: Collection[str] = ()) -> None: ...
     def body(self, scope: str, name: bytes) -> Any: ...
     def bodies(self, run: bytes | None = None) -> Sequence[Any]: ...
     def settle_run(self, run: bytes, at: int) -> None: ...
@@ -132,10 +130,10 @@ class JournalStore:
             if self._departures is not None:
                 self._departures.left(effect)
         elif isinstance(effect, Keep):
-            run, ref, data, labels, crc = effect
+            run, ref, data, labels = effect[:4]
             if not journal.knows(run):
                 self._open_child(run, next(each.record for each in effects if isinstance(each, Write) and each.run == run))
-            journal.pin_body(run, self.scope, ref, len(data), own=True, labels=labels, crc=crc)
+            journal.pin_body(run, self.scope, ref, len(data), own=True, labels=labels)
         else:
             run, writer, seq = effect[:3]
             record, chk = effect.record, effect.chk
@@ -206,11 +204,12 @@ class JournalStore:
 
     # -- bodies
 
-    async def begin_body(self, run: RunId | None, ref: Ref, size: int) -> tuple[int, bool]:
+    async def begin_body(self, run: RunId | None, named: Reference) -> tuple[int, bool]:
+        ref, size = named.ref, named.size
         scope = self._places[ref] = self.shared.scope_of(ref) or self.scope
         self._runs[ref] = run
         if run is not None:
-            self._journal.pin_body(run, scope, ref, size, own=False)
+            self._journal.pin_body(run, scope, ref, size, own=False, labels=named.labels)
         held, whole = self._journal.body_files.held(scope, ref)
         if held > size and not whole:  # what is here was begun under another size, and one of the two is a lie
             self._journal.body_files.remove(scope, ref)
@@ -237,7 +236,7 @@ class JournalStore:
         data = files.read_cached(self.scope, ref, off, length)
         if data is None:
             data = await asyncio.to_thread(files.read, self.scope, ref, off, length)
-        return None if data is None else BodyPart(data, known.size, known.labels, known.crc)
+        return None if data is None else BodyPart(data, known.size, known.labels, files.crc(self.scope, ref))
 
     async def load_body(self, ref: Ref) -> bytes | None:
         data: bytes | None = await asyncio.to_thread(self._journal.body_files.load, self._place(ref), ref)

@@ -7,6 +7,7 @@ slow disk nor a large body holds up what else the link has to do.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ __all__ = ["ABOUT_BODIES", "Puller"]
 ABOUT_BODIES: Final = frozenset({BodyBytes, BodyWhole, NeedBytes, BodyArrived, BodyFailed, GraphReferred})
 """The events that `Puller.handle` sees to."""
 
+_log = logging.getLogger("graphferry.link")
 _LARGE: Final = 256 * 1024
 """Bytes from which a value is decoded beside the loop."""
 
@@ -93,7 +95,7 @@ class Puller:
             )
         if named.ref not in self._waiting and named.ref not in self._busy:
             self._steps.pop(named.ref, None)  # bytes that came for somebody who gave up: they are asked for again
-        have, whole = await self._store.begin_body(run, named.ref, named.size)
+        have, whole = await self._store.begin_body(run, named)
         if whole:
             return
         if self.held is not None:
@@ -223,6 +225,9 @@ class Puller:
             packed = await self._store.load_body(named.ref)
         except LinkCondition:
             return  # the device is asked again when the next frame needs it
+        except JournalError as error:
+            _log.warning("a graph that came cannot be kept or read: %s", error.message)
+            return
         self._tell(self._conn.graph_here(event.message, packed or b""))
 
 

@@ -149,4 +149,4 @@ def _keep(journal: Any, run: bytes, bodies: Sequence[Body], scope: str) -> None:
 
 def _pin(journal: Any, run: bytes, bodies: Sequence[Body], scope: str) -> None:
     for body in bodies:
-        journal.pin_body(run, scope, body.ref, len(body.data), own=True, labels=body.labels, crc=body.crc)
+        journal.pin_body(run, scope, body.ref, len(body.data), own=True, labels=body.labels)

@@ -15,6 +15,7 @@ from graphs.values import Value
 from protocol.digest import Held, Line
 from protocol.events import DigestCame
 from protocol.messages import Bytes, Hash, Ref, RunId, StoreId
+from protocol.payload import Reference
 
 __all__ = [
     "BodyPart",
@@ -172,7 +173,7 @@ class LinkStore(Protocol):
     async def find(self, runs: Collection[RunId]) -> Snapshot:
         """What is durable of these runs, finished ones included. Runs the store does not know are left out."""
 
-    async def begin_body(self, run: RunId | None, ref: Ref, size: int) -> tuple[int, bool]:
+    async def begin_body(self, run: RunId | None, named: Reference) -> tuple[int, bool]:
         """A body is wanted, and pinned by the run: how many bytes of it are here, and whether it is whole and was looked at.
 
         Raises JournalError, here and in what follows.
@@ -182,13 +183,15 @@ class LinkStore(Protocol):
         """Add bytes at the end of what is here."""
 
     async def check_body(self, ref: Ref, size: int, crc: int | None) -> bool:
-        """Whether a body whose bytes are all here is what its name says; then it is durable, else it is deleted."""
+        """Whether a body whose bytes are all here is what its name says, or a handle's has that checksum; then it is durable, and the checksum
+        is remembered, else it is deleted.
+        """
 
     async def read_body(self, ref: Ref, off: int, length: int) -> BodyPart | None:
         """A range of a body that a record of this side refers to; None if there is none of that name for this peer."""
 
     async def load_body(self, ref: Ref) -> bytes | None:
-        """A whole body; None if it is not here."""
+        """A whole body; None if it is not here. Raises JournalError if it is damaged."""
 
     async def leaves(self, left: Left) -> None:
         """Write down that a body or copied records are about to leave; returns when that is durable. Only a device does. Raises JournalError."""

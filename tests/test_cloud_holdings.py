@@ -22,6 +22,7 @@ from graphs.values import digest
 from protocol import codec
 from protocol.config import Config, Role
 from protocol.handshake import DeviceHello, Statement, Status
+from protocol.payload import Reference
 from protocol.session import Conn
 from protocol.store import Copy, Effect, Keep, Snapshot, Trim, Write
 
@@ -236,10 +237,10 @@ def test_bodies_count_once_against_the_quota_until_their_last_run_goes(tmp_path:
         run = opened(holdings, "alice", ended=True, acked=True)
         records = holdings.stored("alice")
         for _ in range(2):
-            asyncio.run(store.begin_body(run, b"a" * 32, half))
+            asyncio.run(store.begin_body(run, Reference(b"a" * 32, half)))
         assert holdings.stored("alice") == records + half
         with pytest.raises(LinkCondition) as caught:
-            asyncio.run(store.begin_body(run, b"b" * 32, half))
+            asyncio.run(store.begin_body(run, Reference(b"b" * 32, half)))
         assert (caught.value.condition, caught.value.retryable) == ("QUOTA", False)
         kept = run_of_a_kept_body(holdings)
         assert holdings.stored("bob") > len(kept) > 0

@@ -18,6 +18,7 @@ from graphs.values import digest
 BODY = random.Random(5).randbytes(300_000)
 NAME = digest(BODY)
 ID = b"i" * 16
+OTHER_ID = b"j" * 16
 
 
 @pytest.fixture
@@ -95,6 +96,52 @@ def test_an_id_says_nothing_so_a_checksum_does(files: BodyFiles) -> None:
         files.write("own", ID, 0, BODY)
         assert files.check("own", ID, len(BODY), crc) is (crc == zlib.crc32(BODY))
     assert files.load("own", ID) == BODY
+    assert (files.crc("own", ID), files.crc("own", NAME)) == (zlib.crc32(BODY), None)
+
+
+def test_a_checksum_is_there_also_of_what_an_earlier_version_kept(files: BodyFiles) -> None:
+    first, second = grown(2)
+    for name, body in ((ID, first), (OTHER_ID, second)):
+        files.keep("own", name, body, RUN)
+        (files.folder / "own" / f"{name.hex()}.crc").unlink()
+    assert (files.folder / "own" / f"{OTHER_ID.hex()}.short").exists()
+    assert (files.crc("own", ID), files.crc("own", OTHER_ID)) == (zlib.crc32(first), zlib.crc32(second))
+    assert files.load("own", OTHER_ID) == second
+    assert files.crc("own", b"u" * 16) is None
+
+
+@pytest.mark.parametrize("way", ["whole", "pieces"])
+@pytest.mark.parametrize("kept", ["here", "from elsewhere", "short"])
+@pytest.mark.parametrize("name", [NAME, ID], ids=["hash", "id"])
+def test_a_damaged_body_is_named_and_never_returned(files: BodyFiles, tmp_path: Path, name: bytes, kept: str, way: str) -> None:
+    first, body = grown(2) if kept == "short" else (BODY, BODY)
+    if kept == "from elsewhere":
+        files.write("own", name, 0, body)
+        assert files.check("own", name, len(body), zlib.crc32(body))
+    elif kept == "short":
+        name = name if name == ID else digest(body)
+        files.keep("own", digest(first), first, RUN)
+        files.keep("own", name, body, RUN)
+    else:
+        files.keep("own", name, body)
+    path = next(path for path in (files.folder / "own").glob(f"{name.hex()}*") if path.suffix != ".crc")
+    assert (path.suffix == ".short") == (kept == "short")
+    if kept == "short":
+        path = path.with_name(digest(first).hex())  # what it goes back to
+    data = path.read_bytes()
+    path.write_bytes(data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
+    files = BodyFiles(tmp_path / "journal.db")
+    with pytest.raises(JournalError, match=rf"{name.hex()} is damaged"):
+        _ = files.load("own", name) if way == "whole" else list(files.pieces("own", name, len(body)))
+    assert files.held("own", name) == (0, False), "it is put aside"
+    assert files.load("own", name) is None
+    files.keep("own", name, body)
+    assert files.load("own", name) == body
+
+
+def test_parts_of_what_is_not_here_are_not_made_up(files: BodyFiles) -> None:
+    with pytest.raises(JournalError, match="is not there"):
+        list(files.pieces("own", NAME, 5))
 
 
 def test_a_disk_that_refuses_is_a_journal_error(tmp_path: Path) -> None:
@@ -128,7 +175,7 @@ def test_what_no_run_needs_is_swept_away(tmp_path: Path) -> None:
         for run in (first, second):
             journal.create_run(run, role="child", graph_hash=bytes(32), name="x", started=1)
             journal.pin_body(run, "own", NAME, len(BODY), own=run == first)
-        journal.pin_body(second, "own", NAME, len(BODY), own=True, labels=["a"], crc=7)
+        journal.pin_body(second, "own", NAME, len(BODY), own=True, labels=["a"])
         journal.pin_body(new_run_id(), "own", other, 5, own=True)
         journal.flush()
         journal.body_files.keep("own", NAME, BODY)
@@ -149,6 +196,15 @@ def test_what_no_run_needs_is_swept_away(tmp_path: Path) -> None:
         journal.remove_run(second)
         assert sweep() == 1
         assert journal.body_files.held("own", NAME) == (0, False)
+
+
+def test_a_checksum_goes_with_its_body(files: BodyFiles) -> None:
+    files.keep("own", ID, BODY)
+    later = time.time() + 5
+    assert files.sweep({("own", ID)}, later) == 0
+    assert files.load("own", ID) == BODY
+    assert files.sweep((), later) == 2
+    assert list(files.folder.glob("*/*")) == []
 
 
 def test_what_is_young_is_left_alone(files: BodyFiles) -> None:

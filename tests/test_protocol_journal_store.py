@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -304,8 +305,8 @@ def test_a_body_is_durable_with_its_record_and_may_be_asked_for(tmp_path: Path) 
         store = JournalStore(journal, "one")
         effects, keep = kept(run)
         asyncio.run(store.commit(effects))
-        assert journal.bodies(run) == [BodyRow("one", keep.ref, len(keep.data), (), keep.crc)]
-        part = BodyPart(keep.data[60_000:70_000], len(keep.data), (), keep.crc)
+        assert journal.bodies(run) == [BodyRow("one", keep.ref, len(keep.data), ())]
+        part = BodyPart(keep.data[60_000:70_000], len(keep.data), (), None)
         for _ in range(2):
             assert asyncio.run(store.read_body(keep.ref, 60_000, 10_000)) == part
         assert asyncio.run(store.load_body(keep.ref)) == keep.data
@@ -321,21 +322,36 @@ def test_what_was_pulled_is_not_given_away_again(tmp_path: Path) -> None:
         store = JournalStore(journal, "one")
         _, keep = kept(run)
         asyncio.run(store.commit(writes(run, PEER, [submit()])))
-        assert asyncio.run(store.begin_body(run, keep.ref, len(keep.data))) == (0, False)
+        assert asyncio.run(store.begin_body(run, Reference(keep.ref, len(keep.data)))) == (0, False)
         asyncio.run(store.write_body(keep.ref, 0, keep.data))
-        assert asyncio.run(store.begin_body(run, keep.ref, len(keep.data))) == (len(keep.data), False)
+        assert asyncio.run(store.begin_body(run, Reference(keep.ref, len(keep.data)))) == (len(keep.data), False)
         assert asyncio.run(store.check_body(keep.ref, len(keep.data), None))
-        assert asyncio.run(store.begin_body(run, keep.ref, len(keep.data))) == (len(keep.data), True)
+        assert asyncio.run(store.begin_body(run, Reference(keep.ref, len(keep.data)))) == (len(keep.data), True)
         assert asyncio.run(store.read_body(keep.ref, 0, 5)) is None
         journal.flush()
         assert [row.name for row in journal.bodies(run)] == [keep.ref]
+
+
+def test_what_came_under_an_id_has_its_checksum_for_whom_it_goes_on_to(tmp_path: Path) -> None:
+    """A body comes before the run that needs it: its labels and its checksum are here nevertheless once the run is."""
+    run, named = new_run_id(), Reference(b"i" * 16, 5, ("private",))
+    with Journal.open(tmp_path / "journal.db") as journal:
+        store = JournalStore(journal, "one")
+        assert asyncio.run(store.begin_body(run, named)) == (0, False)
+        asyncio.run(store.write_body(named.ref, 0, b"large"))
+        assert asyncio.run(store.check_body(named.ref, 5, zlib.crc32(b"large")))
+        asyncio.run(store.commit(writes(run, PEER, [submit()])))
+        assert asyncio.run(store.begin_body(run, named)) == (5, True)
+        journal.flush()
+        assert journal.bodies(run) == [BodyRow("one", named.ref, 5, ("private",))]
+        assert journal.body_files.crc("one", named.ref) == zlib.crc32(b"large")
 
 
 def test_more_than_the_reference_says_is_begun_anew(tmp_path: Path) -> None:
     with Journal.open(tmp_path / "journal.db") as journal:
         store = JournalStore(journal)
         asyncio.run(store.write_body(H, 0, b"too much"))
-        assert asyncio.run(store.begin_body(None, H, 3)) == (0, False)
+        assert asyncio.run(store.begin_body(None, Reference(H, 3))) == (0, False)
 
 
 def test_bodies_go_with_the_last_run_that_needs_them(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from typing import IO, Any, Final
 
 import msgpack
 
-from graphs.errors import JournalError, UsageError
+from graphs.errors import UsageError
 from graphs.journal.ids import run_id_text
 from graphs.journal.reader import BodyRow, RunRow, graph_address
 from graphs.journal.removals import forget_removal, is_older_than_removed
@@ -187,11 +187,9 @@ def _put_body(journal: Journal, run: bytes, body: BodyRow, writer: _Writer) -> i
     size, whole = journal.body_files.held(body.scope, body.name)
     if not whole:  # it never came here: what it is made of is at the side that made it
         return 0
-    writer.put(_BODY, run, body.scope, body.name, size, list(body.labels), body.crc)
-    for off in range(0, size, _BLOCK):
-        piece = journal.body_files.read(body.scope, body.name, off, min(_BLOCK, size - off))
-        if piece is None:
-            raise JournalError(f"the body {body.name.hex()} of run {run_id_text(run)} went away while it was read.")
+    files = journal.body_files
+    writer.put(_BODY, run, body.scope, body.name, size, list(body.labels), files.crc(body.scope, body.name))
+    for piece in files.pieces(body.scope, body.name, size):
         writer.put(_BYTES, piece)
     return size
 
@@ -301,8 +299,8 @@ def _is_beside(kind: int, rest: list[Any], runs: set[bytes]) -> bool:
 
 def _take_in_bodies(journal: Journal, source: IO[bytes]) -> None:
     """They come first, since they alone may still turn out wrong; one that no run needs is swept up."""
-    for run, body in _bodies(journal, source):
-        if not journal.body_files.check(body.scope, body.name, body.size, body.crc, run):
+    for run, body, crc in _bodies(journal, source):
+        if not journal.body_files.check(body.scope, body.name, body.size, crc, run):
             raise _damaged("a body is not what its name says")
 
 
@@ -339,22 +337,22 @@ def _take_in(journal: Journal, source: IO[bytes]) -> None:
         elif kind == _BODY:
             pins.append((rest[0], _body(rest)))
     for run, body in pins:
-        journal.pin_body(run, body.scope, body.name, body.size, own=False, labels=body.labels, crc=body.crc)
+        journal.pin_body(run, body.scope, body.name, body.size, own=False, labels=body.labels)
     for row in rows:
         status = row.status if row.status in ENDINGS else "suspended"
         journal.finish_run(row.run, status, ended=row.ended or row.started, exit_info=row.exit_info)
 
 
-def _bodies(journal: Journal, source: IO[bytes]) -> Iterator[tuple[bytes, BodyRow]]:
-    """Writes the bodies beside the journal; gives each that has come whole, to be checked, with its run."""
+def _bodies(journal: Journal, source: IO[bytes]) -> Iterator[tuple[bytes, BodyRow, int | None]]:
+    """Writes the bodies beside the journal; gives each that has come whole, to be checked, with its run and its checksum."""
     files = journal.body_files
-    body: tuple[bytes, BodyRow] | None = None
+    body: tuple[bytes, BodyRow, int | None] | None = None
     off = 0
     for kind, *rest in _entries(source):
         if kind == _BODY:
             if body is not None:
                 yield body
-            body, off = (rest[0], _body(rest)), 0
+            body, off = (rest[0], _body(rest), rest[-1]), 0
             if files.held(body[1].scope, body[1].name)[1]:
                 off = -1  # it is here
         elif kind == _BYTES and body is not None and off >= 0:
@@ -365,10 +363,10 @@ def _bodies(journal: Journal, source: IO[bytes]) -> Iterator[tuple[bytes, BodyRo
 
 
 def _body(fields: list[Any]) -> BodyRow:
-    _, scope, name, size, labels, crc = fields
+    _, scope, name, size, labels, _crc = fields
     if not isinstance(name, bytes) or len(name) not in (16, 32) or not isinstance(scope, str) or not scope.isalnum():
         raise _damaged("a body has no proper name")
-    return BodyRow(scope, name, size, tuple(labels), crc)
+    return BodyRow(scope, name, size, tuple(labels))
 
 
 def _row(fields: Any) -> RunRow:

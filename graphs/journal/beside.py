@@ -45,19 +45,17 @@ class Beside(Reader):
         )
         self._queue(sql, ())
 
-    def pin_body(
-        self, run: bytes, scope: str, name: bytes, size: int, *, own: bool, labels: Collection[str] = (), crc: int | None = None
-    ) -> None:
+    def pin_body(self, run: bytes, scope: str, name: bytes, size: int, *, own: bool, labels: Collection[str] = ()) -> None:
         """Queues that a run needs a body; `own` if a record of this store refers to it, so that its peer may ask for it.
 
         Nothing if there is no such run any more.
         """
         sql = (
-            "INSERT INTO bodies (run, name, scope, size, own, labels, crc) SELECT run, ?, ?, ?, ?, ?, ? FROM runs WHERE run = ?"
+            "INSERT INTO bodies (run, name, scope, size, own, labels) SELECT run, ?, ?, ?, ?, ? FROM runs WHERE run = ?"
             " ON CONFLICT DO UPDATE SET own = max(own, excluded.own)"
         )
         words = json.dumps(list(labels)) if labels else None
-        self._queue(sql, (name, scope, size, int(own), words, crc, run))
+        self._queue(sql, (name, scope, size, int(own), words, run))
 
     def note_departure(self, run: bytes, t: int, entry: Mapping[str, Value]) -> None:
         """Queues a line of the run's audit: at `t` (ms since 1970) something left this device, or is about to. Nothing if there is no such run

@@ -3,6 +3,8 @@
     journal.db-bodies/<scope>/<name>         whole, looked at, durable
     journal.db-bodies/<scope>/<name>.short   the same, kept as what it has beyond another body of its run (graphs.journal.body_repeats)
     journal.db-bodies/<scope>/<name>.part    on its way here: its length is what is held of it
+    journal.db-bodies/<scope>/<name>.crc     4 bytes, the CRC-32 of a body whose name says nothing about it; here before the body is
+    journal.db-bodies/<scope>/<name>.damaged  put aside when it was read, as it is not what it was; the body counts as lost
 
 A scope is whose bodies they are: a worker keeps those of each account apart, so that knowing a hash gives nobody anything. A name is 32 bytes, the
 SHA-256 of the bytes, or 16, an id that says nothing about them. Which runs need a body is in the journal's table `bodies`. Files, not rows: 100 MB
@@ -12,16 +14,16 @@ and `keep`.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 import zlib
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from graphs.errors import JournalError
+from graphs.journal.body_digest import BodyDigest
 from graphs.journal.body_repeats import Recent, Short, read_short, whole_of
 
 __all__ = ["BodyFiles"]
@@ -32,17 +34,22 @@ _MOST_PIECES: Final = 1024
 """The system takes no more at once."""
 _PART: Final = ".part"
 _SHORT: Final = ".short"
+_CRC: Final = ".crc"
+_DAMAGED: Final = ".damaged"
 _NO_WAIT: Final = getattr(os, "RWF_NOWAIT", 0xFFFF)
 """Where the system has no such flag, a value that it refuses."""
 
 
 class BodyFiles:
-    """The folder of a journal's bodies. Safe in any thread, for one writer of a name at a time. Raises JournalError where the disk does."""
+    """The folder of a journal's bodies. Safe in any thread, for one writer of a name at a time. Raises JournalError where the disk does.
+
+    A body is looked at when it comes, and whenever it is read whole; `read` gives parts as they lie there, to be looked at by whom they are for.
+    """
 
     def __init__(self, journal: Path) -> None:
         self.folder = journal.with_name(journal.name + "-bodies")
-        self._hashes: dict[Path, tuple[int, Any]] = {}
-        """For each body on its way: up to where it was hashed, and the hash. Another process may find the file longer."""
+        self._digests: dict[Path, tuple[int, BodyDigest]] = {}
+        """For each body on its way: up to where it was looked at, and what came of it. Another process may find the file longer."""
         self._files: dict[tuple[Path, int], int] = {}
         """Files that are open, the one used last at the end: opening one costs as much as writing a chunk."""
         self._lock = threading.Lock()
@@ -60,8 +67,13 @@ class BodyFiles:
                     os.utime(each)  # whoever sweeps sees that somebody wants it again
                     return
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if len(name) != 32:
+                self._put_crc(path, zlib.crc32(data))
             short = self._shortened(scope, name, data, run)
             self._put(path, data) if short is None else self._put(_short(path), short)
+
+    def _put_crc(self, path: Path, crc: int) -> None:
+        self._put(_crc(path), crc.to_bytes(4, "big"))
 
     def _put(self, path: Path, data: bytes) -> None:
         fresh = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.new")
@@ -98,15 +110,13 @@ class BodyFiles:
         with self._failing(part):
             with self._kept_open(part, os.O_WRONLY | os.O_CREAT) as file:
                 end = _write(file, data, off)
-            if len(name) != 32:
-                return
-            done, hashed = self._hashes.pop(part, (0, None))
+            done, digest = self._digests.pop(part, (0, None))
             if off == 0:
-                done, hashed = 0, hashlib.sha256()
-            if done == off and hashed is not None:
+                done, digest = 0, BodyDigest(name)
+            if done == off and digest is not None:
                 for piece in data:
-                    hashed.update(piece)
-                self._hashes[part] = end, hashed
+                    digest.update(piece)
+                self._digests[part] = end, digest
 
     def check(self, scope: str, name: bytes, size: int, crc: int | None, run: bytes | None = None) -> bool:
         """Whether the body on its way here, now that it should be whole, is what its name says, or has that checksum; else it is deleted. As with
@@ -120,6 +130,8 @@ class BodyFiles:
             self._shut(part)
             try:
                 good = part.stat().st_size == size and self._is(part, name, size, crc)
+                if good and crc is not None and len(name) != 32:
+                    self._put_crc(path, crc)
                 if good:
                     self._place(scope, name, size, run)
                 else:
@@ -130,7 +142,7 @@ class BodyFiles:
             ):  # another process of this store fetched it, too, and has just put it there, or thrown it away
                 return path.exists() or _short(path).exists()
             finally:
-                self._hashes.pop(part, None)
+                self._digests.pop(part, None)
 
     def _place(self, scope: str, name: bytes, size: int, run: bytes | None) -> None:
         """Put a body that came, and is what it should be, where it belongs."""
@@ -148,17 +160,12 @@ class BodyFiles:
         _sync(path.parent)
 
     def _is(self, part: Path, name: bytes, size: int, crc: int | None) -> bool:
-        if len(name) != 32:
-            found = 0
+        done, digest = self._digests.get(part, (0, None))
+        if done != size or digest is None:  # begun by an earlier process
+            digest = BodyDigest(name)
             for block in _blocks(part):
-                found = zlib.crc32(block, found)
-            return crc is not None and found == crc
-        done, hashed = self._hashes.get(part, (0, None))
-        if done != size or hashed is None:  # begun by an earlier process
-            hashed = hashlib.sha256()
-            for block in _blocks(part):
-                hashed.update(block)
-        return bool(hashed.digest() == name)
+                digest.update(block)
+        return digest.holds(crc)
 
     def read(self, scope: str, name: bytes, off: int, length: int) -> bytes | None:
         """Up to `length` bytes from `off` on; None if the body is not here, whole."""
@@ -190,11 +197,39 @@ class BodyFiles:
             return None
         return buffer if count == length else bytes(buffer[:count])
 
+    def crc(self, scope: str, name: bytes) -> int | None:
+        """The CRC-32 that a handle's body was kept with; None for a body whose name is its hash, or if it is not here."""
+        path = self._path(scope, name)
+        if len(name) == 32:
+            return None
+        with self._failing(path):
+            try:
+                return int.from_bytes(_crc(path).read_bytes(), "big")
+            except FileNotFoundError:  # nor here, or kept by a version that wrote it down elsewhere
+                data = path.read_bytes() if path.exists() else self._joined(scope, name)
+        return None if data is None else zlib.crc32(data)
+
     def load(self, scope: str, name: bytes) -> bytes | None:
-        """A whole body; None if it is not here."""
+        """A whole body; None if it is not here. Raises JournalError if it is not what it was when it was kept."""
         path = self._path(scope, name)
         with self._failing(path):
-            return path.read_bytes() if path.exists() else self._whole(scope, name)
+            try:
+                data = path.read_bytes()
+            except FileNotFoundError:
+                return self._whole(scope, name)
+            self._require(path, BodyDigest(name, data))
+            return data
+
+    def pieces(self, scope: str, name: bytes, size: int) -> Iterator[bytes]:
+        """A whole body of so many bytes, 1 MiB at a time. Raises JournalError at its end where `load` does, and if it is not here."""
+        path, digest = self._path(scope, name), BodyDigest(name)
+        for off in range(0, size, _BLOCK):
+            piece = self.read(scope, name, off, min(_BLOCK, size - off))
+            if piece is None:
+                raise JournalError(f"the body {path} is not there, or went away while it was read.")
+            digest.update(piece)
+            yield piece
+        self._require(path, digest)
 
     def _whole(self, scope: str, name: bytes) -> bytes | None:
         """The whole of a body that is kept short; None if it is not here. Raises JournalError if it is damaged."""
@@ -203,19 +238,25 @@ class BodyFiles:
         path = self._path(scope, name)
         if data is not None and _short(path).exists():
             return data
+        data = self._joined(scope, name)
+        if data is not None:
+            self._require(path, BodyDigest(name, data))
+            with self._remembering:
+                self._recent.remember(scope, name, data)
+        return data
+
+    def _joined(self, scope: str, name: bytes) -> bytes | None:
+        """What the file of a short body and what it goes back to make together; None if there is no such file."""
+        path = self._path(scope, name)
         short = self._short(path)
         if short is None:
             return None
         try:
             data = whole_of(short, lambda base: self._base(scope, base))
         except ValueError as error:
-            raise _damaged(path, str(error)) from error
+            raise self._damaged(path, str(error)) from error
         if data is None:
-            raise _damaged(path, "a body that it repeats a part of is not there")
-        if len(name) == 32 and hashlib.sha256(data).digest() != name:
-            raise _damaged(path, "it is not what its name says")
-        with self._remembering:
-            self._recent.remember(scope, name, data)
+            raise self._damaged(path, "a body that it repeats a part of is not there")
         return data
 
     def _base(self, scope: str, name: bytes) -> bytes | Short | None:
@@ -229,7 +270,7 @@ class BodyFiles:
         except FileNotFoundError:
             return None
         except ValueError as error:
-            raise _damaged(path, str(error)) from error
+            raise self._damaged(path, str(error)) from error
 
     def remove(self, scope: str, name: bytes) -> None:
         """Delete what is here of a body on its way."""
@@ -237,7 +278,7 @@ class BodyFiles:
         with self._failing(path):
             self._shut(_part(path))
             _part(path).unlink(missing_ok=True)
-            self._hashes.pop(_part(path), None)
+            self._digests.pop(_part(path), None)
 
     def sweep(self, needed: Collection[tuple[str, bytes]], before: float) -> int:
         """Delete what no run needs, neither itself nor for another body, and nobody touched since `before` (seconds since 1970); how many files
@@ -309,6 +350,19 @@ class BodyFiles:
     def _path(self, scope: str, name: bytes) -> Path:
         return self.folder / scope / name.hex()
 
+    def _require(self, path: Path, digest: BodyDigest) -> None:
+        if not digest.holds(self.crc(path.parent.name, _name(path.name))):
+            raise self._damaged(path, digest.complaint)
+
+    def _damaged(self, path: Path, what: str) -> JournalError:
+        """Puts the file aside, so that the body counts as lost: then it can be fetched, or made, anew."""
+        for each in (path, _short(path)):
+            with suppress(FileNotFoundError):
+                each.rename(path.with_name(path.name + _DAMAGED))
+                self._shut(each)
+        hint = "It is put aside: try again, and it is fetched from where it is still whole, or what made it runs again if it may."
+        return JournalError(f"the body {path} is damaged: {what}.", hint=hint)
+
     @contextmanager
     def _failing(self, path: Path) -> Iterator[None]:
         try:
@@ -322,6 +376,10 @@ def _part(path: Path) -> Path:
     return path.with_name(path.name + _PART)
 
 
+def _crc(path: Path) -> Path:
+    return path.with_name(path.name + _CRC)
+
+
 def _short(path: Path) -> Path:
     return path.with_name(path.name + _SHORT)
 
@@ -329,11 +387,6 @@ def _short(path: Path) -> Path:
 def _key(path: Path) -> tuple[str, bytes]:
     """Whose body a file is of, and its name."""
     return path.parent.name, _name(path.name.partition(".")[0])
-
-
-def _damaged(path: Path, what: str) -> JournalError:
-    hint = "Restore the folder from a backup, or run the graph again."
-    return JournalError(f"the body {path} is damaged: {what}.", hint=hint)
 
 
 def _name(text: str) -> bytes:

@@ -69,13 +69,12 @@ class StoredGraph:
 
 
 class BodyRow(NamedTuple):
-    """A body a run needs: whose it is, its name, its size in bytes; a handle's have labels and a CRC-32."""
+    """A body a run needs: whose it is, its name, its size in bytes; a handle's have labels."""
 
     scope: str
     name: bytes
     size: int
     labels: tuple[str, ...]
-    crc: int | None
 
 
 class Head(NamedTuple):
@@ -191,18 +190,18 @@ class Reader:
 
     def body(self, scope: str, name: bytes) -> BodyRow | None:
         """What is known of a body that a record of this store refers to; None if there is none of that name."""
-        query = "SELECT scope, name, size, labels, crc FROM bodies WHERE name = ? AND scope = ? AND own = 1 LIMIT 1"
+        query = "SELECT scope, name, size, labels FROM bodies WHERE name = ? AND scope = ? AND own = 1 LIMIT 1"
         rows = self._query(query, (name, scope))
         return self._body_row(rows[0]) if rows else None
 
     def bodies(self, run: bytes | None = None) -> list[BodyRow]:
         """The bodies that a run needs, or all."""
-        rows = self._query("SELECT scope, name, size, labels, crc FROM bodies WHERE ?1 IS NULL OR run = ?1", (run,))
+        rows = self._query("SELECT scope, name, size, labels FROM bodies WHERE ?1 IS NULL OR run = ?1", (run,))
         return [self._body_row(row) for row in rows]
 
     def pinned(self) -> list[tuple[bytes, BodyRow]]:
         """Which run needs which body."""
-        return [(run, self._body_row(row)) for run, *row in self._query("SELECT run, scope, name, size, labels, crc FROM bodies")]
+        return [(run, self._body_row(row)) for run, *row in self._query("SELECT run, scope, name, size, labels FROM bodies")]
 
     def departures(self, run: bytes) -> list[tuple[int, Mapping[str, Value]]]:
         """The lines of a run's audit, in the order they were written: when (ms since 1970), and what `note_departure` was told."""
@@ -221,7 +220,7 @@ class Reader:
 
     def bodies_named(self, name: bytes) -> list[tuple[bytes, BodyRow]]:
         """Which runs need the body of this name."""
-        rows = self._query("SELECT run, scope, name, size, labels, crc FROM bodies WHERE name = ?", (name,))
+        rows = self._query("SELECT run, scope, name, size, labels FROM bodies WHERE name = ?", (name,))
         return [(run, self._body_row(row)) for run, *row in rows]
 
     def chk(self, run: bytes, writer: bytes, seq: int) -> int:
@@ -398,8 +397,8 @@ class Reader:
         return value
 
     def _body_row(self, row: Sequence[Any]) -> BodyRow:
-        scope, name, size, labels, crc = row
-        return BodyRow(scope, name, size, tuple(self._json(labels)) if labels else (), crc)
+        scope, name, size, labels = row
+        return BodyRow(scope, name, size, tuple(self._json(labels)) if labels else ())
 
     def _run_row(self, row: tuple[Any, ...]) -> RunRow:
         run, parent, role, graph, name, status, started, ended, exit_info = row

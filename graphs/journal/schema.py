@@ -171,6 +171,11 @@ def m006_squeezed(_db: sqlite3.Connection) -> None:
     pass
 
 
+def m007_checksums(db: sqlite3.Connection) -> None:
+    # They lie beside the bodies: a body may be here before the run that needs it.
+    db.execute("ALTER TABLE bodies DROP COLUMN crc")
+
+
 MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     m001_first,
     m002_bodies,
@@ -178,6 +183,7 @@ MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     m004_history,
     m005_audit,
     m006_squeezed,
+    m007_checksums,
 )
 
 

@@ -181,9 +181,11 @@ nodes:
 """
 
 
-@pytest.mark.parametrize("left", ["open", "ended", "lost"])
+@pytest.mark.parametrize("left", ["open", "ended", "lost", "damaged"])
 def test_a_resumed_run_does_not_fetch_what_nobody_here_reads(own_home: Path, tmp_path: Path, left: str) -> None:
-    """`open`: its child run goes on; `ended`: what is left goes to another one; `lost`: there, and the worker has lost the value meanwhile."""
+    """`open`: its child run goes on; `ended`: what is left goes to another one; `lost`: there, and the worker has lost the value meanwhile;
+    `damaged`: or cannot read it any more.
+    """
     with gates(tmp_path) as gate, serve(*AGENTS, home=own_home, cwd=tmp_path) as worker:
         (tmp_path / "g.yaml").write_text(WAITING.format(size=SIZE, port=gate.port), encoding="utf-8")
         with start("run", "g.yaml", "--cloud", worker.url, *AGENTS, home=own_home, cwd=tmp_path) as device:
@@ -195,9 +197,11 @@ def test_a_resumed_run_does_not_fetch_what_nobody_here_reads(own_home: Path, tmp
             with Journal.open(own_home / "edge" / "journal.db") as journal:
                 (child,) = journal.children(row.run)
                 journal.append(child.run, encode(Cancel(None, "the test wants another one")))
-        if left == "lost":
-            for path in (own_home / "cloud").glob("journal.db-bodies/*/*"):
+        for path in (own_home / "cloud").glob("journal.db-bodies/*/*"):
+            if left == "lost":
                 path.unlink()
+            elif left == "damaged":
+                path.write_bytes(path.read_bytes()[:-1] + b"?")
         total, status = 0, -1
         for _ in range(3):
             with (
@@ -209,14 +213,14 @@ def test_a_resumed_run_does_not_fetch_what_nobody_here_reads(own_home: Path, tmp
                 outcome = device.outcome()
                 total += moved(line, "down") + moved(line, "up")
                 status = outcome.status
-            assert left == "lost" or status == 0, outcome.stderr
+            assert left in ("lost", "damaged") or status == 0, outcome.stderr
             if status == 0:
                 assert f'"end": {SIZE}' in outcome.stdout
                 break
         assert status == 0
         gate.nobody_else()
     assert total < 40_000
-    assert [result.path for result in of(own_home, "cloud", Result)].count("big") == (2 if left == "lost" else 1)
+    assert [result.path for result in of(own_home, "cloud", Result)].count("big") == (2 if left in ("lost", "damaged") else 1)
 
 
 @pytest.mark.parametrize("words", [("fork", "RUN"), ("replay", "RUN", "--from", "length")], ids=["fork", "replay"])

@@ -261,3 +261,26 @@ def test_a_run_that_began_with_a_large_value_is_handed_over_though_it_was_not_ma
     with Journal.open(own_home / "cloud" / "journal.db") as journal:
         made = [each.record for each in journal.records(journal.run(begun).run) if isinstance(each.record, Result)]
     assert "the ebb" in made[0].value["text"]
+
+
+def test_a_damaged_value_stops_the_run_at_the_worker_and_devices_do_not_read_where_it_lies(
+    served: ServedWorker, device: Callable[[], CommandLine], own_home: Path
+) -> None:
+    laptop, cloud = device(), own_home / "cloud"
+    asked = "  may: {agent: humanAgent, inputs: {prompt: May it?}}\n  there:"
+    text = LID.replace("{prompt: :topic}", "{prompt: :topic.short, of: :may}").replace("  there:", asked)
+    topic = json.dumps({"short": "the ebb", "long": "x" * 300_000})
+    begun = run(laptop, text, "--offline", "--set", f"topic={topic}", status=ExitStatus.SUSPENDED)["run"]
+    assert laptop("runs", "push", begun, "--continue", "--cloud", served.url).status == ExitStatus.COMPLETED
+    until(lambda: served.call(lambda: not served.server._keeper._going))
+    bodies = [path for path in cloud.glob("journal.db-bodies/*/*") if path.stat().st_size > 300_000]
+    for path in bodies:  # it still is a value, only another one
+        path.write_bytes(path.read_bytes().replace(b"xxxx", b"xxyx", 1))
+    assert laptop("answer", begun, "may", "yes").status == ExitStatus.COMPLETED
+    sync(laptop, served)
+    until(lambda: served.call(lambda: not served.server._keeper._going))
+    sync(laptop, served)
+    shown = laptop("runs", "show", begun).stdout
+    assert "the worker cannot read a part of this run on its disk; its log says why" in shown
+    assert str(own_home) not in laptop("runs", "show", begun, "--json").stdout
+    assert results(cloud, begun) == []

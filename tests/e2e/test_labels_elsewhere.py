@@ -14,6 +14,7 @@ from fleet import edge, move, new_device, run
 from graphs.environment import ExitStatus
 from graphs.journal import Journal
 from graphs.journal.archive import LABELS
+from graphs.values import canonical
 from protocol.noted import UNTOLD, noted, untold
 from workers import ServedWorker, worker
 
@@ -108,3 +109,33 @@ def test_a_run_of_which_nothing_was_told_stays(laptop: CommandLine, phone: Comma
     with Journal.open(edge(phone) / "journal.db") as journal:
         assert noted(journal, root) == untold()
     assert labels(phone, run_id) == [UNTOLD]
+
+
+NEAR = """\
+  near: {agent: copyAgent, place: edge, isResult: true, if: ":asks.text", inputs: {text: :read.data}}
+"""
+
+
+def test_a_large_value_with_a_label_goes_on_to_the_next_device_and_with_an_export(
+    laptop: CommandLine, phone: CommandLine, served: ServedWorker, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    day = tmp_path / "diary" / "today.txt"
+    day.write_text(TEXT * 6000, encoding="utf-8")
+    found = run(laptop, GRAPH[: GRAPH.index("  far:")] + NEAR, "--cloud", served.url, "--sync", status=ExitStatus.SUSPENDED)
+    run_id = str(found["run"])
+    assert laptop("runs", "push", run_id, "--continue", "--cloud", served.url).status == 0
+    config(phone, f'sensitivity: {{private: [edge, "{served.url}"]}}\n')
+    pulled = phone("runs", "pull", run_id, "--cloud", served.url)
+    assert pulled.status == 0, pulled.stderr
+    day.write_text("another day", encoding="utf-8")
+    assert phone("answer", run_id, "asks", "yes").status == 0
+    went_on = phone("resume", run_id, "--json")
+    assert went_on.status == 0, went_on.stderr
+    assert json.loads(went_on.stdout)["results"] == {"near": {"text": TEXT * 6000}}
+    exported = phone("runs", "export", run_id, "-o", "run.gfrun")
+    assert exported.status == 0, exported.stderr
+    desk = new_device(tmp_path_factory.mktemp("desk"), tmp_path)
+    assert desk("runs", "import", "run.gfrun").status == 0
+    with Journal.open(edge(desk) / "journal.db") as journal:
+        (body,) = journal.bodies()
+        assert journal.body_files.load(body.scope, body.name) == canonical({"data": TEXT * 6000})

@@ -100,7 +100,7 @@ def fill(journal: Journal) -> None:
     for seq, record in enumerate(PERSONS, 1):
         journal.accept(RUN, PERSON, seq, encode(record))
     journal.finish_run(RUN, "cancelled", ended=T + 9, exit_info={"reason": "by the user"})
-    journal.pin_body(RUN, "own", b"i" * 16, 120, own=False, labels=["private"], crc=7)
+    journal.pin_body(RUN, "own", b"i" * 16, 120, own=False, labels=["private"])
     journal.set_meta("offer", b"\x80")
     journal.note_history([HistoryRow("agent llmAgent", "edge", "small", RUN, T, 1, True, 420, 300, 12, 30)], T)
     journal.keep_plan(RUN, b"\x80")

@@ -298,8 +298,8 @@ def _bodies_are_fetched_anew() -> AbstractContextManager[Any]:
     """What is here of a body is not looked at: after a cut it is fetched from its beginning."""
     whole = JournalStore.begin_body
 
-    async def begin_body(self: JournalStore, run: Any, ref: bytes, size: int) -> tuple[int, bool]:
-        have, all_of_it = await whole(self, run, ref, size)
+    async def begin_body(self: JournalStore, run: Any, named: Any) -> tuple[int, bool]:
+        have, all_of_it = await whole(self, run, named)
         return (have, True) if all_of_it else (0, False)
 
     return patch.object(JournalStore, "begin_body", begin_body)

@@ -11,6 +11,7 @@ from graphs.values import digest
 from protocol.digest import Held, Line
 from protocol.events import DigestCame
 from protocol.messages import Bytes, Ref, RunId, StoreId
+from protocol.payload import Reference
 from protocol.replay import held_logs, log_head
 from protocol.store import BodyPart, Copy, Effect, Keep, Left, Snapshot, Trim
 
@@ -125,8 +126,8 @@ class MemoryStore:
 
     # -- the port
 
-    async def begin_body(self, run: RunId | None, ref: Ref, size: int) -> tuple[int, bool]:
-        return self.held(ref, size)
+    async def begin_body(self, run: RunId | None, named: Reference) -> tuple[int, bool]:
+        return self.held(named.ref, named.size)
 
     async def write_body(self, ref: Ref, off: int, *data: Bytes) -> None:
         self.add(ref, off, b"".join(data))
