@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from cloud.accounts import DAY_MS, DEFAULT, Account
+from cloud.revival import set_down
 from cloud.space import RETRY_MS, Space
 from graphs.engine.holding import HOLDING_TYPES, holding
 from graphs.errors import JournalError, LinkCondition, UsageError
@@ -27,7 +28,7 @@ from protocol.journal_store import JournalStore, device_of
 from protocol.messages import RunId
 from protocol.payload import Reference
 from protocol.shared import Shared
-from protocol.store import Copy, Effect, Keep, Snapshot, Trim, Write
+from protocol.store import Copy, Effect, Keep, LogHead, Snapshot, Trim, Write
 
 __all__ = ["AccountStore", "Holdings", "keep_pruning"]
 
@@ -325,15 +326,22 @@ class AccountStore(JournalStore):
         mine = [run for run in runs if not holdings.gone(run) and holdings.owner(run) == self._account.name]
         for run in mine:
             holdings.loaded(run)
-        found = await super().find(mine)
         journal = holdings.journal
+        # nothing is done for it any more here, whichever of the two copies the next one has who asks
+        diverged = {run for run in mine if journal.knows(run) and journal.run(run).status == "diverged"}
+        logs: list[LogHead] = []
+        for run in mine:
+            try:
+                logs += self.heads_of(run)
+            except JournalError as error:
+                set_down(journal, run, error)
+                diverged.add(run)
         return Snapshot(
-            found.store,
-            logs=found.logs,
-            held=found.held,
+            journal.store_id,
+            logs=logs,
+            held=(await super().find(())).held,
             expired=[run for run in runs if holdings.gone(run)],
-            # nothing is done for it any more here, whichever of the two copies the next one has who asks
-            diverged=[run for run in mine if journal.knows(run) and journal.run(run).status == "diverged"],
+            diverged=diverged,
         )
 
 

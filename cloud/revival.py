@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graphs.engine.outcomes import NODE_CODES, Known, known_outcomes, told_condition, told_failure
+from graphs.errors import JournalError
+from graphs.journal.ids import run_id_text
 from graphs.records import End, EndStatus, Error, Record, Submit
 
 if TYPE_CHECKING:
     from graphs.journal import Journal
 
-__all__ = ["LeftOpen", "finish_ended", "left_open", "reported"]
+__all__ = ["LeftOpen", "finish_ended", "left_open", "reported", "set_down"]
+
+_log = logging.getLogger("graphferry.link")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +35,38 @@ class LeftOpen:
     broken: frozenset[str]
 
 
+def set_down(journal: Journal, run: bytes, error: JournalError) -> None:
+    """Of a child run whose records cannot be read any more nothing more is done, and no other run is kept waiting for it: its device hears that the
+    copies contradict each other, and has what it was told.
+    """
+    _log.warning("nothing more is done for run %s: %s", run_id_text(run), error.message)
+    journal.finish_run(run, "diverged", ended=int(time.time() * 1000), exit_info={"why": error.message})
+
+
 def finish_ended(journal: Journal) -> None:
     """Let the rows of child runs say what their logs do: a process that died, or a disk that was full, between two commits leaves an END in a run
     that counts as running. Blocks.
     """
     for row in journal.runs(role="child", status="running"):
         last: Record | None = None
-        for logged in journal.records(row.run, journal.store_id):
-            last = logged.record
+        try:
+            for logged in journal.records(row.run, journal.store_id):
+                last = logged.record
+        except JournalError as error:
+            set_down(journal, row.run, error)
+            continue
         if isinstance(last, End):
             journal.finish_run(row.run, EndStatus(last.status).name.lower(), ended=last.t)
     journal.flush()
 
 
 def left_open(journal: Journal, run: bytes) -> LeftOpen | None:
-    """What is to be known to go on with a child run; None if its SUBMIT is not here."""
-    logged = list(journal.records(run))
+    """What is to be known to go on with a child run; None if its SUBMIT is not here, or if it cannot be read: then it is `set_down`."""
+    try:
+        logged = list(journal.records(run))
+    except JournalError as error:
+        set_down(journal, run, error)
+        return None
     orders = [each.record for each in logged if each.writer != journal.store_id]
     if not orders or not isinstance(orders[0], Submit):
         return None

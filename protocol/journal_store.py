@@ -175,8 +175,12 @@ class JournalStore:
         return found
 
     async def find(self, runs: Collection[RunId]) -> Snapshot:
-        logs = [self._head(run, head.writer) for run in runs if self._journal.knows(run) for head in self._journal.heads(run)]
+        logs = [head for run in runs for head in self.heads_of(run)]
         return Snapshot(self._journal.store_id, logs=logs, held=self._held())
+
+    def heads_of(self, run: RunId) -> list[LogHead]:
+        """What is here of each log of a run. Blocks. Raises JournalError where one is damaged."""
+        return [self._head(run, head.writer) for head in self._journal.heads(run)] if self._journal.knows(run) else []
 
     def remember_graph(self, store: StoreId, h: Hash) -> None:
         """That worker's store has this graph: later processes of this device need not send it again. Losing this costs a graph's bytes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,20 @@ def test_a_run_exists_for_its_account_only_after_a_restart_too(tmp_path: Path) -
 
     in_a_store(tmp_path, before)
     in_a_store(tmp_path, after)
+
+
+def test_a_run_that_cannot_be_read_has_diverged_and_the_others_that_were_asked_for_are_there(tmp_path: Path) -> None:
+    def body(journal: Journal, holdings: Holdings, clock: Clock) -> None:
+        damaged, sound = (opened(holdings, "alice") for _ in range(2))
+        journal.flush()
+        with sqlite3.connect(journal.path) as db:
+            db.execute("UPDATE records SET tail = x'00' WHERE id >> 32 IN (SELECT id FROM logs WHERE run = ?)", (damaged,))
+        snapshot = asyncio.run(AccountStore(holdings, ACCOUNTS["alice"]).find([damaged, sound]))
+        assert (set(snapshot.diverged), {head.run for head in snapshot.logs}) == ({damaged}, {sound})
+        journal.flush()
+        assert journal.run(damaged).status == "diverged"
+
+    in_a_store(tmp_path, body)
 
 
 def test_a_run_that_has_diverged_has_so_for_whoever_asks(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,33 @@ def test_what_has_ended_is_not_gone_on_with_whatever_its_row_says(tmp_path: Path
             assert journal.have(ended) == 1, "nothing follows END"
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("whose", [OWNER, None], ids=["an order", "a report"])
+def test_a_run_that_cannot_be_read_keeps_no_other_waiting(
+    tmp_path: Path, whose: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        with Journal.open(tmp_path / "journal.db") as journal:
+            damaged, sound = new_run_id(), new_run_id()
+            for run in (damaged, sound):
+                journal.create_run(run, role="child", graph_hash=b"c" * 32, name=child_name(b"D" * 16), started=0)
+                journal.accept(run, OWNER, 1, encode(Submit("", b"c" * 32, {}, {})))
+                journal.append(run, encode(Result("n", 1, 0, 1, 0, {})))
+            journal.flush()
+            log = "(SELECT id FROM logs WHERE run = ? AND writer = ?)"
+            with sqlite3.connect(journal.path) as db:
+                db.execute(f"UPDATE records SET chk = chk + 1 WHERE id >> 32 = {log}", (damaged, whose or journal.store_id))
+            worker = Worker(journal, known_agents(), ScriptedModels())
+            server = WorkerServer(worker)
+            await server.start()
+            assert worker.running == 1
+            journal.flush()
+            assert [journal.run(run).status for run in (damaged, sound)] == ["diverged", "running"]
+            await server.stop()
+
+    asyncio.run(main())
+    assert "nothing more is done for run" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgpack
 import pytest
 
-from graphs.errors import UsageError
+from graphs.errors import JournalError, UsageError
 from graphs.journal import Journal, new_run_id
 from graphs.journal.archive import MAGIC, export_run, import_run
 from graphs.journal.reader import graph_address
@@ -166,6 +166,15 @@ def test_only_whole_runs_are_exported(tmp_path: Path) -> None:
         (child,) = journal.children(run)
         with pytest.raises(UsageError, match="export the run itself"):
             export_run(journal, child.run, io.BytesIO())
+
+
+def test_a_damaged_body_is_not_exported(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "a.db") as journal:
+        run = keep(journal)
+        path = journal.body_files.folder / "own" / NAME.hex()
+        path.write_bytes(LARGE[:-1] + bytes([LARGE[-1] ^ 1]))
+        with pytest.raises(JournalError, match=rf"{NAME.hex()} is damaged"):
+            export_run(journal, run, io.BytesIO())
 
 
 def chatting(journal: Journal, turns: int) -> bytes:
