@@ -339,7 +339,7 @@ class AccountStore(JournalStore):
         return Snapshot(
             journal.store_id,
             logs=logs,
-            held=(await super().find(())).held,
+            held=self._held(),
             expired=[run for run in runs if holdings.gone(run)],
             diverged=diverged,
         )

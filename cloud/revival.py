@@ -16,7 +16,7 @@ from graphs.records import End, EndStatus, Error, Record, Submit
 if TYPE_CHECKING:
     from graphs.journal import Journal
 
-__all__ = ["LeftOpen", "finish_ended", "left_open", "reported", "set_down"]
+__all__ = ["LeftOpen", "drop_damaged_graphs", "finish_ended", "left_open", "reported", "set_down"]
 
 _log = logging.getLogger("graphferry.link")
 
@@ -41,6 +41,14 @@ def set_down(journal: Journal, run: bytes, error: JournalError) -> None:
     """
     _log.warning("nothing more is done for run %s: %s", run_id_text(run), error.message)
     journal.finish_run(run, "diverged", ended=int(time.time() * 1000), exit_info={"why": error.message})
+
+
+def drop_damaged_graphs(journal: Journal) -> None:
+    """Graphs that are not what they were stored as count as missing: devices have them, and are asked. Blocks."""
+    for address in journal.damaged_graphs():
+        _log.warning("graph %s is damaged, and is asked for again when it is needed", address.hex())
+        journal.drop_graph(address)
+    journal.flush()
 
 
 def finish_ended(journal: Journal) -> None:

@@ -12,7 +12,7 @@ from cloud.holdings import Holdings, keep_pruning
 from cloud.keeper import Keeper
 from cloud.lease import still_held
 from cloud.owner import Owner
-from cloud.revival import LeftOpen, finish_ended, left_open
+from cloud.revival import LeftOpen, drop_damaged_graphs, finish_ended, left_open
 from cloud.session import Session
 from cloud.share import Share
 from cloud.worker import Worker
@@ -121,6 +121,7 @@ class WorkerServer:
     async def _revive(self) -> None:
         """What an earlier process left open goes on, whether or not its devices are there."""
         journal, accounts = self.worker.journal, self._access.accounts
+        drop_damaged_graphs(journal)
         finish_ended(journal)
         left: dict[tuple[str, bytes], list[LeftOpen]] = {}
         for row in journal.runs(role="child", status="running"):

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from cloud.revival import left_open, reported
+from cloud.revival import drop_damaged_graphs, left_open, reported
 from cloud.server import WorkerServer
 from cloud.worker import Worker
 from graphs.journal import Journal, new_run_id
+from graphs.journal.reader import graph_address
 from graphs.loadagents import known_agents
 from graphs.models.scripted import ScriptedModels
 from graphs.records import Cancel, End, EndStatus, Error, Event, Input, Known, Record, Result, State, Submit, encode
+from graphs.values import canonical
 from protocol.journal_store import child_name
 from protocol.payload import blobref
 
@@ -83,6 +85,22 @@ def test_what_has_ended_is_not_gone_on_with_whatever_its_row_says(tmp_path: Path
             assert journal.have(ended) == 1, "nothing follows END"
 
     asyncio.run(main())
+
+
+def test_a_damaged_graph_counts_as_missing(tmp_path: Path) -> None:
+    body, other = (canonical({"version": 0.5, "nodes": {"n": {"agent": name}}}) for name in ("copyAgent", "sleeperAgent"))
+    with Journal.open(tmp_path / "journal.db") as journal:
+        for each in (body, other):
+            journal.put_graph(graph_address(each), each)
+        journal.flush()
+        with sqlite3.connect(journal.path) as db:
+            db.execute("UPDATE graphs SET body = ? WHERE hash = ?", (body + b"x", graph_address(body)))
+        drop_damaged_graphs(journal)
+        assert journal.graph(graph_address(body)) is None
+        assert journal.graph(graph_address(other)) is not None
+        journal.put_graph(graph_address(body), body)
+        journal.flush()
+        assert journal.graph(graph_address(body)) is not None
 
 
 @pytest.mark.parametrize("whose", [OWNER, None], ids=["an order", "a report"])

@@ -34,6 +34,10 @@ class Beside(Reader):
         )
         self._queue(sql, (graph_hash, body, source, file))
 
+    def drop_graph(self, graph_hash: bytes) -> None:
+        """Queues the removal of this graph."""
+        self._queue("DELETE FROM graphs WHERE hash = ?", (graph_hash,))
+
     def drop_graphs(self) -> None:
         """Queues the removal of graphs that no run begins with, unless a run is going on, which may use any.
 

@@ -153,6 +153,10 @@ class Reader:
             )
         return StoredGraph(graph_hash, body, source, file)
 
+    def damaged_graphs(self) -> list[bytes]:
+        """The hashes of graphs that have another content than was stored. Blocks: reads them all."""
+        return [address for address, body in self._query("SELECT hash, body FROM graphs") if graph_address(body) != address]
+
     def meta(self, key: str) -> bytes | None:
         """What `set_meta` stored under `key`."""
         rows = self._query("SELECT value FROM meta WHERE key = ?", (key,))
