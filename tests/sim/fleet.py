@@ -11,14 +11,16 @@ import asyncio
 import random
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from edge.ferrying.connecting import connect_worker
 from edge.people.answers import is_held_here
+from edge.privacy.clearance import NOWHERE, Clearance
 from edge.runs.fork import fork_run
 from edge.runs.resuming import resume_run
 from edge.runs.runner import Device, RunOptions, run_graph
@@ -28,16 +30,19 @@ from edge.syncing.sync import converge
 from graphs.engine.holding import holding
 from graphs.errors import JournalError, LinkCondition, UsageError
 from graphs.journal import Journal
+from graphs.journal.bodies import BodyFiles
 from graphs.journal.reader import Reader
 from graphs.language.spec import Graph
 from graphs.models.scripted import ScriptedModels
+from graphs.records import Result
+from protocol.payload import references
 from sim import checks
 from sim.faults import CLOUD, Faults
 from sim.graphs import MAX_TURNS
-from sim.play import _AGENTS, HANGS, URL, Outcome, Play, Scenario, _connect, _errors_logged, scenario_of
+from sim.play import _AGENTS, HANGS, URL, Outcome, Play, Scenario, _errors_logged, scenario_of
 from sim.world import Process, World
 
-__all__ = ["fleet_of", "play_fleet"]
+__all__ = ["PlayFleet", "fleet_of", "play_fleet"]
 
 STEPS: Final = 24
 """What users do while things go wrong."""
@@ -64,15 +69,17 @@ def fleet_of(seed: int) -> Scenario:
     )
 
 
-def play_fleet(scenario: Scenario, outcome: Outcome | None = None, *, forks: bool = False) -> Outcome:
-    """Play it to its end. Raises AssertionError where something does not hold."""
+def play_fleet(
+    scenario: Scenario, outcome: Outcome | None = None, *, forks: bool = False, kind: type[PlayFleet] | None = None
+) -> Outcome:
+    """Play it to its end. Raises AssertionError where something does not hold. `kind` is another kind of play."""
     root = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
     folder = Path(tempfile.mkdtemp(prefix="fleet-", dir=root))
     outcome = outcome if outcome is not None else Outcome()
     try:
         world = World(scenario.seed, folder)
         with _errors_logged(world) as logged:
-            played = _PlayFleet(world, scenario, outcome)
+            played = (kind or PlayFleet)(world, scenario, outcome)
             played.forks = forks
             try:
                 world.run(played.main())
@@ -86,8 +93,11 @@ def play_fleet(scenario: Scenario, outcome: Outcome | None = None, *, forks: boo
     return outcome
 
 
-class _PlayFleet(Play):
+class PlayFleet(Play):
+    """One schedule. `clearance` is what may leave the devices."""
+
     forks = False
+    clearance: Clearance = NOWHERE
 
     async def main(self) -> None:
         operator = self.world.operator
@@ -172,8 +182,10 @@ class _PlayFleet(Play):
     async def _do(self, process: Process, *, what: str) -> Any:
         with Journal.open(process.machine.disk.journal, synchronous="full") as journal:
             rows = journal.runs(role="root")[::-1]  # the first is what the others are forks of
-            connect = partial(_connect, URL, None, journal)
-            device = Device(journal=journal, agents=_AGENTS, models=ScriptedModels(), connect=_connect)
+            connect = partial(self._connect, URL, None, journal)
+            device = Device(
+                journal=journal, agents=_AGENTS, models=ScriptedModels(), connect=self._connect, clearance=self.clearance
+            )
             options = RunOptions(url=URL, max_turns=MAX_TURNS, sync=True, offline=what == "begin offline")
             graph = Graph.of(self.scenario.graphs[0], _AGENTS.keys())
             if not rows and (what.startswith("begin") or (what == "go on" and process.machine.name == "device0")):
@@ -196,6 +208,9 @@ class _PlayFleet(Play):
                 await self._force(device, graph, options, connect, rows[0].run)
         return None
 
+    async def _connect(self, url: str, token: str | None, journal: Journal, runs: Sequence[bytes]) -> Any:
+        return await connect_worker(url, token=token, journal=journal, runs=runs, clearance=self.clearance)
+
     async def _force(self, device: Device, graph: Graph, options: RunOptions, connect: Any, run: bytes) -> None:
         """As `runs pull --force` does it."""
         journal = device.journal
@@ -214,14 +229,22 @@ class _PlayFleet(Play):
             rows = reader.runs(role="root") if reader is not None else []
             return bool(rows) and rows[-1].status == "completed"
 
+    @property
+    def _may_lack(self) -> bool:
+        """Whether a body may have been lost by a disk, perhaps where it was made."""
+        return any(each.kind == "lose" for each in self.scenario.faults)
+
     def _same_everywhere(self, *, over: bool) -> None:
-        """Same records, and one holder."""
+        """Same records, the large values that they name, and one holder."""
         found: dict[str, Any] = {}
         holders: dict[bytes, list[str]] = {}
         for name in (CLOUD, *self.scenario.devices):
             with _reading(self.machines[name].disk.journal) as reader:
+                files = BodyFiles(self.machines[name].disk.journal)
                 for row in reader.runs(role="root") if reader is not None else ():
                     runs = [row.run, *(child.run for child in reader.children(row.run))]
+                    lacking = [] if self._may_lack else _lacking(reader, files, runs)
+                    assert not lacking, f"{name} lacks {lacking} of {row.run.hex()[-6:]}"
                     found.setdefault(name, {}).update(
                         {(head.run, head.writer): (head.last, head.chk) for run in runs for head in reader.heads(run)}
                     )
@@ -230,7 +253,7 @@ class _PlayFleet(Play):
                         holders.setdefault(row.run, []).append(name)
         assert all(len(names) == 1 for names in holders.values()), f"{holders} hold a run"
         for name, heads in found.items():
-            assert heads == found[CLOUD], f"{name} has {_short(heads)}, {CLOUD} has {_short(found[CLOUD])}"
+            assert heads == (there := found.get(CLOUD, {})), f"{name} has {_short(heads)}, {CLOUD} has {_short(there)}"
         assert holders or not over or not found
 
 
@@ -244,6 +267,14 @@ def _reading(path: Path) -> Iterator[Any]:
         yield reader
     finally:
         reader._reader.close()
+
+
+def _lacking(reader: Reader, files: BodyFiles, runs: Iterable[bytes]) -> list[str]:
+    """The names of large values that results of these runs have, and that are not here."""
+    results = (logged.record for run in runs for logged in reader.records_of(run, Result.TYPE))
+    named = {each.ref for result in results for each in references(result)}
+    here = {each: {row.scope for _, row in reader.bodies_named(each)} for each in named}
+    return sorted(each.hex() for each, scopes in here.items() if not any(files.load(scope, each) for scope in scopes))
 
 
 def _short(heads: Any) -> str:

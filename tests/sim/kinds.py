@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from sim.fleet import fleet_of, play_fleet
+from sim.labelled import labelled_of, play_labelled
 from sim.large import large_of, play_large
 from sim.limited import limited_of, play_limited
 from sim.paired import paired_of, play_paired
@@ -47,6 +48,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "run-taken": Kind(run_taken_of, play_run_taken),
     "fleet": Kind(fleet_of, play_fleet),
     "forks": Kind(fleet_of, partial(play_fleet, forks=True)),
+    "labelled": Kind(labelled_of, play_labelled),
 }
 _IN_TURN: Final = ("plain", *KINDS)
 

@@ -12,7 +12,7 @@ from graphs.language.load import load_text
 from sim.faults import CLOUD, Fault
 from sim.play import Outcome, Scenario, play, scenario_of
 
-__all__ = ["large_of", "play_large"]
+__all__ = ["LARGE", "large_of", "play_large"]
 
 _LARGE: Final = """\
 version: 0.5
@@ -32,7 +32,8 @@ nodes:
   end: {agent: answerAgent, place: edge, isResult: true, inputs: {x: :far, y: :sent, z: :rows}}
 """
 
-_GRAPH: Final[dict[str, Any]] = load_text(_LARGE).data
+LARGE: Final[dict[str, Any]] = load_text(_LARGE).data
+"""A graph whose values are large."""
 _KINDS: Final = ("cut", "cut", "cut", "kill", "kill", "power", "power", "full", "stray", "swallow", "sleep", "block", "lose")
 _OF_WORKERS: Final = ("kill", "kill", "power", "power", "full", "stop", "sleep", "pause", "lose")
 
@@ -46,7 +47,7 @@ def large_of(seed: int) -> Scenario:
         kind = chance.choice(_OF_WORKERS if where == CLOUD else _KINDS)
         seconds = chance.choice((0.05, 1.0, 5.0, 30.0, 100.0))
         more.append(Fault(kind, where, "chunk", 1 + int(24 * chance.random() ** 2), seconds, chance.randrange(1 << 16)))
-    return replace(scenario, graphs=(_GRAPH,) * len(scenario.graphs), faults=(*scenario.faults[:3], *more))
+    return replace(scenario, graphs=(LARGE,) * len(scenario.graphs), faults=(*scenario.faults[:3], *more))
 
 
 def play_large(scenario: Scenario, outcome: Outcome | None = None) -> Outcome:

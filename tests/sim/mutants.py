@@ -29,10 +29,11 @@ from protocol.paced import Paced
 from protocol.pacing import Bucket
 from protocol.session import Conn
 from protocol.shared import Shared
-from protocol.store import Copy, Left
+from protocol.store import BodyPart, Copy, Left
 
 __all__ = [
     "FLEET_MUTANTS",
+    "LABELLED_MUTANTS",
     "LARGE_MUTANTS",
     "LIMITED_MUTANTS",
     "MUTANTS",
@@ -305,6 +306,17 @@ def _bodies_are_fetched_anew() -> AbstractContextManager[Any]:
     return patch.object(JournalStore, "begin_body", begin_body)
 
 
+def _the_checksum_of_what_came_is_lost() -> AbstractContextManager[Any]:
+    """Only where a labelled value was made is known by what to look whether it is sound: nobody takes it from anybody else."""
+    whole = Shared.part
+
+    def part(self: Shared, ref: bytes, off: int, length: int) -> BodyPart | None:
+        found = whole(self, ref, off, length)
+        return found._replace(crc=None) if found is not None else None
+
+    return patch.object(Shared, "part", part)
+
+
 def _bodies_are_taken_unseen() -> AbstractContextManager[Any]:
     """A body counts as soon as it is as long as it should be: what a loss of power left of it, and what was lost, too."""
 
@@ -368,6 +380,11 @@ FLEET_MUTANTS: Final[Mapping[str, Callable[[], AbstractContextManager[Any]]]] = 
     )
 }
 """For schedules of several devices; see `sim.fleet`."""
+
+LABELLED_MUTANTS: Final[Mapping[str, Callable[[], AbstractContextManager[Any]]]] = {
+    make.__name__.strip("_"): make for make in (_the_checksum_of_what_came_is_lost,)
+}
+"""For schedules of several devices whose run carries labels; see `sim.labelled`."""
 
 SIDE_BY_SIDE_MUTANTS: Final[Mapping[str, Callable[[], AbstractContextManager[Any]]]] = {
     make.__name__.strip("_"): make for make in (_a_run_stays_where_it_was,)
