@@ -99,6 +99,28 @@ def test_an_id_says_nothing_so_a_checksum_does(files: BodyFiles) -> None:
     assert (files.crc("own", ID), files.crc("own", NAME)) == (zlib.crc32(BODY), None)
 
 
+@pytest.mark.parametrize("process", ["same", "new"])
+@pytest.mark.parametrize("now", ["short", "whole"])
+@pytest.mark.parametrize("before", ["short", "whole"])
+def test_an_id_is_of_what_was_kept_last_under_it(files: BodyFiles, tmp_path: Path, before: str, now: str, process: str) -> None:
+    """The record that it was made for was lost with the power; the next one has its number."""
+    first, second, third = grown(3)
+    files.keep("own", digest(first), first, RUN)
+    files.keep("own", ID, second, RUN if before == "short" else None)
+    assert files.read_cached("own", ID, 0, 5) is not None or files.read("own", ID, 0, 5) == second[:5]
+    if process == "new":
+        files.close()
+        files = BodyFiles(tmp_path / "journal.db")
+        files.keep("own", NAME, first, RUN)  # what it may go back to
+    files.keep("own", ID, third, RUN if now == "short" else None)
+    assert len([path for path in files.folder.glob(f"*/{ID.hex()}*") if path.suffix != ".crc"]) == 1
+    assert files.load("own", ID) == third
+    assert files.held("own", ID) == (len(third), True)
+    assert files.read("own", ID, 0, 9) == third[:9]
+    assert files.read_cached("own", ID, 0, 9) in (third[:9], None)
+    assert files.crc("own", ID) == zlib.crc32(third)
+
+
 def test_a_checksum_is_there_also_of_what_an_earlier_version_kept(files: BodyFiles) -> None:
     first, second = grown(2)
     for name, body in ((ID, first), (OTHER_ID, second)):

@@ -58,11 +58,11 @@ class BodyFiles:
 
     def keep(self, scope: str, name: bytes, data: bytes, run: bytes | None = None) -> None:
         """Store a whole body, so that it survives a loss of power; nothing if it is here. What it repeats of earlier ones of that run is kept
-        once.
+        once. What is here under an id may be something else: the value of a record that was lost, whose number this one's has got.
         """
         path = self._path(scope, name)
         with self._failing(path):
-            for each in (path, _short(path)):
+            for each in (path, _short(path)) if len(name) == 32 else ():
                 if each.exists():
                     os.utime(each)  # whoever sweeps sees that somebody wants it again
                     return
@@ -70,7 +70,10 @@ class BodyFiles:
             if len(name) != 32:
                 self._put_crc(path, zlib.crc32(data))
             short = self._shortened(scope, name, data, run)
-            self._put(path, data) if short is None else self._put(_short(path), short)
+            here, other = (path, _short(path)) if short is None else (_short(path), path)
+            self._put(here, data if short is None else short)
+            self._shut(path)  # what is open is what was here
+            other.unlink(missing_ok=True)
 
     def _put_crc(self, path: Path, crc: int) -> None:
         self._put(_crc(path), crc.to_bytes(4, "big"))
