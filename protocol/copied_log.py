@@ -40,6 +40,11 @@ class OutCopy(OutLog):
     def about(self) -> Mapping[str, Value] | None:
         return self._about
 
+    def grown(self, held: Held) -> None:
+        """There is more of it by now: that goes, too. What lacks is asked for with the next acknowledgement."""
+        self.durable = max(self.durable, held.last)
+        self.labels = tuple(held.labels)
+
     def sendable(self, limits: Limits) -> int:
         return super().sendable(limits) if sum(each.flying for each in self._others.values()) < IN_FLIGHT else 0
 

@@ -194,11 +194,14 @@ class Copies:
 
     def _give(self, connection: Connection, line: Line, held: Held) -> bool:
         """Send what the peer lacks, if it may have it."""
-        if not held.gives or held.key in self._gives:
-            return held.gives
+        if not held.gives:
+            return False
         if held.labels and not self._state.clear(held.labels):
             self._state.events.append(CopyRefused(held.run, held.writer, "LABEL_WITHHELD", why_withheld(held.labels), local=True))
             return False
+        if (out := self._gives.get(held.key)) is not None:  # of an earlier digest, and still on its way: it may have grown
+            out.grown(held)
+            return True
         out = self._gives[held.key] = OutCopy(held, line.last, self._gives)
         if len(self._gives) <= AT_ONCE:
             self._flow(connection, out)

@@ -341,3 +341,29 @@ def test_a_digest_may_only_look() -> None:
     assert pair.device.seen(Synced)
     sync(pair)
     assert pair.device.store.logs == pair.worker.store.logs
+
+
+def test_a_log_that_grows_while_it_is_given_comes_as_far_as_the_next_digest_says() -> None:
+    """Its writer works on the run: the answer to each digest names more than what is on its way for the one before."""
+    pair, run = connected(), run_id(1)
+    worker, count = pair.worker.store, 0
+
+    def grows(came: DigestCame) -> list[Held]:
+        nonlocal count
+        count += 1
+        body = b"\xc5\x07\xd0" + bytes([count]) * 2_000
+        worker.write([Keep(run, digest(body), body, (), 0)])
+        keep(worker, run, THIRD, result(f"n{count}", blobref(digest(body), len(body))))
+        return MemoryStore.held_logs(worker, came)
+
+    worker.held_logs = grows  # type: ignore[method-assign]
+    for number in range(1, 6):
+        pair.device.conn.copies.begin(pair.device.store.lines())
+        for _ in range(60):
+            if len(pair.device.seen(Synced)) == number:
+                break
+            pair.now += 20
+            pair.talk(1)
+        assert len(pair.device.seen(Synced)) == number
+    pair.settle()
+    assert pair.device.store.logs == worker.logs

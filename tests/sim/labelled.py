@@ -37,8 +37,8 @@ def _labelled(graph: Mapping[str, Any], chance: random.Random) -> dict[str, Any]
 
 
 def play_labelled(scenario: Scenario, outcome: Outcome | None = None) -> Outcome:
-    """Play this schedule."""
-    return play_fleet(scenario, outcome, kind=_PlayLabelled)
+    """Play this schedule; every third one with forks."""
+    return play_fleet(scenario, outcome, forks=scenario.seed % 3 == 0, kind=_PlayLabelled)
 
 
 class _PlayLabelled(PlayFleet):
