@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Barrier, Thread
 
@@ -80,7 +81,7 @@ def test_a_question_that_is_over_takes_no_answer(journal: Journal) -> None:
     with pytest.raises(UsageError, match="is not asked any more"):
         give(journal, run, ASK, "hello")
     with pytest.raises(UsageError, match="is not asked any more"):
-        refuse_second({}, ASK)
+        refuse_second(journal, run_that_asks(journal, questions=False), replace(ASK, path="another"))
 
 
 def test_the_runs_that_ask_are_those_that_may_go_on_and_have_an_open_question(journal: Journal) -> None:
@@ -142,3 +143,8 @@ def test_a_node_that_went_on_with_another_answer_says_so(journal: Journal) -> No
     journal.flush()
     assert overtaken(journal, run, ["ask"]) == {"ask": {"text": "bye"}}
     assert overtaken(journal, run, []) == {}
+    journal.accept(run, b"12345678", 1, encode(Answer("ask", 1, "bye")))
+    journal.flush()
+    assert overtaken(journal, run, ["ask"]) == {"ask": "bye"}
+    with pytest.raises(UsageError, match="'ask' is answered: bye"):
+        give(journal, run, ASK, "hello again")

@@ -75,7 +75,7 @@ def _wanted(journal: Journal, row: RunRow, path: str | None) -> list[Question]:
         raise UsageError(f"{text} is the part of a run that a worker ran; the run itself has the questions")
     found = asked_in(journal, row.run)
     if path is not None and path in found:
-        refuse_second(found, found[path].question)
+        refuse_second(journal, row.run, found[path].question)
     if row.status not in UNDECIDED:
         raise UsageError(f"run {text} is over: it is {row.status}", hint=f"Look at it: graphferry runs show {text}")
     still = {each: about.question for each, about in found.items() if about.open}

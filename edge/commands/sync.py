@@ -217,7 +217,7 @@ def _held(why: str, left: ToGo) -> str:
     what = (
         f"{left.records} records of marked runs ({size(left.bytes)}) and large values wait"
         if left.records
-        else "large values wait"
+        else "large values would wait"
     )
     return f"{what}, since {why}; `graphferry sync --now` does not"
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphs.engine.holding import HOLDING_TYPES, holding
 from graphs.errors import JournalError, UsageError
 from graphs.questions import Asked, Question, asked, shown
-from graphs.records import Result, encode
+from graphs.records import Answer, Result, encode
 from graphs.values import Value
 
 if TYPE_CHECKING:
@@ -70,12 +70,12 @@ def give(journal: Journal, run: bytes, question: Question, value: Value) -> byte
 
     Raises UsageError if another one was there first: then that one counts.
     """
-    refuse_second(asked_in(journal, run), question)
+    refuse_second(journal, run, question)
     writer = note(journal, run, question, value)
     journal.flush(full=True)
     now = asked_in(journal, run).get(question.path)
     if now is None or now.question.at != question.at or now.answer is None or now.answer.writer != writer:
-        refuse_second(asked_in(journal, run), question, late=True)
+        refuse_second(journal, run, question, late=True)
     return writer
 
 
@@ -83,20 +83,24 @@ def overtaken(journal: Journal, run: bytes, paths: Collection[str]) -> dict[str,
     """Of these paths those whose nodes went on with another answer than the first that was here, and with which: the first where the run is held."""
     found = asked_in(journal, run)
     here = {path: (found[path].question.at, found[path].answer) for path in paths if path in found}
-    with_others: dict[str, Value] = {}
-    for _, _, _, record in journal.records(run):
-        if isinstance(record, Result) and record.path in here and "answer" in record.by:
+    answers: dict[tuple[bytes, int], Value] = {}
+    with_others: dict[str, Result] = {}
+    for writer, seq, _, record in journal.records(run):
+        if isinstance(record, Answer):
+            answers[writer, seq] = record.value
+        elif isinstance(record, Result) and record.path in here and "answer" in record.by:
             at, ours = here[record.path]
             if record.at == at and ours is not None and list(record.by["answer"]) != [ours.writer, ours.seq]:
-                with_others[record.path] = record.value
-    return with_others
+                with_others[record.path] = record
+    return {path: answers.get(tuple(record.by["answer"]), record.value) for path, record in with_others.items()}
 
 
-def refuse_second(found: dict[str, Asked], question: Question, *, late: bool = False) -> None:
-    """Raises UsageError if the question has its answer; `late` says that another was written down and came second."""
-    now = found.get(question.path)
+def refuse_second(journal: Journal, run: bytes, question: Question, *, late: bool = False) -> None:
+    """Raises UsageError if the question has its answer, with the one that counts; `late` says that another was written down and came second."""
+    now = asked_in(journal, run).get(question.path)
     if now is not None and now.question.at == question.at and now.answer is not None:
-        counts = f"{question.path!r} is answered: {shown(now.answer.value)}"
+        value = overtaken(journal, run, [question.path]).get(question.path, now.answer.value)
+        counts = f"{question.path!r} is answered: {shown(value)}"
         raise UsageError(counts, hint="The first answer counts; " + ("yours came second." if late else "nothing was changed."))
     if now is None or now.over or now.question.at != question.at:
         raise UsageError(f"{question.path!r} is not asked any more: the run has gone on", hint="graphferry runs show tells how.")
