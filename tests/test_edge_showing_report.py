@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from edge.showing.report import NodeReport, RunReport, result_text, status_of
+from edge.showing.report import NodeReport, RunReport, maker, result_text, status_of
 from graphs.environment import ExitStatus
 from graphs.errors import LinkCondition, NodeError, WorkerUnreachable
 from graphs.records import State
-from graphs.values import MISSING
+from graphs.values import MISSING, Value
 
 UNREACHED = WorkerUnreachable("ws://nowhere/v1/link", "the worker cannot be reached")
 
@@ -38,6 +38,20 @@ def test_the_exit_status_says_how_it_ended(made: RunReport, status: ExitStatus) 
 def test_each_way_to_end_has_its_word() -> None:
     ways = (State.COMPLETED, State.FAILED, State.ABORTED, State.SUSPENDED)
     assert [status_of(each) for each in ways] == ["completed", "failed", "cancelled", "suspended"]
+
+
+@pytest.mark.parametrize(
+    ("by", "told"),
+    [
+        ({"agent": "llmAgent", "model": "small"}, "small"),
+        ({"agent": "copyAgent", "version": "1"}, "copyAgent"),
+        ({"assumed": "done"}, "a person"),
+        ({}, ""),
+    ],
+)
+def test_what_made_a_result_is_a_model_or_an_agent_or_the_word_of_a_person(by: dict[str, Value], told: str) -> None:
+    assert maker(by) == told
+    assert NodeReport("n", "completed", "edge", "", by).as_row().by == told
 
 
 def test_json_holds_all_there_is_to_know() -> None:

@@ -18,6 +18,7 @@ from edge.runs.pauses import Pause, pause_of
 from edge.runs.writers import place_of_writer
 from edge.showing.node_table import NodeRow, node_table
 from edge.showing.plan_fact import cost_text, plan_and_fact
+from edge.showing.report import maker
 from edge.syncing.state import RunState, run_states
 from graphs.engine.outcomes import FORK, KEY
 from graphs.environment import Environment, ExitStatus
@@ -193,7 +194,7 @@ def _row(place: str, record: Result) -> NodeRow:
         path=record.path,
         place=place,
         state="completed",
-        by=str(record.by.get("model") or record.by.get("agent") or ""),
+        by=maker(record.by),
         ms=usage.get("ms"),
         tokens=usage.get("completion_tokens"),
         degraded=record.by.get("degraded"),

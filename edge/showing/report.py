@@ -16,7 +16,7 @@ from graphs.records import State
 from graphs.running.recorder import error_code
 from graphs.values import Value, clean
 
-__all__ = ["NodeReport", "RunReport", "result_text", "status_of"]
+__all__ = ["NodeReport", "RunReport", "maker", "result_text", "status_of"]
 
 _STATUS: Mapping[int, str] = {
     State.COMPLETED: "completed",
@@ -79,20 +79,24 @@ class NodeReport:
 
     def as_row(self) -> NodeRow:
         """The line of the table."""
-        made = self.by.get("model") or self.by.get("agent") or ""
         tokens = (self.usage or {}).get("completion_tokens")
         return NodeRow(
             path=self.path,
             place=self.place,
             state=self.state,
             why=self.reason,
-            by=str(made),
+            by=maker(self.by),
             ms=self.ms,
             tokens=tokens if isinstance(tokens, int) else None,
             up=self.up or None,
             down=self.down or None,
             degraded=self.degraded,
         )
+
+
+def maker(by: Mapping[str, Value]) -> str:
+    """What made a result, for people: a model, else an agent, or who said that it was so (`--assume`)."""
+    return str(by.get("model") or by.get("agent") or ("a person" if "assumed" in by else ""))
 
 
 @dataclass(slots=True)
