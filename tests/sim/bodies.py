@@ -31,7 +31,8 @@ def watched(world: World, whole: Callable[..., Any]) -> Callable[..., Any]:
             others = (
                 sum(each.alive and each.machine is world.machine for each in world.processes) > 1
             )  # each may have asked when none was here
-            if more[0] < held and not (late or others):
+            last = len(name) == 16 and more[0] == held - 1  # the checksum, by which alone one can look, comes with the last byte
+            if more[0] < held and not (late or others or last):
                 world.complaints.append(f"{world.machine.name} has {held} bytes of a body and fetched it from {more[0]} on")
         done = whole(files, scope, name, *more)
         if adds and world.machine is not None:
