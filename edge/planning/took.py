@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,15 +10,18 @@ import msgpack
 
 from edge.runs.writers import place_of_writer
 from graphs.engine.outcomes import KEY
+from graphs.language.refs import names_in
+from graphs.language.spec import written_inside
 from graphs.models.prices import Price
-from graphs.paths import document_path
+from graphs.paths import document_path, escape, unescape
 from graphs.records import Error, Event, Frame, Input, Record, Result, Submit, decode, is_untold, used_up
-from graphs.values import Value
+from graphs.values import Value, decode as load
 from protocol.payload import references
 from protocol.refill import with_counts
 
 if TYPE_CHECKING:
     from graphs.journal import Journal, RunRow
+    from graphs.language.spec import Graph
 
 __all__ = ["Bill", "Prices", "Took", "Totals", "took"]
 
@@ -130,7 +133,9 @@ class Took:
     failed: int = 0
     """Attempts that failed and had used tokens, which are among these."""
     stopped: int = 0
-    """Such attempts that were stopped, as the loser of a hedge is."""
+    """Attempts that were stopped, as the loser of a hedge is."""
+    unheard: int = 0
+    """Those of them of which nobody said what they used: stopped before their first token, or by a server that does not say."""
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -211,9 +216,15 @@ def took(journal: Journal, row: RunRow, plan: Mapping[str, Any] | None, prices: 
     graphs: dict[bytes, int] = {}
     orders = 0
     seen: set[str] = set()
+    ended: set[str] = set()
+    races: dict[str, Mapping[str, Any]] = {}
     for place, record, size in logs:
+        if isinstance(record, (Error, Event)) and record.path is not None:
+            ended.add(record.path)
         if isinstance(record, (Submit, Frame)):
             stored = journal.graph(record.graph)
+            if isinstance(record, Submit) and stored is not None and place == "edge":
+                races.update(_races(written_inside({"graph": load(stored.body)}), ""))
             if place == "cloud":
                 orders += size
                 graphs[record.graph] = len(stored.body) if stored is not None else 0
@@ -221,7 +232,7 @@ def took(journal: Journal, row: RunRow, plan: Mapping[str, Any] | None, prices: 
             _line(nodes, record.path, planned).up += size
         elif (used := used_up(record)) is not None and isinstance(record, (Error, Event)) and record.path is not None:
             line = _line(nodes, record.path, planned)
-            _add_lost(line, place, used, prices)
+            _add_lost(line, place, used, prices, _asked(planned, document_path(record.path)))
             line.failed += isinstance(record, Error)
             line.stopped += isinstance(record, Event)
         elif isinstance(record, (Error, Event)) and record.path is not None and is_untold(record):
@@ -233,6 +244,10 @@ def took(journal: Journal, row: RunRow, plan: Mapping[str, Any] | None, prices: 
             counted = record.path not in seen and not record.by.get("alt")
             seen.add(record.path)
             _add(line, place, record, prices, _asked(planned, own), counts=counted, opens=own in deeper)
+    for path in _unheard(races, seen, ended):
+        line = _line(nodes, path, planned)
+        line.stopped += 1
+        line.unheard += 1
     seconds = (row.ended - row.started) / 1000 if row.ended is not None else None
     return Totals(nodes, seconds, orders + sum(graphs.values()), prices)
 
@@ -254,7 +269,7 @@ def _add(line: Took, place: str, record: Result, prices: Prices, asked: str | No
     line.bill.add(prices, place, record.by, usage, named)
 
 
-def _add_lost(line: Took, place: str, usage: Mapping[str, Value], prices: Prices) -> None:
+def _add_lost(line: Took, place: str, usage: Mapping[str, Value], prices: Prices, asked: str | None) -> None:
     """What an attempt used up that gave nothing."""
     if place not in line.places:
         line.places.append(place)
@@ -262,7 +277,29 @@ def _add_lost(line: Took, place: str, usage: Mapping[str, Value], prices: Prices
         if (tokens := _count(usage.get(f"{name}_tokens"))) is not None:
             setattr(line, name, (getattr(line, name) or 0) + tokens)
     line.seconds += (_count(usage.get("ms")) or 0) / 1000
-    line.bill.add(prices, place, {name: usage[name] for name in ("model", "backend") if name in usage}, usage)
+    line.bill.add(prices, place, {name: usage[name] for name in ("model", "backend") if name in usage}, usage, asked)
+
+
+def _races(graph: Graph | None, prefix: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """By the place in the document of what takes the first answer of a race (graphs.language.cascade): the nodes of that race."""
+    for name, spec in graph.nodes.items() if graph is not None else ():
+        inside = written_inside(spec)
+        params = spec.get("params")
+        if inside is not None and isinstance(params, Mapping) and params.get("race"):
+            yield f"{prefix}{escape(name)}/{escape(str(params.get('resultNodeId')))}", inside.nodes
+        yield from _races(inside, f"{prefix}{escape(name)}/")
+
+
+def _unheard(races: Mapping[str, Mapping[str, Any]], seen: Collection[str], ended: Collection[str]) -> Iterator[str]:
+    """The askings that were on when their race was over, and of whose end no record tells: their paths."""
+    for taken in [path for path in seen if document_path(path) in races]:
+        inside, nodes = taken.rpartition("/")[0], races[document_path(taken)]
+        answer = nodes[unescape(document_path(taken).rpartition("/")[2])]
+        for asking in names_in(answer.get("inputs")):
+            path = f"{inside}/{escape(asking)}"
+            began = all(f"{inside}/{escape(each)}" in seen for each in names_in(nodes[asking].get("if")))
+            if began and path not in seen and path not in ended:
+                yield path
 
 
 def _asked(planned: Mapping[str, Any], path: str) -> str | None:

@@ -15,6 +15,9 @@ __all__ = ["cost_text", "plan_and_fact"]
 _HEADS: Final = ("node", "place", "time", "planned", "tokens", "planned ", "up/down", "planned  ", "cost", "planned   ")
 """Heads have to differ, so those of what was planned end in blanks."""
 
+_UNHEARD: Final = "not told"
+"""Of an attempt that was stopped before its first token, or by a server that does not say what it used."""
+
 
 def plan_and_fact(plan: Mapping[str, Any], fact: Totals, *, width: int = 100, encoding: str = "utf-8") -> str:
     """The table, and the line of totals; a figure of the plan with `~` was assumed."""
@@ -27,7 +30,7 @@ def plan_and_fact(plan: Mapping[str, Any], fact: Totals, *, width: int = 100, en
         _HEADS,
         lines,
         right=_HEADS[2:],
-        shrink=(("place", 10), ("node", 10)),
+        shrink=(("place", len("cloud, stopped")), ("node", 10)),
         always=("node", "place"),
         width=width,
         encoding=encoding,
@@ -64,7 +67,10 @@ def _cells(path: str, planned: Mapping[str, Any], took: Took) -> list[str]:
         place = f"{place} (planned {planned['place']})"
     if took.degraded:
         place += ", degraded"
-    ran = took.runs > 0
+    lost = took.stopped > 0 and not took.runs
+    if lost:
+        place = f"{place if took.places else planned.get('place') or NOTHING}, stopped"
+    spent = took.runs > 0 or took.seconds > 0
     cost = "unknown" if not took.bill.complete else money(took.bill.usd) if took.bill.usd else NOTHING
     usd = planned.get("usd")
     paid = planned and planned.get("completion_tokens") and (usd is None or usd["value"] > 0)
@@ -72,9 +78,9 @@ def _cells(path: str, planned: Mapping[str, Any], took: Took) -> list[str]:
     return [
         name,
         place,
-        duration(took.seconds * 1000) if ran else NOTHING,
+        duration(took.seconds * 1000) if spent else _UNHEARD if lost else NOTHING,
         _figure(planned.get("seconds"), lambda value: duration(value * 1000)),
-        _tokens(took),
+        _UNHEARD if lost and took.unheard and took.completion is None else _tokens(took),
         _figure(planned.get("completion_tokens"), lambda value: f"{value:.0f}"),
         _ways(took.up, took.down) if took.up or took.down else NOTHING,
         _ways((up or {}).get("value", 0), (down or {}).get("value", 0)) if up or down else NOTHING,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from conftest import CommandLine
+from edge.showing.node_table import duration
 from graphs.models.prices import Price
 from workers import ServedWorker, worker
 
@@ -27,12 +28,13 @@ BEGAN = Path(__file__).with_name("began")
 @agent("askAgent", effect="none", version="1")
 async def ask(context):
     who, mute = context.model or "here", context.inputs.get("mute")
-    context.made_by(model=who, backend="scripted")
-    context.used(prompt_tokens=7, completion_tokens=2)
+    context.made_by(model="model-of-" + who, backend="scripted")
+    if not (who == mute and context.inputs.get("silent")):
+        context.used(prompt_tokens=7, completion_tokens=2)
     if who == mute:
         BEGAN.touch()
         await asyncio.Event().wait()
-    while mute is not None and not BEGAN.exists():
+    while mute not in (None, "nobody") and not BEGAN.exists():
         await asyncio.sleep(0.001)
     sure = context.inputs.get("sure", 1)
     return {"text": f"{context.model or 'here'} says {context.inputs['question']}", "confidence": {"mean": math.log(sure)}}
@@ -55,7 +57,7 @@ version: 0.5
 nodes:
   x:
     agent: askAgent
-    inputs: {question: why, mute: %s}
+    inputs: {question: why, mute: %s, silent: %s}
     hedge: {after: %s, to: large}
     isResult: true
 """
@@ -101,7 +103,7 @@ def test_offline_what_is_unsure_waits_and_is_gone_on_with(cli: CommandLine, tmp_
 
 
 def test_a_hedge_takes_the_workers_answer_and_stops_here(cli: CommandLine, tmp_path: Path, served: ServedWorker) -> None:
-    report = run(cli, tmp_path, HEDGE % ("here", 1), "--cloud", served.url)
+    report = run(cli, tmp_path, HEDGE % ("here", False, 1), "--cloud", served.url)
     assert report["results"]["x"]["text"] == "large says why"
     assert report["nodes"]["x/second"]["place"] == "cloud"
     assert report["nodes"]["x/first"]["state"] == "aborted"
@@ -113,7 +115,7 @@ def test_a_hedge_takes_the_workers_answer_and_stops_here(cli: CommandLine, tmp_p
 def test_a_hedge_takes_the_answer_of_here_and_cancels_at_the_worker(
     cli: CommandLine, tmp_path: Path, served: ServedWorker
 ) -> None:
-    report = run(cli, tmp_path, HEDGE % ("large", 0), "--cloud", served.url)
+    report = run(cli, tmp_path, HEDGE % ("large", False, 0), "--cloud", served.url)
     assert report["results"]["x"]["text"] == "here says why"
     assert report["status"] == "completed"
     told = settled(cli, report, "x/second", usd=0.011)
@@ -124,10 +126,38 @@ def settled(cli: CommandLine, report: dict[str, Any], loser: str, usd: float = 0
     """What was used up by the asking that was stopped: in the report of the run, by whom and for how much, and in what is shown of it later."""
     node = report["nodes"][loser]
     assert (node["state"], node["usage"]["prompt_tokens"], node["usage"]["completion_tokens"]) == ("aborted", 7, 2)
-    assert node["by"]["model"] == ("large" if node["place"] == "cloud" else "here")
+    assert node["by"]["model"] == ("model-of-large" if node["place"] == "cloud" else "model-of-here")
     assert node["usd"] == pytest.approx(usd)
     assert report["cost"]["usd_known"] == pytest.approx(0.011), "the one at the worker costs, whether it wins or loses"
     shown = json.loads(cli("runs", "show", report["run"], "--json").stdout)
     fact: dict[str, Any] = shown["fact"]["nodes"][loser]
-    assert fact["usd"] == pytest.approx(usd)
+    assert fact["usd"] == pytest.approx(usd), "by the price of the name that it was asked by"
+    (line,) = lines_of(cli, report, loser)
+    assert line[1:3] == [f"{node['place']},", "stopped"]
+    assert line[3:5] == duration(fact["seconds"] * 1000).split(), "its time was spent, and is shown"
     return fact
+
+
+def lines_of(cli: CommandLine, report: dict[str, Any], node: str) -> list[list[str]]:
+    """The lines about this node in what people are shown of the run later, word by word."""
+    text = cli("runs", "show", report["run"]).stdout
+    return [line.split() for line in text.splitlines() if line.startswith(f"{node} ")]
+
+
+def test_of_a_loser_that_said_nothing_before_it_was_stopped_that_is_said(
+    cli: CommandLine, tmp_path: Path, served: ServedWorker
+) -> None:
+    report = run(cli, tmp_path, HEDGE % ("here", True, 1), "--cloud", served.url)
+    assert report["results"]["x"]["text"] == "large says why"
+    (line,) = lines_of(cli, report, "x/first")
+    assert line[1:5] == ["edge,", "stopped", "not", "told"]
+    shown = json.loads(cli("runs", "show", report["run"], "--json").stdout)
+    assert shown["fact"]["nodes"]["x/first"]["stopped_attempts"] == 1
+    assert "stopped_attempts" not in shown["fact"]["nodes"]["x/second"]
+
+
+def test_a_second_asking_that_never_began_was_not_stopped(cli: CommandLine, tmp_path: Path, served: ServedWorker) -> None:
+    report = run(cli, tmp_path, HEDGE % ("nobody", False, "10m"), "--cloud", served.url)
+    assert report["results"]["x"]["text"] == "here says why"
+    (line,) = lines_of(cli, report, "x/second")
+    assert line[1:3] == ["-", "-"]

@@ -139,3 +139,24 @@ def test_a_large_value_with_a_label_goes_on_to_the_next_device_and_with_an_expor
     with Journal.open(edge(desk) / "journal.db") as journal:
         (body,) = journal.bodies()
         assert journal.body_files.load(body.scope, body.name) == canonical({"data": TEXT * 6000})
+
+
+ASKED = """\
+version: 0.5
+nodes:
+  diary: {value: I ate all of the plums in the icebox., sensitivity: private}
+  far: {agent: llmAgent, model: large, isResult: true, inputs: {prompt: "Say it again: ${:diary}"}}
+"""
+
+
+def test_what_a_worker_made_of_a_labelled_value_is_in_an_exported_file(
+    laptop: CommandLine, phone: CommandLine, served: ServedWorker
+) -> None:
+    run_id = str(run(laptop, ASKED, "--cloud", served.url)["run"])
+    assert laptop("runs", "export", run_id, "-o", "run.gfrun").status == 0
+    taken = phone("runs", "import", "run.gfrun")
+    assert taken.status == 0, taken.stderr
+    assert labels(phone, run_id) == ["private"]
+    refused = phone("runs", "push", run_id, "--cloud", served.url)
+    assert refused.status == ExitStatus.FAILED
+    assert "its values carry private" in refused.stderr
