@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.placement import NoPlace
 from edge.placing.facts import Placement
+from edge.placing.node_needs import how_to_get
 from graphs.errors import UsageError
 from graphs.paths import escape
 from graphs.values import canonical
@@ -45,7 +46,7 @@ def check_offer(graph: Graph, placed: Mapping[str, Placement], shipped: Collecti
             lacks = NoPlace(
                 name,
                 f"needs the model {placement.model!r}, which neither this device nor the worker has (the worker has: {has})",
-                f"Get it here: graphferry models get {placement.model}, or add it to the worker's configuration.",
+                f"Get it here: {how_to_get(placement.model)}. Or add it to the worker's configuration.",
             )
             raise UsageError(str(lacks), hint=lacks.remedy) from lacks
         agent = graph.nodes[name]["agent"]

@@ -22,7 +22,7 @@ from typing import Final
 
 from edge.placing.askings import why_asked
 from edge.placing.facts import Facts, Implementation, Place, Placement, nothing_done
-from edge.placing.node_needs import ALONE, Needs, kind_of, model_named, needs_of, said_place
+from edge.placing.node_needs import ALONE, Needs, how_to_get, kind_of, model_named, needs_of, said_place
 from edge.policies import NOTHING, Around, around, opens_here, with_inner
 from edge.privacy.rule import confined, known_labels, labels_inside
 from edge.privacy.sending import would_send
@@ -363,4 +363,4 @@ def _follow(graph: Graph, free: list[str], placed: dict[str, Placement], facts: 
 def _get(models: list[str]) -> str:
     if not models:
         return "Register the agent with --agents."
-    return f"`graphferry models` lists what is here; `graphferry models get {models[0]}` or `graphferry models add PATH` gets it."
+    return f"`graphferry models` lists what is here; {how_to_get(models[0])} gets it."

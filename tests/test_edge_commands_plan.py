@@ -144,10 +144,10 @@ def test_a_node_that_no_place_satisfies_is_named_with_the_rule_and_what_would_re
         refused = cli("plan", graph.name, *words)
         assert (refused.status, refused.stdout) == (2, "")
         assert "node 'draft'" in refused.stderr
-        assert "graphferry models get large" in refused.stderr
+        assert "`graphferry models get URL --name large` or `graphferry models add PATH --name large`" in refused.stderr
         found = told(cli, *words, status=2)
         assert (found["status"], found["node"]) == ("impossible", "draft")
-        assert "graphferry models get large" in found["hint"]
+        assert "`graphferry models get URL --name large` or `graphferry models add PATH --name large`" in found["hint"]
 
 
 def test_a_model_that_neither_side_has_is_refused_by_the_workers_last_offer(

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from edge.placing.facts import Facts
-from edge.placing.node_needs import kind_of, model_named, needs_of, said_place
+from edge.placing.node_needs import how_to_get, kind_of, model_named, needs_of, said_place
+from graphs.models.default import DEFAULT_MODEL
 from graphs.registry import Agent, Registry
 
 AGENTS = Registry(
@@ -88,3 +89,8 @@ def test_a_place_is_a_word_or_stands_beside_others(said: Any, place: str | None)
 )
 def test_nodes_are_of_a_kind_if_only_agent_and_model_decide(spec: dict[str, Any], kind: tuple[str, str | None] | None) -> None:
     assert kind_of(spec) == kind
+
+
+def test_only_the_model_that_is_fetched_by_its_name_is_said_to_be() -> None:
+    assert how_to_get(DEFAULT_MODEL) == f"`graphferry models get {DEFAULT_MODEL}`"
+    assert "models get large" not in how_to_get("large"), "which the command refuses"

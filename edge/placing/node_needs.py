@@ -8,10 +8,11 @@ from typing import Final
 
 from edge.placing.facts import Facts, Place
 from edge.policies import tools_of, with_inner
+from graphs.models.default import DEFAULT_MODEL
 from graphs.registry import Agent
 from graphs.values import Value
 
-__all__ = ["ALONE", "Needs", "kind_of", "model_named", "needs_of", "said_place"]
+__all__ = ["ALONE", "Needs", "how_to_get", "kind_of", "model_named", "needs_of", "said_place"]
 
 ALONE: Final = frozenset({"people", "device", "trust"})
 """What of a node's needs nothing but this device meets, whatever is said of its place."""
@@ -84,6 +85,13 @@ def _asked(spec: Mapping[str, Value]) -> str | None:
 def _default(spec: Mapping[str, Value], facts: Facts) -> str | None:
     agent = facts.agents.get(spec["agent"]) if isinstance(spec["agent"], str) else None
     return facts.default_model if agent is not None and "model" in agent.needs else None
+
+
+def how_to_get(model: str) -> str:
+    """The command by which this device has a model of that name: few are fetched by their names alone, and no tier is."""
+    if model == DEFAULT_MODEL:
+        return f"`graphferry models get {model}`"
+    return f"`graphferry models get URL --name {model}` or `graphferry models add PATH --name {model}`"
 
 
 def said_place(said: Value) -> Place | None:

@@ -151,7 +151,7 @@ def test_a_model_nobody_has_is_named_with_where_it_was_looked_for_and_how_to_get
     assert ferry.outcome.status == 2
     assert "'giant'" in ferry.outcome.stderr
     assert "neither this device nor the worker has (the worker has: large)" in ferry.outcome.stderr
-    assert "graphferry models get giant" in ferry.outcome.stderr
+    assert "graphferry models add PATH --name giant" in ferry.outcome.stderr
     assert runs(home, "edge") == []
 
 

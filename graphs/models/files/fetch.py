@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from graphs.errors import UsageError
+from graphs.models.default import DEFAULT_MODEL
 
 __all__ = ["DEFAULT_MODEL", "EMBEDDED", "Embedded", "fetch"]
 
@@ -31,8 +32,6 @@ class Embedded:
     sha256: str
     licence: str
 
-
-DEFAULT_MODEL: Final = "smollm2-135m"
 
 EMBEDDED: Final = {
     DEFAULT_MODEL: Embedded(
