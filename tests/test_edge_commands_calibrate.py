@@ -97,7 +97,12 @@ def test_a_share_and_a_reset(cli: CommandLine, tmp_path: Path) -> None:
     asked(tmp_path)
     assert cli("run", "g.yaml", "--agents", "ours.py").status == 0
     assert "large" not in asked(tmp_path)
+    assert "no bar any more (it was below " in cli("calibrate", "g.yaml", "--reset").stdout
+    assert "no bar any more (there was none)" in cli("calibrate", "g.yaml", "--reset").stdout
     assert told(cli, "--reset")["set"] is None
+    unknown = cli("calibrate", "g.yaml", "--node", "nope")
+    assert (unknown.status, "no node 'nope' that escalates" in unknown.stderr) == (2, True)
+    assert "These do: each/x" in unknown.stderr
     assert cli("run", "g.yaml", "--agents", "ours.py").status == 0
     assert asked(tmp_path).count("large") == 40
 

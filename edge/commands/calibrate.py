@@ -68,10 +68,14 @@ def main(args: Namespace, env: Environment) -> int:
     config = load_config(env)
     document = read_graph(args.graph, env)
     graph = written_inside({"graph": document.data})
-    cascades = [each for each in _cascades(graph, "") if args.node in (None, each.place)] if graph is not None else []
+    known = list(_cascades(graph, ""))
+    if not known:
+        hint = "Write for instance escalate: {to: large} at a node that asks a model."
+        raise UsageError(f"{args.graph} has no node that escalates", hint=hint)
+    cascades = [each for each in known if args.node in (None, each.place)]
     if not cascades:
-        what = f"no node {args.node!r} that escalates" if args.node else "no node that escalates"
-        raise UsageError(f"{args.graph} has {what}", hint="Write for instance escalate: {to: large} at a node that asks a model.")
+        hint = f"These do: {', '.join(each.place for each in known)}"
+        raise UsageError(f"{args.graph} has no node {args.node!r} that escalates", hint=hint)
     with Journal.open(config.journal) as journal:
         traces = Traces(journal)
         told = [_calibrate(each, traces.compared(each.key), journal, args) for each in cascades]
@@ -80,7 +84,7 @@ def main(args: Namespace, env: Environment) -> int:
         env.stdout.write(json.dumps({"cascades": told}) + "\n")
     else:
         for each in told:
-            env.stdout.write(_text(each))
+            env.stdout.write(_text(each, reset=args.reset))
     return ExitStatus.COMPLETED if all(each["set"] or not each["lacking"] for each in told) else ExitStatus.FAILED
 
 
@@ -120,14 +124,17 @@ def _thinned(found: list[Bar]) -> list[Bar]:
     return [found[round(each * (len(found) - 1) / (_SHOWN - 1))] for each in range(_SHOWN)]
 
 
-def _text(told: Mapping[str, Any]) -> str:
+def _text(told: Mapping[str, Any], *, reset: bool) -> str:
     more = f"; of {told['mute']} more the first told no likelihoods" if told["mute"] else ""
     lines = [f"{told['node']}: {told['pairs']} questions that both models answered{more}"]
     lines += [
         f"  {_bar(each['below'])}: {each['share']:.0%} go to the second model, quality {each['quality']:.1%}"
         for each in told["choices"]
     ]
-    if told["set"]:
+    if reset:
+        was = f"it was {_bar(told['before']['below'])}" if told["before"] else "there was none"
+        lines.append(f"  no bar any more ({was}): both models are asked again, and compared")
+    elif told["set"]:
         bar = told["set"]
         lines.append(f"  set: {_bar(bar['below'])}, {bar['share']:.0%} go to the second model, quality {bar['quality']:.1%}")
     elif told["lacking"] and told["mute"] > told["pairs"]:
