@@ -22,6 +22,7 @@ from graphs.journal.ids import new_run_id, run_id_text
 from graphs.language.load import load_text
 from graphs.language.spec import Graph
 from graphs.records import End, EndStatus, Result, Submit, encode
+from graphs.values import canonical
 from protocol.marks import mark
 from protocol.run_log import RunLog, open_run
 from workers import ServedWorker
@@ -86,6 +87,7 @@ def test_a_round_that_is_held_back_leaves_it(served: ServedWorker, journal: Jour
         "received": 0,
         "runs": [],
         "bodies": 0,
+        "bytes": 0,
         "sent": {},
         "refused": {},
         "unkept": {},
@@ -101,7 +103,10 @@ def test_what_comes_in_is_counted_by_run_and_does_not_wait_to_go_out(
         run = begun(other, 1, LARGE)
         go(converge(other, at(served.url, other)))
     done = go(converge(journal, at(served.url, journal)))
-    assert (done.received, done.sent) == (Counter({run: 4}), {})
+    assert (done.received, done.sent, done.bodies) == (Counter({run: 4}), {}, 1)
+    records = sum(len(entry.tail) for head in journal.heads(run) for entry in journal.entries(run, head.writer))
+    assert done.size == records + len(canonical(LARGE))
+    assert go(converge(journal, at(served.url, journal))).size == 0
     assert spooled(journal) == {}
     assert journal.run(run).status == "completed"
 
@@ -161,11 +166,11 @@ def test_a_run_that_was_marked_late_waits_while_somebody_works_on_it(served: Ser
 
 def test_two_rounds_are_one_sum() -> None:
     one = Round(Counter({b"a" * 16: 2}), {b"b" * 16: ("QUOTA", "full")}, 1, {b"c" * 16: "no room"}, "it is dear")
-    one.sent = {b"a" * 16: ToGo(1, 10)}
-    both = one + Round(Counter({b"a" * 16: 1}), {}, 2, sent={b"a" * 16: ToGo(2, 5)})
+    one.sent, one.size = {b"a" * 16: ToGo(1, 10)}, 7
+    both = one + Round(Counter({b"a" * 16: 1}), {}, 2, sent={b"a" * 16: ToGo(2, 5)}, size=5)
     assert both.sent == {b"a" * 16: ToGo(3, 15)}
     assert (both.received, both.bodies, both.held, len(both.refused)) == (Counter({b"a" * 16: 3}), 3, "it is dear", 1)
-    assert both.unkept == {b"c" * 16: "no room"}
+    assert (both.unkept, both.size) == ({b"c" * 16: "no room"}, 12)
 
 
 # -- how things stand

@@ -188,7 +188,7 @@ def _print(
     came = sum(done.received.values())
     if came or done.bodies:
         parts = (_count(came, "record"), _count(len(done.received), "run"), _count(done.bodies, "large value"))
-        env.stdout.write("{} of {} came in, {}\n".format(*parts))
+        env.stdout.write("{} of {} came in, {}, {}\n".format(*parts, size(done.size)))
     if done.held is not None:
         said.tell(env.stdout, _held(done.held, left))
     elif not (came or done.sent or done.bodies or ended or upgraded or done.unkept):

@@ -43,8 +43,9 @@ _SOON: Final = 1.0
 
 @dataclass(slots=True)
 class Round:
-    """What one round moved: records that came in, by run; logs that were refused, why, by run; bodies that came; runs of which
-    something came that could not be written down here, and why; what of root runs went out. `held` is why no more was tried.
+    """What one round moved: records that came in, by run; logs that were refused, why, by run; bodies that came whole; the
+    `size` of both in bytes; runs of which something came that could not be written down here, and why; what of root runs went out. `held` is why
+    no more was tried.
     """
 
     received: Counter[bytes] = field(default_factory=Counter)
@@ -53,13 +54,15 @@ class Round:
     unkept: dict[bytes, str] = field(default_factory=dict)
     held: str | None = None
     sent: dict[bytes, ToGo] = field(default_factory=dict)
+    size: int = 0
 
     def __add__(self, later: Round) -> Round:
         """What both moved."""
         refused = {**self.refused, **later.refused}
         unkept = {**self.unkept, **later.unkept}
         sent = together(self.sent, later.sent)
-        return Round(self.received + later.received, refused, self.bodies + later.bodies, unkept, self.held or later.held, sent)
+        received, bodies, size = self.received + later.received, self.bodies + later.bodies, self.size + later.size
+        return Round(received, refused, bodies, unkept, self.held or later.held, sent, size)
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -68,6 +71,7 @@ class Round:
             "received": sum(self.received.values()),
             "runs": [run_id_text(run) for run in self.received],
             "bodies": self.bodies,
+            "bytes": self.size,
             "sent": {run_id_text(run): each._asdict() for run, each in self.sent.items()},
             "refused": {run_id_text(run): {"code": code, "message": text} for run, (code, text) in self.refused.items()},
             "unkept": {run_id_text(run): text for run, text in self.unkept.items()},
@@ -128,11 +132,14 @@ async def _converge(journal: Journal, connect: Connect, held: str | None) -> Rou
                 await _compare(journal, link, attached, done)
     finally:
         await link.close()
-    done.bodies = len(_bodies(journal) - had)
+    came = {name: size for name, size in _bodies(journal).items() if name not in had}
+    done.bodies = len(came)
+    done.size += sum(came.values())
     done.sent = _went_out(journal, link.departures, done.refused)
-    for run, count in _positions(journal, attached).items():
-        if count > before[run]:
-            done.received[run] += count - before[run]
+    for (run, writer), last in _positions(journal, attached).items():
+        if last > (had_to := before.get((run, writer), 0)):
+            done.received[run] += last - had_to
+            done.size += _size(journal, run, writer, had_to)
     done.received = _by_root(journal, done.received)
     return done
 
@@ -169,6 +176,7 @@ async def _compare(journal: Journal, link: WorkerLink, attached: Collection[byte
     for event in await link.compare():
         if isinstance(event, Copied):
             done.received[event.run] += 1
+            done.size += len(event.record.tail)
             given[event.run, event.writer] = max(event.seq, given.get((event.run, event.writer), 0))
         elif isinstance(event, CopyRefused):
             if event.unkept:
@@ -254,8 +262,16 @@ def _open_parts(journal: Journal) -> LookedUp:
     return found
 
 
-def _positions(journal: Journal, runs: Sequence[bytes]) -> Mapping[bytes, int]:
-    return {run: sum(head.last for head in journal.heads(run)) for run in runs}
+def _positions(journal: Journal, runs: Sequence[bytes]) -> Mapping[tuple[bytes, bytes], int]:
+    return {(run, head.writer): head.last for run in runs for head in journal.heads(run)}
+
+
+def _size(journal: Journal, run: bytes, writer: bytes, after: int) -> int:
+    """Bytes of a log's records after this one."""
+    try:
+        return sum(len(entry.tail) for entry in journal.entries(run, writer, after))
+    except JournalError:
+        return 0  # `runs show` says what is wrong with it
 
 
 async def _fetch(journal: Journal, link: WorkerLink) -> None:
@@ -268,6 +284,6 @@ async def _fetch(journal: Journal, link: WorkerLink) -> None:
                 raise
 
 
-def _bodies(journal: Journal) -> set[bytes]:
-    """The large values of runs that are here, whole."""
-    return {row.name for _, row in journal.pinned() if journal.body_files.held(row.scope, row.name)[1]}
+def _bodies(journal: Journal) -> dict[bytes, int]:
+    """The large values of runs that are here, whole, with their size."""
+    return {row.name: row.size for _, row in journal.pinned() if journal.body_files.held(row.scope, row.name)[1]}
