@@ -137,9 +137,9 @@ async def _converge(journal: Journal, connect: Connect, held: str | None) -> Rou
     done.size += sum(came.values())
     done.sent = _went_out(journal, link.departures, done.refused)
     for (run, writer), last in _positions(journal, attached).items():
-        if last > (had_to := before.get((run, writer), 0)):
-            done.received[run] += last - had_to
-            done.size += _size(journal, run, writer, had_to)
+        if last > (had_before := before.get((run, writer), 0)):
+            done.received[run] += last - had_before
+            done.size += _size(journal, run, writer, had_before)
     done.received = _by_root(journal, done.received)
     return done
 
