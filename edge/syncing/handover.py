@@ -60,7 +60,8 @@ async def push(
     waits: Callable[[], object] = lambda: None,
 ) -> None:
     """Give the worker a copy of a run, and with `hand_over` the run itself. The run is marked for sync. A process of this device that works on the
-    run is asked to let go of it, and waited for; `told` is called then, `waits` if another process that syncs is waited for.
+    run is asked to let go of it once the worker has a copy, and waited for; `told` is called then, `waits` if another process that syncs is waited
+    for.
 
     Raises UsageError if this device does not hold it, or the process does not let go, LinkCondition if the worker does not take it; then it is
     not handed over.
@@ -74,6 +75,9 @@ async def push(
         async with alone(journal.path, waits=waits):
             await _copy(journal, run, connect)
         return
+    if is_at_work(journal.path, run):  # what the worker may not have, or has no room for, is no reason to let go of the run
+        async with alone(journal.path, waits=waits):
+            await _copy(journal, run, connect)
     async with relieving(journal.path, run, told=told):
         require_held(journal, run)  # else who asks for it waits for this process, while it waits for him
         async with alone(journal.path, waits=waits):

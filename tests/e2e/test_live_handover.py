@@ -90,6 +90,32 @@ def test_a_live_run_is_handed_over_when_what_runs_here_has_finished(home: Path, 
     assert [each.path for each in begun(home, "edge")] == ["act"]
 
 
+DIARY = """\
+  diary: {{value: a secret, sensitivity: private}}
+  read: {{agent: copyAgent, place: edge, inputs: {{x: :diary}}}}
+"""
+
+
+@pytest.mark.parametrize(("why", "status"), [("its values carry private", 1), ("cannot be reached", 4)])
+def test_a_live_run_that_the_worker_does_not_get_goes_on_here(
+    home: Path, tmp_path: Path, gate: Gates, why: str, status: int
+) -> None:
+    text = (GRAPH.replace("place: cloud", "place: edge") + DIARY * ("private" in why)).format(port=gate.port)
+    (tmp_path / "g.yaml").write_text(text, encoding="utf-8")
+    with serve(*AGENTS, home=home, cwd=tmp_path) as worker, start("run", "g.yaml", *AGENTS, home=home, cwd=tmp_path) as device:
+        held = [gate.next(), gate.next()]
+        url = worker.url if "private" in why else "ws://127.0.0.1:1/v1/link"
+        pushed = graphferry("runs", "push", root_run(home), "--continue", "--cloud", url, home=home, cwd=tmp_path)
+        assert (pushed.status, why in pushed.stderr) == (status, True), pushed.stderr
+        for each in held:
+            each.release(each.path)
+        for _ in range(3):  # it begins what follows
+            here = gate.next()
+            here.release(here.path)
+        assert device.outcome().status == 0
+    gate.nobody_else()
+
+
 @pytest.mark.parametrize("reached", [True, False])
 def test_a_live_run_is_cancelled_where_it_is(home: Path, tmp_path: Path, gate: Gates, reached: bool) -> None:
     """The process that works on it ends it at once, whatever it has begun, and what runs at the worker ends, too."""
@@ -149,12 +175,15 @@ def test_of_two_that_hand_a_live_run_over_one_does(home: Path, tmp_path: Path, g
 def test_a_live_run_that_nobody_takes_rests_here_and_goes_on(home: Path, tmp_path: Path, gate: Gates) -> None:
     text = GRAPH.replace("place: cloud", "place: edge").format(port=gate.port)
     (tmp_path / "g.yaml").write_text(text, encoding="utf-8")
-    with start("run", "g.yaml", *AGENTS, home=home, cwd=tmp_path) as device:
+    with (
+        serve(*AGENTS, home=home, cwd=tmp_path) as worker,
+        start("run", "g.yaml", *AGENTS, home=home, cwd=tmp_path) as device,
+    ):
         held = [gate.next(), gate.next()]
         run = root_run(home)
-        nobody = "ws://127.0.0.1:1/v1/link"
-        with start("runs", "push", run, "--continue", "--cloud", nobody, home=home, cwd=tmp_path) as pushes:
+        with start("runs", "push", run, "--continue", "--cloud", worker.url, home=home, cwd=tmp_path) as pushes:
             assert "it finishes what it has begun" in pushes.error_line()
+            worker.kill()  # it has a copy, and is gone before it could have the run
             for each in held:
                 each.release(each.path)
             assert device.outcome().status == 3
