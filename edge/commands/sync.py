@@ -14,6 +14,7 @@ from edge.commands.upgrading import say_upgrades, upgrade_all
 from edge.config import EdgeConfig, load_config
 from edge.network.link_policy import held_back
 from edge.network.sensing import read_conditions
+from edge.people.answers import overtaken_in
 from edge.showing.node_table import size
 from edge.syncing.alone import WAITS, AnotherSyncs
 from edge.syncing.repeated import Repeated
@@ -23,6 +24,8 @@ from graphs.environment import Environment, ExitStatus
 from graphs.errors import GraphferryError, LinkCondition, UsageError, WorkerUnreachable
 from graphs.journal import Journal
 from graphs.journal.ids import run_id_short, run_id_text
+from graphs.questions import shown
+from graphs.values import clean
 
 if TYPE_CHECKING:
     from edge.showing.report import RunReport
@@ -165,16 +168,22 @@ def _print(
 ) -> None:
     with Journal.open(config.journal) as journal:
         left = total(spooled(journal))
+        others = list(overtaken_in(journal, done.received))
     if (warning := over_the_bound(left, config.link)) is not None:
         said.tell(env.stderr, f"warning: {warning}")
     if args.json:
         went = [{"run": run, "status": status} for run, status in ended]
-        more = {"upgraded": upgraded} if args.upgrade else {}
+        more: dict[str, Any] = {"upgraded": upgraded} if args.upgrade else {}
+        more["overtaken"] = [{"run": run_id_text(run), "node": path, "answer": clean(value)} for run, path, value in others]
         spool = {"records": left.records, "bytes": left.bytes, "bound": config.link.spool}
         env.stdout.write(json.dumps({**done.as_json(), "went_on": went, **more, "spool": spool}) + "\n")
         return
     for run, status in ended:
         said.tell(env.stdout, f"{run}  {status}")
+    for root, path, value in others:
+        said.tell(
+            env.stdout, f"{run_id_text(root)} went on with another answer to {path!r} than the one given here: {shown(value)}"
+        )
     say_upgrades(upgraded, env)
     for line in _not_in_sync(done.refused):
         said.tell(env.stderr, line)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from graphs.engine.holding import HOLDING_TYPES, holding
@@ -20,7 +21,7 @@ from graphs.values import Value
 if TYPE_CHECKING:
     from graphs.journal import Journal, RunRow
 
-__all__ = ["UNDECIDED", "asked_in", "asking_runs", "give", "is_held_here", "note", "overtaken", "refuse_second"]
+__all__ = ["UNDECIDED", "asked_in", "asking_runs", "give", "is_held_here", "note", "overtaken", "overtaken_in", "refuse_second"]
 
 _LEFT: Final = "waits"
 """Said of each run that a process of this device left, and of none that is elsewhere (protocol.run_log)."""
@@ -93,6 +94,13 @@ def overtaken(journal: Journal, run: bytes, paths: Collection[str]) -> dict[str,
             if record.at == at and ours is not None and list(record.by["answer"]) != [ours.writer, ours.seq]:
                 with_others[record.path] = record
     return {path: answers.get(tuple(record.by["answer"]), record.value) for path, record in with_others.items()}
+
+
+def overtaken_in(journal: Journal, runs: Iterable[bytes]) -> Iterator[tuple[bytes, str, Value]]:
+    """Of these runs the nodes that went on with another answer than the first that was here, and with which. A damaged run is passed over."""
+    for run in runs:
+        with suppress(JournalError):
+            yield from ((run, path, value) for path, value in overtaken(journal, run, asked_in(journal, run)).items())
 
 
 def refuse_second(journal: Journal, run: bytes, question: Question, *, late: bool = False) -> None:

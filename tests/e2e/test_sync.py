@@ -392,3 +392,28 @@ def test_a_run_is_cancelled_at_the_worker(served: ServedWorker, device: Callable
     served.call(cancel)
     assert sync(laptop, served)["went_on"] == []
     assert json.loads(laptop("runs", "show", begun, "--json").stdout)["status"] == "cancelled"
+
+
+ASKS = """\
+version: 0.5
+nodes:
+  ask: {agent: humanAgent, isResult: true, params: {choices: [bus, train]}, inputs: {prompt: How?}}
+"""
+
+
+def test_who_gave_an_answer_that_came_second_is_told(served: ServedWorker, device: Callable[[], CommandLine]) -> None:
+    laptop, phone = device(), device()
+    begun = run(laptop, ASKS, "--sync", status=ExitStatus.SUSPENDED)["run"]
+    sync(laptop, served)
+    sync(phone, served)
+    assert phone("answer", begun, "ask", "bus", "--offline").status == ExitStatus.COMPLETED
+    assert laptop("answer", begun, "ask", "train").status == ExitStatus.COMPLETED
+    assert laptop("resume", begun).status == ExitStatus.COMPLETED
+    sync(laptop, served)
+    told = phone("sync", "--cloud", served.url).stdout
+    assert f"{begun} went on with another answer to 'ask' than the one given here: " in told
+    assert "train" in told
+    assert "went on" not in phone("sync", "--cloud", served.url).stdout
+    assert sync(laptop, served)["overtaken"] == []
+    assert "is answered: " in (refused := phone("answer", begun, "ask", "bus")).stderr
+    assert "train" in refused.stderr
