@@ -53,6 +53,7 @@ def test_the_variable_counts_before_the_command_and_that_before_the_system(tmp_p
     power = tmp_path / "power"
     assert read_conditions({}, power=power) == Conditions(None, True, 0.4, "system")
     assert read_conditions({}, "echo metered mains", power=power) == Conditions(True, False, None, "command")
+    assert "perhaps" in read_conditions({VARIABLE: "perhaps"}, "echo metered mains", power=power).unheard
     both = read_conditions({VARIABLE: "unmetered"}, "echo metered 80%", power=power)
     assert both == Conditions(False, True, 0.8, f"{VARIABLE}, command, system")
 
@@ -69,6 +70,7 @@ def test_a_command_that_cannot_tell_is_named_and_nothing_follows(tmp_path: Path,
     assert (found.on_battery, found.charge) == (None, None)
     assert command in found.source or command == "echo perhaps"
     assert "did not tell" in found.source
+    assert found.unheard == found.source
 
 
 def test_a_command_does_not_see_the_token(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ __all__ = ["add_arguments", "main"]
 _EVERY: Final = 30.0
 _LONGEST: Final = 900.0
 """Seconds between two looks of `--watch`; and at most, while the worker is not reached."""
+_UNHEARD: Final = "warning: {}; so nothing is held back for it\n"
 _NO_ROOM: Final = frozenset({"BUSY", "QUOTA", "INTERNAL"})
 """Codes with which a worker does not take a run that it would take if it had room, or a disk that works: what was to go out has not gone."""
 _NAMED: Final = 3
@@ -75,7 +76,7 @@ def main(args: Namespace, env: Environment) -> int:
 def _once(args: Namespace, env: Environment, config: EdgeConfig, url: str, said: Repeated) -> int:
     from edge.syncing.sync import converge
 
-    held = None if args.now else held_back(config.link, read_conditions(env.environ, config.link.command))
+    held = None if args.now else _held_back(env, config, said)
 
     def waits() -> None:
         env.stderr.write(WAITS)
@@ -93,6 +94,14 @@ def _once(args: Namespace, env: Environment, config: EdgeConfig, url: str, said:
         return ExitStatus.FAILED
     statuses = [status for _, status in ended] + [each["status"] for each in upgraded]
     return ExitStatus.SUSPENDED if "suspended" in statuses else ExitStatus.COMPLETED
+
+
+def _held_back(env: Environment, config: EdgeConfig, said: Repeated) -> str | None:
+    """Why large values and marked runs wait, if they do; who should have told it and did not is named, as nothing waits then."""
+    conditions = read_conditions(env.environ, config.link.command)
+    if conditions.unheard:
+        said.tell(env.stderr, _UNHEARD.format(conditions.unheard).rstrip())
+    return held_back(config.link, conditions)
 
 
 def _watch(args: Namespace, env: Environment, config: EdgeConfig, url: str, every: float) -> int:
@@ -123,6 +132,8 @@ def _status(args: Namespace, env: Environment, config: EdgeConfig, url: str | No
             found = asyncio.run(standing(journal, None))
     conditions = read_conditions(env.environ, config.link.command)
     held = held_back(config.link, conditions)
+    if conditions.unheard:
+        env.stderr.write(_UNHEARD.format(conditions.unheard))
     warning = over_the_bound(ToGo(found.ahead, found.bytes), config.link)
     if args.json:
         more = {

@@ -13,7 +13,7 @@ __all__ = ["UNKNOWN", "Conditions", "said"]
 @dataclass(frozen=True, slots=True)
 class Conditions:
     """How things stand. `charge` is what is left in the battery, from 0 to 1, `watts` what it gives now; `source` says who told, for people: what is
-    None nobody told.
+    None nobody told. `unheard` is who was to tell and did not, and why, in a sentence; "" if nobody failed to.
     """
 
     metered: bool | None = None
@@ -21,6 +21,7 @@ class Conditions:
     charge: float | None = None
     source: str = "nobody told"
     watts: float | None = None
+    unheard: str = ""
 
 
 UNKNOWN: Final = Conditions()

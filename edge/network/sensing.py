@@ -30,7 +30,7 @@ _KEPT_BACK: Final = "GRAPHFERRY_TOKEN"
 
 def read_conditions(environ: Mapping[str, str], command: str | None = None, *, power: Path = _POWER) -> Conditions:
     """How things stand now, as the variables, this command and the system tell. Blocks for as long as the command takes, at most some seconds;
-    never raises: who cannot tell has not told, and `source` says why.
+    never raises: who cannot tell has not told, and `unheard` says why.
     """
     found, sources = UNKNOWN, list[str]()
     tellers: Sequence[Callable[[], Conditions]] = (
@@ -48,6 +48,7 @@ def read_conditions(environ: Mapping[str, str], command: str | None = None, *, p
             on_battery=told.on_battery if found.on_battery is None else found.on_battery,
             charge=told.charge if found.charge is None else found.charge,
             watts=told.watts if found.watts is None else found.watts,
+            unheard=found.unheard or told.unheard,
         )
         if both != found or (_is_silent(told) and told.source != UNKNOWN.source):
             sources.append(told.source)
@@ -70,7 +71,7 @@ def _variable(environ: Mapping[str, str]) -> Conditions:
     try:
         return said(words, VARIABLE) if words.strip() else UNKNOWN
     except ValueError as error:
-        return Conditions(source=f"{VARIABLE}: {error}")
+        return _unheard(f"{VARIABLE}: {error}")
 
 
 def _command(environ: Mapping[str, str], command: str | None) -> Conditions:
@@ -82,10 +83,14 @@ def _command(environ: Mapping[str, str], command: str | None) -> Conditions:
         if words.strip():
             return said(words, "command")
     except (OSError, ValueError) as error:
-        return Conditions(source=f"{command!r} did not tell: {error}")
+        return _unheard(f"{command!r} did not tell: {error}")
     if status not in (0, 1):
-        return Conditions(source=f"{command!r} did not tell: it ended with status {status}")
+        return _unheard(f"{command!r} did not tell: it ended with status {status}")
     return Conditions(metered=status == 1, source="command")
+
+
+def _unheard(why: str) -> Conditions:
+    return Conditions(source=why, unheard=why)
 
 
 def _system(environ: Mapping[str, str], power: Path) -> Conditions:

@@ -109,6 +109,14 @@ def test_a_command_of_the_configuration_tells(served: ServedWorker, laptop: Comm
     assert (status["conditions"]["metered"], status["bytes"]) == (True, held["spool"]["bytes"])
 
 
+def test_a_command_that_cannot_tell_is_named(served: ServedWorker, laptop: CommandLine) -> None:
+    configured(laptop, "link: {conditions: sh -c 'exit 7'}\n")
+    for words in ((), ("--status",)):
+        outcome = laptop("sync", *words, "--cloud", served.url, GRAPHFERRY_CONDITIONS="")
+        assert outcome.status == 0
+        assert "warning: \"sh -c 'exit 7'\" did not tell: it ended with status 7; so nothing is held back" in outcome.stderr
+
+
 def test_a_large_value_that_is_to_go_out_waits(served: ServedWorker, laptop: CommandLine) -> None:
     begun = run(
         laptop, OUT, "--offline", "--set", f"word={'x' * 300_000}", "--agents", "my_agents.py", status=ExitStatus.SUSPENDED
