@@ -11,6 +11,7 @@ from edge.config import EdgeConfig
 from edge.means import Device
 from edge.network.link_policy import is_low
 from edge.network.sensing import read_battery, read_conditions
+from edge.network.watching import Watched
 from edge.people.person import person_at
 from edge.planning.keeping import Estimating
 from edge.privacy.files import with_labelled_files
@@ -55,6 +56,7 @@ def open_device(
     """
     registry = with_labelled_files(known_agents(agents, folder=env.cwd), config.files, env.cwd)
     models, tiers = device_models(env, config, config.models if tiers is None else tiers)
+    watched = Watched(lambda: read_conditions(env.environ, config.link.command))
     with Journal.open(config.journal, synchronous=synchronous) as journal:
         device = Device(
             journal=journal,
@@ -71,9 +73,9 @@ def open_device(
             write=lambda line: print(line, file=env.stderr),
             emit=emit,
             connect=worker_connector(config),
-            is_low=lambda: is_low(config.link, read_battery(env.environ)),
+            is_low=lambda: is_low(config.link, watched() if config.link.command else read_battery(env.environ)),
         )
-        device.estimator = Estimating(device, lambda: read_conditions(env.environ, config.link.command))
+        device.estimator = Estimating(device, watched)
         yield device
         sweep_bodies(journal)
 

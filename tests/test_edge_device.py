@@ -9,6 +9,7 @@ import pytest
 
 from edge.config import EdgeConfig
 from edge.device import open_device, sweep_bodies
+from edge.network.link_policy import LinkPolicy
 from gates import AGENTS
 from graphs.environment import Environment
 from graphs.errors import UsageError
@@ -54,6 +55,13 @@ def test_the_journal_is_the_devices_and_is_closed_at_the_end(tmp_path: Path) -> 
         store = device.journal.store_id
     with Journal.open(tmp_path / "edge" / "journal.db") as journal:
         assert journal.store_id == store
+
+
+@pytest.mark.parametrize(("command", "low"), [("echo battery 5%", True), ("echo battery 50%", False), ("echo mains 5%", False)])
+def test_a_command_tells_of_the_battery(tmp_path: Path, command: str, low: bool) -> None:
+    config = EdgeConfig(home=tmp_path / "edge", link=LinkPolicy(command=command))
+    with open_device(env(tmp_path), config) as device:
+        assert device.is_low() is low
 
 
 def test_only_a_person_at_a_terminal_is_asked(tmp_path: Path) -> None:
