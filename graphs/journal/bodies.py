@@ -25,11 +25,11 @@ from typing import Final
 from graphs.errors import JournalError
 from graphs.journal.body_digest import BodyDigest
 from graphs.journal.body_repeats import Recent, Short, read_short, whole_of
+from graphs.journal.open_files import OpenFiles
 
 __all__ = ["BodyFiles"]
 
 _BLOCK: Final = 1 << 20
-_MOST_OPEN: Final = 8
 _MOST_PIECES: Final = 1024
 """The system takes no more at once."""
 _PART: Final = ".part"
@@ -50,9 +50,7 @@ class BodyFiles:
         self.folder = journal.with_name(journal.name + "-bodies")
         self._digests: dict[Path, tuple[int, BodyDigest]] = {}
         """For each body on its way: up to where it was looked at, and what came of it. Another process may find the file longer."""
-        self._files: dict[tuple[Path, int], int] = {}
-        """Files that are open, the one used last at the end: opening one costs as much as writing a chunk."""
-        self._lock = threading.Lock()
+        self._open = OpenFiles()
         self._recent = Recent()
         self._remembering = threading.Lock()
 
@@ -72,7 +70,7 @@ class BodyFiles:
             short = self._shortened(scope, name, data, run)
             here, other = (path, _short(path)) if short is None else (_short(path), path)
             self._put(here, data if short is None else short)
-            self._shut(path)  # what is open is what was here
+            self._open.shut(path)  # what is open is what was here
             other.unlink(missing_ok=True)
 
     def _put_crc(self, path: Path, crc: int) -> None:
@@ -111,7 +109,7 @@ class BodyFiles:
         path = self._path(scope, name)
         part = _part(path)
         with self._failing(part):
-            with self._kept_open(part, os.O_WRONLY | os.O_CREAT) as file:
+            with self._open.file(part, os.O_WRONLY | os.O_CREAT) as file:
                 end = _write(file, data, off)
             done, digest = self._digests.pop(part, (0, None))
             if off == 0:
@@ -130,7 +128,7 @@ class BodyFiles:
         with self._failing(part):
             if path.exists() or _short(path).exists():
                 return True
-            self._shut(part)
+            self._open.shut(part)
             try:
                 good = part.stat().st_size == size and self._is(part, name, size, crc)
                 if good and crc is not None and len(name) != 32:
@@ -191,7 +189,7 @@ class BodyFiles:
                 return data[off : off + length]
         buffer = bytearray(length)
         try:
-            with self._kept_open(path, os.O_RDONLY) as file:
+            with self._open.file(path, os.O_RDONLY) as file:
                 count = os.preadv(file, [buffer], off, _NO_WAIT)
                 end = min(length, os.fstat(file).st_size - off)
         except OSError:
@@ -279,7 +277,7 @@ class BodyFiles:
         """Delete what is here of a body on its way."""
         path = self._path(scope, name)
         with self._failing(path):
-            self._shut(_part(path))
+            self._open.shut(_part(path))
             _part(path).unlink(missing_ok=True)
             self._digests.pop(_part(path), None)
 
@@ -293,7 +291,7 @@ class BodyFiles:
             kept = self._with_bases(paths, needed, before)
             for path in paths:
                 if _key(path) not in kept and path.stat().st_mtime < before:
-                    self._shut(path)
+                    self._open.shut(path)
                     path.unlink(missing_ok=True)
                     removed += 1
         return removed
@@ -318,37 +316,7 @@ class BodyFiles:
 
     def close(self) -> None:
         """Close all files."""
-        with self._lock:
-            for file in self._files.values():
-                os.close(file)
-            self._files.clear()
-
-    @contextmanager
-    def _kept_open(self, path: Path, flags: int) -> Iterator[int]:
-        """The open file, for this thread alone while the block runs."""
-        with self._lock:
-            file = self._files.pop((path, flags), None)
-        if file is None:
-            if flags & os.O_CREAT:
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            file = os.open(path, flags, 0o600)
-        try:
-            yield file
-        except BaseException:
-            os.close(file)
-            raise
-        with self._lock:
-            superfluous = [self._files.pop(next(iter(self._files)))] if len(self._files) >= _MOST_OPEN else []
-            superfluous += [before] if (before := self._files.pop((path, flags), None)) is not None else []
-            self._files[path, flags] = file
-        for each in superfluous:
-            os.close(each)
-
-    def _shut(self, path: Path) -> None:
-        with self._lock:
-            files = [self._files.pop(key) for key in list(self._files) if key[0] == path]
-        for file in files:
-            os.close(file)
+        self._open.close()
 
     def _path(self, scope: str, name: bytes) -> Path:
         return self.folder / scope / name.hex()
@@ -362,7 +330,7 @@ class BodyFiles:
         for each in (path, _short(path)):
             with suppress(FileNotFoundError):
                 each.rename(path.with_name(path.name + _DAMAGED))
-                self._shut(each)
+                self._open.shut(each)
         hint = "It is put aside: try again, and it is fetched from where it is still whole, or what made it runs again if it may."
         return JournalError(f"the body {path} is damaged: {what}.", hint=hint)
 
