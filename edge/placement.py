@@ -28,7 +28,7 @@ from edge.privacy.rule import confined, known_labels, labels_inside
 from edge.privacy.sending import would_send
 from graphs.language.implementations import implementations, is_open
 from graphs.language.labels import Labels, label_graph
-from graphs.language.spec import Graph, is_computed
+from graphs.language.spec import Graph, is_computed, written_inside
 from graphs.paths import escape
 from graphs.values import Value
 
@@ -100,20 +100,22 @@ def place_nodes(
         try:
             found = alike[kind] if kind in alike else _placed(graph, name, spec, labels, default, outer, facts)
             if found is SPLIT:
-                pin = facts.pinned.get(name) or said_place(spec.get("place")) or default
-                inside = labels_inside(labels, name, spec)
-                nested.update(place_inside(name, spec, facts, outer, "cloud" if pin == "cloud" else None, inside))
+                nested.update(_inside(name, spec, facts, outer, default, labels))
         except NoPlace:
-            if not facts.done(name):
+            if facts.done(escape(name)):
+                placed[name] = _DONE
+            elif _has_done(name, spec, facts):
+                placed[name] = SPLIT
+                nested.update(_inside(name, spec, facts, outer, default, labels))
+            else:
                 raise
-            placed[name] = _DONE
             continue
         if kind is not None:  # large graphs have many nodes of few kinds
             alike[kind] = found
         if found is None:
             free.append(name)
             found = _ANYWHERE
-        placed[name] = _DONE if _is_refused(found, spec, facts) and facts.done(name) else found
+        placed[name] = _DONE if _is_refused(found, spec, facts) and facts.done(escape(name)) else found
     if not facts.local_only:
         _follow(graph, free, placed, facts)
     return {escape(name): placed[name] for name in graph.nodes if name in placed} | nested
@@ -157,7 +159,7 @@ def place_inside(
     labels: Labels | None = None,
 ) -> dict[str, Placement]:
     """A placement for each node of the graph that is written in this one, which is opened here; `outer` is what is said around the node."""
-    below = replace(facts, pinned={}, offline=replace(facts.offline, nodes={}), done=nothing_done)
+    below = replace(facts, pinned={}, offline=replace(facts.offline, nodes={}), done=_done_inside(name, spec, facts))
     try:
         inner = place_nodes(Graph(spec["graph"]), below, around(spec, outer), default, labels)
     except NoPlace as error:
@@ -166,6 +168,27 @@ def place_inside(
         if (found := inner.get(escape(asked))) is not None and found.reason == _IN_THE_GRAPH:  # nobody wrote that there
             inner[escape(asked)] = replace(found, reason=why)
     return {f"{escape(name)}/{path}": each for path, each in inner.items()}
+
+
+def _inside(
+    name: str, spec: Mapping[str, Value], facts: Facts, outer: Around, default: Place | None, labels: Labels
+) -> dict[str, Placement]:
+    pin = facts.pinned.get(name) or said_place(spec.get("place")) or default
+    return place_inside(name, spec, facts, outer, "cloud" if pin == "cloud" else None, labels_inside(labels, name, spec))
+
+
+def _has_done(name: str, spec: Mapping[str, Value], facts: Facts) -> bool:
+    """Whether nodes of the graph that is written in this one are done, so that it may be opened here for the others."""
+    done, graph = _done_inside(name, spec, facts), written_inside(spec)
+    return graph is not None and any(done(escape(inner)) for inner in graph.nodes)
+
+
+def _done_inside(name: str, spec: Mapping[str, Value], facts: Facts) -> Callable[[str], bool]:
+    """`Facts.done` of the graph that is written in this node. Of rows, and of the turns of a loop, nobody knows how many there will be."""
+    graph = written_inside(spec)
+    if spec["agent"] != "nestedAgent" or graph is None or "loop" in graph.document:
+        return nothing_done
+    return lambda path: facts.done(f"{escape(name)}/{path}")
 
 
 def _holds_open(spec: Mapping[str, Value]) -> bool:

@@ -355,3 +355,34 @@ def test_what_is_in_the_graph_of_a_node_goes_by_names_of_its_own() -> None:
     with pytest.raises(NoPlace):
         placed(nodes, done={"a"}.__contains__, local_only=True)
     assert placed(nodes, done={"n"}.__contains__, local_only=True)["n"] == ("edge", "is done already")
+
+
+NESTED = """\
+  n:
+    agent: nestedAgent
+    inputs: {{t: :text}}
+    graph:
+      {loop}
+      nodes:
+        t: {{}}
+        far: {{agent: llmAgent, model: huge, place: cloud, inputs: {{prompt: :t}}}}
+        near: {{agent: copyAgent, isResult: true, inputs: {{text: :far.text}}}}
+"""
+
+
+def test_of_a_graph_in_a_node_what_is_done_needs_no_place_either() -> None:
+    nodes = NESTED.format(loop="concurrency: 2")
+    found = placed(nodes, done={"n/far"}.__contains__, local_only=True)
+    assert found == {
+        "n": ("edge", "opens its graph here; the nodes inside have places of their own"),
+        "n/far": ("edge", "is done already"),
+        "n/near": ("edge", "needs no worker"),
+    }
+    with pytest.raises(NoPlace, match="--local-only forbids") as refused:
+        placed(nodes, done={"n/near"}.__contains__, local_only=True)
+    assert refused.value.node == "n/far"
+
+
+def test_of_the_turns_of_a_loop_in_a_node_nobody_knows_how_many_there_are() -> None:
+    with pytest.raises(NoPlace, match="--local-only forbids"):
+        placed(NESTED.format(loop="loop: {count: 3}"), done={"n/far"}.__contains__, local_only=True)

@@ -15,7 +15,6 @@ from graphs.engine.events import Outcome
 from graphs.engine.outcomes import KEY, Known, known_outcomes
 from graphs.engine.recall import keyed_results
 from graphs.errors import LinkCondition, ValueUnsupported
-from graphs.paths import escape
 from graphs.records import Error, Record, Result
 from protocol.payload import Reference, references
 from protocol.refill import refill
@@ -65,16 +64,16 @@ class Earlier:
         return {path: error for path, error in self.lacking.items() if isinstance(error, LinkCondition) and not is_gone(error)}
 
     def done(self) -> Callable[[str], bool]:
-        """Whether a node of the root graph has its result here, whole: then nobody runs it again. Of a loop, whose next turn runs all its nodes, it
+        """Whether the node at a path has its result here, whole: then nobody runs it again. Of a loop, whose next turn runs all its nodes, it
         is never so. What is known now is read when it is first asked.
         """
         found: set[str] | None = None
 
-        def done(name: str) -> bool:
+        def done(path: str) -> bool:
             nonlocal found
             if found is None:
                 found = set() if "loop" in self._graph.document else self._whole()
-            return escape(name) in found
+            return path in found
 
         return done
 

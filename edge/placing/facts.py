@@ -41,7 +41,7 @@ class Sayings:
         return Sayings(every=self.every, device=self.device, always=self.always)
 
 
-def nothing_done(_name: str) -> bool:
+def nothing_done(_path: str) -> bool:
     """`Facts.done` of a run that begins."""
     return False
 
@@ -70,7 +70,7 @@ class Facts:
     noted: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Labels that came with a run of elsewhere, by place (graphs.language.labels.label_graph)."""
     done: Callable[[str], bool] = nothing_done
-    """Whether a node of the root graph has its result here, in a run that goes on: it needs no place. Asked only about nodes that have none."""
+    """Whether the node at this path has its result here, in a run that goes on: it needs no place. Asked only about nodes that have none."""
 
 
 @dataclass(frozen=True, slots=True)

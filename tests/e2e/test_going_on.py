@@ -207,3 +207,32 @@ def test_one_process_works_with_a_store(home: Path, tmp_path: Path) -> None:
         outcome = graphferry("serve", "--port", "0", home=home, cwd=tmp_path)
     assert outcome.status == 2
     assert f"process {worker.pid}" in outcome.stderr
+
+
+NESTED = """\
+version: 0.5
+nodes:
+  around:
+    agent: nestedAgent
+    isResult: true
+    inputs: {{}}
+    graph:
+      nodes:
+        far: {{agent: gateAgent, place: cloud, params: {{port: {port}}}, inputs: {{}}}}
+        ask: {{agent: humanAgent, inputs: {{prompt: Go on?}}}}
+        near: {{agent: copyAgent, isResult: true, inputs: {{far: :far, word: :ask.text}}}}
+"""
+
+
+def test_what_is_done_inside_a_node_needs_no_worker(home: Path, tmp_path: Path, gate: Gates) -> None:
+    (tmp_path / "g.yaml").write_text(NESTED.format(port=gate.port), encoding="utf-8")
+    with (
+        serve(*AGENTS, home=home, cwd=tmp_path) as worker,
+        start("run", "g.yaml", "--cloud", worker.url, "--json", *AGENTS, home=home, cwd=tmp_path) as device,
+    ):
+        let_go(gate, "around/far")
+        assert device.outcome().status == 3
+    assert graphferry("answer", root_run(home), "around/ask", "yes", home=home, cwd=tmp_path).status == 0
+    with start("resume", root_run(home), "--local-only", "--json", *AGENTS, home=home, cwd=tmp_path) as device:
+        assert finish(device)["results"] == {"around": {"near": {"far": "from around/far", "word": "yes"}}}
+    gate.nobody_else()
