@@ -28,6 +28,6 @@ def test_why_a_value_cannot_be_kept_is_for_whoever_runs_the_worker(
         done = cli("run", "g.yaml", "--cloud", served.url)
         shown = cli("runs", "show", done.stderr.split()[1])
     assert done.status == 3
-    assert "could not keep a value" in done.stderr
+    assert "could not keep or read a value" in done.stderr
     assert str(kept) not in done.stderr + shown.stdout + shown.stderr
     assert any(str(kept) in line for line in caplog.messages)
