@@ -10,6 +10,7 @@ import random
 import resource
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,9 +28,14 @@ class _Frame(NamedTuple):
 def tear(journal: Path, chance: random.Random) -> None:
     """What the power's going leaves of a commit that was being written: half a frame, noise, or a page that is not its checksum's.
 
-    All that was committed stays, so nothing may be different but what the process was about to write.
+    All that was committed stays, so nothing may be different but what the process was about to write. Nothing if another process of the device, which
+    ended meanwhile, has put the log away.
     """
-    wal = _wal(journal)
+    with suppress(FileNotFoundError):
+        _tear(_wal(journal), chance)
+
+
+def _tear(wal: Path, chance: random.Random) -> None:
     frames = list(_frames(wal))
     ends = [frame.end for frame in frames if frame.commits]
     if not frames:
@@ -86,9 +92,12 @@ def _wal(journal: Path) -> Path:
 
 def _frames(wal: Path) -> Iterator[_Frame]:
     """The frames of the log as it is now; what an earlier turn of the file left has other salts."""
-    if not wal.exists() or wal.stat().st_size < _HEADER:
+    try:
+        data = wal.read_bytes()
+    except FileNotFoundError:
         return
-    data = wal.read_bytes()
+    if len(data) < _HEADER:
+        return
     page = int.from_bytes(data[8:12], "big")
     salts = data[16:24]
     for start in range(_HEADER, len(data) - _HEAD - page + 1, _HEAD + page):
