@@ -198,7 +198,8 @@ class Shared:
             if self._sees(self._row(run)):
                 data = self._journal.body_files.read(row.scope, ref, off, length)
                 if data is not None:
-                    return BodyPart(data, row.size, row.labels, self._journal.body_files.crc(row.scope, ref))
+                    last = off + length >= row.size
+                    return BodyPart(data, row.size, row.labels, self._journal.body_files.crc(row.scope, ref) if last else None)
         return None
 
     def runs_of(self, ref: Ref) -> list[RunId]:

@@ -111,7 +111,7 @@ Effect: TypeAlias = Write | Trim | Keep | Copy | Left
 
 
 class BodyPart(NamedTuple):
-    """Some bytes of a body of `total` bytes that this side supplies; `labels` and `crc` as it was kept."""
+    """Some bytes of a body of `total` bytes that this side supplies; `labels` as it was kept, with the last of a handle's bytes its `crc`."""
 
     data: bytes
     total: int

@@ -80,10 +80,12 @@ def give(journal: Journal, run: bytes, question: Question, value: Value) -> byte
     return writer
 
 
-def overtaken(journal: Journal, run: bytes, paths: Collection[str]) -> dict[str, Value]:
-    """Of these paths those whose nodes went on with another answer than the first that was here, and with which: the first where the run is held."""
+def overtaken(journal: Journal, run: bytes, paths: Collection[str] | None = None) -> dict[str, Value]:
+    """Of these paths, or of all, those whose nodes went on with another answer than the first that was here, and with which: the first where
+    the run is held.
+    """
     found = asked_in(journal, run)
-    here = {path: (found[path].question.at, found[path].answer) for path in paths if path in found}
+    here = {path: (found[path].question.at, found[path].answer) for path in (found if paths is None else paths) if path in found}
     answers: dict[tuple[bytes, int], Value] = {}
     with_others: dict[str, Result] = {}
     for writer, seq, _, record in journal.records(run):
@@ -100,7 +102,7 @@ def overtaken_in(journal: Journal, runs: Iterable[bytes]) -> Iterator[tuple[byte
     """Of these runs the nodes that went on with another answer than the first that was here, and with which. A damaged run is passed over."""
     for run in runs:
         with suppress(JournalError):
-            yield from ((run, path, value) for path, value in overtaken(journal, run, asked_in(journal, run)).items())
+            yield from ((run, path, value) for path, value in overtaken(journal, run).items())
 
 
 def refuse_second(journal: Journal, run: bytes, question: Question, *, late: bool = False) -> None:
